@@ -35,3 +35,36 @@ $(GUEST)/guest_abi.inc: $(GUEST_ABI) mk/guest.mk | $(GUEST)
 	$(CC) -E -dM -undef -DGODWIT_ABI_MACROS_ONLY -x c $< \
 		| LC_ALL=C sort | sed -n 's/^#define \(GODWIT_[A-Z0-9_]*\) \([0-9(].*\)$$/%define \1 \2/p' > $@.tmp
 	mv $@.tmp $@
+
+# The host program that makes headers. Only what is asked for by name needs it: an ordinary build
+# takes gen/*.h as committed and never runs any rule below.
+MKHEADER := build/mkheader
+
+$(MKHEADER): gen/mkheader.c $(GUEST_ABI) | $(GUEST)
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wconversion -Iinclude \
+		$$(pkg-config --cflags glib-2.0) -o $@ $< $$(pkg-config --libs glib-2.0)
+
+# One phony target an image, so that `make headers/x86_rom` makes that header alone.
+GUEST_HEADER_TARGETS := $(IMAGES:%=headers/%)
+GUEST_CHECK_TARGETS := $(IMAGES:%=check-headers/%)
+.PHONY: $(GUEST_HEADER_TARGETS) $(GUEST_CHECK_TARGETS) check-headers/strays
+
+## headers: make gen/*.h anew from the guest images; headers/IMAGE makes one
+headers: $(GUEST_HEADER_TARGETS)
+
+$(GUEST_HEADER_TARGETS): headers/%: $(GUEST)/%.bin $(GUEST)/%.sym $(MKHEADER)
+	$(MKHEADER) --name=$* --image=$(GUEST)/$*.bin --symbols=$(GUEST)/$*.sym --output=gen/$*.h
+
+## check-headers: fail, naming them, if committed headers are not what the guest sources make
+check-headers: $(GUEST_CHECK_TARGETS) check-headers/strays
+
+$(GUEST_CHECK_TARGETS): check-headers/%: $(GUEST)/%.bin $(GUEST)/%.sym $(MKHEADER)
+	@$(MKHEADER) --name=$* --image=$(GUEST)/$*.bin --symbols=$(GUEST)/$*.sym \
+		--output=$(GUEST)/$*.h
+	@cmp -s $(GUEST)/$*.h gen/$*.h || { \
+		echo "gen/$*.h is stale: the guest sources make another; run make headers/$*" >&2; exit 1; }
+
+# A header whose image is gone would otherwise live on unnoticed.
+check-headers/strays:
+	@status=0; for header in $(filter-out $(GUEST_HEADERS),$(wildcard gen/*.h)); do \
+		echo "$$header belongs to no image: remove it" >&2; status=1; done; exit $$status
