@@ -46,8 +46,7 @@ $(MKHEADER): gen/mkheader.c $(GUEST_ABI) | $(GUEST)
 
 # One phony target an image, so that `make headers/x86_rom` makes that header alone.
 GUEST_HEADER_TARGETS := $(IMAGES:%=headers/%)
-GUEST_CHECK_TARGETS := $(IMAGES:%=check-headers/%)
-.PHONY: $(GUEST_HEADER_TARGETS) $(GUEST_CHECK_TARGETS) check-headers/strays
+.PHONY: $(GUEST_HEADER_TARGETS)
 
 ## headers: make gen/*.h anew from the guest images; headers/IMAGE makes one
 headers: $(GUEST_HEADER_TARGETS)
@@ -55,16 +54,15 @@ headers: $(GUEST_HEADER_TARGETS)
 $(GUEST_HEADER_TARGETS): headers/%: $(GUEST)/%.bin $(GUEST)/%.sym $(MKHEADER)
 	$(MKHEADER) --name=$* --image=$(GUEST)/$*.bin --symbols=$(GUEST)/$*.sym --output=gen/$*.h
 
+$(GUEST)/%.h: $(GUEST)/%.bin $(GUEST)/%.sym $(MKHEADER)
+	$(MKHEADER) --name=$* --image=$(GUEST)/$*.bin --symbols=$(GUEST)/$*.sym --output=$@
+
 ## check-headers: fail, naming them, if committed headers are not what the guest sources make
-check-headers: $(GUEST_CHECK_TARGETS) check-headers/strays
-
-$(GUEST_CHECK_TARGETS): check-headers/%: $(GUEST)/%.bin $(GUEST)/%.sym $(MKHEADER)
-	@$(MKHEADER) --name=$* --image=$(GUEST)/$*.bin --symbols=$(GUEST)/$*.sym \
-		--output=$(GUEST)/$*.h
-	@cmp -s $(GUEST)/$*.h gen/$*.h || { \
-		echo "gen/$*.h is stale: the guest sources make another; run make headers/$*" >&2; exit 1; }
-
-# A header whose image is gone would otherwise live on unnoticed.
-check-headers/strays:
-	@status=0; for header in $(filter-out $(GUEST_HEADERS),$(wildcard gen/*.h)); do \
-		echo "$$header belongs to no image: remove it" >&2; status=1; done; exit $$status
+check-headers: $(IMAGES:%=$(GUEST)/%.h)
+	@status=0; for image in $(IMAGES); do \
+		cmp -s $(GUEST)/$$image.h gen/$$image.h && continue; status=1; \
+		echo "gen/$$image.h is not what its sources make: run make headers/$$image" >&2; \
+	done; \
+	for header in $(filter-out $(GUEST_HEADERS),$(wildcard gen/*.h)); do \
+		echo "$$header belongs to no image: remove it" >&2; status=1; \
+	done; exit $$status
