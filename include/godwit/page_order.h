@@ -135,7 +135,7 @@ static inline void godwit_page_order_step(struct godwit_page_order *check, unsig
  * nothing more has to be fed; what is fed all the same can only add the byte after the broken one.
  */
 static inline bool godwit_page_order_feed(struct godwit_page_order *check,
-                                          const unsigned char *buffer, size_t length)
+                                          const unsigned char *buffer, uint64_t length)
 {
     struct godwit_page_order_result *result = &check->result;
 
@@ -151,7 +151,7 @@ static inline bool godwit_page_order_feed(struct godwit_page_order *check,
     }
     while (check->at - check->fed < length && !result->has_next) {
         const unsigned char *byte = buffer + (check->at - check->fed);
-        size_t left = length - (size_t)(check->at - check->fed);
+        uint64_t left = length - (check->at - check->fed);
 
         /* Most pages equal the one before: run over those without leaving registers. */
         if (result->rule == GODWIT_PAGE_ORDER_HOLDS && result->pages != 0) {
@@ -196,7 +196,7 @@ godwit_page_order_check_buffer(const struct godwit_page_order_window *window,
     struct godwit_page_order check;
 
     if (godwit_page_order_init(&check, window)) {
-        godwit_page_order_feed(&check, buffer, (size_t)window->length);
+        godwit_page_order_feed(&check, buffer, window->length);
         godwit_page_order_finish(&check);
     }
     *result = check.result;
@@ -237,39 +237,42 @@ godwit_page_order_check_callback(const struct godwit_page_order_window *window,
 static inline int godwit_page_order_format(const struct godwit_page_order_result *result,
                                            char *buffer, size_t size)
 {
+    const unsigned first = result->first;
+    const unsigned base = result->base;
+    const unsigned previous = result->previous;
+    const unsigned found = result->found;
+    const unsigned next = result->next;
     char after[32] = "the last page";
 
     if (result->has_next) {
-        snprintf(after, sizeof(after), "before 0x%02x", (unsigned)result->next);
+        snprintf(after, sizeof(after), "before 0x%02x", next);
     }
     switch (result->rule) {
     case GODWIT_PAGE_ORDER_HOLDS:
         if (result->has_edge) {
             return snprintf(buffer, size,
                             "page order holds: 0x%02x below 0x%" PRIx64 ", 0x%02x from there up",
-                            (unsigned)result->first, result->edge_address, (unsigned)result->base);
+                            first, result->edge_address, base);
         }
-        return snprintf(buffer, size, "page order holds: 0x%02x in every page",
-                        (unsigned)result->base);
+        return snprintf(buffer, size, "page order holds: 0x%02x in every page", base);
     case GODWIT_PAGE_ORDER_SECOND_EDGE:
         return snprintf(buffer, size,
                         "page order broken at 0x%" PRIx64 ": 0x%02x after 0x%02x (%s) is a second "
                         "edge, after the one at 0x%" PRIx64,
-                        result->address, (unsigned)result->found, (unsigned)result->previous, after,
-                        result->edge_address);
+                        result->address, found, previous, after, result->edge_address);
     case GODWIT_PAGE_ORDER_BAD_STEP:
         if (result->has_edge) {
             return snprintf(buffer, size,
                             "page order broken at 0x%" PRIx64 ": 0x%02x after 0x%02x (%s), where "
                             "above the edge at 0x%" PRIx64 " only 0x%02x may follow",
-                            result->address, (unsigned)result->found, (unsigned)result->previous,
-                            after, result->edge_address, (unsigned)result->previous);
+                            result->address, found, previous, after, result->edge_address,
+                            previous);
         }
         return snprintf(buffer, size,
                         "page order broken at 0x%" PRIx64 ": 0x%02x after 0x%02x (%s), where only "
                         "0x%02x or 0x%02x may follow",
-                        result->address, (unsigned)result->found, (unsigned)result->previous, after,
-                        (unsigned)result->previous, (result->previous + 255u) & 0xffu);
+                        result->address, found, previous, after, previous,
+                        (previous + 255u) & 0xffu);
     case GODWIT_PAGE_ORDER_UNREADABLE:
         return snprintf(buffer, size,
                         "page order unknown: the byte at 0x%" PRIx64 " could not be read",
