@@ -1,0 +1,29 @@
+/*
+ * How QEMU starts the guest of ppc64.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "vm/machine.h"
+
+#include "ppc64_bios.h"
+
+static const struct godwit_image bios =
+    GODWIT_IMAGE("ppc64_bios", GODWIT_LOAD_BIOS, godwit_ppc64_bios, GODWIT_PPC64_BIOS);
+
+GODWIT_MACHINE(ppc64) = {
+    .arch = "ppc64",
+    .package = "qemu-system-ppc",
+    .types = (const char *const[]){"pseries", NULL},
+    .images = (const struct godwit_image *const[]){&bios, NULL},
+    .cpu = NULL,
+    .machine_options = NULL,
+    /* TCG has none of these defences against speculation and warns about each one left on. */
+    .machine_options_tcg = "cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off",
+    .arguments = NULL,
+    .memory_mib = 256,
+    .ram_base = GODWIT_PPC64_BIOS_RAM_BASE_ADDR,
+    .big_endian = GODWIT_PPC64_BIOS_BIG_ENDIAN,
+    .can_suspend = false,
+    .native_on_x86 = false,
+    .timer_hz = 512000000, /* the time base, whatever the host */
+};
