@@ -1,0 +1,241 @@
+/*
+ * The guest of s390x: entry, console and the `order` workload for QEMU's s390-ccw-virtio machine.
+ *
+ * Entry    An ELF file given by -bios stands in for s390-ccw.img. QEMU adds a base to each of its
+ *          addresses (see Memory), so nothing here may know where it is. The boot CPU enters in
+ *          64-bit addressing mode, supervisor state, key 0, with address translation and all
+ *          interrupts off and prefix 0.
+ * Memory   0x000130  external old PSW
+ *          0x0001b0  external new PSW
+ *          0x010000  mailbox
+ *          0x100000  window, by default up to 0x6400000
+ *          base      this image, whose data are written to. The base is 2 MiB below the end of RAM
+ *                    or 2 GiB, whichever is lower: always within reach of SCLP.
+ * Console  SCLP: Write Event Data with an ASCII console event. Each call is followed by a service
+ *          signal, which is let in at once and dropped. That a call is over is told by the response
+ *          code instead: where a pending service signal gets lost on the way to another QEMU, a
+ *          guest that slept until it came would sleep for ever.
+ * Timer    the TOD clock, 4096 ticks a microsecond.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "godwit/guest_abi.h"
+
+#define EXTERNAL_OLD_PSW 0x130
+#define EXTERNAL_NEW_PSW 0x1b0
+
+#define PSW_64BIT       0x0000000180000000
+#define PSW_EXTERNAL    0x0100000000000000 /* external interrupts on */
+#define PSW_WAIT        0x0002000000000000
+#define SYSTEM_EXTERNAL 0x01  /* PSW_EXTERNAL in the byte that SSM takes */
+#define SERVICE_SIGNAL  0x200 /* in CR0: which external interrupts are meant */
+
+#define WRITE_EVENT_DATA    0x00760005
+#define WRITE_EVENT_MASK    0x00780005
+#define IF_BUSY             2    /* branch mask of condition code 2 */
+#define IF_NOT_OPERATIONAL  1    /* branch mask of condition code 3 */
+#define SCCB_RESPONSE       6    /* u16; SCLP fills it in when the call is over */
+#define ASCII_CONSOLE       0x1a /* event type ... */
+#define ASCII_CONSOLE_EVENT 0x40 /* ... and its bit in event masks */
+
+/* Held from the start to the end. */
+#define CHECKING          %r2 /* 0: VERIFY is not set */
+#define PAGE_TICKS        %r3
+#define PASSES_PER_REPORT %r4
+#define PASSES_LEFT       %r5 /* until the next PASS, modulo 2^32 */
+#define PASSES            %r6
+#define POSITION          %r7
+#define WINDOW_START      %r8
+#define WINDOW_END        %r9
+#define PAGE_SIZE         %r10
+#define MAILBOX           %r11
+#define DATA              %r12 /* where `data` has come to lie */
+
+        .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
+        .set    godwit_ram_base, GODWIT_RAM_BASE
+        .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
+
+        /* Service Call: the assembler has no name for it. */
+        .macro  call_service command, sccb
+        .insn   rre, 0xb2200000, \command, \sccb
+        .endm
+
+        .text
+godwit_start:
+        larl    DATA, data
+
+        /* Service signals, and no other interrupts, come in from here on. */
+        larl    %r1, drop_interrupt
+        stg     %r1, EXTERNAL_NEW_PSW + 8
+        mvc     EXTERNAL_NEW_PSW(8, %r0), psw_mask - data(DATA)
+        lctlg   %c0, %c0, control_0 - data(DATA)
+        ssm     system_mask - data(DATA)
+
+        /* SCLP wants to hear which events are going to be sent. */
+        llilf   %r0, WRITE_EVENT_MASK
+        la      %r1, mask_sccb - data(DATA)
+        brasl   %r14, call_sclp
+
+        /* The parameters do not change any more: they live in registers from here on. */
+        lg      WINDOW_START, godwit_params - data + GODWIT_PARAMS_OFF_WINDOW_START(DATA)
+        lg      WINDOW_END, godwit_params - data + GODWIT_PARAMS_OFF_WINDOW_END(DATA)
+        llgf    PAGE_SIZE, godwit_params - data + GODWIT_PARAMS_OFF_PAGE_SIZE(DATA)
+        llgf    PASSES_PER_REPORT, godwit_params - data + GODWIT_PARAMS_OFF_PASSES_PER_REPORT(DATA)
+        llgf    PAGE_TICKS, godwit_params - data + GODWIT_PARAMS_OFF_PAGE_TICKS(DATA)
+        llgf    CHECKING, godwit_params - data + GODWIT_PARAMS_OFF_FLAGS(DATA)
+        nilf    CHECKING, GODWIT_FLAG_VERIFY
+        llilf   MAILBOX, godwit_mailbox
+
+        /* What a reset left in RAM must not pass for this run's memory. */
+        lgr     POSITION, WINDOW_START
+clear_page:
+        mvi     0(POSITION), 0
+        agr     POSITION, PAGE_SIZE
+        clgrjl  POSITION, WINDOW_END, clear_page
+        mvi     GODWIT_SUSPENDED_OFFSET(WINDOW_START), 0
+
+        /* The magic comes last: who reads it finds all the rest in place. */
+        lghi    PASSES, 0
+        lgr     PASSES_LEFT, PASSES_PER_REPORT
+        lgr     POSITION, WINDOW_START
+        stg     PASSES, GODWIT_MAILBOX_OFF_PASSES(MAILBOX)
+        stg     POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
+        mvghi   GODWIT_MAILBOX_OFF_FAULT_ADDRESS(MAILBOX), 0
+        mvghi   GODWIT_MAILBOX_OFF_FAULT_EXPECTED(MAILBOX), 0
+        mvghi   GODWIT_MAILBOX_OFF_FAULT_FOUND(MAILBOX), 0
+        stckf   GODWIT_MAILBOX_OFF_TIMER(MAILBOX)
+        mvhi    GODWIT_MAILBOX_OFF_STATE(MAILBOX), GODWIT_STATE_RUNNING
+        llilf   %r1, GODWIT_MAILBOX_MAGIC
+        st      %r1, GODWIT_MAILBOX_OFF_MAGIC(MAILBOX)
+        lghi    %r1, GODWIT_CONSOLE_READY
+        brasl   %r14, print
+
+        /* One page: the path without waiting and checking runs straight through. */
+next_page:
+        cgijne  PAGE_TICKS, 0, wait_ticks
+ticks_over:
+        llgc    %r1, 0(POSITION)
+        cgijne  CHECKING, 0, check_byte
+byte_right:
+        aghi    %r1, 1
+        stc     %r1, 0(POSITION)
+        stckf   GODWIT_MAILBOX_OFF_TIMER(MAILBOX)
+        agr     POSITION, PAGE_SIZE
+        stg     POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
+        clgrjl  POSITION, WINDOW_END, next_page
+
+        /* One pass: a 32-bit count makes 0 passes per PASS stand for 2^32 of itself. */
+        aghi    PASSES, 1
+        stg     PASSES, GODWIT_MAILBOX_OFF_PASSES(MAILBOX)
+        brct    PASSES_LEFT, next_pass
+        lgr     PASSES_LEFT, PASSES_PER_REPORT
+        lghi    %r1, GODWIT_CONSOLE_PASS
+        brasl   %r14, print
+next_pass:
+        lgr     POSITION, WINDOW_START
+        stg     POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
+        j       next_page
+
+        /* Until page_ticks have gone by since the latest increment. */
+wait_ticks:
+        stckf   now - data(DATA)
+        lg      %r1, now - data(DATA)
+        sg      %r1, GODWIT_MAILBOX_OFF_TIMER(MAILBOX)
+        clgrjl  %r1, PAGE_TICKS, wait_ticks
+        j       ticks_over
+
+        /* Every pass so far has added one to the byte in r1. */
+check_byte:
+        llgcr   %r0, PASSES
+        cgrje   %r1, %r0, byte_right
+
+        /* The state follows the record, so that who sees FAULT sees a whole record. */
+        stg     POSITION, GODWIT_MAILBOX_OFF_FAULT_ADDRESS(MAILBOX)
+        stg     %r0, GODWIT_MAILBOX_OFF_FAULT_EXPECTED(MAILBOX)
+        stg     %r1, GODWIT_MAILBOX_OFF_FAULT_FOUND(MAILBOX)
+        mvhi    GODWIT_MAILBOX_OFF_STATE(MAILBOX), GODWIT_STATE_FAULT
+        lghi    %r1, GODWIT_CONSOLE_FAULT
+        brasl   %r14, print
+
+        /* For good. With all interrupts off QEMU would take the wait for a crashed guest. */
+halt:
+        larl    %r1, halt
+        stg     %r1, halt_psw + 8 - data(DATA)
+        lpswe   halt_psw - data(DATA)
+
+        /* Prints the character in r1. */
+print:
+        stc     %r1, character - data(DATA)
+        mvi     event_flags - data(DATA), 0
+        llilf   %r0, WRITE_EVENT_DATA
+        la      %r1, event_sccb - data(DATA)
+
+        /*
+         * Gives SCLP the command in r0 with the SCCB at r1 and waits until it is done, if there is
+         * an SCLP. What came of it is not asked: a guest without a console has to run, too.
+         */
+call_sclp:
+        mvhhi   SCCB_RESPONSE(%r1), 0
+        call_service %r0, %r1
+        brc     IF_BUSY, call_sclp
+        bcr     IF_NOT_OPERATIONAL, %r14
+response_missing:
+        clhhsi  SCCB_RESPONSE(%r1), 0
+        je      response_missing
+        br      %r14
+
+        /* An external interrupt: back to where it came in, be that the wait of `halt`. */
+drop_interrupt:
+        lpswe   EXTERNAL_OLD_PSW
+
+        /* An SCCB begins with its length, function code, control mask (3 bytes) and response. */
+        .balign 8
+data:
+godwit_params:
+        .long   GODWIT_PARAMS_MAGIC
+        .long   GODWIT_ABI_VERSION
+        .quad   GODWIT_RAM_BASE + GODWIT_WINDOW_OFFSET
+        .quad   GODWIT_RAM_BASE + GODWIT_WINDOW_END_OFFSET
+        .long   GODWIT_PAGE_SIZE
+        .long   GODWIT_PASSES_PER_REPORT
+        .long   0 /* flags */
+        .long   0 /* page_ticks */
+
+psw_mask:
+        .quad   PSW_64BIT
+halt_psw:
+        .quad   PSW_64BIT + PSW_EXTERNAL + PSW_WAIT
+        .quad   0 /* address, known at run time */
+control_0:
+        .quad   SERVICE_SIGNAL
+now:
+        .quad   0
+
+mask_sccb:
+        .short  mask_sccb_end - mask_sccb
+        .byte   0, 0, 0, 0
+        .short  0
+        .short  0                   /* reserved */
+        .short  4                   /* bytes in a mask */
+        .long   0                   /* events that the guest receives */
+        .long   ASCII_CONSOLE_EVENT /* events that it sends */
+        .long   0, 0                /* SCLP's own masks, returned */
+mask_sccb_end:
+
+        .balign 8
+event_sccb:
+        .short  event_sccb_end - event_sccb
+        .byte   0, 0, 0, 0
+        .short  0
+event:
+        .short  event_sccb_end - event
+        .byte   ASCII_CONSOLE
+event_flags:
+        .byte   0 /* SCLP marks the event as taken */
+        .short  0 /* reserved */
+character:
+        .byte   0
+event_sccb_end:
+
+system_mask:
+        .byte   SYSTEM_EXTERNAL
