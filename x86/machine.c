@@ -1,0 +1,41 @@
+/*
+ * x86: the same two images for both targets. Preferred is the ROM, which needs no BIOS and so
+ * starts faster; the boot sector has the machine's real BIOS run before it and through a suspend.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "vm/machine.h"
+
+#include "x86_bootsect.h"
+#include "x86_rom.h"
+
+static const struct godwit_image rom =
+    GODWIT_IMAGE("x86_rom", GODWIT_LOAD_BIOS, godwit_x86_rom, GODWIT_X86_ROM);
+
+static const struct godwit_image bootsect =
+    GODWIT_IMAGE("x86_bootsect", GODWIT_LOAD_DISK, godwit_x86_bootsect, GODWIT_X86_BOOTSECT);
+
+static const char *const types[] = {"q35", "pc", NULL};
+static const struct godwit_image *const images[] = {&rom, &bootsect, NULL};
+
+GODWIT_MACHINE(x86_64) = {
+    .arch = "x86_64",
+    .package = "qemu-system-x86",
+    .types = types,
+    .images = images,
+    .memory_mib = 150,
+    .ram_base = GODWIT_X86_ROM_RAM_BASE_ADDR,
+    .can_suspend = true,
+    .native_on_x86 = true,
+};
+
+GODWIT_MACHINE(i386) = {
+    .arch = "i386",
+    .package = "qemu-system-x86",
+    .types = types,
+    .images = images,
+    .memory_mib = 150,
+    .ram_base = GODWIT_X86_ROM_RAM_BASE_ADDR,
+    .can_suspend = true,
+    .native_on_x86 = true,
+};

@@ -1,0 +1,118 @@
+; SPDX-License-Identifier: MIT
+;
+; x86_rom: the `order` guest as a 64 KiB ROM for -bios, in place of a BIOS, on pc and q35.
+;
+; Entered in real mode at the reset vector, 0xfffffff0 with cs base 0xffff0000, at a start and at a
+; wake-up from suspend alike. RAM below 640 KiB and above 1 MiB, the TSC and the ROM itself are as
+; a reset leaves them; everything else that is used is set up here: COM1, the console, and, to
+; suspend, the power management registers. Memory and registers: order.inc.
+;
+; All code is in one piece at the end of the ROM and the rest of it is zero, so that a launcher
+; need not carry more than that piece.
+
+%include "guest_abi.inc"
+%define REAL_MODE(label) cs:label - godwit_image
+
+ROM_SIZE                equ 0x10000
+ROM_USED                equ 0x240       ; the piece at the end
+RESET_VECTOR            equ 0xfff0      ; where in the ROM a reset enters
+
+COM1_INTERRUPTS         equ 0x3f9
+COM1_FIFO               equ 0x3fa
+COM1_LINE_CONTROL       equ 0x3fb
+COM1_MODEM_CONTROL      equ 0x3fc
+COM1_DIVISOR_LOW        equ 0x3f8       ; while the line control's DIVISOR_ACCESS is set
+COM1_DIVISOR_HIGH       equ 0x3f9
+DIVISOR_115200          equ 1
+DIVISOR_ACCESS          equ 1 << 7
+LINE_8N1                equ 3
+FIFO_ENABLE             equ 1 << 0
+MODEM_READY             equ 3           ; data terminal ready, request to send
+
+PCI_ADDRESS             equ 0xcf8
+PCI_DATA                equ 0xcfc
+%define PCI(device, function) (1 << 31 | (device) << 11 | (function) << 8)
+
+; The host bridge says which machine it is: vendor and device of pc's; everything else is a q35.
+HOST_BRIDGE             equ PCI(0, 0)
+HOST_BRIDGE_I440FX      equ 0x12378086
+
+; Power management: at 0x40 in the configuration space of both chips the base of the registers,
+; and in a second register the bit that makes them answer.
+PIIX4_PM                equ PCI(1, 3)
+PIIX4_ENABLE            equ 0x80
+PIIX4_ENABLE_IO         equ 1 << 0
+ICH9_LPC                equ PCI(31, 0)
+ICH9_ENABLE             equ 0x44
+ICH9_ENABLE_ACPI        equ 1 << 7
+PM_BASE_REGISTER        equ 0x40
+PM_BASE_IO              equ 1 << 0      ; the base is one of I/O ports; reads as one
+PM_BASE                 equ 0x600
+PM_CONTROL              equ PM_BASE + 4
+
+%macro OUT_BYTE 2       ; port, value
+        mov     dx, %1
+        mov     al, %2
+        out     dx, al
+%endmacro
+
+        ; ecx: PCI function; bl: its enable register; bh: the bit in that.
+%macro SUSPEND 0
+        mov     eax, HOST_BRIDGE
+        mov     dx, PCI_ADDRESS
+        out     dx, eax
+        mov     dx, PCI_DATA
+        in      eax, dx
+        mov     ecx, PIIX4_PM
+        mov     bx, PIIX4_ENABLE | PIIX4_ENABLE_IO << 8
+        cmp     eax, HOST_BRIDGE_I440FX
+        je      %%program
+        mov     ecx, ICH9_LPC
+        mov     bx, ICH9_ENABLE | ICH9_ENABLE_ACPI << 8
+%%program:
+        mov     dx, PCI_ADDRESS
+        lea     eax, [ecx + PM_BASE_REGISTER]
+        out     dx, eax
+        mov     dx, PCI_DATA
+        mov     eax, PM_BASE | PM_BASE_IO
+        out     dx, eax
+
+        mov     dx, PCI_ADDRESS
+        mov     eax, ecx
+        mov     al, bl
+        out     dx, eax
+        mov     dx, PCI_DATA
+        in      al, dx
+        or      al, bh
+        out     dx, al
+
+        mov     dx, PM_CONTROL
+        mov     ax, SLEEP_TYPE_S3 | SLEEP_ENABLE
+        out     dx, ax
+%endmacro
+
+        org     0x100000000 - ROM_SIZE
+        bits    16
+godwit_image:
+        times   ROM_SIZE - ROM_USED db 0
+
+start:
+        cli
+
+        ; COM1: 115200 baud, 8N1, no interrupts.
+        OUT_BYTE COM1_LINE_CONTROL, DIVISOR_ACCESS
+        OUT_BYTE COM1_DIVISOR_LOW, DIVISOR_115200
+        OUT_BYTE COM1_DIVISOR_HIGH, 0
+        OUT_BYTE COM1_LINE_CONTROL, LINE_8N1
+        OUT_BYTE COM1_INTERRUPTS, 0
+        OUT_BYTE COM1_FIFO, FIFO_ENABLE
+        OUT_BYTE COM1_MODEM_CONTROL, MODEM_READY
+
+%include "order.inc"
+
+        ; nasm refuses a negative count, should ROM_USED become too small.
+        times   RESET_VECTOR - ($ - $$) db 0
+        bits    16
+godwit_start:
+        jmp     start
+        times   ROM_SIZE - ($ - $$) db 0
