@@ -7,3 +7,4 @@ CC ?= gcc
 NASM ?= nasm
 
 include mk/guest.mk
+include mk/harness.mk

@@ -1,0 +1,191 @@
+/*
+ * godwit bench: how long each phase of each scenario takes, median and spread over several runs,
+ * one at a time.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "command/command.h"
+
+#include "report/report.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct bench_options {
+    struct godwit_options target;
+    int runs;
+    char **globs;
+};
+
+/* The columns: what they add up, by the names that the common course gives its phases. */
+static const struct {
+    const char *heading;
+    const char *phases[3];
+} columns[] = {
+    {"to A", {"start", "to A", NULL}}, {"to B", {"to B", NULL}},
+    {"migrate", {"migrate", NULL}},    {"verify", {"verify", NULL}},
+    {"resume", {"resume", NULL}},      {"verify again", {"verify again", NULL}},
+    {"end", {"end", NULL}},
+};
+
+static int by_value(const void *a, const void *b)
+{
+    const double *one = a, *other = b;
+    return (*one > *other) - (*one < *other);
+}
+
+/* The median and half the distance between the quartiles, as "median ±spread"; the caller's. */
+static char *median_and_spread(GArray *values)
+{
+    if (values->len == 0)
+        return g_strdup("-");
+    qsort(values->data, values->len, sizeof(double), by_value);
+    const double *sorted = (const double *)(void *)values->data;
+    const guint n = values->len;
+    const double median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+    const double spread = (sorted[(n - 1) - (n - 1) / 4] - sorted[(n - 1) / 4]) / 2;
+    return g_strdup_printf("%.1f ±%.1f", median, spread);
+}
+
+/* The time that a result's phases of one column took, in ms; negative if it had none of them. */
+static double column_time(const json_t *result, size_t column)
+{
+    double sum = 0;
+    bool any = false;
+    size_t i;
+    json_t *phase;
+    json_array_foreach(json_object_get(result, "phases"), i, phase)
+    {
+        if (!g_strv_contains(columns[column].phases, godwit_json_string(phase, "name", "")))
+            continue;
+        sum += json_number_value(json_object_get(phase, "ms"));
+        any = true;
+    }
+    return any ? sum : -1;
+}
+
+/* One row: the passed results of one scenario on one architecture. */
+static void print_row(const json_t *results, const char *arch, const char *scenario)
+{
+    printf("%-8s %-30s", arch, scenario);
+    for (size_t column = 0; column <= G_N_ELEMENTS(columns); column++) {
+        g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
+        size_t i;
+        json_t *result;
+        json_array_foreach(results, i, result)
+        {
+            if (strcmp(godwit_json_string(result, "arch", ""), arch) != 0 ||
+                strcmp(godwit_json_string(result, "scenario", ""), scenario) != 0 ||
+                strcmp(godwit_json_string(result, "status", ""), "pass") != 0)
+                continue;
+            const double ms = column < G_N_ELEMENTS(columns)
+                                  ? column_time(result, column)
+                                  : json_number_value(json_object_get(result, "ms"));
+            if (ms >= 0)
+                g_array_append_val(values, ms);
+        }
+        g_autofree char *text = median_and_spread(values);
+        /* Counted in characters, not bytes: "±" has two. */
+        printf(" %*s%s", (int)MAX(0, 14 - g_utf8_strlen(text, -1)), "", text);
+    }
+    putchar('\n');
+}
+
+static void keep_result(struct godwit_reporter *reporter, const json_t *result)
+{
+    json_array_append(reporter->results, (json_t *)(uintptr_t)result);
+    if (!strcmp(godwit_json_string(result, "status", ""), "pass") ||
+        !strcmp(godwit_json_string(result, "status", ""), "skip"))
+        return;
+    g_autofree char *details = godwit_report_details(result, "      ");
+    fprintf(stderr, "FAIL  %s %s\n%s", godwit_json_string(result, "arch", ""),
+            godwit_json_string(result, "scenario", ""), details);
+}
+
+static bool bench(struct godwit_process *process, const struct bench_options *options, int *status,
+                  GError **error)
+{
+    g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options->globs, error);
+    if (!scenarios || !godwit_process_begin(process, error))
+        return false;
+    g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
+    if (!targets || !godwit_enough_memory(targets, 1, error))
+        return false;
+    g_autoptr(GPtrArray) jobs =
+        g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
+    for (int r = 0; r < options->runs; r++) {
+        for (guint t = 0; t < targets->len; t++) {
+            const struct godwit_target *target = g_ptr_array_index(targets, t);
+            for (guint s = 0; s < scenarios->len; s++) {
+                const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
+                g_autofree char *obstacle = godwit_scenario_obstacle(
+                    scenario, target->setup.machine, target->source, target->destination);
+                if (!obstacle)
+                    g_ptr_array_add(jobs, godwit_target_job(target, scenario));
+            }
+        }
+    }
+    struct godwit_reporter collector = {.result = keep_result, .out = stdout};
+    g_autoptr(json_t) results = json_array();
+    collector.results = results;
+    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
+    g_ptr_array_add(reporters, &collector);
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    struct godwit_run todo = {
+        .jobs = jobs,
+        .skipped = none,
+        .parallel = 1,
+        .folder = process->folder,
+        .janitor = process->janitor,
+        .reporters = reporters,
+        .interrupted = &process->interrupted,
+    };
+    const struct godwit_summary summary = godwit_run_jobs(&todo);
+    *status = godwit_summary_status(&summary);
+    if (summary.interrupted)
+        return true;
+    printf("%d runs each; milliseconds, median and half the distance between the quartiles\n",
+           options->runs);
+    printf("%-8s %-30s", "arch", "scenario");
+    for (size_t column = 0; column < G_N_ELEMENTS(columns); column++)
+        printf(" %14s", columns[column].heading);
+    printf(" %14s\n", "whole");
+    for (guint t = 0; t < targets->len; t++) {
+        const struct godwit_target *target = g_ptr_array_index(targets, t);
+        for (guint s = 0; s < scenarios->len; s++) {
+            const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
+            print_row(results, target->setup.machine->arch, scenario->name);
+        }
+    }
+    printf("%u passed, %u failed\n", summary.passed, summary.failed + summary.errors);
+    return true;
+}
+
+bool godwit_command_bench(struct godwit_process *process, int argc, char **argv, int *status,
+                          GError **error)
+{
+    struct bench_options options = {.runs = 5};
+    bool helped = false;
+    godwit_options_init(&options.target);
+    const GOptionEntry entries[] = {
+        {"runs", 'n', 0, G_OPTION_ARG_INT, &options.runs, "Runs of each scenario (default: 5)",
+         "N"},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.globs, NULL, NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
+    g_option_context_set_summary(
+        context, "Runs the matching scenarios several times, one at a time, and prints how long "
+                 "each phase takes.\nNothing is judged by time: noisy hosts only show a larger "
+                 "spread.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_add_group(context, godwit_options_group(&options.target));
+    bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
+    if (good && !helped && options.runs < 1) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, "--runs wants a number of 1 or more");
+        good = false;
+    }
+    good = good && (helped || bench(process, &options, status, error));
+    godwit_options_clear(&options.target);
+    g_strfreev(options.globs);
+    return good;
+}

@@ -1,0 +1,98 @@
+/*
+ * What the subcommands share: the process-wide things that `main` owns, the options that choose
+ * guests and binaries, and the targets that come of them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_COMMAND_COMMAND_H
+#define GODWIT_HARNESS_COMMAND_COMMAND_H
+
+#include "run/run.h"
+
+#define GODWIT_VERSION "0.1.0"
+
+/* Of the whole process; on main's stack. */
+struct godwit_process {
+    bool interrupted; /* a signal asked for the end ... */
+    int signal;       /* ... this one */
+    char *folder;     /* temporary folder of the run; the janitor removes it. NULL before
+                         godwit_process_begin() */
+    struct godwit_janitor *janitor;
+};
+
+/* Makes the temporary folder and the janitor that removes it. */
+bool godwit_process_begin(struct godwit_process *process, GError **error);
+
+/* The options that choose what to start, as given. Strings are NULL where the option was not. */
+struct godwit_options {
+    char **arch;
+    char *qemu, *qemu_src, *qemu_dst;
+    char *machine, *image, *accel;
+    int memory;
+    char *window;
+    int page_size;
+    int dirty_rate;
+    int page_ticks;
+    double timeout_scale;
+    char *read_memory;
+};
+
+/* Defaults. */
+void godwit_options_init(struct godwit_options *options);
+void godwit_options_clear(struct godwit_options *options);
+
+/* The option group of those options, to be added to a context; its texts are the help. */
+GOptionGroup *godwit_options_group(struct godwit_options *options);
+
+/*
+ * Parses a subcommand's arguments. USAGE error, in one line, for anything that is wrong; `--help`
+ * prints and is *helped.
+ */
+bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool *helped,
+                          GError **error);
+
+/* One guest on one pair of binaries, ready to be started. */
+struct godwit_target {
+    struct godwit_setup setup;
+    struct godwit_qemu *source, *destination; /* owned; the same object if it is the same binary */
+    char *accel_reason;                       /* why this accelerator; owned */
+};
+
+void godwit_target_free(struct godwit_target *target);
+
+/*
+ * The targets that the options choose: of each architecture named, or, without --arch, of the one
+ * that --qemu is for, or else of each whose qemu-system-ARCH is in $PATH. Binaries are probed.
+ * What is left out for want of a binary is told on stderr. An array of struct godwit_target, or
+ * NULL with ERROR set.
+ */
+GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_options *options,
+                          GError **error);
+
+/* A job for that target: the scenario, or an ad-hoc migration if it is NULL. */
+struct godwit_job *godwit_target_job(const struct godwit_target *target,
+                                     const struct godwit_scenario *scenario);
+
+/* Scenarios that match any of the globs (NULL or empty: all), in order. USAGE error, which names
+ * the nearest, if a glob matches none. The array is the caller's. */
+GPtrArray *godwit_match_scenarios(char **globs, GError **error);
+
+/* ENVIRONMENT error if PARALLEL jobs of the largest target would not fit into the host's memory. */
+bool godwit_enough_memory(const GPtrArray *targets, unsigned parallel, GError **error);
+
+/* The subcommands. Each takes what follows its name and gives the exit status; false with ERROR set
+ * for what main has to tell. */
+typedef bool (*godwit_command)(struct godwit_process *process, int argc, char **argv, int *status,
+                               GError **error);
+bool godwit_command_run(struct godwit_process *process, int argc, char **argv, int *status,
+                        GError **error);
+bool godwit_command_list(struct godwit_process *process, int argc, char **argv, int *status,
+                         GError **error);
+bool godwit_command_doctor(struct godwit_process *process, int argc, char **argv, int *status,
+                           GError **error);
+bool godwit_command_migrate(struct godwit_process *process, int argc, char **argv, int *status,
+                            GError **error);
+bool godwit_command_bench(struct godwit_process *process, int argc, char **argv, int *status,
+                          GError **error);
+
+#endif

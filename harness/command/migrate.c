@@ -1,0 +1,177 @@
+/*
+ * godwit migrate: one migration, put together by flags.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "command/command.h"
+
+#include "report/report.h"
+#include "run/files.h"
+#include "vm/image.h"
+#include "vm/qemu.h"
+#include <string.h>
+
+struct migrate_options {
+    struct godwit_options target;
+    char *transport;
+    gboolean postcopy;
+    gboolean stopped;
+    char **capabilities;
+    char **parameters;
+    char *format;
+    gboolean keep;
+    char *output;
+};
+
+static void clear(struct migrate_options *options)
+{
+    godwit_options_clear(&options->target);
+    g_free(options->transport);
+    g_strfreev(options->capabilities);
+    g_strfreev(options->parameters);
+    g_free(options->format);
+    g_free(options->output);
+}
+
+static bool parse(struct migrate_options *options, int *argc, char ***argv, bool *helped,
+                  GError **error)
+{
+    godwit_options_init(&options->target);
+    const GOptionEntry entries[] = {
+        {"transport", 't', 0, G_OPTION_ARG_STRING, &options->transport,
+         "unix (the default) or tcp", "NAME"},
+        {"postcopy", 0, 0, G_OPTION_ARG_NONE, &options->postcopy,
+         "Switch to postcopy once the migration is proven to be live", NULL},
+        {"stopped", 0, 0, G_OPTION_ARG_NONE, &options->stopped,
+         "Stop the source first: no live migration", NULL},
+        {"capability", 'c', 0, G_OPTION_ARG_STRING_ARRAY, &options->capabilities,
+         "Set a migration capability on both sides; may be given again", "NAME[=on|off]"},
+        {"parameter", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &options->parameters,
+         "Set a migration parameter on the source; may be given again", "NAME=NUMBER"},
+        {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format,
+         "Report as text, tap, junit or json", "NAME[:FILE]"},
+        {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep,
+         "Keep the migration's folder (logs, transcripts, images, result)", NULL},
+        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output,
+         "Where --keep puts the folder (default: godwit-output)", "DIR"},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_option_context_set_summary(
+        context,
+        "One verified migration on each chosen architecture, for example:\n"
+        "  godwit migrate --arch x86_64 --transport tcp --memory 1024 --capability xbzrle\n"
+        "Exit status: 0 passed, 1 failed, 2 usage or environment error.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_add_group(context, godwit_options_group(&options->target));
+    if (!godwit_options_parse(context, argc, argv, helped, error))
+        return false;
+    if (*argc > 1) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, "migrate takes no \"%s\" (see --help)",
+                    (*argv)[1]);
+        return false;
+    }
+    return true;
+}
+
+static bool usage(GError **error, const char *format, const char *what)
+{
+    g_autofree char *text = g_strdup_printf("%s: %s", what, format);
+    g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, text);
+    return false;
+}
+
+/* Puts the plan that the flags describe into a job. */
+static bool fill_plan(struct godwit_job *job, const struct migrate_options *options, GError **error)
+{
+    const char *transport = options->transport ? options->transport : "unix";
+    if (!strcmp(transport, "unix"))
+        job->plan.transport = GODWIT_TRANSPORT_UNIX;
+    else if (!strcmp(transport, "tcp"))
+        job->plan.transport = GODWIT_TRANSPORT_TCP;
+    else
+        return usage(error, "unknown transport: there are unix and tcp", transport);
+    if (options->stopped && options->postcopy)
+        return usage(error, "a stopped guest cannot be switched to postcopy: use one of the two",
+                     "--stopped and --postcopy");
+    job->plan.stopped = options->stopped;
+    job->plan.postcopy = options->postcopy;
+    for (guint i = 0; options->capabilities && options->capabilities[i]; i++) {
+        g_auto(GStrv) parts = g_strsplit(options->capabilities[i], "=", 2);
+        const char *value = parts[0] && parts[1] ? parts[1] : "on";
+        if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+            return usage(error, "--capability wants NAME, NAME=on or NAME=off",
+                         options->capabilities[i]);
+        const struct godwit_capability c = {g_intern_string(parts[0]), !strcmp(value, "on")};
+        if (!godwit_qemu_has_capability(job->setup.source, c.name))
+            return usage(error, "this QEMU has no such migration capability", c.name);
+        g_array_append_val(job->capabilities, c);
+    }
+    for (guint i = 0; options->parameters && options->parameters[i]; i++) {
+        g_auto(GStrv) parts = g_strsplit(options->parameters[i], "=", 2);
+        gint64 value = 0;
+        if (!parts[0] || !parts[1] ||
+            !g_ascii_string_to_signed(parts[1], 10, G_MININT64, G_MAXINT64, &value, NULL))
+            return usage(error, "--parameter wants NAME=NUMBER", options->parameters[i]);
+        const struct godwit_parameter p = {g_intern_string(parts[0]), value};
+        g_array_append_val(job->parameters, p);
+    }
+    return true;
+}
+
+static bool migrate(struct godwit_process *process, const struct migrate_options *options,
+                    int *status, GError **error)
+{
+    if (options->output && !options->keep)
+        return usage(error, "says where --keep puts things: give both", "--output");
+    g_autofree char *output =
+        options->keep
+            ? g_canonicalize_filename(options->output ? options->output : "godwit-output", NULL)
+            : NULL;
+    if ((output && !godwit_files_folder(output, error)) || !godwit_process_begin(process, error))
+        return false;
+    g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
+    if (!targets || !godwit_enough_memory(targets, 1, error))
+        return false;
+    g_autoptr(GPtrArray) jobs =
+        g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
+    for (guint i = 0; i < targets->len; i++) {
+        struct godwit_job *job = godwit_target_job(g_ptr_array_index(targets, i), NULL);
+        g_ptr_array_add(jobs, job);
+        if (!fill_plan(job, options, error))
+            return false;
+    }
+    struct godwit_reporter *reporter =
+        godwit_reporter_new(options->format ? options->format : "text", error);
+    if (!reporter)
+        return false;
+    for (guint i = 0; i < jobs->len; i++)
+        ((struct godwit_job *)g_ptr_array_index(jobs, i))->progress = reporter->live;
+    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
+    g_ptr_array_add(reporters, reporter);
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    struct godwit_run todo = {
+        .jobs = jobs,
+        .skipped = none,
+        .parallel = 1,
+        .keep = options->keep,
+        .folder = output ? output : process->folder,
+        .janitor = process->janitor,
+        .reporters = reporters,
+        .interrupted = &process->interrupted,
+    };
+    const struct godwit_summary summary = godwit_run_jobs(&todo);
+    *status = godwit_summary_status(&summary);
+    return godwit_reporter_close(reporter, error);
+}
+
+bool godwit_command_migrate(struct godwit_process *process, int argc, char **argv, int *status,
+                            GError **error)
+{
+    struct migrate_options options = {0};
+    bool helped = false;
+    const bool good = parse(&options, &argc, &argv, &helped, error) &&
+                      (helped || migrate(process, &options, status, error));
+    clear(&options);
+    return good;
+}

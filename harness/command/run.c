@@ -1,0 +1,212 @@
+/*
+ * godwit run: scenarios, on architectures, as often as wanted.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "command/command.h"
+
+#include "report/report.h"
+#include "run/files.h"
+#include "vm/host.h"
+#include <string.h>
+
+struct run_options {
+    struct godwit_options target;
+    int jobs;
+    int repeat;
+    gboolean until_fail;
+    char *shard;
+    char **formats;
+    gboolean keep;
+    char *output;
+    char **globs;
+    int shard_index, shard_count;
+};
+
+static void clear(struct run_options *options)
+{
+    godwit_options_clear(&options->target);
+    g_free(options->shard);
+    g_strfreev(options->formats);
+    g_free(options->output);
+    g_strfreev(options->globs);
+}
+
+static bool wrong(GError **error, const char *text)
+{
+    g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, text);
+    return false;
+}
+
+static bool check(struct run_options *options, GError **error)
+{
+    if (options->jobs < 1 || options->jobs > 256)
+        return wrong(error, "-j wants a number from 1 to 256");
+    if (options->repeat < 0)
+        return wrong(error, "--repeat wants a number of 1 or more");
+    options->shard_index = options->shard_count = 1;
+    if (options->shard) {
+        char rest;
+        if (sscanf(options->shard, "%d/%d%c", &options->shard_index, &options->shard_count,
+                   &rest) != 2 ||
+            options->shard_index < 1 || options->shard_index > options->shard_count)
+            return wrong(error, "--shard wants I/N with I from 1 to N, for example 1/3");
+    }
+    return true;
+}
+
+static bool parse(struct run_options *options, int *argc, char ***argv, bool *helped,
+                  GError **error)
+{
+    godwit_options_init(&options->target);
+    options->jobs = (int)MAX(1, godwit_host_processors() / 2);
+    const GOptionEntry entries[] = {
+        {"jobs", 'j', 0, G_OPTION_ARG_INT, &options->jobs,
+         "Scenarios to run at a time (default: one for two processors)", "N"},
+        {"repeat", 0, 0, G_OPTION_ARG_INT, &options->repeat, "Run each scenario N times", "N"},
+        {"until-fail", 0, 0, G_OPTION_ARG_NONE, &options->until_fail,
+         "End at the first failure; without --repeat, go on until there is one", NULL},
+        {"shard", 0, 0, G_OPTION_ARG_STRING, &options->shard,
+         "Run only the I-th of N equal parts, for spreading over machines", "I/N"},
+        {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
+         "Report as text, tap, junit or json; may be given again", "NAME[:FILE]"},
+        {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep,
+         "Keep each scenario's folder (logs, transcripts, images, result)", NULL},
+        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output,
+         "Where --keep puts the folders (default: godwit-output)", "DIR"},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->globs, NULL, NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
+    g_option_context_set_summary(
+        context, "Runs the scenarios whose names match, all of them without a GLOB.\n"
+                 "Exit status: 0 all passed, 1 a scenario failed, 2 usage or environment error.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_add_group(context, godwit_options_group(&options->target));
+    return godwit_options_parse(context, argc, argv, helped, error) && (*helped || check(options, error));
+}
+
+/* The jobs of all scenarios on all targets; those that cannot run are among them, and are reported
+ * as skipped before anything is started. */
+static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *targets,
+                            const GPtrArray *scenarios, bool live, GPtrArray *skipped)
+{
+    GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
+    const int repeat = MAX(options->repeat, 1);
+    unsigned serial = 0;
+    for (guint t = 0; t < targets->len; t++) {
+        const struct godwit_target *target = g_ptr_array_index(targets, t);
+        for (guint s = 0; s < scenarios->len; s++) {
+            const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
+            if (serial++ % (unsigned)options->shard_count != (unsigned)options->shard_index - 1)
+                continue;
+            g_autofree char *obstacle = godwit_scenario_obstacle(
+                scenario, target->setup.machine, target->source, target->destination);
+            struct godwit_job *job = godwit_target_job(target, scenario);
+            job->progress = live;
+            job->repetitions = options->until_fail && !options->repeat ? 0 : (unsigned)repeat;
+            if (obstacle) {
+                g_ptr_array_add(skipped, json_pack("{s:s, s:s, s:s, s:s, s:f}", "scenario",
+                                                   scenario->name, "arch",
+                                                   target->setup.machine->arch, "status", "skip",
+                                                   "message", obstacle, "ms", 0.0));
+                godwit_job_free(job);
+                continue;
+            }
+            g_ptr_array_add(jobs, job);
+        }
+    }
+    /* Whole rounds, so that an early end has seen every scenario as often as any other. */
+    const guint round = jobs->len;
+    for (int r = 2; r <= repeat; r++) {
+        for (guint i = 0; i < round; i++) {
+            struct godwit_job *copy = godwit_job_copy(g_ptr_array_index(jobs, i));
+            copy->repetition = (unsigned)r;
+            g_ptr_array_add(jobs, copy);
+        }
+    }
+    return jobs;
+}
+
+static bool open_reporters(const struct run_options *options, GPtrArray *reporters, GError **error)
+{
+    char *usual[] = {(char *)(uintptr_t) "text", NULL};
+    char **formats = options->formats ? options->formats : usual;
+    bool output_taken = false;
+    for (guint i = 0; formats[i]; i++) {
+        if (!strchr(formats[i], ':')) {
+            if (output_taken)
+                return wrong(error, "only one --format can go to standard output: give the others "
+                                    "a file, as in --format junit:results.xml");
+            output_taken = true;
+        }
+        struct godwit_reporter *reporter = godwit_reporter_new(formats[i], error);
+        if (!reporter)
+            return false;
+        g_ptr_array_add(reporters, reporter);
+    }
+    return true;
+}
+
+static bool close_reporters(GPtrArray *reporters, GError **error)
+{
+    bool good = true;
+    for (guint i = 0; i < reporters->len; i++)
+        good = godwit_reporter_close(g_ptr_array_index(reporters, i), good ? error : NULL) && good;
+    return good;
+}
+
+static bool run(struct godwit_process *process, const struct run_options *options, int *status,
+                GError **error)
+{
+    g_autofree char *output =
+        options->keep
+            ? g_canonicalize_filename(options->output ? options->output : "godwit-output", NULL)
+            : NULL;
+    if (options->output && !options->keep)
+        return wrong(error, "--output says where --keep puts things: give both");
+    g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options->globs, error);
+    if (!scenarios || (output && !godwit_files_folder(output, error)) ||
+        !godwit_process_begin(process, error))
+        return false;
+    g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
+    if (!targets || !godwit_enough_memory(targets, (unsigned)options->jobs, error))
+        return false;
+
+    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
+    if (!open_reporters(options, reporters, error)) {
+        close_reporters(reporters, NULL);
+        return false;
+    }
+    bool live = false;
+    for (guint i = 0; i < reporters->len; i++)
+        live |= ((struct godwit_reporter *)g_ptr_array_index(reporters, i))->live;
+    g_autoptr(GPtrArray) skipped = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    g_autoptr(GPtrArray) jobs = plan_jobs(options, targets, scenarios, live, skipped);
+    struct godwit_run todo = {
+        .jobs = jobs,
+        .skipped = skipped,
+        .parallel = (unsigned)options->jobs,
+        .until_fail = options->until_fail,
+        .endless = options->until_fail && !options->repeat,
+        .keep = options->keep,
+        .folder = output ? output : process->folder,
+        .janitor = process->janitor,
+        .reporters = reporters,
+        .interrupted = &process->interrupted,
+    };
+    const struct godwit_summary summary = godwit_run_jobs(&todo);
+    *status = godwit_summary_status(&summary);
+    return close_reporters(reporters, error);
+}
+
+bool godwit_command_run(struct godwit_process *process, int argc, char **argv, int *status,
+                        GError **error)
+{
+    struct run_options options = {0};
+    bool helped = false;
+    const bool good = parse(&options, &argc, &argv, &helped, error) &&
+                      (helped || run(process, &options, status, error));
+    clear(&options);
+    return good;
+}

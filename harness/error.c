@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#include "error.h"
+
+G_DEFINE_QUARK(godwit-error, godwit_error)
+
+void godwit_error_context(GError **error, const char *format, ...)
+{
+    if (!error || !*error)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    g_prefix_error(error, "%s: ", text);
+}

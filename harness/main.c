@@ -1,0 +1,115 @@
+/*
+ * godwit: live-migration tests for any installed QEMU. This file has the subcommands' table and the
+ * process's own matters: signals, exit status.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "command/command.h"
+
+#include <glib-unix.h>
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    godwit_command command;
+    const char *summary;
+} commands[] = {
+    {"run", godwit_command_run, "run scenarios"},
+    {"list", godwit_command_list, "list scenarios"},
+    {"migrate", godwit_command_migrate, "one migration, put together by flags"},
+    {"doctor", godwit_command_doctor, "what this host and its QEMUs can do, and why not"},
+    {"bench", godwit_command_bench, "how long each phase takes: median and spread"},
+};
+
+static void help(void)
+{
+    printf("Usage: godwit COMMAND [OPTION...]\n\n"
+           "Migrates small guests whose memory is predictable between any two QEMUs, and proves\n"
+           "that every byte arrived.\n\nCommands:\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
+        printf("  %-9s %s\n", commands[i].name, commands[i].summary);
+    printf("\nOptions:\n  --help     this text; `godwit COMMAND --help` tells about a command\n"
+           "  --version  the version\n\n"
+           "Exit status: 0 all passed, 1 a scenario failed, 2 usage or environment error;\n"
+           "128 and the signal's number after SIGINT, SIGTERM or SIGHUP.\n\n"
+           "Try: godwit doctor; godwit run 'precopy/*' --arch x86_64\n");
+}
+
+struct interrupt {
+    struct godwit_process *process;
+    int signal;
+};
+
+static gboolean interrupted(gpointer data)
+{
+    const struct interrupt *interrupt = data;
+    interrupt->process->interrupted = true;
+    interrupt->process->signal = interrupt->signal;
+    return G_SOURCE_CONTINUE;
+}
+
+static int dispatch(struct godwit_process *process, int argc, char **argv, GError **error)
+{
+    if (argc < 2) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, "which command? (see godwit --help)");
+        return 2;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        help();
+        return 0;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("godwit " GODWIT_VERSION "\n");
+        return 0;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (strcmp(commands[i].name, argv[1]) != 0)
+            continue;
+        int status = 0;
+        g_autofree char *name = g_strdup_printf("godwit %s", commands[i].name);
+        g_set_prgname(name);
+        if (!commands[i].command(process, argc - 1, argv + 1, &status, error))
+            status = error && *error && (*error)->domain == GODWIT_ERROR &&
+                             ((*error)->code != GODWIT_ERROR_USAGE &&
+                              (*error)->code != GODWIT_ERROR_ENVIRONMENT)
+                         ? 1
+                         : 2;
+        return status;
+    }
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
+                "unknown command \"%s\" (see godwit --help)", argv[1]);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_ALL, "");
+    /* A reader that goes away (`godwit run | head`) is a write error, told once, not a death that
+     * skips the cleaning up. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc == 3 && !strcmp(argv[1], "worker"))
+        return godwit_worker_main(argv[2]);
+
+    struct godwit_process process = {0};
+    const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    struct interrupt interrupts[G_N_ELEMENTS(signals)];
+    guint sources[G_N_ELEMENTS(signals)];
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
+        interrupts[i] = (struct interrupt){&process, signals[i]};
+        sources[i] = g_unix_signal_add(signals[i], interrupted, &interrupts[i]);
+    }
+
+    g_autoptr(GError) error = NULL;
+    int status = dispatch(&process, argc, argv, &error);
+    godwit_janitor_finish(process.janitor);
+    g_free(process.folder);
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
+        g_source_remove(sources[i]);
+    if (process.interrupted)
+        return 128 + process.signal;
+    if (error)
+        g_printerr("godwit: %s\n", error->message);
+    return status;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+#include "migrate/migrate.h"
+
+#include "vm/image.h"
+#include "vm/memory.h"
+#include <string.h>
+
+#define HEX "0x%" G_GINT64_MODIFIER "x"
+
+/* How long the first pass over the window takes at least while a migration is held. QEMU's migration
+ * thread works out every 100 ms how much it could send within the downtime limit; a first pass that
+ * is over before would be taken for the last one, whatever the limit. In seconds. */
+#define FIRST_PASS_SECONDS 0.2
+/* The least that downtime-limit can be without that reckoning being out of play. In milliseconds. */
+#define DOWNTIME_HELD 1
+/* Above what any host moves, and small enough for every QEMU to take. In bytes a second. */
+#define BANDWIDTH_UNLIMITED ((json_int_t)1 << 40)
+/* Longer than any migration here is allowed to take. In milliseconds. */
+#define DOWNTIME_UNLIMITED 600000
+
+char *godwit_migrate_state(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, error);
+    return info ? g_strdup(godwit_json_string(info, "status", "none")) : NULL;
+}
+
+bool godwit_migrate_set_capabilities(struct godwit_vm *vm,
+                                     const struct godwit_capability *capabilities, GError **error)
+{
+    json_t *list = json_array();
+    json_array_append_new(list, json_pack("{s:s, s:b}", "capability", "events", "state", 1));
+    for (const struct godwit_capability *c = capabilities; c && c->name; c++) {
+        if (!godwit_qemu_has_capability(vm->qemu, c->name)) {
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
+                        "needs capability %s: not in QEMU %s", c->name, vm->qemu->version);
+            json_decref(list);
+            return false;
+        }
+        json_array_append_new(list,
+                              json_pack("{s:s, s:b}", "capability", c->name, "state", c->on));
+    }
+    return godwit_vm_command(vm, "migrate-set-capabilities", json_pack("{s:o}", "capabilities", list),
+                             error);
+}
+
+bool godwit_migrate_set_parameters(struct godwit_vm *vm, const struct godwit_parameter *parameters,
+                                   GError **error)
+{
+    json_t *arguments = json_object();
+    for (const struct godwit_parameter *p = parameters; p && p->name; p++)
+        json_object_set_new(arguments, p->name, json_integer(p->value));
+    return godwit_vm_command(vm, "migrate-set-parameters", arguments, error);
+}
+
+char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport transport,
+                            GError **error)
+{
+    /* Sockets in the rig's directory, which is every QEMU's working directory: however long its
+     * path is, these names fit. */
+    destination->migration_first = destination->qmp->events->len;
+    g_autofree char *uri = transport == GODWIT_TRANSPORT_UNIX
+                               ? g_strdup_printf("unix:%s.migrate.sock", destination->name)
+                               : g_strdup("tcp:127.0.0.1:0");
+    if (!godwit_vm_command(destination, "migrate-incoming", json_pack("{s:s}", "uri", uri), error))
+        return NULL;
+    if (transport == GODWIT_TRANSPORT_UNIX)
+        return g_steal_pointer(&uri);
+    g_autoptr(json_t) info = godwit_vm_execute(destination, "query-migrate", NULL, error);
+    if (!info)
+        return NULL;
+    const json_t *address = json_array_get(json_object_get(info, "socket-address"), 0);
+    const char *port = godwit_json_string(address, "port", NULL);
+    if (!port) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                    "the destination listens on %s, but its query-migrate tells no port", uri);
+        return NULL;
+    }
+    return g_strdup_printf("tcp:127.0.0.1:%s", port);
+}
+
+bool godwit_migrate_start(struct godwit_vm *source, const char *uri, GError **error)
+{
+    source->migration_first = source->qmp->events->len;
+    return godwit_vm_command(source, "migrate", json_pack("{s:s}", "uri", uri), error);
+}
+
+bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
+{
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    /* Whole pages are sent, however few bytes of them the guest dirties. */
+    const double window = (double)(workload->window_end - workload->window_start);
+    const struct godwit_parameter held[] = {
+        {"max-bandwidth", (json_int_t)(window / FIRST_PASS_SECONDS)},
+        {"downtime-limit", DOWNTIME_HELD},
+        {NULL, 0}};
+    return godwit_migrate_set_parameters(source, held, error);
+}
+
+bool godwit_migrate_release(struct godwit_vm *source, GError **error)
+{
+    const struct godwit_parameter released[] = {{"max-bandwidth", BANDWIDTH_UNLIMITED},
+                                                {"downtime-limit", DOWNTIME_UNLIMITED},
+                                                {NULL, 0}};
+    return godwit_migrate_set_parameters(source, released, error);
+}
+
+/* How often a migration's progress is drawn. In milliseconds. */
+#define PROGRESS_MS 200
+
+static void report_progress(struct godwit_vm *vm)
+{
+    struct godwit_rig *rig = vm->rig;
+    if (!rig->progress)
+        return;
+    g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, NULL);
+    const json_t *ram = json_object_get(info, "ram");
+    if (!ram)
+        return;
+    g_autoptr(json_t) migration =
+        json_pack("{s:I, s:I, s:f}", "pass", godwit_json_integer(ram, "dirty-sync-count", 0),
+                  "remaining", godwit_json_integer(ram, "remaining", 0), "mbps",
+                  json_number_value(json_object_get(ram, "mbps")));
+    rig->progress(rig->phase, migration, rig->progress_data);
+}
+
+/* Looks at pages spread over the window for one whose byte on the destination is neither that of
+ * untouched memory nor the source's present one. Whether there is one is in *PROVEN. */
+static bool seek_proof(struct godwit_vm *source, struct godwit_vm *destination, guint pass,
+                       bool *proven, GError **error)
+{
+    enum { SAMPLES = 64 };
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const uint64_t pages = godwit_workload_pages(workload);
+    *proven = false;
+    for (uint64_t i = 0; i < SAMPLES && !*proven; i++) {
+        const uint64_t gpa =
+            workload->window_start + (pages * i / SAMPLES) * (uint64_t)workload->page_size;
+        unsigned char received, present;
+        /* In this order: what the destination has was sent before the source is looked at. */
+        if (!godwit_memory_read(destination, gpa, &received, 1, error) ||
+            !godwit_memory_read(source, gpa, &present, 1, error))
+            return false;
+        if (received == 0 || received == present)
+            continue;
+        *proven = true;
+        json_object_set_new(source->rig->facts, "live",
+                            json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)gpa,
+                                      "received", received, "dirtied", present, "pass",
+                                      (int)pass));
+    }
+    return true;
+}
+
+struct pass_goal {
+    struct godwit_vm *source;
+    guint next; /* index of the event to look at next */
+    guint pass; /* the latest that was seen */
+    bool over;
+};
+
+/* True at each new pass over memory from the second one on, and at the migration's end. */
+static bool pass_began(gpointer data)
+{
+    struct pass_goal *goal = data;
+    const GPtrArray *events = goal->source->qmp->events;
+    while (goal->next < events->len) {
+        const json_t *event = g_ptr_array_index(events, goal->next++);
+        const json_t *details = json_object_get(event, "data");
+        if (godwit_qmp_event_is(event, "MIGRATION_PASS", NULL)) {
+            goal->pass = (guint)godwit_json_integer(details, "pass", 0);
+            if (goal->pass >= 2)
+                return true;
+        } else if (godwit_qmp_event_is(event, "MIGRATION", NULL)) {
+            const char *status = godwit_json_string(details, "status", "");
+            goal->over = !strcmp(status, "completed") || !strcmp(status, "failed") ||
+                         !strcmp(status, "cancelled");
+            if (goal->over)
+                return true;
+        }
+    }
+    return false;
+}
+
+bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
+                               GError **error)
+{
+    struct pass_goal goal = {.source = source, .next = source->migration_first};
+    bool proven = false;
+    while (!proven) {
+        if (!godwit_rig_wait(source->rig, pass_began, &goal,
+                             "the destination to have received memory that the source has dirtied "
+                             "again",
+                             error))
+            return false;
+        if (goal.over) {
+            g_autofree char *state = godwit_migrate_state(source, error);
+            if (state)
+                g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                            "the migration ended (%s) before it was proven to be live, although "
+                            "it was held back",
+                            state);
+            return false;
+        }
+        report_progress(source);
+        if (!seek_proof(source, destination, goal.pass, &proven, error))
+            return false;
+    }
+    return true;
+}
+
+struct end_goal {
+    const struct godwit_vm *vm;
+    guint next;
+    const char *state; /* that it ended in, or NULL; borrowed from the event */
+};
+
+static bool ended(gpointer data)
+{
+    struct end_goal *goal = data;
+    const GPtrArray *events = goal->vm->qmp->events;
+    for (; !goal->state && goal->next < events->len; goal->next++) {
+        const json_t *event = g_ptr_array_index(events, goal->next);
+        if (!godwit_qmp_event_is(event, "MIGRATION", NULL))
+            continue;
+        const char *status =
+            godwit_json_string(json_object_get(event, "data"), "status", "");
+        if (!strcmp(status, "completed") || !strcmp(status, "failed") ||
+            !strcmp(status, "cancelled") || !strcmp(status, "postcopy-paused"))
+            goal->state = status;
+    }
+    return goal->state != NULL;
+}
+
+bool godwit_migrate_finish(struct godwit_vm *vm, const char *wanted, GError **error)
+{
+    struct end_goal goal = {.vm = vm, .next = vm->migration_first};
+    g_autofree char *what = g_strdup_printf("the %s's migration to be %s", vm->name, wanted);
+    while (!goal.state) {
+        /* With somebody watching, the wait is cut into pieces between which progress is drawn. */
+        g_autoptr(GError) cause = NULL;
+        const gint64 until = vm->rig->progress ? g_get_monotonic_time() + PROGRESS_MS * 1000
+                                               : vm->rig->deadline;
+        if (godwit_rig_wait_until(vm->rig, until, ended, &goal, what, &cause))
+            break;
+        if (cause->code != GODWIT_ERROR_TIMEOUT || g_get_monotonic_time() >= vm->rig->deadline) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return false;
+        }
+        report_progress(vm);
+    }
+    if (!strcmp(goal.state, wanted))
+        return true;
+    g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, NULL);
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the %s's migration ended as %s instead of %s: %s", vm->name, goal.state, wanted,
+                godwit_json_string(info, "error-desc", "QEMU gives no reason"));
+    return false;
+}
+
+bool godwit_migrate_note(struct godwit_vm *source, GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    static const char *const times[] = {"total-time", "downtime", "setup-time"};
+    static const char *const counts[] = {"transferred", "normal", "duplicate", "dirty-sync-count",
+                                         "postcopy-requests"};
+    json_t *facts = json_object();
+    for (size_t i = 0; i < G_N_ELEMENTS(times); i++)
+        if (json_object_get(info, times[i]))
+            json_object_set(facts, times[i], json_object_get(info, times[i]));
+    const json_t *ram = json_object_get(info, "ram");
+    for (size_t i = 0; i < G_N_ELEMENTS(counts); i++)
+        if (json_object_get(ram, counts[i]))
+            json_object_set(facts, counts[i], json_object_get(ram, counts[i]));
+    json_object_set_new(source->rig->facts, "migration", facts);
+    return true;
+}

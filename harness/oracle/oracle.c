@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+#include "oracle/oracle.h"
+
+#include "vm/image.h"
+#include <string.h>
+
+#define HEX "0x%" G_GINT64_MODIFIER "x"
+
+/* Two buffers of this size stay in the cache of one core; pmemsave has a round trip for each. */
+#define CHUNK ((size_t)1 << 20)
+
+/* One VM while its memory goes by. */
+struct view {
+    struct godwit_vm *vm;
+    const struct godwit_block *window_block; /* the block that holds the window ... */
+    uint64_t window_offset;                  /* ... and where in it the window begins */
+    struct godwit_page_order order;
+    uint64_t checksum;
+    unsigned char *buffer; /* CHUNK bytes; owned */
+};
+
+/* What differs between two VMs. */
+struct difference {
+    uint64_t bytes;
+    uint64_t pages;
+    const struct godwit_block *block; /* of the first one ... */
+    uint64_t offset;                  /* ... where in it ... */
+    unsigned char here, there;        /* ... and what is there, on source and destination */
+};
+
+static void add_fact(struct godwit_rig *rig, const char *key, uint64_t amount)
+{
+    const json_int_t before = godwit_json_integer(rig->facts, key, 0);
+    json_object_set_new(rig->facts, key, json_integer(before + (json_int_t)amount));
+}
+
+/* Rotating, so that words which change places change the sum. */
+static uint64_t checksum(uint64_t sum, const unsigned char *bytes, size_t length)
+{
+    for (size_t i = 0; i + sizeof(uint64_t) <= length; i += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, bytes + i, sizeof(word));
+        sum = ((sum << 1) | (sum >> 63)) + word;
+    }
+    return sum;
+}
+
+static bool view_begin(struct view *view, struct godwit_vm *vm, GError **error)
+{
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    if (!godwit_memory_map(vm, error))
+        return false;
+    view->vm = vm;
+    view->window_block = godwit_memory_locate(
+        vm, workload->window_start, workload->window_end - workload->window_start,
+        &view->window_offset, error);
+    if (!view->window_block)
+        return false;
+    const struct godwit_page_order_window window = {
+        .start = workload->window_start,
+        .length = workload->window_end - workload->window_start,
+        .page_size = workload->page_size,
+        .offset = 0,
+    };
+    godwit_page_order_init(&view->order, &window);
+    view->buffer = g_malloc(CHUNK);
+    return true;
+}
+
+static void view_end(struct view *view)
+{
+    g_clear_pointer(&view->buffer, g_free);
+}
+
+/* Takes LENGTH bytes of BLOCK that are in the buffer: the window's go to page order. */
+static void view_take(struct view *view, const struct godwit_block *block, uint64_t offset,
+                      size_t length)
+{
+    if (block != view->window_block)
+        return;
+    const uint64_t start = MAX(offset, view->window_offset);
+    const uint64_t end = MIN(offset + length, view->window_offset + view->order.window.length);
+    if (start >= end)
+        return;
+    const unsigned char *bytes = view->buffer + (start - offset);
+    godwit_page_order_feed(&view->order, bytes, (size_t)(end - start));
+    view->checksum = checksum(view->checksum, bytes, (size_t)(end - start));
+}
+
+bool godwit_oracle_position(const struct godwit_workload *workload,
+                            const struct godwit_page_order_result *order,
+                            const struct godwit_mailbox *mailbox, char *text, size_t size)
+{
+    const uint64_t pages = godwit_workload_pages(workload);
+    const uint64_t range = pages * 256;
+    const uint64_t at = mailbox->position - workload->window_start;
+    if (mailbox->magic != GODWIT_MAILBOX_MAGIC) {
+        snprintf(text, size, "there is no mailbox: its magic is 0x%08" PRIx32, mailbox->magic);
+        return false;
+    }
+    if (mailbox->position < workload->window_start || mailbox->position > workload->window_end ||
+        at % workload->page_size) {
+        snprintf(text, size, "the mailbox's position 0x%" PRIx64 " is no page of the window",
+                 mailbox->position);
+        return false;
+    }
+    /* Increments since the start, modulo the point where the bytes wrap: by memory, and by the
+     * mailbox. At the window's end the pass that is over may or may not be counted yet. */
+    const uint64_t done =
+        order->has_edge
+            ? order->base * pages + (order->edge_address - workload->window_start) /
+                                        workload->page_size
+            : order->base * pages;
+    const uint64_t account = (mailbox->passes % 256) * pages + at / workload->page_size;
+    const uint64_t ahead = (done + range - account % range) % range;
+    if (ahead <= 1 || (mailbox->position == workload->window_end && ahead == range - pages))
+        return true;
+    snprintf(text, size,
+             "memory and CPU are not of one instant: by its bytes the guest is at page %" PRIu64
+             " of pass %" PRIu64 " (mod 256), by its mailbox at page %" PRIu64 " of pass %" PRIu64,
+             done % pages, done / pages % 256, at / workload->page_size, mailbox->passes);
+    return false;
+}
+
+/* Judges what one VM's walk has gathered. */
+static bool view_judge(struct view *view, struct godwit_reading *reading, GError **error)
+{
+    struct godwit_vm *vm = view->vm;
+    char text[320];
+    if (godwit_page_order_finish(&view->order) != GODWIT_PAGE_ORDER_HOLDS) {
+        godwit_page_order_format(&view->order.result, text, sizeof(text));
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
+        return false;
+    }
+    reading->order = view->order.result;
+    reading->checksum = view->checksum;
+    if (!godwit_memory_mailbox(vm, &reading->mailbox, error))
+        return false;
+    if (!godwit_oracle_position(&vm->rig->setup->workload, &reading->order, &reading->mailbox, text,
+                                sizeof(text))) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
+        return false;
+    }
+    add_fact(vm->rig, "order_bytes", view->order.window.length);
+    add_fact(vm->rig, "order_pages", reading->order.pages);
+    return true;
+}
+
+/* Reads the window of one VM into a fresh view. */
+static bool walk_window(struct godwit_vm *vm, struct view *view, GError **error)
+{
+    if (!view_begin(view, vm, error))
+        return false;
+    for (uint64_t done = 0; done < view->order.window.length;) {
+        const size_t length = (size_t)MIN(CHUNK, view->order.window.length - done);
+        const uint64_t offset = view->window_offset + done;
+        if (!godwit_memory_read_block(vm, view->window_block, offset, view->buffer, length, error))
+            return false;
+        view_take(view, view->window_block, offset, length);
+        done += length;
+    }
+    return true;
+}
+
+bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GError **error)
+{
+    struct view first = {0}, second = {0};
+    struct godwit_mailbox again;
+    bool good = walk_window(vm, &first, error) && view_judge(&first, reading, error) &&
+                walk_window(vm, &second, error) && godwit_memory_mailbox(vm, &again, error);
+    if (good && (first.checksum != second.checksum ||
+                 memcmp(&again, &reading->mailbox, sizeof(again)) != 0)) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
+                    "%s: its memory changes although it is stopped (position 0x%" PRIx64
+                    ", then 0x%" PRIx64 ")",
+                    vm->name, reading->mailbox.position, again.position);
+        good = false;
+    }
+    view_end(&first);
+    view_end(&second);
+    return good;
+}
+
+static void note_difference(struct difference *difference, const struct godwit_block *block,
+                            uint64_t offset, const unsigned char *here, const unsigned char *there,
+                            size_t length, size_t page_size)
+{
+    for (size_t page = 0; page < length; page += page_size) {
+        const size_t size = MIN(page_size, length - page);
+        if (!memcmp(here + page, there + page, size))
+            continue;
+        difference->pages++;
+        for (size_t i = page; i < page + size; i++) {
+            if (here[i] == there[i])
+                continue;
+            if (difference->bytes++ == 0) {
+                difference->block = block;
+                difference->offset = offset + i;
+                difference->here = here[i];
+                difference->there = there[i];
+            }
+        }
+    }
+}
+
+/* Compares [offset, offset + length) of a block that both VMs have. */
+static bool compare(struct view *source, struct view *destination, const struct godwit_block *here,
+                    const struct godwit_block *there, uint64_t offset, uint64_t length,
+                    struct difference *difference, GError **error)
+{
+    const size_t page_size = source->vm->rig->setup->workload.page_size;
+    for (const uint64_t end = offset + length; offset < end;) {
+        const size_t size = (size_t)MIN(CHUNK, end - offset);
+        if (!godwit_memory_read_block(source->vm, here, offset, source->buffer, size, error) ||
+            !godwit_memory_read_block(destination->vm, there, offset, destination->buffer, size,
+                                      error))
+            return false;
+        if (memcmp(source->buffer, destination->buffer, size) != 0)
+            note_difference(difference, here, offset, source->buffer, destination->buffer, size,
+                            page_size);
+        view_take(source, here, offset, size);
+        view_take(destination, there, offset, size);
+        add_fact(source->vm->rig, "twin_bytes", size);
+        offset += size;
+    }
+    return true;
+}
+
+/* Compares every byte of one block that can be read on both sides, and names it if none can. */
+static bool compare_block(struct view *source, struct view *destination,
+                          const struct godwit_block *here, struct difference *difference,
+                          GError **error)
+{
+    struct godwit_rig *rig = source->vm->rig;
+    const struct godwit_block *there = godwit_memory_block(destination->vm, here->name);
+    if (!there || there->length != here->length) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
+                    "twin: RAM block %s has " HEX " bytes on the source and " HEX
+                    " on the destination",
+                    here->name, here->length, there ? there->length : 0);
+        return false;
+    }
+    if (godwit_memory_readable(source->vm, here, 0, here->length) &&
+        godwit_memory_readable(destination->vm, there, 0, there->length))
+        return compare(source, destination, here, there, 0, here->length, difference, error);
+    /* Piece by piece, then: pieces are disjoint where QEMU lists a block's RAM, and a byte that two
+     * aliases show is merely compared twice. */
+    uint64_t seen = 0;
+    for (guint i = 0; i < source->vm->pieces->len; i++) {
+        const struct godwit_piece *piece =
+            &g_array_index(source->vm->pieces, struct godwit_piece, i);
+        if (here != &g_array_index(source->vm->blocks, struct godwit_block, piece->block) ||
+            !godwit_memory_readable(destination->vm, there, piece->offset, piece->length))
+            continue;
+        if (!compare(source, destination, here, there, piece->offset, piece->length, difference,
+                     error))
+            return false;
+        seen += piece->length;
+    }
+    if (seen < here->length) {
+        json_t *list = json_object_get(rig->facts, "not_compared");
+        if (!list) {
+            list = json_array();
+            json_object_set_new(rig->facts, "not_compared", list);
+        }
+        g_autofree char *text = g_strdup_printf(
+            "%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+            " bytes are not mapped in the guest, and this QEMU does not tell where it has them",
+            here->name, here->length - seen, here->length);
+        json_array_append_new(list, json_string(text));
+    }
+    return true;
+}
+
+bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
+                        struct godwit_reading *reading, GError **error)
+{
+    struct view here = {0}, there = {0};
+    struct difference difference = {0};
+    struct godwit_reading twin;
+    bool good = view_begin(&here, source, error) && view_begin(&there, destination, error);
+    if (good && source->blocks->len != destination->blocks->len) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
+                    "twin: the source has %u RAM blocks, the destination %u", source->blocks->len,
+                    destination->blocks->len);
+        good = false;
+    }
+    for (guint i = 0; good && i < source->blocks->len; i++)
+        good = compare_block(&here, &there, &g_array_index(source->blocks, struct godwit_block, i),
+                             &difference, error);
+    if (good && difference.bytes) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
+                    "twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
+                    " pages differ between source and destination, the first at " HEX
+                    " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
+                    difference.bytes, difference.pages, difference.offset, difference.block->name,
+                    difference.here, difference.there);
+        good = false;
+    }
+    good = good && view_judge(&here, &twin, error) && view_judge(&there, reading, error);
+    view_end(&here);
+    view_end(&there);
+    return good;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "report/report.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    void (*set_up)(struct godwit_reporter *reporter);
+} formats[] = {
+    {"text", godwit_report_text},
+    {"tap", godwit_report_tap},
+    {"junit", godwit_report_junit},
+    {"json", godwit_report_json},
+};
+
+struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
+{
+    const char *colon = strchr(format, ':');
+    g_autofree char *name = colon ? g_strndup(format, (gsize)(colon - format)) : g_strdup(format);
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        if (strcmp(formats[i].name, name) != 0)
+            continue;
+        FILE *out = stdout;
+        if (colon && !(out = fopen(colon + 1, "we"))) {
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s",
+                        colon + 1, g_strerror(errno));
+            return NULL;
+        }
+        struct godwit_reporter *reporter = g_new0(struct godwit_reporter, 1);
+        reporter->out = out;
+        reporter->path = colon ? g_strdup(colon + 1) : NULL;
+        reporter->live = isatty(fileno(out)) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
+        const char *no_color = g_getenv("NO_COLOR");
+        reporter->colours = reporter->live && !(no_color && *no_color);
+        reporter->results = json_array();
+        formats[i].set_up(reporter);
+        return reporter;
+    }
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
+                "unknown format \"%s\": there are text, tap, junit and json", name);
+    return NULL;
+}
+
+bool godwit_reporter_close(struct godwit_reporter *reporter, GError **error)
+{
+    const bool failed = fflush(reporter->out) != 0 || ferror(reporter->out);
+    const int reason = errno;
+    if (failed)
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s",
+                    reporter->path ? reporter->path : "to standard output", g_strerror(reason));
+    if (reporter->path)
+        fclose(reporter->out);
+    json_decref(reporter->results);
+    g_free(reporter->path);
+    g_free(reporter);
+    return !failed;
+}
+
+static void add_lines(GString *text, const char *indent, const char *label, const char *lines)
+{
+    if (!lines || !*lines)
+        return;
+    g_auto(GStrv) each = g_strsplit(lines, "\n", -1);
+    for (guint i = 0; each[i]; i++)
+        g_string_append_printf(text, "%s%-9s%s\n", indent, i ? "" : label, each[i]);
+}
+
+char *godwit_report_details(const json_t *result, const char *indent)
+{
+    GString *text = g_string_new(NULL);
+    add_lines(text, indent, "what", godwit_json_string(result, "message", ""));
+    add_lines(text, indent, "phase", godwit_json_string(result, "phase", ""));
+    size_t i;
+    json_t *vm;
+    json_array_foreach(json_object_get(result, "vms"), i, vm)
+    {
+        g_string_append_printf(text, "%s%s: QEMU %s %s\n", indent,
+                               godwit_json_string(vm, "name", "?"),
+                               godwit_json_string(vm, "version", ""),
+                               godwit_json_string(vm, "state", "?"));
+        g_autofree char *deeper = g_strconcat(indent, "  ", NULL);
+        static const char *const parts[][2] = {{"stderr", "stderr"},
+                                               {"console", "console"},
+                                               {"qmp", "qmp"},
+                                               {"by hand", "command"}};
+        for (size_t p = 0; p < G_N_ELEMENTS(parts); p++)
+            add_lines(text, deeper, parts[p][0], godwit_json_string(vm, parts[p][1], ""));
+    }
+    add_lines(text, indent, "folder", godwit_json_string(result, "folder", ""));
+    add_lines(text, indent, "again", godwit_json_string(result, "again", ""));
+    return g_string_free(text, FALSE);
+}
+
+char *godwit_report_proof(const json_t *result)
+{
+    const json_t *facts = json_object_get(result, "facts");
+    const json_t *migration = json_object_get(facts, "migration");
+    const json_t *live = json_object_get(facts, "live");
+    GString *text = g_string_new(NULL);
+    const json_int_t twin = godwit_json_integer(facts, "twin_bytes", 0);
+    if (twin)
+        g_string_append_printf(text, "%" JSON_INTEGER_FORMAT " bytes equal", twin);
+    const json_int_t order = godwit_json_integer(facts, "order_pages", 0);
+    if (order)
+        g_string_append_printf(text, "%s%" JSON_INTEGER_FORMAT " pages in order",
+                               text->len ? ", " : "", order);
+    if (live)
+        g_string_append(text, ", live");
+    if (migration)
+        g_string_append_printf(
+            text, ", %" JSON_INTEGER_FORMAT " passes, %.1f MiB sent, downtime %" JSON_INTEGER_FORMAT
+                  " ms",
+            godwit_json_integer(migration, "dirty-sync-count", 0),
+            (double)godwit_json_integer(migration, "transferred", 0) / (1 << 20),
+            godwit_json_integer(migration, "downtime", 0));
+    return g_string_free(text, FALSE);
+}

@@ -1,0 +1,53 @@
+/*
+ * Reporters: each turns what a run tells into one format, on one stream.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_REPORT_REPORT_H
+#define GODWIT_HARNESS_REPORT_REPORT_H
+
+#include "run/run.h"
+#include <stdio.h>
+
+struct godwit_reporter {
+    /* What it does; each may be NULL. JOB is borrowed; RESULT is as job.h describes it, with
+     * "scenario", "arch", "image", "machine", "accel", "repetition", "ms", "again" and, if kept,
+     * "folder" added. */
+    void (*begin)(struct godwit_reporter *reporter, unsigned planned);
+    void (*progress)(struct godwit_reporter *reporter, const struct godwit_job *job,
+                     const json_t *progress);
+    void (*result)(struct godwit_reporter *reporter, const json_t *result);
+    void (*end)(struct godwit_reporter *reporter, const struct godwit_summary *summary);
+    FILE *out;        /* where it goes ... */
+    char *path;       /* ... and its name, NULL for standard output; owned */
+    bool live;        /* a terminal: progress may be redrawn */
+    bool colours;
+    unsigned number;  /* results so far */
+    unsigned planned;
+    json_t *results;  /* for formats that are written at the end; owned */
+};
+
+/*
+ * A reporter as --format names it: "text", "tap", "junit" or "json", with ":FILE" to write to a
+ * file instead of standard output. USAGE error for another name, ENVIRONMENT error if the file
+ * cannot be written.
+ */
+struct godwit_reporter *godwit_reporter_new(const char *format, GError **error);
+
+/* Closes and frees it. False with ERROR set if what it wrote did not reach the file. */
+bool godwit_reporter_close(struct godwit_reporter *reporter, GError **error);
+
+/* The formats' own parts. */
+void godwit_report_text(struct godwit_reporter *reporter);
+void godwit_report_tap(struct godwit_reporter *reporter);
+void godwit_report_junit(struct godwit_reporter *reporter);
+void godwit_report_json(struct godwit_reporter *reporter);
+
+/* The bug report of a result that is no pass, one paragraph a VM, each line begun with INDENT; the
+ * caller's. */
+char *godwit_report_details(const json_t *result, const char *indent);
+
+/* One line that says what a passed result proved, in bytes and milliseconds; the caller's. */
+char *godwit_report_proof(const json_t *result);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * Text for people: a line a result, a bug report for each failure, a last line that counts. On a
+ * terminal, a line below that moves.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "report/report.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static const char *colour(const struct godwit_reporter *reporter, const char *code)
+{
+    return reporter->colours ? code : "";
+}
+
+static void clear_line(struct godwit_reporter *reporter)
+{
+    if (reporter->live)
+        fputs("\r\033[K", reporter->out);
+}
+
+static void progress(struct godwit_reporter *reporter, const struct godwit_job *job,
+                     const json_t *progress_)
+{
+    if (!reporter->live)
+        return;
+    const json_t *migration = json_object_get(progress_, "migration");
+    GString *line = g_string_new(NULL);
+    if (reporter->planned)
+        g_string_append_printf(line, "[%u/%u] ", reporter->number, reporter->planned);
+    g_string_append_printf(line, "%s %s: %s", job->setup.machine->arch, godwit_job_name(job),
+                           godwit_json_string(progress_, "progress", ""));
+    if (migration)
+        g_string_append_printf(
+            line, ", pass %" JSON_INTEGER_FORMAT ", %.1f MiB left, %.0f Mbit/s",
+            godwit_json_integer(migration, "pass", 0),
+            (double)godwit_json_integer(migration, "remaining", 0) / (1 << 20),
+            json_number_value(json_object_get(migration, "mbps")));
+    struct winsize size;
+    if (!ioctl(fileno(reporter->out), TIOCGWINSZ, &size) && size.ws_col > 1)
+        g_string_truncate(line, MIN(line->len, size.ws_col - 1u));
+    clear_line(reporter);
+    fputs(line->str, reporter->out);
+    fflush(reporter->out);
+    g_string_free(line, TRUE);
+}
+
+static void result(struct godwit_reporter *reporter, const json_t *result_)
+{
+    const char *status = godwit_json_string(result_, "status", "fail");
+    const bool pass = !strcmp(status, "pass"), skip = !strcmp(status, "skip");
+    reporter->number++;
+    clear_line(reporter);
+    g_autofree char *detail = pass   ? godwit_report_proof(result_)
+                              : skip ? g_strdup(godwit_json_string(result_, "message", ""))
+                                     : NULL;
+    fprintf(reporter->out, "%s%-5s%s %-8s %-30s %6.2f s%s%s\n",
+            colour(reporter, pass ? "\033[32m" : skip ? "\033[33m" : "\033[31m"),
+            pass   ? "ok"
+            : skip ? "skip"
+                   : (!strcmp(status, "error") ? "ERROR" : "FAIL"),
+            colour(reporter, "\033[0m"), godwit_json_string(result_, "arch", ""),
+            godwit_json_string(result_, "scenario", ""),
+            json_number_value(json_object_get(result_, "ms")) / 1000, detail ? "  " : "",
+            detail ? detail : "");
+    if (!pass && !skip) {
+        g_autofree char *details = godwit_report_details(result_, "      ");
+        fputs(details, reporter->out);
+    }
+    fflush(reporter->out);
+}
+
+static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
+{
+    clear_line(reporter);
+    fprintf(reporter->out, "%s%u passed, %u failed, %u skipped%s",
+            colour(reporter, summary->failed + summary->errors ? "\033[31m" : "\033[32m"),
+            summary->passed, summary->failed, summary->skipped, colour(reporter, "\033[0m"));
+    if (summary->errors)
+        fprintf(reporter->out, ", %u could not be run", summary->errors);
+    fprintf(reporter->out, " in %.1f s%s\n", summary->seconds,
+            summary->interrupted ? " (interrupted)" : "");
+}
+
+void godwit_report_text(struct godwit_reporter *reporter)
+{
+    reporter->progress = progress;
+    reporter->result = result;
+    reporter->end = end;
+}

@@ -1,0 +1,23 @@
+/*
+ * Folders of a run.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_RUN_FILES_H
+#define GODWIT_HARNESS_RUN_FILES_H
+
+#include "error.h"
+#include <stdbool.h>
+
+/* Removes the folder at PATH and everything in it. What cannot be removed stays. Allocates nothing
+ * from the heap itself and may run in a forked child. */
+void godwit_files_remove(const char *path);
+
+/* Creates a private folder (0700) in $TMPDIR or /tmp; its path is the caller's. */
+char *godwit_files_temporary(GError **error);
+
+/* Creates the folder PATH (0700) and those above it, unless it is there, and sees that files can be
+ * made in it. */
+bool godwit_files_folder(const char *path, GError **error);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/job.h"
+
+#include "vm/image.h"
+#include <string.h>
+
+struct godwit_job *godwit_job_new(void)
+{
+    struct godwit_job *job = g_new0(struct godwit_job, 1);
+    job->capabilities = g_array_new(TRUE, TRUE, sizeof(struct godwit_capability));
+    job->parameters = g_array_new(TRUE, TRUE, sizeof(struct godwit_parameter));
+    job->repetition = 1;
+    job->repetitions = 1;
+    job->setup.timeout_scale = 1;
+    return job;
+}
+
+/* The arrays' strings are interned: a handful of QEMU's names. */
+void godwit_job_free(struct godwit_job *job)
+{
+    if (!job)
+        return;
+    g_array_unref(job->capabilities);
+    g_array_unref(job->parameters);
+    g_free(job->type);
+    g_free(job->accel);
+    g_free(job);
+}
+
+struct godwit_job *godwit_job_copy(const struct godwit_job *job)
+{
+    struct godwit_job *copy = g_memdup2(job, sizeof(*job));
+    copy->capabilities = g_array_copy(job->capabilities);
+    copy->parameters = g_array_copy(job->parameters);
+    copy->type = g_strdup(job->type);
+    copy->accel = g_strdup(job->accel);
+    copy->setup.type = copy->type;
+    copy->setup.accel = copy->accel;
+    return copy;
+}
+
+const char *godwit_job_name(const struct godwit_job *job)
+{
+    return job->scenario ? job->scenario->name : "migrate";
+}
+
+char *godwit_job_again(const struct godwit_job *job)
+{
+    const struct godwit_setup *setup = &job->setup;
+    const struct godwit_workload usual = godwit_image_workload(setup->machine, setup->image);
+    const struct godwit_workload *workload = &setup->workload;
+    GString *line = g_string_new("godwit ");
+    if (job->scenario)
+        g_string_append_printf(line, "run %s", job->scenario->name);
+    else
+        g_string_append_printf(line, "migrate --transport %s%s%s",
+                               job->plan.transport == GODWIT_TRANSPORT_TCP ? "tcp" : "unix",
+                               job->plan.postcopy ? " --postcopy" : "",
+                               job->plan.stopped ? " --stopped" : "");
+    for (guint i = 0; i < job->capabilities->len; i++) {
+        const struct godwit_capability *c =
+            &g_array_index(job->capabilities, struct godwit_capability, i);
+        g_string_append_printf(line, " --capability %s=%s", c->name, c->on ? "on" : "off");
+    }
+    for (guint i = 0; i < job->parameters->len; i++) {
+        const struct godwit_parameter *p =
+            &g_array_index(job->parameters, struct godwit_parameter, i);
+        g_string_append_printf(line, " --parameter %s=%" JSON_INTEGER_FORMAT, p->name, p->value);
+    }
+    g_string_append_printf(line, " --arch %s", setup->machine->arch);
+    if (!strcmp(setup->source->path, setup->destination->path))
+        g_string_append_printf(line, " --qemu %s", setup->source->path);
+    else
+        g_string_append_printf(line, " --qemu-src %s --qemu-dst %s", setup->source->path,
+                               setup->destination->path);
+    g_string_append_printf(line, " --machine %s --image %s --accel %s", setup->type,
+                           setup->image->name, setup->accel);
+    if (setup->memory_mib != setup->machine->memory_mib)
+        g_string_append_printf(line, " --memory %u", setup->memory_mib);
+    if (workload->window_start != usual.window_start || workload->window_end != usual.window_end)
+        g_string_append_printf(
+            line, " --window 0x%" G_GINT64_MODIFIER "x:0x%" G_GINT64_MODIFIER "x",
+            workload->window_start, workload->window_end);
+    if (workload->page_size != usual.page_size)
+        g_string_append_printf(line, " --page-size %u", workload->page_size);
+    if (workload->page_ticks)
+        g_string_append_printf(line, " --page-ticks %u", workload->page_ticks);
+    if (setup->pmemsave)
+        g_string_append(line, " --read-memory pmemsave");
+    return g_string_free(line, FALSE);
+}
+
+json_t *godwit_job_to_json(const struct godwit_job *job)
+{
+    const struct godwit_setup *setup = &job->setup;
+    const struct godwit_workload *workload = &setup->workload;
+    json_t *capabilities = json_array();
+    for (guint i = 0; i < job->capabilities->len; i++) {
+        const struct godwit_capability *c =
+            &g_array_index(job->capabilities, struct godwit_capability, i);
+        json_array_append_new(capabilities, json_pack("[s, b]", c->name, c->on));
+    }
+    json_t *parameters = json_array();
+    for (guint i = 0; i < job->parameters->len; i++) {
+        const struct godwit_parameter *p =
+            &g_array_index(job->parameters, struct godwit_parameter, i);
+        json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
+    }
+    return json_pack(
+        "{s:s*, s:{s:i, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
+        " s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:f, s:b, s:b}",
+        "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
+        (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy", job->plan.postcopy,
+        "capabilities", capabilities, "parameters", parameters, "arch", setup->machine->arch,
+        "image", setup->image->name, "type", setup->type, "accel", setup->accel, "memory_mib",
+        (int)setup->memory_mib, "source", godwit_qemu_to_json(setup->source), "destination",
+        godwit_qemu_to_json(setup->destination), "workload", "window_start",
+        (json_int_t)workload->window_start, "window_end", (json_int_t)workload->window_end,
+        "page_size", (json_int_t)workload->page_size, "passes_per_report",
+        (json_int_t)workload->passes_per_report, "flags", (json_int_t)workload->flags, "page_ticks",
+        (json_int_t)workload->page_ticks, "timeout_scale", setup->timeout_scale, "pmemsave",
+        setup->pmemsave, "progress", job->progress);
+}
+
+struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
+{
+    struct godwit_job *job = godwit_job_new();
+    struct godwit_setup *setup = &job->setup;
+    const char *scenario = godwit_json_string(json, "scenario", NULL);
+    if (scenario)
+        job->scenario = godwit_scenario_find(scenario);
+    setup->machine = godwit_machine_find(godwit_json_string(json, "arch", ""));
+    if (setup->machine)
+        setup->image =
+            godwit_machine_image(setup->machine, godwit_json_string(json, "image", NULL));
+    if ((scenario && !job->scenario) || !setup->machine || !setup->image) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
+                    "`godwit worker` is for godwit itself: it was given no job that it knows");
+        godwit_job_free(job);
+        return NULL;
+    }
+    job->type = g_strdup(godwit_json_string(json, "type", ""));
+    job->accel = g_strdup(godwit_json_string(json, "accel", ""));
+    setup->type = job->type;
+    setup->accel = job->accel;
+    setup->memory_mib = (unsigned)godwit_json_integer(json, "memory_mib", 0);
+    setup->source = godwit_qemu_from_json(json_object_get(json, "source"));
+    setup->destination = godwit_qemu_from_json(json_object_get(json, "destination"));
+    setup->timeout_scale = json_number_value(json_object_get(json, "timeout_scale"));
+    setup->pmemsave = godwit_json_true(json, "pmemsave");
+    job->progress = godwit_json_true(json, "progress");
+
+    const json_t *workload = json_object_get(json, "workload");
+    setup->workload = (struct godwit_workload){
+        .window_start = (uint64_t)godwit_json_integer(workload, "window_start", 0),
+        .window_end = (uint64_t)godwit_json_integer(workload, "window_end", 0),
+        .page_size = (uint32_t)godwit_json_integer(workload, "page_size", 0),
+        .passes_per_report = (uint32_t)godwit_json_integer(workload, "passes_per_report", 0),
+        .flags = (uint32_t)godwit_json_integer(workload, "flags", 0),
+        .page_ticks = (uint32_t)godwit_json_integer(workload, "page_ticks", 0),
+    };
+
+    const json_t *plan = json_object_get(json, "plan");
+    job->plan.transport = (enum godwit_transport)godwit_json_integer(plan, "transport", 0);
+    job->plan.stopped = godwit_json_true(plan, "stopped");
+    job->plan.postcopy = godwit_json_true(plan, "postcopy");
+    size_t i;
+    json_t *pair;
+    json_array_foreach(json_object_get(plan, "capabilities"), i, pair)
+    {
+        const struct godwit_capability c = {
+            g_intern_string(json_string_value(json_array_get(pair, 0))),
+            json_is_true(json_array_get(pair, 1))};
+        g_array_append_val(job->capabilities, c);
+    }
+    json_array_foreach(json_object_get(plan, "parameters"), i, pair)
+    {
+        const struct godwit_parameter p = {
+            g_intern_string(json_string_value(json_array_get(pair, 0))),
+            json_integer_value(json_array_get(pair, 1))};
+        g_array_append_val(job->parameters, p);
+    }
+    job->plan.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
+    job->plan.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
+    return job;
+}

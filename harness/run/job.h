@@ -1,0 +1,60 @@
+/*
+ * A job: one scenario on one machine with one pair of binaries, to be run once by a worker process;
+ * and how it crosses to that process and back, as JSON.
+ *
+ * To the worker, on its standard input: one object, godwit_job_to_json(). Back, on descriptor 3:
+ * one object a line, {"progress": phase, ...} any number of times, then the result:
+ *
+ *   status    "pass", "fail", "skip", or "error" (environment: exit status 2)
+ *   message   what was wrong, or missing; "" for a pass
+ *   phases    [{"name", "ms"}]: how long each phase took, in order
+ *   facts     what was measured and proven
+ *   vms       of everything but a pass: what a bug report needs of each VM, godwit_vm_describe()
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_RUN_JOB_H
+#define GODWIT_HARNESS_RUN_JOB_H
+
+#include "scenario/scenario.h"
+#include "vm/qemu.h"
+#include "vm/rig.h"
+
+struct godwit_job {
+    const struct godwit_scenario *scenario; /* NULL: an ad-hoc migration, by the plan */
+    struct godwit_plan plan;                /* of an ad-hoc migration */
+    GArray *capabilities; /* of struct godwit_capability, what plan.capabilities points to */
+    GArray *parameters;   /* of struct godwit_parameter, likewise */
+    struct godwit_setup setup;
+    char *type;           /* what setup.type points to */
+    char *accel;          /* what setup.accel points to */
+    unsigned repetition;  /* from 1 */
+    unsigned repetitions; /* of this scenario in the run; 0: no end set */
+    bool progress;        /* somebody watches: report it */
+};
+
+/* Descriptor on which a worker reports. */
+#define GODWIT_WORKER_FD 3
+
+/* A job with no strings set. */
+struct godwit_job *godwit_job_new(void);
+void godwit_job_free(struct godwit_job *job);
+
+/* A copy with the same setup for another scenario or repetition. */
+struct godwit_job *godwit_job_copy(const struct godwit_job *job);
+
+/* The scenario's name, "migrate" for an ad-hoc migration. */
+const char *godwit_job_name(const struct godwit_job *job);
+
+/* A command line that runs this job again; the caller's. */
+char *godwit_job_again(const struct godwit_job *job);
+
+json_t *godwit_job_to_json(const struct godwit_job *job);
+
+/* The job that the object describes. The binaries it refers to are freed with the job. */
+struct godwit_job *godwit_job_from_json(const json_t *json, GError **error);
+
+/* `godwit worker`: reads a job, runs it, reports. The exit status is that of the process. */
+int godwit_worker_main(const char *directory);
+
+#endif

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/run.h"
+
+#include "report/report.h"
+#include "run/files.h"
+#include <errno.h>
+#include <gio/gio.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* A worker reports its own timeout; this much later it is taken for lost. In seconds. */
+#define GRACE_SECONDS 20
+
+/* A job that is running. */
+struct worker {
+    struct godwit_run *run;
+    struct godwit_job *job;
+    char *folder;
+    GSubprocess *process;
+    pid_t pid; /* and process group */
+    int fd;    /* reading end of its reports */
+    guint source;
+    guint timer;
+    GString *input;
+    char *phase;    /* the latest it reported */
+    json_t *result; /* once it reported one */
+    gint64 began;
+    bool late;
+    bool exited;
+};
+
+static void tell_progress(struct godwit_run *run, const struct godwit_job *job,
+                          const json_t *progress)
+{
+    for (guint i = 0; i < run->reporters->len; i++) {
+        struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
+        if (reporter->progress)
+            reporter->progress(reporter, job, progress);
+    }
+}
+
+static void tell_result(struct godwit_run *run, const json_t *result)
+{
+    for (guint i = 0; i < run->reporters->len; i++) {
+        struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
+        if (reporter->result)
+            reporter->result(reporter, result);
+    }
+}
+
+static void take_line(struct worker *worker, const char *line)
+{
+    g_autoptr(json_t) object = json_loads(line, 0, NULL);
+    const char *phase = godwit_json_string(object, "progress", NULL);
+    if (phase) {
+        g_free(worker->phase);
+        worker->phase = g_strdup(phase);
+        tell_progress(worker->run, worker->job, object);
+    } else if (godwit_json_string(object, "status", NULL) && !worker->result) {
+        worker->result = json_incref(object);
+    }
+}
+
+static gboolean readable(gint fd, GIOCondition condition, gpointer data)
+{
+    struct worker *worker = data;
+    char buffer[65536];
+    (void)condition;
+    const ssize_t length = read(fd, buffer, sizeof(buffer));
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return G_SOURCE_CONTINUE;
+    if (length <= 0) {
+        worker->source = 0;
+        return G_SOURCE_REMOVE;
+    }
+    g_string_append_len(worker->input, buffer, length);
+    char *end;
+    while ((end = memchr(worker->input->str, '\n', worker->input->len))) {
+        g_autofree char *line = g_strndup(worker->input->str, (gsize)(end - worker->input->str));
+        g_string_erase(worker->input, 0, end - worker->input->str + 1);
+        take_line(worker, line);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static void exited(GObject *object, GAsyncResult *result, gpointer data)
+{
+    struct worker *worker = data;
+    g_subprocess_wait_finish(G_SUBPROCESS(object), result, NULL);
+    worker->exited = true;
+}
+
+/* Everything that the worker started is in its process group. */
+static void kill_group(const struct worker *worker)
+{
+    kill(-worker->pid, SIGKILL);
+}
+
+static gboolean too_late(gpointer data)
+{
+    struct worker *worker = data;
+    worker->late = true;
+    kill_group(worker);
+    return G_SOURCE_CONTINUE;
+}
+
+/* In the child between fork and exec: a process group of its own, so that all of it can be killed
+ * at once and the terminal's Ctrl-C reaches only the harness; and no life without the parent. */
+static void in_child(gpointer data)
+{
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != GPOINTER_TO_INT(data))
+        _exit(127);
+}
+
+static void worker_free(struct worker *worker)
+{
+    if (worker->source)
+        g_source_remove(worker->source);
+    if (worker->timer)
+        g_source_remove(worker->timer);
+    if (worker->fd >= 0)
+        close(worker->fd);
+    g_clear_object(&worker->process);
+    g_string_free(worker->input, TRUE);
+    json_decref(worker->result);
+    g_free(worker->phase);
+    g_free(worker->folder);
+    godwit_job_free(worker->job);
+    g_free(worker);
+}
+
+/* Puts the job where the worker finds it on its standard input: a file in its folder. */
+static bool write_job(const struct worker *worker, const char *path, GError **error)
+{
+    g_autoptr(json_t) json = godwit_job_to_json(worker->job);
+    g_autofree char *text = json_dumps(json, JSON_INDENT(2));
+    return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, error);
+}
+
+static struct worker *worker_start(struct godwit_run *run, struct godwit_job *job, unsigned serial,
+                                   GError **error)
+{
+    struct worker *worker = g_new0(struct worker, 1);
+    worker->run = run;
+    worker->job = job;
+    worker->fd = -1;
+    worker->input = g_string_new(NULL);
+    worker->began = g_get_monotonic_time();
+    g_autofree char *name = g_strdup_printf("%04u-%s-%s", serial, job->setup.machine->arch,
+                                            godwit_job_name(job));
+    g_strdelimit(name, "/", '-');
+    worker->folder = g_build_filename(run->folder, name, NULL);
+    g_autofree char *input = g_build_filename(worker->folder, "job.json", NULL);
+    g_autofree char *log = g_build_filename(worker->folder, "worker.log", NULL);
+    int ends[2];
+    if (!godwit_files_folder(worker->folder, error) || !write_job(worker, input, error) ||
+        !g_unix_open_pipe(ends, FD_CLOEXEC, error)) {
+        worker_free(worker);
+        return NULL;
+    }
+    worker->fd = ends[0];
+    g_unix_set_fd_nonblocking(worker->fd, TRUE, NULL);
+
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_MERGE);
+    g_subprocess_launcher_set_stdin_file_path(launcher, input);
+    g_subprocess_launcher_set_stdout_file_path(launcher, log);
+    g_subprocess_launcher_take_fd(launcher, ends[1], GODWIT_WORKER_FD);
+    g_subprocess_launcher_set_child_setup(launcher, in_child, GINT_TO_POINTER(getpid()), NULL);
+    const char *const arguments[] = {"/proc/self/exe", "worker", worker->folder, NULL};
+    worker->process = g_subprocess_launcher_spawnv(launcher, arguments, error);
+    if (!worker->process) {
+        worker_free(worker);
+        return NULL;
+    }
+    worker->pid = (pid_t)g_ascii_strtoll(g_subprocess_get_identifier(worker->process), NULL, 10);
+    if (run->janitor)
+        godwit_janitor_watch(run->janitor, worker->pid);
+    worker->source =
+        g_unix_fd_add(worker->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, readable, worker);
+    worker->timer = g_timeout_add(
+        (guint)((GODWIT_DEADLINE_SECONDS * job->setup.timeout_scale + GRACE_SECONDS) * 1000),
+        too_late, worker);
+    g_subprocess_wait_async(worker->process, NULL, exited, worker);
+    return worker;
+}
+
+/* What a VM left behind in the folder of a worker that cannot tell any more. */
+static json_t *remains(const struct worker *worker, const char *vm)
+{
+    json_t *object = json_pack("{s:s, s:s}", "name", vm, "state", "was left by its worker");
+    static const char *const kinds[][2] = {
+        {"stderr", ".stderr"}, {"console", ".serial"}, {"qmp", ".qmp"}};
+    bool any = false;
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        g_autofree char *file = g_strconcat(vm, kinds[i][1], NULL);
+        g_autofree char *path = g_build_filename(worker->folder, file, NULL);
+        g_autofree char *text = NULL;
+        gsize length = 0;
+        if (!g_file_get_contents(path, &text, &length, NULL))
+            continue;
+        any = true;
+        g_autofree char *tail = g_utf8_make_valid(text + (length > 600 ? length - 600 : 0), -1);
+        json_object_set_new(object, kinds[i][0], json_string(tail));
+    }
+    if (!any)
+        g_clear_pointer(&object, json_decref);
+    return object;
+}
+
+/* The result of a worker that ended without one. */
+static json_t *lost_result(const struct worker *worker)
+{
+    g_autofree char *path = g_build_filename(worker->folder, "worker.log", NULL);
+    g_autofree char *log = NULL;
+    gsize length = 0;
+    g_autofree char *said = NULL;
+    if (g_file_get_contents(path, &log, &length, NULL) && length)
+        said = g_utf8_make_valid(log + (length > 2000 ? length - 2000 : 0), -1);
+    g_autofree char *how =
+        worker->late ? g_strdup("was killed, long after its deadline")
+        : g_subprocess_get_if_signaled(worker->process)
+            ? g_strdup_printf("was killed by signal %d (%s)",
+                              g_subprocess_get_term_sig(worker->process),
+                              g_strsignal(g_subprocess_get_term_sig(worker->process)))
+            : g_strdup_printf("exited with status %d and no result",
+                              g_subprocess_get_exit_status(worker->process));
+    json_t *vms = json_array();
+    static const char *const names[] = {"source", "destination"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        json_t *vm = remains(worker, names[i]);
+        if (vm)
+            json_array_append_new(vms, vm);
+    }
+    g_autofree char *message =
+        g_strdup_printf("the worker process %s (phase: %s)%s%s", how,
+                        worker->phase ? worker->phase : "none", said ? "; it said: " : "",
+                        said ? said : "");
+    return json_pack("{s:s, s:s, s:[], s:{}, s:o}", "status", "fail", "message", message, "phases",
+                     "facts", "vms", vms);
+}
+
+/* Completes a result with what the worker does not know of itself. */
+static json_t *finish_result(struct worker *worker)
+{
+    json_t *result = worker->result ? json_incref(worker->result) : lost_result(worker);
+    const struct godwit_job *job = worker->job;
+    g_autofree char *again = godwit_job_again(job);
+    g_autoptr(json_t) more = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*}", "scenario",
+        godwit_job_name(job), "arch", job->setup.machine->arch, "image", job->setup.image->name,
+        "machine", job->setup.type, "accel", job->setup.accel, "source_version",
+        job->setup.source->version, "destination_version", job->setup.destination->version,
+        "repetition", (int)job->repetition, "repetitions", (int)job->repetitions, "ms",
+        (double)(g_get_monotonic_time() - worker->began) / 1000.0, "again", again, "folder",
+        worker->run->keep ? worker->folder : NULL);
+    json_object_update(result, more);
+    if (worker->run->keep) {
+        g_autofree char *path = g_build_filename(worker->folder, "result.json", NULL);
+        json_dump_file(result, path, JSON_INDENT(2));
+    }
+    return result;
+}
+
+static void count(struct godwit_summary *summary, const json_t *result)
+{
+    const char *status = godwit_json_string(result, "status", "fail");
+    if (!strcmp(status, "pass"))
+        summary->passed++;
+    else if (!strcmp(status, "skip"))
+        summary->skipped++;
+    else if (!strcmp(status, "error"))
+        summary->errors++;
+    else
+        summary->failed++;
+}
+
+/* Takes the worker's result when it is gone, and clears away what it left. */
+static void worker_end(struct worker *worker, struct godwit_summary *summary)
+{
+    struct godwit_run *run = worker->run;
+    /* What is still in the pipe. */
+    while (worker->source && readable(worker->fd, G_IO_IN, worker) == G_SOURCE_CONTINUE &&
+           !worker->result)
+        ;
+    kill_group(worker);
+    if (run->janitor)
+        godwit_janitor_forget(run->janitor, worker->pid);
+    if (!*run->interrupted) {
+        g_autoptr(json_t) result = finish_result(worker);
+        count(summary, result);
+        tell_result(run, result);
+    }
+    if (!run->keep)
+        godwit_files_remove(worker->folder);
+    worker_free(worker);
+}
+
+/* The next job, a copy of its own for the worker, or NULL if there is none left. */
+static struct godwit_job *next_job(const struct godwit_run *run, unsigned serial)
+{
+    if (serial >= run->jobs->len && (!run->endless || run->jobs->len == 0))
+        return NULL;
+    struct godwit_job *job =
+        godwit_job_copy(g_ptr_array_index(run->jobs, serial % run->jobs->len));
+    if (run->endless)
+        job->repetition = serial / run->jobs->len + 1;
+    return job;
+}
+
+struct godwit_summary godwit_run_jobs(struct godwit_run *run)
+{
+    struct godwit_summary summary = {.planned =
+                                         run->endless ? 0 : run->jobs->len + run->skipped->len};
+    g_autoptr(GPtrArray) workers = g_ptr_array_new();
+    const gint64 began = g_get_monotonic_time();
+    unsigned serial = 0;
+    bool broken = false; /* not even a worker can be started */
+    for (guint i = 0; i < run->reporters->len; i++) {
+        struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
+        reporter->planned = summary.planned;
+        if (reporter->begin)
+            reporter->begin(reporter, summary.planned);
+    }
+    for (guint i = 0; i < run->skipped->len; i++) {
+        count(&summary, g_ptr_array_index(run->skipped, i));
+        tell_result(run, g_ptr_array_index(run->skipped, i));
+    }
+    for (;;) {
+        while (workers->len < run->parallel && !*run->interrupted && !broken &&
+               !(run->until_fail && summary.failed + summary.errors)) {
+            struct godwit_job *job = next_job(run, serial);
+            if (!job)
+                break;
+            g_autoptr(GError) error = NULL;
+            struct worker *worker = worker_start(run, job, ++serial, &error);
+            if (worker) {
+                g_ptr_array_add(workers, worker);
+            } else {
+                g_printerr("godwit: %s\n", error->message);
+                summary.errors++;
+                broken = true;
+            }
+        }
+        if (workers->len == 0)
+            break;
+        if (*run->interrupted)
+            for (guint i = 0; i < workers->len; i++)
+                kill_group(g_ptr_array_index(workers, i));
+        g_main_context_iteration(NULL, TRUE);
+        for (guint i = 0; i < workers->len;) {
+            struct worker *worker = g_ptr_array_index(workers, i);
+            if (worker->exited) {
+                g_ptr_array_remove_index(workers, i);
+                worker_end(worker, &summary);
+            } else {
+                i++;
+            }
+        }
+    }
+    summary.interrupted = *run->interrupted;
+    summary.seconds = (double)(g_get_monotonic_time() - began) / 1e6;
+    for (guint i = 0; i < run->reporters->len; i++) {
+        struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
+        if (reporter->end)
+            reporter->end(reporter, &summary);
+    }
+    return summary;
+}
+
+int godwit_summary_status(const struct godwit_summary *summary)
+{
+    if (summary->failed)
+        return 1;
+    return summary->errors ? 2 : 0;
+}

@@ -1,0 +1,123 @@
+/*
+ * The worker: one process that runs one job, in a folder of its own.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "run/job.h"
+
+#include "godwit/guest_abi.h"
+#include "vm/memory.h"
+#include "vm/vm.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One object, one line, on the reporting descriptor. */
+static void report(json_t *object)
+{
+    g_autofree char *text = json_dumps(object, JSON_COMPACT);
+    g_autofree char *line = g_strconcat(text, "\n", NULL);
+    for (size_t sent = 0, length = strlen(line); sent < length;) {
+        const ssize_t n = write(GODWIT_WORKER_FD, line + sent, length - sent);
+        if (n > 0)
+            sent += (size_t)n;
+        else if (errno != EINTR)
+            return; /* nobody listens any more */
+    }
+}
+
+static void progress(const char *phase, json_t *migration, gpointer data)
+{
+    (void)data;
+    g_autoptr(json_t) object = json_pack("{s:s, s:O*}", "progress", phase, "migration", migration);
+    report(object);
+}
+
+static const char *status_of(const GError *error)
+{
+    switch ((enum godwit_error)error->code) {
+    case GODWIT_ERROR_SKIP:
+        return "skip";
+    case GODWIT_ERROR_USAGE:
+    case GODWIT_ERROR_ENVIRONMENT:
+        return "error";
+    default:
+        return "fail";
+    }
+}
+
+/* When a guest complains, its mailbox says of what. */
+static void explain_fault(struct godwit_rig *rig, GError **error)
+{
+    for (guint i = 0; i < rig->vms->len; i++) {
+        struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+        if (!vm->console || !vm->console->guest_fault || vm->exited)
+            continue;
+        /* Asking must be possible for a VM that is known to be unwell. */
+        vm->console->guest_fault = false;
+        struct godwit_mailbox mailbox;
+        if (godwit_memory_mailbox(vm, &mailbox, NULL))
+            g_prefix_error(error,
+                           "the %s's guest itself found 0x%02" PRIx64 " at 0x%" PRIx64
+                           " where 0x%02" PRIx64 " should be, in pass %" PRIu64 ": ",
+                           vm->name, mailbox.fault_found, mailbox.fault_address,
+                           mailbox.fault_expected, mailbox.passes);
+        vm->console->guest_fault = true;
+    }
+}
+
+static json_t *result_of(struct godwit_rig *rig, const GError *error)
+{
+    json_t *phases = json_array();
+    for (guint i = 0; i < rig->phases->len; i++) {
+        const struct godwit_phase *phase = &g_array_index(rig->phases, struct godwit_phase, i);
+        json_array_append_new(phases,
+                              json_pack("{s:s, s:f}", "name", phase->name, "ms", phase->ms));
+    }
+    json_t *vms = json_array();
+    for (guint i = 0; error && i < rig->vms->len; i++)
+        json_array_append_new(vms, godwit_vm_describe(g_ptr_array_index(rig->vms, i)));
+    return json_pack("{s:s, s:s, s:s*, s:o, s:O, s:o}", "status", error ? status_of(error) : "pass",
+                     "message", error ? error->message : "", "phase", error ? rig->phase : NULL,
+                     "phases", phases, "facts", rig->facts, "vms", vms);
+}
+
+/* Every scenario's guest checks itself and tells of each pass, unless the scenario wants less. */
+static void adapt_workload(struct godwit_job *job)
+{
+    struct godwit_workload *workload = &job->setup.workload;
+    if (!job->scenario)
+        return;
+    workload->flags |= job->scenario->flags | GODWIT_FLAG_VERIFY;
+    workload->passes_per_report =
+        job->scenario->passes_per_report ? job->scenario->passes_per_report : 1;
+}
+
+int godwit_worker_main(const char *directory)
+{
+    g_autoptr(GError) error = NULL;
+    fcntl(GODWIT_WORKER_FD, F_SETFD, FD_CLOEXEC);
+    g_autoptr(json_t) json = json_loadf(stdin, 0, NULL);
+    struct godwit_job *job = godwit_job_from_json(json, &error);
+    if (!job) {
+        g_printerr("godwit: %s\n", error->message);
+        return 2;
+    }
+    adapt_workload(job);
+    struct godwit_rig *rig = godwit_rig_new(&job->setup, directory);
+    if (job->progress)
+        rig->progress = progress;
+    const bool passed = job->scenario ? godwit_scenario_run(rig, job->scenario, &error)
+                                      : godwit_plan_run(rig, &job->plan, &error);
+    if (!passed)
+        explain_fault(rig, &error);
+    g_autoptr(json_t) result = result_of(rig, error);
+    godwit_rig_free(rig);
+    report(result);
+    godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.source);
+    godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.destination);
+    godwit_job_free(job);
+    return 0;
+}

@@ -1,0 +1,208 @@
+/*
+ * The common course of a scenario.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "oracle/oracle.h"
+#include "scenario/scenario.h"
+#include "vm/host.h"
+
+#include <string.h>
+
+/* Fails unless the VM's run state is WANTED. */
+static bool expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
+                          GError **error)
+{
+    g_autofree char *status = godwit_vm_status(vm, error);
+    if (!status)
+        return false;
+    if (!strcmp(status, wanted))
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the %s's run state %s is \"%s\" instead of \"%s\"", vm->name, when, status,
+                wanted);
+    return false;
+}
+
+/* Postcopy is the host's to allow: a refusal where the host has no userfaultfd for us is a skip. */
+static bool enable_postcopy(struct godwit_vm *vm, GError **error)
+{
+    static const struct godwit_capability postcopy[] = {{"postcopy-ram", true}, {NULL, false}};
+    g_autoptr(GError) cause = NULL;
+    if (godwit_migrate_set_capabilities(vm, postcopy, &cause))
+        return true;
+    if (cause->code == GODWIT_ERROR_QMP && !godwit_host_userfaultfd()) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
+                    "needs userfaultfd, which this host allows to root only "
+                    "(sysctl vm.unprivileged_userfaultfd=1 would allow it)");
+        return false;
+    }
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *name, bool held,
+                                          GError **error)
+{
+    struct godwit_vm *vm = godwit_vm_start(
+        rig, name, held ? GODWIT_VM_DESTINATION_HELD : GODWIT_VM_DESTINATION, error);
+    return vm && godwit_vm_handshake(vm, error) ? vm : NULL;
+}
+
+static bool see_first_pass(struct godwit_vm *source, GError **error)
+{
+    godwit_rig_phase(source->rig, "to A");
+    if (!godwit_vm_wait_console(source, 1, 0, error))
+        return false;
+    godwit_rig_phase(source->rig, "to B");
+    return godwit_vm_wait_console(source, 1, 1, error);
+}
+
+struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error)
+{
+    godwit_rig_phase(rig, "start");
+    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, error);
+    return source && godwit_vm_handshake(source, error) && see_first_pass(source, error) ? source
+                                                                                         : NULL;
+}
+
+/* Capabilities, parameters and, for a live migration, the hold. */
+static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
+                      struct godwit_vm *destination, GError **error)
+{
+    struct godwit_vm *const both[] = {destination, source};
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+        if (!godwit_migrate_set_capabilities(both[i], plan->capabilities, error) ||
+            (plan->postcopy && !enable_postcopy(both[i], error)))
+            return false;
+    }
+    return godwit_migrate_hold(source, error) &&
+           (!plan->parameters || godwit_migrate_set_parameters(source, plan->parameters, error));
+}
+
+/* The migration itself, from the first byte to the end on both sides. */
+static bool transfer(const struct godwit_plan *plan, struct godwit_vm *source,
+                     struct godwit_vm *destination, GError **error)
+{
+    g_autofree char *uri = godwit_migrate_listen(destination, plan->transport, error);
+    if (!uri || !godwit_migrate_start(source, uri, error))
+        return false;
+    /* A guest that sleeps or is stopped dirties nothing: nothing to be held back, or proven. */
+    const bool live = !plan->stopped && !plan->suspend;
+    if (live && !godwit_migrate_prove_live(source, destination, error))
+        return false;
+    if (plan->postcopy && !godwit_vm_command(source, "migrate-start-postcopy", NULL, error))
+        return false;
+    if (!plan->postcopy && !godwit_migrate_release(source, error))
+        return false;
+    return godwit_migrate_finish(source, "completed", error) &&
+           godwit_migrate_finish(destination, "completed", error) &&
+           godwit_migrate_note(source, error);
+}
+
+/* The index of the first event of that name and status, or -1. */
+static int event_index(const struct godwit_vm *vm, const char *name, const char *status)
+{
+    for (guint i = vm->migration_first; i < vm->qmp->events->len; i++)
+        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), name, status))
+            return (int)i;
+    return -1;
+}
+
+/* That the guest ran on the destination while memory was still missing: what postcopy is. */
+static bool judge_postcopy(struct godwit_vm *destination, GError **error)
+{
+    const int resumed = event_index(destination, "RESUME", NULL);
+    const int completed = event_index(destination, "MIGRATION", "completed");
+    if (resumed >= 0 && resumed < completed)
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the destination's guest did not run before the postcopy migration was completed");
+    return false;
+}
+
+/* The guest goes on: one PASS more on the destination than it has shown by now. */
+static bool see_it_run(struct godwit_vm *destination, GError **error)
+{
+    return godwit_vm_wait_console(destination, 0, destination->console->passes + 1, error);
+}
+
+/* Wakes up a guest that was migrated asleep. QEMU before 9.0 wakes it up itself at the end of the
+ * migration, which leaves nothing to be asked for. */
+static bool wake_up(struct godwit_vm *destination, GError **error)
+{
+    g_autofree char *status = godwit_vm_status(destination, error);
+    if (!status)
+        return false;
+    json_object_set_new(destination->rig->facts, "arrived", json_string(status));
+    if (!strcmp(status, "suspended") &&
+        !godwit_vm_command(destination, "system_wakeup", NULL, error))
+        return false;
+    return godwit_vm_wait_console(destination, 1, 1, error);
+}
+
+bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
+                      struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct godwit_reading before = {0}, after = {0};
+    if (!configure(plan, source, destination, error))
+        return false;
+    if (plan->stopped && (!godwit_vm_command(source, "stop", NULL, error) ||
+                          !godwit_oracle_look(source, &before, error)))
+        return false;
+
+    godwit_rig_phase(rig, "migrate");
+    if (!transfer(plan, source, destination, error) ||
+        !expect_status(source, "postmigrate", "after the migration", error))
+        return false;
+
+    godwit_rig_phase(rig, "verify");
+    if (plan->postcopy) {
+        if (!judge_postcopy(destination, error))
+            return false;
+    } else if (!godwit_oracle_twin(source, destination, &before, error))
+        return false;
+
+    godwit_rig_phase(rig, "resume");
+    if (plan->suspend)
+        destination->console->ready_allowed++;
+    if (!plan->postcopy && !godwit_vm_command(destination, "cont", NULL, error))
+        return false;
+    if (!(plan->suspend ? wake_up(destination, error) : see_it_run(destination, error)) ||
+        !godwit_vm_command(destination, "stop", NULL, error))
+        return false;
+
+    godwit_rig_phase(rig, "verify again");
+    if (!godwit_oracle_look(destination, &after, error))
+        return false;
+    if (after.mailbox.passes < before.mailbox.passes) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
+                    "destination: the guest went back from pass %" PRIu64 " to pass %" PRIu64,
+                    before.mailbox.passes, after.mailbox.passes);
+        return false;
+    }
+
+    godwit_rig_phase(rig, "end");
+    const bool ended = godwit_vm_quit(source, error) && godwit_vm_quit(destination, error);
+    godwit_rig_phase(rig, NULL);
+    return ended;
+}
+
+bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GError **error)
+{
+    /* Both at once: neither needs the other to start. */
+    godwit_rig_phase(rig, "start");
+    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, error);
+    struct godwit_vm *destination =
+        source ? godwit_vm_start(rig, "destination",
+                                 plan->postcopy ? GODWIT_VM_DESTINATION
+                                                : GODWIT_VM_DESTINATION_HELD,
+                                 error)
+               : NULL;
+    if (!destination || !godwit_vm_handshake(source, error) ||
+        !godwit_vm_handshake(destination, error) || !see_first_pass(source, error))
+        return false;
+    if (plan->suspend && !godwit_vm_wait_event(source, 0, "SUSPEND", NULL, error))
+        return false;
+    return godwit_plan_move(rig, plan, source, destination, error);
+}

@@ -1,0 +1,85 @@
+/*
+ * Scenarios: a row of data plus, where needed, a hook. Each family is one file in this folder; its
+ * last screen is the table of its rows, GODWIT_SCENARIOS(family) = { {...}, ... };
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_SCENARIO_SCENARIO_H
+#define GODWIT_HARNESS_SCENARIO_SCENARIO_H
+
+#include "migrate/migrate.h"
+#include "vm/rig.h"
+
+/* One migration as data, for godwit_plan_run(). */
+struct godwit_plan {
+    enum godwit_transport transport;
+    bool stopped;  /* the source is stopped first; otherwise the migration is proven to be live */
+    bool postcopy; /* switch to postcopy once it is proven to be live */
+    bool suspend;  /* the guest suspends itself before, and is woken up after */
+    const struct godwit_capability *capabilities; /* set on both sides; NULL: none */
+    const struct godwit_parameter *parameters;    /* set on the source; NULL: none */
+};
+
+struct godwit_scenario {
+    const char *name;      /* "precopy/unix/plain" */
+    const char *summary;   /* one line for `godwit list` */
+    const char *qemu_name; /* the same test in QEMU's own migration-test, or NULL */
+    /* What it does; NULL: godwit_plan_run() of the plan. */
+    bool (*run)(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error);
+    struct godwit_plan plan;
+    uint32_t flags;             /* GODWIT_FLAG_* for the guest, beside VERIFY */
+    uint32_t passes_per_report; /* 0: 1, the quickest to show progress */
+};
+
+/* The rows of one file. GODWIT_SCENARIOS_END() puts a pointer to it into a linker section of its
+ * own, so no list elsewhere has to be kept. */
+struct godwit_family {
+    const struct godwit_scenario *rows;
+    size_t count;
+};
+
+#define GODWIT_SCENARIOS(family) static const struct godwit_scenario family##_rows[]
+
+/* Ends a family's table, and registers it. */
+#define GODWIT_SCENARIOS_END(family)                                                               \
+    static const struct godwit_family family##_family = {family##_rows,                            \
+                                                         G_N_ELEMENTS(family##_rows)};             \
+    static const struct godwit_family *const family##_entry                                        \
+        __attribute__((used, section("godwit_families"))) = &family##_family
+
+/* Every scenario, sorted by name. The array is the caller's (g_ptr_array_unref). */
+GPtrArray *godwit_scenario_all(void);
+
+/* The scenario of that name, or NULL. */
+const struct godwit_scenario *godwit_scenario_find(const char *name);
+
+/* Why this machine and these binaries cannot run the scenario, the caller's; NULL if they can. */
+char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
+                               const struct godwit_machine *machine,
+                               const struct godwit_qemu *source,
+                               const struct godwit_qemu *destination);
+
+/* Runs it. What it measured and proved is in the rig. */
+bool godwit_scenario_run(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                         GError **error);
+
+/*
+ * The common course: start both, see the guest work, migrate as the plan says, judge by every
+ * oracle that applies, see the guest go on, end both cleanly.
+ */
+bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GError **error);
+
+/* The pieces of that course, for hooks that take another one. */
+
+/* Starts a source and waits for its guest's first PASS. */
+struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error);
+
+/* Starts a destination and waits for it to answer. */
+struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *name, bool held,
+                                          GError **error);
+
+/* Migrates SOURCE to DESTINATION (held, for precopy) and judges, up to the end of both. */
+bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
+                      struct godwit_vm *source, struct godwit_vm *destination, GError **error);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * The guest's serial console, judged byte by byte as it comes: READY where it is allowed, then
+ * PASSes, nothing else. Kept in a file beside it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_VM_CONSOLE_H
+#define GODWIT_HARNESS_VM_CONSOLE_H
+
+#include "error.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+struct godwit_console {
+    int fd;                 /* owned */
+    guint source;           /* main-loop source of fd, 0 when closed */
+    unsigned ready_allowed; /* how many READYs may come; one more is a fault */
+    unsigned ready;         /* how many came */
+    guint64 passes;         /* PASS characters since the start */
+    bool guest_fault;       /* FAULT came: the mailbox has the record */
+    char *failure;          /* what else was wrong with the output, or NULL; owned */
+    GString *tail;          /* the last bytes, escaped where they do not print */
+    FILE *log;              /* owned */
+};
+
+/* A console read from FD (which it takes), logged to the file at PATH. NULL with ERROR set if that
+ * cannot be written; FD is closed then. */
+struct godwit_console *godwit_console_new(int fd, const char *path, unsigned ready_allowed,
+                                          GError **error);
+
+/* Judges LENGTH bytes as if they had come from the guest. */
+void godwit_console_feed(struct godwit_console *console, const char *bytes, size_t length);
+
+/* Closes and frees. NULL is fine. */
+void godwit_console_free(struct godwit_console *console);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * What the host can do, asked of the host.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_VM_HOST_H
+#define GODWIT_HARNESS_VM_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Whether a QEMU that we start can handle page faults by userfaultfd, as postcopy needs. */
+bool godwit_host_userfaultfd(void);
+
+/* Whether /dev/kvm can be opened and answers. Nothing is said of its speed. */
+bool godwit_host_kvm(void);
+
+/* Memory that new processes can have without swapping, in MiB; UINT64_MAX if unknown. */
+uint64_t godwit_host_available_mib(void);
+
+/* What may forbid reading a child's memory: the value of Yama's ptrace_scope, 0 without Yama. */
+int godwit_host_ptrace_scope(void);
+
+/* Processors that this process may use. */
+unsigned godwit_host_processors(void);
+
+/* Ticks of the host's cycle counter in a second, measured over some milliseconds; 0 where the
+ * architecture has none that a guest's timer shows. */
+uint64_t godwit_host_timer_hz(void);
+
+#endif

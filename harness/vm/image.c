@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/image.h"
+
+#include "godwit/guest_abi.h"
+#include <string.h>
+
+static void put32(unsigned char *bytes, uint32_t value, bool big_endian)
+{
+    value = big_endian ? GUINT32_TO_BE(value) : GUINT32_TO_LE(value);
+    memcpy(bytes, &value, sizeof(value));
+}
+
+static void put64(unsigned char *bytes, uint64_t value, bool big_endian)
+{
+    value = big_endian ? GUINT64_TO_BE(value) : GUINT64_TO_LE(value);
+    memcpy(bytes, &value, sizeof(value));
+}
+
+uint32_t godwit_guest_get32(const void *bytes, bool big_endian)
+{
+    uint32_t value;
+    memcpy(&value, bytes, sizeof(value));
+    return big_endian ? GUINT32_FROM_BE(value) : GUINT32_FROM_LE(value);
+}
+
+uint64_t godwit_guest_get64(const void *bytes, bool big_endian)
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof(value));
+    return big_endian ? GUINT64_FROM_BE(value) : GUINT64_FROM_LE(value);
+}
+
+struct godwit_workload godwit_image_workload(const struct godwit_machine *machine,
+                                             const struct godwit_image *image)
+{
+    const unsigned char *block = image->bytes + image->params_offset;
+    const bool big = machine->big_endian;
+    return (struct godwit_workload){
+        .window_start = godwit_guest_get64(block + GODWIT_PARAMS_OFF_WINDOW_START, big),
+        .window_end = godwit_guest_get64(block + GODWIT_PARAMS_OFF_WINDOW_END, big),
+        .page_size = godwit_guest_get32(block + GODWIT_PARAMS_OFF_PAGE_SIZE, big),
+        .passes_per_report = godwit_guest_get32(block + GODWIT_PARAMS_OFF_PASSES_PER_REPORT, big),
+        .flags = godwit_guest_get32(block + GODWIT_PARAMS_OFF_FLAGS, big),
+        .page_ticks = godwit_guest_get32(block + GODWIT_PARAMS_OFF_PAGE_TICKS, big),
+    };
+}
+
+bool godwit_image_write(const struct godwit_image *image, bool big_endian,
+                        const struct godwit_workload *workload, const char *path, GError **error)
+{
+    g_autofree unsigned char *file = g_malloc0(image->file_size);
+    memcpy(file + image->file_offset, image->bytes, image->length);
+    unsigned char *block = file + image->file_offset + image->params_offset;
+    put64(block + GODWIT_PARAMS_OFF_WINDOW_START, workload->window_start, big_endian);
+    put64(block + GODWIT_PARAMS_OFF_WINDOW_END, workload->window_end, big_endian);
+    put32(block + GODWIT_PARAMS_OFF_PAGE_SIZE, workload->page_size, big_endian);
+    put32(block + GODWIT_PARAMS_OFF_PASSES_PER_REPORT, workload->passes_per_report, big_endian);
+    put32(block + GODWIT_PARAMS_OFF_FLAGS, workload->flags, big_endian);
+    put32(block + GODWIT_PARAMS_OFF_PAGE_TICKS, workload->page_ticks, big_endian);
+    g_autoptr(GError) cause = NULL;
+    if (!g_file_set_contents_full(path, (const char *)file, (gssize)image->file_size,
+                                  G_FILE_SET_CONTENTS_NONE, 0600, &cause)) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
+                    cause->message);
+        return false;
+    }
+    return true;
+}
+
+uint64_t godwit_workload_pages(const struct godwit_workload *workload)
+{
+    return (workload->window_end - workload->window_start) / workload->page_size;
+}
+
+bool godwit_workload_check(const struct godwit_workload *workload,
+                           const struct godwit_machine *machine, const struct godwit_image *image,
+                           unsigned memory_mib, GError **error)
+{
+    const uint64_t ram_end = machine->ram_base + ((uint64_t)memory_mib << 20);
+    const char *wrong = NULL;
+    if (workload->page_size < 8 || workload->page_size % 8)
+        wrong = "the page size must be a multiple of 8";
+    else if (workload->window_start >= workload->window_end)
+        wrong = "the window is empty";
+    else if ((workload->window_end - workload->window_start) % workload->page_size)
+        wrong = "the window must be a whole number of pages";
+    else if (workload->window_start % 8)
+        wrong = "the window must begin at a multiple of 8";
+    else if (workload->window_start < machine->ram_base || workload->window_end > ram_end)
+        wrong = "the window must lie inside the guest's RAM";
+    else if (workload->window_start < machine->ram_base + GODWIT_WINDOW_OFFSET)
+        wrong = "the window must not cover the first MiB of RAM, where the guest itself lives";
+    else if ((workload->flags & GODWIT_FLAG_SUSPEND) && !machine->can_suspend)
+        wrong = "this machine has no suspend to RAM";
+    if (wrong)
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
+                    "%s %s: %s (window 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
+                    "x, page size %u, RAM 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x)",
+                    machine->arch, image->name, wrong, workload->window_start,
+                    workload->window_end, workload->page_size, machine->ram_base, ram_end);
+    return !wrong;
+}

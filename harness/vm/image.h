@@ -1,0 +1,32 @@
+/*
+ * Guest images on their way from the committed header to a file that QEMU loads.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_VM_IMAGE_H
+#define GODWIT_HARNESS_VM_IMAGE_H
+
+#include "vm/rig.h"
+
+/* The workload that an image has when nobody changes its parameter block. */
+struct godwit_workload godwit_image_workload(const struct godwit_machine *machine,
+                                             const struct godwit_image *image);
+
+/* Writes the image with that workload as its parameter block to PATH, for QEMU to load. */
+bool godwit_image_write(const struct godwit_image *image, bool big_endian,
+                        const struct godwit_workload *workload, const char *path, GError **error);
+
+/* False with a USAGE error set if no guest could work with it: see guest_abi.h. MEMORY_MIB is the
+ * guest's RAM. */
+bool godwit_workload_check(const struct godwit_workload *workload,
+                           const struct godwit_machine *machine, const struct godwit_image *image,
+                           unsigned memory_mib, GError **error);
+
+/* How many pages the window has. */
+uint64_t godwit_workload_pages(const struct godwit_workload *workload);
+
+/* The number in guest byte order at BYTES. */
+uint32_t godwit_guest_get32(const void *bytes, bool big_endian);
+uint64_t godwit_guest_get64(const void *bytes, bool big_endian);
+
+#endif

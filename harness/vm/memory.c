@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/memory.h"
+
+#include "vm/image.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define HEX "0x%" G_GINT64_MODIFIER "x"
+
+/* `info ramblock`: a heading, then lines "NAME PSIZE UNIT OFFSET USED TOTAL [HVA RO]". Names have
+ * no blanks. HVA came with QEMU 8.2. */
+static void parse_blocks(const char *text, GArray *blocks)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = 1; lines[0] && lines[i]; i++) {
+        struct godwit_block block = {0};
+        char hva[32] = "";
+        unsigned long long used;
+        if (sscanf(lines[i], " %255s %*s %*s 0x%*x 0x%llx 0x%*x %31s", block.name, &used, hva) < 2)
+            continue;
+        block.length = used;
+        block.hva = g_str_has_prefix(hva, "0x") ? g_ascii_strtoull(hva, NULL, 16) : 0;
+        g_array_append_val(blocks, block);
+    }
+}
+
+static const guint no_block = G_MAXUINT;
+
+static guint find(const struct godwit_vm *vm, const char *name)
+{
+    for (guint i = 0; i < vm->blocks->len; i++)
+        if (!strcmp(g_array_index(vm->blocks, struct godwit_block, i).name, name))
+            return i;
+    return no_block;
+}
+
+/* `info mtree -f`: the flat view of the address space "memory" tells which piece of which block the
+ * guest sees where, lines "START-END (prio N, ram|rom): NAME [@OFFSET] ...". */
+static void parse_view(const char *text, struct godwit_vm *vm)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    bool wanted = false;
+    for (guint i = 0; lines[i]; i++) {
+        if (g_str_has_prefix(lines[i], "FlatView"))
+            wanted = false;
+        else if (strstr(lines[i], "AS \"memory\""))
+            wanted = true;
+        unsigned long long start, end;
+        char name[256], at[64] = "";
+        if (!wanted || sscanf(lines[i], " %llx-%llx (prio %*[-0-9], r%*[aomd]): %255s %63s", &start,
+                              &end, name, at) < 3)
+            continue;
+        const struct godwit_piece piece = {
+            .block = find(vm, name),
+            .gpa = start,
+            .offset = at[0] == '@' ? g_ascii_strtoull(at + 1, NULL, 16) : 0,
+            .length = end - start + 1,
+        };
+        if (piece.block != no_block)
+            g_array_append_val(vm->pieces, piece);
+    }
+}
+
+/* Where QEMU has the guest-physical address, or 0 if it does not say. */
+static bool ask_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t *hva, GError **error)
+{
+    g_autofree char *line = g_strdup_printf("gpa2hva " HEX, gpa);
+    g_autofree char *answer = godwit_vm_monitor(vm, line, error);
+    if (!answer)
+        return false;
+    const char *is = strstr(answer, ") is 0x");
+    *hva = is ? g_ascii_strtoull(is + strlen(") is 0x"), NULL, 16) : 0;
+    return true;
+}
+
+bool godwit_memory_map(struct godwit_vm *vm, GError **error)
+{
+    if (vm->blocks)
+        return true;
+    g_autofree char *blocks = godwit_vm_monitor(vm, "info ramblock", error);
+    if (!blocks)
+        return false;
+    g_autofree char *view = godwit_vm_monitor(vm, "info mtree -f", error);
+    if (!view)
+        return false;
+    vm->blocks = g_array_new(FALSE, TRUE, sizeof(struct godwit_block));
+    vm->pieces = g_array_new(FALSE, TRUE, sizeof(struct godwit_piece));
+    parse_blocks(blocks, vm->blocks);
+    parse_view(view, vm);
+    if (vm->pieces->len == 0) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                    "%s: no RAM to be made out in `info ramblock` and `info mtree -f`", vm->name);
+        return false;
+    }
+    for (guint i = 0; i < vm->pieces->len; i++) {
+        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
+        struct godwit_block *block = &g_array_index(vm->blocks, struct godwit_block, piece->block);
+        if (block->hva)
+            continue;
+        if (!ask_hva(vm, piece->gpa, &block->hva, error))
+            return false;
+        block->hva = block->hva ? block->hva - piece->offset : 0;
+    }
+    return true;
+}
+
+const struct godwit_block *godwit_memory_block(const struct godwit_vm *vm, const char *name)
+{
+    const guint i = find(vm, name);
+    return i == no_block ? NULL : &g_array_index(vm->blocks, struct godwit_block, i);
+}
+
+/* The piece that has those bytes of the block, or NULL if the guest does not see them as one. */
+static const struct godwit_piece *piece_of(const struct godwit_vm *vm,
+                                           const struct godwit_block *block, uint64_t offset,
+                                           uint64_t length)
+{
+    for (guint i = 0; i < vm->pieces->len; i++) {
+        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
+        if (block == &g_array_index(vm->blocks, struct godwit_block, piece->block) &&
+            offset >= piece->offset && offset - piece->offset <= piece->length &&
+            length <= piece->length - (offset - piece->offset))
+            return piece;
+    }
+    return NULL;
+}
+
+/* QEMU's working directory is the rig's, so a bare file name reaches it. */
+static bool read_by_pmemsave(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
+                             GError **error)
+{
+    g_autofree char *file = g_strconcat(vm->name, ".pmem", NULL);
+    g_autofree char *path = g_build_filename(vm->rig->directory, file, NULL);
+    if (!godwit_vm_command(vm, "pmemsave",
+                           json_pack("{s:I, s:I, s:s}", "val", (json_int_t)gpa, "size",
+                                     (json_int_t)length, "filename", file),
+                           error))
+        return false;
+    g_autofree char *bytes = NULL;
+    gsize got = 0;
+    const bool there = g_file_get_contents(path, &bytes, &got, error);
+    unlink(path);
+    if (!there)
+        return false;
+    if (got != length) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                    "%s: pmemsave wrote %zu bytes instead of %zu", vm->name, got, length);
+        return false;
+    }
+    memcpy(buffer, bytes, length);
+    return true;
+}
+
+bool godwit_memory_readable(const struct godwit_vm *vm, const struct godwit_block *block,
+                            uint64_t offset, uint64_t length)
+{
+    if (offset > block->length || length > block->length - offset)
+        return false;
+    return (block->hva && !vm->pmemsave) || piece_of(vm, block, offset, length);
+}
+
+bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *block,
+                              uint64_t offset, void *buffer, size_t length, GError **error)
+{
+    if (!godwit_memory_readable(vm, block, offset, length)) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                    "%s: " HEX "+" HEX " of RAM block %s is out of reach", vm->name, offset,
+                    (uint64_t)length, block->name);
+        return false;
+    }
+    while (!vm->pmemsave && length > 0) {
+        const struct iovec local = {buffer, length};
+        const struct iovec remote = {(void *)(uintptr_t)(block->hva + offset), length};
+        const ssize_t n = process_vm_readv(godwit_vm_pid(vm), &local, 1, &remote, 1, 0);
+        if (n > 0) {
+            buffer = (char *)buffer + n;
+            offset += (uint64_t)n;
+            length -= (size_t)n;
+        } else if (errno == EPERM || errno == ENOSYS) {
+            vm->pmemsave = true;
+        } else {
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH,
+                        "%s: cannot read its memory at offset " HEX " of %s: %s", vm->name, offset,
+                        block->name, n == 0 ? "nothing there" : g_strerror(errno));
+            return false;
+        }
+    }
+    if (length == 0)
+        return true;
+    const struct godwit_piece *piece = piece_of(vm, block, offset, length);
+    if (!piece) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
+                    "needs process_vm_readv, which this system refuses, for RAM block %s",
+                    block->name);
+        return false;
+    }
+    return read_by_pmemsave(vm, piece->gpa + (offset - piece->offset), buffer, length, error);
+}
+
+const struct godwit_block *godwit_memory_locate(struct godwit_vm *vm, uint64_t gpa, uint64_t length,
+                                                uint64_t *offset, GError **error)
+{
+    if (!godwit_memory_map(vm, error))
+        return NULL;
+    for (guint i = 0; i < vm->pieces->len; i++) {
+        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
+        if (gpa >= piece->gpa && gpa - piece->gpa <= piece->length &&
+            length <= piece->length - (gpa - piece->gpa)) {
+            *offset = piece->offset + (gpa - piece->gpa);
+            return &g_array_index(vm->blocks, struct godwit_block, piece->block);
+        }
+    }
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                "%s: guest-physical " HEX "+" HEX " is no RAM of this guest", vm->name, gpa,
+                length);
+    return NULL;
+}
+
+bool godwit_memory_read(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
+                        GError **error)
+{
+    uint64_t offset = 0;
+    const struct godwit_block *block = godwit_memory_locate(vm, gpa, length, &offset, error);
+    return block && godwit_memory_read_block(vm, block, offset, buffer, length, error);
+}
+
+bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, size_t length,
+                         GError **error)
+{
+    uint64_t offset = 0;
+    const struct godwit_block *block = godwit_memory_locate(vm, gpa, length, &offset, error);
+    if (!block)
+        return false;
+    const struct iovec local = {(void *)(uintptr_t)bytes, length};
+    const struct iovec remote = {(void *)(uintptr_t)(block->hva + offset), length};
+    if (!block->hva || process_vm_writev(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) !=
+                           (ssize_t)length) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
+                    "needs process_vm_writev into QEMU, which this system refuses: %s",
+                    g_strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+bool godwit_memory_mailbox(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GError **error)
+{
+    unsigned char raw[GODWIT_MAILBOX_SIZE];
+    const bool big = vm->rig->setup->machine->big_endian;
+    if (!godwit_memory_read(vm, vm->rig->setup->image->mailbox, raw, sizeof(raw), error))
+        return false;
+    *mailbox = (struct godwit_mailbox){
+        .magic = godwit_guest_get32(raw + GODWIT_MAILBOX_OFF_MAGIC, big),
+        .state = godwit_guest_get32(raw + GODWIT_MAILBOX_OFF_STATE, big),
+        .passes = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_PASSES, big),
+        .position = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_POSITION, big),
+        .timer = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_TIMER, big),
+        .fault_address = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_ADDRESS, big),
+        .fault_expected = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_EXPECTED, big),
+        .fault_found = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_FOUND, big),
+    };
+    return true;
+}

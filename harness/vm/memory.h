@@ -1,0 +1,61 @@
+/*
+ * The memory of a running or stopped guest, read from outside.
+ *
+ * RAM blocks and their place in QEMU's address space are asked of QEMU (`info ramblock`,
+ * `info mtree -f`, `gpa2hva`); their bytes come by process_vm_readv(2), at memory speed, or, where
+ * the system refuses that, by QMP's pmemsave into a file.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_VM_MEMORY_H
+#define GODWIT_HARNESS_VM_MEMORY_H
+
+#include "godwit/guest_abi.h"
+#include "vm/vm.h"
+
+/* A RAM block, as QEMU's migration knows it. */
+struct godwit_block {
+    char name[256];  /* "pc.ram" */
+    uint64_t length; /* bytes in use */
+    uint64_t hva;    /* where it is in QEMU's address space; 0: this QEMU does not tell */
+};
+
+/* A piece of a RAM block that the guest sees, as RAM or ROM. */
+struct godwit_piece {
+    guint block;     /* index of the block */
+    uint64_t gpa;    /* guest-physical address of its first byte */
+    uint64_t offset; /* of that byte in the block */
+    uint64_t length;
+};
+
+/* Asks for the RAM blocks unless they are known; vm->blocks and vm->pieces have them then. */
+bool godwit_memory_map(struct godwit_vm *vm, GError **error);
+
+/* The vm's RAM block of that name, or NULL. It must have been mapped. */
+const struct godwit_block *godwit_memory_block(const struct godwit_vm *vm, const char *name);
+
+/* The block that the guest sees at GPA, for LENGTH bytes in one piece, and the OFFSET in it. */
+const struct godwit_block *godwit_memory_locate(struct godwit_vm *vm, uint64_t gpa, uint64_t length,
+                                                uint64_t *offset, GError **error);
+
+/* Reads LENGTH bytes at guest-physical address GPA, which must be all in one piece. */
+bool godwit_memory_read(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
+                        GError **error);
+
+/* Reads LENGTH bytes at OFFSET of a RAM block of this vm. */
+bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *block,
+                              uint64_t offset, void *buffer, size_t length, GError **error);
+
+/* Whether the block's bytes [OFFSET, OFFSET + LENGTH) can be read with what this QEMU tells. */
+bool godwit_memory_readable(const struct godwit_vm *vm, const struct godwit_block *block,
+                            uint64_t offset, uint64_t length);
+
+/* Overwrites LENGTH bytes at guest-physical address GPA, to spoil a guest on purpose. Needs
+ * process_vm_writev(2): a SKIP error where the system refuses it. */
+bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, size_t length,
+                         GError **error);
+
+/* The guest's mailbox in the host's byte order; the guest may be running. */
+bool godwit_memory_mailbox(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GError **error);
+
+#endif

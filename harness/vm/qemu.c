@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/qemu.h"
+
+#include "vm/machine.h"
+#include "vm/vm.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, GError **error)
+{
+    g_autofree char *usual = g_strconcat("qemu-system-", machine->arch, NULL);
+    const char *name = path ? path : usual;
+    if (!strchr(name, '/')) {
+        char *found = g_find_program_in_path(name);
+        if (!found)
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                        "no %s in $PATH: install Debian's package %s, or name a binary with --qemu",
+                        name, machine->package);
+        return found;
+    }
+    struct stat status;
+    if (stat(name, &status)) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "QEMU binary %s: %s", name,
+                    g_strerror(errno));
+        return NULL;
+    }
+    if (!S_ISREG(status.st_mode) || access(name, X_OK)) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "QEMU binary %s: %s", name,
+                    S_ISREG(status.st_mode) ? "not executable (chmod +x?)"
+                                            : "not a file but a folder or a device");
+        return NULL;
+    }
+    return g_canonicalize_filename(name, NULL);
+}
+
+/* query-machines, turned round: every name by which a type can be asked for -> its full name. */
+static json_t *machine_types(const json_t *answer)
+{
+    json_t *types = json_object();
+    size_t i;
+    json_t *machine;
+    json_array_foreach(answer, i, machine)
+    {
+        const char *name = godwit_json_string(machine, "name", "");
+        const char *alias = godwit_json_string(machine, "alias", NULL);
+        json_object_set_new(types, name, json_string(name));
+        if (alias)
+            json_object_set_new(types, alias, json_string(name));
+    }
+    return types;
+}
+
+/* The names in query-migrate-capabilities' answer. */
+static json_t *capability_names(const json_t *answer)
+{
+    json_t *list = json_array();
+    size_t i;
+    json_t *capability;
+    json_array_foreach(answer, i, capability)
+        json_array_append(list, json_object_get(capability, "capability"));
+    return list;
+}
+
+static bool ask(struct godwit_vm *vm, struct godwit_qemu *qemu, GError **error)
+{
+    if (!godwit_vm_handshake(vm, error))
+        return false;
+    g_autoptr(json_t) version = godwit_vm_execute(vm, "query-version", NULL, error);
+    g_autoptr(json_t) target = version ? godwit_vm_execute(vm, "query-target", NULL, error) : NULL;
+    g_autoptr(json_t) machines =
+        target ? godwit_vm_execute(vm, "query-machines", NULL, error) : NULL;
+    g_autoptr(json_t) capabilities =
+        machines ? godwit_vm_execute(vm, "query-migrate-capabilities", NULL, error) : NULL;
+    if (!capabilities)
+        return false;
+    const json_t *number = json_object_get(version, "qemu");
+    qemu->version = g_strdup_printf("%d.%d.%d", (int)godwit_json_integer(number, "major", 0),
+                                    (int)godwit_json_integer(number, "minor", 0),
+                                    (int)godwit_json_integer(number, "micro", 0));
+    qemu->package = g_strdup(godwit_json_string(version, "package", ""));
+    qemu->arch = g_strdup(godwit_json_string(target, "arch", "unknown"));
+    qemu->machines = machine_types(machines);
+    qemu->capabilities = capability_names(capabilities);
+    return godwit_vm_quit(vm, error);
+}
+
+struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, double timeout_scale,
+                                      bool *interrupted, GError **error)
+{
+    struct godwit_qemu *qemu = g_new0(struct godwit_qemu, 1);
+    qemu->path = g_strdup(path);
+    const struct godwit_setup setup = {.timeout_scale = timeout_scale};
+    struct godwit_rig *rig = godwit_rig_new(&setup, directory);
+    rig->interrupted = interrupted;
+    const gint64 began = g_get_monotonic_time();
+    struct godwit_vm *vm = godwit_vm_start_bare(rig, qemu, error);
+    bool answered = vm && ask(vm, qemu, error);
+    qemu->start_ms = (double)(g_get_monotonic_time() - began) / 1000.0;
+    godwit_rig_free(rig);
+    if (!answered) {
+        /* Whatever it was that failed here, this is no QEMU to test with. */
+        if (error && *error && (*error)->code != GODWIT_ERROR_INTERRUPTED) {
+            (*error)->code = GODWIT_ERROR_ENVIRONMENT;
+            godwit_error_context(error, "not a usable QEMU");
+        }
+        g_clear_pointer(&qemu, godwit_qemu_free);
+    }
+    return qemu;
+}
+
+json_t *godwit_qemu_to_json(const struct godwit_qemu *qemu)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:f}", "path", qemu->path, "version",
+                     qemu->version, "package", qemu->package, "arch", qemu->arch, "machines",
+                     qemu->machines, "capabilities", qemu->capabilities, "start_ms",
+                     qemu->start_ms);
+}
+
+struct godwit_qemu *godwit_qemu_from_json(const json_t *json)
+{
+    struct godwit_qemu *qemu = g_new0(struct godwit_qemu, 1);
+    qemu->path = g_strdup(godwit_json_string(json, "path", ""));
+    qemu->version = g_strdup(godwit_json_string(json, "version", ""));
+    qemu->package = g_strdup(godwit_json_string(json, "package", ""));
+    qemu->arch = g_strdup(godwit_json_string(json, "arch", ""));
+    qemu->machines = json_incref(json_object_get(json, "machines"));
+    qemu->capabilities = json_incref(json_object_get(json, "capabilities"));
+    qemu->start_ms = json_number_value(json_object_get(json, "start_ms"));
+    return qemu;
+}
+
+void godwit_qemu_free(struct godwit_qemu *qemu)
+{
+    if (!qemu)
+        return;
+    g_free(qemu->path);
+    g_free(qemu->version);
+    g_free(qemu->package);
+    g_free(qemu->arch);
+    json_decref(qemu->machines);
+    json_decref(qemu->capabilities);
+    g_free(qemu);
+}
+
+bool godwit_qemu_has_capability(const struct godwit_qemu *qemu, const char *capability)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach(qemu->capabilities, i, name)
+    {
+        if (!g_strcmp0(json_string_value(name), capability))
+            return true;
+    }
+    return false;
+}
+
+const char *godwit_qemu_common_type(const struct godwit_qemu *source,
+                                    const struct godwit_qemu *destination, const char *type)
+{
+    const char *here = godwit_json_string(source->machines, type, NULL);
+    const char *there = godwit_json_string(destination->machines, type, NULL);
+    if (!here || !there)
+        return NULL;
+    if (!strcmp(here, there))
+        return here;
+    /* The older binary's newest version is the newest that both can know. */
+    if (json_object_get(destination->machines, here))
+        return here;
+    return json_object_get(source->machines, there) ? there : NULL;
+}

@@ -1,0 +1,54 @@
+/*
+ * A QEMU binary and what it can do, asked of the binary itself.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_VM_QEMU_H
+#define GODWIT_HARNESS_VM_QEMU_H
+
+#include "error.h"
+#include "json.h"
+#include <stdbool.h>
+
+struct godwit_rig;
+struct godwit_machine;
+
+struct godwit_qemu {
+    char *path;           /* absolute */
+    char *version;        /* "7.2.22" */
+    char *package;        /* the distributor's string, "" if there is none */
+    char *arch;           /* as query-target says */
+    json_t *machines;     /* object: each machine type name or alias -> the type's full name */
+    json_t *capabilities; /* array of migration capability names */
+    double start_ms;      /* process start to the first QMP answer */
+};
+
+/*
+ * Finds the binary for an architecture: PATH as it is if it has a slash, looked up in $PATH if it
+ * has none; "qemu-system-ARCH" in $PATH if PATH is NULL. ENVIRONMENT error if there is none or it
+ * cannot be executed, with what to do about it. The path is the caller's.
+ */
+char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, GError **error);
+
+/* Starts the binary at PATH (absolute) without a machine, and asks. The rig's deadline holds. */
+struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, double timeout_scale,
+                                      bool *interrupted, GError **error);
+
+/* For handing over to a worker process, and back. */
+json_t *godwit_qemu_to_json(const struct godwit_qemu *qemu);
+struct godwit_qemu *godwit_qemu_from_json(const json_t *json);
+
+void godwit_qemu_free(struct godwit_qemu *qemu);
+
+/*
+ * The machine type to start both binaries with so that one can be migrated to the other: TYPE
+ * itself, or, if it is an alias ("q35") for different versions of a machine, the newest version
+ * that both know. NULL if there is none. Borrowed.
+ */
+const char *godwit_qemu_common_type(const struct godwit_qemu *source,
+                                    const struct godwit_qemu *destination, const char *type);
+
+/* Whether it has that migration capability. */
+bool godwit_qemu_has_capability(const struct godwit_qemu *qemu, const char *capability);
+
+#endif

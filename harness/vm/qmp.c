@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/qmp.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void fail(struct godwit_qmp *qmp, const char *why, const char *line)
+{
+    if (qmp->failure)
+        return;
+    g_autofree char *shown = line ? g_strndup(line, 120) : NULL;
+    g_autofree char *clean = shown ? g_strescape(shown, NULL) : NULL;
+    qmp->failure = clean ? g_strdup_printf("%s: \"%s\"", why, clean) : g_strdup(why);
+}
+
+static void record(struct godwit_qmp *qmp, char direction, const char *line)
+{
+    fprintf(qmp->transcript, "%10.6f %c %s\n", (double)(g_get_monotonic_time() - qmp->began) / 1e6,
+            direction, line);
+    fflush(qmp->transcript);
+}
+
+static void take_line(struct godwit_qmp *qmp, const char *line)
+{
+    record(qmp, '<', line);
+    json_t *message = json_loads(line, 0, NULL);
+    if (!json_is_object(message)) {
+        json_decref(message);
+        fail(qmp, "answered garbage instead of QMP", line);
+    } else if (!qmp->greeting) {
+        if (json_is_object(json_object_get(message, "QMP")))
+            qmp->greeting = message;
+        else {
+            fail(qmp, "did not begin with a QMP greeting", line);
+            json_decref(message);
+        }
+    } else if (json_object_get(message, "event")) {
+        g_ptr_array_add(qmp->events, message);
+    } else if (godwit_json_integer(message, "id", -1) == qmp->last_id && !qmp->reply) {
+        qmp->reply = message;
+    } else {
+        fail(qmp, "sent an answer that nobody asked for", line);
+        json_decref(message);
+    }
+}
+
+static gboolean readable(gint fd, GIOCondition condition, gpointer data)
+{
+    struct godwit_qmp *qmp = data;
+    char buffer[65536];
+    (void)condition;
+    const ssize_t length = read(fd, buffer, sizeof(buffer));
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return G_SOURCE_CONTINUE;
+    if (length <= 0) {
+        /* The end. Whether that is an error, the process's exit tells. */
+        qmp->source = 0;
+        return G_SOURCE_REMOVE;
+    }
+    g_string_append_len(qmp->input, buffer, length);
+    char *end;
+    while (!qmp->failure && (end = memchr(qmp->input->str, '\n', qmp->input->len))) {
+        g_autofree char *line = g_strndup(qmp->input->str, (gsize)(end - qmp->input->str));
+        g_string_erase(qmp->input, 0, end - qmp->input->str + 1);
+        g_strchomp(line);
+        if (*line)
+            take_line(qmp, line);
+    }
+    if (qmp->input->len > GODWIT_QMP_LINE_MAX)
+        fail(qmp, "sent an endless line instead of QMP", NULL);
+    if (qmp->failure) {
+        qmp->source = 0;
+        return G_SOURCE_REMOVE;
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+struct godwit_qmp *godwit_qmp_new(int fd, const char *path, GError **error)
+{
+    FILE *transcript = fopen(path, "we");
+    if (!transcript) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
+                    g_strerror(errno));
+        close(fd);
+        return NULL;
+    }
+    struct godwit_qmp *qmp = g_new0(struct godwit_qmp, 1);
+    qmp->fd = fd;
+    qmp->input = g_string_new(NULL);
+    qmp->events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    qmp->transcript = transcript;
+    qmp->began = g_get_monotonic_time();
+    g_unix_set_fd_nonblocking(fd, TRUE, NULL);
+    qmp->source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, readable, qmp);
+    return qmp;
+}
+
+void godwit_qmp_free(struct godwit_qmp *qmp)
+{
+    if (!qmp)
+        return;
+    if (qmp->source)
+        g_source_remove(qmp->source);
+    close(qmp->fd);
+    g_string_free(qmp->input, TRUE);
+    json_decref(qmp->greeting);
+    json_decref(qmp->reply);
+    g_ptr_array_unref(qmp->events);
+    g_free(qmp->failure);
+    fclose(qmp->transcript);
+    g_free(qmp);
+}
+
+bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *arguments, GError **error)
+{
+    g_clear_pointer(&qmp->reply, json_decref);
+    g_autoptr(json_t) message =
+        json_pack("{s:s, s:o*, s:I}", "execute", command, "arguments", arguments, "id",
+                  ++qmp->last_id);
+    g_autofree char *text = json_dumps(message, JSON_COMPACT);
+    record(qmp, '>', text);
+    g_autofree char *line = g_strconcat(text, "\n", NULL);
+    for (size_t sent = 0, length = strlen(line); sent < length;) {
+        const ssize_t n = send(qmp->fd, line + sent, length - sent, MSG_NOSIGNAL);
+        if (n >= 0) {
+            sent += (size_t)n;
+        } else if (errno == EAGAIN) {
+            /* Only a QEMU that has stopped reading fills the socket: give it a second. */
+            struct pollfd writable = {.fd = qmp->fd, .events = POLLOUT};
+            if (poll(&writable, 1, 1000) == 0) {
+                g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                            "%s: QEMU does not read its QMP socket", command);
+                return false;
+            }
+        } else if (errno != EINTR) {
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH, "%s: cannot send: %s", command,
+                        g_strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+bool godwit_qmp_event_is(const json_t *event, const char *name, const char *status)
+{
+    return !g_strcmp0(godwit_json_string(event, "event", NULL), name) &&
+           (!status || !g_strcmp0(godwit_json_string(json_object_get(event, "data"), "status", NULL),
+                                  status));
+}

@@ -1,0 +1,47 @@
+/*
+ * A QMP connection: one JSON object a line over a socket, both ways, everything recorded with
+ * times in a transcript file. It never blocks on reading; the VM's main loop feeds it. Nothing that
+ * a peer sends is trusted: a line that is no object, or too long, ends the connection.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_VM_QMP_H
+#define GODWIT_HARNESS_VM_QMP_H
+
+#include "error.h"
+#include "json.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+/* The longest line taken from a QEMU, in bytes: query-qmp-schema's answer is below 1 MiB. */
+#define GODWIT_QMP_LINE_MAX (16u << 20)
+
+struct godwit_qmp {
+    int fd;             /* owned; -1 when closed */
+    guint source;       /* main-loop source of fd, 0 when closed */
+    GString *input;     /* bytes of a line that is not complete yet */
+    json_t *greeting;   /* the first object, or NULL until it came; owned */
+    json_int_t last_id; /* of the command sent last */
+    json_t *reply;      /* to that command, or NULL until it came; owned */
+    GPtrArray *events;  /* of json_t: every event since the start, in order; owned */
+    char *failure;      /* what made the connection useless, or NULL; owned */
+    FILE *transcript;   /* owned */
+    gint64 began;       /* monotonic time that the transcript counts from */
+};
+
+/* A connection over FD (which it takes), with its transcript at PATH. NULL with ERROR set if the
+ * transcript cannot be written; FD is closed then. */
+struct godwit_qmp *godwit_qmp_new(int fd, const char *path, GError **error);
+
+/* Closes and frees. NULL is fine. */
+void godwit_qmp_free(struct godwit_qmp *qmp);
+
+/* Sends COMMAND with ARGUMENTS (taken; NULL for none). The reply turns up in qmp->reply, whose
+ * former content is dropped. False with ERROR set if it cannot be sent. */
+bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *arguments,
+                     GError **error);
+
+/* Whether the event is called NAME and, unless STATUS is NULL, has that data.status. */
+bool godwit_qmp_event_is(const json_t *event, const char *name, const char *status);
+
+#endif

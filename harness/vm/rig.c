@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/rig.h"
+
+#include "vm/vm.h"
+
+/* The deadline's source does nothing: that the main loop wakes up is all it is for. */
+static gboolean wake(gpointer data)
+{
+    (void)data;
+    return G_SOURCE_CONTINUE;
+}
+
+struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *directory)
+{
+    struct godwit_rig *rig = g_new0(struct godwit_rig, 1);
+    rig->setup = setup;
+    rig->directory = g_strdup(directory);
+    rig->vms = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_vm_free);
+    rig->phases = g_array_new(FALSE, FALSE, sizeof(struct godwit_phase));
+    rig->facts = json_object();
+    rig->deadline = godwit_rig_seconds(rig, GODWIT_DEADLINE_SECONDS);
+    return rig;
+}
+
+void godwit_rig_free(struct godwit_rig *rig)
+{
+    if (!rig)
+        return;
+    g_ptr_array_unref(rig->vms);
+    g_array_unref(rig->phases);
+    json_decref(rig->facts);
+    g_free(rig->directory);
+    g_free(rig);
+}
+
+void godwit_rig_phase(struct godwit_rig *rig, const char *name)
+{
+    const gint64 now = g_get_monotonic_time();
+    if (rig->phase) {
+        const struct godwit_phase phase = {rig->phase, (double)(now - rig->phase_began) / 1000.0};
+        g_array_append_val(rig->phases, phase);
+    }
+    rig->phase = name;
+    rig->phase_began = now;
+    if (name && rig->progress)
+        rig->progress(name, NULL, rig->progress_data);
+}
+
+gint64 godwit_rig_seconds(const struct godwit_rig *rig, double seconds)
+{
+    return g_get_monotonic_time() +
+           (gint64)(seconds * rig->setup->timeout_scale * (double)G_USEC_PER_SEC);
+}
+
+bool godwit_rig_healthy(struct godwit_rig *rig, GError **error)
+{
+    if (rig->interrupted && *rig->interrupted) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_INTERRUPTED, "interrupted");
+        return false;
+    }
+    for (guint i = 0; i < rig->vms->len; i++)
+        if (!godwit_vm_healthy(g_ptr_array_index(rig->vms, i), error))
+            return false;
+    return true;
+}
+
+bool godwit_rig_wait(struct godwit_rig *rig, godwit_condition condition, gpointer data,
+                     const char *what, GError **error)
+{
+    return godwit_rig_wait_until(rig, rig->deadline, condition, data, what, error);
+}
+
+bool godwit_rig_wait_until(struct godwit_rig *rig, gint64 deadline, godwit_condition condition,
+                           gpointer data, const char *what, GError **error)
+{
+    const gint64 began = g_get_monotonic_time();
+    deadline = MIN(deadline, rig->deadline);
+    const guint timer = g_timeout_add((guint)(MAX(deadline - began, 0) / 1000 + 1), wake, NULL);
+    bool held = false;
+    for (;;) {
+        /* The condition first: a VM that did what was awaited and then died has done it. */
+        if (condition(data)) {
+            held = true;
+            break;
+        }
+        if (!godwit_rig_healthy(rig, error)) {
+            godwit_error_context(error, "waiting for %s", what);
+            break;
+        }
+        const gint64 now = g_get_monotonic_time();
+        if (now >= deadline) {
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT,
+                        "waited %.1f s in vain for %s (phase: %s)", (double)(now - began) / 1e6,
+                        what, rig->phase ? rig->phase : "none");
+            break;
+        }
+        g_main_context_iteration(NULL, TRUE);
+    }
+    g_source_remove(timer);
+    return held;
+}

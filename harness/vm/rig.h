@@ -1,0 +1,101 @@
+/*
+ * A rig: what one scenario owns - its VMs, its directory, its deadline - and the only place where
+ * the harness waits. A wait ends when its condition holds, when a VM of the rig dies or misbehaves,
+ * when the deadline passes or when the user interrupts, whichever is first; each of the last three
+ * is an error that names the step and what was awaited.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_VM_RIG_H
+#define GODWIT_HARNESS_VM_RIG_H
+
+#include "error.h"
+#include "json.h"
+#include "vm/machine.h"
+
+struct godwit_vm;
+struct godwit_qemu;
+
+/* What the guest is told to do; the same for every VM of a rig. See guest_abi.h. */
+struct godwit_workload {
+    uint64_t window_start; /* guest-physical */
+    uint64_t window_end;
+    uint32_t page_size;
+    uint32_t passes_per_report;
+    uint32_t flags;
+    uint32_t page_ticks;
+};
+
+/* How the VMs of a rig are started. Everything is borrowed for the rig's life. */
+struct godwit_setup {
+    const struct godwit_machine *machine;
+    const struct godwit_image *image;
+    const char *type;                      /* -machine TYPE */
+    const char *accel;                     /* "tcg" or "kvm" */
+    unsigned memory_mib;
+    const struct godwit_qemu *source;      /* the binary of source VMs ... */
+    const struct godwit_qemu *destination; /* ... and of destinations */
+    struct godwit_workload workload;
+    double timeout_scale;
+    bool pmemsave;                         /* read guest memory by QMP, not by process_vm_readv */
+};
+
+/* A phase of a scenario and how long it took. */
+struct godwit_phase {
+    const char *name;
+    double ms;
+};
+
+/* Told of each change of phase and, while a migration runs, of its state (an object with passes,
+ * remaining, mbps and so on, or NULL). */
+typedef void (*godwit_progress)(const char *phase, json_t *migration, gpointer data);
+
+struct godwit_rig {
+    const struct godwit_setup *setup;
+    char *directory;      /* where this rig's files are; the VMs' working directory */
+    GPtrArray *vms;       /* of struct godwit_vm, in order of their start; owned */
+    gint64 deadline;      /* monotonic time, in microseconds */
+    bool *interrupted;    /* set from outside when the run has to end; may be NULL */
+    GArray *phases;       /* of struct godwit_phase: those that are over */
+    const char *phase;    /* the present one */
+    gint64 phase_began;
+    json_t *facts;        /* what was measured and proven, for the result; owned */
+    godwit_progress progress;
+    gpointer progress_data;
+};
+
+/* The time that everything has to be done in, before scaling: generous, for it only ends what
+ * hangs. In seconds. */
+#define GODWIT_DEADLINE_SECONDS 60
+/* The time that a QEMU has to answer on QMP, before scaling. In seconds. */
+#define GODWIT_START_SECONDS 15
+
+/* A rig in DIRECTORY, which must exist. The clock of its deadline starts. */
+struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *directory);
+
+/* Kills every VM that is left, waits for each to be gone, and frees the rig. */
+void godwit_rig_free(struct godwit_rig *rig);
+
+/* Ends the present phase, notes its time, and begins the phase NAME (a literal), or none. */
+void godwit_rig_phase(struct godwit_rig *rig, const char *name);
+
+typedef bool (*godwit_condition)(gpointer data);
+
+/*
+ * Runs the main loop until CONDITION(DATA) holds. WHAT completes the sentence "waiting for ...".
+ * False with ERROR set if it cannot come true any more: see the top of this file.
+ */
+bool godwit_rig_wait(struct godwit_rig *rig, godwit_condition condition, gpointer data,
+                     const char *what, GError **error);
+
+/* The same with an earlier deadline of its own (monotonic microseconds). */
+bool godwit_rig_wait_until(struct godwit_rig *rig, gint64 deadline, godwit_condition condition,
+                           gpointer data, const char *what, GError **error);
+
+/* Seconds from now, scaled as the setup says, as a monotonic time. */
+gint64 godwit_rig_seconds(const struct godwit_rig *rig, double seconds);
+
+/* False with ERROR set if a VM has died, spoken nonsense or reported a fault, or at an interrupt. */
+bool godwit_rig_healthy(struct godwit_rig *rig, GError **error);
+
+#endif

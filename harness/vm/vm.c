@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/vm.h"
+
+#include "godwit/guest_abi.h"
+#include "vm/image.h"
+#include "vm/memory.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The descriptors that a QEMU gets, beside stdin, stdout and stderr. */
+enum { QMP_FD = 3, CONSOLE_FD = 4 };
+
+#define QMP_CHARDEV     "socket,id=qmp,fd=3"
+#define CONSOLE_CHARDEV "socket,id=console,fd=4"
+
+static char *file_of(const struct godwit_vm *vm, const char *suffix)
+{
+    g_autofree char *base = g_strconcat(vm->name, suffix, NULL);
+    return g_build_filename(vm->rig->directory, base, NULL);
+}
+
+static void add(GPtrArray *arguments, ...) G_GNUC_NULL_TERMINATED;
+static void add(GPtrArray *arguments, ...)
+{
+    va_list list;
+    va_start(list, arguments);
+    for (const char *s; (s = va_arg(list, const char *));)
+        g_ptr_array_add(arguments, g_strdup(s));
+    va_end(list);
+}
+
+static struct godwit_vm *vm_new(struct godwit_rig *rig, const char *name,
+                                const struct godwit_qemu *qemu)
+{
+    struct godwit_vm *vm = g_new0(struct godwit_vm, 1);
+    vm->rig = rig;
+    vm->name = g_strdup(name);
+    vm->qemu = qemu;
+    vm->pmemsave = rig->setup->pmemsave;
+    vm->cancel = g_cancellable_new();
+    vm->arguments = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(rig->vms, vm);
+    add(vm->arguments, qemu->path, "-nodefaults", "-no-user-config", "-display", "none", NULL);
+    return vm;
+}
+
+/* Runs in the child between fork and exec: a QEMU must not outlive the process that started it,
+ * however that one ends. DATA is the parent's pid, to notice that it is gone already. */
+static void in_child(gpointer data)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != GPOINTER_TO_INT(data))
+        _exit(127);
+}
+
+static void process_ended(GObject *object, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    if (!g_subprocess_wait_finish(G_SUBPROCESS(object), result, &error))
+        return; /* cancelled: the vm is being freed */
+    struct godwit_vm *vm = data;
+    vm->exited = true;
+    vm->wait_status = g_subprocess_get_status(vm->process);
+}
+
+/* Forks and executes vm->arguments with the descriptors above. */
+static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GError **error)
+{
+    int qmp[2] = {-1, -1}, serial[2] = {-1, -1};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) ||
+        (console && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, serial))) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "no socket pair for %s: %s",
+                    vm->name, g_strerror(errno));
+        for (int i = 0; i < 2; i++)
+            if (qmp[i] >= 0)
+                close(qmp[i]);
+        return false;
+    }
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
+    g_autofree char *err = file_of(vm, ".stderr");
+    g_subprocess_launcher_set_cwd(launcher, vm->rig->directory);
+    g_subprocess_launcher_set_stdin_file_path(launcher, "/dev/null");
+    g_subprocess_launcher_set_stdout_file_path(launcher, "/dev/null");
+    g_subprocess_launcher_set_stderr_file_path(launcher, err);
+    g_subprocess_launcher_take_fd(launcher, qmp[1], QMP_FD);
+    if (console)
+        g_subprocess_launcher_take_fd(launcher, serial[1], CONSOLE_FD);
+    g_subprocess_launcher_set_child_setup(launcher, in_child, GINT_TO_POINTER(getpid()), NULL);
+
+    g_autofree char *transcript = file_of(vm, ".qmp");
+    vm->qmp = godwit_qmp_new(qmp[0], transcript, error);
+    if (console) {
+        g_autofree char *log = file_of(vm, ".serial");
+        if (vm->qmp)
+            vm->console = godwit_console_new(serial[0], log, ready_allowed, error);
+        else
+            close(serial[0]);
+    }
+    if (!vm->qmp || (console && !vm->console))
+        return false;
+
+    g_ptr_array_add(vm->arguments, NULL);
+    g_autoptr(GError) cause = NULL;
+    vm->process = g_subprocess_launcher_spawnv(
+        launcher, (const char *const *)(void *)vm->arguments->pdata, &cause);
+    if (!vm->process) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot start %s: %s",
+                    vm->qemu->path, cause->message);
+        return false;
+    }
+    g_subprocess_wait_async(vm->process, vm->cancel, process_ended, vm);
+    return true;
+}
+
+/* -machine, -accel, -cpu, -m and the image. */
+static bool add_machine(struct godwit_vm *vm, GError **error)
+{
+    const struct godwit_setup *setup = vm->rig->setup;
+    const struct godwit_machine *machine = setup->machine;
+    g_autoptr(GString) options = g_string_new(setup->type);
+    g_string_append_printf(options, ",accel=%s", setup->accel);
+    if (machine->machine_options)
+        g_string_append_printf(options, ",%s", machine->machine_options);
+    if (machine->machine_options_tcg && !strcmp(setup->accel, "tcg"))
+        g_string_append_printf(options, ",%s", machine->machine_options_tcg);
+    g_autofree char *memory = g_strdup_printf("%u", setup->memory_mib);
+    add(vm->arguments, "-machine", options->str, "-m", memory, NULL);
+    if (machine->cpu)
+        add(vm->arguments, "-cpu", machine->cpu, NULL);
+    for (size_t i = 0; machine->arguments && machine->arguments[i]; i++)
+        add(vm->arguments, machine->arguments[i], NULL);
+
+    g_autofree char *file = g_strconcat(vm->name, ".image", NULL);
+    g_autofree char *path = g_build_filename(vm->rig->directory, file, NULL);
+    if (!godwit_image_write(setup->image, machine->big_endian, &setup->workload, path, error))
+        return false;
+    switch (setup->image->load) {
+    case GODWIT_LOAD_BIOS:
+        add(vm->arguments, "-bios", file, NULL);
+        break;
+    case GODWIT_LOAD_KERNEL:
+        add(vm->arguments, "-kernel", file, NULL);
+        break;
+    case GODWIT_LOAD_DISK: {
+        g_autofree char *drive = g_strdup_printf("if=none,id=disk,format=raw,file=%s", file);
+        add(vm->arguments, "-drive", drive, "-device", "ide-hd,drive=disk,secs=1,cyls=1,heads=1",
+            NULL);
+        break;
+    }
+    }
+    return true;
+}
+
+struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
+                                  enum godwit_vm_role role, GError **error)
+{
+    const bool is_source = role == GODWIT_VM_SOURCE;
+    struct godwit_vm *vm =
+        vm_new(rig, name, is_source ? rig->setup->source : rig->setup->destination);
+    if (!add_machine(vm, error))
+        return NULL;
+    add(vm->arguments, "-name", name, NULL);
+    if (!is_source)
+        add(vm->arguments, "-incoming", "defer", NULL);
+    if (role == GODWIT_VM_DESTINATION_HELD)
+        add(vm->arguments, "-S", NULL);
+    add(vm->arguments, "-chardev", QMP_CHARDEV, "-mon", "chardev=qmp,mode=control", "-chardev",
+        CONSOLE_CHARDEV, "-serial", "chardev:console", NULL);
+    return spawn(vm, true, is_source ? 1 : 0, error) ? vm : NULL;
+}
+
+struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,
+                                       GError **error)
+{
+    struct godwit_vm *vm = vm_new(rig, "probe", qemu);
+    add(vm->arguments, "-machine", "none", "-S", "-chardev", QMP_CHARDEV, "-mon",
+        "chardev=qmp,mode=control", NULL);
+    return spawn(vm, false, 0, error) ? vm : NULL;
+}
+
+pid_t godwit_vm_pid(const struct godwit_vm *vm)
+{
+    const char *pid = vm->process ? g_subprocess_get_identifier(vm->process) : NULL;
+    return pid ? (pid_t)g_ascii_strtoll(pid, NULL, 10) : 0;
+}
+
+void godwit_vm_free(struct godwit_vm *vm)
+{
+    if (!vm)
+        return;
+    if (vm->process && !vm->exited) {
+        g_cancellable_cancel(vm->cancel);
+        g_subprocess_force_exit(vm->process);
+        g_subprocess_wait(vm->process, NULL, NULL);
+    }
+    /* Lets a wait that was cancelled deliver its callback while the vm is still there. */
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    g_clear_object(&vm->process);
+    g_clear_object(&vm->cancel);
+    g_clear_pointer(&vm->qmp, godwit_qmp_free);
+    g_clear_pointer(&vm->console, godwit_console_free);
+    g_clear_pointer(&vm->blocks, g_array_unref);
+    g_clear_pointer(&vm->pieces, g_array_unref);
+    g_ptr_array_unref(vm->arguments);
+    g_free(vm->name);
+    g_free(vm);
+}
+
+/* The last LINES lines of the file of that suffix, or "" if there is none. The caller's. */
+static char *tail_of(const struct godwit_vm *vm, const char *suffix, unsigned lines)
+{
+    g_autofree char *path = file_of(vm, suffix);
+    char *text = NULL;
+    gsize length = 0;
+    if (!g_file_get_contents(path, &text, &length, NULL))
+        return g_strdup("");
+    g_strchomp(text);
+    char *from = text + strlen(text);
+    while (from > text && (from[-1] != '\n' || lines-- > 1))
+        from--;
+    char *tail = g_utf8_make_valid(from, -1);
+    g_free(text);
+    return tail;
+}
+
+static char *end_of_process(const struct godwit_vm *vm)
+{
+    if (WIFSIGNALED(vm->wait_status))
+        return g_strdup_printf("was killed by signal %d (%s)", WTERMSIG(vm->wait_status),
+                               g_strsignal(WTERMSIG(vm->wait_status)));
+    return g_strdup_printf("exited with status %d", WEXITSTATUS(vm->wait_status));
+}
+
+bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
+{
+    if (vm->qmp && vm->qmp->failure) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP, "%s %s", vm->name, vm->qmp->failure);
+        return false;
+    }
+    if (vm->exited && !vm->may_exit) {
+        g_autofree char *end = end_of_process(vm);
+        g_autofree char *said = tail_of(vm, ".stderr", 1);
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH, "the %s's QEMU %s, saying \"%s\"",
+                    vm->name, end, said);
+        return false;
+    }
+    if (vm->console && vm->console->failure) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: %s", vm->name,
+                    vm->console->failure);
+        return false;
+    }
+    if (vm->console && vm->console->guest_fault) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
+                    "%s: the guest found a wrong byte in its memory", vm->name);
+        return false;
+    }
+    return true;
+}
+
+static bool has_greeting(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->qmp->greeting != NULL;
+}
+
+bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    const gint64 deadline = godwit_rig_seconds(vm->rig, GODWIT_START_SECONDS);
+    if (!godwit_rig_wait_until(vm->rig, deadline, has_greeting, vm, "the QMP greeting", &cause)) {
+        g_autofree char *said = tail_of(vm, ".stderr", 1);
+        if (cause->code == GODWIT_ERROR_INTERRUPTED)
+            g_propagate_error(error, g_steal_pointer(&cause));
+        else if (vm->exited) {
+            g_autofree char *end = end_of_process(vm);
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                        "%s %s before it answered on QMP, saying \"%s\"", vm->qemu->path, end,
+                        said);
+        } else if (vm->qmp->failure)
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s %s", vm->qemu->path,
+                        vm->qmp->failure);
+        else
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                        "%s did not answer on QMP (%s)", vm->qemu->path, cause->message);
+        return false;
+    }
+    return godwit_vm_command(vm, "qmp_capabilities", NULL, error);
+}
+
+static bool has_reply(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->qmp->reply != NULL;
+}
+
+json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arguments,
+                          GError **error)
+{
+    g_autofree char *what = g_strdup_printf("the %s's answer to %s", vm->name, command);
+    if (!godwit_qmp_send(vm->qmp, command, arguments, error)) {
+        godwit_error_context(error, "%s", vm->name);
+        /* A broken pipe is told better by how the process ended, once that is known. */
+        return NULL;
+    }
+    if (!godwit_rig_wait(vm->rig, has_reply, vm, what, error))
+        return NULL;
+    g_autoptr(json_t) reply = g_steal_pointer(&vm->qmp->reply);
+    json_t *value = json_object_get(reply, "return");
+    if (value)
+        return json_incref(value);
+    const json_t *refusal = json_object_get(reply, "error");
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP, "the %s refused %s: %s (%s)", vm->name,
+                command, godwit_json_string(refusal, "desc", "no reason given"),
+                godwit_json_string(refusal, "class", "no class"));
+    return NULL;
+}
+
+bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *arguments, GError **error)
+{
+    g_autoptr(json_t) value = godwit_vm_execute(vm, command, arguments, error);
+    return value != NULL;
+}
+
+char *godwit_vm_monitor(struct godwit_vm *vm, const char *line, GError **error)
+{
+    g_autoptr(json_t) value = godwit_vm_execute(vm, "human-monitor-command",
+                                                json_pack("{s:s}", "command-line", line), error);
+    if (!value)
+        return NULL;
+    return g_strdup(json_is_string(value) ? json_string_value(value) : "");
+}
+
+char *godwit_vm_status(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(json_t) value = godwit_vm_execute(vm, "query-status", NULL, error);
+    return value ? g_strdup(godwit_json_string(value, "status", "unknown")) : NULL;
+}
+
+static bool quitted(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->exited;
+}
+
+bool godwit_vm_quit(struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *what = g_strdup_printf("the %s's QEMU to quit", vm->name);
+    vm->may_exit = true;
+    if (!vm->exited && !godwit_qmp_send(vm->qmp, "quit", NULL, error))
+        return false;
+    if (!godwit_rig_wait(vm->rig, quitted, vm, what, error))
+        return false;
+    if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) != 0) {
+        g_autofree char *end = end_of_process(vm);
+        g_autofree char *said = tail_of(vm, ".stderr", 1);
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH,
+                    "the %s's QEMU %s when asked to quit, saying \"%s\"", vm->name, end, said);
+        return false;
+    }
+    return true;
+}
+
+struct console_goal {
+    const struct godwit_console *console;
+    unsigned ready;
+    guint64 passes;
+};
+
+static bool console_reached(gpointer data)
+{
+    const struct console_goal *goal = data;
+    return goal->console->ready >= goal->ready && goal->console->passes >= goal->passes;
+}
+
+bool godwit_vm_wait_console(struct godwit_vm *vm, unsigned ready, guint64 passes, GError **error)
+{
+    struct console_goal goal = {vm->console, ready, passes};
+    g_autofree char *what =
+        g_strdup_printf("%s from the %s's guest (its console so far: \"%s\")",
+                        passes ? "B" : "A", vm->name, vm->console->tail->str);
+    return godwit_rig_wait(vm->rig, console_reached, &goal, what, error);
+}
+
+struct event_goal {
+    const GPtrArray *events;
+    guint next;
+    const char *name;
+    const char *status;
+    const json_t *found;
+};
+
+static bool event_came(gpointer data)
+{
+    struct event_goal *goal = data;
+    for (; !goal->found && goal->next < goal->events->len; goal->next++) {
+        const json_t *event = g_ptr_array_index(goal->events, goal->next);
+        if (godwit_qmp_event_is(event, goal->name, goal->status))
+            goal->found = event;
+    }
+    return goal->found != NULL;
+}
+
+const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char *name,
+                                   const char *status, GError **error)
+{
+    struct event_goal goal = {vm->qmp->events, first, name, status, NULL};
+    g_autofree char *what = g_strdup_printf("the %s's event %s%s%s", vm->name, name,
+                                            status ? " " : "", status ? status : "");
+    return godwit_rig_wait(vm->rig, event_came, &goal, what, error) ? goal.found : NULL;
+}
+
+/* The command line with QMP and console where a person can reach them. The caller's. */
+static char *by_hand(const struct godwit_vm *vm)
+{
+    g_autofree char *qmp =
+        g_strdup_printf("socket,id=qmp,path=%s.qmp.sock,server=on,wait=off", vm->name);
+    GString *line = g_string_new(NULL);
+    for (guint i = 0; i < vm->arguments->len && g_ptr_array_index(vm->arguments, i); i++) {
+        const char *argument = g_ptr_array_index(vm->arguments, i);
+        if (!strcmp(argument, QMP_CHARDEV))
+            argument = qmp;
+        else if (!strcmp(argument, CONSOLE_CHARDEV))
+            argument = "stdio,id=console";
+        g_autofree char *quoted = g_shell_quote(argument);
+        const bool plain = strspn(argument, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                            "0123456789-_=,./:+") == strlen(argument);
+        g_string_append_printf(line, "%s%s", i ? " " : "", plain ? argument : quoted);
+    }
+    return g_string_free(line, FALSE);
+}
+
+json_t *godwit_vm_describe(const struct godwit_vm *vm)
+{
+    g_autofree char *command = by_hand(vm);
+    g_autofree char *err = tail_of(vm, ".stderr", 8);
+    g_autofree char *qmp = tail_of(vm, ".qmp", 8);
+    g_autofree char *state = !vm->process  ? g_strdup("never started")
+                             : !vm->exited ? g_strdup("was running")
+                                           : end_of_process(vm);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "qemu",
+                     vm->qemu->path, "version", vm->qemu->version ? vm->qemu->version : "unknown",
+                     "state", state, "command", command, "stderr", err, "console",
+                     vm->console ? vm->console->tail->str : "", "qmp", qmp);
+}

@@ -1,0 +1,97 @@
+/*
+ * One QEMU process with its guest, as a part of a rig.
+ *
+ * Who owns what: the vm owns its process, its QMP and console connections and the files that
+ * begin with its name in the rig's directory. The process gets one end of a socket pair for each
+ * of QMP (descriptor 3) and console (descriptor 4), nothing else; it dies with its parent.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_VM_VM_H
+#define GODWIT_HARNESS_VM_VM_H
+
+#include "vm/console.h"
+#include "vm/qemu.h"
+#include "vm/qmp.h"
+#include "vm/rig.h"
+#include <gio/gio.h>
+
+struct godwit_vm {
+    struct godwit_rig *rig; /* borrowed: it owns the vm */
+    char *name;             /* "source", "destination", ... */
+    const struct godwit_qemu *qemu;
+    GPtrArray *arguments;   /* the command line as it was started; NULL-terminated */
+    GSubprocess *process;   /* NULL before the start */
+    bool exited;            /* the process is gone and has been waited for ... */
+    int wait_status;        /* ... with this status, as wait(2) has it */
+    bool may_exit;          /* the harness asked it to go */
+    struct godwit_qmp *qmp;
+    struct godwit_console *console; /* NULL for a QEMU without a guest */
+    GArray *blocks;         /* of struct godwit_block, see memory.h; NULL until asked for */
+    GArray *pieces;         /* of struct godwit_piece, likewise */
+    guint migration_first;  /* index of the first event of its latest migration */
+    GCancellable *cancel;   /* ends the wait for the process when the vm is freed */
+    bool pmemsave;          /* memory is read by QMP: process_vm_readv is refused */
+};
+
+enum godwit_vm_role {
+    GODWIT_VM_SOURCE,           /* runs at once */
+    GODWIT_VM_DESTINATION,      /* -incoming defer; runs when the migration is over */
+    GODWIT_VM_DESTINATION_HELD, /* the same with -S: loads, and waits for `cont` */
+};
+
+/*
+ * Starts a QEMU with the rig's guest, in the background: returns as soon as the process exists.
+ * The vm belongs to the rig. NULL with ERROR set if not even that can be done.
+ */
+struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
+                                  enum godwit_vm_role role, GError **error);
+
+/* Starts the binary with no machine at all, to ask it questions. Otherwise as above. */
+struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,
+                                       GError **error);
+
+/* Waits for the QMP greeting and leaves negotiation mode. A QEMU that cannot get this far is an
+ * ENVIRONMENT error, which quotes what it said. */
+bool godwit_vm_handshake(struct godwit_vm *vm, GError **error);
+
+/* Kills the process if it is there, waits for it, frees everything. */
+void godwit_vm_free(struct godwit_vm *vm);
+
+/* Asks the process to quit and waits for a clean end, exit status 0. */
+bool godwit_vm_quit(struct godwit_vm *vm, GError **error);
+
+/* Sends COMMAND with ARGUMENTS (taken) and waits for the answer. Returns what "return" holds (owned
+ * by the caller), or NULL with ERROR set, QMP's own words included. */
+json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arguments,
+                          GError **error);
+
+/* The same when the answer's content does not matter. */
+bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *arguments,
+                       GError **error);
+
+/* Runs a line of the human monitor; what it printed is the caller's. */
+char *godwit_vm_monitor(struct godwit_vm *vm, const char *line, GError **error);
+
+/* The run state as query-status has it ("running", "paused", ...); the caller's. */
+char *godwit_vm_status(struct godwit_vm *vm, GError **error);
+
+/* Waits for the console to have shown at least READY characters and PASSES passes in all. */
+bool godwit_vm_wait_console(struct godwit_vm *vm, unsigned ready, guint64 passes, GError **error);
+
+/* Waits for an event with that name, and that data.status unless it is NULL, among those from
+ * index FIRST on; it is returned, borrowed. */
+const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char *name,
+                                   const char *status, GError **error);
+
+/* False with ERROR set if the process died unasked, QMP broke, or the console shows a fault. */
+bool godwit_vm_healthy(struct godwit_vm *vm, GError **error);
+
+/* What a bug report needs of this VM: name, binary, version, state of the process, the command
+ * line to run it by hand, the ends of stderr, console and QMP transcript. The caller's. */
+json_t *godwit_vm_describe(const struct godwit_vm *vm);
+
+/* The pid of the process. */
+pid_t godwit_vm_pid(const struct godwit_vm *vm);
+
+#endif

@@ -1,0 +1,30 @@
+# The harness: build/godwit. Tests link HARNESS_OBJECTS, which is all of it but main. (No archive:
+# machines and scenarios are found through linker sections, and nothing would pull them out of one.)
+#
+# Needs a C compiler, GLib and jansson; the guests come from the committed headers in gen/.
+# O=DIR builds somewhere else than build/, for other flags beside the usual ones.
+
+O ?= build
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+PKGS := gio-unix-2.0 jansson
+HARNESS_CPPFLAGS := -D_GNU_SOURCE -Iharness -Iinclude -Igen
+HARNESS_CFLAGS = -std=gnu11 $(WARNINGS) $(HARNESS_CPPFLAGS) $(shell pkg-config --cflags $(PKGS))
+HARNESS_LIBS = $(shell pkg-config --libs $(PKGS))
+
+HARNESS_SOURCES := $(filter-out harness/main.c,$(wildcard harness/*.c harness/*/*.c)) \
+	$(wildcard */machine.c)
+HARNESS_OBJECTS := $(HARNESS_SOURCES:%.c=$(O)/%.o)
+
+.PHONY: build
+## build: build/godwit, from the committed guest headers (no cross toolchain needed)
+build: $(O)/godwit
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/godwit: $(O)/harness/main.o $(HARNESS_OBJECTS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(HARNESS_LIBS)
+
+-include $(HARNESS_OBJECTS:.o=.d) $(O)/harness/main.d
