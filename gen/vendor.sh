@@ -16,8 +16,8 @@ die() {
 qemu_table='
 x86     i386/a-b-bootblock.h x86_bootsect   x86_bootsect
 aarch64 aarch64/a-b-kernel.h aarch64_kernel aarch64_kernel
-ppc64   ppc64/a-b-kernel.h   ppc64_kernel   ppc64_kernel
-s390x   s390x/a-b-bios.h     s390x_elf      s390x_elf
+ppc64   ppc64/a-b-kernel.h   ppc64_kernel   ppc64_bios
+s390x   s390x/a-b-bios.h     s390x_elf      s390x_bios
 '
 
 dest=${DEST:-}
@@ -88,6 +88,7 @@ for arch in $arches; do
     else
         # shellcheck disable=SC2046 # the table's words
         set -- $(echo "$qemu_table" | grep "^$arch ")
+        [ -f "gen/$4.h" ] || die "no gen/$4.h; run make headers/$4"
         mkdir -p "$dest/${2%/*}"
         qemu_header "$4" "$3" >"$dest/$2"
         files="$files $2"
