@@ -7,4 +7,5 @@ CC ?= gcc
 NASM ?= nasm
 
 include mk/guest.mk
+include mk/vendor.mk
 include mk/harness.mk
