@@ -1,0 +1,280 @@
+/*
+ * The guest of aarch64: entry, console and the `order` workload for QEMU's virt machine.
+ *
+ * Entry    A raw image given by -kernel is loaded 512 KiB into RAM and entered at its first byte by
+ *          the boot CPU, MMU and caches off, interrupts masked, in EL1, or in EL2 where the machine
+ *          has one (-machine virtualization=on). QEMU leaves EL3 before it enters a raw kernel. All
+ *          other CPUs stay off until PSCI is asked to start them, which nothing here does.
+ * Memory   0x40000000  QEMU's own first instructions
+ *          0x40010000  mailbox
+ *          0x40020000  translation table, one page
+ *          0x40080000  this image: code and parameter block
+ *          0x40100000  window, by default up to 0x46400000
+ *          QEMU puts the device tree, which is not read here, half-way up RAM or 128 MiB up,
+ *          whichever is lower. With 150 MiB that is in the window, which does not mind.
+ * Console  PL011 at 0x09000000: the first -serial.
+ * Timer    the virtual counter, made into nanoseconds: QEMU's counts at 62.5 MHz or at 1 GHz,
+ *          depending on CPU model and machine version; a real CPU's at any rate.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "godwit/guest_abi.h"
+
+#define UART          0x09000000
+#define UART_DR       0x00
+#define UART_FR       0x18
+#define UART_FR_TXFF  5 /* bit: no room for another character */
+#define UART_IBRD     0x24
+#define UART_FBRD     0x28
+#define UART_LCR_H    0x2c
+#define UART_CR       0x30
+#define BAUD_INTEGER  13 /* 24 MHz / (16 * 115200) is 13 ... */
+#define BAUD_FRACTION 1  /* ... and 1/64 */
+#define UART_8N1_FIFO 0x70
+#define UART_ENABLE   0x101 /* the UART as such, and sending */
+
+#define EL2         (2 << 2)   /* in CurrentEL */
+#define HCR_RW      0x80000000 /* EL1 is AArch64; no second stage of translation, no traps */
+#define SPSR_EL1H   0x3c5      /* EL1 with its own stack pointer, D, A, I and F masked */
+#define SCTLR_RES1  0x30d00800
+#define SCTLR_M_C_I 0x1005 /* MMU, data cache, instruction cache */
+
+/*
+ * Translation is one table of 512 blocks of 1 GiB, which is what a single page holds: addresses of
+ * 39 bits, twice as many as the 256 GiB that virt puts its RAM below as long as that suffices. A
+ * CPU with fewer physical address bits faults when a block beyond them is used, not because of it.
+ */
+#define TABLE               (GODWIT_RAM_BASE + 0x20000)
+#define TABLE_SIZE          0x1000
+#define BLOCK_SHIFT         30
+#define DEVICE_BLOCK        0x0060000000000401 /* attribute 0, accessed, never executed */
+#define NORMAL_BLOCK        0x705              /* attribute 1, inner-shareable, accessed */
+#define MAIR                0xff04             /* 0: device nGnRE; 1: write-back, allocating */
+#define TCR                 0x200803519        /* 39 bits, 4 KiB granule, cached walks of TTBR0 only */
+#define SMALLEST_CACHE_LINE 16
+
+#define NANOSECONDS 1000000000 /* in a second */
+
+/* Held from the start to the end. */
+#define MAILBOX           x19
+#define WINDOW_START      x20
+#define WINDOW_END        x21
+#define PAGE_SIZE         x22
+#define PAGE_TICKS        x23
+#define CHECKING          w24 /* 0: VERIFY is not set */
+#define PASSES_PER_REPORT w25
+#define PASSES_LEFT       w26 /* until the next PASS, modulo 2^32 */
+#define PASSES            x27
+#define POSITION          x28
+#define TIMER             x29 /* as stored in the mailbox */
+#define TICK              x18 /* length of the counter's tick in 2^-32 nanoseconds */
+#define UART_BASE         x17
+
+/* The low halves of those that are loaded from fields of 32 bits. */
+#define PAGE_SIZE_LOW  w22
+#define PAGE_TICKS_LOW w23
+
+        .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
+        .set    godwit_ram_base, GODWIT_RAM_BASE
+        .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
+
+        /* Now, in nanoseconds. Changes x2. */
+        .macro  read_timer register
+        mrs     x2, cntvct_el0
+        umulh   \register, x2, TICK
+        mul     x2, x2, TICK
+        extr    \register, \register, x2, #32
+        .endm
+
+        .text
+godwit_start:
+        /* From EL2 down to EL1, so that there is one translation regime to set up, not two. */
+        mrs     x0, CurrentEL
+        cmp     x0, #EL2
+        b.ne    in_el1
+        ldr     x0, =HCR_RW
+        msr     hcr_el2, x0
+        msr     cnthctl_el2, xzr
+        msr     cntvoff_el2, xzr
+        ldr     x0, =SCTLR_RES1
+        msr     sctlr_el1, x0
+        mov     x0, #SPSR_EL1H
+        msr     spsr_el2, x0
+        adr     x0, in_el1
+        msr     elr_el2, x0
+        eret
+in_el1:
+
+        /*
+         * The table, one to one: the lowest GiB holds the devices that are used, all above it is
+         * RAM, wherever a window may be. Stores with the caches off pass by what the caches hold,
+         * so the lines of the table are thrown out of them afterwards.
+         */
+        ldr     x0, =TABLE
+        ldr     x1, =DEVICE_BLOCK
+        str     x1, [x0]
+        ldr     x1, =(1 << BLOCK_SHIFT) + NORMAL_BLOCK
+        mov     x2, #(1 << BLOCK_SHIFT)
+        mov     x3, #8
+fill_table:
+        str     x1, [x0, x3]
+        add     x1, x1, x2
+        add     x3, x3, #8
+        cmp     x3, #TABLE_SIZE
+        b.lo    fill_table
+        dsb     sy
+        mov     x3, #0
+drop_cache_line:
+        add     x1, x0, x3
+        dc      ivac, x1
+        add     x3, x3, #SMALLEST_CACHE_LINE
+        cmp     x3, #TABLE_SIZE
+        b.lo    drop_cache_line
+
+        /*
+         * MMU and caches on: under KVM, what a guest stores without them is not what the host
+         * reads through its caches, and would be lost on the way to another host.
+         */
+        msr     ttbr0_el1, x0
+        ldr     x0, =TCR
+        msr     tcr_el1, x0
+        mov     x0, #MAIR
+        msr     mair_el1, x0
+        dsb     sy
+        tlbi    vmalle1
+        dsb     sy
+        isb
+        ldr     x0, =SCTLR_RES1 + SCTLR_M_C_I
+        msr     sctlr_el1, x0
+        isb
+
+        /* The divisor and the line format count while the UART is off, which it is after reset. */
+        ldr     UART_BASE, =UART
+        mov     w0, #BAUD_INTEGER
+        str     w0, [UART_BASE, #UART_IBRD]
+        mov     w0, #BAUD_FRACTION
+        str     w0, [UART_BASE, #UART_FBRD]
+        mov     w0, #UART_8N1_FIFO
+        str     w0, [UART_BASE, #UART_LCR_H]
+        mov     w0, #UART_ENABLE
+        str     w0, [UART_BASE, #UART_CR]
+
+        /* One tick of the counter, for read_timer. */
+        ldr     x0, =NANOSECONDS << 32
+        mrs     x1, cntfrq_el0
+        udiv    TICK, x0, x1
+
+        /* The parameters do not change any more: they live in registers from here on. */
+        adr     x0, godwit_params
+        ldr     WINDOW_START, [x0, #GODWIT_PARAMS_OFF_WINDOW_START]
+        ldr     WINDOW_END, [x0, #GODWIT_PARAMS_OFF_WINDOW_END]
+        ldr     PAGE_SIZE_LOW, [x0, #GODWIT_PARAMS_OFF_PAGE_SIZE]
+        ldr     PASSES_PER_REPORT, [x0, #GODWIT_PARAMS_OFF_PASSES_PER_REPORT]
+        ldr     PAGE_TICKS_LOW, [x0, #GODWIT_PARAMS_OFF_PAGE_TICKS]
+        ldr     CHECKING, [x0, #GODWIT_PARAMS_OFF_FLAGS]
+        and     CHECKING, CHECKING, #GODWIT_FLAG_VERIFY
+        ldr     MAILBOX, =GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
+
+        /* What a reset left in RAM must not pass for this run's memory. */
+        mov     POSITION, WINDOW_START
+clear_page:
+        strb    wzr, [POSITION]
+        add     POSITION, POSITION, PAGE_SIZE
+        cmp     POSITION, WINDOW_END
+        b.lo    clear_page
+        strb    wzr, [WINDOW_START, #GODWIT_SUSPENDED_OFFSET]
+
+        /* The magic comes last: who reads it finds all the rest in place. */
+        mov     PASSES, #0
+        mov     PASSES_LEFT, PASSES_PER_REPORT
+        mov     POSITION, WINDOW_START
+        str     PASSES, [MAILBOX, #GODWIT_MAILBOX_OFF_PASSES]
+        str     POSITION, [MAILBOX, #GODWIT_MAILBOX_OFF_POSITION]
+        str     xzr, [MAILBOX, #GODWIT_MAILBOX_OFF_FAULT_ADDRESS]
+        str     xzr, [MAILBOX, #GODWIT_MAILBOX_OFF_FAULT_EXPECTED]
+        str     xzr, [MAILBOX, #GODWIT_MAILBOX_OFF_FAULT_FOUND]
+        read_timer TIMER
+        str     TIMER, [MAILBOX, #GODWIT_MAILBOX_OFF_TIMER]
+        mov     w0, #GODWIT_STATE_RUNNING
+        str     w0, [MAILBOX, #GODWIT_MAILBOX_OFF_STATE]
+        ldr     x0, =GODWIT_MAILBOX_MAGIC
+        dmb     ishst
+        str     w0, [MAILBOX, #GODWIT_MAILBOX_OFF_MAGIC]
+        mov     w0, #GODWIT_CONSOLE_READY
+        bl      print
+
+        /* One page: the path without waiting and checking runs straight through. */
+next_page:
+        cbnz    PAGE_TICKS, wait_ticks
+ticks_over:
+        ldrb    w0, [POSITION]
+        cbnz    CHECKING, check_byte
+byte_right:
+        add     w0, w0, #1
+        strb    w0, [POSITION]
+        read_timer TIMER
+        str     TIMER, [MAILBOX, #GODWIT_MAILBOX_OFF_TIMER]
+        add     POSITION, POSITION, PAGE_SIZE
+        str     POSITION, [MAILBOX, #GODWIT_MAILBOX_OFF_POSITION]
+        cmp     POSITION, WINDOW_END
+        b.lo    next_page
+
+        /* One pass: a 32-bit count makes 0 passes per PASS stand for 2^32 of itself. */
+        add     PASSES, PASSES, #1
+        str     PASSES, [MAILBOX, #GODWIT_MAILBOX_OFF_PASSES]
+        subs    PASSES_LEFT, PASSES_LEFT, #1
+        b.ne    next_pass
+        mov     PASSES_LEFT, PASSES_PER_REPORT
+        mov     w0, #GODWIT_CONSOLE_PASS
+        bl      print
+next_pass:
+        mov     POSITION, WINDOW_START
+        str     POSITION, [MAILBOX, #GODWIT_MAILBOX_OFF_POSITION]
+        b       next_page
+
+        /* Until page_ticks have gone by since the latest increment. */
+wait_ticks:
+        read_timer x0
+        sub     x0, x0, TIMER
+        cmp     x0, PAGE_TICKS
+        b.lo    wait_ticks
+        b       ticks_over
+
+        /* Every pass so far has added one to the byte in w0. */
+check_byte:
+        and     x1, PASSES, #0xff
+        cmp     x0, x1
+        b.eq    byte_right
+
+        /* The state follows the record, so that who sees FAULT sees a whole record. */
+        str     POSITION, [MAILBOX, #GODWIT_MAILBOX_OFF_FAULT_ADDRESS]
+        str     x1, [MAILBOX, #GODWIT_MAILBOX_OFF_FAULT_EXPECTED]
+        str     x0, [MAILBOX, #GODWIT_MAILBOX_OFF_FAULT_FOUND]
+        dmb     ishst
+        mov     w0, #GODWIT_STATE_FAULT
+        str     w0, [MAILBOX, #GODWIT_MAILBOX_OFF_STATE]
+        mov     w0, #GODWIT_CONSOLE_FAULT
+        bl      print
+
+        /* For good: with interrupts masked and none enabled there is nothing to wake up for. */
+halt:
+        wfi
+        b       halt
+
+        /* Prints the character in w0. */
+print:
+        ldr     w1, [UART_BASE, #UART_FR]
+        tbnz    w1, #UART_FR_TXFF, print
+        str     w0, [UART_BASE, #UART_DR]
+        ret
+
+        .balign 8
+godwit_params:
+        .long   GODWIT_PARAMS_MAGIC
+        .long   GODWIT_ABI_VERSION
+        .quad   GODWIT_RAM_BASE + GODWIT_WINDOW_OFFSET
+        .quad   GODWIT_RAM_BASE + GODWIT_WINDOW_END_OFFSET
+        .long   GODWIT_PAGE_SIZE
+        .long   GODWIT_PASSES_PER_REPORT
+        .long   0 /* flags */
+        .long   0 /* page_ticks: nanoseconds */
