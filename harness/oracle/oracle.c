@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/oracle.h"
 
+#include "oracle/known_bugs.h"
 #include "vm/image.h"
 #include <string.h>
 
@@ -25,6 +26,8 @@ struct difference {
     uint64_t pages;
     const struct godwit_block *block; /* of the first one ... */
     uint64_t offset;                  /* ... where in it ... */
+    uint64_t last;                    /* offset of the last one, if all are in that block */
+    bool one_block;
     unsigned char here, there;        /* ... and what is there, on source and destination */
 };
 
@@ -122,8 +125,9 @@ bool godwit_oracle_position(const struct godwit_workload *workload,
     return false;
 }
 
-/* Judges what one VM's walk has gathered. */
-static bool view_judge(struct view *view, struct godwit_reading *reading, GError **error)
+/* Judges what one VM's walk has gathered; of POSITION only if its mailbox can be trusted. */
+static bool view_judge(struct view *view, struct godwit_reading *reading, bool position,
+                       GError **error)
 {
     struct godwit_vm *vm = view->vm;
     char text[320];
@@ -136,7 +140,8 @@ static bool view_judge(struct view *view, struct godwit_reading *reading, GError
     reading->checksum = view->checksum;
     if (!godwit_memory_mailbox(vm, &reading->mailbox, error))
         return false;
-    if (!godwit_oracle_position(&vm->rig->setup->workload, &reading->order, &reading->mailbox, text,
+    if (position &&
+        !godwit_oracle_position(&vm->rig->setup->workload, &reading->order, &reading->mailbox, text,
                                 sizeof(text))) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
         return false;
@@ -166,7 +171,7 @@ bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GE
 {
     struct view first = {0}, second = {0};
     struct godwit_mailbox again;
-    bool good = walk_window(vm, &first, error) && view_judge(&first, reading, error) &&
+    bool good = walk_window(vm, &first, error) && view_judge(&first, reading, true, error) &&
                 walk_window(vm, &second, error) && godwit_memory_mailbox(vm, &again, error);
     if (good && (first.checksum != second.checksum ||
                  memcmp(&again, &reading->mailbox, sizeof(again)) != 0)) {
@@ -193,6 +198,9 @@ static void note_difference(struct difference *difference, const struct godwit_b
         for (size_t i = page; i < page + size; i++) {
             if (here[i] == there[i])
                 continue;
+            difference->one_block = difference->bytes == 0 ||
+                                    (difference->one_block && difference->block == block);
+            difference->last = offset + i;
             if (difference->bytes++ == 0) {
                 difference->block = block;
                 difference->offset = offset + i;
@@ -288,16 +296,27 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     for (guint i = 0; good && i < source->blocks->len; i++)
         good = compare_block(&here, &there, &g_array_index(source->blocks, struct godwit_block, i),
                              &difference, error);
+    bool known = false;
+    if (good)
+        add_fact(source->rig, "twin_different", difference.bytes);
     if (good && difference.bytes) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
-                    "twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
-                    " pages differ between source and destination, the first at " HEX
-                    " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
-                    difference.bytes, difference.pages, difference.offset, difference.block->name,
-                    difference.here, difference.there);
-        good = false;
+        g_autofree char *text = g_strdup_printf(
+            "twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
+            " pages differ between source and destination, the first at " HEX
+            " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
+            difference.bytes, difference.pages, difference.offset, difference.block->name,
+            difference.here, difference.there);
+        known = difference.one_block &&
+                godwit_known_stale_page(source, destination, difference.block, difference.offset,
+                                        difference.last, text);
+        if (!known)
+            g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, text);
+        good = known;
     }
-    good = good && view_judge(&here, &twin, error) && view_judge(&there, reading, error);
+    /* A mailbox that is known to be stale says nothing of the destination's memory. */
+    good = good && view_judge(&here, &twin, true, error) &&
+           view_judge(&there, reading, !known, error);
+    reading->mailbox = twin.mailbox;
     view_end(&here);
     view_end(&there);
     return good;

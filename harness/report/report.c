@@ -93,6 +93,12 @@ char *godwit_report_details(const json_t *result, const char *indent)
     return g_string_free(text, FALSE);
 }
 
+bool godwit_report_passed(const json_t *result)
+{
+    const char *status = godwit_json_string(result, "status", "fail");
+    return !strcmp(status, "pass") || !strcmp(status, "known");
+}
+
 char *godwit_report_proof(const json_t *result)
 {
     const json_t *facts = json_object_get(result, "facts");
@@ -100,8 +106,9 @@ char *godwit_report_proof(const json_t *result)
     const json_t *live = json_object_get(facts, "live");
     GString *text = g_string_new(NULL);
     const json_int_t twin = godwit_json_integer(facts, "twin_bytes", 0);
+    const json_int_t different = godwit_json_integer(facts, "twin_different", 0);
     if (twin)
-        g_string_append_printf(text, "%" JSON_INTEGER_FORMAT " bytes equal", twin);
+        g_string_append_printf(text, "%" JSON_INTEGER_FORMAT " bytes equal", twin - different);
     const json_int_t order = godwit_json_integer(facts, "order_pages", 0);
     if (order)
         g_string_append_printf(text, "%s%" JSON_INTEGER_FORMAT " pages in order",
@@ -115,5 +122,10 @@ char *godwit_report_proof(const json_t *result)
             godwit_json_integer(migration, "dirty-sync-count", 0),
             (double)godwit_json_integer(migration, "transferred", 0) / (1 << 20),
             godwit_json_integer(migration, "downtime", 0));
+    size_t i;
+    json_t *bug;
+    json_array_foreach(json_object_get(facts, "known_bugs"), i, bug)
+        g_string_append_printf(text, "; known bug %s: %s", godwit_json_string(bug, "id", ""),
+                               godwit_json_string(bug, "seen", ""));
     return g_string_free(text, FALSE);
 }

@@ -47,6 +47,9 @@ void godwit_report_json(struct godwit_reporter *reporter);
  * caller's. */
 char *godwit_report_details(const json_t *result, const char *indent);
 
+/* Whether the result is a pass, known bugs apart. */
+bool godwit_report_passed(const json_t *result);
+
 /* One line that says what a passed result proved, in bytes and milliseconds; the caller's. */
 char *godwit_report_proof(const json_t *result);
 

@@ -18,7 +18,7 @@ static void begin(struct godwit_reporter *reporter, unsigned planned)
 static void result(struct godwit_reporter *reporter, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
-    const bool pass = !strcmp(status, "pass"), skip = !strcmp(status, "skip");
+    const bool pass = godwit_report_passed(result_), skip = !strcmp(status, "skip");
     fprintf(reporter->out, "%s %u - %s %s", pass || skip ? "ok" : "not ok", ++reporter->number,
             godwit_json_string(result_, "arch", ""), godwit_json_string(result_, "scenario", ""));
     if (godwit_json_integer(result_, "repetitions", 1) != 1)

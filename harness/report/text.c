@@ -50,15 +50,17 @@ static void progress(struct godwit_reporter *reporter, const struct godwit_job *
 static void result(struct godwit_reporter *reporter, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
-    const bool pass = !strcmp(status, "pass"), skip = !strcmp(status, "skip");
+    const bool pass = godwit_report_passed(result_), skip = !strcmp(status, "skip");
+    const bool known = !strcmp(status, "known");
     reporter->number++;
     clear_line(reporter);
     g_autofree char *detail = pass   ? godwit_report_proof(result_)
                               : skip ? g_strdup(godwit_json_string(result_, "message", ""))
                                      : NULL;
     fprintf(reporter->out, "%s%-5s%s %-8s %-30s %6.2f s%s%s\n",
-            colour(reporter, pass ? "\033[32m" : skip ? "\033[33m" : "\033[31m"),
-            pass   ? "ok"
+            colour(reporter, skip || known ? "\033[33m" : pass ? "\033[32m" : "\033[31m"),
+            known  ? "known"
+            : pass ? "ok"
             : skip ? "skip"
                    : (!strcmp(status, "error") ? "ERROR" : "FAIL"),
             colour(reporter, "\033[0m"), godwit_json_string(result_, "arch", ""),
@@ -78,6 +80,8 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
     fprintf(reporter->out, "%s%u passed, %u failed, %u skipped%s",
             colour(reporter, summary->failed + summary->errors ? "\033[31m" : "\033[32m"),
             summary->passed, summary->failed, summary->skipped, colour(reporter, "\033[0m"));
+    if (summary->known)
+        fprintf(reporter->out, ", %u with a known bug of QEMU", summary->known);
     if (summary->errors)
         fprintf(reporter->out, ", %u could not be run", summary->errors);
     fprintf(reporter->out, " in %.1f s%s\n", summary->seconds,

@@ -5,7 +5,8 @@
  * To the worker, on its standard input: one object, godwit_job_to_json(). Back, on descriptor 3:
  * one object a line, {"progress": phase, ...} any number of times, then the result:
  *
- *   status    "pass", "fail", "skip", or "error" (environment: exit status 2)
+ *   status    "pass", "known" (passed, but for a known bug of QEMU, see the facts), "fail", "skip",
+ *             or "error" (environment: exit status 2)
  *   message   what was wrong, or missing; "" for a pass
  *   phases    [{"name", "ms"}]: how long each phase took, in order
  *   facts     what was measured and proven

@@ -272,6 +272,8 @@ static void count(struct godwit_summary *summary, const json_t *result)
     const char *status = godwit_json_string(result, "status", "fail");
     if (!strcmp(status, "pass"))
         summary->passed++;
+    else if (!strcmp(status, "known"))
+        summary->known++;
     else if (!strcmp(status, "skip"))
         summary->skipped++;
     else if (!strcmp(status, "error"))

@@ -35,8 +35,10 @@ static void progress(const char *phase, json_t *migration, gpointer data)
     report(object);
 }
 
-static const char *status_of(const GError *error)
+static const char *status_of(const struct godwit_rig *rig, const GError *error)
 {
+    if (!error)
+        return json_object_get(rig->facts, "known_bugs") ? "known" : "pass";
     switch ((enum godwit_error)error->code) {
     case GODWIT_ERROR_SKIP:
         return "skip";
@@ -79,7 +81,7 @@ static json_t *result_of(struct godwit_rig *rig, const GError *error)
     json_t *vms = json_array();
     for (guint i = 0; error && i < rig->vms->len; i++)
         json_array_append_new(vms, godwit_vm_describe(g_ptr_array_index(rig->vms, i)));
-    return json_pack("{s:s, s:s, s:s*, s:o, s:O, s:o}", "status", error ? status_of(error) : "pass",
+    return json_pack("{s:s, s:s, s:s*, s:o, s:O, s:o}", "status", status_of(rig, error),
                      "message", error ? error->message : "", "phase", error ? rig->phase : NULL,
                      "phases", phases, "facts", rig->facts, "vms", vms);
 }

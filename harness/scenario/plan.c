@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "oracle/known_bugs.h"
 #include "oracle/oracle.h"
 #include "scenario/scenario.h"
 #include "vm/host.h"
@@ -22,6 +23,20 @@ static bool expect_status(struct godwit_vm *vm, const char *wanted, const char *
                 "the %s's run state %s is \"%s\" instead of \"%s\"", vm->name, when, status,
                 wanted);
     return false;
+}
+
+/* Waits for the source to have settled after its migration. QEMU tells of the migration's end a
+ * moment before the run state follows, and has no event for that. */
+static bool settle(struct godwit_vm *source, GError **error)
+{
+    for (;;) {
+        g_autofree char *status = godwit_vm_status(source, error);
+        if (!status)
+            return false;
+        if (strcmp(status, "finish-migrate") != 0)
+            break;
+    }
+    return expect_status(source, "postmigrate", "after the migration", error);
 }
 
 /* Postcopy is the host's to allow: a refusal where the host has no userfaultfd for us is a skip. */
@@ -127,18 +142,33 @@ static bool see_it_run(struct godwit_vm *destination, GError **error)
     return godwit_vm_wait_console(destination, 0, destination->console->passes + 1, error);
 }
 
-/* Wakes up a guest that was migrated asleep. QEMU before 9.0 wakes it up itself at the end of the
- * migration, which leaves nothing to be asked for. */
-static bool wake_up(struct godwit_vm *destination, GError **error)
+/*
+ * Wakes up a guest that was migrated asleep and sees it start anew. *AWAKE is false if a known bug
+ * of the source's QEMU leaves it asleep for good.
+ */
+static bool wake_up(struct godwit_vm *source, struct godwit_vm *destination, bool *awake,
+                    GError **error)
 {
     g_autofree char *status = godwit_vm_status(destination, error);
     if (!status)
         return false;
-    json_object_set_new(destination->rig->facts, "arrived", json_string(status));
-    if (!strcmp(status, "suspended") &&
-        !godwit_vm_command(destination, "system_wakeup", NULL, error))
+    *awake = true;
+    if (!strcmp(status, "suspended")) {
+        if (!godwit_vm_command(destination, "system_wakeup", NULL, error))
+            return false;
+    } else if (godwit_known_lost_suspend(source, status)) {
+        /* The engine itself wakes the guest at the end, but whether before or after its state has
+         * been sent is a matter of luck. */
+        const int woken = event_index(source, "WAKEUP", NULL);
+        *awake = woken >= 0 && woken < event_index(source, "STOP", NULL);
+    } else {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                    "the destination's run state is \"%s\" although the guest was suspended when "
+                    "it was migrated",
+                    status);
         return false;
-    return godwit_vm_wait_console(destination, 1, 1, error);
+    }
+    return !*awake || godwit_vm_wait_console(destination, 1, 1, error);
 }
 
 bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
@@ -153,7 +183,7 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
 
     godwit_rig_phase(rig, "migrate");
     if (!transfer(plan, source, destination, error) ||
-        !expect_status(source, "postmigrate", "after the migration", error))
+        !settle(source, error))
         return false;
 
     godwit_rig_phase(rig, "verify");
@@ -168,14 +198,16 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
         destination->console->ready_allowed++;
     if (!plan->postcopy && !godwit_vm_command(destination, "cont", NULL, error))
         return false;
-    if (!(plan->suspend ? wake_up(destination, error) : see_it_run(destination, error)) ||
+    bool awake = true;
+    if (!(plan->suspend ? wake_up(source, destination, &awake, error)
+                        : see_it_run(destination, error)) ||
         !godwit_vm_command(destination, "stop", NULL, error))
         return false;
 
     godwit_rig_phase(rig, "verify again");
-    if (!godwit_oracle_look(destination, &after, error))
+    if (awake && !godwit_oracle_look(destination, &after, error))
         return false;
-    if (after.mailbox.passes < before.mailbox.passes) {
+    if (awake && after.mailbox.passes < before.mailbox.passes) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
                     "destination: the guest went back from pass %" PRIu64 " to pass %" PRIu64,
                     before.mailbox.passes, after.mailbox.passes);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "oracle/known_bugs.h"
+
+#include "vm/image.h"
+#include <string.h>
+
+/* A bug, and where it can strike. */
+struct known_bug {
+    const char *id;
+    const char *summary;
+    const char *reference;
+    const char *accel; /* only under this accelerator; NULL: under any */
+    int fixed[2];      /* major and minor version of the first release without it */
+};
+
+/*
+ * While memory is tracked for migration, QEMU's TCG has to be told of each dirty bit that the
+ * migration clears; before the fix it was not when bits were cleared word by word. A page whose TLB
+ * entry stays alive is then written without being marked dirty again, and the last writes to it
+ * never leave the source. Guests that touch many pages lose only those few that never leave the TLB:
+ * here the mailbox, which is written with every increment.
+ */
+static const struct known_bug hot_page = {
+    .id = "tcg-hot-page",
+    .summary = "live migration under TCG loses the last writes to pages that stay in the TLB",
+    .reference = "fixed in QEMU by \"physmem: Fix migration dirty bitmap coherency with TCG memory "
+                 "access\" (2024)",
+    .accel = "tcg",
+    .fixed = {9, 0},
+};
+
+/*
+ * At the end of a migration the engine wakes up a suspended guest, asynchronously: sometimes before
+ * its state is sent, so that it starts anew on the destination without having been asked to;
+ * sometimes after, so that it arrives asleep in a machine that takes it for running, and
+ * system_wakeup is refused.
+ */
+static const struct known_bug lost_suspend = {
+    .id = "suspend-lost",
+    .summary = "a suspended guest is migrated as a running one, and may never wake up",
+    .reference = "fixed in QEMU 9.0, which carries the suspended state over",
+    .fixed = {9, 0},
+};
+
+static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
+{
+    int major = 0, minor = 0;
+    if (bug->accel && strcmp(bug->accel, vm->rig->setup->accel) != 0)
+        return false;
+    if (sscanf(vm->qemu->version, "%d.%d", &major, &minor) != 2)
+        return false;
+    return major < bug->fixed[0] || (major == bug->fixed[0] && minor < bug->fixed[1]);
+}
+
+static void note(struct godwit_rig *rig, const struct known_bug *bug, const char *seen)
+{
+    json_t *list = json_object_get(rig->facts, "known_bugs");
+    if (!list) {
+        list = json_array();
+        json_object_set_new(rig->facts, "known_bugs", list);
+    }
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "id", bug->id, "summary",
+                                          bug->summary, "reference", bug->reference, "seen", seen));
+}
+
+/* Whether the destination's mailbox is the source's as it was at an earlier time. */
+static bool is_earlier(const struct godwit_mailbox *earlier, const struct godwit_mailbox *later)
+{
+    return earlier->magic == later->magic && earlier->state == later->state &&
+           earlier->passes <= later->passes && earlier->timer <= later->timer &&
+           earlier->fault_address == later->fault_address &&
+           earlier->fault_expected == later->fault_expected &&
+           earlier->fault_found == later->fault_found;
+}
+
+bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destination,
+                             const struct godwit_block *block, uint64_t first, uint64_t last,
+                             const char *text)
+{
+    const struct godwit_setup *setup = source->rig->setup;
+    struct godwit_mailbox here, there;
+    uint64_t mailbox = 0;
+    const struct godwit_block *mailbox_block = godwit_memory_locate(
+        source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, &mailbox, NULL);
+    /* Nothing but the mailbox's own fields: what else differs there is nobody's known bug. */
+    if (!may_strike(&hot_page, source) || block != mailbox_block || first < mailbox ||
+        last >= mailbox + GODWIT_MAILBOX_SIZE ||
+        !godwit_memory_mailbox(source, &here, NULL) ||
+        !godwit_memory_mailbox(destination, &there, NULL) || !is_earlier(&there, &here))
+        return false;
+    note(source->rig, &hot_page, text);
+    return true;
+}
+
+bool godwit_known_lost_suspend(struct godwit_vm *source, const char *status)
+{
+    if (!may_strike(&lost_suspend, source))
+        return false;
+    g_autofree char *seen =
+        g_strdup_printf("the suspended guest is \"%s\" on the destination", status);
+    note(source->rig, &lost_suspend, seen);
+    return true;
+}
