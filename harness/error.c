@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "error.h"
 
-G_DEFINE_QUARK(godwit-error, godwit_error)
+G_DEFINE_QUARK(godwit - error, godwit_error)
 
 void godwit_error_context(GError **error, const char *format, ...)
 {

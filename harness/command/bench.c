@@ -21,9 +21,12 @@ static const struct {
     const char *heading;
     const char *phases[3];
 } columns[] = {
-    {"to A", {"start", "to A", NULL}}, {"to B", {"to B", NULL}},
-    {"migrate", {"migrate", NULL}},    {"verify", {"verify", NULL}},
-    {"resume", {"resume", NULL}},      {"verify again", {"verify again", NULL}},
+    {"to A", {"start", "to A", NULL}},
+    {"to B", {"to B", NULL}},
+    {"migrate", {"migrate", NULL}},
+    {"verify", {"verify", NULL}},
+    {"resume", {"resume", NULL}},
+    {"verify again", {"verify again", NULL}},
     {"end", {"end", NULL}},
 };
 
@@ -110,8 +113,7 @@ static bool bench(struct godwit_process *process, const struct bench_options *op
     g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
     if (!targets || !godwit_enough_memory(targets, 1, error))
         return false;
-    g_autoptr(GPtrArray) jobs =
-        g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
+    g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
     for (int r = 0; r < options->runs; r++) {
         for (guint t = 0; t < targets->len; t++) {
             const struct godwit_target *target = g_ptr_array_index(targets, t);

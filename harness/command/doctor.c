@@ -27,18 +27,19 @@ static void describe_host(const struct godwit_process *process)
     uname(&name);
     row("host", "%s %s, %u processors, %" G_GUINT64_FORMAT " MiB available", name.machine,
         name.release, godwit_host_processors(), godwit_host_available_mib());
-    row("kvm", "%s", godwit_host_kvm() ? "/dev/kvm answers"
-                     : access("/dev/kvm", F_OK)
-                         ? "no: there is no /dev/kvm"
-                         : "no: /dev/kvm is there but cannot be used by this user");
+    row("kvm", "%s",
+        godwit_host_kvm()          ? "/dev/kvm answers"
+        : access("/dev/kvm", F_OK) ? "no: there is no /dev/kvm"
+                                   : "no: /dev/kvm is there but cannot be used by this user");
     row("userfaultfd", "%s",
         godwit_host_userfaultfd()
             ? "yes: postcopy can run"
             : "no: postcopy is skipped (sysctl vm.unprivileged_userfaultfd=1 would allow it)");
     const int scope = godwit_host_ptrace_scope();
     row("guest memory", "%s",
-        scope <= 1 ? "read by process_vm_readv, at memory speed"
-                   : "process_vm_readv may be refused (kernel.yama.ptrace_scope): pmemsave instead");
+        scope <= 1
+            ? "read by process_vm_readv, at memory speed"
+            : "process_vm_readv may be refused (kernel.yama.ptrace_scope): pmemsave instead");
     row("temporary", "%s", process->folder);
 }
 
@@ -56,8 +57,8 @@ static void describe_target(const struct godwit_target *target)
     unsigned able = 0;
     for (guint i = 0; i < scenarios->len; i++) {
         const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, i);
-        g_autofree char *obstacle = godwit_scenario_obstacle(
-            scenario, target->setup.machine, target->source, target->destination);
+        g_autofree char *obstacle = godwit_scenario_obstacle(scenario, target->setup.machine,
+                                                             target->source, target->destination);
         able += !obstacle;
         if (obstacle)
             row("", "cannot run %s: %s", scenario->name, obstacle);
@@ -110,9 +111,9 @@ bool godwit_command_doctor(struct godwit_process *process, int argc, char **argv
     bool helped = false;
     godwit_options_init(&options);
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-    g_option_context_set_summary(
-        context, "Tells what this host and its QEMUs can do, and why not.\n"
-                 "Exit status: 0 if there is a QEMU to test, 2 if there is none.");
+    g_option_context_set_summary(context,
+                                 "Tells what this host and its QEMUs can do, and why not.\n"
+                                 "Exit status: 0 if there is a QEMU to test, 2 if there is none.");
     g_option_context_add_group(context, godwit_options_group(&options));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
     if (good && argc > 1) {

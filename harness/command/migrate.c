@@ -38,8 +38,8 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
 {
     godwit_options_init(&options->target);
     const GOptionEntry entries[] = {
-        {"transport", 't', 0, G_OPTION_ARG_STRING, &options->transport,
-         "unix (the default) or tcp", "NAME"},
+        {"transport", 't', 0, G_OPTION_ARG_STRING, &options->transport, "unix (the default) or tcp",
+         "NAME"},
         {"postcopy", 0, 0, G_OPTION_ARG_NONE, &options->postcopy,
          "Switch to postcopy once the migration is proven to be live", NULL},
         {"stopped", 0, 0, G_OPTION_ARG_NONE, &options->stopped,
@@ -133,8 +133,7 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
     g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
     if (!targets || !godwit_enough_memory(targets, 1, error))
         return false;
-    g_autoptr(GPtrArray) jobs =
-        g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
+    g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
     for (guint i = 0; i < targets->len; i++) {
         struct godwit_job *job = godwit_target_job(g_ptr_array_index(targets, i), NULL);
         g_ptr_array_add(jobs, job);

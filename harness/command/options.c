@@ -42,7 +42,8 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
 {
     const GOptionEntry entries[] = {
         {"arch", 'a', 0, G_OPTION_ARG_STRING_ARRAY, &o->arch,
-         "Architecture, as in qemu-system-ARCH; may be given again, or several with commas", "ARCH"},
+         "Architecture, as in qemu-system-ARCH; may be given again, or several with commas",
+         "ARCH"},
         {"qemu", 'q', 0, G_OPTION_ARG_FILENAME, &o->qemu, "QEMU binary for both sides", "PATH"},
         {"qemu-src", 0, 0, G_OPTION_ARG_FILENAME, &o->qemu_src, "QEMU binary of the source",
          "PATH"},

@@ -83,7 +83,8 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
                  "Exit status: 0 all passed, 1 a scenario failed, 2 usage or environment error.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
-    return godwit_options_parse(context, argc, argv, helped, error) && (*helped || check(options, error));
+    return godwit_options_parse(context, argc, argv, helped, error) &&
+           (*helped || check(options, error));
 }
 
 /* The jobs of all scenarios on all targets; those that cannot run are among them, and are reported
@@ -106,10 +107,10 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
             job->progress = live;
             job->repetitions = options->until_fail && !options->repeat ? 0 : (unsigned)repeat;
             if (obstacle) {
-                g_ptr_array_add(skipped, json_pack("{s:s, s:s, s:s, s:s, s:f}", "scenario",
-                                                   scenario->name, "arch",
-                                                   target->setup.machine->arch, "status", "skip",
-                                                   "message", obstacle, "ms", 0.0));
+                g_ptr_array_add(skipped,
+                                json_pack("{s:s, s:s, s:s, s:s, s:f}", "scenario", scenario->name,
+                                          "arch", target->setup.machine->arch, "status", "skip",
+                                          "message", obstacle, "ms", 0.0));
                 godwit_job_free(job);
                 continue;
             }

@@ -7,11 +7,12 @@
 
 #define HEX "0x%" G_GINT64_MODIFIER "x"
 
-/* How long the first pass over the window takes at least while a migration is held. QEMU's migration
- * thread works out every 100 ms how much it could send within the downtime limit; a first pass that
- * is over before would be taken for the last one, whatever the limit. In seconds. */
+/* How long the first pass over the window takes at least while a migration is held. QEMU's
+ * migration thread works out every 100 ms how much it could send within the downtime limit; a first
+ * pass that is over before would be taken for the last one, whatever the limit. In seconds. */
 #define FIRST_PASS_SECONDS 0.2
-/* The least that downtime-limit can be without that reckoning being out of play. In milliseconds. */
+/* The least that downtime-limit can be without that reckoning being out of play. In milliseconds.
+ */
 #define DOWNTIME_HELD 1
 /* Above what any host moves, and small enough for every QEMU to take. In bytes a second. */
 #define BANDWIDTH_UNLIMITED ((json_int_t)1 << 40)
@@ -36,11 +37,10 @@ bool godwit_migrate_set_capabilities(struct godwit_vm *vm,
             json_decref(list);
             return false;
         }
-        json_array_append_new(list,
-                              json_pack("{s:s, s:b}", "capability", c->name, "state", c->on));
+        json_array_append_new(list, json_pack("{s:s, s:b}", "capability", c->name, "state", c->on));
     }
-    return godwit_vm_command(vm, "migrate-set-capabilities", json_pack("{s:o}", "capabilities", list),
-                             error);
+    return godwit_vm_command(vm, "migrate-set-capabilities",
+                             json_pack("{s:o}", "capabilities", list), error);
 }
 
 bool godwit_migrate_set_parameters(struct godwit_vm *vm, const struct godwit_parameter *parameters,
@@ -98,9 +98,8 @@ bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
 
 bool godwit_migrate_release(struct godwit_vm *source, GError **error)
 {
-    const struct godwit_parameter released[] = {{"max-bandwidth", BANDWIDTH_UNLIMITED},
-                                                {"downtime-limit", DOWNTIME_UNLIMITED},
-                                                {NULL, 0}};
+    const struct godwit_parameter released[] = {
+        {"max-bandwidth", BANDWIDTH_UNLIMITED}, {"downtime-limit", DOWNTIME_UNLIMITED}, {NULL, 0}};
     return godwit_migrate_set_parameters(source, released, error);
 }
 
@@ -145,8 +144,7 @@ static bool seek_proof(struct godwit_vm *source, struct godwit_vm *destination, 
         *proven = true;
         json_object_set_new(source->rig->facts, "live",
                             json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)gpa,
-                                      "received", received, "dirtied", present, "pass",
-                                      (int)pass));
+                                      "received", received, "dirtied", present, "pass", (int)pass));
     }
     return true;
 }
@@ -222,8 +220,7 @@ static bool ended(gpointer data)
         const json_t *event = g_ptr_array_index(events, goal->next);
         if (!godwit_qmp_event_is(event, "MIGRATION", NULL))
             continue;
-        const char *status =
-            godwit_json_string(json_object_get(event, "data"), "status", "");
+        const char *status = godwit_json_string(json_object_get(event, "data"), "status", "");
         if (!strcmp(status, "completed") || !strcmp(status, "failed") ||
             !strcmp(status, "cancelled") || !strcmp(status, "postcopy-paused"))
             goal->state = status;
@@ -238,8 +235,8 @@ bool godwit_migrate_finish(struct godwit_vm *vm, const char *wanted, GError **er
     while (!goal.state) {
         /* With somebody watching, the wait is cut into pieces between which progress is drawn. */
         g_autoptr(GError) cause = NULL;
-        const gint64 until = vm->rig->progress ? g_get_monotonic_time() + PROGRESS_MS * 1000
-                                               : vm->rig->deadline;
+        const gint64 until =
+            vm->rig->progress ? g_get_monotonic_time() + PROGRESS_MS * 1000 : vm->rig->deadline;
         if (godwit_rig_wait_until(vm->rig, until, ended, &goal, what, &cause))
             break;
         if (cause->code != GODWIT_ERROR_TIMEOUT || g_get_monotonic_time() >= vm->rig->deadline) {

@@ -17,8 +17,8 @@ struct known_bug {
  * While memory is tracked for migration, QEMU's TCG has to be told of each dirty bit that the
  * migration clears; before the fix it was not when bits were cleared word by word. A page whose TLB
  * entry stays alive is then written without being marked dirty again, and the last writes to it
- * never leave the source. Guests that touch many pages lose only those few that never leave the TLB:
- * here the mailbox, which is written with every increment.
+ * never leave the source. Guests that touch many pages lose only those few that never leave the
+ * TLB: here the mailbox, which is written with every increment.
  */
 static const struct known_bug hot_page = {
     .id = "tcg-hot-page",
@@ -80,12 +80,11 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
     const struct godwit_setup *setup = source->rig->setup;
     struct godwit_mailbox here, there;
     uint64_t mailbox = 0;
-    const struct godwit_block *mailbox_block = godwit_memory_locate(
-        source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, &mailbox, NULL);
+    const struct godwit_block *mailbox_block =
+        godwit_memory_locate(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, &mailbox, NULL);
     /* Nothing but the mailbox's own fields: what else differs there is nobody's known bug. */
     if (!may_strike(&hot_page, source) || block != mailbox_block || first < mailbox ||
-        last >= mailbox + GODWIT_MAILBOX_SIZE ||
-        !godwit_memory_mailbox(source, &here, NULL) ||
+        last >= mailbox + GODWIT_MAILBOX_SIZE || !godwit_memory_mailbox(source, &here, NULL) ||
         !godwit_memory_mailbox(destination, &there, NULL) || !is_earlier(&there, &here))
         return false;
     note(source->rig, &hot_page, text);

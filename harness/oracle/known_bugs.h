@@ -1,6 +1,6 @@
 /*
- * Known QEMU bugs: what a failure that is QEMU's, and understood, looks like. A hit is reported as a
- * known bug and counted apart; everything else about the scenario is still judged, so it hides no
+ * Known QEMU bugs: what a failure that is QEMU's, and understood, looks like. A hit is reported as
+ * a known bug and counted apart; everything else about the scenario is still judged, so it hides no
  * other failure. docs/known-bugs.md has the evidence for each row.
  *
  * SPDX-License-Identifier: MIT
@@ -13,8 +13,8 @@
 
 /*
  * All bytes that differ between source and destination after a migration lie in BLOCK from offset
- * FIRST to offset LAST: whether that is a known bug of the source's QEMU. If so it is noted in the rig's facts ("known_bugs"), with TEXT saying
- * what was seen.
+ * FIRST to offset LAST: whether that is a known bug of the source's QEMU. If so it is noted in the
+ * rig's facts ("known_bugs"), with TEXT saying what was seen.
  */
 bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destination,
                              const struct godwit_block *block, uint64_t first, uint64_t last,

@@ -28,7 +28,7 @@ struct difference {
     uint64_t offset;                  /* ... where in it ... */
     uint64_t last;                    /* offset of the last one, if all are in that block */
     bool one_block;
-    unsigned char here, there;        /* ... and what is there, on source and destination */
+    unsigned char here, there; /* ... and what is there, on source and destination */
 };
 
 static void add_fact(struct godwit_rig *rig, const char *key, uint64_t amount)
@@ -54,9 +54,9 @@ static bool view_begin(struct view *view, struct godwit_vm *vm, GError **error)
     if (!godwit_memory_map(vm, error))
         return false;
     view->vm = vm;
-    view->window_block = godwit_memory_locate(
-        vm, workload->window_start, workload->window_end - workload->window_start,
-        &view->window_offset, error);
+    view->window_block = godwit_memory_locate(vm, workload->window_start,
+                                              workload->window_end - workload->window_start,
+                                              &view->window_offset, error);
     if (!view->window_block)
         return false;
     const struct godwit_page_order_window window = {
@@ -110,10 +110,9 @@ bool godwit_oracle_position(const struct godwit_workload *workload,
     /* Increments since the start, modulo the point where the bytes wrap: by memory, and by the
      * mailbox. At the window's end the pass that is over may or may not be counted yet. */
     const uint64_t done =
-        order->has_edge
-            ? order->base * pages + (order->edge_address - workload->window_start) /
-                                        workload->page_size
-            : order->base * pages;
+        order->has_edge ? order->base * pages +
+                              (order->edge_address - workload->window_start) / workload->page_size
+                        : order->base * pages;
     const uint64_t account = (mailbox->passes % 256) * pages + at / workload->page_size;
     const uint64_t ahead = (done + range - account % range) % range;
     if (ahead <= 1 || (mailbox->position == workload->window_end && ahead == range - pages))
@@ -140,9 +139,8 @@ static bool view_judge(struct view *view, struct godwit_reading *reading, bool p
     reading->checksum = view->checksum;
     if (!godwit_memory_mailbox(vm, &reading->mailbox, error))
         return false;
-    if (position &&
-        !godwit_oracle_position(&vm->rig->setup->workload, &reading->order, &reading->mailbox, text,
-                                sizeof(text))) {
+    if (position && !godwit_oracle_position(&vm->rig->setup->workload, &reading->order,
+                                            &reading->mailbox, text, sizeof(text))) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
         return false;
     }
@@ -198,8 +196,8 @@ static void note_difference(struct difference *difference, const struct godwit_b
         for (size_t i = page; i < page + size; i++) {
             if (here[i] == there[i])
                 continue;
-            difference->one_block = difference->bytes == 0 ||
-                                    (difference->one_block && difference->block == block);
+            difference->one_block =
+                difference->bytes == 0 || (difference->one_block && difference->block == block);
             difference->last = offset + i;
             if (difference->bytes++ == 0) {
                 difference->block = block;
@@ -300,12 +298,12 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     if (good)
         add_fact(source->rig, "twin_different", difference.bytes);
     if (good && difference.bytes) {
-        g_autofree char *text = g_strdup_printf(
-            "twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
-            " pages differ between source and destination, the first at " HEX
-            " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
-            difference.bytes, difference.pages, difference.offset, difference.block->name,
-            difference.here, difference.there);
+        g_autofree char *text =
+            g_strdup_printf("twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
+                            " pages differ between source and destination, the first at " HEX
+                            " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
+                            difference.bytes, difference.pages, difference.offset,
+                            difference.block->name, difference.here, difference.there);
         known = difference.one_block &&
                 godwit_known_stale_page(source, destination, difference.block, difference.offset,
                                         difference.last, text);
@@ -314,8 +312,8 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
         good = known;
     }
     /* A mailbox that is known to be stale says nothing of the destination's memory. */
-    good = good && view_judge(&here, &twin, true, error) &&
-           view_judge(&there, reading, !known, error);
+    good =
+        good && view_judge(&here, &twin, true, error) && view_judge(&there, reading, !known, error);
     reading->mailbox = twin.mailbox;
     view_end(&here);
     view_end(&there);

@@ -14,9 +14,9 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
 {
     g_autoptr(json_t) document = json_pack(
         "{s:i, s:{s:i, s:i, s:i, s:i, s:i, s:f, s:b}, s:O}", "format", 1, "summary", "passed",
-        (int)summary->passed, "known", (int)summary->known, "failed", (int)summary->failed, "skipped", (int)summary->skipped,
-        "errors", (int)summary->errors, "seconds", summary->seconds, "interrupted",
-        summary->interrupted, "results", reporter->results);
+        (int)summary->passed, "known", (int)summary->known, "failed", (int)summary->failed,
+        "skipped", (int)summary->skipped, "errors", (int)summary->errors, "seconds",
+        summary->seconds, "interrupted", summary->interrupted, "results", reporter->results);
     json_dumpf(document, reporter->out, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     fputc('\n', reporter->out);
 }

@@ -27,8 +27,8 @@ static void test_case(FILE *out, const json_t *result_)
     const char *status = godwit_json_string(result_, "status", "fail");
     g_autofree char *name = xml(godwit_json_string(result_, "scenario", ""));
     g_autofree char *message = xml(godwit_json_string(result_, "message", ""));
-    fprintf(out, "    <testcase classname=\"%s\" name=\"%s", godwit_json_string(result_, "arch", ""),
-            name);
+    fprintf(out, "    <testcase classname=\"%s\" name=\"%s",
+            godwit_json_string(result_, "arch", ""), name);
     if (godwit_json_integer(result_, "repetitions", 1) != 1)
         fprintf(out, " #%" JSON_INTEGER_FORMAT, godwit_json_integer(result_, "repetition", 1));
     fprintf(out, "\" time=\"%.3f\"", json_number_value(json_object_get(result_, "ms")) / 1000);
@@ -61,8 +61,7 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
             " skipped=\"%u\" time=\"%.3f\">\n",
             json_array_size(reporter->results), summary->failed, summary->errors, summary->skipped,
             summary->seconds);
-    json_array_foreach(reporter->results, i, result_)
-        test_case(out, result_);
+    json_array_foreach(reporter->results, i, result_) test_case(out, result_);
     fputs("  </testsuite>\n</testsuites>\n", out);
 }
 

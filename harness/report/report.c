@@ -76,15 +76,12 @@ char *godwit_report_details(const json_t *result, const char *indent)
     json_t *vm;
     json_array_foreach(json_object_get(result, "vms"), i, vm)
     {
-        g_string_append_printf(text, "%s%s: QEMU %s %s\n", indent,
-                               godwit_json_string(vm, "name", "?"),
-                               godwit_json_string(vm, "version", ""),
-                               godwit_json_string(vm, "state", "?"));
+        g_string_append_printf(
+            text, "%s%s: QEMU %s %s\n", indent, godwit_json_string(vm, "name", "?"),
+            godwit_json_string(vm, "version", ""), godwit_json_string(vm, "state", "?"));
         g_autofree char *deeper = g_strconcat(indent, "  ", NULL);
-        static const char *const parts[][2] = {{"stderr", "stderr"},
-                                               {"console", "console"},
-                                               {"qmp", "qmp"},
-                                               {"by hand", "command"}};
+        static const char *const parts[][2] = {
+            {"stderr", "stderr"}, {"console", "console"}, {"qmp", "qmp"}, {"by hand", "command"}};
         for (size_t p = 0; p < G_N_ELEMENTS(parts); p++)
             add_lines(text, deeper, parts[p][0], godwit_json_string(vm, parts[p][1], ""));
     }
@@ -116,12 +113,12 @@ char *godwit_report_proof(const json_t *result)
     if (live)
         g_string_append(text, ", live");
     if (migration)
-        g_string_append_printf(
-            text, ", %" JSON_INTEGER_FORMAT " passes, %.1f MiB sent, downtime %" JSON_INTEGER_FORMAT
-                  " ms",
-            godwit_json_integer(migration, "dirty-sync-count", 0),
-            (double)godwit_json_integer(migration, "transferred", 0) / (1 << 20),
-            godwit_json_integer(migration, "downtime", 0));
+        g_string_append_printf(text,
+                               ", %" JSON_INTEGER_FORMAT
+                               " passes, %.1f MiB sent, downtime %" JSON_INTEGER_FORMAT " ms",
+                               godwit_json_integer(migration, "dirty-sync-count", 0),
+                               (double)godwit_json_integer(migration, "transferred", 0) / (1 << 20),
+                               godwit_json_integer(migration, "downtime", 0));
     size_t i;
     json_t *bug;
     json_array_foreach(json_object_get(facts, "known_bugs"), i, bug)

@@ -18,13 +18,13 @@ struct godwit_reporter {
                      const json_t *progress);
     void (*result)(struct godwit_reporter *reporter, const json_t *result);
     void (*end)(struct godwit_reporter *reporter, const struct godwit_summary *summary);
-    FILE *out;        /* where it goes ... */
-    char *path;       /* ... and its name, NULL for standard output; owned */
-    bool live;        /* a terminal: progress may be redrawn */
+    FILE *out;  /* where it goes ... */
+    char *path; /* ... and its name, NULL for standard output; owned */
+    bool live;  /* a terminal: progress may be redrawn */
     bool colours;
-    unsigned number;  /* results so far */
+    unsigned number; /* results so far */
     unsigned planned;
-    json_t *results;  /* for formats that are written at the end; owned */
+    json_t *results; /* for formats that are written at the end; owned */
 };
 
 /*

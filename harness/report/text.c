@@ -33,11 +33,10 @@ static void progress(struct godwit_reporter *reporter, const struct godwit_job *
     g_string_append_printf(line, "%s %s: %s", job->setup.machine->arch, godwit_job_name(job),
                            godwit_json_string(progress_, "progress", ""));
     if (migration)
-        g_string_append_printf(
-            line, ", pass %" JSON_INTEGER_FORMAT ", %.1f MiB left, %.0f Mbit/s",
-            godwit_json_integer(migration, "pass", 0),
-            (double)godwit_json_integer(migration, "remaining", 0) / (1 << 20),
-            json_number_value(json_object_get(migration, "mbps")));
+        g_string_append_printf(line, ", pass %" JSON_INTEGER_FORMAT ", %.1f MiB left, %.0f Mbit/s",
+                               godwit_json_integer(migration, "pass", 0),
+                               (double)godwit_json_integer(migration, "remaining", 0) / (1 << 20),
+                               json_number_value(json_object_get(migration, "mbps")));
     struct winsize size;
     if (!ioctl(fileno(reporter->out), TIOCGWINSZ, &size) && size.ws_col > 1)
         g_string_truncate(line, MIN(line->len, size.ws_col - 1u));
@@ -58,7 +57,9 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
                               : skip ? g_strdup(godwit_json_string(result_, "message", ""))
                                      : NULL;
     fprintf(reporter->out, "%s%-5s%s %-8s %-30s %6.2f s%s%s\n",
-            colour(reporter, skip || known ? "\033[33m" : pass ? "\033[32m" : "\033[31m"),
+            colour(reporter, skip || known ? "\033[33m"
+                             : pass        ? "\033[32m"
+                                           : "\033[31m"),
             known  ? "known"
             : pass ? "ok"
             : skip ? "skip"

@@ -78,9 +78,9 @@ char *godwit_job_again(const struct godwit_job *job)
     if (setup->memory_mib != setup->machine->memory_mib)
         g_string_append_printf(line, " --memory %u", setup->memory_mib);
     if (workload->window_start != usual.window_start || workload->window_end != usual.window_end)
-        g_string_append_printf(
-            line, " --window 0x%" G_GINT64_MODIFIER "x:0x%" G_GINT64_MODIFIER "x",
-            workload->window_start, workload->window_end);
+        g_string_append_printf(line,
+                               " --window 0x%" G_GINT64_MODIFIER "x:0x%" G_GINT64_MODIFIER "x",
+                               workload->window_start, workload->window_end);
     if (workload->page_size != usual.page_size)
         g_string_append_printf(line, " --page-size %u", workload->page_size);
     if (workload->page_ticks)

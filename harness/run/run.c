@@ -151,8 +151,8 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     worker->fd = -1;
     worker->input = g_string_new(NULL);
     worker->began = g_get_monotonic_time();
-    g_autofree char *name = g_strdup_printf("%04u-%s-%s", serial, job->setup.machine->arch,
-                                            godwit_job_name(job));
+    g_autofree char *name =
+        g_strdup_printf("%04u-%s-%s", serial, job->setup.machine->arch, godwit_job_name(job));
     g_strdelimit(name, "/", '-');
     worker->folder = g_build_filename(run->folder, name, NULL);
     g_autofree char *input = g_build_filename(worker->folder, "job.json", NULL);
@@ -181,8 +181,7 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     worker->pid = (pid_t)g_ascii_strtoll(g_subprocess_get_identifier(worker->process), NULL, 10);
     if (run->janitor)
         godwit_janitor_watch(run->janitor, worker->pid);
-    worker->source =
-        g_unix_fd_add(worker->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, readable, worker);
+    worker->source = g_unix_fd_add(worker->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, readable, worker);
     worker->timer = g_timeout_add(
         (guint)((GODWIT_DEADLINE_SECONDS * job->setup.timeout_scale + GRACE_SECONDS) * 1000),
         too_late, worker);
@@ -237,10 +236,9 @@ static json_t *lost_result(const struct worker *worker)
         if (vm)
             json_array_append_new(vms, vm);
     }
-    g_autofree char *message =
-        g_strdup_printf("the worker process %s (phase: %s)%s%s", how,
-                        worker->phase ? worker->phase : "none", said ? "; it said: " : "",
-                        said ? said : "");
+    g_autofree char *message = g_strdup_printf("the worker process %s (phase: %s)%s%s", how,
+                                               worker->phase ? worker->phase : "none",
+                                               said ? "; it said: " : "", said ? said : "");
     return json_pack("{s:s, s:s, s:[], s:{}, s:o}", "status", "fail", "message", message, "phases",
                      "facts", "vms", vms);
 }
@@ -308,8 +306,7 @@ static struct godwit_job *next_job(const struct godwit_run *run, unsigned serial
 {
     if (serial >= run->jobs->len && (!run->endless || run->jobs->len == 0))
         return NULL;
-    struct godwit_job *job =
-        godwit_job_copy(g_ptr_array_index(run->jobs, serial % run->jobs->len));
+    struct godwit_job *job = godwit_job_copy(g_ptr_array_index(run->jobs, serial % run->jobs->len));
     if (run->endless)
         job->repetition = serial / run->jobs->len + 1;
     return job;

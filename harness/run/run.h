@@ -14,24 +14,24 @@ struct godwit_reporter;
 /* How many jobs ended how. */
 struct godwit_summary {
     unsigned passed, failed, skipped, errors;
-    unsigned known; /* passed, but for a known bug of QEMU */
-    unsigned planned;  /* jobs there were to run; 0: no end set */
-    double seconds;    /* wall time */
+    unsigned known;   /* passed, but for a known bug of QEMU */
+    unsigned planned; /* jobs there were to run; 0: no end set */
+    double seconds;   /* wall time */
     bool interrupted;
 };
 
 struct godwit_run {
-    GPtrArray *jobs;         /* of struct godwit_job; borrowed */
-    GPtrArray *skipped;      /* of json_t: results of what cannot be run at all; borrowed */
-    unsigned parallel;       /* jobs at a time, 1 or more */
-    bool until_fail;         /* end at the first that is no pass and no skip; the jobs are run
-                                again and again, if endless */
+    GPtrArray *jobs;    /* of struct godwit_job; borrowed */
+    GPtrArray *skipped; /* of json_t: results of what cannot be run at all; borrowed */
+    unsigned parallel;  /* jobs at a time, 1 or more */
+    bool until_fail;    /* end at the first that is no pass and no skip; the jobs are run
+                           again and again, if endless */
     bool endless;
-    bool keep;               /* keep each job's folder */
-    const char *folder;      /* where the jobs' folders are made */
+    bool keep;          /* keep each job's folder */
+    const char *folder; /* where the jobs' folders are made */
     struct godwit_janitor *janitor;
-    GPtrArray *reporters;    /* of struct godwit_reporter; borrowed */
-    bool *interrupted;       /* set by the signal handlers */
+    GPtrArray *reporters; /* of struct godwit_reporter; borrowed */
+    bool *interrupted;    /* set by the signal handlers */
 };
 
 /* Runs every job and tells every reporter. */

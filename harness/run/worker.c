@@ -5,7 +5,6 @@
  */
 #include "run/job.h"
 
-#include "godwit/guest_abi.h"
 #include "vm/memory.h"
 #include "vm/vm.h"
 #include <errno.h>
@@ -58,7 +57,7 @@ static void explain_fault(struct godwit_rig *rig, GError **error)
         if (!vm->console || !vm->console->guest_fault || vm->exited)
             continue;
         /* Asking must be possible for a VM that is known to be unwell. */
-        vm->console->guest_fault = false;
+        vm->console->fault_provoked = true;
         struct godwit_mailbox mailbox;
         if (godwit_memory_mailbox(vm, &mailbox, NULL))
             g_prefix_error(error,
@@ -66,7 +65,6 @@ static void explain_fault(struct godwit_rig *rig, GError **error)
                            " where 0x%02" PRIx64 " should be, in pass %" PRIu64 ": ",
                            vm->name, mailbox.fault_found, mailbox.fault_address,
                            mailbox.fault_expected, mailbox.passes);
-        vm->console->guest_fault = true;
     }
 }
 
@@ -81,20 +79,9 @@ static json_t *result_of(struct godwit_rig *rig, const GError *error)
     json_t *vms = json_array();
     for (guint i = 0; error && i < rig->vms->len; i++)
         json_array_append_new(vms, godwit_vm_describe(g_ptr_array_index(rig->vms, i)));
-    return json_pack("{s:s, s:s, s:s*, s:o, s:O, s:o}", "status", status_of(rig, error),
-                     "message", error ? error->message : "", "phase", error ? rig->phase : NULL,
-                     "phases", phases, "facts", rig->facts, "vms", vms);
-}
-
-/* Every scenario's guest checks itself and tells of each pass, unless the scenario wants less. */
-static void adapt_workload(struct godwit_job *job)
-{
-    struct godwit_workload *workload = &job->setup.workload;
-    if (!job->scenario)
-        return;
-    workload->flags |= job->scenario->flags | GODWIT_FLAG_VERIFY;
-    workload->passes_per_report =
-        job->scenario->passes_per_report ? job->scenario->passes_per_report : 1;
+    return json_pack("{s:s, s:s, s:s*, s:o, s:O, s:o}", "status", status_of(rig, error), "message",
+                     error ? error->message : "", "phase", error ? rig->phase : NULL, "phases",
+                     phases, "facts", rig->facts, "vms", vms);
 }
 
 int godwit_worker_main(const char *directory)
@@ -107,7 +94,9 @@ int godwit_worker_main(const char *directory)
         g_printerr("godwit: %s\n", error->message);
         return 2;
     }
-    adapt_workload(job);
+    if (job->scenario)
+        (job->scenario->prepare ? job->scenario->prepare
+                                : godwit_scenario_usual)(job->scenario, &job->setup.workload);
     struct godwit_rig *rig = godwit_rig_new(&job->setup, directory);
     if (job->progress)
         rig->progress = progress;

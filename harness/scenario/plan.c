@@ -182,8 +182,7 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
         return false;
 
     godwit_rig_phase(rig, "migrate");
-    if (!transfer(plan, source, destination, error) ||
-        !settle(source, error))
+    if (!transfer(plan, source, destination, error) || !settle(source, error))
         return false;
 
     godwit_rig_phase(rig, "verify");
@@ -226,11 +225,11 @@ bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GEr
     godwit_rig_phase(rig, "start");
     struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, error);
     struct godwit_vm *destination =
-        source ? godwit_vm_start(rig, "destination",
-                                 plan->postcopy ? GODWIT_VM_DESTINATION
-                                                : GODWIT_VM_DESTINATION_HELD,
-                                 error)
-               : NULL;
+        source
+            ? godwit_vm_start(rig, "destination",
+                              plan->postcopy ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_HELD,
+                              error)
+            : NULL;
     if (!destination || !godwit_vm_handshake(source, error) ||
         !godwit_vm_handshake(destination, error) || !see_first_pass(source, error))
         return false;

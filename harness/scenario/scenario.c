@@ -37,6 +37,12 @@ const struct godwit_scenario *godwit_scenario_find(const char *name)
     return NULL;
 }
 
+void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    workload->flags |= scenario->flags | GODWIT_FLAG_VERIFY;
+    workload->passes_per_report = 1;
+}
+
 char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
                                const struct godwit_machine *machine,
                                const struct godwit_qemu *source,

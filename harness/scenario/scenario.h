@@ -27,9 +27,16 @@ struct godwit_scenario {
     /* What it does; NULL: godwit_plan_run() of the plan. */
     bool (*run)(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error);
     struct godwit_plan plan;
-    uint32_t flags;             /* GODWIT_FLAG_* for the guest, beside VERIFY */
-    uint32_t passes_per_report; /* 0: 1, the quickest to show progress */
+    uint32_t flags; /* GODWIT_FLAG_* for the guest, beside VERIFY */
+    /* Changes the guest's parameters, which are the image's own and what the user asked for; NULL:
+     * godwit_scenario_usual(). */
+    void (*prepare)(const struct godwit_scenario *scenario, struct godwit_workload *workload);
 };
+
+/* What guests are told unless a scenario wants something else: VERIFY, the scenario's flags, and a
+ * PASS after each pass, the quickest to show progress. */
+void godwit_scenario_usual(const struct godwit_scenario *scenario,
+                           struct godwit_workload *workload);
 
 /* The rows of one file. GODWIT_SCENARIOS_END() puts a pointer to it into a linker section of its
  * own, so no list elsewhere has to be kept. */
@@ -71,7 +78,7 @@ bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GEr
 
 /* The pieces of that course, for hooks that take another one. */
 
-/* Starts a source and waits for its guest's first PASS. */
+/* Starts a source and waits for its guest's first READY and PASS. */
 struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error);
 
 /* Starts a destination and waits for it to answer. */

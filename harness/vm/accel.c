@@ -31,9 +31,9 @@ const char *godwit_accel_choose(const struct godwit_setup *setup, const char *di
                                 bool *interrupted, char **reason, GError **error)
 {
     if (!setup->machine->native_on_x86 || !godwit_host_kvm()) {
-        *reason = g_strdup(setup->machine->native_on_x86
-                               ? "KVM cannot be had here"
-                               : "no KVM for this architecture on this host");
+        *reason =
+            g_strdup(setup->machine->native_on_x86 ? "KVM cannot be had here"
+                                                   : "no KVM for this architecture on this host");
         return "tcg";
     }
     double tcg = 0, kvm = 0;

@@ -18,6 +18,7 @@ struct godwit_console {
     unsigned ready;         /* how many came */
     guint64 passes;         /* PASS characters since the start */
     bool guest_fault;       /* FAULT came: the mailbox has the record */
+    bool fault_provoked;    /* the harness spoils the guest on purpose: FAULT is no failure */
     char *failure;          /* what else was wrong with the output, or NULL; owned */
     GString *tail;          /* the last bytes, escaped where they do not print */
     FILE *log;              /* owned */

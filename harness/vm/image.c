@@ -96,7 +96,7 @@ bool godwit_workload_check(const struct godwit_workload *workload,
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
                     "%s %s: %s (window 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
                     "x, page size %u, RAM 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x)",
-                    machine->arch, image->name, wrong, workload->window_start,
-                    workload->window_end, workload->page_size, machine->ram_base, ram_end);
+                    machine->arch, image->name, wrong, workload->window_start, workload->window_end,
+                    workload->page_size, machine->ram_base, ram_end);
     return !wrong;
 }

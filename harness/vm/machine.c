@@ -20,7 +20,8 @@ const struct godwit_machine *godwit_machine_at(size_t index)
     for (size_t i = 0; i < count; i++) {
         size_t before = 0;
         for (size_t j = 0; j < count; j++)
-            before += strcmp(__start_godwit_machines[j]->arch, __start_godwit_machines[i]->arch) < 0;
+            before +=
+                strcmp(__start_godwit_machines[j]->arch, __start_godwit_machines[i]->arch) < 0;
         if (before == index)
             return __start_godwit_machines[i];
     }

@@ -45,7 +45,7 @@ struct godwit_machine {
     uint64_t ram_base;   /* guest-physical address of the first byte of RAM */
     bool big_endian;     /* byte order of parameter block and mailbox */
     bool can_suspend;    /* GODWIT_FLAG_SUSPEND works */
-    bool native_on_x86;                 /* KVM on an x86 host can run it */
+    bool native_on_x86;  /* KVM on an x86 host can run it */
     uint64_t timer_hz;   /* ticks per second of the mailbox timer; 0: the host's
                             own cycle counter, to be measured */
 };

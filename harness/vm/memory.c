@@ -235,8 +235,8 @@ bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, 
         return false;
     const struct iovec local = {(void *)(uintptr_t)bytes, length};
     const struct iovec remote = {(void *)(uintptr_t)(block->hva + offset), length};
-    if (!block->hva || process_vm_writev(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) !=
-                           (ssize_t)length) {
+    if (!block->hva ||
+        process_vm_writev(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) != (ssize_t)length) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
                     "needs process_vm_writev into QEMU, which this system refuses: %s",
                     g_strerror(errno));

@@ -118,9 +118,8 @@ void godwit_qmp_free(struct godwit_qmp *qmp)
 bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *arguments, GError **error)
 {
     g_clear_pointer(&qmp->reply, json_decref);
-    g_autoptr(json_t) message =
-        json_pack("{s:s, s:o*, s:I}", "execute", command, "arguments", arguments, "id",
-                  ++qmp->last_id);
+    g_autoptr(json_t) message = json_pack("{s:s, s:o*, s:I}", "execute", command, "arguments",
+                                          arguments, "id", ++qmp->last_id);
     g_autofree char *text = json_dumps(message, JSON_COMPACT);
     record(qmp, '>', text);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
@@ -148,6 +147,6 @@ bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *argume
 bool godwit_qmp_event_is(const json_t *event, const char *name, const char *status)
 {
     return !g_strcmp0(godwit_json_string(event, "event", NULL), name) &&
-           (!status || !g_strcmp0(godwit_json_string(json_object_get(event, "data"), "status", NULL),
-                                  status));
+           (!status ||
+            !g_strcmp0(godwit_json_string(json_object_get(event, "data"), "status", NULL), status));
 }

@@ -30,14 +30,14 @@ struct godwit_workload {
 struct godwit_setup {
     const struct godwit_machine *machine;
     const struct godwit_image *image;
-    const char *type;                      /* -machine TYPE */
-    const char *accel;                     /* "tcg" or "kvm" */
+    const char *type;  /* -machine TYPE */
+    const char *accel; /* "tcg" or "kvm" */
     unsigned memory_mib;
     const struct godwit_qemu *source;      /* the binary of source VMs ... */
     const struct godwit_qemu *destination; /* ... and of destinations */
     struct godwit_workload workload;
     double timeout_scale;
-    bool pmemsave;                         /* read guest memory by QMP, not by process_vm_readv */
+    bool pmemsave; /* read guest memory by QMP, not by process_vm_readv */
 };
 
 /* A phase of a scenario and how long it took. */
@@ -52,14 +52,14 @@ typedef void (*godwit_progress)(const char *phase, json_t *migration, gpointer d
 
 struct godwit_rig {
     const struct godwit_setup *setup;
-    char *directory;      /* where this rig's files are; the VMs' working directory */
-    GPtrArray *vms;       /* of struct godwit_vm, in order of their start; owned */
-    gint64 deadline;      /* monotonic time, in microseconds */
-    bool *interrupted;    /* set from outside when the run has to end; may be NULL */
-    GArray *phases;       /* of struct godwit_phase: those that are over */
-    const char *phase;    /* the present one */
+    char *directory;   /* where this rig's files are; the VMs' working directory */
+    GPtrArray *vms;    /* of struct godwit_vm, in order of their start; owned */
+    gint64 deadline;   /* monotonic time, in microseconds */
+    bool *interrupted; /* set from outside when the run has to end; may be NULL */
+    GArray *phases;    /* of struct godwit_phase: those that are over */
+    const char *phase; /* the present one */
     gint64 phase_began;
-    json_t *facts;        /* what was measured and proven, for the result; owned */
+    json_t *facts; /* what was measured and proven, for the result; owned */
     godwit_progress progress;
     gpointer progress_data;
 };
@@ -95,7 +95,8 @@ bool godwit_rig_wait_until(struct godwit_rig *rig, gint64 deadline, godwit_condi
 /* Seconds from now, scaled as the setup says, as a monotonic time. */
 gint64 godwit_rig_seconds(const struct godwit_rig *rig, double seconds);
 
-/* False with ERROR set if a VM has died, spoken nonsense or reported a fault, or at an interrupt. */
+/* False with ERROR set if a VM has died, spoken nonsense or reported a fault, or at an interrupt.
+ */
 bool godwit_rig_healthy(struct godwit_rig *rig, GError **error);
 
 #endif

@@ -82,8 +82,7 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
                 close(qmp[i]);
         return false;
     }
-    g_autoptr(GSubprocessLauncher) launcher =
-        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
+    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
     g_autofree char *err = file_of(vm, ".stderr");
     g_subprocess_launcher_set_cwd(launcher, vm->rig->directory);
     g_subprocess_launcher_set_stdin_file_path(launcher, "/dev/null");
@@ -161,7 +160,7 @@ static bool add_machine(struct godwit_vm *vm, GError **error)
 struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
                                   enum godwit_vm_role role, GError **error)
 {
-    const bool is_source = role == GODWIT_VM_SOURCE;
+    const bool is_source = role == GODWIT_VM_SOURCE || role == GODWIT_VM_SOURCE_HELD;
     struct godwit_vm *vm =
         vm_new(rig, name, is_source ? rig->setup->source : rig->setup->destination);
     if (!add_machine(vm, error))
@@ -169,7 +168,7 @@ struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
     add(vm->arguments, "-name", name, NULL);
     if (!is_source)
         add(vm->arguments, "-incoming", "defer", NULL);
-    if (role == GODWIT_VM_DESTINATION_HELD)
+    if (role == GODWIT_VM_SOURCE_HELD || role == GODWIT_VM_DESTINATION_HELD)
         add(vm->arguments, "-S", NULL);
     add(vm->arguments, "-chardev", QMP_CHARDEV, "-mon", "chardev=qmp,mode=control", "-chardev",
         CONSOLE_CHARDEV, "-serial", "chardev:console", NULL);
@@ -257,7 +256,7 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
                     vm->console->failure);
         return false;
     }
-    if (vm->console && vm->console->guest_fault) {
+    if (vm->console && vm->console->guest_fault && !vm->console->fault_provoked) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
                     "%s: the guest found a wrong byte in its memory", vm->name);
         return false;
@@ -383,9 +382,8 @@ static bool console_reached(gpointer data)
 bool godwit_vm_wait_console(struct godwit_vm *vm, unsigned ready, guint64 passes, GError **error)
 {
     struct console_goal goal = {vm->console, ready, passes};
-    g_autofree char *what =
-        g_strdup_printf("%s from the %s's guest (its console so far: \"%s\")",
-                        passes ? "B" : "A", vm->name, vm->console->tail->str);
+    g_autofree char *what = g_strdup_printf("%s from the %s's guest (its console so far: \"%s\")",
+                                            passes ? "B" : "A", vm->name, vm->console->tail->str);
     return godwit_rig_wait(vm->rig, console_reached, &goal, what, error);
 }
 

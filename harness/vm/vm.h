@@ -20,22 +20,23 @@ struct godwit_vm {
     struct godwit_rig *rig; /* borrowed: it owns the vm */
     char *name;             /* "source", "destination", ... */
     const struct godwit_qemu *qemu;
-    GPtrArray *arguments;   /* the command line as it was started; NULL-terminated */
-    GSubprocess *process;   /* NULL before the start */
-    bool exited;            /* the process is gone and has been waited for ... */
-    int wait_status;        /* ... with this status, as wait(2) has it */
-    bool may_exit;          /* the harness asked it to go */
+    GPtrArray *arguments; /* the command line as it was started; NULL-terminated */
+    GSubprocess *process; /* NULL before the start */
+    bool exited;          /* the process is gone and has been waited for ... */
+    int wait_status;      /* ... with this status, as wait(2) has it */
+    bool may_exit;        /* the harness asked it to go */
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
-    GArray *blocks;         /* of struct godwit_block, see memory.h; NULL until asked for */
-    GArray *pieces;         /* of struct godwit_piece, likewise */
-    guint migration_first;  /* index of the first event of its latest migration */
-    GCancellable *cancel;   /* ends the wait for the process when the vm is freed */
-    bool pmemsave;          /* memory is read by QMP: process_vm_readv is refused */
+    GArray *blocks;                 /* of struct godwit_block, see memory.h; NULL until asked for */
+    GArray *pieces;                 /* of struct godwit_piece, likewise */
+    guint migration_first;          /* index of the first event of its latest migration */
+    GCancellable *cancel;           /* ends the wait for the process when the vm is freed */
+    bool pmemsave;                  /* memory is read by QMP: process_vm_readv is refused */
 };
 
 enum godwit_vm_role {
     GODWIT_VM_SOURCE,           /* runs at once */
+    GODWIT_VM_SOURCE_HELD,      /* -S: waits for `cont` before its first instruction */
     GODWIT_VM_DESTINATION,      /* -incoming defer; runs when the migration is over */
     GODWIT_VM_DESTINATION_HELD, /* the same with -S: loads, and waits for `cont` */
 };

@@ -1,0 +1,417 @@
+/*
+ * The guests themselves: each parameter of the block is poked, and its effect is observed in guest
+ * memory and on the console. This is what to run first on a new architecture, or a new image.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "godwit/guest_abi.h"
+#include "oracle/oracle.h"
+#include "scenario/scenario.h"
+#include "vm/image.h"
+
+#include <string.h>
+
+#define HEX "0x%" PRIx64
+
+/* Stops the guest and takes everything off the console that it had written by then. */
+static bool stop(struct godwit_vm *vm, GError **error)
+{
+    if (!godwit_vm_command(vm, "stop", NULL, error))
+        return false;
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    return godwit_rig_healthy(vm->rig, error);
+}
+
+static bool wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static bool wrong(GError **error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, text);
+    return false;
+}
+
+/* One PASS for every passes_per_report passes, as the mailbox counts them: at the end of a pass it
+ * may not have been written yet. */
+static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mailbox,
+                          GError **error)
+{
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const uint64_t due = mailbox->passes / workload->passes_per_report;
+    const uint64_t shown = vm->console->passes;
+    if (shown == due || (shown + 1 == due && mailbox->position == workload->window_end))
+        return true;
+    return wrong(error,
+                 "%s: %" PRIu64 " B on the console after %" PRIu64 " passes with one every %u",
+                 vm->name, shown, mailbox->passes, workload->passes_per_report);
+}
+
+/* RAM between the default window's ends, as it was before the guest's first instruction. Firmware
+ * and QEMU may have put things there, a device tree for example. */
+struct footprint {
+    uint64_t start;
+    size_t length;
+    unsigned char *before; /* owned */
+};
+
+static void footprint_clear(struct footprint *footprint)
+{
+    g_free(footprint->before);
+}
+
+/* Starts a source that stands before its guest's first instruction, notes what is in its RAM, and
+ * lets it go. */
+static struct godwit_vm *start(struct godwit_rig *rig, struct footprint *footprint, GError **error)
+{
+    footprint->start = rig->setup->machine->ram_base + GODWIT_WINDOW_OFFSET;
+    footprint->length = GODWIT_WINDOW_END_OFFSET - GODWIT_WINDOW_OFFSET;
+    footprint->before = g_malloc(footprint->length);
+    godwit_rig_phase(rig, "start");
+    struct godwit_vm *vm = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE_HELD, error);
+    if (!vm || !godwit_vm_handshake(vm, error) ||
+        !godwit_memory_read(vm, footprint->start, footprint->before, footprint->length, error) ||
+        !godwit_vm_command(vm, "cont", NULL, error))
+        return NULL;
+    godwit_rig_phase(rig, "observe");
+    return vm;
+}
+
+/* Nothing was written there since but the first byte of each of the window's pages and the
+ * suspended byte. */
+static bool judge_footprint(struct godwit_vm *vm, const struct footprint *footprint, GError **error)
+{
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    g_autofree unsigned char *now = g_malloc(footprint->length);
+    if (!godwit_memory_read(vm, footprint->start, now, footprint->length, error))
+        return false;
+    for (size_t i = 0; i < footprint->length; i++) {
+        const uint64_t address = footprint->start + i;
+        if (now[i] == footprint->before[i] ||
+            (address >= workload->window_start && address < workload->window_end &&
+             (address - workload->window_start) % workload->page_size == 0) ||
+            address == workload->window_start + GODWIT_SUSPENDED_OFFSET)
+            continue;
+        return wrong(error,
+                     "%s: 0x%02x became 0x%02x at " HEX
+                     ", which the guest must not touch (window " HEX "-" HEX ", page size %u)",
+                     vm->name, footprint->before[i], now[i], address, workload->window_start,
+                     workload->window_end, workload->page_size);
+    }
+    return true;
+}
+
+/* Lets the guest work until it has shown PASSES, then judges all there is to judge. */
+static bool observe(struct godwit_vm *vm, unsigned ready, guint64 passes,
+                    const struct footprint *footprint, struct godwit_reading *reading,
+                    GError **error)
+{
+    return godwit_vm_wait_console(vm, ready, passes, error) && stop(vm, error) &&
+           godwit_oracle_look(vm, reading, error) && judge_reports(vm, &reading->mailbox, error) &&
+           judge_footprint(vm, footprint, error);
+}
+
+static bool end(struct godwit_vm *vm, GError **error)
+{
+    godwit_rig_phase(vm->rig, "end");
+    const bool ended = godwit_vm_quit(vm, error);
+    godwit_rig_phase(vm->rig, NULL);
+    return ended;
+}
+
+/* The guest shows its parameters' effect after a few PASSes, and again later. */
+static bool watch(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    struct godwit_reading early, late;
+    __attribute__((cleanup(footprint_clear))) struct footprint footprint = {0};
+    (void)scenario;
+    struct godwit_vm *vm = start(rig, &footprint, error);
+    if (!vm || !observe(vm, 1, 1, &footprint, &early, error) ||
+        !godwit_vm_command(vm, "cont", NULL, error) ||
+        !observe(vm, 1, vm->console->passes + 2, &footprint, &late, error))
+        return false;
+    if (late.mailbox.passes <= early.mailbox.passes || late.mailbox.timer <= early.mailbox.timer)
+        return wrong(error,
+                     "%s: passes went from %" PRIu64 " to %" PRIu64 ", the timer from %" PRIu64
+                     " to %" PRIu64,
+                     vm->name, early.mailbox.passes, late.mailbox.passes, early.mailbox.timer,
+                     late.mailbox.timer);
+    return end(vm, error);
+}
+
+/* As the image is built: no parameter changed. */
+static void prepare_defaults(const struct godwit_scenario *scenario,
+                             struct godwit_workload *workload)
+{
+    (void)scenario;
+    (void)workload;
+}
+
+/* A few pages, so that passes are quick, away from where the default window begins. */
+static void prepare_window(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    workload->flags |= scenario->flags;
+    workload->window_start += 5 * (uint64_t)GODWIT_PAGE_SIZE;
+    workload->window_end = workload->window_start + 333 * (uint64_t)GODWIT_PAGE_SIZE;
+    workload->passes_per_report = 16;
+}
+
+static void prepare_page_size(const struct godwit_scenario *scenario,
+                              struct godwit_workload *workload)
+{
+    prepare_window(scenario, workload);
+    workload->page_size = 3 * GODWIT_PAGE_SIZE;
+}
+
+static void prepare_report(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    prepare_window(scenario, workload);
+    workload->passes_per_report = 7;
+}
+
+/* Stops the guest at instants that nothing chooses but the host's scheduling. */
+static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    enum { STOPS = 40 };
+    (void)scenario;
+    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    if (!vm)
+        return false;
+    godwit_rig_phase(rig, "observe");
+    unsigned edges = 0;
+    for (int i = 0; i < STOPS; i++) {
+        struct godwit_reading reading;
+        if (!stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
+            !judge_reports(vm, &reading.mailbox, error) ||
+            !godwit_vm_command(vm, "cont", NULL, error))
+            return false;
+        edges += reading.order.has_edge;
+    }
+    if (edges == 0)
+        return wrong(error, "%s: stopped %d times, and never in the middle of a pass", vm->name,
+                     STOPS);
+    return end(vm, error);
+}
+
+static void prepare_stop_often(const struct godwit_scenario *scenario,
+                               struct godwit_workload *workload)
+{
+    (void)scenario;
+    workload->window_end = workload->window_start + (4 << 20);
+    workload->passes_per_report = 100;
+}
+
+/* Spoils one byte of a running guest; the address is in the middle of the window. */
+static bool spoil(struct godwit_vm *vm, uint64_t *address, unsigned char *byte, GError **error)
+{
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    *address = workload->window_start +
+               godwit_workload_pages(workload) / 2 * (uint64_t)workload->page_size;
+    if (!stop(vm, error) || !godwit_memory_read(vm, *address, byte, 1, error))
+        return false;
+    *byte = (unsigned char)(*byte + 0x40);
+    vm->console->fault_provoked = workload->flags & GODWIT_FLAG_VERIFY;
+    return godwit_memory_write(vm, *address, byte, 1, error) &&
+           godwit_vm_command(vm, "cont", NULL, error);
+}
+
+static bool complained(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->console->guest_fault;
+}
+
+/* With VERIFY, the guest finds a spoiled byte, says so, and halts. */
+static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    uint64_t address;
+    unsigned char byte;
+    (void)scenario;
+    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    godwit_rig_phase(rig, "observe");
+    if (!vm || !spoil(vm, &address, &byte, error))
+        return false;
+    if (!godwit_rig_wait(rig, complained, vm, "the guest to find a spoiled byte", error))
+        return false;
+    struct godwit_mailbox mailbox;
+    const guint64 passes = vm->console->passes;
+    if (!stop(vm, error) || !godwit_memory_mailbox(vm, &mailbox, error))
+        return false;
+    if (mailbox.state != GODWIT_STATE_FAULT || mailbox.fault_address != address ||
+        mailbox.fault_found != byte || mailbox.fault_expected != mailbox.passes % 256 ||
+        mailbox.position != address)
+        return wrong(error,
+                     "%s: 0x%02x was put at " HEX ", but the record has 0x%02" PRIx64 " at " HEX
+                     " instead of 0x%02" PRIx64 " in pass %" PRIu64 ", position " HEX ", state %u",
+                     vm->name, byte, address, mailbox.fault_found, mailbox.fault_address,
+                     mailbox.fault_expected, mailbox.passes, mailbox.position, mailbox.state);
+    /* Halted: let it run, and see that neither console nor mailbox moves. */
+    struct godwit_mailbox later;
+    if (!godwit_vm_command(vm, "cont", NULL, error) || !stop(vm, error) ||
+        !godwit_memory_mailbox(vm, &later, error))
+        return false;
+    if (memcmp(&later, &mailbox, sizeof(later)) != 0 || vm->console->passes != passes)
+        return wrong(error, "%s: the guest went on after it had found a wrong byte", vm->name);
+    return end(vm, error);
+}
+
+/* Without VERIFY, it takes no notice. */
+static bool no_verify(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                      GError **error)
+{
+    uint64_t address;
+    unsigned char byte;
+    (void)scenario;
+    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    godwit_rig_phase(rig, "observe");
+    return vm && spoil(vm, &address, &byte, error) &&
+           godwit_vm_wait_console(vm, 1, vm->console->passes + 2, error) && end(vm, error);
+}
+
+static void prepare_no_verify(const struct godwit_scenario *scenario,
+                              struct godwit_workload *workload)
+{
+    prepare_window(scenario, workload);
+    workload->flags &= ~(uint32_t)GODWIT_FLAG_VERIFY;
+}
+
+/* Increments that the mailbox accounts for since the cold start. */
+static uint64_t increments(const struct godwit_workload *workload,
+                           const struct godwit_mailbox *mailbox)
+{
+    return mailbox->passes * godwit_workload_pages(workload) +
+           (mailbox->position - workload->window_start) / workload->page_size;
+}
+
+/* By the guest's own timer, no page follows the one before it sooner than page_ticks allows. */
+static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    const struct godwit_workload *workload = &rig->setup->workload;
+    struct godwit_mailbox early, late;
+    (void)scenario;
+    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    godwit_rig_phase(rig, "observe");
+    if (!vm || !stop(vm, error) || !godwit_memory_mailbox(vm, &early, error) ||
+        !godwit_vm_command(vm, "cont", NULL, error) ||
+        !godwit_vm_wait_console(vm, 1, vm->console->passes + 4, error) || !stop(vm, error) ||
+        !godwit_memory_mailbox(vm, &late, error))
+        return false;
+    const uint64_t made = increments(workload, &late) - increments(workload, &early);
+    const uint64_t ticks = late.timer - early.timer;
+    if ((made - 1) * workload->page_ticks > ticks)
+        return wrong(error,
+                     "%s: %" PRIu64 " pages in %" PRIu64 " ticks of the guest's timer, although "
+                     "page_ticks is %u",
+                     vm->name, made, ticks, workload->page_ticks);
+    json_object_set_new(rig->facts, "rate",
+                        json_pack("{s:I, s:I, s:I}", "pages", (json_int_t)made, "ticks",
+                                  (json_int_t)ticks, "page_ticks",
+                                  (json_int_t)workload->page_ticks));
+    return end(vm, error);
+}
+
+/* Slower by far than any guest is by itself, on the slowest of the timers (10 MHz): 5 ms a page
+ * there, below a page per 5 us on the fastest. */
+static void prepare_rate(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    prepare_window(scenario, workload);
+    workload->window_end = workload->window_start + 16 * (uint64_t)GODWIT_PAGE_SIZE;
+    workload->passes_per_report = 1;
+    workload->page_ticks = 50000;
+}
+
+/* Suspends itself once, is woken up, goes on, and does not suspend again. */
+static bool suspend(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    struct godwit_mailbox asleep;
+    struct godwit_reading awake;
+    __attribute__((cleanup(footprint_clear))) struct footprint footprint = {0};
+    unsigned char flag = 0;
+    (void)scenario;
+    struct godwit_vm *vm = start(rig, &footprint, error);
+    if (!vm || !godwit_vm_wait_event(vm, 0, "SUSPEND", NULL, error) ||
+        !godwit_memory_mailbox(vm, &asleep, error) ||
+        !godwit_memory_read(vm, rig->setup->workload.window_start + GODWIT_SUSPENDED_OFFSET, &flag,
+                            1, error))
+        return false;
+    if (asleep.state != GODWIT_STATE_SUSPENDED || flag != 1)
+        return wrong(error, "%s: asleep with state %u in the mailbox and suspended byte %u",
+                     vm->name, asleep.state, flag);
+    const guint events = vm->qmp->events->len;
+    vm->console->ready_allowed++;
+    if (!godwit_vm_command(vm, "system_wakeup", NULL, error) ||
+        !observe(vm, 2, vm->console->passes + 3, &footprint, &awake, error))
+        return false;
+    for (guint i = events; i < vm->qmp->events->len; i++)
+        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "SUSPEND", NULL))
+            return wrong(error, "%s: the guest suspended itself a second time", vm->name);
+    if (awake.mailbox.state != GODWIT_STATE_RUNNING || awake.mailbox.passes <= asleep.passes)
+        return wrong(error,
+                     "%s: awake with state %u in the mailbox; passes went from %" PRIu64
+                     " to %" PRIu64,
+                     vm->name, awake.mailbox.state, asleep.passes, awake.mailbox.passes);
+    return end(vm, error);
+}
+
+GODWIT_SCENARIOS(guest) = {
+    {
+        .name = "guest/defaults",
+        .summary = "the image as it is built: window, page size, one B in 8 passes",
+        .run = watch,
+        .prepare = prepare_defaults,
+    },
+    {
+        .name = "guest/window",
+        .summary = "another window: nothing outside it is touched",
+        .run = watch,
+        .prepare = prepare_window,
+    },
+    {
+        .name = "guest/page-size",
+        .summary = "another page size: nothing but each page's first byte is touched",
+        .run = watch,
+        .prepare = prepare_page_size,
+    },
+    {
+        .name = "guest/report",
+        .summary = "another number of passes for each B",
+        .run = watch,
+        .prepare = prepare_report,
+    },
+    {
+        .name = "guest/order",
+        .summary = "stopped forty times: page order holds, and the mailbox is of the same instant",
+        .run = stop_often,
+        .prepare = prepare_stop_often,
+    },
+    {
+        .name = "guest/verify",
+        .summary = "told to check itself, it finds a spoiled byte, writes X and the record, halts",
+        .run = verify,
+        .prepare = prepare_window,
+        .flags = GODWIT_FLAG_VERIFY,
+    },
+    {
+        .name = "guest/no-verify",
+        .summary = "not told so, it takes no notice of a spoiled byte",
+        .run = no_verify,
+        .prepare = prepare_no_verify,
+    },
+    {
+        .name = "guest/rate",
+        .summary = "a delay from page to page is kept, by the guest's own timer",
+        .run = rate,
+        .prepare = prepare_rate,
+    },
+    {
+        .name = "guest/suspend",
+        .summary = "suspends itself once (ACPI S3), is woken up, and goes on",
+        .run = suspend,
+        .prepare = prepare_window,
+        .flags = GODWIT_FLAG_SUSPEND,
+    },
+};
+GODWIT_SCENARIOS_END(guest);
