@@ -83,6 +83,27 @@ static int dispatch(struct godwit_process *process, int argc, char **argv, GErro
     return 2;
 }
 
+/*
+ * GLib takes "-j 2" but not "-j2", which is how make and its kind are called. Every short option of
+ * ours but -h takes a value, so each such word is two. The vector is the caller's.
+ */
+static GPtrArray *split_short_options(int argc, char **argv)
+{
+    GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
+    bool options = true;
+    for (int i = 0; i < argc; i++) {
+        const char *word = argv[i];
+        options = options && strcmp(word, "--") != 0;
+        if (options && word[0] == '-' && g_ascii_isalpha(word[1]) && word[1] != 'h' && word[2]) {
+            g_ptr_array_add(words, g_strndup(word, 2));
+            word += 2;
+        }
+        g_ptr_array_add(words, g_strdup(word));
+    }
+    g_ptr_array_add(words, NULL);
+    return words;
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
@@ -102,7 +123,8 @@ int main(int argc, char **argv)
     }
 
     g_autoptr(GError) error = NULL;
-    int status = dispatch(&process, argc, argv, &error);
+    g_autoptr(GPtrArray) words = split_short_options(argc, argv);
+    int status = dispatch(&process, (int)words->len - 1, (char **)words->pdata, &error);
     godwit_janitor_finish(process.janitor);
     g_free(process.folder);
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)

@@ -278,9 +278,20 @@ static void prepare_no_verify(const struct godwit_scenario *scenario,
     workload->flags &= ~(uint32_t)GODWIT_FLAG_VERIFY;
 }
 
-/* Increments that the mailbox accounts for since the cold start. */
-static uint64_t increments(const struct godwit_workload *workload,
-                           const struct godwit_mailbox *mailbox)
+/* The least and the most increments since the cold start that the mailbox can account for: at the
+ * window's end, the pass that is over may or may not have been counted. */
+static uint64_t least_increments(const struct godwit_workload *workload,
+                                 const struct godwit_mailbox *mailbox)
+{
+    const uint64_t in_pass =
+        mailbox->position == workload->window_end
+            ? 0
+            : (mailbox->position - workload->window_start) / workload->page_size;
+    return mailbox->passes * godwit_workload_pages(workload) + in_pass;
+}
+
+static uint64_t most_increments(const struct godwit_workload *workload,
+                                const struct godwit_mailbox *mailbox)
 {
     return mailbox->passes * godwit_workload_pages(workload) +
            (mailbox->position - workload->window_start) / workload->page_size;
@@ -299,13 +310,14 @@ static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario,
         !godwit_vm_wait_console(vm, 1, vm->console->passes + 4, error) || !stop(vm, error) ||
         !godwit_memory_mailbox(vm, &late, error))
         return false;
-    const uint64_t made = increments(workload, &late) - increments(workload, &early);
+    const uint64_t made = least_increments(workload, &late) - most_increments(workload, &early);
     const uint64_t ticks = late.timer - early.timer;
     if ((made - 1) * workload->page_ticks > ticks)
         return wrong(error,
-                     "%s: %" PRIu64 " pages in %" PRIu64 " ticks of the guest's timer, although "
-                     "page_ticks is %u",
-                     vm->name, made, ticks, workload->page_ticks);
+                     "%s: %" PRIu64 " pages in %" PRIu64
+                     " ticks of the guest's timer (from %" PRIu64 " to %" PRIu64
+                     "), although page_ticks is %u",
+                     vm->name, made, ticks, early.timer, late.timer, workload->page_ticks);
     json_object_set_new(rig->facts, "rate",
                         json_pack("{s:I, s:I, s:I}", "pages", (json_int_t)made, "ticks",
                                   (json_int_t)ticks, "page_ticks",
