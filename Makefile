@@ -1,4 +1,5 @@
-# Godwit. `make help` lists what can be made; the rules are in mk/ and in each architecture's arch.mk.
+# Godwit. `make help` lists what can be made; the rules are in mk/ and in each architecture's
+# arch.mk.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := build
 MAKEFLAGS += --no-builtin-rules
@@ -6,6 +7,19 @@ MAKEFLAGS += --no-builtin-rules
 CC ?= gcc
 NASM ?= nasm
 
-include mk/guest.mk
-include mk/vendor.mk
-include mk/harness.mk
+.PHONY: help run setup
+## run: the quickstart: set up, build, one precopy and one postcopy migration per architecture
+run:
+	@mk/setup.sh build run
+	@$(MAKE) --silent build
+	@$(O)/godwit run precopy/unix/plain postcopy/plain
+
+## setup: install every Debian package that anything here needs
+setup:
+	@mk/setup.sh build run guests test
+
+## help: this list
+help:
+	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 20
+
+include mk/guest.mk mk/vendor.mk mk/harness.mk mk/test.mk mk/check.mk mk/install.mk

@@ -34,7 +34,9 @@ static void test_case(FILE *out, const json_t *result_)
     fprintf(out, "\" time=\"%.3f\"", json_number_value(json_object_get(result_, "ms")) / 1000);
     if (godwit_report_passed(result_)) {
         g_autofree char *proof = godwit_report_proof(result_);
-        g_autofree char *escaped = xml(proof);
+        g_autofree char *known = godwit_report_known(result_, "");
+        g_autofree char *text = g_strconcat(proof, *known ? "\n" : "", known, NULL);
+        g_autofree char *escaped = xml(text);
         fprintf(out, "><system-out>%s</system-out></testcase>\n", escaped);
         return;
     }

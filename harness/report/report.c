@@ -35,6 +35,7 @@ struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
         const char *no_color = g_getenv("NO_COLOR");
         reporter->colours = reporter->live && !(no_color && *no_color);
         reporter->results = json_array();
+        reporter->totals = json_object();
         formats[i].set_up(reporter);
         return reporter;
     }
@@ -53,6 +54,7 @@ bool godwit_reporter_close(struct godwit_reporter *reporter, GError **error)
     if (reporter->path)
         fclose(reporter->out);
     json_decref(reporter->results);
+    json_decref(reporter->totals);
     g_free(reporter->path);
     g_free(reporter);
     return !failed;
@@ -119,10 +121,23 @@ char *godwit_report_proof(const json_t *result)
                                godwit_json_integer(migration, "dirty-sync-count", 0),
                                (double)godwit_json_integer(migration, "transferred", 0) / (1 << 20),
                                godwit_json_integer(migration, "downtime", 0));
+    return g_string_free(text, FALSE);
+}
+
+char *godwit_report_known(const json_t *result, const char *indent)
+{
+    GString *text = g_string_new(NULL);
     size_t i;
     json_t *bug;
-    json_array_foreach(json_object_get(facts, "known_bugs"), i, bug)
-        g_string_append_printf(text, "; known bug %s: %s", godwit_json_string(bug, "id", ""),
+    json_array_foreach(json_object_get(json_object_get(result, "facts"), "known_bugs"), i, bug)
+    {
+        g_string_append_printf(text, "%sQEMU bug %s: %s\n", indent,
+                               godwit_json_string(bug, "id", ""),
+                               godwit_json_string(bug, "summary", ""));
+        g_string_append_printf(text, "%s  seen here: %s\n", indent,
                                godwit_json_string(bug, "seen", ""));
+        g_string_append_printf(text, "%s  %s; see docs/known-bugs.md\n", indent,
+                               godwit_json_string(bug, "reference", ""));
+    }
     return g_string_free(text, FALSE);
 }

@@ -24,6 +24,7 @@ struct godwit_reporter {
     bool colours;
     unsigned number; /* results so far */
     unsigned planned;
+    json_t *totals;  /* for text: sums over what passed; owned */
     json_t *results; /* for formats that are written at the end; owned */
 };
 
@@ -52,5 +53,9 @@ bool godwit_report_passed(const json_t *result);
 
 /* One line that says what a passed result proved, in bytes and milliseconds; the caller's. */
 char *godwit_report_proof(const json_t *result);
+
+/* The known bugs of QEMU that a result has met, three lines each, begun with INDENT; "" if there
+ * are none. The caller's. */
+char *godwit_report_known(const json_t *result, const char *indent);
 
 #endif

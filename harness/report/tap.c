@@ -32,9 +32,12 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
         g_autofree char *details = pass ? NULL : godwit_report_details(result_, "    ");
         fprintf(reporter->out, "  ---\n  duration_ms: %.1f\n",
                 json_number_value(json_object_get(result_, "ms")));
+        g_autofree char *known = godwit_report_known(result_, "    ");
         if (pass)
             fprintf(reporter->out, "  proof: '%s'\n", proof);
-        else
+        if (*known)
+            fprintf(reporter->out, "  known_bugs: |\n%s", known);
+        if (!pass)
             fprintf(reporter->out, "  report: |\n%s", details);
         fputs("  ...\n", reporter->out);
     }

@@ -46,6 +46,18 @@ static void progress(struct godwit_reporter *reporter, const struct godwit_job *
     g_string_free(line, TRUE);
 }
 
+/* What all passed results together proved. */
+static void add_totals(struct godwit_reporter *reporter, const json_t *result_)
+{
+    const json_t *facts = json_object_get(result_, "facts");
+    static const char *const keys[] = {"twin_bytes", "order_pages"};
+    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+        const json_int_t sum = godwit_json_integer(reporter->totals, keys[i], 0) +
+                               godwit_json_integer(facts, keys[i], 0);
+        json_object_set_new(reporter->totals, keys[i], json_integer(sum));
+    }
+}
+
 static void result(struct godwit_reporter *reporter, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
@@ -68,10 +80,16 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
             godwit_json_string(result_, "scenario", ""),
             json_number_value(json_object_get(result_, "ms")) / 1000, detail ? "  " : "",
             detail ? detail : "");
+    if (known) {
+        g_autofree char *bugs = godwit_report_known(result_, "      ");
+        fputs(bugs, reporter->out);
+    }
     if (!pass && !skip) {
         g_autofree char *details = godwit_report_details(result_, "      ");
         fputs(details, reporter->out);
     }
+    if (pass)
+        add_totals(reporter, result_);
     fflush(reporter->out);
 }
 
@@ -87,6 +105,17 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
         fprintf(reporter->out, ", %u could not be run", summary->errors);
     fprintf(reporter->out, " in %.1f s%s\n", summary->seconds,
             summary->interrupted ? " (interrupted)" : "");
+    const json_int_t bytes = godwit_json_integer(reporter->totals, "twin_bytes", 0);
+    const json_int_t pages = godwit_json_integer(reporter->totals, "order_pages", 0);
+    if (bytes)
+        fprintf(reporter->out,
+                "%" JSON_INTEGER_FORMAT
+                " bytes of guest RAM compared, source against destination\n",
+                bytes);
+    if (pages)
+        fprintf(reporter->out,
+                "%" JSON_INTEGER_FORMAT " pages found in the order that the guest wrote them\n",
+                pages);
 }
 
 void godwit_report_text(struct godwit_reporter *reporter)

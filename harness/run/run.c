@@ -212,7 +212,7 @@ static json_t *remains(const struct worker *worker, const char *vm)
     return object;
 }
 
-/* The result of a worker that ended without one. */
+/* The result of a worker that ended without one, or badly. */
 static json_t *lost_result(const struct worker *worker)
 {
     g_autofree char *path = g_build_filename(worker->folder, "worker.log", NULL);
@@ -227,7 +227,7 @@ static json_t *lost_result(const struct worker *worker)
             ? g_strdup_printf("was killed by signal %d (%s)",
                               g_subprocess_get_term_sig(worker->process),
                               g_strsignal(g_subprocess_get_term_sig(worker->process)))
-            : g_strdup_printf("exited with status %d and no result",
+            : g_strdup_printf("exited with status %d",
                               g_subprocess_get_exit_status(worker->process));
     json_t *vms = json_array();
     static const char *const names[] = {"source", "destination"};
@@ -246,7 +246,11 @@ static json_t *lost_result(const struct worker *worker)
 /* Completes a result with what the worker does not know of itself. */
 static json_t *finish_result(struct worker *worker)
 {
-    json_t *result = worker->result ? json_incref(worker->result) : lost_result(worker);
+    /* One that reported and then did not end well (a sanitizer's or valgrind's complaint) has a
+     * report that is not to be trusted. */
+    const bool sound = worker->result && g_subprocess_get_if_exited(worker->process) &&
+                       g_subprocess_get_exit_status(worker->process) == 0;
+    json_t *result = sound ? json_incref(worker->result) : lost_result(worker);
     const struct godwit_job *job = worker->job;
     g_autofree char *again = godwit_job_again(job);
     g_autoptr(json_t) more = json_pack(

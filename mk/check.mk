@@ -1,0 +1,52 @@
+# Tests. Everything speaks TAP and is run by prove; `make check` is one prove of all that is quick.
+
+export CMOCKA_MESSAGE_OUTPUT = TAP
+check check-cli check-scenarios check-repeat: export GODWIT = $(abspath $(O)/godwit)
+check check-cli: export FAKE_QEMU = $(abspath $(O)/tests/fake-qemu)
+
+PROVE := prove --timer --exec ''
+
+.PHONY: check check-scenarios check-lint check-all check-sanitize check-valgrind check-repeat \
+	bench format
+
+## check: set up, build, and all quick tests: units, headers, lint, bad input, every scenario
+check:
+	@mk/setup.sh build run guests test
+	$(MAKE) build bootsect $(MKHEADER) $(UNIT_TESTS) $(FAKE_QEMU)
+	$(PROVE) $(UNIT_TESTS) tests/check/*.t tests/vendor/*.t tests/cli/*.t
+
+## check-scenarios: only the scenarios, on every architecture
+check-scenarios: build
+	$(PROVE) tests/check/scenarios.t
+
+## check-lint: only the static checks
+check-lint:
+	$(PROVE) tests/check/lint.t
+
+## check-sanitize: units and x86_64 scenarios with AddressSanitizer and UBSan
+check-sanitize:
+	$(MAKE) O=build/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+		-fsanitize=address,undefined' build check-unit check-cli
+	build/sanitize/godwit run --arch x86_64 --accel tcg
+
+## check-valgrind: the x86_64 scenarios with the harness under valgrind
+check-valgrind: build
+	valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
+		--errors-for-leak-kinds=definite --trace-children=yes \
+		--trace-children-skip='*qemu-system*' \
+		$(O)/godwit run --arch x86_64 --accel tcg --timeout-scale 10
+
+## check-repeat: every scenario 20 times, then 20 times more with both cores loaded [REPEAT=20]
+check-repeat: build
+	sh tests/repeat.sh $(or $(REPEAT),20)
+
+## check-all: everything, the slow ones included
+check-all: check check-sanitize check-valgrind check-repeat check-qemu-suite
+
+## bench: how long each phase of each scenario takes: median and spread [RUNS=5] [GLOBS=...]
+bench: build
+	$(O)/godwit bench --accel tcg --runs $(or $(RUNS),5) $(or $(GLOBS),'p*')
+
+## format: clang-format over every C file of ours
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h' | grep -v '^gen/.*\.h$$')

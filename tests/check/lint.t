@@ -1,0 +1,70 @@
+#!/bin/sh
+# Static checks: formatting, cppcheck, shellcheck, the man page, stray words.
+set -u
+number=0
+
+# check NAME COMMAND...: one test point, the command's output when it fails.
+check() {
+    name=$1
+    shift
+    number=$((number + 1))
+    if output=$("$@" 2>&1); then
+        echo "ok $number - $name"
+    else
+        echo "not ok $number - $name"
+        echo "$output" | head -n 60 | sed 's/^/# /'
+    fi
+}
+
+c_files() {
+    git ls-files '*.c' '*.h' | grep -v '^gen/.*\.h$'
+}
+
+formatted() {
+    c_files | xargs clang-format --dry-run -Werror
+}
+
+analysed() {
+    cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability \
+        --suppress=missingInclude --suppress=unknownMacro --suppress=syntaxError \
+        -D__GNUC__ -Iinclude -Iharness harness gen/mkheader.c
+}
+
+scripts() {
+    git ls-files '*.sh' '*.t' .ci/run | while read -r file; do
+        case $(head -n 1 "$file") in
+        *perl*) perl -c "$file" ;;
+        *sh*) shellcheck --external-sources "$file" ;;
+        esac || exit 1
+    done
+}
+
+manual() {
+    output=$(mandoc -T lint -W warning docs/godwit.1)
+    [ -z "$output" ] || { echo "$output"; return 1; }
+}
+
+no_stray_words() {
+    words='TO''DO|FIX''ME|X''XX'
+    ! git grep -nE "\\b($words)\\b" -- . ':!LICENSE'
+}
+
+licensed() {
+    # Every source file says its licence near its top.
+    status=0
+    for file in $(git ls-files '*.c' '*.h' '*.S' '*.asm' '*.inc' '*.ld'); do
+        head -n 30 "$file" | grep -q 'SPDX-License-Identifier: MIT' || {
+            echo "$file: no SPDX line"
+            status=1
+        }
+    done
+    return $status
+}
+
+check 'C files are formatted' formatted
+check 'cppcheck finds nothing' analysed
+check 'shell and perl scripts are clean' scripts
+check 'the man page is clean' manual
+check 'nothing is left to be done later' no_stray_words
+check 'every source file has its licence' licensed
+echo "1..$number"

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Every scenario many times: once on a quiet host, once with every processor kept busy.
+#
+#   tests/repeat.sh COUNT
+#
+# SPDX-License-Identifier: MIT
+set -eu
+count=$1
+godwit=${GODWIT:-build/godwit}
+
+busy=
+trap 'kill $busy 2>/dev/null || true' EXIT INT TERM
+
+echo "== $count times each"
+"$godwit" run --accel tcg --repeat "$count"
+
+processors=$(nproc)
+echo "== $count times each with $processors busy loops"
+while [ "$processors" -gt 0 ]; do
+    (while :; do :; done) &
+    busy="$busy $!"
+    processors=$((processors - 1))
+done
+"$godwit" run --accel tcg --repeat "$count"
