@@ -1,0 +1,26 @@
+# Tests of the harness: its parts by themselves (tests/unit, one cmocka program each) and its command
+# line (tests/cli, Perl that speaks TAP). Both run by prove.
+
+UNIT_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*.c))
+FAKE_QEMU := $(O)/tests/fake-qemu
+UNIT_LIBS = $(HARNESS_LIBS) $(shell pkg-config --libs cmocka)
+
+$(UNIT_TESTS): $(O)/tests/unit/%: tests/unit/%.c $(HARNESS_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(HARNESS_OBJECTS) $(LDFLAGS) \
+		$(UNIT_LIBS)
+
+$(FAKE_QEMU): tests/fake-qemu.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS) $(HARNESS_LIBS)
+
+-include $(UNIT_TESTS:=.d)
+
+.PHONY: check-unit check-cli
+## check-unit: test the harness's parts
+check-unit: $(UNIT_TESTS)
+	CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $^
+
+## check-cli: test the command line, with QEMUs that misbehave and with those that are installed
+check-cli: $(O)/godwit $(FAKE_QEMU)
+	GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) $(PROVE) $(wildcard tests/cli/*.t)

@@ -1,0 +1,395 @@
+/*
+ * QMP: everything that a peer can send, however it is cut into pieces, and what is sent to it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "vm/qmp.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+#define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
+
+struct wire {
+    struct godwit_qmp *qmp;
+    int peer; /* QEMU's end */
+};
+
+static struct wire wire_new(void **state)
+{
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    g_autofree char *path = g_build_filename(*state, "transcript", NULL);
+    struct wire wire = {godwit_qmp_new(ends[0], path, NULL), ends[1]};
+    assert_non_null(wire.qmp);
+    g_unix_set_fd_nonblocking(wire.peer, TRUE, NULL);
+    return wire;
+}
+
+/* Ends it and gives back the transcript. */
+static char *wire_end(void **state, struct wire *wire)
+{
+    godwit_qmp_free(wire->qmp);
+    if (wire->peer >= 0)
+        close(wire->peer);
+    return unit_take(state, "transcript", NULL);
+}
+
+/* The peer says LENGTH bytes, and all of them are taken, unless the connection fails before. */
+static void say_bytes(struct wire *wire, const char *bytes, size_t length)
+{
+    while (length > 0 && wire->qmp->source) {
+        const ssize_t n = write(wire->peer, bytes, length);
+        if (n > 0) {
+            bytes += n;
+            length -= (size_t)n;
+        } else {
+            assert_int_equal(errno, EAGAIN);
+        }
+        unit_settle();
+    }
+    unit_settle();
+}
+
+static void say(struct wire *wire, const char *text)
+{
+    say_bytes(wire, text, strlen(text));
+}
+
+/* The next line that the peer gets, as JSON. */
+static json_t *hear(struct wire *wire)
+{
+    char line[4096];
+    size_t length = 0;
+    while (length < sizeof(line) && read(wire->peer, line + length, 1) == 1)
+        if (line[length++] == '\n')
+            break;
+    assert_in_range(length, 1, sizeof(line));
+    json_t *json = json_loadb(line, length, 0, NULL);
+    assert_non_null(json);
+    return json;
+}
+
+/* A conversation's start, its reply and events, with the line ends that QEMU uses and others. */
+static const char conversation[] =
+    GREETING "{\"return\": {\"answer\": 42}, \"id\": 1}\r\n\r\n"
+             "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"setup\"}}\n"
+             "{\"timestamp\": {}, \"event\": \"STOP\"}\n";
+
+static void expect_conversation(const struct wire *wire)
+{
+    assert_null(wire->qmp->failure);
+    assert_non_null(wire->qmp->greeting);
+    assert_non_null(wire->qmp->reply);
+    assert_int_equal(godwit_json_integer(json_object_get(wire->qmp->reply, "return"), "answer", 0),
+                     42);
+    assert_int_equal(wire->qmp->events->len, 2);
+    assert_true(godwit_qmp_event_is(g_ptr_array_index(wire->qmp->events, 0), "MIGRATION", "setup"));
+    assert_true(godwit_qmp_event_is(g_ptr_array_index(wire->qmp->events, 1), "STOP", NULL));
+    assert_int_equal(wire->qmp->input->len, 0);
+}
+
+/* Cut in two at every place, and into pieces of every length. */
+static void test_pieces(void **state)
+{
+    const size_t length = strlen(conversation);
+    for (size_t cut = 0; cut <= length; cut++) {
+        struct wire wire = wire_new(state);
+        assert_true(godwit_qmp_send(wire.qmp, "ask", NULL, NULL));
+        say_bytes(&wire, conversation, cut);
+        say_bytes(&wire, conversation + cut, length - cut);
+        expect_conversation(&wire);
+        g_free(wire_end(state, &wire));
+    }
+    for (size_t piece = 1; piece < length; piece++) {
+        struct wire wire = wire_new(state);
+        assert_true(godwit_qmp_send(wire.qmp, "ask", NULL, NULL));
+        for (size_t done = 0; done < length; done += piece)
+            say_bytes(&wire, conversation + done, MIN(piece, length - done));
+        expect_conversation(&wire);
+        g_free(wire_end(state, &wire));
+    }
+}
+
+/* What must not come first, and what must not come after the greeting. */
+static const struct {
+    const char *line;
+    const char *as_first;
+    const char *as_second;
+} nonsense[] = {
+    {"hello", "garbage", "garbage"},
+    {"5", "garbage", "garbage"},
+    {"\"text\"", "garbage", "garbage"},
+    {"[]", "garbage", "garbage"},
+    {"null", "garbage", "garbage"},
+    {"{", "garbage", "garbage"},
+    {"{}}", "garbage", "garbage"},
+    {"{\"a\": 1} {\"b\": 2}", "garbage", "garbage"},
+    {"{\"a\": \"\xff\"}", "garbage", "garbage"},
+    {"\xef\xbb\xbf{}", "garbage", "garbage"},
+    {"{}", "greeting", "nobody asked"},
+    {"{\"QMP\": 1}", "greeting", "nobody asked"},
+    {"{\"return\": {}, \"id\": 2}", "greeting", "nobody asked"},
+    {"{\"return\": {}, \"id\": \"1\"}", "greeting", "nobody asked"},
+    {"{\"return\": {}}", "greeting", "nobody asked"},
+    {"{\"event\": \"STOP\"}", "greeting", NULL},
+    {"{\"return\": {}, \"id\": 1}", "greeting", NULL},
+};
+
+static void expect_failure(void **state, const char *before, const char *line, const char *failure)
+{
+    struct wire wire = wire_new(state);
+    assert_true(godwit_qmp_send(wire.qmp, "ask", NULL, NULL));
+    say(&wire, before);
+    assert_null(wire.qmp->failure);
+    g_autofree char *text = g_strconcat(line, "\n", NULL);
+    say(&wire, text);
+    if (failure) {
+        assert_non_null(wire.qmp->failure);
+        assert_contains(wire.qmp->failure, failure);
+        assert_int_equal(wire.qmp->source, 0);
+        /* Told in print: a failure's text goes to a terminal. */
+        for (const char *c = wire.qmp->failure; *c; c++)
+            assert_true(g_ascii_isprint(*c));
+    } else {
+        assert_null(wire.qmp->failure);
+    }
+    g_free(wire_end(state, &wire));
+}
+
+static void test_nonsense(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(nonsense); i++) {
+        expect_failure(state, "", nonsense[i].line, nonsense[i].as_first);
+        expect_failure(state, GREETING, nonsense[i].line, nonsense[i].as_second);
+    }
+    /* Every answer that breaks off. */
+    const char *reply = "{\"return\": [{\"a\": \"b\"}], \"id\": 1}";
+    for (size_t length = 1; length < strlen(reply); length++) {
+        g_autofree char *line = g_strndup(reply, length);
+        expect_failure(state, GREETING, line, "garbage");
+    }
+    expect_failure(state, GREETING, reply, NULL);
+    /* No escape sequence gets through, and no more of a line than somebody wants to read. */
+    expect_failure(state, GREETING, "\033[2J\007", "\\033[2J\\007");
+    g_autofree char *longish = g_strnfill(100000, 'x');
+    expect_failure(state, GREETING, longish, "xxxx\"");
+    /* Nested deeper than anybody's stack should have to bear. */
+    g_autofree char *nested = g_strnfill(1000000, '[');
+    expect_failure(state, GREETING, nested, "garbage");
+}
+
+/* One reply a question, even if the second looks like it. */
+static void test_second_reply(void **state)
+{
+    expect_failure(state, GREETING "{\"return\": {}, \"id\": 1}\n", "{\"return\": {}, \"id\": 1}",
+                   "nobody asked");
+}
+
+/* After a failure nothing that follows is taken, in the same read or later. */
+static void test_deaf_after_failure(void **state)
+{
+    struct wire wire = wire_new(state);
+    say(&wire, GREETING "garbage\n{\"event\": \"STOP\"}\n");
+    assert_contains(wire.qmp->failure, "\"garbage\"");
+    assert_int_equal(wire.qmp->events->len, 0);
+    say(&wire, "{\"event\": \"STOP\"}\n");
+    assert_int_equal(wire.qmp->events->len, 0);
+    g_free(wire_end(state, &wire));
+}
+
+/* The longest line is taken, one byte more is not. */
+static void test_long_line(void **state)
+{
+    g_autofree char *fill = g_strnfill(GODWIT_QMP_LINE_MAX, ' ');
+    struct wire wire = wire_new(state);
+    say_bytes(&wire, fill, GODWIT_QMP_LINE_MAX);
+    assert_null(wire.qmp->failure);
+    assert_int_equal(wire.qmp->input->len, GODWIT_QMP_LINE_MAX);
+    say(&wire, " ");
+    assert_non_null(wire.qmp->failure);
+    assert_contains(wire.qmp->failure, "endless line");
+    g_free(wire_end(state, &wire));
+
+    /* A large answer is not an endless one. */
+    const size_t large = GODWIT_QMP_LINE_MAX / 4;
+    g_autofree char *blanks = g_strnfill(large, ' ');
+    g_autofree char *reply = g_strconcat("{\"return\": {}, ", blanks, "\"id\": 1}\n", NULL);
+    wire = wire_new(state);
+    assert_true(godwit_qmp_send(wire.qmp, "ask", NULL, NULL));
+    say(&wire, GREETING);
+    say(&wire, reply);
+    assert_null(wire.qmp->failure);
+    assert_non_null(wire.qmp->reply);
+    g_free(wire_end(state, &wire));
+}
+
+static void test_send(void **state)
+{
+    struct wire wire = wire_new(state);
+    say(&wire, GREETING);
+    for (json_int_t id = 1; id <= 3; id++) {
+        assert_true(godwit_qmp_send(
+            wire.qmp, "do-it", id == 2 ? NULL : json_pack("{s:s}", "a", "b\n\"\xc3\xa9"), NULL));
+        assert_null(wire.qmp->reply);
+        g_autoptr(json_t) heard = hear(&wire);
+        assert_string_equal(godwit_json_string(heard, "execute", ""), "do-it");
+        assert_int_equal(godwit_json_integer(heard, "id", 0), id);
+        assert_int_equal(json_object_size(heard), id == 2 ? 2 : 3);
+        if (id != 2)
+            assert_string_equal(godwit_json_string(json_object_get(heard, "arguments"), "a", ""),
+                                "b\n\"\xc3\xa9");
+        g_autofree char *reply = g_strdup_printf("{\"return\": {}, \"id\": %d}\n", (int)id);
+        say(&wire, reply);
+        assert_non_null(wire.qmp->reply);
+    }
+    assert_null(wire.qmp->failure);
+    g_free(wire_end(state, &wire));
+}
+
+/* A line longer than the socket's buffer reaches a peer that reads. */
+static gpointer read_all(gpointer data)
+{
+    const int fd = GPOINTER_TO_INT(data);
+    size_t length = 0;
+    char buffer[4096];
+    for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0; length += (size_t)n)
+        if (buffer[n - 1] == '\n')
+            return GSIZE_TO_POINTER(length + (size_t)n);
+    return NULL;
+}
+
+static void test_send_long(void **state)
+{
+    struct wire wire = wire_new(state);
+    g_unix_set_fd_nonblocking(wire.peer, FALSE, NULL);
+    g_autofree char *text = g_strnfill(4 << 20, 'x');
+    GThread *reader = g_thread_new("peer", read_all, GINT_TO_POINTER(wire.peer));
+    assert_true(godwit_qmp_send(wire.qmp, "do-it", json_pack("{s:s}", "text", text), NULL));
+    const size_t length = GPOINTER_TO_SIZE(g_thread_join(reader));
+    assert_in_range(length, (4 << 20) + 20, (4 << 20) + 200);
+    g_free(wire_end(state, &wire));
+}
+
+/* To a peer that has gone, and to one that does not read. */
+static void test_send_fails(void **state)
+{
+    struct wire wire = wire_new(state);
+    close(wire.peer);
+    wire.peer = -1;
+    g_autoptr(GError) error = NULL;
+    assert_false(godwit_qmp_send(wire.qmp, "do-it", json_object(), &error));
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_CRASH));
+    assert_contains(error->message, "do-it");
+    g_free(wire_end(state, &wire));
+
+    g_clear_error(&error);
+    wire = wire_new(state);
+    g_autofree char *text = g_strnfill(4 << 20, 'x');
+    assert_false(godwit_qmp_send(wire.qmp, "do-it", json_pack("{s:s}", "text", text), &error));
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_QMP));
+    assert_contains(error->message, "does not read");
+    g_free(wire_end(state, &wire));
+}
+
+/* The peer's end is no failure: what its process did tells. What it said before counts. */
+static void test_end(void **state)
+{
+    struct wire wire = wire_new(state);
+    say(&wire, GREETING "{\"event\": \"SHUTDOWN\"}\n{\"event");
+    close(wire.peer);
+    wire.peer = -1;
+    unit_settle();
+    assert_null(wire.qmp->failure);
+    assert_int_equal(wire.qmp->events->len, 1);
+    assert_int_equal(wire.qmp->source, 0);
+    g_free(wire_end(state, &wire));
+}
+
+static void test_transcript(void **state)
+{
+    struct wire wire = wire_new(state);
+    assert_true(godwit_qmp_send(wire.qmp, "ask", NULL, NULL));
+    say(&wire, conversation);
+    say(&wire, "rubbish\n");
+    g_autofree char *text = wire_end(state, &wire);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    static const char *const wanted[] = {
+        "> {\"execute\":\"ask\",\"id\":1}",
+        "< {\"QMP\": {\"version\": {}, \"capabilities\": []}}",
+        "< {\"return\": {\"answer\": 42}, \"id\": 1}",
+        "< {\"event\": \"MIGRATION\", \"data\": {\"status\": \"setup\"}}",
+        "< {\"timestamp\": {}, \"event\": \"STOP\"}",
+        "< rubbish",
+    };
+    assert_int_equal(g_strv_length(lines), G_N_ELEMENTS(wanted) + 1);
+    double before = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++) {
+        char *rest = NULL;
+        const double time = g_ascii_strtod(lines[i], &rest);
+        assert_true(time >= before);
+        assert_string_equal(g_strchug(rest), wanted[i]);
+        before = time;
+    }
+}
+
+static void test_no_transcript(void **state)
+{
+    (void)state;
+    int ends[2];
+    char byte;
+    g_autoptr(GError) error = NULL;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    assert_null(godwit_qmp_new(ends[0], "/dev/null/transcript", &error));
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT));
+    assert_contains(error->message, "/dev/null/transcript");
+    assert_int_equal(read(ends[1], &byte, 1), 0);
+    close(ends[1]);
+    godwit_qmp_free(NULL);
+}
+
+static void test_event_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *event;
+        const char *name;
+        const char *status;
+        bool is;
+    } rows[] = {
+        {"{\"event\": \"STOP\"}", "STOP", NULL, true},
+        {"{\"event\": \"STOP\"}", "RESUME", NULL, false},
+        {"{\"event\": \"STOP\"}", "STO", NULL, false},
+        {"{\"event\": \"STOP\"}", "STOP", "active", false},
+        {"{\"event\": \"M\", \"data\": {\"status\": \"active\"}}", "M", "active", true},
+        {"{\"event\": \"M\", \"data\": {\"status\": \"active\"}}", "M", NULL, true},
+        {"{\"event\": \"M\", \"data\": {\"status\": \"active\"}}", "M", "failed", false},
+        {"{\"event\": \"M\", \"data\": {\"status\": 7}}", "M", "active", false},
+        {"{\"event\": \"M\", \"data\": \"active\"}", "M", "active", false},
+        {"{\"event\": 7}", "M", NULL, false},
+        {"{}", "M", NULL, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(json_t) event = json_loads(rows[i].event, 0, NULL);
+        assert_non_null(event);
+        assert_int_equal(godwit_qmp_event_is(event, rows[i].name, rows[i].status), rows[i].is);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pieces),        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_second_reply),  cmocka_unit_test(test_deaf_after_failure),
+        cmocka_unit_test(test_long_line),     cmocka_unit_test(test_send),
+        cmocka_unit_test(test_send_long),     cmocka_unit_test(test_send_fails),
+        cmocka_unit_test(test_end),           cmocka_unit_test(test_transcript),
+        cmocka_unit_test(test_no_transcript), cmocka_unit_test(test_event_is),
+    };
+    return cmocka_run_group_tests_name("qmp", tests, unit_folder, unit_folder_end);
+}
