@@ -12,4 +12,4 @@ check-vendor: $(MKHEADER)
 # Minutes long, and it fetches QEMU's source: not a part of `make check`.
 ## check-qemu-suite: run QEMU's own migration-test with Godwit's guests [QEMU_SUITES="bookworm ..."]
 check-qemu-suite:
-	sh tests/vendor/qemu-suite.sh $(QEMU_SUITES)
+	tests/vendor/qemu-suite.sh $(QEMU_SUITES)

@@ -143,8 +143,11 @@ run_arch() {
         name=${path#/}
         name=${name//\//-}
         result=0
-        timeout -k 10 "$test_seconds" "$program" --tap "${options[@]}" -p "$path" \
-            >"$log/$name" 2>&1 </dev/null || result=$?
+        (
+            cd "$work/$guests/build" # where the tests look for scripts/
+            PYTHON=python3 timeout -k 10 "$test_seconds" \
+                "$program" --tap "${options[@]}" -p "$path" >"$log/$name" 2>&1 </dev/null
+        ) || result=$?
         began=$((($(date +%s%N) - began) / 1000000))
         if [ $result = 0 ] && grep -q "^ok .*# SKIP" "$log/$name"; then
             echo "ok $number - $suite $path # SKIP by the test itself"
