@@ -1,10 +1,7 @@
 # Tests. Everything speaks TAP and is run by prove; `make check` is one prove of all that is quick.
 
 export CMOCKA_MESSAGE_OUTPUT = TAP
-check check-cli check-scenarios check-repeat: export GODWIT = $(abspath $(O)/godwit)
-check check-cli: export FAKE_QEMU = $(abspath $(O)/tests/fake-qemu)
-
-PROVE := prove --timer --exec ''
+PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) prove --timer --exec ''
 
 .PHONY: check check-scenarios check-lint check-all check-sanitize check-valgrind check-repeat \
 	bench format
@@ -38,7 +35,7 @@ check-valgrind: build
 
 ## check-repeat: every scenario 20 times, then 20 times more with both cores loaded [REPEAT=20]
 check-repeat: build
-	sh tests/repeat.sh $(or $(REPEAT),20)
+	GODWIT=$(abspath $(O)/godwit) sh tests/repeat.sh $(or $(REPEAT),20)
 
 ## check-all: everything, the slow ones included
 check-all: check check-sanitize check-valgrind check-repeat check-qemu-suite

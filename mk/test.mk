@@ -23,4 +23,4 @@ check-unit: $(UNIT_TESTS)
 
 ## check-cli: test the command line, with QEMUs that misbehave and with those that are installed
 check-cli: $(O)/godwit $(FAKE_QEMU)
-	GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) $(PROVE) $(wildcard tests/cli/*.t)
+	$(PROVE) $(wildcard tests/cli/*.t)
