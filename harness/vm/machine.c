@@ -10,6 +10,7 @@ extern const struct godwit_machine *const __stop_godwit_machines[];
 
 size_t godwit_machine_count(void)
 {
+    /* cppcheck-suppress comparePointers */
     return (size_t)(__stop_godwit_machines - __start_godwit_machines);
 }
 
