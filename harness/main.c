@@ -32,7 +32,8 @@ static void help(void)
         printf("  %-9s %s\n", commands[i].name, commands[i].summary);
     printf("\nOptions:\n  --help     this text; `godwit COMMAND --help` tells about a command\n"
            "  --version  the version\n\n"
-           "Exit status: 0 all passed, 1 a scenario failed, 2 usage or environment error;\n"
+           "Exit status: 0 nothing failed (known bugs of QEMU and skips are no failures),\n"
+           "1 a scenario failed, 2 usage or environment error;\n"
            "128 and the signal's number after SIGINT, SIGTERM or SIGHUP.\n\n"
            "Try: godwit doctor; godwit run 'precopy/*' --arch x86_64\n");
 }

@@ -179,7 +179,8 @@ bool godwit_command_bench(struct godwit_process *process, int argc, char **argv,
     g_option_context_set_summary(
         context, "Runs the matching scenarios several times, one at a time, and prints how long "
                  "each phase takes.\nNothing is judged by time: noisy hosts only show a larger "
-                 "spread.");
+                 "spread.\nExit status: 0 nothing failed, 1 a scenario failed, 2 usage or "
+                 "environment error.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options.target));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);

@@ -63,7 +63,8 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
     const GOptionEntry entries[] = {
         {"jobs", 'j', 0, G_OPTION_ARG_INT, &options->jobs,
          "Scenarios to run at a time (default: one for two processors)", "N"},
-        {"repeat", 0, 0, G_OPTION_ARG_INT, &options->repeat, "Run each scenario N times", "N"},
+        {"repeat", 0, 0, G_OPTION_ARG_INT, &options->repeat,
+         "Run each scenario N times (default: 1)", "N"},
         {"until-fail", 0, 0, G_OPTION_ARG_NONE, &options->until_fail,
          "End at the first failure; without --repeat, go on until there is one", NULL},
         {"shard", 0, 0, G_OPTION_ARG_STRING, &options->shard,
@@ -80,7 +81,8 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
     g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
     g_option_context_set_summary(
         context, "Runs the scenarios whose names match, all of them without a GLOB.\n"
-                 "Exit status: 0 all passed, 1 a scenario failed, 2 usage or environment error.");
+                 "Exit status: 0 nothing failed (known bugs of QEMU and skips are no failures),\n"
+                 "1 a scenario failed, 2 usage or environment error.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
     return godwit_options_parse(context, argc, argv, helped, error) &&
