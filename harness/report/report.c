@@ -60,6 +60,14 @@ bool godwit_reporter_close(struct godwit_reporter *reporter, GError **error)
     return !failed;
 }
 
+/* What a QEMU or a guest said is shown on terminals, which it must not control. */
+static void tame(char *text)
+{
+    for (char *c = text; *c; c++)
+        if (g_ascii_iscntrl(*c) && *c != '\n' && *c != '\t')
+            *c = '?';
+}
+
 static void add_lines(GString *text, const char *indent, const char *label, const char *lines)
 {
     if (!lines || !*lines)
@@ -89,6 +97,7 @@ char *godwit_report_details(const json_t *result, const char *indent)
     }
     add_lines(text, indent, "folder", godwit_json_string(result, "folder", ""));
     add_lines(text, indent, "again", godwit_json_string(result, "again", ""));
+    tame(text->str);
     return g_string_free(text, FALSE);
 }
 
