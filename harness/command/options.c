@@ -359,6 +359,7 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
     }
 
     const bool all = machines->len == 0;
+    g_autoptr(GString) left_out = g_string_new(NULL);
     for (size_t i = 0; all && i < godwit_machine_count(); i++) {
         const struct godwit_machine *machine = godwit_machine_at(i);
         g_autoptr(GError) missing = NULL;
@@ -366,19 +367,22 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
         if (path)
             g_ptr_array_add(machines, (gpointer)(uintptr_t)machine);
         else
-            g_printerr("godwit: %s is left out: %s\n", machine->arch, missing->message);
+            g_string_append_printf(left_out, "godwit: %s is left out: %s\n", machine->arch,
+                                   missing->message);
     }
+    if (machines->len == 0) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "no QEMU in $PATH: install one, for example Debian's qemu-system-x86, or name "
+                    "a binary with --qemu");
+        return NULL;
+    }
+    g_printerr("%s", left_out->str);
     for (guint i = 0; i < machines->len; i++) {
         struct godwit_target *target =
             make_target(process, options, g_ptr_array_index(machines, i), NULL, error);
         if (!target)
             return NULL;
         g_ptr_array_add(targets, target);
-    }
-    if (targets->len == 0) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                    "no QEMU found: install one, for example Debian's qemu-system-x86");
-        return NULL;
     }
     return g_steal_pointer(&targets);
 }

@@ -165,6 +165,12 @@ static bool close_reporters(GPtrArray *reporters, GError **error)
     return good;
 }
 
+static void discard(gpointer reporter, gpointer data)
+{
+    (void)data;
+    godwit_reporter_discard(reporter);
+}
+
 static bool run(struct godwit_process *process, const struct run_options *options, int *status,
                 GError **error)
 {
@@ -175,16 +181,17 @@ static bool run(struct godwit_process *process, const struct run_options *option
     if (options->output && !options->keep)
         return wrong(error, "--output says where --keep puts things: give both");
     g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options->globs, error);
-    if (!scenarios || (output && !godwit_files_folder(output, error)) ||
-        !godwit_process_begin(process, error))
+    if (!scenarios || !godwit_process_begin(process, error))
         return false;
     g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
     if (!targets || !godwit_enough_memory(targets, (unsigned)options->jobs, error))
         return false;
 
     g_autoptr(GPtrArray) reporters = g_ptr_array_new();
-    if (!open_reporters(options, reporters, error)) {
-        close_reporters(reporters, NULL);
+    /* Last, so that nothing is left behind by a run that is not begun. */
+    if (!open_reporters(options, reporters, error) ||
+        (output && !godwit_files_folder(output, error))) {
+        g_ptr_array_foreach(reporters, discard, NULL);
         return false;
     }
     bool live = false;

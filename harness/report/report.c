@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct {
@@ -58,6 +59,14 @@ bool godwit_reporter_close(struct godwit_reporter *reporter, GError **error)
     g_free(reporter->path);
     g_free(reporter);
     return !failed;
+}
+
+void godwit_reporter_discard(struct godwit_reporter *reporter)
+{
+    struct stat status;
+    if (reporter->path && !fstat(fileno(reporter->out), &status) && S_ISREG(status.st_mode))
+        unlink(reporter->path);
+    godwit_reporter_close(reporter, NULL);
 }
 
 /* What a QEMU or a guest said is shown on terminals, which it must not control. */
