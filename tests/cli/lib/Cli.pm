@@ -63,14 +63,17 @@ sub fifo {
     return ($path, $handle);
 }
 
-# The next line from a handle.
+# What comes from a handle until the pattern matches (a line, if there is none) or it ends.
 sub told {
-    my ($handle) = @_;
-    vec(my $ready = '', fileno $handle, 1) = 1;
-    select $ready, undef, undef, PATIENCE or die 'nothing was told';
-    my ($line, $byte) = '';
-    $line .= $byte while sysread $handle, $byte, 1 and $byte ne "\n";
-    return $line;
+    my ($handle, $pattern) = @_;
+    $pattern ||= qr/\n/;
+    my $text = '';
+    while ($text !~ $pattern) {
+        vec(my $ready = '', fileno $handle, 1) = 1;
+        select $ready, undef, undef, PATIENCE or die "only this was told: $text";
+        sysread $handle, $text, 1, length $text or last;
+    }
+    return $text;
 }
 
 sub slurp {
