@@ -1,0 +1,206 @@
+/*
+ * Known bugs of QEMU: what is taken for one of them, and that nothing beside that is.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "oracle/known_bugs.h"
+
+#include "fake_pair.h"
+
+/* Where in the mailbox a field begins and ends, as offsets in RAM. */
+#define FIRST(NAME) (PAIR_MAILBOX + GODWIT_MAILBOX_OFF_##NAME)
+#define LAST(NAME)  (FIRST(NAME) + 7)
+
+/* Versions, and whether both bugs are in them. */
+static const struct {
+    const char *version;
+    bool has;
+} versions[] = {
+    {"2.12.0", true},
+    {"7.2.22", true},
+    {"8.2.90", true},
+    {"8.999.0", true},
+    {"9.0.0", false},
+    {"9.0.1", false},
+    {"9.1.0", false},
+    {"10.0.0", false},
+    {"10.0.50", false},
+    {"11.2.3", false},
+    /* One that says no version has no known bugs. */
+    {"", false},
+    {"unknown", false},
+    {"8", false},
+};
+
+static struct fake_pair *pair_new(void **state, const char *source, const char *destination)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    fake_pair_blocks(pair, true);
+    g_free(pair->source_qemu.version);
+    pair->source_qemu.version = g_strdup(source);
+    pair->destination_qemu.version = (char *)(uintptr_t)destination;
+    return pair;
+}
+
+/* Whether differences of the RAM from FIRST to LAST are taken for the stale page. */
+static bool stale(struct fake_pair *pair, uint64_t first, uint64_t last)
+{
+    const struct godwit_block *ram = godwit_memory_block(pair->source->vm, "the.ram");
+    return godwit_known_stale_page(pair->source->vm, pair->destination->vm, ram, first, last,
+                                   "what was seen");
+}
+
+static const json_t *noted(const struct fake_pair *pair)
+{
+    return json_object_get(pair->rig->facts, "known_bugs");
+}
+
+/* The source's version counts, not the destination's: the source is what loses the page. */
+static void test_versions(void **state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
+        for (int twice = 0; twice < 2; twice++) {
+            struct fake_pair *pair =
+                pair_new(state, versions[i].version, versions[i].has ? "10.0.0" : "7.2.0");
+            MAILBOX_SET(pair, destination, TIMER, 1);
+            const bool has = twice == 0 ? stale(pair, FIRST(TIMER), LAST(TIMER))
+                                        : godwit_known_lost_suspend(pair->source->vm, "running");
+            if (has != versions[i].has)
+                fail_msg("QEMU \"%s\" %s", versions[i].version, has ? "is excused" : "is not");
+            assert_int_equal(noted(pair) != NULL, has);
+            fake_pair_free(pair);
+        }
+    }
+}
+
+/* A stale page is TCG's; a lost suspend is anybody's. */
+static void test_accelerators(void **state)
+{
+    static const char *const accels[] = {"tcg", "kvm", "tcg2", "", "TCG"};
+    for (size_t i = 0; i < G_N_ELEMENTS(accels); i++) {
+        struct fake_pair *pair = pair_new(state, "7.2.22", "7.2.22");
+        pair->setup.accel = accels[i];
+        assert_int_equal(stale(pair, FIRST(PASSES), LAST(TIMER)), i == 0);
+        assert_true(godwit_known_lost_suspend(pair->source->vm, "running"));
+        fake_pair_free(pair);
+    }
+}
+
+/* Differences that begin or end outside the mailbox, by one byte, or are of another block. */
+static void test_bounds(void **state)
+{
+    static const struct {
+        uint64_t first, last;
+        bool known;
+    } rows[] = {
+        {PAIR_MAILBOX, PAIR_MAILBOX + GODWIT_MAILBOX_SIZE - 1, true},
+        {PAIR_MAILBOX, PAIR_MAILBOX, true},
+        {PAIR_MAILBOX + GODWIT_MAILBOX_SIZE - 1, PAIR_MAILBOX + GODWIT_MAILBOX_SIZE - 1, true},
+        {PAIR_MAILBOX - 1, PAIR_MAILBOX + 8, false},
+        {PAIR_MAILBOX + 8, PAIR_MAILBOX + GODWIT_MAILBOX_SIZE, false},
+        {PAIR_MAILBOX + GODWIT_MAILBOX_SIZE, PAIR_MAILBOX + GODWIT_MAILBOX_SIZE, false},
+        {PAIR_MAILBOX - 1, PAIR_MAILBOX - 1, false},
+        {0, 0, false},
+        {0, PAIR_RAM - 1, false},
+        {PAIR_WINDOW, PAIR_WINDOW, false},
+    };
+    struct fake_pair *pair = pair_new(state, "7.2.22", "7.2.22");
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        assert_int_equal(stale(pair, rows[i].first, rows[i].last), rows[i].known);
+    assert_int_equal(json_array_size(noted(pair)), 3);
+    const struct godwit_block *rom = godwit_memory_block(pair->source->vm, "the.rom");
+    assert_false(godwit_known_stale_page(pair->source->vm, pair->destination->vm, rom, FIRST(TIMER),
+                                         LAST(TIMER), ""));
+    assert_int_equal(json_array_size(noted(pair)), 3);
+    fake_pair_free(pair);
+}
+
+/* The destination's mailbox has to be the source's as it was earlier, in every field. */
+static void test_earlier(void **state)
+{
+    enum { THEN = 123456789 };
+    for (int big = 0; big < 2; big++) {
+        struct fake_pair *pair = fake_pair_new(state, big, false);
+        fake_pair_blocks(pair, true);
+        g_free(pair->source_qemu.version);
+        pair->source_qemu.version = g_strdup("7.2.22");
+#define EXPECT(known) assert_int_equal(stale(pair, FIRST(MAGIC), LAST(FAULT_FOUND)), known)
+#define WITH(NAME, value, usual, known)                                                            \
+    do {                                                                                           \
+        MAILBOX_SET(pair, destination, NAME, value);                                               \
+        EXPECT(known);                                                                             \
+        MAILBOX_SET(pair, destination, NAME, usual);                                               \
+    } while (0)
+        EXPECT(true);
+        WITH(MAGIC, 0, GODWIT_MAILBOX_MAGIC, false);
+        WITH(MAGIC, GODWIT_MAILBOX_MAGIC + 1, GODWIT_MAILBOX_MAGIC, false);
+        WITH(STATE, GODWIT_STATE_SUSPENDED, GODWIT_STATE_RUNNING, false);
+        WITH(STATE, GODWIT_STATE_FAULT, GODWIT_STATE_RUNNING, false);
+        WITH(PASSES, PAIR_PASSES - 1, PAIR_PASSES, true);
+        WITH(PASSES, 0, PAIR_PASSES, true);
+        WITH(PASSES, PAIR_PASSES + 1, PAIR_PASSES, false);
+        WITH(PASSES, UINT64_MAX, PAIR_PASSES, false);
+        WITH(TIMER, THEN - 1, THEN, true);
+        WITH(TIMER, THEN + 1, THEN, false);
+        WITH(TIMER, UINT64_C(1) << 63, THEN, false);
+        WITH(FAULT_ADDRESS, 1, 0, false);
+        WITH(FAULT_EXPECTED, 1, 0, false);
+        WITH(FAULT_FOUND, 1, 0, false);
+        EXPECT(true);
+        fake_pair_free(pair);
+    }
+#undef WITH
+#undef EXPECT
+}
+
+/* A mailbox that cannot be read excuses nothing. */
+static void test_unreadable(void **state)
+{
+    for (int side = 0; side < 2; side++) {
+        struct fake_pair *pair = fake_pair_new(state, false, true);
+        fake_pair_blocks(pair, true);
+        g_free(pair->source_qemu.version);
+        pair->source_qemu.version = g_strdup("7.2.22");
+        assert_true(stale(pair, FIRST(TIMER), LAST(TIMER)));
+        (side ? pair->destination : pair->source)->refuses = true;
+        assert_false(stale(pair, FIRST(TIMER), LAST(TIMER)));
+        assert_int_equal(json_array_size(noted(pair)), 1);
+        fake_pair_free(pair);
+    }
+}
+
+/* What is noted: one entry for each time, with everything that a report shows of it. */
+static void test_notes(void **state)
+{
+    struct fake_pair *pair = pair_new(state, "7.2.22", "7.2.22");
+    assert_true(stale(pair, FIRST(TIMER), LAST(TIMER)));
+    assert_true(godwit_known_lost_suspend(pair->source->vm, "running"));
+    assert_true(godwit_known_lost_suspend(pair->source->vm, "paused"));
+    static const struct {
+        const char *id, *seen;
+    } wanted[] = {
+        {"tcg-hot-page", "what was seen"},
+        {"suspend-lost", "the suspended guest is \"running\" on the destination"},
+        {"suspend-lost", "the suspended guest is \"paused\" on the destination"},
+    };
+    assert_int_equal(json_array_size(noted(pair)), G_N_ELEMENTS(wanted));
+    for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++) {
+        const json_t *bug = json_array_get(noted(pair), i);
+        assert_string_equal(godwit_json_string(bug, "id", ""), wanted[i].id);
+        assert_string_equal(godwit_json_string(bug, "seen", ""), wanted[i].seen);
+        assert_true(*godwit_json_string(bug, "summary", ""));
+        assert_true(*godwit_json_string(bug, "reference", ""));
+    }
+    fake_pair_free(pair);
+}
+
+int main(int argc, char **argv)
+{
+    fake_vm_main(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_versions),   cmocka_unit_test(test_accelerators),
+        cmocka_unit_test(test_bounds),     cmocka_unit_test(test_earlier),
+        cmocka_unit_test(test_unreadable), cmocka_unit_test(test_notes),
+    };
+    return cmocka_run_group_tests_name("known bugs", tests, unit_folder, unit_folder_end);
+}
