@@ -2,6 +2,7 @@
 #include "vm/rig.h"
 
 #include "vm/vm.h"
+#include <string.h>
 
 /* The deadline's source does nothing: that the main loop wakes up is all it is for. */
 static gboolean wake(gpointer data)
@@ -31,6 +32,16 @@ void godwit_rig_free(struct godwit_rig *rig)
     json_decref(rig->facts);
     g_free(rig->directory);
     g_free(rig);
+}
+
+struct godwit_vm *godwit_rig_vm(const struct godwit_rig *rig, const char *name)
+{
+    for (guint i = rig->vms->len; i-- > 0;) {
+        struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+        if (!strcmp(vm->name, name))
+            return vm;
+    }
+    return NULL;
 }
 
 void godwit_rig_phase(struct godwit_rig *rig, const char *name)

@@ -76,6 +76,9 @@ struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *
 /* Kills every VM that is left, waits for each to be gone, and frees the rig. */
 void godwit_rig_free(struct godwit_rig *rig);
 
+/* The VM of that name that was started last, or NULL. */
+struct godwit_vm *godwit_rig_vm(const struct godwit_rig *rig, const char *name);
+
 /* Ends the present phase, notes its time, and begins the phase NAME (a literal), or none. */
 void godwit_rig_phase(struct godwit_rig *rig, const char *name);
 
