@@ -44,6 +44,34 @@ struct godwit_vm *godwit_rig_vm(const struct godwit_rig *rig, const char *name)
     return NULL;
 }
 
+void godwit_rig_check(struct godwit_rig *rig, const char *name, const char *problem)
+{
+    json_t *checks = json_object_get(rig->facts, "checks");
+    if (!checks) {
+        checks = json_array();
+        json_object_set_new(rig->facts, "checks", checks);
+    }
+    json_array_append_new(checks, json_pack("{s:s, s:s*}", "name", name, "problem", problem));
+}
+
+unsigned godwit_rig_failed_checks(const struct godwit_rig *rig, GString *text)
+{
+    unsigned failed = 0;
+    size_t i;
+    json_t *check;
+    json_array_foreach(json_object_get(rig->facts, "checks"), i, check)
+    {
+        const char *problem = godwit_json_string(check, "problem", NULL);
+        if (!problem)
+            continue;
+        failed++;
+        if (text)
+            g_string_append_printf(text, "\n%s: %s", godwit_json_string(check, "name", ""),
+                                   problem);
+    }
+    return failed;
+}
+
 void godwit_rig_phase(struct godwit_rig *rig, const char *name)
 {
     const gint64 now = g_get_monotonic_time();
