@@ -6,6 +6,7 @@
  */
 #include "command/command.h"
 
+#include <errno.h>
 #include <glib-unix.h>
 #include <locale.h>
 #include <signal.h>
@@ -132,6 +133,11 @@ int main(int argc, char **argv)
         g_source_remove(sources[i]);
     if (process.interrupted)
         return 128 + process.signal;
+    if (!error && (fflush(stdout) || ferror(stdout))) {
+        g_set_error(&error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "cannot write to standard output: %s", g_strerror(errno));
+        status = 2;
+    }
     if (error)
         g_printerr("godwit: %s\n", error->message);
     return status;

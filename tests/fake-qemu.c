@@ -59,6 +59,7 @@ static const struct behaviour behaviours[] = {
     {"no-start", .dies_with_machine = true},
     {"hangs", .deaf = true, .stops_at = "migrate"},
     {"crashes", .crashes_at = "migrate"},
+    {"crashes-riscv64", .arch = "riscv64", .machine = "virt", .crashes_at = "migrate"},
     {"babbles", .garbage_at = "migrate"},
     {"silent-guest", .console = ""},
     {"stuck-guest", .console = "A"},

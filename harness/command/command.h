@@ -8,6 +8,7 @@
 #define GODWIT_HARNESS_COMMAND_COMMAND_H
 
 #include "run/run.h"
+#include <limits.h>
 
 #define GODWIT_VERSION "0.1.0"
 
@@ -23,7 +24,11 @@ struct godwit_process {
 /* Makes the temporary folder and the janitor that removes it. */
 bool godwit_process_begin(struct godwit_process *process, GError **error);
 
-/* The options that choose what to start, as given. Strings are NULL where the option was not. */
+/* A number that was not given: none of those that can be. */
+#define GODWIT_NOT_GIVEN INT_MIN
+
+/* The options that choose what to start, as given. Strings are NULL and numbers GODWIT_NOT_GIVEN
+ * where the option was not. */
 struct godwit_options {
     char **arch;
     char *qemu, *qemu_src, *qemu_dst;

@@ -129,7 +129,7 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         options->keep
             ? g_canonicalize_filename(options->output ? options->output : "godwit-output", NULL)
             : NULL;
-    if ((output && !godwit_files_folder(output, error)) || !godwit_process_begin(process, error))
+    if (!godwit_process_begin(process, error))
         return false;
     g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
     if (!targets || !godwit_enough_memory(targets, 1, error))
@@ -145,6 +145,11 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         godwit_reporter_new(options->format ? options->format : "text", error);
     if (!reporter)
         return false;
+    /* Last, so that nothing is left behind by a migration that is not begun. */
+    if (output && !godwit_files_folder(output, error)) {
+        godwit_reporter_discard(reporter);
+        return false;
+    }
     for (guint i = 0; i < jobs->len; i++)
         ((struct godwit_job *)g_ptr_array_index(jobs, i))->progress = reporter->live;
     g_autoptr(GPtrArray) reporters = g_ptr_array_new();

@@ -22,7 +22,10 @@ void godwit_options_init(struct godwit_options *options)
 {
     memset(options, 0, sizeof(*options));
     options->timeout_scale = 1;
-    options->page_ticks = -1;
+    options->memory = GODWIT_NOT_GIVEN;
+    options->page_size = GODWIT_NOT_GIVEN;
+    options->dirty_rate = GODWIT_NOT_GIVEN;
+    options->page_ticks = GODWIT_NOT_GIVEN;
 }
 
 void godwit_options_clear(struct godwit_options *options)
@@ -172,15 +175,11 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
     *workload = godwit_image_workload(setup->machine, setup->image);
     if (options->window && !parse_window(options->window, workload, error))
         return false;
-    if (options->page_size < 0)
-        return usage(error, "--page-size wants a number of bytes, not %d", options->page_size);
-    if (options->page_size)
+    if (options->page_size != GODWIT_NOT_GIVEN)
         workload->page_size = (uint32_t)options->page_size;
-    if (options->page_ticks >= 0)
+    if (options->page_ticks != GODWIT_NOT_GIVEN)
         workload->page_ticks = (uint32_t)options->page_ticks;
-    if (options->dirty_rate < 0)
-        return usage(error, "--dirty-rate wants pages in a second, not %d", options->dirty_rate);
-    if (options->dirty_rate) {
+    if (options->dirty_rate != GODWIT_NOT_GIVEN) {
         const uint64_t hz =
             setup->machine->timer_hz ? setup->machine->timer_hz : godwit_host_timer_hz();
         if (!hz)
@@ -204,7 +203,8 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->image = godwit_machine_image(machine, options->image);
     if (!setup->image)
         return usage(error, "%s has no image \"%s\"", machine->arch, options->image);
-    setup->memory_mib = options->memory ? (unsigned)options->memory : machine->memory_mib;
+    setup->memory_mib =
+        options->memory == GODWIT_NOT_GIVEN ? machine->memory_mib : (unsigned)options->memory;
     if (options->machine)
         setup->type =
             godwit_qemu_common_type(target->source, target->destination, options->machine);
@@ -286,19 +286,34 @@ static bool check_options(const struct godwit_options *options, GError **error)
 {
     static const char *const accels[] = {"auto", "tcg", "kvm", NULL};
     static const char *const ways[] = {"process", "pmemsave", NULL};
+    /* Not to be taken for no --arch at all, which is every architecture. */
+    for (guint i = 0; options->arch && options->arch[i]; i++)
+        if (!*options->arch[i])
+            return usage(error, "--arch wants the name of an architecture, as in qemu-system-ARCH");
     if (options->accel && !g_strv_contains(accels, options->accel))
         return usage(error, "unknown accelerator \"%s\": there are auto, tcg and kvm",
                      options->accel);
     if (options->read_memory && !g_strv_contains(ways, options->read_memory))
         return usage(error, "unknown way to read memory \"%s\": there are process and pmemsave",
                      options->read_memory);
-    if (options->memory < 0)
-        return usage(error, "--memory wants a number of MiB, not %d", options->memory);
+    const struct {
+        const char *name, *unit;
+        int value, least;
+    } numbers[] = {
+        {"--memory", "MiB", options->memory, 1},
+        {"--page-size", "bytes", options->page_size, 1},
+        {"--dirty-rate", "pages in a second", options->dirty_rate, 1},
+        {"--page-ticks", "ticks", options->page_ticks, 0},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+        if (numbers[i].value != GODWIT_NOT_GIVEN && numbers[i].value < numbers[i].least)
+            return usage(error, "%s wants a number of %s, %d or more, not %d", numbers[i].name,
+                         numbers[i].unit, numbers[i].least, numbers[i].value);
     if (!(options->timeout_scale > 0 && options->timeout_scale <= 1000))
         return usage(error, "--timeout-scale wants a number above 0, 1000 at most");
     if (options->qemu && (options->qemu_src || options->qemu_dst))
         return usage(error, "--qemu is both sides; it does not go with --qemu-src or --qemu-dst");
-    if (options->page_ticks >= 0 && options->dirty_rate)
+    if (options->page_ticks != GODWIT_NOT_GIVEN && options->dirty_rate != GODWIT_NOT_GIVEN)
         return usage(error, "--dirty-rate and --page-ticks are two ways to say the same: use one");
     return true;
 }
@@ -344,6 +359,7 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
     }
 
     const bool all = machines->len == 0;
+    g_autoptr(GString) left_out = g_string_new(NULL);
     for (size_t i = 0; all && i < godwit_machine_count(); i++) {
         const struct godwit_machine *machine = godwit_machine_at(i);
         g_autoptr(GError) missing = NULL;
@@ -351,19 +367,22 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
         if (path)
             g_ptr_array_add(machines, (gpointer)(uintptr_t)machine);
         else
-            g_printerr("godwit: %s is left out: %s\n", machine->arch, missing->message);
+            g_string_append_printf(left_out, "godwit: %s is left out: %s\n", machine->arch,
+                                   missing->message);
     }
+    if (machines->len == 0) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "no QEMU in $PATH: install one, for example Debian's qemu-system-x86, or name "
+                    "a binary with --qemu");
+        return NULL;
+    }
+    g_printerr("%s", left_out->str);
     for (guint i = 0; i < machines->len; i++) {
         struct godwit_target *target =
             make_target(process, options, g_ptr_array_index(machines, i), NULL, error);
         if (!target)
             return NULL;
         g_ptr_array_add(targets, target);
-    }
-    if (targets->len == 0) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                    "no QEMU found: install one, for example Debian's qemu-system-x86");
-        return NULL;
     }
     return g_steal_pointer(&targets);
 }

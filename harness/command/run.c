@@ -42,7 +42,7 @@ static bool check(struct run_options *options, GError **error)
 {
     if (options->jobs < 1 || options->jobs > 256)
         return wrong(error, "-j wants a number from 1 to 256");
-    if (options->repeat < 0)
+    if (options->repeat != GODWIT_NOT_GIVEN && options->repeat < 1)
         return wrong(error, "--repeat wants a number of 1 or more");
     options->shard_index = options->shard_count = 1;
     if (options->shard) {
@@ -59,6 +59,7 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
                   GError **error)
 {
     godwit_options_init(&options->target);
+    options->repeat = GODWIT_NOT_GIVEN;
     options->jobs = (int)MAX(1, godwit_host_processors() / 2);
     const GOptionEntry entries[] = {
         {"jobs", 'j', 0, G_OPTION_ARG_INT, &options->jobs,
@@ -89,6 +90,11 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
            (*helped || check(options, error));
 }
 
+static bool endless(const struct run_options *options)
+{
+    return options->until_fail && options->repeat == GODWIT_NOT_GIVEN;
+}
+
 /* The jobs of all scenarios on all targets; those that cannot run are among them, and are reported
  * as skipped before anything is started. */
 static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *targets,
@@ -106,7 +112,7 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
             g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
             struct godwit_job *job = godwit_target_job(target, scenario);
             job->progress = live;
-            job->repetitions = options->until_fail && !options->repeat ? 0 : (unsigned)repeat;
+            job->repetitions = endless(options) ? 0 : (unsigned)repeat;
             if (obstacle) {
                 g_ptr_array_add(skipped,
                                 json_pack("{s:s, s:s, s:s, s:s, s:f}", "scenario", scenario->name,
@@ -158,6 +164,12 @@ static bool close_reporters(GPtrArray *reporters, GError **error)
     return good;
 }
 
+static void discard(gpointer reporter, gpointer data)
+{
+    (void)data;
+    godwit_reporter_discard(reporter);
+}
+
 static bool run(struct godwit_process *process, const struct run_options *options, int *status,
                 GError **error)
 {
@@ -168,16 +180,17 @@ static bool run(struct godwit_process *process, const struct run_options *option
     if (options->output && !options->keep)
         return wrong(error, "--output says where --keep puts things: give both");
     g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options->globs, error);
-    if (!scenarios || (output && !godwit_files_folder(output, error)) ||
-        !godwit_process_begin(process, error))
+    if (!scenarios || !godwit_process_begin(process, error))
         return false;
     g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
     if (!targets || !godwit_enough_memory(targets, (unsigned)options->jobs, error))
         return false;
 
     g_autoptr(GPtrArray) reporters = g_ptr_array_new();
-    if (!open_reporters(options, reporters, error)) {
-        close_reporters(reporters, NULL);
+    /* Last, so that nothing is left behind by a run that is not begun. */
+    if (!open_reporters(options, reporters, error) ||
+        (output && !godwit_files_folder(output, error))) {
+        g_ptr_array_foreach(reporters, discard, NULL);
         return false;
     }
     bool live = false;
@@ -190,7 +203,7 @@ static bool run(struct godwit_process *process, const struct run_options *option
         .skipped = skipped,
         .parallel = (unsigned)options->jobs,
         .until_fail = options->until_fail,
-        .endless = options->until_fail && !options->repeat,
+        .endless = endless(options),
         .keep = options->keep,
         .folder = output ? output : process->folder,
         .janitor = process->janitor,

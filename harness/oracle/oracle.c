@@ -24,11 +24,11 @@ struct view {
 struct difference {
     uint64_t bytes;
     uint64_t pages;
-    const struct godwit_block *block; /* of the first one ... */
+    const struct godwit_block *block; /* of the first one met ... */
     uint64_t offset;                  /* ... where in it ... */
-    uint64_t last;                    /* offset of the last one, if all are in that block */
-    bool one_block;
-    unsigned char here, there; /* ... and what is there, on source and destination */
+    unsigned char here, there;        /* ... and what is there, on source and destination */
+    bool one_block;                   /* all are in that block, ... */
+    uint64_t lowest, highest;         /* ... between these offsets (pieces come in any order) */
 };
 
 static void add_fact(struct godwit_rig *rig, const char *key, uint64_t amount)
@@ -108,14 +108,16 @@ bool godwit_oracle_position(const struct godwit_workload *workload,
         return false;
     }
     /* Increments since the start, modulo the point where the bytes wrap: by memory, and by the
-     * mailbox. At the window's end the pass that is over may or may not be counted yet. */
+     * mailbox. */
     const uint64_t done =
         order->has_edge ? order->base * pages +
                               (order->edge_address - workload->window_start) / workload->page_size
                         : order->base * pages;
     const uint64_t account = (mailbox->passes % 256) * pages + at / workload->page_size;
     const uint64_t ahead = (done + range - account % range) % range;
-    if (ahead <= 1 || (mailbox->position == workload->window_end && ahead == range - pages))
+    /* At the window's end no increment comes next, and the pass may be counted already. */
+    if (ahead == 0 ||
+        (mailbox->position == workload->window_end ? ahead == range - pages : ahead == 1))
         return true;
     snprintf(text, size,
              "memory and CPU are not of one instant: by its bytes the guest is at page %" PRIu64
@@ -198,7 +200,9 @@ static void note_difference(struct difference *difference, const struct godwit_b
                 continue;
             difference->one_block =
                 difference->bytes == 0 || (difference->one_block && difference->block == block);
-            difference->last = offset + i;
+            difference->highest = MAX(difference->highest, offset + i);
+            difference->lowest =
+                difference->bytes ? MIN(difference->lowest, offset + i) : offset + i;
             if (difference->bytes++ == 0) {
                 difference->block = block;
                 difference->offset = offset + i;
@@ -305,8 +309,8 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
                             difference.bytes, difference.pages, difference.offset,
                             difference.block->name, difference.here, difference.there);
         known = difference.one_block &&
-                godwit_known_stale_page(source, destination, difference.block, difference.offset,
-                                        difference.last, text);
+                godwit_known_stale_page(source, destination, difference.block, difference.lowest,
+                                        difference.highest, text);
         if (!known)
             g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, text);
         good = known;

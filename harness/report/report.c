@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct {
@@ -60,6 +61,22 @@ bool godwit_reporter_close(struct godwit_reporter *reporter, GError **error)
     return !failed;
 }
 
+void godwit_reporter_discard(struct godwit_reporter *reporter)
+{
+    struct stat status;
+    if (reporter->path && !fstat(fileno(reporter->out), &status) && S_ISREG(status.st_mode))
+        unlink(reporter->path);
+    godwit_reporter_close(reporter, NULL);
+}
+
+/* What a QEMU or a guest said is shown on terminals, which it must not control. */
+static void tame(char *text)
+{
+    for (char *c = text; *c; c++)
+        if (g_ascii_iscntrl(*c) && *c != '\n' && *c != '\t')
+            *c = '?';
+}
+
 static void add_lines(GString *text, const char *indent, const char *label, const char *lines)
 {
     if (!lines || !*lines)
@@ -89,6 +106,7 @@ char *godwit_report_details(const json_t *result, const char *indent)
     }
     add_lines(text, indent, "folder", godwit_json_string(result, "folder", ""));
     add_lines(text, indent, "again", godwit_json_string(result, "again", ""));
+    tame(text->str);
     return g_string_free(text, FALSE);
 }
 

@@ -39,6 +39,9 @@ struct godwit_reporter *godwit_reporter_new(const char *format, GError **error);
 /* Closes and frees it. False with ERROR set if what it wrote did not reach the file. */
 bool godwit_reporter_close(struct godwit_reporter *reporter, GError **error);
 
+/* Frees it without a report: a file that it was to be written to is removed. */
+void godwit_reporter_discard(struct godwit_reporter *reporter);
+
 /* The formats' own parts. */
 void godwit_report_text(struct godwit_reporter *reporter);
 void godwit_report_tap(struct godwit_reporter *reporter);

@@ -59,7 +59,7 @@ bool godwit_image_write(const struct godwit_image *image, bool big_endian,
     put32(block + GODWIT_PARAMS_OFF_PAGE_TICKS, workload->page_ticks, big_endian);
     g_autoptr(GError) cause = NULL;
     if (!g_file_set_contents_full(path, (const char *)file, (gssize)image->file_size,
-                                  G_FILE_SET_CONTENTS_NONE, 0600, &cause)) {
+                                  G_FILE_SET_CONTENTS_CONSISTENT, 0600, &cause)) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
                     cause->message);
         return false;

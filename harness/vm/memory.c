@@ -75,18 +75,15 @@ static bool ask_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t *hva, GError **
     return true;
 }
 
-bool godwit_memory_map(struct godwit_vm *vm, GError **error)
+/* Fills in vm->blocks and vm->pieces, which are empty. */
+static bool ask_map(struct godwit_vm *vm, GError **error)
 {
-    if (vm->blocks)
-        return true;
     g_autofree char *blocks = godwit_vm_monitor(vm, "info ramblock", error);
     if (!blocks)
         return false;
     g_autofree char *view = godwit_vm_monitor(vm, "info mtree -f", error);
     if (!view)
         return false;
-    vm->blocks = g_array_new(FALSE, TRUE, sizeof(struct godwit_block));
-    vm->pieces = g_array_new(FALSE, TRUE, sizeof(struct godwit_piece));
     parse_blocks(blocks, vm->blocks);
     parse_view(view, vm);
     if (vm->pieces->len == 0) {
@@ -104,6 +101,20 @@ bool godwit_memory_map(struct godwit_vm *vm, GError **error)
         block->hva = block->hva ? block->hva - piece->offset : 0;
     }
     return true;
+}
+
+bool godwit_memory_map(struct godwit_vm *vm, GError **error)
+{
+    if (vm->blocks)
+        return true;
+    vm->blocks = g_array_new(FALSE, TRUE, sizeof(struct godwit_block));
+    vm->pieces = g_array_new(FALSE, TRUE, sizeof(struct godwit_piece));
+    if (ask_map(vm, error))
+        return true;
+    /* What is half known must not pass for known. */
+    g_clear_pointer(&vm->blocks, g_array_unref);
+    g_clear_pointer(&vm->pieces, g_array_unref);
+    return false;
 }
 
 const struct godwit_block *godwit_memory_block(const struct godwit_vm *vm, const char *name)
@@ -170,7 +181,7 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
                     (uint64_t)length, block->name);
         return false;
     }
-    while (!vm->pmemsave && length > 0) {
+    while (block->hva && !vm->pmemsave && length > 0) {
         const struct iovec local = {buffer, length};
         const struct iovec remote = {(void *)(uintptr_t)(block->hva + offset), length};
         const ssize_t n = process_vm_readv(godwit_vm_pid(vm), &local, 1, &remote, 1, 0);

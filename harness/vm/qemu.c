@@ -14,7 +14,10 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
     const char *name = path ? path : usual;
     if (!strchr(name, '/')) {
         char *found = g_find_program_in_path(name);
-        if (!found)
+        if (!found && path)
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                        "QEMU binary \"%s\": not in $PATH (give its path)", name);
+        else if (!found)
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
                         "no %s in $PATH: install Debian's package %s, or name a binary with --qemu",
                         name, machine->package);

@@ -273,28 +273,43 @@ static bool has_greeting(gpointer data)
     return vm->qmp->greeting != NULL;
 }
 
+/* The VM of the rig that turned out not to start at all, or NULL: another one's may be noticed
+ * while this one's greeting is awaited. */
+static const struct godwit_vm *without_start(const struct godwit_rig *rig)
+{
+    for (guint i = 0; i < rig->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+        if (!vm->qmp->greeting && (vm->exited || vm->qmp->failure))
+            return vm;
+    }
+    return NULL;
+}
+
 bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     const gint64 deadline = godwit_rig_seconds(vm->rig, GODWIT_START_SECONDS);
-    if (!godwit_rig_wait_until(vm->rig, deadline, has_greeting, vm, "the QMP greeting", &cause)) {
-        g_autofree char *said = tail_of(vm, ".stderr", 1);
-        if (cause->code == GODWIT_ERROR_INTERRUPTED)
-            g_propagate_error(error, g_steal_pointer(&cause));
-        else if (vm->exited) {
-            g_autofree char *end = godwit_vm_end(vm);
-            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                        "%s %s before it answered on QMP, saying \"%s\"", vm->qemu->path, end,
-                        said);
-        } else if (vm->qmp->failure)
-            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s %s", vm->qemu->path,
-                        vm->qmp->failure);
-        else
-            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                        "%s did not answer on QMP (%s)", vm->qemu->path, cause->message);
-        return false;
+    if (godwit_rig_wait_until(vm->rig, deadline, has_greeting, vm, "the QMP greeting", &cause))
+        return godwit_vm_command(vm, "qmp_capabilities", NULL, error);
+
+    const struct godwit_vm *bad = without_start(vm->rig);
+    if (cause->code == GODWIT_ERROR_TIMEOUT) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s did not answer on QMP (%s)",
+                    vm->qemu->path, cause->message);
+    } else if (cause->code == GODWIT_ERROR_INTERRUPTED || !bad) {
+        /* Nothing to do with how a QEMU starts: a guest that is wrong already, say. */
+        g_propagate_error(error, g_steal_pointer(&cause));
+    } else if (bad->exited) {
+        g_autofree char *end = godwit_vm_end(bad);
+        g_autofree char *said = tail_of(bad, ".stderr", 1);
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "%s %s before it answered on QMP, saying %s%s%s", bad->qemu->path, end,
+                    *said ? "\"" : "nothing", said, *said ? "\"" : "");
+    } else {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s %s", bad->qemu->path,
+                    bad->qmp->failure);
     }
-    return godwit_vm_command(vm, "qmp_capabilities", NULL, error);
+    return false;
 }
 
 static bool has_reply(gpointer data)

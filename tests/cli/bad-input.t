@@ -1,0 +1,196 @@
+#!/usr/bin/env perl
+# What cannot be run is refused: in one line that says why, with status 2, and nothing is left behind.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cli;
+use Test::More;
+
+# This one is in order until something is migrated; were an option not refused, the run would take
+# a few seconds and fail.
+my @good = ('--qemu', fake('hangs'));
+my @usual = qw(--accel tcg --timeout-scale 0.1);
+my $file = "$FindBin::Bin/$FindBin::Script";    # one that is no folder
+
+my @cases;
+
+# What ARGS are refused with, in a pattern.
+sub refuses {
+    my ($args, $pattern, %how) = @_;
+    push @cases, {args => $args, pattern => $pattern, how => \%how, name => "@$args"};
+    $cases[-1]{name} .= " with $how{with}" if $how{with};
+}
+
+sub run_refuses {
+    my ($args, $pattern, %how) = @_;
+    refuses(['run', 'precopy/unix/plain', @usual, @good, @$args], $pattern, %how);
+    $cases[-1]{name} = "run @$args" . ($how{with} ? " with $how{with}" : '');
+}
+
+sub migrate_refuses {
+    my ($args, $pattern) = @_;
+    refuses(['migrate', @usual, @good, @$args], $pattern);
+    $cases[-1]{name} = "migrate @$args";
+}
+
+# QEMUs that are none, or the wrong one. Those that time out come first: the rest runs meanwhile.
+for (
+    [fake('silent'), qr/did not answer on QMP .waited/],
+    [fake('mute'), qr/waited .* answer to qmp_capabilities/],
+    [fake('stays'), qr/waited .* to quit/],
+    [fake('endless'), qr/sent an endless line/],
+    [fake('dies'), qr/exited with status 3 .* saying ".*no libfake\.so"/],
+    [fake('garbage'), qr/answered garbage instead of QMP: "Hello/],
+    [fake('no-greeting'), qr/did not begin with a QMP greeting/],
+    [fake('stray'), qr/sent an answer that nobody asked for/],
+    [fake('arm'), qr/is a QEMU for arm: there is no guest for that, only for aarch64, /],
+    [fake('no-machine'), qr/has no machine "q35"/],
+    ['/bin/true', qr/exited with status 0 .* saying nothing/],
+    ['/bin/cat', qr/exited with status 1/],
+    ['/nonexistent/qemu', qr/QEMU binary \/nonexistent\/qemu: No such file/],
+    ['no-such-qemu', qr/"no-such-qemu": not in \$PATH/],
+    ['', qr/"": not in \$PATH/],
+    ['/', qr/QEMU binary \/: not a file but a folder/],
+    ['/dev/null', qr/not a file but a folder or a device/],
+    ["$FindBin::Bin/lib/Cli.pm", qr/not executable/],
+    ["$file/qemu", qr/Not a directory/],
+) {
+    my ($path, $pattern) = @$_;
+    refuses(['run', 'precopy/unix/plain', @usual, '--qemu', $path], $pattern);
+}
+refuses(['run', @usual, '--qemu-src', fake('hangs'), '--qemu-dst', fake('arm')],
+    qr/is a QEMU for arm, not for x86_64/);
+refuses(['run', @usual, '--qemu-src', fake('hangs'), '--qemu-dst', '/bin/true'],
+    qr/not a usable QEMU: \/bin\/true/);
+refuses([$_, 'precopy/unix/plain'], qr/no QEMU in \$PATH: install one/,
+    env => {PATH => '/nonexistent'}, with => 'no QEMU in $PATH') for qw(run bench);
+refuses(['run', '--arch', 's390x'], qr/no qemu-system-s390x in \$PATH: install .*package/,
+    env => {PATH => '/nonexistent'}, with => 'no QEMU in $PATH');
+
+# Commands.
+refuses([], qr/which command\?/);
+refuses(['fly'], qr/unknown command "fly"/);
+refuses(['--fly'], qr/unknown command "--fly"/);
+refuses(['worker', '/nonexistent'], qr/is for godwit itself/);
+for my $command (qw(run list migrate doctor bench)) {
+    refuses([$command, '--fly'], qr/nknown option --fly .*--help/);
+}
+refuses([$_, 'fly'], qr/$_ takes no "fly"/) for qw(migrate doctor);
+refuses([$_, 'precopy/fly'], qr/no scenario matches "precopy\/fly" .*godwit list/)
+    for qw(run list bench);
+
+# How much of it.
+run_refuses(['-j', $_], qr/-j wants a number from 1 to 256/) for qw(0 -1 257);
+run_refuses(["-j$_"], qr/-j wants|value .* for -j/) for qw(0 x);
+run_refuses([@$_], qr/Missing argument for $_->[0]/) for ['-j'], ['--shard'], ['--arch'];
+run_refuses(['--repeat', $_], qr/--repeat wants a number of 1 or more/) for qw(0 -1);
+run_refuses(["--$_", 'x'], qr/value .x. for --$_ /) for qw(repeat jobs memory timeout-scale);
+run_refuses(['--shard', $_], qr/--shard wants I\/N/)
+    for qw(3/2 0/2 0/0 -1/2 1/-2 1 / 1/ 1/2x x/y), '';
+run_refuses(['--timeout-scale', $_], qr/--timeout-scale wants a number above 0/)
+    for qw(0 -1 nan inf 1e9);
+refuses(['bench', '--runs', $_], qr/--runs wants a number of 1 or more/) for qw(0 -3);
+
+# What on.
+run_refuses(['--arch', 'vax'], qr/unknown architecture "vax": there are aarch64, /);
+run_refuses(['--arch', 'x86_64,vax'], qr/unknown architecture "vax"/);
+run_refuses(['--arch', ''], qr/--arch wants the name of an architecture/);
+run_refuses(['--arch', 'aarch64'], qr/is a QEMU for x86_64, not for aarch64/);
+run_refuses(['--accel', 'warp'], qr/unknown accelerator "warp": there are auto, tcg and kvm/);
+run_refuses(['--machine', 'vax'], qr/has no machine "vax"/);
+run_refuses(['--image', 'vax'], qr/x86_64 has no image "vax"/);
+run_refuses(['--read-memory', 'aloud'], qr/unknown way to read memory "aloud"/);
+run_refuses(["--qemu-$_", '/bin/true'], qr/--qemu is both sides/) for qw(src dst);
+
+# The guest and its memory.
+run_refuses(['--memory', $_], qr/--memory wants a number of MiB/) for qw(0 -1);
+run_refuses(['--memory', 1], qr/the window must lie inside the guest's RAM/);
+run_refuses(['--memory', $_], qr/not enough memory: .*fewer with -j, or less --memory/)
+    for 100_000_000, 2**31 - 1;
+run_refuses(['--window', $_], qr/--window wants START:END/) for qw(x 1: :1 0x100000 0:1:2), '';
+run_refuses(['--window', $_], qr/the window is empty/) for qw(0:0 0x200000:0x100000);
+run_refuses(['--window', '0x100000:-1'], qr/the window must/);
+run_refuses(['--window', '0x100001:0x200001'], qr/must begin at a multiple of/);
+run_refuses(['--window', '0x100000:0x6000000000'], qr/must lie inside the guest's RAM/);
+run_refuses(['--page-size', $_], qr/--page-size wants a number of bytes/) for qw(0 -4096);
+run_refuses(['--page-size', 3], qr/page size must be a multiple of/);
+run_refuses(['--dirty-rate', $_], qr/--dirty-rate wants a number of pages/) for qw(0 -5);
+run_refuses(['--page-ticks', -5], qr/--page-ticks wants a number of ticks/);
+run_refuses(['--page-ticks', 5, '--dirty-rate', 5], qr/use one/);
+
+# Migrations.
+migrate_refuses(['--transport', 'pigeon'], qr/pigeon: unknown transport: there are unix and tcp/);
+migrate_refuses(['--stopped', '--postcopy'], qr/use one of the two/);
+migrate_refuses(['--capability', 'flying'], qr/flying: this QEMU has no such migration capability/);
+migrate_refuses(['-c', 'events=maybe'], qr/--capability wants NAME, NAME=on or NAME=off/);
+migrate_refuses(['-p', $_], qr/--parameter wants NAME=NUMBER/) for qw(x x= x=y x=5z);
+migrate_refuses(['--format', 'smoke'], qr/unknown format "smoke"/);
+
+# Where to.
+run_refuses(['--format', 'smoke'], qr/unknown format "smoke": there are text, tap, junit and json/);
+run_refuses(['--format', ''], qr/unknown format ""/);
+run_refuses(['--format', 'tap', '--format', 'json'], qr/only one --format can go to standard output/);
+run_refuses(['--format', 'json:/nonexistent/x'], qr/cannot write \/nonexistent\/x: No such file/);
+run_refuses(['--format', 'junit:here.xml', '--format', 'smoke'], qr/unknown format/);
+for my $command (\&run_refuses, \&migrate_refuses) {
+    $command->(['--output', 'here'], qr/--output.* give both/);
+    $command->(['--keep', '--output', "$file/here", '--format', 'junit:here.xml'],
+        qr/cannot write to folder .*Not a directory/);
+    $command->(['--keep', '--output', '/proc/here'], qr/cannot write to folder \/proc\/here/);
+    $command->(['--keep', '--output', 'here', '--format', 'json:/nonexistent/x'], qr/cannot write/);
+    $command->(['--keep', '--output', 'here', '--machine', 'vax'], qr/has no machine/);
+}
+for my $command (qw(run migrate doctor bench)) {
+    for my $where ('/nonexistent', $file, '/proc') {
+        refuses([$command], qr/cannot make a temporary folder in \Q$where\E: .*set TMPDIR/,
+            env => {TMPDIR => $where}, with => "TMPDIR=$where");
+    }
+}
+
+my @runs = run_all(6, map { [$_->{args}, %{$_->{how}}] } @cases);
+for my $case (@cases) {
+    my $run = shift @runs;
+    my @wrong;
+    push @wrong, "exit status $run->{status}" if $run->{status} ne 2;
+    push @wrong, 'not one line that begins with "godwit: "'
+        if $run->{err} !~ /\Agodwit: [[:print:]]+\n\z/;
+    push @wrong, "no match for $case->{pattern}" if $run->{err} !~ $case->{pattern};
+    push @wrong, 'it wrote to standard output' if $run->{out} ne '';
+    push @wrong, 'it left behind:', @{$run->{left}} if @{$run->{left}};
+    ok(!@wrong, "refused: $case->{name}")
+        or diag(join "\n", @wrong, "stderr: $run->{err}", "stdout: $run->{out}");
+}
+
+# A reader that is not there, or takes nothing.
+for my $command (['list'], ['--help'], ['--version'], ['run', '--help'], ['doctor', @usual, @good]) {
+    my $run = run([], command => ['sh', '-c', '"$@" >/dev/full', 'sh', $godwit, @$command]);
+    is($run->{status}, 2, "@$command on a full disk: exit status");
+    like($run->{err}, qr/\Agodwit: cannot write to standard output: .*\n\z/,
+        "@$command on a full disk: it says so");
+}
+
+# A QEMU that is in order until it is to run a guest is reported as the scenario's own trouble.
+my @cannot_run = (['dies' => fake('no-start'), [], qr/no libfake\.so/]);
+push @cannot_run,
+    ['has no memory' => script_file('little-memory', "ulimit -v 1500000\nexec $qemu \"\$@\"\n"),
+     ['--memory', 1600], qr/memory/] if $qemu;
+for (@cannot_run) {
+    my ($what, $path, $args, $pattern) = @$_;
+    my $run = run(['run', 'precopy/unix/plain', '--accel', 'tcg', '--qemu', $path, @$args]);
+    is($run->{status}, 2, "a QEMU that $what when it gets a guest: exit status");
+    like($run->{out} . $run->{err}, $pattern, "a QEMU that $what when it gets a guest: the reason");
+    ok_clean($run, "a QEMU that $what when it gets a guest: nothing is left behind");
+}
+
+# `godwit doctor` looks at each architecture by itself, and tells.
+my $none = run(['doctor'], env => {PATH => '/nonexistent'});
+is($none->{status}, 2, 'doctor without any QEMU: exit status');
+like($none->{out}, qr/^s390x .*install Debian's package/m, 'doctor without any QEMU: what to do');
+my $bad = run(['doctor', '--qemu', '/bin/true']);
+is($bad->{status}, 2, 'doctor with no QEMU: exit status');
+like($bad->{err}, qr/\Agodwit: not a usable QEMU: .*\n\z/, 'doctor with no QEMU: one line');
+
+done_testing();

@@ -1,0 +1,115 @@
+#!/usr/bin/env perl
+# A scenario that fails says on the terminal all that is needed to understand it: scenario, step, VM,
+# the last lines of everything, and the command lines to do it again, which work.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cli;
+use Test::More;
+
+# BEHAVIOUR: what is said to be wrong, in which phase, and what else is to be seen.
+my %failures = (
+    'hangs' => [qr/waited \d+\.\d s in vain for the source's answer to migrate/, 'migrate',
+        qr/> \{"execute":"migrate",.*\}\}?,"id":\d+\}$/m],
+    'silent-guest' => [qr/in vain for A from the source's guest .its console so far: ""/, 'to A'],
+    'stuck-guest' => [qr/in vain for B from the source's guest .its console so far: "A"/, 'to B',
+        qr/^ +console +A$/m],
+    'crashes' => [qr/the source's QEMU was killed by signal 11 .*"fake-qemu: this will hurt"/,
+        'migrate', qr/^ +stderr +fake-qemu: this will hurt$/m,
+        qr/^ +source: QEMU 1\.2\.3 was killed by signal 11/m],
+    'babbles' => [qr/source answered garbage instead of QMP: "\}\} not/, 'migrate',
+        qr/< \}\} not \?\[31mJSON \{\{$/m],
+    'noisy-guest' => [qr/source: the console shows byte 0x5a/, qr/start|to A|to B/,
+        qr/^ +console +ABZ$/m],
+    'restarting-guest' => [qr/source: the guest started anew: READY number 2, 1 expected/,
+        qr/start|to A|to B/, qr/^ +console +ABA$/m],
+    'faulty-guest' => [qr/source: the guest found a wrong byte in its memory/, qr/start|to A|to B/,
+        qr/^ +console +ABX$/m],
+);
+
+sub by_hand {
+    my ($path, $vm) = @_;
+    return qr/^ +by hand +\Q$path\E .*-machine pc-fake-1\.2,accel=tcg -m 150 .*-name $vm .*-serial \S+$/m;
+}
+
+# All at once: those that hang take as long as they are let, 12 seconds.
+my @behaviours = sort keys %failures;
+my @runs = run_all(scalar @behaviours,
+    map { [['run', 'precopy/unix/plain', '--accel', 'tcg', '--timeout-scale', '0.2',
+            '--qemu', fake($_)]] } @behaviours);
+for my $behaviour (@behaviours) {
+    my ($what, $phase, @more) = @{$failures{$behaviour}};
+    my $path = fake($behaviour);
+    my $run = shift @runs;
+    subtest "a QEMU that $behaviour" => sub {
+        is($run->{status}, 1, 'exit status');
+        is($run->{err}, '', 'nothing on stderr');
+        like($run->{out}, qr/\AFAIL  x86_64   precopy\/unix\/plain +\d+\.\d\d s\n/, 'the scenario');
+        like($run->{out}, qr/^ +what +.*$what/m, 'what is wrong');
+        like($run->{out}, qr/^ +phase +$phase$/m, 'the step');
+        like($run->{out}, qr/^ +source: QEMU 1\.2\.3 .*\n(.*\n)+ +destination: QEMU 1\.2\.3 /m,
+            'both VMs');
+        like($run->{out}, qr/ +qmp +\d+\.\d{6} [<>] \{/m, 'the end of the QMP transcript');
+        like($run->{out}, by_hand($path, $_), "the $_ by hand") for qw(source destination);
+        like($run->{out}, qr/^ +again +godwit run precopy\/unix\/plain .*--qemu \Q$path\E/m,
+            'how to do it again');
+        like($run->{out}, qr/^0 passed, 1 failed, 0 skipped in \d/m, 'the sum');
+        like($run->{out}, $_, "$_") for @more;
+        unlike($run->{out}, qr/[^[:print:]\n]/, 'no control characters');
+        ok_clean($run, 'nothing is left behind');
+    };
+}
+
+# A QEMU that hangs when it is asked to quit, or whose destination is the one that is wrong.
+my $sides = run(['run', 'precopy/unix/plain', '--accel', 'tcg', '--qemu-src', fake('crashes'),
+    '--qemu-dst', fake('hangs')]);
+like($sides->{out}, qr/--qemu-src \Q${\fake('crashes')}\E --qemu-dst \Q${\fake('hangs')}\E/,
+    'two binaries: both are in the line that does it again');
+ok_clean($sides, 'two binaries: nothing is left behind');
+
+# That line does do it again.
+my ($again) = $sides->{out} =~ /^ +again +godwit (.*)$/m;
+my $second = run([split / /, $again // '--help']);
+is($second->{status}, 1, 'done again: exit status');
+like($second->{out}, qr/^FAIL.*\n +what .*killed by signal 11/m, 'done again: the same failure');
+
+# With --keep, everything is in the folder that is named.
+my $kept = run(['run', 'precopy/unix/plain', '--accel', 'tcg', '--qemu', fake('crashes'),
+    '--keep', '--output', 'kept']);
+my ($folder) = $kept->{out} =~ /^ +folder +(\/\S+)$/m;
+is($folder, "$kept->{dir}/cwd/kept/0001-x86_64-precopy-unix-plain", 'kept: the folder is named');
+for my $name (qw(job.json result.json worker.log),
+    map { my $vm = $_; map {"$vm.$_"} qw(image qmp serial stderr) } qw(source destination)) {
+    ok(-f "$folder/$name", "kept: $name");
+}
+is(slurp("$folder/source.stderr"), "fake-qemu: this will hurt\n", 'kept: what QEMU said');
+is(slurp("$folder/source.serial"), 'AB', 'kept: what the guest said');
+is((stat "$kept->{dir}/cwd/kept")[2] & 0777, 0700, 'kept: for nobody else');
+is_deeply([grep { !m{/kept(/|$)} } @{$kept->{left}}], [], 'kept: nothing else is left behind');
+
+SKIP: {
+    skip 'no qemu-system-x86_64', 6 unless $qemu;
+
+    # A real QEMU that refuses something; by hand, in the kept folder, its guest runs.
+    my $run = run(['migrate', '--accel', 'tcg', '--qemu', $qemu, '--parameter', 'no-such=1',
+        '--keep']);
+    is($run->{status}, 1, 'a real QEMU that refuses a parameter: exit status');
+    like($run->{out}, qr/^ +what +the source refused migrate-set-parameters: .*no-such/m,
+        'a real QEMU that refuses a parameter: its words');
+    ($again) = $run->{out} =~ /^ +again +godwit (.*)$/m;
+    like($again, qr/^migrate --transport unix --parameter no-such=1 --arch x86_64 --qemu \Q$qemu\E /,
+        'a real QEMU that refuses a parameter: how to do it again');
+    ($folder) = $run->{out} =~ /^ +folder +(\/\S+)$/m;
+    like($folder, qr/godwit-output\/0001-x86_64-migrate$/, 'kept in godwit-output');
+    my ($line) = $run->{out} =~ /^ +by hand +(\S+ .*-name source .*)$/m;
+    my $by_hand = start([], pipe => 1, command => ['sh', '-c', "cd $folder && exec $line"]);
+    is(told($by_hand->{out}, qr/B/), 'AB', 'by hand: the guest shows A, then B');
+    kill 'KILL', $by_hand->{pid};
+    finish($by_hand);
+    is($by_hand->{status}, 'signal 9', 'by hand: it ran on');
+}
+
+done_testing();

@@ -1,0 +1,187 @@
+# What the tests of the command line share: godwit run in a folder of its own, what it said, and
+# what it left behind - files in that folder, and processes, known by a mark in their environment.
+#
+# GODWIT and FAKE_QEMU in the environment name the programs; see mk/test.mk.
+#
+# SPDX-License-Identifier: MIT
+package Cli;
+
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use Exporter 'import';
+use File::Find ();
+use File::Temp ();
+use POSIX      ();
+use Test::More;
+use Time::HiRes ();
+
+our @EXPORT = qw($godwit $qemu fake script_file fifo slurp start finish run run_all
+    processes files_of ok_clean eventually told);
+
+# Nothing here takes as long on any machine; it only ends what hangs.
+use constant PATIENCE => 120;
+
+my $scratch = File::Temp->newdir('godwit-cli-XXXXXX', TMPDIR => 1);
+my $owner = $$;
+my $count = 0;
+
+our $godwit = abs_path($ENV{GODWIT} || 'build/godwit');
+my $fake_qemu = abs_path($ENV{FAKE_QEMU} || 'build/tests/fake-qemu');
+INIT { -x $_ or BAIL_OUT("$_ is not built") for $godwit, $fake_qemu }    # not with perl -c
+
+# A real QEMU, or undef.
+our ($qemu) = grep { -x } map {"$_/qemu-system-x86_64"} split /:/, $ENV{PATH};
+
+delete @ENV{qw(NO_COLOR FAKE_QEMU_TELL)};
+@ENV{qw(LC_ALL TERM)} = qw(C xterm);
+
+# The path of the fake QEMU of that behaviour; see tests/fake-qemu.c.
+sub fake {
+    my ($behaviour) = @_;
+    my $path = "$scratch/fake-qemu-$behaviour";
+    -e $path or symlink $fake_qemu, $path or die "$path: $!";
+    return $path;
+}
+
+# A shell script of that name and text; its path.
+sub script_file {
+    my ($name, $text) = @_;
+    my $path = "$scratch/$name";
+    open my $file, '>', $path or die "$path: $!";
+    print $file "#!/bin/sh\n$text";
+    close $file or die "$path: $!";
+    chmod 0755, $path;
+    return $path;
+}
+
+# A FIFO, for FAKE_QEMU_TELL: its path and a handle that is never at its end.
+sub fifo {
+    my $path = "$scratch/fifo-" . ++$count;
+    POSIX::mkfifo($path, 0600) or die "$path: $!";
+    open my $handle, '+<', $path or die "$path: $!";
+    return ($path, $handle);
+}
+
+# What comes from a handle until the pattern matches (a line, if there is none) or it ends.
+sub told {
+    my ($handle, $pattern) = @_;
+    $pattern ||= qr/\n/;
+    my $text = '';
+    while ($text !~ $pattern) {
+        vec(my $ready = '', fileno $handle, 1) = 1;
+        select $ready, undef, undef, PATIENCE or die "only this was told: $text";
+        sysread $handle, $text, 1, length $text or last;
+    }
+    return $text;
+}
+
+sub slurp {
+    my ($path) = @_;
+    open my $file, '<', $path or return '';
+    local $/;
+    return scalar(<$file>) // '';
+}
+
+# Starts godwit with ARGS, in a process group, working folder and TMPDIR of its own. HOW may have
+# env (a hash), command (words to execute in place of godwit) and pipe (true: what it writes is to be
+# read from the run's handle "out").
+sub start {
+    my ($args, %how) = @_;
+    my $dir = "$scratch/run-" . ++$count;
+    my $mark = "$owner-$count";
+    mkdir $_ or die "$_: $!" for $dir, "$dir/tmp", "$dir/cwd";
+    pipe my $read, my $write or die "pipe: $!" if $how{pipe};
+    my $pid = fork // die "fork: $!";
+    if ($pid == 0) {
+        POSIX::setpgid(0, 0);
+        %ENV = (%ENV, TMPDIR => "$dir/tmp", GODWIT_TEST_MARK => $mark, %{$how{env} || {}});
+        my ($mode, $where) = $how{pipe} ? ('>&', $write) : ('>', "$dir/out");
+        my @command = ($how{command} ? @{$how{command}} : $godwit, @$args);
+        chdir "$dir/cwd"
+            and open STDIN, '<', '/dev/null'
+            and open STDERR, '>', "$dir/err"
+            and open STDOUT, $mode, $where
+            and exec {$command[0]} @command;
+        POSIX::_exit(127);
+    }
+    POSIX::setpgid($pid, $pid);
+    return {pid => $pid, dir => $dir, mark => $mark, out => $read};
+}
+
+# Waits for its end, and notes its status, what it wrote, and what it left at that moment.
+sub finish {
+    my ($run) = @_;
+    my $out = $run->{out} ? do { local $/; readline $run->{out} } : undef;
+    waitpid $run->{pid}, 0;
+    $run->{status} = $? & 127 ? 'signal ' . ($? & 127) : $? >> 8;
+    $run->{left} = [(map {"process $_"} described($run)), files_of($run)];
+    $run->{out} = $out // slurp("$run->{dir}/out");
+    $run->{err} = slurp("$run->{dir}/err");
+    return $run;
+}
+
+sub run { return finish(start(@_)) }
+
+# Runs many, each an array of start()'s arguments, several at a time, and returns them in order.
+sub run_all {
+    my ($parallel, @cases) = @_;
+    my ($finished, @runs) = 0;
+    for my $case (@cases) {
+        finish($runs[$finished++]) if @runs - $finished >= $parallel;
+        push @runs, start(@$case);
+    }
+    finish($runs[$finished++]) while $finished < @runs;
+    return @runs;
+}
+
+# The pids of a run's processes, zombies not counted: those have nothing left.
+sub processes {
+    my ($run) = @_;
+    return grep { index("\0" . slurp("/proc/$_/environ"), "\0GODWIT_TEST_MARK=$run->{mark}\0") >= 0 }
+        map {m{(\d+)}} glob '/proc/[0-9]*';
+}
+
+sub described {
+    my ($run) = @_;
+    return map { my $words = slurp("/proc/$_/cmdline"); "$_ " . $words =~ tr/\0/ /r } processes($run);
+}
+
+# The files in a run's folders.
+sub files_of {
+    my ($run) = @_;
+    my @files;
+    File::Find::find({no_chdir => 1,
+        wanted => sub { push @files, $_ if $_ ne "$run->{dir}/tmp" && $_ ne "$run->{dir}/cwd" }},
+        "$run->{dir}/tmp", "$run->{dir}/cwd");
+    return @files;
+}
+
+# Nothing was left behind when it ended.
+sub ok_clean {
+    my ($run, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return is(join("\n", @{$run->{left}}), '', $name);
+}
+
+# Whether the condition comes true, for what tells nobody that it has: the end of a grandchild.
+sub eventually {
+    my ($condition) = @_;
+    my $end = Time::HiRes::time() + PATIENCE;
+    until ($condition->()) {
+        return 0 if Time::HiRes::time() > $end;
+        Time::HiRes::sleep(0.01);
+    }
+    return 1;
+}
+
+# Whatever happened to the test, no process outlives it.
+END {
+    if ($$ == $owner) {
+        my $status = $?;
+        kill 'KILL', processes({mark => "$owner-$_"}) for 1 .. $count;
+        $? = $status;
+    }
+}
+
+1;

@@ -1,0 +1,314 @@
+/*
+ * Images: the parameter block that is poked into them, in either byte order, and the workloads that
+ * no guest could work with.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "vm/image.h"
+#include "godwit/guest_abi.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "unit.h"
+
+/* An image that begins and ends inside its file, with a block that begins and ends inside it. */
+enum { LENGTH = 100, FILE_SIZE = 160, FILE_OFFSET = 24, PARAMS_OFFSET = 16 };
+
+static unsigned char bytes[LENGTH];
+
+static const struct godwit_image image = {
+    .name = "none",
+    .bytes = bytes,
+    .length = LENGTH,
+    .file_size = FILE_SIZE,
+    .file_offset = FILE_OFFSET,
+    .params_offset = PARAMS_OFFSET,
+};
+
+/* Each field differs from the others, and each of its bytes from the field's others. */
+static const struct godwit_workload workload = {
+    .window_start = UINT64_C(0x0123456789abcdef),
+    .window_end = UINT64_C(0xfedcba9876543210),
+    .page_size = 0x11223344,
+    .passes_per_report = 0x55667788,
+    .flags = 0x99aabbcc,
+    .page_ticks = 0xddeeff01,
+};
+
+/* The block's bytes for that workload, written down by hand. */
+static const unsigned char big_block[GODWIT_PARAMS_SIZE - GODWIT_PARAMS_OFF_WINDOW_START] = {
+    0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, /* window_start */
+    0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10, /* window_end */
+    0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, /* page_size, passes_per_report */
+    0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff, 0x01, /* flags, page_ticks */
+};
+
+static const unsigned char little_block[sizeof(big_block)] = {
+    0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01, 0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe,
+    0x44, 0x33, 0x22, 0x11, 0x88, 0x77, 0x66, 0x55, 0xcc, 0xbb, 0xaa, 0x99, 0x01, 0xff, 0xee, 0xdd,
+};
+
+/* The file that comes of the image; the caller's. */
+static char *write_image(void **state, const struct godwit_image *which, bool big,
+                         const struct godwit_workload *what)
+{
+    g_autofree char *path = g_build_filename(*state, "image", NULL);
+    gsize length = 0;
+    assert_true(godwit_image_write(which, big, what, path, NULL));
+    char *file = unit_take(state, "image", &length);
+    assert_int_equal(length, which->file_size);
+    return file;
+}
+
+static int fill_bytes(void **state)
+{
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (unsigned char)(i * 7 + 1);
+    return unit_folder(state);
+}
+
+/* The whole file, byte by byte: the block in the guest's order, the image around it as it was,
+ * zeros around that; and the image itself is not touched. */
+static void test_written(void **state)
+{
+    unsigned char before[LENGTH];
+    memcpy(before, bytes, sizeof(bytes));
+    for (int big = 0; big < 2; big++) {
+        unsigned char wanted[FILE_SIZE] = {0};
+        memcpy(wanted + FILE_OFFSET, bytes, LENGTH);
+        memcpy(wanted + FILE_OFFSET + PARAMS_OFFSET + GODWIT_PARAMS_OFF_WINDOW_START,
+               big ? big_block : little_block, sizeof(big_block));
+        g_autofree char *file = write_image(state, &image, big, &workload);
+        assert_memory_equal(file, wanted, FILE_SIZE);
+        assert_memory_equal(bytes, before, LENGTH);
+    }
+}
+
+/* One parameter alone is changed: no other byte of the file is. */
+static void test_one_at_a_time(void **state)
+{
+    static const struct {
+        size_t offset, size; /* of the field, in the block */
+        size_t member;       /* in struct godwit_workload */
+    } fields[] = {
+#define FIELD(name, NAME)                                                                          \
+    {GODWIT_PARAMS_OFF_##NAME, sizeof(workload.name), offsetof(struct godwit_workload, name)}
+        FIELD(window_start, WINDOW_START),
+        FIELD(window_end, WINDOW_END),
+        FIELD(page_size, PAGE_SIZE),
+        FIELD(passes_per_report, PASSES_PER_REPORT),
+        FIELD(flags, FLAGS),
+        FIELD(page_ticks, PAGE_TICKS),
+#undef FIELD
+    };
+    for (int big = 0; big < 2; big++) {
+        g_autofree char *usual = write_image(state, &image, big, &workload);
+        for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+            struct godwit_workload changed = workload;
+            memset((char *)&changed + fields[i].member, 0x5e, fields[i].size);
+            g_autofree char *file = write_image(state, &image, big, &changed);
+            for (size_t at = 0; at < FILE_SIZE; at++) {
+                const size_t field = FILE_OFFSET + PARAMS_OFFSET + fields[i].offset;
+                const bool its = at >= field && at < field + fields[i].size;
+                assert_int_equal(file[at], its ? 0x5e : usual[at]);
+            }
+        }
+    }
+}
+
+/* What was written reads back the same. */
+static void test_read_back(void **state)
+{
+    for (int big = 0; big < 2; big++) {
+        g_autofree char *file = write_image(state, &image, big, &workload);
+        const struct godwit_machine machine = {.big_endian = big};
+        const struct godwit_image written = {
+            .bytes = (const unsigned char *)file,
+            .length = FILE_SIZE,
+            .params_offset = FILE_OFFSET + PARAMS_OFFSET,
+        };
+        const struct godwit_workload back = godwit_image_workload(&machine, &written);
+        assert_int_equal(back.window_start, workload.window_start);
+        assert_int_equal(back.window_end, workload.window_end);
+        assert_int_equal(back.page_size, workload.page_size);
+        assert_int_equal(back.passes_per_report, workload.passes_per_report);
+        assert_int_equal(back.flags, workload.flags);
+        assert_int_equal(back.page_ticks, workload.page_ticks);
+    }
+}
+
+/* Every image that there is, written as it is, is the file that the header's hash is of. */
+static void test_real_images(void **state)
+{
+    for (size_t m = 0; m < godwit_machine_count(); m++) {
+        const struct godwit_machine *machine = godwit_machine_at(m);
+        for (size_t i = 0; machine->images[i]; i++) {
+            const struct godwit_image *real = machine->images[i];
+            const struct godwit_workload own = godwit_image_workload(machine, real);
+            g_autofree char *file = write_image(state, real, machine->big_endian, &own);
+            assert_memory_equal(file + real->file_offset, real->bytes, real->length);
+            for (size_t at = 0; at < real->file_size; at++)
+                if (at < real->file_offset || at >= real->file_offset + real->length)
+                    assert_int_equal(file[at], 0);
+        }
+    }
+}
+
+/* An old file is replaced, and nobody else may read the new one. */
+static void test_file(void **state)
+{
+    g_autofree char *path = g_build_filename(*state, "image", NULL);
+    g_autofree char *old = g_strnfill(1000, 'x');
+    struct stat status;
+    assert_true(g_file_set_contents(path, old, -1, NULL));
+    assert_true(godwit_image_write(&image, true, &workload, path, NULL));
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, FILE_SIZE);
+    assert_int_equal(g_unlink(path), 0);
+    assert_true(godwit_image_write(&image, true, &workload, path, NULL));
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_int_equal(g_unlink(path), 0);
+}
+
+static void test_cannot_write(void **state)
+{
+    (void)state;
+    g_autoptr(GError) error = NULL;
+    assert_false(godwit_image_write(&image, true, &workload, "/dev/null/image", &error));
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT));
+    assert_contains(error->message, "cannot write /dev/null/image: ");
+}
+
+/* Guest numbers, at every alignment. */
+static void test_numbers(void **state)
+{
+    (void)state;
+    for (size_t shift = 0; shift < 8; shift++) {
+        unsigned char raw[16];
+        for (size_t i = 0; i < sizeof(raw); i++)
+            raw[i] = 0xee;
+        memcpy(raw + shift, "\x01\x23\x45\x67\x89\xab\xcd\xef", 8);
+        assert_int_equal(godwit_guest_get32(raw + shift, true), 0x01234567);
+        assert_int_equal(godwit_guest_get32(raw + shift, false), 0x67452301);
+        assert_int_equal(godwit_guest_get64(raw + shift, true), UINT64_C(0x0123456789abcdef));
+        assert_int_equal(godwit_guest_get64(raw + shift, false), UINT64_C(0xefcdab8967452301));
+    }
+}
+
+static void test_pages(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t start, end;
+        uint32_t page_size;
+        uint64_t pages;
+    } rows[] = {
+        {0x100000, 0x101000, 0x1000, 1},
+        {0x100000, 0x6400000, 0x1000, 25344},
+        {0x100000, 0x100018, 8, 3},
+        {0, UINT64_C(0x4000000000), 4096, UINT64_C(0x4000000)},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct godwit_workload w = {.window_start = rows[i].start,
+                                          .window_end = rows[i].end,
+                                          .page_size = rows[i].page_size};
+        assert_int_equal(godwit_workload_pages(&w), rows[i].pages);
+    }
+}
+
+/* Windows of a machine whose RAM begins at BASE and has 16 MiB; a part of the message or NULL. */
+#define BASE UINT64_C(0x40000000)
+#define MIB  UINT64_C(0x100000)
+
+static void test_check(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t start, end;
+        uint32_t page_size;
+        uint32_t flags;
+        const char *wrong;
+    } rows[] = {
+        /* Everything that fits, to the last byte. */
+        {BASE + MIB, BASE + 2 * MIB, 4096, 0, NULL},
+        {BASE + MIB, BASE + 16 * MIB, 4096, 0, NULL},
+        {BASE + 16 * MIB - 8, BASE + 16 * MIB, 8, 0, NULL},
+        {BASE + MIB, BASE + 16 * MIB, 15 * MIB, 0, NULL},
+        {BASE + MIB + 8, BASE + MIB + 8 + 4096, 4096, 0, NULL},
+        {BASE + MIB, BASE + MIB + 240, 24, 0, NULL},
+        {BASE + MIB, BASE + 2 * MIB, 4096, GODWIT_FLAG_VERIFY, NULL},
+        /* Pages. */
+        {BASE + MIB, BASE + 2 * MIB, 0, 0, "page size must be a multiple of 8"},
+        {BASE + MIB, BASE + 2 * MIB, 4, 0, "page size must be a multiple of 8"},
+        {BASE + MIB, BASE + 2 * MIB, 12, 0, "page size must be a multiple of 8"},
+        {BASE + MIB, BASE + 2 * MIB, 4097, 0, "page size must be a multiple of 8"},
+        {BASE + MIB, BASE + MIB + 4096 + 8, 4096, 0, "whole number of pages"},
+        {BASE + MIB, BASE + 2 * MIB, 2 * MIB, 0, "whole number of pages"},
+        /* Windows. */
+        {BASE + MIB, BASE + MIB, 4096, 0, "window is empty"},
+        {BASE + 2 * MIB, BASE + MIB, 4096, 0, "window is empty"},
+        {BASE + MIB + 4, BASE + MIB + 4 + 4096, 4096, 0, "begin at a multiple of 8"},
+        /* RAM, from below and from above. */
+        {BASE - 4096, BASE + 2 * MIB, 4096, 0, "inside the guest's RAM"},
+        {0, 4096, 4096, 0, "inside the guest's RAM"},
+        {BASE + MIB, BASE + 16 * MIB + 8, 8, 0, "inside the guest's RAM"},
+        {BASE + 16 * MIB, BASE + 17 * MIB, 4096, 0, "inside the guest's RAM"},
+        {BASE + MIB, UINT64_C(0xfffffffffffff000), 4096, 0, "inside the guest's RAM"},
+        /* The guest's own MiB. */
+        {BASE, BASE + 2 * MIB, 4096, 0, "must not cover the first MiB"},
+        {BASE + MIB - 8, BASE + 2 * MIB, 8, 0, "must not cover the first MiB"},
+        /* Suspend. */
+        {BASE + MIB, BASE + 2 * MIB, 4096, GODWIT_FLAG_SUSPEND, "no suspend to RAM"},
+    };
+    struct godwit_machine machine = {.arch = "some-arch", .ram_base = BASE};
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct godwit_workload w = {.window_start = rows[i].start,
+                                          .window_end = rows[i].end,
+                                          .page_size = rows[i].page_size,
+                                          .passes_per_report = 1,
+                                          .flags = rows[i].flags};
+        g_autoptr(GError) error = NULL;
+        assert_int_equal(godwit_workload_check(&w, &machine, &image, 16, &error), !rows[i].wrong);
+        assert_int_equal(error != NULL, rows[i].wrong != NULL);
+        if (!rows[i].wrong)
+            continue;
+        assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_USAGE));
+        assert_contains(error->message, rows[i].wrong);
+        assert_true(g_str_has_prefix(error->message, "some-arch none: "));
+        assert_contains(error->message, "RAM 0x40000000-0x41000000");
+        assert_null(strchr(error->message, '\n'));
+        /* A caller that does not want to know why is told no less. */
+        assert_false(godwit_workload_check(&w, &machine, &image, 16, NULL));
+    }
+    machine.can_suspend = true;
+    const struct godwit_workload sleeper = {BASE + MIB, BASE + 2 * MIB,      4096,
+                                            1,          GODWIT_FLAG_SUSPEND, 0};
+    assert_true(godwit_workload_check(&sleeper, &machine, &image, 16, NULL));
+}
+
+/* More RAM than 32 bits can count, and none at all. */
+static void test_check_memory(void **state)
+{
+    (void)state;
+    const struct godwit_machine machine = {.arch = "some-arch"};
+    const struct godwit_workload high = {
+        8191 * MIB, 8192 * MIB, 4096, 1, 0, 0,
+    };
+    assert_true(godwit_workload_check(&high, &machine, &image, 8192, NULL));
+    assert_false(godwit_workload_check(&high, &machine, &image, 8191, NULL));
+    assert_false(godwit_workload_check(&high, &machine, &image, 0, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_written),   cmocka_unit_test(test_one_at_a_time),
+        cmocka_unit_test(test_read_back), cmocka_unit_test(test_real_images),
+        cmocka_unit_test(test_file),      cmocka_unit_test(test_cannot_write),
+        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_check),     cmocka_unit_test(test_check_memory),
+    };
+    return cmocka_run_group_tests_name("image", tests, fill_bytes, unit_folder_end);
+}

@@ -1,0 +1,617 @@
+/*
+ * The oracles: position against a list of all that a guest can leave behind, made by playing the
+ * guest step by step; look and twin on memory that is right, and spoiled in each way and place.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "oracle/oracle.h"
+
+#include "fake_pair.h"
+
+#define START UINT64_C(0x40100000)
+#define STEP  UINT64_C(0x1000)
+
+enum { PAGES_MAX = 4 };
+
+/* [increments modulo 256 passes][passes modulo 256][page of the position, the end included] */
+static bool legal[256 * PAGES_MAX][256][PAGES_MAX + 1];
+
+static struct godwit_workload small_workload(uint64_t pages)
+{
+    return (struct godwit_workload){
+        .window_start = START, .window_end = START + pages * STEP, .page_size = STEP};
+}
+
+/* What page order says of a window of PAGES pages with these first bytes. */
+static struct godwit_page_order_result order_of(const uint8_t *bytes, uint64_t pages)
+{
+    const struct godwit_page_order_window window = {START, pages * STEP, STEP, 0};
+    struct godwit_page_order_result result;
+    struct godwit_page_order check;
+    assert_true(godwit_page_order_init(&check, &window));
+    for (uint64_t page = 0; page < pages; page++) {
+        static uint8_t whole[STEP];
+        whole[0] = bytes[page];
+        godwit_page_order_feed(&check, whole, STEP);
+    }
+    assert_int_equal(godwit_page_order_finish(&check), GODWIT_PAGE_ORDER_HOLDS);
+    result = check.result;
+    return result;
+}
+
+/* Notes where a guest with PAGES pages can be stopped, as guest_abi.h tells the order of its
+ * stores, over 256 passes: then everything repeats. */
+static void list_legal(uint64_t pages)
+{
+    memset(legal, 0, sizeof(legal));
+    uint64_t increments = 0, passes = 0, position = 0;
+#define STOPPED_HERE() (legal[increments % (256 * pages)][passes % 256][position] = true)
+    for (unsigned pass = 0; pass < 257; pass++) {
+        STOPPED_HERE();
+        for (uint64_t page = 0; page < pages; page++) {
+            increments++;
+            STOPPED_HERE();
+            position = page + 1;
+            STOPPED_HERE();
+        }
+        passes++;
+        STOPPED_HERE();
+        position = 0;
+        STOPPED_HERE();
+    }
+#undef STOPPED_HERE
+}
+
+/* Every state of a small window against every mailbox: those that belong together pass, no other
+ * does. Passes are counted beyond a byte, too: the oracle can and must see only its last one. */
+static void test_position(void **state)
+{
+    (void)state;
+    for (uint64_t pages = 1; pages <= PAGES_MAX; pages++) {
+        const struct godwit_workload workload = small_workload(pages);
+        list_legal(pages);
+        for (uint64_t done = 0; done < 256 * pages; done++) {
+            uint8_t bytes[PAGES_MAX];
+            for (uint64_t page = 0; page < pages; page++)
+                bytes[page] = (uint8_t)(done / pages + (page < done % pages));
+            const struct godwit_page_order_result order = order_of(bytes, pages);
+            for (uint64_t passes = 0; passes < 256; passes++) {
+                for (uint64_t page = 0; page <= pages; page++) {
+                    const struct godwit_mailbox mailbox = {
+                        .magic = GODWIT_MAILBOX_MAGIC,
+                        .passes = passes + (done % 3) * 256,
+                        .position = START + page * STEP,
+                    };
+                    char text[320] = "";
+                    const bool good =
+                        godwit_oracle_position(&workload, &order, &mailbox, text, sizeof(text));
+                    if (good != legal[done][passes][page])
+                        fail_msg("%d pages: %d increments, %d passes, position %d: %s", (int)pages,
+                                 (int)done, (int)passes, (int)page, good ? "passed" : text);
+                    assert_int_equal(*text == '\0', good);
+                }
+            }
+        }
+    }
+}
+
+/* Each refusal, word by word. */
+static void test_position_sentences(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t magic;
+        uint64_t passes, position;
+        const char *text;
+    } rows[] = {
+        {GODWIT_MAILBOX_MAGIC, 7, START + 2 * STEP, ""},
+        {0, 7, START + 2 * STEP, "there is no mailbox: its magic is 0x00000000"},
+        {0x424d4447, 7, START + 2 * STEP, "there is no mailbox: its magic is 0x424d4447"},
+        {GODWIT_MAILBOX_MAGIC, 7, START - STEP,
+         "the mailbox's position 0x400ff000 is no page of the window"},
+        {GODWIT_MAILBOX_MAGIC, 7, START + 5 * STEP,
+         "the mailbox's position 0x40105000 is no page of the window"},
+        {GODWIT_MAILBOX_MAGIC, 7, START + 2 * STEP + 8,
+         "the mailbox's position 0x40102008 is no page of the window"},
+        {GODWIT_MAILBOX_MAGIC, 7, UINT64_MAX,
+         "the mailbox's position 0xffffffffffffffff is no page of the window"},
+        {GODWIT_MAILBOX_MAGIC, 8, START + 2 * STEP,
+         "memory and CPU are not of one instant: by its bytes the guest is at page 2 of pass 7 "
+         "(mod 256), by its mailbox at page 2 of pass 8"},
+        {GODWIT_MAILBOX_MAGIC, 7, START + 3 * STEP,
+         "memory and CPU are not of one instant: by its bytes the guest is at page 2 of pass 7 "
+         "(mod 256), by its mailbox at page 3 of pass 7"},
+        {GODWIT_MAILBOX_MAGIC, 7, START,
+         "memory and CPU are not of one instant: by its bytes the guest is at page 2 of pass 7 "
+         "(mod 256), by its mailbox at page 0 of pass 7"},
+    };
+    const struct godwit_workload workload = small_workload(4);
+    static const uint8_t bytes[] = {8, 8, 7, 7};
+    const struct godwit_page_order_result order = order_of(bytes, 4);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct godwit_mailbox mailbox = {
+            .magic = rows[i].magic, .passes = rows[i].passes, .position = rows[i].position};
+        char text[320] = "", cut[8] = "";
+        assert_int_equal(godwit_oracle_position(&workload, &order, &mailbox, text, sizeof(text)),
+                         *rows[i].text == '\0');
+        assert_string_equal(text, rows[i].text);
+        godwit_oracle_position(&workload, &order, &mailbox, cut, sizeof(cut));
+        assert_true(g_str_has_prefix(rows[i].text, cut));
+    }
+}
+
+static json_int_t fact(const struct fake_pair *pair, const char *key)
+{
+    return godwit_json_integer(pair->rig->facts, key, -1);
+}
+
+/* The oracle's message is exactly TEXT, and it is the oracle's. */
+static void expect_error(const GError *error, const char *text)
+{
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE));
+    assert_string_equal(error->message, text);
+}
+
+static void expect_reading(const struct godwit_reading *reading)
+{
+    assert_int_equal(reading->order.rule, GODWIT_PAGE_ORDER_HOLDS);
+    assert_int_equal(reading->order.pages, PAIR_PAGES);
+    assert_int_equal(reading->order.first, PAIR_PASSES + 1);
+    assert_int_equal(reading->order.edge_address, START + PAIR_POSITION * PAIR_PAGE);
+    assert_int_equal(reading->mailbox.magic, GODWIT_MAILBOX_MAGIC);
+    assert_int_equal(reading->mailbox.passes, PAIR_PASSES);
+    assert_int_equal(reading->mailbox.position, START + PAIR_POSITION * PAIR_PAGE);
+    assert_int_equal(reading->mailbox.timer, 123456789);
+}
+
+/* Calls TEST with a pair of either byte order, read in either way. */
+static void each_pair(void **state, void (*test)(struct fake_pair *pair))
+{
+    for (int kind = 0; kind < 4; kind++) {
+        struct fake_pair *pair = fake_pair_new(state, kind & 1, kind & 2);
+        fake_pair_blocks(pair, true);
+        test(pair);
+        fake_pair_free(pair);
+    }
+}
+
+static void look_good(struct fake_pair *pair)
+{
+    struct godwit_reading reading, later;
+    assert_true(godwit_oracle_look(pair->source->vm, &reading, NULL));
+    expect_reading(&reading);
+    assert_int_equal(fact(pair, "order_pages"), PAIR_PAGES);
+    assert_int_equal(fact(pair, "order_bytes"), PAIR_PAGES * PAIR_PAGE);
+    assert_int_equal(fact(pair, "twin_bytes"), -1);
+
+    /* The sum is of the window, of each byte in it, and of their order. */
+    assert_true(godwit_oracle_look(pair->destination->vm, &later, NULL));
+    assert_int_equal(later.checksum, reading.checksum);
+    unsigned char *window = pair->destination->memory + PAIR_WINDOW;
+    window[-1]++;
+    window[PAIR_PAGES * PAIR_PAGE]++;
+    assert_true(godwit_oracle_look(pair->destination->vm, &later, NULL));
+    assert_int_equal(later.checksum, reading.checksum);
+    window[PAIR_PAGES * PAIR_PAGE - 1]++;
+    assert_true(godwit_oracle_look(pair->destination->vm, &later, NULL));
+    assert_int_not_equal(later.checksum, reading.checksum);
+    window[PAIR_PAGES * PAIR_PAGE - 1]--;
+    memset(window + 8, 1, 8);
+    memset(window + 16, 2, 8);
+    assert_true(godwit_oracle_look(pair->destination->vm, &reading, NULL));
+    memset(window + 8, 2, 8);
+    memset(window + 16, 1, 8);
+    assert_true(godwit_oracle_look(pair->destination->vm, &later, NULL));
+    assert_int_not_equal(later.checksum, reading.checksum);
+}
+
+static void test_look(void **state)
+{
+    each_pair(state, look_good);
+}
+
+/* Guests that are not as they should be. */
+static void test_look_wrong(void **state)
+{
+    static const struct {
+        uint64_t page; /* whose first byte is ... */
+        int byte;      /* ... this; -1: unchanged */
+        uint64_t passes;
+        const char *text;
+    } rows[] = {
+        {0, 9, PAIR_PASSES,
+         "source: page order broken at 0x40101000: 0x04 after 0x09 (before 0x04), where only 0x09 "
+         "or 0x08 may follow"},
+        {256, 9, PAIR_PASSES, /* the first one of the second chunk */
+         "source: page order broken at 0x40200000: 0x09 after 0x03 (before 0x03), where above the "
+         "edge at 0x401c8000 only 0x03 may follow"},
+        {PAIR_PAGES - 1, 2, PAIR_PASSES,
+         "source: page order broken at 0x402ff000: 0x02 after 0x03 (the last page) is a second "
+         "edge, after the one at 0x401c8000"},
+        {0, -1, PAIR_PASSES + 1,
+         "source: memory and CPU are not of one instant: by its bytes the guest is at page 200 of "
+         "pass 3 (mod 256), by its mailbox at page 200 of pass 4"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = fake_pair_new(state, false, false);
+        struct godwit_reading reading;
+        g_autoptr(GError) error = NULL;
+        fake_pair_blocks(pair, true);
+        if (rows[i].byte >= 0)
+            pair->source->memory[PAIR_WINDOW + rows[i].page * PAIR_PAGE] =
+                (unsigned char)rows[i].byte;
+        MAILBOX_SET(pair, source, PASSES, rows[i].passes);
+        assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
+        expect_error(error, rows[i].text);
+        /* Nothing is proven by it. */
+        assert_int_equal(fact(pair, "order_pages"), -1);
+        fake_pair_free(pair);
+    }
+}
+
+/* A guest that is not stopped: one look takes three readings of its memory (two MiB and the
+ * mailbox), and then the same three again. Here it moves after the first three. */
+static uint64_t moving_byte;
+
+static void move(struct fake_vm *fake, unsigned number)
+{
+    if (number == 3)
+        fake->memory[moving_byte] ^= 1;
+}
+
+static void test_look_moving(void **state)
+{
+    static const uint64_t bytes[] = {
+        PAIR_WINDOW + 1,                                  /* the window's first that is no first */
+        PAIR_WINDOW + PAIR_PAGES * PAIR_PAGE - 1,         /* its last */
+        PAIR_MAILBOX + GODWIT_MAILBOX_OFF_TIMER,          /* a guest that reads its timer */
+        PAIR_MAILBOX + GODWIT_MAILBOX_OFF_FAULT_FOUND + 7 /* the mailbox's last */
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(bytes); i++) {
+        struct fake_pair *pair = fake_pair_new(state, false, true);
+        struct godwit_reading reading;
+        g_autoptr(GError) error = NULL;
+        fake_pair_blocks(pair, true);
+        moving_byte = bytes[i];
+        pair->source->before_pmemsave = move;
+        assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
+        expect_error(error, "source: its memory changes although it is stopped (position "
+                            "0x401c8000, then 0x401c8000)");
+        assert_int_equal(pair->source->pmemsaves, 6);
+        fake_pair_free(pair);
+    }
+}
+
+static void twin_good(struct fake_pair *pair)
+{
+    struct godwit_reading reading;
+    assert_true(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, NULL));
+    expect_reading(&reading);
+    assert_int_equal(fact(pair, "twin_bytes"), PAIR_ALL);
+    assert_int_equal(fact(pair, "twin_different"), 0);
+    assert_int_equal(fact(pair, "order_pages"), 2 * PAIR_PAGES);
+    assert_null(json_object_get(pair->rig->facts, "not_compared"));
+    assert_null(json_object_get(pair->rig->facts, "known_bugs"));
+}
+
+static void test_twin(void **state)
+{
+    each_pair(state, twin_good);
+}
+
+/* One byte differs: at every place where something begins or ends, and somewhere. */
+static void test_twin_one_byte(void **state)
+{
+    static const uint64_t places[] = {
+        0,
+        1,
+        PAIR_PAGE - 1,
+        PAIR_PAGE,
+        0xf000,
+        PAIR_MAILBOX - 1,
+        PAIR_MAILBOX, /* the mailbox's magic */
+        PAIR_MAILBOX + GODWIT_MAILBOX_OFF_TIMER,
+        PAIR_MAILBOX + GODWIT_MAILBOX_SIZE - 1,
+        PAIR_MAILBOX + GODWIT_MAILBOX_SIZE,
+        PAIR_MAILBOX + PAIR_PAGE - 1,
+        0xfffff, /* the last byte before the window and of the first MiB */
+        PAIR_WINDOW,
+        PAIR_WINDOW + 1,
+        0x1fffff,
+        0x200000,
+        0x234567,
+        PAIR_WINDOW + PAIR_PAGES * PAIR_PAGE - 1,
+        PAIR_WINDOW + PAIR_PAGES * PAIR_PAGE,
+        PAIR_RAM - 1,
+        PAIR_RAM, /* the ROM's first byte */
+        PAIR_RAM + 0x1234,
+        PAIR_ALL - 1,
+    };
+    for (int pmemsave = 0; pmemsave < 2; pmemsave++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+            struct fake_pair *pair = fake_pair_new(state, false, pmemsave);
+            struct godwit_reading reading;
+            g_autoptr(GError) error = NULL;
+            fake_pair_blocks(pair, true);
+            unsigned char *byte = &pair->destination->memory[places[i]];
+            *byte ^= 0x10;
+            g_autofree char *text = g_strdup_printf(
+                "twin: 1 bytes in 1 pages differ between source and destination, the first at "
+                "0x%" PRIx64 " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
+                places[i] < PAIR_RAM ? places[i] : places[i] - PAIR_RAM,
+                places[i] < PAIR_RAM ? "the.ram" : "the.rom", *byte ^ 0x10, *byte);
+            assert_false(
+                godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error));
+            expect_error(error, text);
+            assert_int_equal(fact(pair, "twin_different"), 1);
+            assert_int_equal(fact(pair, "twin_bytes"), PAIR_ALL);
+            fake_pair_free(pair);
+        }
+    }
+}
+
+/* Many bytes, counted, pages apart, over chunks and blocks; the first one is told. */
+static void test_twin_count(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    struct godwit_reading reading;
+    g_autoptr(GError) error = NULL;
+    fake_pair_blocks(pair, true);
+    static const struct {
+        uint64_t from, to;
+    } spans[] = {
+        {0x5001, 0x5003},            /* two in a page */
+        {0x6fff, 0x7001},            /* two in two */
+        {0xfffff, 0x100001},         /* and over a chunk's edge */
+        {0x302fff, PAIR_RAM + 1},    /* and from one block into the other */
+        {PAIR_ALL - 4096, PAIR_ALL}, /* a whole page */
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(spans); i++)
+        for (uint64_t at = spans[i].from; at < spans[i].to; at++)
+            pair->source->memory[at] ^= 0xff;
+    assert_false(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error));
+    g_autofree char *text = g_strdup_printf(
+        "twin: 4104 bytes in 8 pages differ between source and destination, the first at 0x5001 of "
+        "RAM block the.ram: 0x%02x on the source, 0x%02x on the destination",
+        pair->source->memory[0x5001], pair->destination->memory[0x5001]);
+    expect_error(error, text);
+    assert_int_equal(fact(pair, "twin_different"), 4104);
+    fake_pair_free(pair);
+}
+
+/* Blocks that only one side has, or has more of. */
+static void test_twin_blocks(void **state)
+{
+    for (int what = 0; what < 3; what++) {
+        struct fake_pair *pair = fake_pair_new(state, false, false);
+        struct godwit_reading reading;
+        g_autoptr(GError) error = NULL;
+        fake_pair_blocks(pair, true);
+        struct godwit_block *rom =
+            &g_array_index(pair->destination->vm->blocks, struct godwit_block, 1);
+        if (what == 0)
+            fake_vm_block(pair->destination, "more", 0, 0x1000, true, UINT64_MAX);
+        else if (what == 1)
+            rom->length -= 1;
+        else
+            strcpy(rom->name, "the.rim");
+        static const char *const texts[] = {
+            "twin: the source has 2 RAM blocks, the destination 3",
+            "twin: RAM block the.rom has 0x2000 bytes on the source and 0x1fff on the destination",
+            "twin: RAM block the.rom has 0x2000 bytes on the source and 0x0 on the destination",
+        };
+        assert_false(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error));
+        expect_error(error, texts[what]);
+        fake_pair_free(pair);
+    }
+}
+
+/* Blocks are matched by name, not by their place in the list. */
+static void test_twin_block_order(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    struct godwit_reading reading;
+    fake_vm_block(pair->source, "the.ram", 0, PAIR_RAM, true, PAIR_BASE);
+    fake_vm_block(pair->source, "the.rom", PAIR_RAM, PAIR_ROM, true, PAIR_BASE + PAIR_RAM);
+    fake_vm_block(pair->destination, "the.rom", PAIR_RAM, PAIR_ROM, true, PAIR_BASE + PAIR_RAM);
+    fake_vm_block(pair->destination, "the.ram", 0, PAIR_RAM, true, PAIR_BASE);
+    assert_true(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, NULL));
+    expect_reading(&reading);
+    fake_pair_free(pair);
+}
+
+/* A block of which nobody says where it is, and the guest sees a part only: that is compared, and
+ * the rest is named. */
+static void test_twin_not_compared(void **state)
+{
+    for (int different = 0; different < 2; different++) {
+        struct fake_pair *pair = fake_pair_new(state, false, false);
+        struct fake_vm *const both[] = {pair->source, pair->destination};
+        struct godwit_reading reading;
+        g_autoptr(GError) error = NULL;
+        for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+            fake_vm_block(both[i], "the.ram", 0, PAIR_RAM, true, PAIR_BASE);
+            fake_vm_block(both[i], "the.rom", PAIR_RAM, PAIR_ROM, false, PAIR_BASE + PAIR_RAM);
+            g_array_index(both[i]->vm->pieces, struct godwit_piece, 1).length = 0x1800;
+        }
+        /* The last byte that is seen, or the first that is not. */
+        pair->destination->memory[PAIR_RAM + (different ? 0x17ff : 0x1800)] ^= 1;
+        assert_int_equal(
+            godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error),
+            !different);
+        if (different)
+            assert_contains(error->message, "twin: 1 bytes in 1 pages differ between source and "
+                                            "destination, the first at 0x17ff of RAM block "
+                                            "the.rom");
+        const json_t *list = json_object_get(pair->rig->facts, "not_compared");
+        assert_int_equal(json_array_size(list), 1);
+        assert_string_equal(json_string_value(json_array_get(list, 0)),
+                            "the.rom: 2048 of 8192 bytes are not mapped in the guest, and this "
+                            "QEMU does not tell where it has them");
+        assert_int_equal(fact(pair, "twin_bytes"), PAIR_RAM + 0x1800);
+        fake_pair_free(pair);
+    }
+}
+
+/* Twins of which both are wrong. */
+static void test_twin_both_wrong(void **state)
+{
+    for (int what = 0; what < 2; what++) {
+        struct fake_pair *pair = fake_pair_new(state, false, false);
+        struct godwit_reading reading;
+        g_autoptr(GError) error = NULL;
+        fake_pair_blocks(pair, true);
+        if (what == 0) {
+            pair->source->memory[PAIR_WINDOW] = pair->destination->memory[PAIR_WINDOW] = 0x77;
+        } else {
+            MAILBOX_SET(pair, source, PASSES, 9);
+            MAILBOX_SET(pair, destination, PASSES, 9);
+        }
+        assert_false(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error));
+        assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE));
+        assert_true(g_str_has_prefix(error->message,
+                                     what == 0 ? "source: page order broken at 0x40101000: "
+                                               : "source: memory and CPU are not of one instant"));
+        assert_int_equal(fact(pair, "twin_different"), 0);
+        fake_pair_free(pair);
+    }
+}
+
+static void make_stale(struct fake_pair *pair)
+{
+    g_free(pair->source_qemu.version);
+    pair->source_qemu.version = pair->destination_qemu.version = g_strdup("8.2.1");
+    /* The destination's mailbox is from two pages ago. */
+    MAILBOX_SET(pair, destination, POSITION, START + (PAIR_POSITION - 2) * PAIR_PAGE);
+    MAILBOX_SET(pair, destination, TIMER, 123456000);
+}
+
+/* A stale mailbox that is a known bug of QEMU is noted, and is no failure; the reading is the
+ * source's. */
+static void stale_known(struct fake_pair *pair)
+{
+    struct godwit_reading reading;
+    make_stale(pair);
+    assert_true(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, NULL));
+    expect_reading(&reading);
+    const json_t *bug = json_array_get(json_object_get(pair->rig->facts, "known_bugs"), 0);
+    assert_string_equal(godwit_json_string(bug, "id", ""), "tcg-hot-page");
+    assert_contains(godwit_json_string(bug, "seen", ""), "of RAM block the.ram: 0x");
+    assert_true(fact(pair, "twin_different") >= 2);
+    assert_int_equal(fact(pair, "order_pages"), 2 * PAIR_PAGES);
+}
+
+static void test_twin_known(void **state)
+{
+    each_pair(state, stale_known);
+}
+
+/* The known bug excuses nothing else: not a byte more, not page order, not the source's position.
+ */
+static void test_twin_known_hides_nothing(void **state)
+{
+    static const uint64_t more[] = {
+        0, /* before the mailbox, */
+        PAIR_MAILBOX - 1,
+        PAIR_MAILBOX + GODWIT_MAILBOX_SIZE, /* in its page behind it, */
+        PAIR_WINDOW + 1,
+        PAIR_RAM - 1,
+        PAIR_RAM, /* in the other block, */
+        PAIR_ALL - 1,
+        PAIR_MAILBOX + GODWIT_MAILBOX_OFF_MAGIC, /* and in it, what never changes */
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(more) + 2; i++) {
+        struct fake_pair *pair = fake_pair_new(state, false, false);
+        struct godwit_reading reading;
+        g_autoptr(GError) error = NULL;
+        const char *wrong = "twin: ";
+        fake_pair_blocks(pair, true);
+        make_stale(pair);
+        if (i < G_N_ELEMENTS(more)) {
+            pair->destination->memory[more[i]] ^= 1;
+        } else if (i == G_N_ELEMENTS(more)) {
+            pair->source->memory[PAIR_WINDOW] = pair->destination->memory[PAIR_WINDOW] = 0x77;
+            wrong = "source: page order broken";
+        } else {
+            MAILBOX_SET(pair, source, PASSES, 9);
+            wrong = "source: memory and CPU are not of one instant";
+        }
+        assert_false(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error));
+        assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE));
+        assert_true(g_str_has_prefix(error->message, wrong));
+        fake_pair_free(pair);
+    }
+}
+
+/* Nor when blocks are compared in pieces that come in another order than their bytes. */
+static void test_twin_known_in_pieces(void **state)
+{
+    for (int more = 0; more < 2; more++) {
+        struct fake_pair *pair = fake_pair_new(state, false, true);
+        struct fake_vm *const both[] = {pair->source, pair->destination};
+        struct godwit_reading reading;
+        g_autoptr(GError) error = NULL;
+        make_stale(pair);
+        for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+            fake_vm_block(both[i], "the.ram", 0, PAIR_RAM, false, UINT64_MAX);
+            const struct godwit_piece pieces[] = {
+                {0, PAIR_BASE + PAIR_MAILBOX, PAIR_MAILBOX, PAIR_RAM - PAIR_MAILBOX},
+                {0, PAIR_BASE, 0, PAIR_MAILBOX},
+            };
+            g_array_append_vals(both[i]->vm->pieces, pieces, G_N_ELEMENTS(pieces));
+        }
+        if (more) {
+            pair->destination->memory[PAIR_WINDOW + 1] ^= 1;
+            pair->destination->memory[5] ^= 1;
+        }
+        assert_int_equal(
+            godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error), !more);
+        if (more)
+            assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE));
+        fake_pair_free(pair);
+    }
+}
+
+/* A window that is no RAM of this guest, and a QEMU that cannot be read. */
+static void test_unreadable(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, true);
+    struct godwit_reading reading;
+    g_autoptr(GError) error = NULL;
+    fake_pair_blocks(pair, true);
+    pair->destination->refuses = true;
+    assert_false(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error));
+    assert_contains(error->message, "the destination refused pmemsave");
+    g_clear_error(&error);
+    assert_false(godwit_oracle_look(pair->destination->vm, &reading, &error));
+    assert_contains(error->message, "the destination refused pmemsave");
+    g_clear_error(&error);
+    pair->setup.workload.window_start = PAIR_BASE - PAIR_PAGE;
+    assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
+    assert_contains(error->message, "0x3ffff000+0x301000 is no RAM of this guest");
+    fake_pair_free(pair);
+}
+
+int main(int argc, char **argv)
+{
+    fake_vm_main(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_position),
+        cmocka_unit_test(test_position_sentences),
+        cmocka_unit_test(test_look),
+        cmocka_unit_test(test_look_wrong),
+        cmocka_unit_test(test_look_moving),
+        cmocka_unit_test(test_twin),
+        cmocka_unit_test(test_twin_one_byte),
+        cmocka_unit_test(test_twin_count),
+        cmocka_unit_test(test_twin_blocks),
+        cmocka_unit_test(test_twin_block_order),
+        cmocka_unit_test(test_twin_not_compared),
+        cmocka_unit_test(test_twin_both_wrong),
+        cmocka_unit_test(test_twin_known),
+        cmocka_unit_test(test_twin_known_hides_nothing),
+        cmocka_unit_test(test_twin_known_in_pieces),
+        cmocka_unit_test(test_unreadable),
+    };
+    return cmocka_run_group_tests_name("oracle", tests, unit_folder, unit_folder_end);
+}
