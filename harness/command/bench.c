@@ -119,8 +119,7 @@ static bool bench(struct godwit_process *process, const struct bench_options *op
             const struct godwit_target *target = g_ptr_array_index(targets, t);
             for (guint s = 0; s < scenarios->len; s++) {
                 const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
-                g_autofree char *obstacle = godwit_scenario_obstacle(
-                    scenario, target->setup.machine, target->source, target->destination);
+                g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
                 if (!obstacle)
                     g_ptr_array_add(jobs, godwit_target_job(target, scenario));
             }

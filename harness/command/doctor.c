@@ -50,15 +50,15 @@ static void describe_target(const struct godwit_target *target)
         qemu->version, *qemu->package ? ", " : "", qemu->package, qemu->start_ms);
     if (target->destination != target->source)
         row("", "destination %s: QEMU %s", target->destination->path, target->destination->version);
-    row("", "machine %s, image %s, %zu migration capabilities", target->setup.type,
-        target->setup.image->name, json_array_size(qemu->capabilities));
+    row("", "machine %s, image %s, %u migration capabilities, %u parameters", target->setup.type,
+        target->setup.image->name, godwit_qemu_count(qemu, "capability"),
+        godwit_qemu_count(qemu, "parameter"));
     row("", "accelerator %s: %s", target->setup.accel, target->accel_reason);
     g_autoptr(GPtrArray) scenarios = godwit_scenario_all();
     unsigned able = 0;
     for (guint i = 0; i < scenarios->len; i++) {
         const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, i);
-        g_autofree char *obstacle = godwit_scenario_obstacle(scenario, target->setup.machine,
-                                                             target->source, target->destination);
+        g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
         able += !obstacle;
         if (obstacle)
             row("", "cannot run %s: %s", scenario->name, obstacle);

@@ -104,7 +104,7 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
             return usage(error, "--capability wants NAME, NAME=on or NAME=off",
                          options->capabilities[i]);
         const struct godwit_capability c = {g_intern_string(parts[0]), !strcmp(value, "on")};
-        if (!godwit_qemu_has_capability(job->setup.source, c.name))
+        if (!godwit_qemu_has(job->setup.source, "capability", c.name))
             return usage(error, "this QEMU has no such migration capability", c.name);
         g_array_append_val(job->capabilities, c);
     }
@@ -114,7 +114,7 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
         if (!parts[0] || !parts[1] ||
             !g_ascii_string_to_signed(parts[1], 10, G_MININT64, G_MAXINT64, &value, NULL))
             return usage(error, "--parameter wants NAME=NUMBER", options->parameters[i]);
-        const struct godwit_parameter p = {g_intern_string(parts[0]), value};
+        const struct godwit_parameter p = {g_intern_string(parts[0]), value, NULL};
         g_array_append_val(job->parameters, p);
     }
     return true;

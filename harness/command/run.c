@@ -109,8 +109,7 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
             if (serial++ % (unsigned)options->shard_count != (unsigned)options->shard_index - 1)
                 continue;
-            g_autofree char *obstacle = godwit_scenario_obstacle(
-                scenario, target->setup.machine, target->source, target->destination);
+            g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
             struct godwit_job *job = godwit_target_job(target, scenario);
             job->progress = live;
             job->repetitions = endless(options) ? 0 : (unsigned)repeat;

@@ -3,7 +3,11 @@
 
 #include "vm/image.h"
 #include "vm/memory.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define HEX "0x%" G_GINT64_MODIFIER "x"
 
@@ -31,7 +35,7 @@ bool godwit_migrate_set_capabilities(struct godwit_vm *vm,
     json_t *list = json_array();
     json_array_append_new(list, json_pack("{s:s, s:b}", "capability", "events", "state", 1));
     for (const struct godwit_capability *c = capabilities; c && c->name; c++) {
-        if (!godwit_qemu_has_capability(vm->qemu, c->name)) {
+        if (!godwit_qemu_has(vm->qemu, "capability", c->name)) {
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
                         "needs capability %s: not in QEMU %s", c->name, vm->qemu->version);
             json_decref(list);
@@ -47,41 +51,168 @@ bool godwit_migrate_set_parameters(struct godwit_vm *vm, const struct godwit_par
                                    GError **error)
 {
     json_t *arguments = json_object();
-    for (const struct godwit_parameter *p = parameters; p && p->name; p++)
-        json_object_set_new(arguments, p->name, json_integer(p->value));
+    for (const struct godwit_parameter *p = parameters; p && p->name; p++) {
+        if (!godwit_qemu_has(vm->qemu, "parameter", p->name)) {
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
+                        "needs parameter %s: not in QEMU %s", p->name, vm->qemu->version);
+            json_decref(arguments);
+            return false;
+        }
+        json_object_set_new(arguments, p->name,
+                            p->text ? json_string(p->text) : json_integer(p->value));
+    }
     return godwit_vm_command(vm, "migrate-set-parameters", arguments, error);
 }
 
-char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport transport,
-                            GError **error)
+bool godwit_transport_is_file(enum godwit_transport transport)
 {
-    /* Sockets in the rig's directory, which is every QEMU's working directory: however long its
-     * path is, these names fit. */
+    return transport == GODWIT_TRANSPORT_FD_FILE || transport == GODWIT_TRANSPORT_EXEC ||
+           transport == GODWIT_TRANSPORT_FILE;
+}
+
+bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError **error)
+{
+    g_autoptr(json_t) value =
+        godwit_vm_execute_fd(vm, "getfd", json_pack("{s:s}", "fdname", name), fd, error);
+    return value != NULL;
+}
+
+/* Opens the file of a transport and passes it on. */
+static bool pass_file(struct godwit_vm *vm, int flags, GError **error)
+{
+    g_autofree char *path = g_build_filename(vm->rig->directory, GODWIT_MIGRATE_FILE, NULL);
+    const int fd = open(path, flags | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path,
+                    g_strerror(errno));
+        return false;
+    }
+    const bool passed = godwit_migrate_getfd(vm, "migrate", fd, error);
+    close(fd);
+    return passed;
+}
+
+/* A socket pair with an end for each side. */
+static bool pass_sockets(struct godwit_vm *destination, GError **error)
+{
+    struct godwit_rig *rig = destination->rig;
+    struct godwit_vm *source = godwit_rig_vm(rig, "source");
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "no socket pair: %s",
+                    g_strerror(errno));
+        return false;
+    }
+    const bool passed = godwit_migrate_getfd(destination, "migrate", ends[1], error) &&
+                        godwit_migrate_getfd(source, "migrate", ends[0], error);
+    close(ends[0]);
+    close(ends[1]);
+    return passed;
+}
+
+char *godwit_migrate_file_address(struct godwit_vm *source, enum godwit_transport transport,
+                                  GError **error)
+{
+    switch (transport) {
+    case GODWIT_TRANSPORT_FD_FILE:
+        return pass_file(source, O_WRONLY | O_CREAT | O_TRUNC, error) ? g_strdup("fd:migrate")
+                                                                      : NULL;
+    case GODWIT_TRANSPORT_EXEC:
+        return g_strdup("exec:cat > " GODWIT_MIGRATE_FILE);
+    default:
+        return g_strdup("file:" GODWIT_MIGRATE_FILE);
+    }
+}
+
+json_t *godwit_migrate_channels(const char *uri)
+{
+    json_t *address = NULL;
+    const char *rest = strchr(uri, ':') + 1;
+    if (g_str_has_prefix(uri, "unix:")) {
+        address = json_pack("{s:s, s:s, s:s}", "transport", "socket", "type", "unix", "path", rest);
+    } else if (g_str_has_prefix(uri, "tcp:")) {
+        const char *port = strrchr(uri, ':');
+        g_autofree char *host = g_strndup(rest, (gsize)(port - rest));
+        address = json_pack("{s:s, s:s, s:s, s:s}", "transport", "socket", "type", "inet", "host",
+                            host, "port", port + 1);
+    } else {
+        address = json_pack("{s:s, s:s, s:i}", "transport", "file", "filename", rest, "offset", 0);
+    }
+    return json_pack("[{s:s, s:o}]", "channel-type", "main", "addr", address);
+}
+
+/* The arguments of migrate and migrate-incoming. */
+static json_t *address_arguments(const char *uri, bool channels)
+{
+    return channels ? json_pack("{s:o}", "channels", godwit_migrate_channels(uri))
+                    : json_pack("{s:s}", "uri", uri);
+}
+
+bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, bool channels,
+                             GError **error)
+{
     destination->migration_first = destination->qmp->events->len;
-    g_autofree char *uri = transport == GODWIT_TRANSPORT_UNIX
-                               ? g_strdup_printf("unix:%s.migrate.sock", destination->name)
-                               : g_strdup("tcp:127.0.0.1:0");
-    if (!godwit_vm_command(destination, "migrate-incoming", json_pack("{s:s}", "uri", uri), error))
-        return NULL;
-    if (transport == GODWIT_TRANSPORT_UNIX)
-        return g_steal_pointer(&uri);
+    return godwit_vm_command(destination, "migrate-incoming", address_arguments(uri, channels),
+                             error);
+}
+
+/* The port that a destination listens on. */
+static char *ask_port(struct godwit_vm *destination, GError **error)
+{
     g_autoptr(json_t) info = godwit_vm_execute(destination, "query-migrate", NULL, error);
     if (!info)
         return NULL;
     const json_t *address = json_array_get(json_object_get(info, "socket-address"), 0);
     const char *port = godwit_json_string(address, "port", NULL);
-    if (!port) {
+    if (!port)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
-                    "the destination listens on %s, but its query-migrate tells no port", uri);
-        return NULL;
-    }
-    return g_strdup_printf("tcp:127.0.0.1:%s", port);
+                    "the %s listens for TCP, but its query-migrate tells no port",
+                    destination->name);
+    return g_strdup(port);
 }
 
-bool godwit_migrate_start(struct godwit_vm *source, const char *uri, GError **error)
+char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport transport,
+                            bool channels, GError **error)
+{
+    /* Sockets in the rig's directory, which is every QEMU's working directory: however long its
+     * path is, these names fit. */
+    g_autofree char *uri = NULL;
+    switch (transport) {
+    case GODWIT_TRANSPORT_UNIX:
+        uri = g_strdup_printf("unix:%s.migrate.sock", destination->name);
+        break;
+    case GODWIT_TRANSPORT_TCP:
+        uri = g_strdup("tcp:127.0.0.1:0");
+        break;
+    case GODWIT_TRANSPORT_FD:
+        if (!pass_sockets(destination, error))
+            return NULL;
+        uri = g_strdup("fd:migrate");
+        break;
+    case GODWIT_TRANSPORT_FD_FILE:
+        if (!pass_file(destination, O_RDONLY, error))
+            return NULL;
+        uri = g_strdup("fd:migrate");
+        break;
+    case GODWIT_TRANSPORT_EXEC:
+        uri = g_strdup("exec:cat " GODWIT_MIGRATE_FILE);
+        break;
+    case GODWIT_TRANSPORT_FILE:
+        uri = g_strdup("file:" GODWIT_MIGRATE_FILE);
+        break;
+    }
+    if (!godwit_migrate_incoming(destination, uri, channels, error))
+        return NULL;
+    if (transport != GODWIT_TRANSPORT_TCP)
+        return g_steal_pointer(&uri);
+    g_autofree char *port = ask_port(destination, error);
+    return port ? g_strdup_printf("tcp:127.0.0.1:%s", port) : NULL;
+}
+
+bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error)
 {
     source->migration_first = source->qmp->events->len;
-    return godwit_vm_command(source, "migrate", json_pack("{s:s}", "uri", uri), error);
+    return godwit_vm_command(source, "migrate", address_arguments(uri, channels), error);
 }
 
 bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
@@ -90,16 +221,17 @@ bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
     /* Whole pages are sent, however few bytes of them the guest dirties. */
     const double window = (double)(workload->window_end - workload->window_start);
     const struct godwit_parameter held[] = {
-        {"max-bandwidth", (json_int_t)(window / FIRST_PASS_SECONDS)},
-        {"downtime-limit", DOWNTIME_HELD},
-        {NULL, 0}};
+        {"max-bandwidth", (json_int_t)(window / FIRST_PASS_SECONDS), NULL},
+        {"downtime-limit", DOWNTIME_HELD, NULL},
+        {NULL, 0, NULL}};
     return godwit_migrate_set_parameters(source, held, error);
 }
 
 bool godwit_migrate_release(struct godwit_vm *source, GError **error)
 {
-    const struct godwit_parameter released[] = {
-        {"max-bandwidth", BANDWIDTH_UNLIMITED}, {"downtime-limit", DOWNTIME_UNLIMITED}, {NULL, 0}};
+    const struct godwit_parameter released[] = {{"max-bandwidth", BANDWIDTH_UNLIMITED, NULL},
+                                                {"downtime-limit", DOWNTIME_UNLIMITED, NULL},
+                                                {NULL, 0, NULL}};
     return godwit_migrate_set_parameters(source, released, error);
 }
 
@@ -179,26 +311,31 @@ static bool pass_began(gpointer data)
     return false;
 }
 
+/* Waits for the next pass over memory from the second one on. The migration must not end first. */
+static bool await_pass(struct pass_goal *goal, GError **error)
+{
+    if (!godwit_rig_wait(goal->source->rig, pass_began, goal,
+                         "the source to go over its memory for the second time", error))
+        return false;
+    if (!goal->over)
+        return true;
+    g_autofree char *state = godwit_migrate_state(goal->source, error);
+    if (state)
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                    "the migration ended (%s) before it was proven to be live, although it was "
+                    "held back",
+                    state);
+    return false;
+}
+
 bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
                                GError **error)
 {
     struct pass_goal goal = {.source = source, .next = source->migration_first};
     bool proven = false;
     while (!proven) {
-        if (!godwit_rig_wait(source->rig, pass_began, &goal,
-                             "the destination to have received memory that the source has dirtied "
-                             "again",
-                             error))
+        if (!await_pass(&goal, error))
             return false;
-        if (goal.over) {
-            g_autofree char *state = godwit_migrate_state(source, error);
-            if (state)
-                g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                            "the migration ended (%s) before it was proven to be live, although "
-                            "it was held back",
-                            state);
-            return false;
-        }
         report_progress(source);
         if (!seek_proof(source, destination, goal.pass, &proven, error))
             return false;
@@ -206,10 +343,27 @@ bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *desti
     return true;
 }
 
+bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
+{
+    struct pass_goal goal = {.source = source, .next = source->migration_first};
+    if (!await_pass(&goal, error))
+        return false;
+    report_progress(source);
+    /* The pass that is under way may have begun before; the one after it has not. */
+    const guint64 passes = source->console->passes;
+    if (!godwit_vm_wait_console(source, 0, passes + 2, error))
+        return false;
+    json_object_set_new(source->rig->facts, "live",
+                        json_pack("{s:i, s:I}", "pass", (int)goal.pass, "guest_pass",
+                                  (json_int_t)source->console->passes));
+    return true;
+}
+
 struct end_goal {
     const struct godwit_vm *vm;
     guint next;
-    const char *state; /* that it ended in, or NULL; borrowed from the event */
+    const char *wanted; /* a state on the way that is waited for, or NULL */
+    const char *state;  /* that it is in or ended in, or NULL; borrowed from the event */
 };
 
 static bool ended(gpointer data)
@@ -222,15 +376,16 @@ static bool ended(gpointer data)
             continue;
         const char *status = godwit_json_string(json_object_get(event, "data"), "status", "");
         if (!strcmp(status, "completed") || !strcmp(status, "failed") ||
-            !strcmp(status, "cancelled") || !strcmp(status, "postcopy-paused"))
+            !strcmp(status, "cancelled") || !strcmp(status, "postcopy-paused") ||
+            !g_strcmp0(status, goal->wanted))
             goal->state = status;
     }
     return goal->state != NULL;
 }
 
-bool godwit_migrate_finish(struct godwit_vm *vm, const char *wanted, GError **error)
+bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error)
 {
-    struct end_goal goal = {.vm = vm, .next = vm->migration_first};
+    struct end_goal goal = {.vm = vm, .next = vm->migration_first, .wanted = wanted};
     g_autofree char *what = g_strdup_printf("the %s's migration to be %s", vm->name, wanted);
     while (!goal.state) {
         /* With somebody watching, the wait is cut into pieces between which progress is drawn. */

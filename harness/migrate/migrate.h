@@ -10,8 +10,12 @@
 #include "vm/vm.h"
 
 enum godwit_transport {
-    GODWIT_TRANSPORT_UNIX, /* a socket in the rig's directory */
-    GODWIT_TRANSPORT_TCP,  /* 127.0.0.1, a port that the destination's kernel picks */
+    GODWIT_TRANSPORT_UNIX,    /* a socket in the rig's directory */
+    GODWIT_TRANSPORT_TCP,     /* 127.0.0.1, a port that the destination's kernel picks */
+    GODWIT_TRANSPORT_FD,      /* a socket pair, an end passed to each */
+    GODWIT_TRANSPORT_FD_FILE, /* a file, opened for each and passed */
+    GODWIT_TRANSPORT_EXEC,    /* a command that writes a file, then one that reads it */
+    GODWIT_TRANSPORT_FILE,    /* a file that each opens itself */
 };
 
 /* What is set on both sides before a migration. Capability and parameter names are QEMU's; both
@@ -24,7 +28,15 @@ struct godwit_capability {
 struct godwit_parameter {
     const char *name;
     json_int_t value;
+    const char *text; /* the value if it is no number; NULL otherwise */
 };
+
+/* Whether what is sent waits in a file: the destination takes it when the source is done. */
+bool godwit_transport_is_file(enum godwit_transport transport);
+
+/* The file of those transports, in the rig's directory, where every QEMU has its working
+ * directory. */
+#define GODWIT_MIGRATE_FILE "migrate.stream"
 
 /* The latest migration's state on a VM ("none", "active", "completed", ...): the caller's. */
 char *godwit_migrate_state(struct godwit_vm *vm, GError **error);
@@ -36,16 +48,35 @@ char *godwit_migrate_state(struct godwit_vm *vm, GError **error);
 bool godwit_migrate_set_capabilities(struct godwit_vm *vm,
                                      const struct godwit_capability *capabilities, GError **error);
 
+/* Sets parameters on a VM. One that this QEMU does not have is a SKIP error that names it. */
 bool godwit_migrate_set_parameters(struct godwit_vm *vm, const struct godwit_parameter *parameters,
                                    GError **error);
 
-/* Makes a destination that waits (-incoming defer) listen; returns the address to send to, as
- * `migrate` wants it, the caller's. */
+/*
+ * Makes a destination that waits (-incoming defer) listen, or, for the transports that are a file,
+ * read it, which has to be there by then. Returns the address to send to as a URI, the caller's.
+ * With CHANNELS the destination is told by its `channels` argument.
+ */
 char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport transport,
-                            GError **error);
+                            bool channels, GError **error);
+
+/* The address that a source sends to when TRANSPORT is a file; passes it the descriptor if it is to
+ * have one. The caller's. */
+char *godwit_migrate_file_address(struct godwit_vm *source, enum godwit_transport transport,
+                                  GError **error);
+
+/* The one "main" channel of URI (unix:, tcp: or file:), for a `channels` argument; the caller's. */
+json_t *godwit_migrate_channels(const char *uri);
+
+/* Tells a waiting destination to take its migration from URI. */
+bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, bool channels,
+                             GError **error);
 
 /* Starts sending to URI. */
-bool godwit_migrate_start(struct godwit_vm *source, const char *uri, GError **error);
+bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error);
+
+/* Passes a VM a descriptor under NAME (getfd). It stays the caller's. */
+bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError **error);
 
 /*
  * A downtime limit far below what sending the window takes, and a bandwidth at which the guest
@@ -66,10 +97,17 @@ bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *desti
                                GError **error);
 
 /*
- * Waits until the migration is over on VM, reporting progress where it is asked for. WANTED is the
- * state it has to end in; ending in another is a MIGRATION error with QEMU's reason.
+ * The same where no destination takes what is sent yet: every page has been sent once, and the
+ * guest has written each again since.
  */
-bool godwit_migrate_finish(struct godwit_vm *vm, const char *wanted, GError **error);
+bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error);
+
+/*
+ * Waits until the migration is in the state WANTED on VM, by its events, reporting progress where
+ * it is asked for. Another end (completed, failed, cancelled, postcopy-paused) that comes first is
+ * a MIGRATION error with QEMU's reason.
+ */
+bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error);
 
 /* Notes what the source's query-migrate says of a migration that is over (times, bytes, passes) in
  * the rig's facts. */

@@ -23,6 +23,7 @@ struct godwit_reporter {
     bool live;  /* a terminal: progress may be redrawn */
     bool colours;
     unsigned number; /* results so far */
+    unsigned points; /* for TAP: numbers given so far */
     unsigned planned;
     json_t *totals;  /* for text: sums over what passed; owned */
     json_t *results; /* for formats that are written at the end; owned */

@@ -1,5 +1,6 @@
 /*
- * TAP, version 13: a test point a result, the bug report as a YAML block, the plan last.
+ * TAP, version 13: a test point a result, and one before it for each check that it consists of; the
+ * bug report as a YAML block; the plan last, for only then is the number of points known.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,17 +10,31 @@
 
 static void begin(struct godwit_reporter *reporter, unsigned planned)
 {
+    (void)planned;
     fputs("TAP version 13\n", reporter->out);
-    if (planned)
-        fprintf(reporter->out, "1..%u\n", planned);
     fflush(reporter->out);
+}
+
+static void checks(struct godwit_reporter *reporter, const json_t *result_)
+{
+    size_t i;
+    json_t *check;
+    json_array_foreach(json_object_get(json_object_get(result_, "facts"), "checks"), i, check)
+    {
+        const char *problem = godwit_json_string(check, "problem", NULL);
+        fprintf(reporter->out, "%s %u - %s %s: %s\n", problem ? "not ok" : "ok", ++reporter->points,
+                godwit_json_string(result_, "arch", ""),
+                godwit_json_string(result_, "scenario", ""), godwit_json_string(check, "name", ""));
+    }
 }
 
 static void result(struct godwit_reporter *reporter, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
     const bool pass = godwit_report_passed(result_), skip = !strcmp(status, "skip");
-    fprintf(reporter->out, "%s %u - %s %s", pass || skip ? "ok" : "not ok", ++reporter->number,
+    reporter->number++;
+    checks(reporter, result_);
+    fprintf(reporter->out, "%s %u - %s %s", pass || skip ? "ok" : "not ok", ++reporter->points,
             godwit_json_string(result_, "arch", ""), godwit_json_string(result_, "scenario", ""));
     if (godwit_json_integer(result_, "repetitions", 1) != 1)
         fprintf(reporter->out, ", repetition %" JSON_INTEGER_FORMAT,
@@ -46,12 +61,12 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
 
 static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
 {
-    /* An endless run's plan is known only now; one that was cut short says so. */
-    if (!summary->planned)
-        fprintf(reporter->out, "1..%u\n", reporter->number);
-    else if (reporter->number < summary->planned)
+    /* One that was cut short says so. */
+    if (reporter->number < summary->planned || summary->interrupted)
         fprintf(reporter->out, "Bail out! %s\n",
                 summary->interrupted ? "interrupted" : "ended at the first failure");
+    else
+        fprintf(reporter->out, "1..%u\n", reporter->points);
     fflush(reporter->out);
 }
 

@@ -177,7 +177,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     {
         const struct godwit_parameter p = {
             g_intern_string(json_string_value(json_array_get(pair, 0))),
-            json_integer_value(json_array_get(pair, 1))};
+            json_integer_value(json_array_get(pair, 1)), NULL};
         g_array_append_val(job->parameters, p);
     }
     job->plan.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;

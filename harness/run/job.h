@@ -9,7 +9,8 @@
  *             or "error" (environment: exit status 2)
  *   message   what was wrong, or missing; "" for a pass
  *   phases    [{"name", "ms"}]: how long each phase took, in order
- *   facts     what was measured and proven
+ *   facts     what was measured and proven; "checks" among them: [{"name", "problem"}], the latter
+ *             only of one that does not hold
  *   vms       of everything but a pass: what a bug report needs of each VM, godwit_vm_describe()
  *
  * SPDX-License-Identifier: MIT

@@ -5,6 +5,7 @@
  */
 #include "run/job.h"
 
+#include "oracle/states.h"
 #include "vm/memory.h"
 #include "vm/vm.h"
 #include <errno.h>
@@ -84,6 +85,19 @@ static json_t *result_of(struct godwit_rig *rig, const GError *error)
                      phases, "facts", rig->facts, "vms", vms);
 }
 
+/* What holds for every scenario, once its own course is through. */
+static bool judge_all(struct godwit_rig *rig, GError **error)
+{
+    GString *text = g_string_new(NULL);
+    const unsigned failed = godwit_rig_failed_checks(rig, text);
+    if (failed)
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION, "%u of %u checks do not hold:%s",
+                    failed, (unsigned)json_array_size(json_object_get(rig->facts, "checks")),
+                    text->str);
+    g_string_free(text, TRUE);
+    return !failed && godwit_states_judge(rig, error);
+}
+
 int godwit_worker_main(const char *directory)
 {
     g_autoptr(GError) error = NULL;
@@ -100,8 +114,9 @@ int godwit_worker_main(const char *directory)
     struct godwit_rig *rig = godwit_rig_new(&job->setup, directory);
     if (job->progress)
         rig->progress = progress;
-    const bool passed = job->scenario ? godwit_scenario_run(rig, job->scenario, &error)
-                                      : godwit_plan_run(rig, &job->plan, &error);
+    const bool passed = (job->scenario ? godwit_scenario_run(rig, job->scenario, &error)
+                                       : godwit_plan_run(rig, &job->plan, &error)) &&
+                        judge_all(rig, &error);
     if (!passed)
         explain_fault(rig, &error);
     g_autoptr(json_t) result = result_of(rig, error);

@@ -70,7 +70,7 @@ static struct godwit_vm *start(struct godwit_rig *rig, struct footprint *footpri
     footprint->length = GODWIT_WINDOW_END_OFFSET - GODWIT_WINDOW_OFFSET;
     footprint->before = g_malloc(footprint->length);
     godwit_rig_phase(rig, "start");
-    struct godwit_vm *vm = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE_HELD, error);
+    struct godwit_vm *vm = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE_HELD, NULL, error);
     if (!vm || !godwit_vm_handshake(vm, error) ||
         !godwit_memory_read(vm, footprint->start, footprint->before, footprint->length, error) ||
         !godwit_vm_command(vm, "cont", NULL, error))

@@ -9,10 +9,10 @@
 #include "vm/host.h"
 
 #include <string.h>
+#include <sys/wait.h>
 
-/* Fails unless the VM's run state is WANTED. */
-static bool expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
-                          GError **error)
+bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
+                               GError **error)
 {
     g_autofree char *status = godwit_vm_status(vm, error);
     if (!status)
@@ -36,7 +36,7 @@ static bool settle(struct godwit_vm *source, GError **error)
         if (strcmp(status, "finish-migrate") != 0)
             break;
     }
-    return expect_status(source, "postmigrate", "after the migration", error);
+    return godwit_plan_expect_status(source, "postmigrate", "after the migration", error);
 }
 
 /* Postcopy is the host's to allow: a refusal where the host has no userfaultfd for us is a skip. */
@@ -60,7 +60,7 @@ struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *na
                                           GError **error)
 {
     struct godwit_vm *vm = godwit_vm_start(
-        rig, name, held ? GODWIT_VM_DESTINATION_HELD : GODWIT_VM_DESTINATION, error);
+        rig, name, held ? GODWIT_VM_DESTINATION_HELD : GODWIT_VM_DESTINATION, NULL, error);
     return vm && godwit_vm_handshake(vm, error) ? vm : NULL;
 }
 
@@ -76,7 +76,7 @@ static bool see_first_pass(struct godwit_vm *source, GError **error)
 struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error)
 {
     godwit_rig_phase(rig, "start");
-    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, error);
+    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, NULL, error);
     return source && godwit_vm_handshake(source, error) && see_first_pass(source, error) ? source
                                                                                          : NULL;
 }
@@ -88,31 +88,80 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
     struct godwit_vm *const both[] = {destination, source};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
         if (!godwit_migrate_set_capabilities(both[i], plan->capabilities, error) ||
-            (plan->postcopy && !enable_postcopy(both[i], error)))
+            (plan->postcopy && !enable_postcopy(both[i], error)) ||
+            (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
             return false;
     }
     return godwit_migrate_hold(source, error) &&
-           (!plan->parameters || godwit_migrate_set_parameters(source, plan->parameters, error));
+           (!plan->configure || plan->configure(source, destination, error));
+}
+
+/* A step that a scenario may have. */
+static bool step(godwit_step own, struct godwit_vm *source, struct godwit_vm *destination,
+                 GError **error)
+{
+    return !own || own(source, destination, error);
+}
+
+/* Through a file: all of it is written before any of it is read. */
+static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *source,
+                             struct godwit_vm *destination, GError **error)
+{
+    g_autofree char *to = plan->uri ? g_strdup(plan->uri)
+                                    : godwit_migrate_file_address(source, plan->transport, error);
+    if (!to || !godwit_migrate_start(source, to, plan->channels, error))
+        return false;
+    const bool live = !plan->stopped && !plan->suspend;
+    if ((live && !godwit_migrate_prove_dirtied(source, error)) ||
+        !step(plan->live, source, destination, error) || !godwit_migrate_release(source, error) ||
+        !step(plan->released, source, destination, error) ||
+        !godwit_migrate_wait(source, "completed", error))
+        return false;
+    if (plan->uri) {
+        if (!godwit_migrate_incoming(destination, plan->uri, plan->channels, error))
+            return false;
+    } else {
+        g_autofree char *from =
+            godwit_migrate_listen(destination, plan->transport, plan->channels, error);
+        if (!from)
+            return false;
+    }
+    return godwit_migrate_wait(destination, "completed", error);
+}
+
+/* Through a connection between the two. */
+static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm *source,
+                               struct godwit_vm *destination, GError **error)
+{
+    g_autofree char *uri =
+        godwit_migrate_listen(destination, plan->transport, plan->channels, error);
+    if (!uri || !godwit_migrate_start(source, uri, plan->channels, error))
+        return false;
+    if (plan->fails)
+        return godwit_migrate_release(source, error) &&
+               godwit_migrate_wait(source, "failed", error);
+    /* A guest that sleeps or is stopped dirties nothing: nothing to be held back, or proven. */
+    const bool live = !plan->stopped && !plan->suspend;
+    if ((live && !godwit_migrate_prove_live(source, destination, error)) ||
+        !step(plan->live, source, destination, error))
+        return false;
+    if (plan->postcopy && !godwit_vm_command(source, "migrate-start-postcopy", NULL, error))
+        return false;
+    if (!plan->postcopy && !godwit_migrate_release(source, error))
+        return false;
+    return step(plan->released, source, destination, error) &&
+           godwit_migrate_wait(source, "completed", error) &&
+           godwit_migrate_wait(destination, "completed", error);
 }
 
 /* The migration itself, from the first byte to the end on both sides. */
 static bool transfer(const struct godwit_plan *plan, struct godwit_vm *source,
                      struct godwit_vm *destination, GError **error)
 {
-    g_autofree char *uri = godwit_migrate_listen(destination, plan->transport, error);
-    if (!uri || !godwit_migrate_start(source, uri, error))
-        return false;
-    /* A guest that sleeps or is stopped dirties nothing: nothing to be held back, or proven. */
-    const bool live = !plan->stopped && !plan->suspend;
-    if (live && !godwit_migrate_prove_live(source, destination, error))
-        return false;
-    if (plan->postcopy && !godwit_vm_command(source, "migrate-start-postcopy", NULL, error))
-        return false;
-    if (!plan->postcopy && !godwit_migrate_release(source, error))
-        return false;
-    return godwit_migrate_finish(source, "completed", error) &&
-           godwit_migrate_finish(destination, "completed", error) &&
-           godwit_migrate_note(source, error);
+    return (godwit_transport_is_file(plan->transport)
+                ? transfer_by_file(plan, source, destination, error)
+                : transfer_by_socket(plan, source, destination, error)) &&
+           (plan->fails || godwit_migrate_note(source, error));
 }
 
 /* The index of the first event of that name and status, or -1. */
@@ -136,10 +185,60 @@ static bool judge_postcopy(struct godwit_vm *destination, GError **error)
     return false;
 }
 
-/* The guest goes on: one PASS more on the destination than it has shown by now. */
-static bool see_it_run(struct godwit_vm *destination, GError **error)
+bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error)
 {
-    return godwit_vm_wait_console(destination, 0, destination->console->passes + 1, error);
+    return godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error);
+}
+
+static bool is_gone(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->exited;
+}
+
+/* The destination of a failed migration has ended with an error, or waits as it did before. */
+static bool judge_refusal(struct godwit_vm *destination, GError **error)
+{
+    if (event_index(destination, "RESUME", NULL) >= 0 || destination->console->passes) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                    "the %s ran its guest although the migration failed", destination->name);
+        return false;
+    }
+    if (!destination->exited) {
+        /* Asking is a race with its end, which is the other good answer. */
+        g_autoptr(json_t) info = godwit_vm_execute(destination, "query-migrate", NULL, NULL);
+        const char *state = godwit_json_string(info, "status", "none");
+        g_autofree char *status = info ? godwit_vm_status(destination, NULL) : NULL;
+        if (status && (!strcmp(state, "none") || !strcmp(state, "setup"))) {
+            if (!g_str_equal(status, "inmigrate")) {
+                g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                            "the %s is \"%s\" after a migration that never began",
+                            destination->name, status);
+                return false;
+            }
+            return godwit_vm_quit(destination, error);
+        }
+        g_autofree char *what = g_strdup_printf("the %s's QEMU to end", destination->name);
+        if (!godwit_rig_wait(destination->rig, is_gone, destination, what, error))
+            return false;
+    }
+    if (WIFEXITED(destination->wait_status) && WEXITSTATUS(destination->wait_status) != 0)
+        return true;
+    g_autofree char *end = godwit_vm_end(destination);
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the %s %s; after a migration that failed its exit status should tell of it",
+                destination->name, end);
+    return false;
+}
+
+bool godwit_plan_survive(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct godwit_reading reading;
+    return judge_refusal(destination, error) &&
+           godwit_plan_expect_status(source, "running", "after the failed migration", error) &&
+           godwit_plan_see_it_run(source, error) &&
+           godwit_vm_command(source, "stop", NULL, error) &&
+           godwit_oracle_look(source, &reading, error) && godwit_vm_quit(source, error);
 }
 
 /*
@@ -182,7 +281,17 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
         return false;
 
     godwit_rig_phase(rig, "migrate");
-    if (!transfer(plan, source, destination, error) || !settle(source, error))
+    destination->may_exit = plan->fails;
+    if (!transfer(plan, source, destination, error))
+        return false;
+    if (plan->fails) {
+        godwit_rig_phase(rig, "verify");
+        const bool survived = godwit_plan_survive(source, destination, error) &&
+                              step(plan->judge, source, destination, error);
+        godwit_rig_phase(rig, NULL);
+        return survived;
+    }
+    if (!settle(source, error))
         return false;
 
     godwit_rig_phase(rig, "verify");
@@ -190,6 +299,8 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
         if (!judge_postcopy(destination, error))
             return false;
     } else if (!godwit_oracle_twin(source, destination, &before, error))
+        return false;
+    if (!step(plan->judge, source, destination, error))
         return false;
 
     godwit_rig_phase(rig, "resume");
@@ -199,7 +310,7 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
         return false;
     bool awake = true;
     if (!(plan->suspend ? wake_up(source, destination, &awake, error)
-                        : see_it_run(destination, error)) ||
+                        : godwit_plan_see_it_run(destination, error)) ||
         !godwit_vm_command(destination, "stop", NULL, error))
         return false;
 
@@ -223,12 +334,13 @@ bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GEr
 {
     /* Both at once: neither needs the other to start. */
     godwit_rig_phase(rig, "start");
-    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, error);
+    struct godwit_vm *source =
+        godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, plan->source_arguments, error);
     struct godwit_vm *destination =
         source
             ? godwit_vm_start(rig, "destination",
                               plan->postcopy ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_HELD,
-                              error)
+                              plan->destination_arguments, error)
             : NULL;
     if (!destination || !godwit_vm_handshake(source, error) ||
         !godwit_vm_handshake(destination, error) || !see_first_pass(source, error))

@@ -13,8 +13,8 @@ static bool fail_to(struct godwit_vm *source, const char *uri, GError **error)
 {
     const guint64 passes = source->console->passes;
     g_autoptr(GError) refusal = NULL;
-    if (godwit_migrate_start(source, uri, &refusal)) {
-        if (!godwit_migrate_finish(source, "failed", error))
+    if (godwit_migrate_start(source, uri, false, &refusal)) {
+        if (!godwit_migrate_wait(source, "failed", error))
             return false;
     } else if (refusal->code != GODWIT_ERROR_QMP) {
         g_propagate_error(error, g_steal_pointer(&refusal));

@@ -43,24 +43,38 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
     workload->passes_per_report = 1;
 }
 
-char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
-                               const struct godwit_machine *machine,
-                               const struct godwit_qemu *source,
-                               const struct godwit_qemu *destination)
+/* What the plan itself asks of a QEMU. */
+static char *plan_lacks(const struct godwit_plan *plan, const struct godwit_qemu *qemu)
 {
-    if ((scenario->flags & GODWIT_FLAG_SUSPEND) && !machine->can_suspend)
-        return g_strdup_printf("needs suspend to RAM: the %s machine has none", machine->arch);
-    const struct godwit_qemu *const both[] = {source, destination};
+    g_autoptr(GString) needs = g_string_new(plan->postcopy ? "capability:postcopy-ram" : "");
+    if (plan->channels)
+        g_string_append(needs, " argument:channels");
+    if (plan->transport == GODWIT_TRANSPORT_FILE)
+        g_string_append(needs, " transport:file");
+    for (const struct godwit_capability *c = plan->capabilities; c && c->name; c++)
+        g_string_append_printf(needs, " capability:%s", c->name);
+    for (const struct godwit_parameter *p = plan->parameters; p && p->name; p++)
+        g_string_append_printf(needs, " parameter:%s", p->name);
+    return godwit_qemu_lacks(qemu, needs->str);
+}
+
+char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
+                               const struct godwit_setup *setup)
+{
+    if ((scenario->flags & GODWIT_FLAG_SUSPEND) && !setup->machine->can_suspend)
+        return g_strdup_printf("needs suspend to RAM: the %s machine has none",
+                               setup->machine->arch);
+    if (scenario->accel && strcmp(scenario->accel, setup->accel) != 0)
+        return g_strdup_printf("needs --accel %s", scenario->accel);
+    const struct godwit_qemu *const both[] = {setup->source, setup->destination};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
-        if (scenario->plan.postcopy && !godwit_qemu_has_capability(both[i], "postcopy-ram"))
-            return g_strdup_printf("needs capability postcopy-ram: not in QEMU %s",
-                                   both[i]->version);
-        for (const struct godwit_capability *c = scenario->plan.capabilities; c && c->name; c++)
-            if (!godwit_qemu_has_capability(both[i], c->name))
-                return g_strdup_printf("needs capability %s: not in QEMU %s", c->name,
-                                       both[i]->version);
+        char *lacks = plan_lacks(&scenario->plan, both[i]);
+        if (!lacks)
+            lacks = godwit_qemu_lacks(both[i], scenario->needs);
+        if (lacks)
+            return lacks;
     }
-    return NULL;
+    return scenario->obstacle ? scenario->obstacle(setup) : NULL;
 }
 
 bool godwit_scenario_run(struct godwit_rig *rig, const struct godwit_scenario *scenario,

@@ -10,14 +10,29 @@
 #include "migrate/migrate.h"
 #include "vm/rig.h"
 
+/* A scenario's own step in the common course. False with ERROR set fails the scenario. */
+typedef bool (*godwit_step)(struct godwit_vm *source, struct godwit_vm *destination,
+                            GError **error);
+
 /* One migration as data, for godwit_plan_run(). */
 struct godwit_plan {
     enum godwit_transport transport;
-    bool stopped;  /* the source is stopped first; otherwise the migration is proven to be live */
-    bool postcopy; /* switch to postcopy once it is proven to be live */
-    bool suspend;  /* the guest suspends itself before, and is woken up after */
+    bool channels;   /* addresses go into the `channels` argument, not into `uri` */
+    bool stopped;    /* the source is stopped first; otherwise the migration is proven to be live */
+    bool postcopy;   /* switch to postcopy once it is proven to be live */
+    bool suspend;    /* the guest suspends itself before, and is woken up after */
+    bool fails;      /* it must fail: the source runs on, the destination never runs */
+    const char *uri; /* what both sides are given, of a transport that is a file; NULL: the usual */
     const struct godwit_capability *capabilities; /* set on both sides; NULL: none */
-    const struct godwit_parameter *parameters;    /* set on the source; NULL: none */
+    const struct godwit_parameter *parameters;    /* set on both sides; NULL: none */
+    const char *const *source_arguments;          /* more of the command line; NULL: none */
+    const char *const *destination_arguments;     /* likewise */
+
+    /* Own steps, NULL for none: */
+    godwit_step configure; /* before the destination listens */
+    godwit_step live;      /* proven to be live, not let go yet */
+    godwit_step released;  /* let go */
+    godwit_step judge;     /* over, and verified; both guests stand still (postcopy: run on) */
 };
 
 struct godwit_scenario {
@@ -27,6 +42,13 @@ struct godwit_scenario {
     /* What it does; NULL: godwit_plan_run() of the plan. */
     bool (*run)(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error);
     struct godwit_plan plan;
+    const char *needs; /* features of both QEMUs beside the plan's capabilities and parameters,
+                        * as godwit_qemu_lacks() has them */
+    const char *accel; /* the only accelerator that it makes sense with; NULL: any */
+    bool slow;         /* takes so long that it runs only when asked for */
+    /* Why this setup on this host cannot run it, for what the rest of the row cannot say: the
+     * caller's; NULL if it can. The hook may be NULL. */
+    char *(*obstacle)(const struct godwit_setup *setup);
     uint32_t flags; /* GODWIT_FLAG_* for the guest, beside VERIFY */
     /* Changes the guest's parameters, which are the image's own and what the user asked for; NULL:
      * godwit_scenario_usual(). */
@@ -60,11 +82,10 @@ GPtrArray *godwit_scenario_all(void);
 /* The scenario of that name, or NULL. */
 const struct godwit_scenario *godwit_scenario_find(const char *name);
 
-/* Why this machine and these binaries cannot run the scenario, the caller's; NULL if they can. */
+/* Why this host, machine and these binaries cannot run the scenario, the caller's; NULL if they
+ * can. */
 char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
-                               const struct godwit_machine *machine,
-                               const struct godwit_qemu *source,
-                               const struct godwit_qemu *destination);
+                               const struct godwit_setup *setup);
 
 /* Runs it. What it measured and proved is in the rig. */
 bool godwit_scenario_run(struct godwit_rig *rig, const struct godwit_scenario *scenario,
@@ -84,6 +105,19 @@ struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error);
 /* Starts a destination and waits for it to answer. */
 struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *name, bool held,
                                           GError **error);
+
+/* Fails unless the VM's run state is WANTED. WHEN completes "the run state ...". */
+bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
+                               GError **error);
+
+/* Sees the guest complete one pass more than it has shown by now. */
+bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error);
+
+/*
+ * That a migration that had to fail has done so well: the destination has ended with an error or
+ * waits, and never ran; the source's guest runs on, and its memory is in order. Ends both.
+ */
+bool godwit_plan_survive(struct godwit_vm *source, struct godwit_vm *destination, GError **error);
 
 /* Migrates SOURCE to DESTINATION (held, for precopy) and judges, up to the end of both. */
 bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,

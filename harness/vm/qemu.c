@@ -55,15 +55,115 @@ static json_t *machine_types(const json_t *answer)
     return types;
 }
 
-/* The names in query-migrate-capabilities' answer. */
-static json_t *capability_names(const json_t *answer)
+static void add_feature(json_t *features, const char *kind, const char *name)
 {
-    json_t *list = json_array();
+    g_autofree char *key = g_strconcat(kind, ":", name, NULL);
+    json_object_set_new(features, key, json_true());
+}
+
+/* query-qmp-schema's answer as an object, by name. Types are known by numbers there. */
+static json_t *schema_by_name(const json_t *answer)
+{
+    json_t *types = json_object();
     size_t i;
-    json_t *capability;
-    json_array_foreach(answer, i, capability)
-        json_array_append(list, json_object_get(capability, "capability"));
-    return list;
+    json_t *type;
+    json_array_foreach(answer, i, type)
+    {
+        json_object_set(types, godwit_json_string(type, "name", ""), type);
+    }
+    return types;
+}
+
+/* The members of the object type of that name. Borrowed; NULL if there is no such type. */
+static const json_t *members_of(const json_t *types, const char *type)
+{
+    return json_object_get(json_object_get(types, type), "members");
+}
+
+/* Every value of an enumeration is a feature of KIND. QEMU before 7.0 knows only plain "values". */
+static void add_values(json_t *features, const json_t *types, const char *type, const char *kind)
+{
+    size_t i;
+    json_t *value;
+    json_array_foreach(json_object_get(json_object_get(types, type), "values"), i, value)
+    {
+        add_feature(features, kind, json_string_value(value));
+    }
+}
+
+/* migrate-set-parameters' arguments, and the values of those that are enumerations. */
+static void add_parameters(json_t *features, const json_t *types)
+{
+    const json_t *command = json_object_get(types, "migrate-set-parameters");
+    const json_t *members = members_of(types, godwit_json_string(command, "arg-type", ""));
+    size_t i;
+    json_t *member;
+    json_array_foreach(members, i, member)
+    {
+        const char *name = godwit_json_string(member, "name", "");
+        add_feature(features, "parameter", name);
+        add_values(features, types, godwit_json_string(member, "type", ""), name);
+    }
+}
+
+/* migrate's arguments; and, where it takes channels, the transports of their addresses. */
+static void add_arguments(json_t *features, const json_t *types)
+{
+    const json_t *command = json_object_get(types, "migrate");
+    const json_t *members = members_of(types, godwit_json_string(command, "arg-type", ""));
+    size_t i, j;
+    json_t *member, *field;
+    json_array_foreach(members, i, member)
+    {
+        const char *name = godwit_json_string(member, "name", "");
+        add_feature(features, "argument", name);
+        if (strcmp(name, "channels") != 0)
+            continue;
+        const json_t *array = json_object_get(types, godwit_json_string(member, "type", ""));
+        json_array_foreach(members_of(types, godwit_json_string(array, "element-type", "")), j,
+                           field)
+        {
+            const char *type = godwit_json_string(field, "type", "");
+            if (!strcmp(godwit_json_string(field, "name", ""), "channel-type")) {
+                add_values(features, types, type, "channel");
+                continue;
+            }
+            /* The address: an object whose variants are told apart by an enumeration. */
+            size_t k;
+            json_t *variant;
+            json_array_foreach(json_object_get(json_object_get(types, type), "variants"), k,
+                               variant)
+            {
+                add_feature(features, "transport", godwit_json_string(variant, "case", ""));
+            }
+        }
+    }
+}
+
+static json_t *features_of(const json_t *schema, const json_t *capabilities)
+{
+    json_t *features = json_object();
+    g_autoptr(json_t) types = schema_by_name(schema);
+    size_t i;
+    json_t *item;
+    json_array_foreach(schema, i, item)
+    {
+        if (!strcmp(godwit_json_string(item, "meta-type", ""), "command"))
+            add_feature(features, "command", godwit_json_string(item, "name", ""));
+    }
+    json_array_foreach(capabilities, i, item)
+    {
+        add_feature(features, "capability", godwit_json_string(item, "capability", ""));
+    }
+    const json_t *object_add = json_object_get(types, "object-add");
+    json_array_foreach(members_of(types, godwit_json_string(object_add, "arg-type", "")), i, item)
+    {
+        if (!strcmp(godwit_json_string(item, "name", ""), "qom-type"))
+            add_values(features, types, godwit_json_string(item, "type", ""), "object");
+    }
+    add_parameters(features, types);
+    add_arguments(features, types);
+    return features;
 }
 
 static bool ask(struct godwit_vm *vm, struct godwit_qemu *qemu, GError **error)
@@ -76,7 +176,9 @@ static bool ask(struct godwit_vm *vm, struct godwit_qemu *qemu, GError **error)
         target ? godwit_vm_execute(vm, "query-machines", NULL, error) : NULL;
     g_autoptr(json_t) capabilities =
         machines ? godwit_vm_execute(vm, "query-migrate-capabilities", NULL, error) : NULL;
-    if (!capabilities)
+    g_autoptr(json_t) schema =
+        capabilities ? godwit_vm_execute(vm, "query-qmp-schema", NULL, error) : NULL;
+    if (!schema)
         return false;
     const json_t *number = json_object_get(version, "qemu");
     qemu->version = g_strdup_printf("%d.%d.%d", (int)godwit_json_integer(number, "major", 0),
@@ -85,7 +187,7 @@ static bool ask(struct godwit_vm *vm, struct godwit_qemu *qemu, GError **error)
     qemu->package = g_strdup(godwit_json_string(version, "package", ""));
     qemu->arch = g_strdup(godwit_json_string(target, "arch", "unknown"));
     qemu->machines = machine_types(machines);
-    qemu->capabilities = capability_names(capabilities);
+    qemu->features = features_of(schema, capabilities);
     return godwit_vm_quit(vm, error);
 }
 
@@ -117,8 +219,7 @@ json_t *godwit_qemu_to_json(const struct godwit_qemu *qemu)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:f}", "path", qemu->path, "version",
                      qemu->version, "package", qemu->package, "arch", qemu->arch, "machines",
-                     qemu->machines, "capabilities", qemu->capabilities, "start_ms",
-                     qemu->start_ms);
+                     qemu->machines, "features", qemu->features, "start_ms", qemu->start_ms);
 }
 
 struct godwit_qemu *godwit_qemu_from_json(const json_t *json)
@@ -129,7 +230,7 @@ struct godwit_qemu *godwit_qemu_from_json(const json_t *json)
     qemu->package = g_strdup(godwit_json_string(json, "package", ""));
     qemu->arch = g_strdup(godwit_json_string(json, "arch", ""));
     qemu->machines = json_incref(json_object_get(json, "machines"));
-    qemu->capabilities = json_incref(json_object_get(json, "capabilities"));
+    qemu->features = json_incref(json_object_get(json, "features"));
     qemu->start_ms = json_number_value(json_object_get(json, "start_ms"));
     return qemu;
 }
@@ -143,20 +244,39 @@ void godwit_qemu_free(struct godwit_qemu *qemu)
     g_free(qemu->package);
     g_free(qemu->arch);
     json_decref(qemu->machines);
-    json_decref(qemu->capabilities);
+    json_decref(qemu->features);
     g_free(qemu);
 }
 
-bool godwit_qemu_has_capability(const struct godwit_qemu *qemu, const char *capability)
+bool godwit_qemu_has(const struct godwit_qemu *qemu, const char *kind, const char *name)
 {
-    size_t i;
-    json_t *name;
-    json_array_foreach(qemu->capabilities, i, name)
+    g_autofree char *key = g_strconcat(kind, ":", name, NULL);
+    return json_object_get(qemu->features, key) != NULL;
+}
+
+unsigned godwit_qemu_count(const struct godwit_qemu *qemu, const char *kind)
+{
+    const size_t length = strlen(kind);
+    unsigned count = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach(qemu->features, key, value)
     {
-        if (!g_strcmp0(json_string_value(name), capability))
-            return true;
+        count += !strncmp(key, kind, length) && key[length] == ':';
     }
-    return false;
+    return count;
+}
+
+char *godwit_qemu_lacks(const struct godwit_qemu *qemu, const char *needs)
+{
+    g_auto(GStrv) list = g_strsplit(needs ? needs : "", " ", -1);
+    for (guint i = 0; list[i]; i++) {
+        if (!*list[i] || json_object_get(qemu->features, list[i]))
+            continue;
+        g_strdelimit(list[i], ":", ' ');
+        return g_strdup_printf("needs %s: not in QEMU %s", list[i], qemu->version);
+    }
+    return NULL;
 }
 
 const char *godwit_qemu_common_type(const struct godwit_qemu *source,

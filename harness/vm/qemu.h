@@ -14,13 +14,13 @@ struct godwit_rig;
 struct godwit_machine;
 
 struct godwit_qemu {
-    char *path;           /* absolute */
-    char *version;        /* "7.2.22" */
-    char *package;        /* the distributor's string, "" if there is none */
-    char *arch;           /* as query-target says */
-    json_t *machines;     /* object: each machine type name or alias -> the type's full name */
-    json_t *capabilities; /* array of migration capability names */
-    double start_ms;      /* process start to the first QMP answer */
+    char *path;       /* absolute */
+    char *version;    /* "7.2.22" */
+    char *package;    /* the distributor's string, "" if there is none */
+    char *arch;       /* as query-target says */
+    json_t *machines; /* object: each machine type name or alias -> the type's full name */
+    json_t *features; /* object whose keys are what it can do, see godwit_qemu_lacks() */
+    double start_ms;  /* process start to the first QMP answer */
 };
 
 /*
@@ -48,7 +48,26 @@ void godwit_qemu_free(struct godwit_qemu *qemu);
 const char *godwit_qemu_common_type(const struct godwit_qemu *source,
                                     const struct godwit_qemu *destination, const char *type);
 
-/* Whether it has that migration capability. */
-bool godwit_qemu_has_capability(const struct godwit_qemu *qemu, const char *capability);
+/* Whether it has the feature KIND NAME. The kinds, all of them asked of the binary:
+ *
+ *   capability NAME   a migration capability
+ *   parameter NAME    a migration parameter
+ *   command NAME      a QMP command
+ *   argument NAME     an argument of `migrate` ("channels")
+ *   transport NAME    a transport of a migration address ("file"); the older ones are in every QEMU
+ *   object NAME       a type of object that `object-add` knows ("tls-creds-psk")
+ *   PARAMETER NAME    a value that the parameter can have ("multifd-compression zstd")
+ */
+bool godwit_qemu_has(const struct godwit_qemu *qemu, const char *kind, const char *name);
+
+/* How many features of KIND it has. */
+unsigned godwit_qemu_count(const struct godwit_qemu *qemu, const char *kind);
+
+/*
+ * The first of NEEDS (features as "KIND:NAME", separated by spaces; NULL for none) that it lacks,
+ * as a sentence's end: "needs capability mapped-ram: not in QEMU 7.2.22". The caller's, or NULL if
+ * there is all.
+ */
+char *godwit_qemu_lacks(const struct godwit_qemu *qemu, const char *needs);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -115,7 +116,34 @@ void godwit_qmp_free(struct godwit_qmp *qmp)
     g_free(qmp);
 }
 
+/* send(2), with FD beside the bytes unless it is -1. */
+static ssize_t send_with(int socket, const char *bytes, size_t length, int fd)
+{
+    union {
+        struct cmsghdr header; /* for its alignment */
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec vector = {(void *)(uintptr_t)bytes, length};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    if (fd >= 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof(control.bytes);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    }
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
 bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *arguments, GError **error)
+{
+    return godwit_qmp_send_fd(qmp, command, arguments, -1, error);
+}
+
+bool godwit_qmp_send_fd(struct godwit_qmp *qmp, const char *command, json_t *arguments, int fd,
+                        GError **error)
 {
     g_clear_pointer(&qmp->reply, json_decref);
     g_autoptr(json_t) message = json_pack("{s:s, s:o*, s:I}", "execute", command, "arguments",
@@ -124,9 +152,10 @@ bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *argume
     record(qmp, '>', text);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
     for (size_t sent = 0, length = strlen(line); sent < length;) {
-        const ssize_t n = send(qmp->fd, line + sent, length - sent, MSG_NOSIGNAL);
+        const ssize_t n = send_with(qmp->fd, line + sent, length - sent, fd);
         if (n >= 0) {
             sent += (size_t)n;
+            fd = -1; /* has gone with the first bytes */
         } else if (errno == EAGAIN) {
             /* Only a QEMU that has stopped reading fills the socket: give it a second. */
             struct pollfd writable = {.fd = qmp->fd, .events = POLLOUT};

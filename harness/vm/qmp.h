@@ -41,6 +41,10 @@ void godwit_qmp_free(struct godwit_qmp *qmp);
 bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *arguments,
                      GError **error);
 
+/* The same with a descriptor to go with it (it stays the caller's), or -1. */
+bool godwit_qmp_send_fd(struct godwit_qmp *qmp, const char *command, json_t *arguments, int fd,
+                        GError **error);
+
 /* Whether the event is called NAME and, unless STATUS is NULL, has that data.status. */
 bool godwit_qmp_event_is(const json_t *event, const char *name, const char *status);
 

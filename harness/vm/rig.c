@@ -2,6 +2,7 @@
 #include "vm/rig.h"
 
 #include "vm/vm.h"
+#include <string.h>
 
 /* The deadline's source does nothing: that the main loop wakes up is all it is for. */
 static gboolean wake(gpointer data)
@@ -31,6 +32,44 @@ void godwit_rig_free(struct godwit_rig *rig)
     json_decref(rig->facts);
     g_free(rig->directory);
     g_free(rig);
+}
+
+struct godwit_vm *godwit_rig_vm(const struct godwit_rig *rig, const char *name)
+{
+    for (guint i = rig->vms->len; i-- > 0;) {
+        struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+        if (!strcmp(vm->name, name))
+            return vm;
+    }
+    return NULL;
+}
+
+void godwit_rig_check(struct godwit_rig *rig, const char *name, const char *problem)
+{
+    json_t *checks = json_object_get(rig->facts, "checks");
+    if (!checks) {
+        checks = json_array();
+        json_object_set_new(rig->facts, "checks", checks);
+    }
+    json_array_append_new(checks, json_pack("{s:s, s:s*}", "name", name, "problem", problem));
+}
+
+unsigned godwit_rig_failed_checks(const struct godwit_rig *rig, GString *text)
+{
+    unsigned failed = 0;
+    size_t i;
+    json_t *check;
+    json_array_foreach(json_object_get(rig->facts, "checks"), i, check)
+    {
+        const char *problem = godwit_json_string(check, "problem", NULL);
+        if (!problem)
+            continue;
+        failed++;
+        if (text)
+            g_string_append_printf(text, "\n%s: %s", godwit_json_string(check, "name", ""),
+                                   problem);
+    }
+    return failed;
 }
 
 void godwit_rig_phase(struct godwit_rig *rig, const char *name)

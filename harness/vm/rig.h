@@ -76,6 +76,19 @@ struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *
 /* Kills every VM that is left, waits for each to be gone, and frees the rig. */
 void godwit_rig_free(struct godwit_rig *rig);
 
+/* The VM of that name that was started last, or NULL. */
+struct godwit_vm *godwit_rig_vm(const struct godwit_rig *rig, const char *name);
+
+/*
+ * Notes one of many checks that a scenario makes: that what NAME says holds, if PROBLEM is NULL, or
+ * what is wrong with it. A check that does not hold fails the scenario at its end, with all others
+ * made. They are in the facts ("checks"), and TAP gives each a point of its own.
+ */
+void godwit_rig_check(struct godwit_rig *rig, const char *name, const char *problem);
+
+/* How many checks did not hold, and one line for each of them in TEXT, unless it is NULL. */
+unsigned godwit_rig_failed_checks(const struct godwit_rig *rig, GString *text);
+
 /* Ends the present phase, notes its time, and begins the phase NAME (a literal), or none. */
 void godwit_rig_phase(struct godwit_rig *rig, const char *name);
 

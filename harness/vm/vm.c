@@ -158,7 +158,8 @@ static bool add_machine(struct godwit_vm *vm, GError **error)
 }
 
 struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
-                                  enum godwit_vm_role role, GError **error)
+                                  enum godwit_vm_role role, const char *const *arguments,
+                                  GError **error)
 {
     const bool is_source = role == GODWIT_VM_SOURCE || role == GODWIT_VM_SOURCE_HELD;
     struct godwit_vm *vm =
@@ -172,6 +173,8 @@ struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
         add(vm->arguments, "-S", NULL);
     add(vm->arguments, "-chardev", QMP_CHARDEV, "-mon", "chardev=qmp,mode=control", "-chardev",
         CONSOLE_CHARDEV, "-serial", "chardev:console", NULL);
+    for (size_t i = 0; arguments && arguments[i]; i++)
+        add(vm->arguments, arguments[i], NULL);
     return spawn(vm, true, is_source ? 1 : 0, error) ? vm : NULL;
 }
 
@@ -230,7 +233,7 @@ static char *tail_of(const struct godwit_vm *vm, const char *suffix, unsigned li
     return tail;
 }
 
-static char *end_of_process(const struct godwit_vm *vm)
+char *godwit_vm_end(const struct godwit_vm *vm)
 {
     if (WIFSIGNALED(vm->wait_status))
         return g_strdup_printf("was killed by signal %d (%s)", WTERMSIG(vm->wait_status),
@@ -245,7 +248,7 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
         return false;
     }
     if (vm->exited && !vm->may_exit) {
-        g_autofree char *end = end_of_process(vm);
+        g_autofree char *end = godwit_vm_end(vm);
         g_autofree char *said = tail_of(vm, ".stderr", 1);
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH, "the %s's QEMU %s, saying \"%s\"",
                     vm->name, end, said);
@@ -297,7 +300,7 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
         /* Nothing to do with how a QEMU starts: a guest that is wrong already, say. */
         g_propagate_error(error, g_steal_pointer(&cause));
     } else if (bad->exited) {
-        g_autofree char *end = end_of_process(bad);
+        g_autofree char *end = godwit_vm_end(bad);
         g_autofree char *said = tail_of(bad, ".stderr", 1);
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
                     "%s %s before it answered on QMP, saying %s%s%s", bad->qemu->path, end,
@@ -318,8 +321,14 @@ static bool has_reply(gpointer data)
 json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arguments,
                           GError **error)
 {
+    return godwit_vm_execute_fd(vm, command, arguments, -1, error);
+}
+
+json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *arguments, int fd,
+                             GError **error)
+{
     g_autofree char *what = g_strdup_printf("the %s's answer to %s", vm->name, command);
-    if (!godwit_qmp_send(vm->qmp, command, arguments, error)) {
+    if (!godwit_qmp_send_fd(vm->qmp, command, arguments, fd, error)) {
         godwit_error_context(error, "%s", vm->name);
         /* A broken pipe is told better by how the process ended, once that is known. */
         return NULL;
@@ -373,7 +382,7 @@ bool godwit_vm_quit(struct godwit_vm *vm, GError **error)
     if (!godwit_rig_wait(vm->rig, quitted, vm, what, error))
         return false;
     if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) != 0) {
-        g_autofree char *end = end_of_process(vm);
+        g_autofree char *end = godwit_vm_end(vm);
         g_autofree char *said = tail_of(vm, ".stderr", 1);
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH,
                     "the %s's QEMU %s when asked to quit, saying \"%s\"", vm->name, end, said);
@@ -457,7 +466,7 @@ json_t *godwit_vm_describe(const struct godwit_vm *vm)
     g_autofree char *qmp = tail_of(vm, ".qmp", 8);
     g_autofree char *state = !vm->process  ? g_strdup("never started")
                              : !vm->exited ? g_strdup("was running")
-                                           : end_of_process(vm);
+                                           : godwit_vm_end(vm);
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "qemu",
                      vm->qemu->path, "version", vm->qemu->version ? vm->qemu->version : "unknown",
                      "state", state, "command", command, "stderr", err, "console",

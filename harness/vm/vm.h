@@ -43,10 +43,12 @@ enum godwit_vm_role {
 
 /*
  * Starts a QEMU with the rig's guest, in the background: returns as soon as the process exists.
+ * ARGUMENTS, NULL or NULL-terminated, come last on its command line.
  * The vm belongs to the rig. NULL with ERROR set if not even that can be done.
  */
 struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
-                                  enum godwit_vm_role role, GError **error);
+                                  enum godwit_vm_role role, const char *const *arguments,
+                                  GError **error);
 
 /* Starts the binary with no machine at all, to ask it questions. Otherwise as above. */
 struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,
@@ -71,6 +73,10 @@ json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arg
 bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *arguments,
                        GError **error);
 
+/* The same with a descriptor to go with it (getfd, add-fd); it stays the caller's. */
+json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *arguments, int fd,
+                             GError **error);
+
 /* Runs a line of the human monitor; what it printed is the caller's. */
 char *godwit_vm_monitor(struct godwit_vm *vm, const char *line, GError **error);
 
@@ -91,6 +97,10 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error);
 /* What a bug report needs of this VM: name, binary, version, state of the process, the command
  * line to run it by hand, the ends of stderr, console and QMP transcript. The caller's. */
 json_t *godwit_vm_describe(const struct godwit_vm *vm);
+
+/* How its process ended: "exited with status 1", "was killed by signal 9 (Killed)". The caller's.
+ */
+char *godwit_vm_end(const struct godwit_vm *vm);
 
 /* The pid of the process. */
 pid_t godwit_vm_pid(const struct godwit_vm *vm);

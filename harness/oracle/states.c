@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "oracle/states.h"
+
+#include <string.h>
+
+/* Each state with those that may follow it, the source's and the destination's together. What an
+ * engine does not have it does not tell of. */
+static const struct {
+    const char *from;
+    const char *to[10];
+} graph[] = {
+    {"none", {"setup", "active", "failed"}},
+    {"setup",
+     {"active", "wait-unplug", "postcopy-active", "failing", "failed", "cancelling", "cancelled",
+      "completed"}},
+    {"wait-unplug", {"active", "failing", "failed", "cancelling"}},
+    {"active",
+     {"pre-switchover", "device", "completed", "postcopy-active", "failing", "failed", "cancelling",
+      "colo"}},
+    {"pre-switchover", {"device", "active", "postcopy-active", "failing", "failed", "cancelling"}},
+    {"device",
+     {"completed", "postcopy-device", "postcopy-active", "failing", "failed", "cancelling"}},
+    {"postcopy-device", {"postcopy-active", "failing", "failed"}},
+    {"postcopy-active", {"completed", "postcopy-paused", "failing", "failed"}},
+    {"postcopy-paused",
+     {"postcopy-recover-setup", "postcopy-recover", "cancelling", "failing", "failed"}},
+    {"postcopy-recover-setup",
+     {"postcopy-recover", "postcopy-paused", "cancelling", "failing", "failed"}},
+    {"postcopy-recover", {"postcopy-active", "postcopy-paused", "failing", "failed"}},
+    {"cancelling", {"cancelled"}},
+    {"failing", {"failed"}},
+    /* The end of one migration; another may begin. */
+    {"completed", {"setup"}},
+    {"failed", {"setup", "active"}},
+    {"cancelled", {"setup"}},
+};
+
+bool godwit_states_legal(const char *from, const char *to)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(graph); i++) {
+        if (strcmp(graph[i].from, from) != 0)
+            continue;
+        for (size_t j = 0; j < G_N_ELEMENTS(graph[i].to) && graph[i].to[j]; j++)
+            if (!strcmp(graph[i].to[j], to))
+                return true;
+    }
+    return false;
+}
+
+/* Where one VM is in its life, event by event. */
+struct life {
+    const struct godwit_vm *vm;
+    const char *state; /* of its migration */
+    bool destination;  /* waits for a guest to come ... */
+    bool arrived;      /* ... which has come, or comes while it runs */
+    bool running;
+    bool asleep;
+    unsigned transitions;
+    GString *story;
+};
+
+/* What is wrong with the migration's new state, or NULL. The caller's. */
+static char *change_state(struct life *life, const char *state)
+{
+    char *problem = NULL;
+    if (!godwit_states_legal(life->state, state))
+        problem = g_strdup_printf("went from %s to %s", life->state, state);
+    else if (!life->destination && !strcmp(state, "completed") && life->running && !life->asleep)
+        problem = g_strdup("completed a migration with its guest running");
+    life->arrived |= !strcmp(state, "completed") || g_str_has_prefix(state, "postcopy");
+    life->state = state;
+    life->transitions++;
+    return problem;
+}
+
+/* The same for any event. */
+static char *live_on(struct life *life, const json_t *event)
+{
+    const char *name = godwit_json_string(event, "event", "");
+    if (!strcmp(name, "MIGRATION")) {
+        const char *state = godwit_json_string(json_object_get(event, "data"), "status", "");
+        g_string_append_printf(life->story, " %s", state);
+        return change_state(life, state);
+    }
+    static const char *const told[] = {"STOP", "RESUME", "SUSPEND", "WAKEUP"};
+    for (size_t i = 0; i < G_N_ELEMENTS(told); i++)
+        if (!strcmp(name, told[i]))
+            g_string_append_printf(life->story, " %s", name);
+    if (!strcmp(name, "STOP"))
+        life->running = false;
+    if (!strcmp(name, "SUSPEND"))
+        life->asleep = true;
+    if (!strcmp(name, "WAKEUP"))
+        life->asleep = false;
+    if (!strcmp(name, "RESUME")) {
+        life->running = true;
+        /* Without -S a destination runs its guest a moment before it tells of the end. */
+        const bool late = !life->destination || life->arrived || !strcmp(life->state, "active");
+        if (!late)
+            return g_strdup_printf("ran a guest in state %s, before it had one", life->state);
+    }
+    return NULL;
+}
+
+static bool has_argument(const struct godwit_vm *vm, const char *argument)
+{
+    for (guint i = 0; i < vm->arguments->len; i++)
+        if (!g_strcmp0(g_ptr_array_index(vm->arguments, i), argument))
+            return true;
+    return false;
+}
+
+static bool judge(const struct godwit_vm *vm, unsigned *transitions, GError **error)
+{
+    struct life life = {.vm = vm, .state = "none", .story = g_string_new(NULL)};
+    life.destination = has_argument(vm, "-incoming");
+    life.running = !life.destination && !has_argument(vm, "-S");
+    g_autofree char *problem = NULL;
+    for (guint i = 0; !problem && i < vm->qmp->events->len; i++)
+        problem = live_on(&life, g_ptr_array_index(vm->qmp->events, i));
+    if (problem)
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                    "states: the %s %s, which the engine never should (its events: %s)", vm->name,
+                    problem, life.story->str + 1);
+    *transitions += life.transitions;
+    g_string_free(life.story, TRUE);
+    return !problem;
+}
+
+bool godwit_states_judge(struct godwit_rig *rig, GError **error)
+{
+    unsigned transitions = 0;
+    for (guint i = 0; i < rig->vms->len; i++)
+        if (!judge(g_ptr_array_index(rig->vms, i), &transitions, error))
+            return false;
+    if (transitions)
+        json_object_set_new(rig->facts, "transitions", json_integer(transitions));
+    return true;
+}

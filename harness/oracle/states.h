@@ -1,0 +1,22 @@
+/*
+ * The state machine of QEMU's migration engine, as its events tell of it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_ORACLE_STATES_H
+#define GODWIT_HARNESS_ORACLE_STATES_H
+
+#include "vm/vm.h"
+
+/*
+ * Judges everything that the rig's VMs told by events: each change of the migration's state is one
+ * that the engine may make; a source had stopped its guest when its migration was completed; a
+ * destination did not run its guest before it had it. What was judged is counted in the facts
+ * ("transitions"). MIGRATION error with the whole sequence otherwise.
+ */
+bool godwit_states_judge(struct godwit_rig *rig, GError **error);
+
+/* Whether the engine may change from one state to the other, both as QMP names them. */
+bool godwit_states_legal(const char *from, const char *to);
+
+#endif
