@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A worker reports its own timeout; this much later it is taken for lost. In seconds. */
@@ -97,6 +98,14 @@ static void exited(GObject *object, GAsyncResult *result, gpointer data)
 static void kill_group(const struct worker *worker)
 {
     kill(-worker->pid, SIGKILL);
+}
+
+/* Waits for what a dead worker left, which is ours since it died (see PR_SET_CHILD_SUBREAPER): a
+ * QEMU that was killed takes a moment to give its memory back. */
+static void reap_group(const struct worker *worker)
+{
+    while (waitpid(-worker->pid, NULL, 0) > 0 || errno == EINTR)
+        ;
 }
 
 static gboolean too_late(gpointer data)
@@ -293,6 +302,7 @@ static void worker_end(struct worker *worker, struct godwit_summary *summary)
            !worker->result)
         ;
     kill_group(worker);
+    reap_group(worker);
     if (run->janitor)
         godwit_janitor_forget(run->janitor, worker->pid);
     if (!*run->interrupted) {
@@ -324,6 +334,7 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
     const gint64 began = g_get_monotonic_time();
     unsigned serial = 0;
     bool broken = false; /* not even a worker can be started */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (guint i = 0; i < run->reporters->len; i++) {
         struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
         reporter->planned = summary.planned;
