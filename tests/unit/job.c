@@ -322,6 +322,7 @@ static void test_again(void **state)
     const struct godwit_workload usual = godwit_image_workload(setup->machine, setup->image);
     g_array_set_size(job->capabilities, 0);
     g_array_set_size(job->parameters, 0);
+    godwit_qemu_free((struct godwit_qemu *)(uintptr_t)setup->destination);
     setup->destination = setup->source;
     setup->memory_mib = setup->machine->memory_mib;
     setup->pmemsave = false;
