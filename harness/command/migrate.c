@@ -47,7 +47,7 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
         {"capability", 'c', 0, G_OPTION_ARG_STRING_ARRAY, &options->capabilities,
          "Set a migration capability on both sides; may be given again", "NAME[=on|off]"},
         {"parameter", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &options->parameters,
-         "Set a migration parameter on the source; may be given again", "NAME=NUMBER"},
+         "Set a migration parameter on both sides; may be given again", "NAME=NUMBER"},
         {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format,
          "Report as text, tap, junit or json", "NAME[:FILE]"},
         {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep,
