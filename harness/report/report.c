@@ -35,6 +35,7 @@ struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
         reporter->live = isatty(fileno(out)) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
         const char *no_color = g_getenv("NO_COLOR");
         reporter->colours = reporter->live && !(no_color && *no_color);
+        reporter->width = 8;
         reporter->results = json_array();
         reporter->totals = json_object();
         formats[i].set_up(reporter);
@@ -108,6 +109,11 @@ char *godwit_report_details(const json_t *result, const char *indent)
     add_lines(text, indent, "again", godwit_json_string(result, "again", ""));
     tame(text->str);
     return g_string_free(text, FALSE);
+}
+
+const char *godwit_report_target(const json_t *result)
+{
+    return godwit_json_string(result, "target", godwit_json_string(result, "arch", ""));
 }
 
 bool godwit_report_passed(const json_t *result)

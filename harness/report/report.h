@@ -25,6 +25,7 @@ struct godwit_reporter {
     unsigned number; /* results so far */
     unsigned points; /* for TAP: numbers given so far */
     unsigned planned;
+    int width;       /* of the column for what a scenario runs on, for text */
     json_t *totals;  /* for text: sums over what passed; owned */
     json_t *results; /* for formats that are written at the end; owned */
 };
@@ -51,6 +52,9 @@ void godwit_report_json(struct godwit_reporter *reporter);
 /* The bug report of a result that is no pass, one paragraph a VM, each line begun with INDENT; the
  * caller's. */
 char *godwit_report_details(const json_t *result, const char *indent);
+
+/* What the result's scenario ran on: "x86_64", "x86_64 7.2.22 to 10.0.13". Borrowed. */
+const char *godwit_report_target(const json_t *result);
 
 /* Whether the result is a pass, known bugs apart. */
 bool godwit_report_passed(const json_t *result);

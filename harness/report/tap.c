@@ -23,8 +23,8 @@ static void checks(struct godwit_reporter *reporter, const json_t *result_)
     {
         const char *problem = godwit_json_string(check, "problem", NULL);
         fprintf(reporter->out, "%s %u - %s %s: %s\n", problem ? "not ok" : "ok", ++reporter->points,
-                godwit_json_string(result_, "arch", ""),
-                godwit_json_string(result_, "scenario", ""), godwit_json_string(check, "name", ""));
+                godwit_report_target(result_), godwit_json_string(result_, "scenario", ""),
+                godwit_json_string(check, "name", ""));
     }
 }
 
@@ -35,7 +35,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     reporter->number++;
     checks(reporter, result_);
     fprintf(reporter->out, "%s %u - %s %s", pass || skip ? "ok" : "not ok", ++reporter->points,
-            godwit_json_string(result_, "arch", ""), godwit_json_string(result_, "scenario", ""));
+            godwit_report_target(result_), godwit_json_string(result_, "scenario", ""));
     if (godwit_json_integer(result_, "repetitions", 1) != 1)
         fprintf(reporter->out, ", repetition %" JSON_INTEGER_FORMAT,
                 godwit_json_integer(result_, "repetition", 1));

@@ -30,7 +30,7 @@ static void progress(struct godwit_reporter *reporter, const struct godwit_job *
     GString *line = g_string_new(NULL);
     if (reporter->planned)
         g_string_append_printf(line, "[%u/%u] ", reporter->number, reporter->planned);
-    g_string_append_printf(line, "%s %s: %s", job->setup.machine->arch, godwit_job_name(job),
+    g_string_append_printf(line, "%s %s: %s", godwit_job_target(job), godwit_job_name(job),
                            godwit_json_string(progress_, "progress", ""));
     if (migration)
         g_string_append_printf(line, ", pass %" JSON_INTEGER_FORMAT ", %.1f MiB left, %.0f Mbit/s",
@@ -86,7 +86,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     g_autofree char *detail = pass   ? godwit_report_proof(result_)
                               : skip ? g_strdup(godwit_json_string(result_, "message", ""))
                                      : NULL;
-    fprintf(reporter->out, "%s%-5s%s %-8s %-30s %6.2f s%s%s\n",
+    fprintf(reporter->out, "%s%-5s%s %-*s %-36s %6.2f s%s%s\n",
             colour(reporter, skip || known ? "\033[33m"
                              : pass        ? "\033[32m"
                                            : "\033[31m"),
@@ -94,7 +94,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
             : pass ? "ok"
             : skip ? "skip"
                    : (!strcmp(status, "error") ? "ERROR" : "FAIL"),
-            colour(reporter, "\033[0m"), godwit_json_string(result_, "arch", ""),
+            colour(reporter, "\033[0m"), reporter->width, godwit_report_target(result_),
             godwit_json_string(result_, "scenario", ""),
             json_number_value(json_object_get(result_, "ms")) / 1000, detail ? "  " : "",
             detail ? detail : "");

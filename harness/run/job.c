@@ -23,6 +23,7 @@ void godwit_job_free(struct godwit_job *job)
         return;
     g_array_unref(job->capabilities);
     g_array_unref(job->parameters);
+    g_free(job->target);
     g_free(job->type);
     g_free(job->accel);
     g_free(job);
@@ -33,6 +34,7 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
     struct godwit_job *copy = g_memdup2(job, sizeof(*job));
     copy->capabilities = g_array_copy(job->capabilities);
     copy->parameters = g_array_copy(job->parameters);
+    copy->target = g_strdup(job->target);
     copy->type = g_strdup(job->type);
     copy->accel = g_strdup(job->accel);
     copy->setup.type = copy->type;
@@ -43,6 +45,11 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
 const char *godwit_job_name(const struct godwit_job *job)
 {
     return job->scenario ? job->scenario->name : "migrate";
+}
+
+const char *godwit_job_target(const struct godwit_job *job)
+{
+    return job->target ? job->target : job->setup.machine->arch;
 }
 
 char *godwit_job_again(const struct godwit_job *job)

@@ -28,6 +28,7 @@ struct godwit_job {
     GArray *capabilities; /* of struct godwit_capability, what plan.capabilities points to */
     GArray *parameters;   /* of struct godwit_parameter, likewise */
     struct godwit_setup setup;
+    char *target;         /* how reports call what it runs on; NULL: by the architecture */
     char *type;           /* what setup.type points to */
     char *accel;          /* what setup.accel points to */
     unsigned repetition;  /* from 1 */
@@ -47,6 +48,9 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job);
 
 /* The scenario's name, "migrate" for an ad-hoc migration. */
 const char *godwit_job_name(const struct godwit_job *job);
+
+/* How reports call what it runs on. Borrowed. */
+const char *godwit_job_target(const struct godwit_job *job);
 
 /* A command line that runs this job again; the caller's. */
 char *godwit_job_again(const struct godwit_job *job);

@@ -273,13 +273,13 @@ static json_t *finish_result(struct worker *worker)
     const struct godwit_job *job = worker->job;
     g_autofree char *again = godwit_job_again(job);
     g_autoptr(json_t) more = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*}", "scenario",
-        godwit_job_name(job), "arch", job->setup.machine->arch, "image", job->setup.image->name,
-        "machine", job->setup.type, "accel", job->setup.accel, "source_version",
-        job->setup.source->version, "destination_version", job->setup.destination->version,
-        "repetition", (int)job->repetition, "repetitions", (int)job->repetitions, "ms",
-        (double)(g_get_monotonic_time() - worker->began) / 1000.0, "again", again, "folder",
-        worker->run->keep ? worker->folder : NULL);
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*}", "scenario",
+        godwit_job_name(job), "target", godwit_job_target(job), "arch", job->setup.machine->arch,
+        "image", job->setup.image->name, "machine", job->setup.type, "accel", job->setup.accel,
+        "source_version", job->setup.source->version, "destination_version",
+        job->setup.destination->version, "repetition", (int)job->repetition, "repetitions",
+        (int)job->repetitions, "ms", (double)(g_get_monotonic_time() - worker->began) / 1000.0,
+        "again", again, "folder", worker->run->keep ? worker->folder : NULL);
     json_object_update(result, more);
     if (worker->run->keep) {
         g_autofree char *path = g_build_filename(worker->folder, "result.json", NULL);
