@@ -225,11 +225,19 @@ static bool add_targets(struct binaries *binaries, const struct godwit_machine *
     const struct godwit_options *options = binaries->options;
     char *const from[] = {options->qemu_src, NULL}, *const to[] = {options->qemu_dst, NULL};
     const bool sides = options->qemu_src || options->qemu_dst;
+    if (sides && !asked_for) {
+        /* The side that is named says what it is for; the other one has to be for the same. */
+        g_autoptr(GPtrArray) first =
+            binaries_for(binaries, machine, options->qemu_src ? from : to, false, error);
+        if (!first || first->len == 0)
+            return first != NULL;
+        asked_for = true;
+    }
     g_autoptr(GPtrArray) sources =
         binaries_for(binaries, machine, options->qemu_src ? from : options->qemu, asked_for, error);
     g_autoptr(GPtrArray) destinations =
-        sources ? binaries_for(binaries, machine, options->qemu_dst ? to : options->qemu,
-                               asked_for || sides, error)
+        sources ? binaries_for(binaries, machine, options->qemu_dst ? to : options->qemu, asked_for,
+                               error)
                 : NULL;
     if (!destinations)
         return false;

@@ -83,9 +83,10 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     const bool known = !strcmp(status, "known");
     reporter->number++;
     clear_line(reporter);
-    g_autofree char *detail = pass   ? godwit_report_proof(result_)
-                              : skip ? g_strdup(godwit_json_string(result_, "message", ""))
-                                     : NULL;
+    g_autofree char *detail = pass ? godwit_report_proof(result_)
+                              : skip
+                                  ? godwit_report_line(godwit_json_string(result_, "message", ""))
+                                  : NULL;
     fprintf(reporter->out, "%s%-5s%s %-*s %-36s %6.2f s%s%s\n",
             colour(reporter, skip || known ? "\033[33m"
                              : pass        ? "\033[32m"

@@ -96,6 +96,8 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --page-ticks %u", workload->page_ticks);
     if (setup->pmemsave)
         g_string_append(line, " --read-memory pmemsave");
+    if (setup->timeout_scale != 1)
+        g_string_append_printf(line, " --timeout-scale %g", setup->timeout_scale);
     return g_string_free(line, FALSE);
 }
 

@@ -293,6 +293,9 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
     }
     if (!settle(source, error))
         return false;
+    /* Where a guest sees its RAM can change as it boots and as its machine is loaded. */
+    godwit_memory_forget(source);
+    godwit_memory_forget(destination);
 
     godwit_rig_phase(rig, "verify");
     if (plan->postcopy) {

@@ -112,6 +112,33 @@ for my $path (@documents) {
     ok($mentioned && !@unknown, 'make targets that are mentioned exist') or diag(join("\n", @unknown));
 }
 
+# Paths and names of the sources that stand in code quotes; but placeholders, the example, and the
+# files of QEMU's own tests.
+{
+    my %top = map { (split m{/})[0] => 1 } grep { m{/} } lines_of('git', 'ls-files');
+    my %name;
+    for my $source (lines_of('git', 'ls-files', '*.[chS]', '*.mk', '*.asm', '*.inc', 'Makefile')) {
+        $name{$_} = 1 for slurp($source) =~ /\b(godwit_\w+|GODWIT_\w+)/gi;
+    }
+    my @unknown;
+    for my $path (grep { !m{^examples/} } @documents) {
+        for my $line (text_of($path)) {
+            for my $code ($line =~ /`([^`]+)`/g) {
+                my ($folder) = $code =~ m{^([\w.-]+)/[\w./-]*$};
+                push @unknown, "$path: $code"
+                    if $folder
+                    && $top{$folder}
+                    && !-e $code
+                    && $code !~ m{\bNAME\b|/example\.c$|/a-b-\w+\.h$};
+                push @unknown, "$path: $code"
+                    if $code =~ /^(GODWIT_\w+|godwit_\w+)(\(\))?$/ && !$name{$1} && $code !~ /_$/;
+            }
+        }
+    }
+    ok(!@unknown, 'files and names of the sources that are mentioned exist')
+        or diag(join("\n", @unknown));
+}
+
 # Rows of a table whose first cell is code: [name, second cell, ...] of each.
 sub rows_of {
     my ($path) = @_;

@@ -53,8 +53,8 @@ for (
     ['/nonexistent/qemu', qr/QEMU binary \/nonexistent\/qemu: No such file/],
     ['no-such-qemu', qr/"no-such-qemu": not in \$PATH/],
     ['', qr/"": not in \$PATH/],
-    ['/', qr/QEMU binary \/: not a file but a folder/],
-    ['/dev/null', qr/not a file but a folder or a device/],
+    ['/proc', qr/\/proc has no qemu-system-ARCH, nor has \/proc\/bin/],
+    ['/dev/null', qr/not a file but a device/],
     ["$FindBin::Bin/lib/Cli.pm", qr/not executable/],
     ["$file/qemu", qr/Not a directory/],
 ) {
@@ -125,6 +125,7 @@ run_refuses(['--page-ticks', 5, '--dirty-rate', 5], qr/use one/);
 migrate_refuses(['--transport', 'pigeon'], qr/pigeon: unknown transport: there are unix and tcp/);
 migrate_refuses(['--stopped', '--postcopy'], qr/use one of the two/);
 migrate_refuses(['--capability', 'flying'], qr/flying: this QEMU has no such migration capability/);
+migrate_refuses(['--parameter', 'flying=1'], qr/flying: this QEMU has no such migration parameter/);
 migrate_refuses(['-c', 'events=maybe'], qr/--capability wants NAME, NAME=on or NAME=off/);
 migrate_refuses(['-p', $_], qr/--parameter wants NAME=NUMBER/) for qw(x x= x=y x=5z);
 migrate_refuses(['--format', 'smoke'], qr/unknown format "smoke"/);

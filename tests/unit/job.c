@@ -326,6 +326,7 @@ static void test_again(void **state)
     setup->destination = setup->source;
     setup->memory_mib = setup->machine->memory_mib;
     setup->pmemsave = false;
+    setup->timeout_scale = 1;
     setup->workload = usual;
     g_free(setup->source->path);
     ((struct godwit_qemu *)(uintptr_t)setup->source)->path = g_strdup("/usr/bin/qemu-system-ppc64");
@@ -342,6 +343,9 @@ static void test_again(void **state)
     setup->workload.window_start += 0x1000;
     expect_again(job, USUAL " --window 0x101000:0x6400000");
     setup->workload = usual;
+    setup->timeout_scale = 0.1;
+    expect_again(job, USUAL " --timeout-scale 0.1");
+    setup->timeout_scale = 1;
     setup->workload.page_size = 8192;
     setup->workload.page_ticks = 77;
     setup->pmemsave = true;
@@ -372,20 +376,21 @@ static void test_again_migrate(void **state)
     g_auto(GStrv) argv = NULL;
     assert_true(g_shell_parse_argv(line, &argc, &argv, NULL));
     static const char *const wanted[] = {
-        "godwit",       "migrate",
-        "--transport",  "tcp",
-        "--postcopy",   "--stopped",
-        "--capability", "xbzrle=on",
-        "--capability", "events=off",
-        "--parameter",  "max-bandwidth=9223372036854775807",
-        "--parameter",  "less=-9223372036854775808",
-        "--arch",       "ppc64",
-        "--qemu-src",   "/my qemu's/$HOME",
-        "--qemu-dst",   "/bin/b",
-        "--machine",    "pseries-7.2",
-        "--image",      "ppc64_bios",
-        "--accel",      "tcg",
-        "--memory",     "300000",
+        "godwit",          "migrate",
+        "--transport",     "tcp",
+        "--postcopy",      "--stopped",
+        "--capability",    "xbzrle=on",
+        "--capability",    "events=off",
+        "--parameter",     "max-bandwidth=9223372036854775807",
+        "--parameter",     "less=-9223372036854775808",
+        "--arch",          "ppc64",
+        "--qemu-src",      "/my qemu's/$HOME",
+        "--qemu-dst",      "/bin/b",
+        "--machine",       "pseries-7.2",
+        "--image",         "ppc64_bios",
+        "--accel",         "tcg",
+        "--memory",        "300000",
+        "--timeout-scale", "0.1",
     };
     assert_int_equal(argc, G_N_ELEMENTS(wanted));
     for (int i = 0; i < argc; i++)
