@@ -114,6 +114,8 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
         if (!parts[0] || !parts[1] ||
             !g_ascii_string_to_signed(parts[1], 10, G_MININT64, G_MAXINT64, &value, NULL))
             return usage(error, "--parameter wants NAME=NUMBER", options->parameters[i]);
+        if (!godwit_qemu_has(job->setup.source, "parameter", parts[0]))
+            return usage(error, "this QEMU has no such migration parameter", parts[0]);
         const struct godwit_parameter p = {g_intern_string(parts[0]), value, NULL};
         g_array_append_val(job->parameters, p);
     }
