@@ -107,9 +107,12 @@ END
     like(slurp("$folder/source.serial"), qr/\AAB+\z/, '--keep: the console');
 
     # One migration by flags; two binaries.
-    for my $args (['--stopped'], [qw(--transport tcp --memory 160 --page-size 8192)],
-        ['--read-memory', 'pmemsave', '--window', '0x100000:0x900000']) {
-        my $once = run(['migrate', '--accel', 'tcg', '--qemu-src', $qemu, '--qemu-dst', $qemu, @$args]);
+    my @flags = (['--stopped'], [qw(--transport tcp --memory 160 --page-size 8192)],
+        ['--read-memory', 'pmemsave', '--window', '0x100000:0x900000']);
+    my @once = run_all(3, map { [['migrate', '--accel', 'tcg', '--qemu-src', $qemu,
+                '--qemu-dst', $qemu, @$_]] } @flags);
+    for my $args (@flags) {
+        my $once = shift @once;
         is($once->{status}, 0, "migrate @$args: exit status") or diag($once->{out}, $once->{err});
         like($once->{out}, qr/^(ok|known) +x86_64 +migrate .* bytes equal, \d+ pages in order/,
             "migrate @$args: what it proved");
@@ -125,10 +128,10 @@ END
     ok_clean($doctor, 'doctor: nothing is left behind');
 
     # The benchmark.
-    my $bench = run(['bench', '-n', 2, 'precopy/unix/plain', @real]);
+    my $bench = run(['bench', '-n', 1, 'precopy/unix/plain', @real]);
     is($bench->{status}, 0, 'bench: exit status');
     like($bench->{out}, qr/^x86_64 +precopy\/unix\/plain( +[\d.]+ \S+){8}$/m, 'bench: a row of medians');
-    like($bench->{out}, qr/^[02] passed/m, 'bench: as many runs as asked for');
+    like($bench->{out}, qr/^1 runs? each/m, 'bench: as many runs as asked for');
     ok_clean($bench, 'bench: nothing is left behind');
 }
 
