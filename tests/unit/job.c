@@ -168,6 +168,24 @@ static void test_across_empty(void **state)
     job_end(job);
 }
 
+/* Each flag alone: none is read where another was written. */
+static void test_across_flags(void **state)
+{
+    (void)state;
+    struct godwit_job *job = job_new(NULL);
+    bool *const flags[] = {&job->plan.stopped, &job->plan.postcopy, &job->plan.suspend,
+                           &job->setup.pmemsave, &job->progress};
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(flags); j++)
+            *flags[j] = i == j;
+        struct godwit_job *back = across(job, NULL);
+        assert_non_null(back);
+        expect_same(back, job);
+        job_end(back);
+    }
+    job_end(job);
+}
+
 /* A copy is the same and does not need the original. */
 static void test_copy(void **state)
 {
@@ -401,11 +419,11 @@ static void test_again_migrate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_across),        cmocka_unit_test(test_across_empty),
-        cmocka_unit_test(test_copy),          cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_truncated),     cmocka_unit_test(test_spoiled),
-        cmocka_unit_test(test_without_image), cmocka_unit_test(test_again),
-        cmocka_unit_test(test_again_migrate),
+        cmocka_unit_test(test_across),       cmocka_unit_test(test_across_empty),
+        cmocka_unit_test(test_across_flags), cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_foreign),      cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_spoiled),      cmocka_unit_test(test_without_image),
+        cmocka_unit_test(test_again),        cmocka_unit_test(test_again_migrate),
     };
     return cmocka_run_group_tests_name("job", tests, NULL, NULL);
 }

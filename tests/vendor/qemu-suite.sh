@@ -15,7 +15,8 @@
 # Only the test program is built, not the emulators. Its own guests (assembly, C and the headers
 # made from them) are removed right after unpacking, and nothing here reads them. A test that fails
 # with Godwit's guests is tried with QEMU's, from a second copy of the source that keeps their
-# headers until they are compiled; if it fails there as well it is marked TODO and does not count.
+# headers until they are compiled; if it fails there as well it is marked TODO and does not count,
+# unless no test of the architecture passes.
 #
 # Needs ninja, dpkg-dev, python3-venv and the headers of GLib and pixman. Prints TAP, and a summary
 # for each architecture. Exit status: 1 if a test failed, 2 if something else did.
@@ -114,7 +115,7 @@ build() {
         export PYTHONPATH=$work/meson/usr/lib/python3/dist-packages
         [ -e build.ninja ] || ../source/configure --target-list=s390x-softmmu \
             --without-default-features --disable-install-blobs --disable-werror
-        ninja tests/qtest/migration-test
+        ninja -j "$(nproc)" tests/qtest/migration-test
     ) >"$build.log" 2>&1 || die "building failed, see $build.log"
     if [ "$guests" = qemu ]; then
         touch "$work/$guests/built"
@@ -161,6 +162,17 @@ run_test() {
     [ $status = 0 ] && grep -q '^ok' "$log"
 }
 
+# The same with three attempts for the one test in which QEMU 7.2 itself hangs now and then. QEMU
+# disabled it later (c15d9e2311a5), and enabled it again for 9.0 (75b1f88cd2dd).
+try_test() {
+    local guests=$1 path=$2
+
+    run_test "$@" && return
+    [[ $(<"$work/$guests/source/VERSION")$path == 7.*/multifd/tcp/plain/cancel ]] || return
+    echo "# $suite $path hung, and is tried again"
+    run_test "$@" || run_test "$@"
+}
+
 # Runs the tests of ARCH and counts them.
 run_arch() {
     local arch=$1 log=$work/$guests/log-$1
@@ -189,7 +201,7 @@ run_arch() {
         name=${path#/}
         name=${name//\//-}
         began=$(date +%s%N)
-        if run_test "$guests" "$path" "$log/$name"; then
+        if try_test "$guests" "$path" "$log/$name"; then
             if grep -q '^ok .*# SKIP' "$log/$name"; then
                 skipped=$((skipped + 1))
                 text=$(sed -n 's/^ok .*# SKIP *//p' "$log/$name")
@@ -201,7 +213,7 @@ run_arch() {
             continue
         fi
         text="not ok $number - $suite $path"
-        if [ "$guests" = godwit ] && build qemu && ! run_test qemu "$path" "$log/$name.qemu"; then
+        if [ "$guests" = godwit ] && build qemu && ! try_test qemu "$path" "$log/$name.qemu"; then
             excused=$((excused + 1))
             echo "$text # TODO fails with QEMU's own guests as well, see $log/$name and $name.qemu"
         else
@@ -209,6 +221,8 @@ run_arch() {
             echo "$text (see $log/$name)"
         fi
     done < <(grep "^/$arch/" "$log/list" | grep -E -- "$tests")
+    # Where everything fails with both, the emulator is at fault, and nothing has been shown.
+    [ $passed != 0 ] || bad=$((bad + excused))
     failed=$((failed + bad))
     text="# $suite $arch: $passed passed, $skipped skipped, $bad failed"
     [ $excused = 0 ] || text="$text, $excused failed with QEMU's own guests as well"
