@@ -9,10 +9,10 @@ use lib "$FindBin::Bin/lib";
 use Cli;
 use Test::More;
 
-# This one is in order until something is migrated; were an option not refused, the run would take
-# a few seconds and fail.
+# This one is in order until something is migrated: were an option not refused, the run would fail.
 my @good = ('--qemu', fake('hangs'));
-my @usual = qw(--accel tcg --timeout-scale 0.1);
+my @usual = qw(--accel tcg);
+my @impatient = qw(--timeout-scale 0.15);    # a QEMU has 2 seconds to greet, 9 for all else
 my $file = "$FindBin::Bin/$FindBin::Script";    # one that is no folder
 
 my @cases;
@@ -38,9 +38,9 @@ sub migrate_refuses {
 
 # QEMUs that are none, or the wrong one. Those that time out come first: the rest runs meanwhile.
 for (
-    [fake('silent'), qr/did not answer on QMP .waited/],
-    [fake('mute'), qr/waited .* answer to qmp_capabilities/],
-    [fake('stays'), qr/waited .* to quit/],
+    [fake('silent'), qr/did not answer on QMP .waited/, @impatient],
+    [fake('mute'), qr/waited .* answer to qmp_capabilities/, @impatient],
+    [fake('stays'), qr/waited .* to quit/, @impatient],
     [fake('endless'), qr/sent an endless line/],
     [fake('dies'), qr/exited with status 3 .* saying ".*no libfake\.so"/],
     [fake('garbage'), qr/answered garbage instead of QMP: "Hello/],
@@ -58,8 +58,8 @@ for (
     ["$FindBin::Bin/lib/Cli.pm", qr/not executable/],
     ["$file/qemu", qr/Not a directory/],
 ) {
-    my ($path, $pattern) = @$_;
-    refuses(['run', 'precopy/unix/plain', @usual, '--qemu', $path], $pattern);
+    my ($path, $pattern, @more) = @$_;
+    refuses(['run', 'precopy/unix/plain', @usual, '--qemu', $path, @more], $pattern);
 }
 refuses(['run', @usual, '--qemu-src', fake('hangs'), '--qemu-dst', fake('arm')],
     qr/is a QEMU for arm, not for x86_64/);

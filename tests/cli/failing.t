@@ -37,9 +37,10 @@ sub by_hand {
 
 # All at once: those that hang take as long as they are let, 9 seconds.
 my @behaviours = sort keys %failures;
+my %hangs = map { ($_ => ['--timeout-scale', '0.15']) } qw(hangs silent-guest stuck-guest);
 my @runs = run_all(scalar @behaviours,
-    map { [['run', 'precopy/unix/plain', '--accel', 'tcg', '--timeout-scale', '0.15',
-            '--qemu', fake($_)]] } @behaviours);
+    map { [['run', 'precopy/unix/plain', '--accel', 'tcg', '--qemu', fake($_),
+            @{$hangs{$_} || []}]] } @behaviours);
 for my $behaviour (@behaviours) {
     my ($what, $phase, @more) = @{$failures{$behaviour}};
     my $path = fake($behaviour);
