@@ -88,8 +88,8 @@ int godwit_targets_width(const GPtrArray *targets);
 struct godwit_job *godwit_target_job(const struct godwit_target *target,
                                      const struct godwit_scenario *scenario);
 
-/* Scenarios that match any of the globs (NULL or empty: all), in order. USAGE error, which names
- * the nearest, if a glob matches none. The array is the caller's. */
+/* Scenarios that match any of the globs (NULL or empty: all), in order. USAGE error if a
+ * glob matches none. The array is the caller's. */
 GPtrArray *godwit_match_scenarios(char **globs, GError **error);
 
 /* ENVIRONMENT error if PARALLEL jobs of the largest target would not fit into the host's memory. */

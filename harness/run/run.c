@@ -177,6 +177,8 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     g_autofree char *input = g_build_filename(worker->folder, "job.json", NULL);
     g_autofree char *log = g_build_filename(worker->folder, "worker.log", NULL);
     int ends[2];
+    if (run->keep) /* an earlier run's */
+        godwit_files_remove(worker->folder);
     if (!godwit_files_folder(worker->folder, error) || !write_job(worker, input, error) ||
         !g_unix_open_pipe(ends, FD_CLOEXEC, error)) {
         worker_free(worker);
