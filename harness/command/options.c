@@ -20,6 +20,7 @@ void godwit_options_init(struct godwit_options *options)
 {
     memset(options, 0, sizeof(*options));
     options->timeout_scale = 1;
+    options->hops = 20;
     options->memory = GODWIT_NOT_GIVEN;
     options->page_size = GODWIT_NOT_GIVEN;
     options->dirty_rate = GODWIT_NOT_GIVEN;
@@ -71,6 +72,8 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "Pages that the guest dirties in a second (default: as fast as it can)", "PAGES"},
         {"page-ticks", 0, 0, G_OPTION_ARG_INT, &o->page_ticks,
          "Another way to say it: least ticks of the guest's timer from page to page", "TICKS"},
+        {"hops", 0, 0, G_OPTION_ARG_INT, &o->hops,
+         "Migrations that hops/ping-pong sends its guest on (default: 20)", "N"},
         {"timeout-scale", 0, 0, G_OPTION_ARG_DOUBLE, &o->timeout_scale,
          "Multiply every deadline by X (default: 1)", "X"},
         {"read-memory", 0, 0, G_OPTION_ARG_STRING, &o->read_memory,
@@ -139,6 +142,7 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
         {"--page-size", "bytes", options->page_size, 1},
         {"--dirty-rate", "pages in a second", options->dirty_rate, 1},
         {"--page-ticks", "ticks", options->page_ticks, 0},
+        {"--hops", "migrations", options->hops, 1},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
         if (numbers[i].value != GODWIT_NOT_GIVEN && numbers[i].value < numbers[i].least)

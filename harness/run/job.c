@@ -96,6 +96,8 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --page-ticks %u", workload->page_ticks);
     if (setup->pmemsave)
         g_string_append(line, " --read-memory pmemsave");
+    if (job->scenario && job->scenario->hops)
+        g_string_append_printf(line, " --hops %u", setup->hops);
     if (setup->timeout_scale != 1)
         g_string_append_printf(line, " --timeout-scale %g", setup->timeout_scale);
     return g_string_free(line, FALSE);
@@ -118,7 +120,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
     return json_pack("{s:s*, s:{s:i, s:b, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-                     " s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:f, s:b, s:b}",
+                     " s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:b}",
                      "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
                      (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy",
                      job->plan.postcopy, "suspend", job->plan.suspend, "capabilities", capabilities,
@@ -130,8 +132,8 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
                      (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
                      "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
                      (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks,
-                     "timeout_scale", setup->timeout_scale, "pmemsave", setup->pmemsave, "progress",
-                     job->progress);
+                     "hops", (int)setup->hops, "timeout_scale", setup->timeout_scale, "pmemsave",
+                     setup->pmemsave, "progress", job->progress);
 }
 
 /* Whether there is all that a rig relies on. */
@@ -184,6 +186,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->source = godwit_qemu_from_json(json_object_get(json, "source"));
     setup->destination = godwit_qemu_from_json(json_object_get(json, "destination"));
     setup->timeout_scale = json_number_value(json_object_get(json, "timeout_scale"));
+    setup->hops = (unsigned)godwit_json_integer(json, "hops", 0);
     setup->pmemsave = godwit_json_true(json, "pmemsave");
     job->progress = godwit_json_true(json, "progress");
 

@@ -204,7 +204,9 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
         godwit_janitor_watch(run->janitor, worker->pid);
     worker->source = g_unix_fd_add(worker->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, readable, worker);
     worker->timer = g_timeout_add(
-        (guint)((GODWIT_DEADLINE_SECONDS * job->setup.timeout_scale + GRACE_SECONDS) * 1000),
+        (guint)((godwit_scenario_seconds(job->scenario, &job->setup) * job->setup.timeout_scale +
+                 GRACE_SECONDS) *
+                1000),
         too_late, worker);
     g_subprocess_wait_async(worker->process, NULL, exited, worker);
     return worker;

@@ -113,6 +113,7 @@ int godwit_worker_main(const char *directory)
     else
         godwit_scenario_usual(job->scenario, &job->setup.workload);
     struct godwit_rig *rig = godwit_rig_new(&job->setup, directory);
+    rig->deadline = godwit_rig_seconds(rig, godwit_scenario_seconds(job->scenario, &job->setup));
     if (job->progress)
         rig->progress = progress;
     const bool passed = (job->scenario ? godwit_scenario_run(rig, job->scenario, &error)

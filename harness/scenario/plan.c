@@ -270,8 +270,8 @@ static bool wake_up(struct godwit_vm *source, struct godwit_vm *destination, boo
     return !*awake || godwit_vm_wait_console(destination, 1, 1, error);
 }
 
-bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
-                      struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
+                     struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading before = {0}, after = {0};
     if (!configure(plan, source, destination, error))
@@ -286,10 +286,8 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
         return false;
     if (plan->fails) {
         godwit_rig_phase(rig, "verify");
-        const bool survived = godwit_plan_survive(source, destination, error) &&
-                              step(plan->judge, source, destination, error);
-        godwit_rig_phase(rig, NULL);
-        return survived;
+        return godwit_plan_survive(source, destination, error) &&
+               step(plan->judge, source, destination, error);
     }
     if (!settle(source, error))
         return false;
@@ -326,9 +324,17 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
                     before.mailbox.passes, after.mailbox.passes);
         return false;
     }
+    return true;
+}
 
+bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
+                      struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    if (!godwit_plan_hop(rig, plan, source, destination, error))
+        return false;
     godwit_rig_phase(rig, "end");
-    const bool ended = godwit_vm_quit(source, error) && godwit_vm_quit(destination, error);
+    const bool ended =
+        plan->fails || (godwit_vm_quit(source, error) && godwit_vm_quit(destination, error));
     godwit_rig_phase(rig, NULL);
     return ended;
 }

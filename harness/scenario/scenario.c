@@ -77,6 +77,12 @@ char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
     return scenario->obstacle ? scenario->obstacle(setup) : NULL;
 }
 
+double godwit_scenario_seconds(const struct godwit_scenario *scenario,
+                               const struct godwit_setup *setup)
+{
+    return (double)GODWIT_DEADLINE_SECONDS * (scenario && scenario->hops ? setup->hops : 1);
+}
+
 bool godwit_scenario_run(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                          GError **error)
 {

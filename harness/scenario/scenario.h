@@ -46,6 +46,7 @@ struct godwit_scenario {
                         * as godwit_qemu_lacks() has them */
     const char *accel; /* the only accelerator that it makes sense with; NULL: any */
     bool slow;         /* takes so long that it runs only when asked for */
+    bool hops;         /* has the usual deadline once for each of setup's hops */
     /* Why this setup on this host cannot run it, for what the rest of the row cannot say: the
      * caller's; NULL if it can. The hook may be NULL. */
     char *(*obstacle)(const struct godwit_setup *setup);
@@ -87,6 +88,10 @@ const struct godwit_scenario *godwit_scenario_find(const char *name);
 char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
                                const struct godwit_setup *setup);
 
+/* The seconds that it has, before scaling. */
+double godwit_scenario_seconds(const struct godwit_scenario *scenario,
+                               const struct godwit_setup *setup);
+
 /* Runs it. What it measured and proved is in the rig. */
 bool godwit_scenario_run(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                          GError **error);
@@ -119,7 +124,12 @@ bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error);
  */
 bool godwit_plan_survive(struct godwit_vm *source, struct godwit_vm *destination, GError **error);
 
-/* Migrates SOURCE to DESTINATION (held, for precopy) and judges, up to the end of both. */
+/* Migrates SOURCE to DESTINATION (held, for precopy) and judges; the destination's guest has run,
+ * and stands still then. */
+bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
+                     struct godwit_vm *source, struct godwit_vm *destination, GError **error);
+
+/* The same, up to the end of both. */
 bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
                       struct godwit_vm *source, struct godwit_vm *destination, GError **error);
 

@@ -36,6 +36,7 @@ struct godwit_setup {
     const struct godwit_qemu *source;      /* the binary of source VMs ... */
     const struct godwit_qemu *destination; /* ... and of destinations */
     struct godwit_workload workload;
+    unsigned hops; /* migrations that a guest is sent on where it is sent to and fro */
     double timeout_scale;
     bool pmemsave; /* read guest memory by QMP, not by process_vm_readv */
 };
@@ -55,6 +56,7 @@ struct godwit_rig {
     char *directory;   /* where this rig's files are; the VMs' working directory */
     GPtrArray *vms;    /* of struct godwit_vm, in order of their start; owned */
     gint64 deadline;   /* monotonic time, in microseconds */
+    bool turned;       /* destinations are of the source's binary, and the other way round */
     bool *interrupted; /* set from outside when the run has to end; may be NULL */
     GArray *phases;    /* of struct godwit_phase: those that are over */
     const char *phase; /* the present one */

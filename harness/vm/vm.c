@@ -164,7 +164,7 @@ struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
 {
     const bool is_source = role == GODWIT_VM_SOURCE || role == GODWIT_VM_SOURCE_HELD;
     struct godwit_vm *vm =
-        vm_new(rig, name, is_source ? rig->setup->source : rig->setup->destination);
+        vm_new(rig, name, is_source != rig->turned ? rig->setup->source : rig->setup->destination);
     if (!add_machine(vm, error))
         return NULL;
     add(vm->arguments, "-name", name, NULL);

@@ -1,0 +1,45 @@
+/*
+ * Hops: one guest, sent on and on.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+/* To and fro: each destination is the next hop's source. Where there are two binaries, they take
+ * turns. */
+static bool ping_pong(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                      GError **error)
+{
+    struct godwit_vm *source = godwit_plan_source(rig, error);
+    if (!source)
+        return false;
+    for (unsigned hop = 1; hop <= rig->setup->hops; hop++) {
+        g_autofree char *name = g_strdup_printf("hop%u", hop);
+        g_autofree char *context = g_strdup_printf("hop %u of %u", hop, rig->setup->hops);
+        rig->turned = hop % 2 == 0;
+        struct godwit_vm *destination = godwit_plan_destination(rig, name, true, error);
+        if (!destination || (hop > 1 && !godwit_vm_command(source, "cont", NULL, error)) ||
+            !godwit_plan_hop(rig, &scenario->plan, source, destination, error) ||
+            !godwit_vm_quit(source, error)) {
+            godwit_error_context(error, "%s", context);
+            return false;
+        }
+        json_object_set_new(rig->facts, "hops", json_integer(hop));
+        source = destination;
+    }
+    godwit_rig_phase(rig, "end");
+    const bool ended = godwit_vm_quit(source, error);
+    godwit_rig_phase(rig, NULL);
+    return ended;
+}
+
+GODWIT_SCENARIOS(hops) = {
+    {
+        .name = "hops/ping-pong",
+        .summary = "the same guest to and fro (--hops N, 20 times), judged after each hop",
+        .run = ping_pong,
+        .hops = true,
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+    },
+};
+GODWIT_SCENARIOS_END(hops);
