@@ -218,7 +218,7 @@ sub value_of {
     my @everywhere = @{ $manual{'Options of every command'} // [] };
     my %sections   = (
         run     => ['What to start', 'Options of run'],
-        list    => ['Options of list'],
+        list    => ['What to start', 'Options of list'],
         migrate => ['What to start', 'Options of migrate'],
         doctor  => ['What to start'],
         bench   => ['What to start', 'Options of bench'],
