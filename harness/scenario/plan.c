@@ -87,8 +87,9 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
 {
     struct godwit_vm *const both[] = {destination, source};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
-        if (!godwit_migrate_set_capabilities(both[i], plan->capabilities, error) ||
-            (plan->postcopy && !enable_postcopy(both[i], error)) ||
+        /* postcopy-ram first: others build upon it. */
+        if ((plan->postcopy && !enable_postcopy(both[i], error)) ||
+            !godwit_migrate_set_capabilities(both[i], plan->capabilities, error) ||
             (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
             return false;
     }
@@ -285,6 +286,10 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
 
     godwit_rig_phase(rig, "migrate");
     destination->may_exit = plan->fails;
+    /* Postcopy runs the guest by itself: one that has lost its sleep (a known bug) starts at once.
+     */
+    if (plan->suspend && plan->postcopy)
+        destination->console->ready_allowed++;
     if (!transfer(plan, source, destination, error))
         return false;
     if (plan->fails) {
@@ -310,7 +315,7 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
         return false;
 
     godwit_rig_phase(rig, "resume");
-    if (plan->suspend)
+    if (plan->suspend && !plan->postcopy)
         destination->console->ready_allowed++;
     if (!plan->postcopy && !godwit_vm_command(destination, "cont", NULL, error))
         return false;
