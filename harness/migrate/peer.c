@@ -4,6 +4,7 @@
 #include "migrate/migrate.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -28,6 +29,12 @@ void godwit_peer_close(godwit_peer *peer)
 {
     close_one(&peer->fds[0]);
     close_one(&peer->fds[1]);
+}
+
+bool godwit_peer_is_full(const godwit_peer *peer)
+{
+    struct pollfd pipe = {.fd = peer->fds[1], .events = POLLOUT};
+    return poll(&pipe, 1, 0) == 0;
 }
 
 /* Gives the second of the peer's descriptors away. */
@@ -59,7 +66,8 @@ bool godwit_peer_pipe(godwit_peer *peer, struct godwit_vm *vm, const char *name,
 {
     if (pipe2(peer->fds, O_CLOEXEC))
         return fail(error, "no pipe");
-    return pass(peer, vm, name, error);
+    /* The writing end is kept, too: it tells when the pipe is full. */
+    return godwit_migrate_getfd(vm, name, peer->fds[1], error);
 }
 
 /* Connects to ADDRESS, without waiting. */

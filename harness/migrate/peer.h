@@ -33,6 +33,10 @@ bool godwit_peer_speak(const godwit_peer *peer, GError **error);
  * shut down, so whoever writes when it is full waits until the peer goes away. */
 bool godwit_peer_pipe(godwit_peer *peer, struct godwit_vm *vm, const char *name, GError **error);
 
+/* Whether nothing more goes into such a pipe. What a QEMU writes at once is no divisor of a pipe's
+ * size, so by then it is in the middle of it. */
+bool godwit_peer_is_full(const godwit_peer *peer);
+
 /* A listening unix socket NAME in the rig's directory whose queue is full: a connection to it is
  * neither made nor refused. When the peer goes away it is refused. */
 bool godwit_peer_busy(godwit_peer *peer, struct godwit_rig *rig, const char *name, GError **error);
