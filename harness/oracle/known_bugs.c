@@ -54,6 +54,18 @@ static const struct known_bug setup_event = {
     .fixed = {8, 2},
 };
 
+/*
+ * A migration that is cancelled in setup is taken for one that has not begun to connect, and is
+ * cancelled at once. If it connects nevertheless, in a thread, another `migrate` is refused and
+ * then takes that connection for its own: the guest goes to the destination that was cancelled.
+ */
+static const struct known_bug early_cancel = {
+    .id = "cancel-setup-early",
+    .summary = "a migration that still connects is said to be cancelled, and disturbs the next one",
+    .reference = "measured in QEMU 10.0, and not in 7.2 and 11.1",
+    .fixed = {11, 1},
+};
+
 static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
 {
     int major = 0, minor = 0;
@@ -120,5 +132,14 @@ bool godwit_known_setup_event(const struct godwit_vm *destination, const char *f
         return false;
     note(destination->rig, &setup_event,
          "the destination tells of \"setup\" while its migration is postcopy-paused");
+    return true;
+}
+
+bool godwit_known_early_cancel(const struct godwit_vm *source)
+{
+    if (!may_strike(&early_cancel, source))
+        return false;
+    note(source->rig, &early_cancel,
+         "the source's migration is cancelled while its connection is neither made nor refused");
     return true;
 }

@@ -33,4 +33,10 @@ bool godwit_known_lost_suspend(struct godwit_vm *source, const char *status);
 bool godwit_known_setup_event(const struct godwit_vm *destination, const char *from,
                               const char *to);
 
+/*
+ * A source tells that its migration is cancelled, and still makes the connection for it: whether
+ * that is a known bug of its QEMU. Noted as above.
+ */
+bool godwit_known_early_cancel(const struct godwit_vm *source);
+
 #endif
