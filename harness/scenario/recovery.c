@@ -103,9 +103,16 @@ static bool fail_network(struct godwit_vm *source, struct godwit_vm *destination
         !await_requests(source, 0, account, error))
         return false;
     godwit_rig_phase(source->rig, "fail");
-    return godwit_vm_command(source, "migrate-pause", NULL, error) &&
-           wait_both(source, destination, "postcopy-paused", error) &&
-           ask_account(source, "postcopy-paused", account, error);
+    if (!godwit_vm_command(source, "migrate-pause", NULL, error) ||
+        !wait_both(source, destination, "postcopy-paused", error) ||
+        !ask_account(source, "postcopy-paused", account, error))
+        return false;
+    if (account->remaining > 0)
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the source has nothing left to send when the network fails, although it was held "
+                "back");
+    return false;
 }
 
 /* The source resumes where the destination listens. What the guest has asked for in vain, and goes
