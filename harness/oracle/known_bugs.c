@@ -43,6 +43,29 @@ static const struct known_bug lost_suspend = {
     .fixed = {9, 0},
 };
 
+/*
+ * Before the fix, listening for a migration always told of the state "setup" without setting it:
+ * migrate-recover, which listens for the rest of a migration, does so in the middle of one.
+ */
+static const struct known_bug setup_event = {
+    .id = "recover-setup-event",
+    .summary = "migrate-recover tells of a state (setup) that the migration is not in",
+    .reference = "fixed in QEMU 8.2 by \"migration: Set migration status early in incoming side\"",
+    .fixed = {8, 2},
+};
+
+/*
+ * A migration that is cancelled in setup is taken for one that has not begun to connect, and is
+ * cancelled at once. If it connects nevertheless, in a thread, another `migrate` is refused and
+ * then takes that connection for its own: the guest goes to the destination that was cancelled.
+ */
+static const struct known_bug early_cancel = {
+    .id = "cancel-setup-early",
+    .summary = "a migration that still connects is said to be cancelled, and disturbs the next one",
+    .reference = "measured in QEMU 10.0, and not in 7.2 and 11.1",
+    .fixed = {11, 1},
+};
+
 static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
 {
     int major = 0, minor = 0;
@@ -99,5 +122,24 @@ bool godwit_known_lost_suspend(struct godwit_vm *source, const char *status)
     g_autofree char *seen =
         g_strdup_printf("the suspended guest is \"%s\" on the destination", status);
     note(source->rig, &lost_suspend, seen);
+    return true;
+}
+
+bool godwit_known_setup_event(const struct godwit_vm *destination, const char *from, const char *to)
+{
+    if (!may_strike(&setup_event, destination) || strcmp(from, "postcopy-paused") != 0 ||
+        strcmp(to, "setup") != 0)
+        return false;
+    note(destination->rig, &setup_event,
+         "the destination tells of \"setup\" while its migration is postcopy-paused");
+    return true;
+}
+
+bool godwit_known_early_cancel(const struct godwit_vm *source)
+{
+    if (!may_strike(&early_cancel, source))
+        return false;
+    note(source->rig, &early_cancel,
+         "the source's migration is cancelled while its connection is neither made nor refused");
     return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/states.h"
 
+#include "oracle/known_bugs.h"
 #include <string.h>
 
 /* Each state with those that may follow it, the source's and the destination's together. What an
@@ -27,7 +28,8 @@ static const struct {
     {"postcopy-recover-setup",
      {"postcopy-recover", "postcopy-paused", "cancelling", "failing", "failed"}},
     {"postcopy-recover", {"postcopy-active", "postcopy-paused", "failing", "failed"}},
-    {"cancelling", {"cancelled"}},
+    /* Being cancelled once more, it tells of it once more. */
+    {"cancelling", {"cancelling", "cancelled"}},
     {"failing", {"failed"}},
     /* The end of one migration; another may begin. */
     {"completed", {"setup"}},
@@ -63,6 +65,8 @@ struct life {
 static char *change_state(struct life *life, const char *state)
 {
     char *problem = NULL;
+    if (life->destination && godwit_known_setup_event(life->vm, life->state, state))
+        return NULL;
     if (!godwit_states_legal(life->state, state))
         problem = g_strdup_printf("went from %s to %s", life->state, state);
     else if (!life->destination && !strcmp(state, "completed") && life->running && !life->asleep)

@@ -23,6 +23,17 @@ bool godwit_host_userfaultfd(void)
     return access("/dev/userfaultfd", R_OK | W_OK) == 0;
 }
 
+bool godwit_host_userfaultfd_threads(void)
+{
+    const int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    struct uffdio_api api = {.api = UFFD_API};
+    const bool answers = !ioctl(fd, UFFDIO_API, &api);
+    close(fd);
+    return answers && (api.features & UFFD_FEATURE_THREAD_ID);
+}
+
 bool godwit_host_kvm(void)
 {
     const int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);

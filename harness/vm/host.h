@@ -12,6 +12,9 @@
 /* Whether a QEMU that we start can handle page faults by userfaultfd, as postcopy needs. */
 bool godwit_host_userfaultfd(void);
 
+/* Whether userfaultfd tells which thread it was that met a missing page. */
+bool godwit_host_userfaultfd_threads(void);
+
 /* Whether /dev/kvm can be opened and answers. Nothing is said of its speed. */
 bool godwit_host_kvm(void);
 

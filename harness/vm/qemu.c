@@ -162,6 +162,19 @@ static void add_arguments(json_t *features, const json_t *types)
     }
 }
 
+/* The states that query-migrate tells of. */
+static void add_states(json_t *features, const json_t *types)
+{
+    const json_t *command = json_object_get(types, "query-migrate");
+    size_t i;
+    json_t *member;
+    json_array_foreach(members_of(types, godwit_json_string(command, "ret-type", "")), i, member)
+    {
+        if (!strcmp(godwit_json_string(member, "name", ""), "status"))
+            add_values(features, types, godwit_json_string(member, "type", ""), "state");
+    }
+}
+
 static json_t *features_of(const json_t *schema, const json_t *capabilities)
 {
     json_t *features = json_object();
@@ -185,6 +198,7 @@ static json_t *features_of(const json_t *schema, const json_t *capabilities)
     }
     add_parameters(features, types);
     add_arguments(features, types);
+    add_states(features, types);
     return features;
 }
 

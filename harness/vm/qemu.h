@@ -58,6 +58,7 @@ const char *godwit_qemu_common_type(const struct godwit_qemu *source,
  *   argument NAME     an argument of `migrate` ("channels")
  *   transport NAME    a transport of a migration address ("file"); the older ones are in every QEMU
  *   object NAME       a type of object that `object-add` knows ("tls-creds-psk")
+ *   state NAME        a state of the migration ("postcopy-recover-setup")
  *   PARAMETER NAME    a value that the parameter can have ("multifd-compression zstd")
  */
 bool godwit_qemu_has(const struct godwit_qemu *qemu, const char *kind, const char *name);

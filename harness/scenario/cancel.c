@@ -1,0 +1,252 @@
+/*
+ * migrate_cancel in every state that a source can be held in. Whatever it was, the source is as
+ * good as before: where its guest is still there it is then migrated to another destination.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "migrate/peer.h"
+#include "oracle/known_bugs.h"
+#include "scenario/scenario.h"
+
+#include <string.h>
+
+/* Where a migration goes that is not to get anywhere. */
+#define BUSY_URI "unix:busy.sock"
+#define PIPE_URI "fd:pipe"
+
+static const struct godwit_capability pause_on[] = {{"pause-before-switchover", true},
+                                                    {NULL, false}};
+static const struct godwit_capability pause_off[] = {{"pause-before-switchover", false},
+                                                     {NULL, false}};
+
+static bool expect_state(struct godwit_vm *vm, const char *wanted, const char *when, GError **error)
+{
+    g_autofree char *state = godwit_migrate_state(vm, error);
+    if (!state)
+        return false;
+    if (!strcmp(state, wanted))
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the %s's migration is %s instead of %s %s", vm->name, state, wanted, when);
+    return false;
+}
+
+/* The command in question, in the state that it is about. */
+static bool cancel_in(struct godwit_vm *source, const char *state, GError **error)
+{
+    godwit_rig_phase(source->rig, "cancel");
+    return expect_state(source, state, "when it was to be cancelled", error) &&
+           godwit_vm_command(source, "migrate_cancel", NULL, error);
+}
+
+/* The same where there is nothing to be cancelled any more, or yet: the state stays. */
+static bool cancel_in_vain(struct godwit_vm *source, const char *state, GError **error)
+{
+    return cancel_in(source, state, error) &&
+           expect_state(source, state, "after migrate_cancel", error);
+}
+
+/* The source as it is after all that: its guest runs; it can be migrated as if nothing had been. */
+static bool migrate_after_all(struct godwit_vm *source, const struct godwit_scenario *scenario,
+                              GError **error)
+{
+    godwit_rig_phase(source->rig, "run on");
+    if (!godwit_plan_expect_status(source, "running", "after migrate_cancel", error) ||
+        !godwit_plan_see_it_run(source, error))
+        return false;
+    struct godwit_vm *destination =
+        godwit_plan_destination(source->rig, "destination", true, error);
+    return destination &&
+           godwit_plan_move(source->rig, &scenario->plan, source, destination, error);
+}
+
+/* A source that has been told to send events. */
+static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
+{
+    struct godwit_vm *source = godwit_plan_source(rig, error);
+    return source && godwit_migrate_set_capabilities(source, NULL, error) &&
+                   godwit_migrate_hold(source, error)
+               ? source
+               : NULL;
+}
+
+/* A source, and a first destination to which it has begun to migrate its guest, and does not come
+ * to an end with it. */
+static bool start_both(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                       const struct godwit_capability *capabilities, struct godwit_vm **source,
+                       struct godwit_vm **first, GError **error)
+{
+    *source = start_source(rig, error);
+    *first = *source ? godwit_plan_destination(rig, "first", true, error) : NULL;
+    if (!*first || !godwit_migrate_set_capabilities(*first, capabilities, error) ||
+        !godwit_migrate_set_capabilities(*source, capabilities, error))
+        return false;
+    godwit_rig_phase(rig, "migrate");
+    (*first)->may_exit = true; /* as a destination does whose source breaks off */
+    g_autofree char *uri = godwit_migrate_listen(*first, scenario->plan.transport, false, error);
+    return uri && godwit_migrate_start(*source, uri, false, error) &&
+           godwit_migrate_prove_live(*source, *first, error);
+}
+
+static bool after_none(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    struct godwit_vm *source = start_source(rig, error);
+    return source && cancel_in_vain(source, "none", error) &&
+           migrate_after_all(source, scenario, error);
+}
+
+/* Whether there is something of a migration that the engine could be made to give up: as long as it
+ * connects, even if it says otherwise. */
+static bool ask_pending(struct godwit_vm *vm, bool *pending, GError **error)
+{
+    g_autoptr(json_t) instances = godwit_vm_execute(vm, "query-yank", NULL, error);
+    size_t i;
+    json_t *instance;
+    *pending = false;
+    json_array_foreach(instances, i, instance)
+    {
+        *pending |= !strcmp(godwit_json_string(instance, "type", ""), "migration");
+    }
+    return instances != NULL;
+}
+
+/* The source is cancelled, or will be when its connection is refused. If it says that it is while
+ * it still connects, it is not fit for another migration before that is over. */
+static bool settle_cancelled(struct godwit_vm *source, godwit_peer *busy, GError **error)
+{
+    bool pending;
+    g_autofree char *state = godwit_migrate_state(source, error);
+    if (!state || !ask_pending(source, &pending, error))
+        return false;
+    if (strcmp(state, "cancelled") != 0) {
+        godwit_peer_close(busy);
+        return godwit_migrate_wait(source, "cancelled", error);
+    }
+    if (!pending)
+        return true;
+    if (!godwit_known_early_cancel(source)) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                    "the source's migration is cancelled, but its connection is still being made: "
+                    "another migration would be refused, or get that connection");
+        return false;
+    }
+    godwit_peer_close(busy);
+    while (pending)
+        if (!ask_pending(source, &pending, error))
+            return false;
+    return true;
+}
+
+/* Nobody takes the source's connection, and nobody refuses it. */
+static bool after_setup(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                        GError **error)
+{
+    g_auto(godwit_peer) busy = GODWIT_PEER_NONE;
+    struct godwit_vm *source = start_source(rig, error);
+    return source && godwit_peer_busy(&busy, rig, "busy.sock", error) &&
+           godwit_migrate_start(source, BUSY_URI, false, error) &&
+           cancel_in(source, "setup", error) && settle_cancelled(source, &busy, error) &&
+           migrate_after_all(source, scenario, error);
+}
+
+static bool after_active(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                         GError **error)
+{
+    struct godwit_vm *source, *first;
+    return start_both(rig, scenario, NULL, &source, &first, error) &&
+           cancel_in(source, "active", error) && godwit_migrate_wait(source, "cancelled", error) &&
+           godwit_plan_refused(first, error) && migrate_after_all(source, scenario, error);
+}
+
+/* The guest stands still already, and has to run again. */
+static bool after_pre_switchover(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                                 GError **error)
+{
+    struct godwit_vm *source, *first;
+    return start_both(rig, scenario, pause_on, &source, &first, error) &&
+           godwit_migrate_release(source, error) &&
+           godwit_migrate_wait(source, "pre-switchover", error) &&
+           godwit_vm_wait_event(source, source->migration_first, "STOP", NULL, error) &&
+           cancel_in(source, "pre-switchover", error) &&
+           godwit_migrate_wait(source, "cancelled", error) &&
+           godwit_vm_wait_event(source, source->migration_first, "RESUME", NULL, error) &&
+           godwit_plan_refused(first, error) && migrate_after_all(source, scenario, error);
+}
+
+/* The guest is the destination's by then; the source's copy of it can nevertheless go on. */
+static bool cancel_completed(struct godwit_vm *source, struct godwit_vm *destination,
+                             GError **error)
+{
+    (void)destination;
+    return cancel_in_vain(source, "completed", error) &&
+           godwit_plan_expect_status(source, "postmigrate", "after migrate_cancel", error) &&
+           godwit_vm_command(source, "cont", NULL, error) &&
+           godwit_plan_see_it_run(source, error) && godwit_vm_command(source, "stop", NULL, error);
+}
+
+/* The thread that sends waits for a full pipe, which cannot be shut down: it takes no notice of
+ * anything until the pipe breaks. */
+static bool after_cancelling(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                             GError **error)
+{
+    g_auto(godwit_peer) pipe = GODWIT_PEER_NONE;
+    struct godwit_vm *source = start_source(rig, error);
+    if (!source || !godwit_peer_pipe(&pipe, source, "pipe", error) ||
+        !godwit_migrate_start(source, PIPE_URI, false, error) ||
+        !godwit_migrate_wait(source, "active", error))
+        return false;
+    while (!godwit_peer_is_full(&pipe))
+        if (!expect_state(source, "active", "while nobody reads what it sends", error))
+            return false;
+    if (!cancel_in(source, "active", error) || !cancel_in_vain(source, "cancelling", error))
+        return false;
+    godwit_peer_close(&pipe);
+    return godwit_migrate_wait(source, "cancelled", error) &&
+           migrate_after_all(source, scenario, error);
+}
+
+static bool after_cancelled(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                            GError **error)
+{
+    struct godwit_vm *source, *first;
+    return start_both(rig, scenario, NULL, &source, &first, error) &&
+           cancel_in(source, "active", error) && godwit_migrate_wait(source, "cancelled", error) &&
+           cancel_in_vain(source, "cancelled", error) && godwit_plan_refused(first, error) &&
+           migrate_after_all(source, scenario, error);
+}
+
+/* The pipe breaks while the migration is under way. */
+static bool after_failed(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                         GError **error)
+{
+    g_auto(godwit_peer) pipe = GODWIT_PEER_NONE;
+    struct godwit_vm *source = start_source(rig, error);
+    if (!source || !godwit_peer_pipe(&pipe, source, "pipe", error) ||
+        !godwit_migrate_start(source, PIPE_URI, false, error) ||
+        !godwit_migrate_wait(source, "active", error))
+        return false;
+    godwit_peer_close(&pipe);
+    return godwit_migrate_wait(source, "failed", error) &&
+           cancel_in_vain(source, "failed", error) && migrate_after_all(source, scenario, error);
+}
+
+/* Rows that differ in the state, and in what they do. */
+#define ROW(STATE, SUMMARY, ...)                                                                   \
+    {                                                                                              \
+        .name = "cancel/after/" STATE, .summary = SUMMARY,                                         \
+        .qemu_name = "/migration/cancel/src/after/" STATE, __VA_ARGS__                             \
+    }
+
+GODWIT_SCENARIOS(cancel) = {
+    ROW("none", "before any migration: nothing happens", .run = after_none),
+    ROW("setup", "while the source connects", .run = after_setup, .needs = "command:query-yank"),
+    ROW("active", "while memory is sent, live", .run = after_active),
+    ROW("pre-switchover", "when the guest stands still already: it runs again",
+        .run = after_pre_switchover, .plan = {.capabilities = pause_off}),
+    ROW("completed", "when it is over: nothing happens", .plan = {.judge = cancel_completed}),
+    ROW("cancelling", "while it is being cancelled: nothing more happens", .run = after_cancelling),
+    ROW("cancelled", "when it has been cancelled: nothing happens", .run = after_cancelled),
+    ROW("failed", "when it has failed: nothing happens", .run = after_failed),
+};
+GODWIT_SCENARIOS_END(cancel);

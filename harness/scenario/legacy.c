@@ -1,0 +1,129 @@
+/*
+ * What older QEMUs have and newer ones have not: commands and capabilities that were retired.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include <math.h>
+
+/* A command that sets one migration parameter. */
+struct retired {
+    const char *command;
+    double value; /* as the command has it ... */
+    const char *parameter;
+    json_int_t set; /* ... and as the parameter has it */
+};
+
+static const struct retired set_downtime = {"migrate_set_downtime", 0.125, "downtime-limit", 125};
+static const struct retired set_speed = {"migrate_set_speed", 12345678, "max-bandwidth", 12345678};
+
+/* The parameter as the VM tells it. */
+static bool ask_parameter(struct godwit_vm *vm, const char *name, json_int_t *value, GError **error)
+{
+    g_autoptr(json_t) parameters = godwit_vm_execute(vm, "query-migrate-parameters", NULL, error);
+    *value = godwit_json_integer(parameters, name, -1);
+    return parameters != NULL;
+}
+
+/* Where the schema has the command it is obeyed, and the parameter shows it; where it has it not it
+ * is unknown, and nothing is changed. */
+static bool use(struct godwit_vm *vm, const struct retired *retired, GError **error)
+{
+    const bool has = godwit_qemu_has(vm->qemu, "command", retired->command);
+    json_int_t before, after;
+    g_autoptr(GError) refusal = NULL;
+    if (!ask_parameter(vm, retired->parameter, &before, error))
+        return false;
+    /* migrate_set_speed takes nothing but whole numbers. */
+    json_t *value = retired->value == floor(retired->value)
+                        ? json_integer((json_int_t)retired->value)
+                        : json_real(retired->value);
+    const bool obeyed =
+        godwit_vm_command(vm, retired->command, json_pack("{s:o}", "value", value), &refusal);
+    if (!obeyed && refusal->code != GODWIT_ERROR_QMP) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return false;
+    }
+    if (obeyed != has || (!obeyed && !g_str_has_suffix(refusal->message, "(CommandNotFound)"))) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                    "query-qmp-schema %s the command %s, but: %s", has ? "has" : "does not have",
+                    retired->command, obeyed ? "it is obeyed" : refusal->message);
+        return false;
+    }
+    if (!ask_parameter(vm, retired->parameter, &after, error))
+        return false;
+    const json_int_t wanted = has ? retired->set : before;
+    if (after == wanted)
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "after %s, which %s, %s is %" JSON_INTEGER_FORMAT " instead of "
+                "%" JSON_INTEGER_FORMAT,
+                retired->command, has ? "was obeyed" : "was refused", retired->parameter, after,
+                wanted);
+    return false;
+}
+
+static bool use_set_downtime(struct godwit_vm *source, struct godwit_vm *destination,
+                             GError **error)
+{
+    (void)destination;
+    return use(source, &set_downtime, error);
+}
+
+static bool use_set_speed(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    return use(source, &set_speed, error);
+}
+
+/* That pages were compressed, and are smaller for it. */
+static bool judge_compression(struct godwit_vm *source, struct godwit_vm *destination,
+                              GError **error)
+{
+    (void)destination;
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    json_t *counters = json_object_get(info, "compression");
+    const json_int_t pages = godwit_json_integer(counters, "pages", 0);
+    const json_int_t size = godwit_json_integer(counters, "compressed-size", 0);
+    const json_int_t page_size = godwit_json_integer(json_object_get(info, "ram"), "page-size", 0);
+    if (pages > 0 && size > 0 && size < pages * page_size) {
+        json_object_set(source->rig->facts, "compression", counters);
+        return true;
+    }
+    g_autofree char *text = counters ? json_dumps(counters, JSON_COMPACT) : g_strdup("nothing");
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the source tells %s of compression, which should be pages, and less than their "
+                "size",
+                text);
+    return false;
+}
+
+static const struct godwit_capability compress[] = {{"compress", true}, {NULL, false}};
+static const struct godwit_parameter threads[] = {{"compress-level", 1, NULL},
+                                                  {"compress-threads", 4, NULL},
+                                                  {"decompress-threads", 4, NULL},
+                                                  {NULL, 0, NULL}};
+
+GODWIT_SCENARIOS(legacy) = {
+    {
+        .name = "legacy/set-downtime",
+        .summary = "migrate_set_downtime: obeyed where it exists, unknown where it does not",
+        .qemu_name = "/migration/deprecated",
+        .plan = {.configure = use_set_downtime},
+    },
+    {
+        .name = "legacy/set-speed",
+        .summary = "migrate_set_speed: obeyed where it exists, unknown where it does not",
+        .qemu_name = "/migration/deprecated",
+        .plan = {.configure = use_set_speed},
+    },
+    {
+        .name = "legacy/compress",
+        .summary = "live, compressed by threads",
+        .plan = {.capabilities = compress, .parameters = threads, .judge = judge_compression},
+    },
+};
+GODWIT_SCENARIOS_END(legacy);

@@ -1,0 +1,281 @@
+/*
+ * Postcopy whose network fails half-way: both sides pause, and go on when they are given another
+ * connection.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "godwit/guest_abi.h"
+#include "migrate/peer.h"
+#include "scenario/scenario.h"
+#include "vm/tcp.h"
+
+#include <string.h>
+
+/* At this bandwidth, in bytes a second, what is left after the switch to postcopy takes hours,
+ * whether the guest asks for it or not. */
+#define POSTCOPY_HELD 4096
+
+/* Where a destination that has lost its source listens. */
+#define RECOVER_URI "unix:recover.sock"
+
+static const struct godwit_parameter held[] = {{"max-postcopy-bandwidth", POSTCOPY_HELD, NULL},
+                                               {NULL, 0, NULL}};
+static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
+
+/* What the source has to tell in the middle of a postcopy migration. */
+struct account {
+    json_int_t remaining; /* bytes */
+    json_int_t requests;  /* of pages, by the destination */
+};
+
+/* Fails if the source's migration is not in the state WANTED. */
+static bool ask_account(struct godwit_vm *source, const char *wanted, struct account *account,
+                        GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    const char *state = godwit_json_string(info, "status", "none");
+    const json_t *ram = json_object_get(info, "ram");
+    account->remaining = godwit_json_integer(ram, "remaining", 0);
+    account->requests = godwit_json_integer(ram, "postcopy-requests", 0);
+    if (!strcmp(state, wanted))
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the source's migration is %s instead of %s, with %" JSON_INTEGER_FORMAT
+                " bytes remaining after %" JSON_INTEGER_FORMAT
+                " requests for pages, although it was held back",
+                state, wanted, account->remaining, account->requests);
+    return false;
+}
+
+/* Waits until the destination has asked for more than REQUESTS pages. Nothing but query-migrate
+ * tells of that. */
+static bool await_requests(struct godwit_vm *source, json_int_t requests, struct account *account,
+                           GError **error)
+{
+    do
+        if (!ask_account(source, "postcopy-active", account, error))
+            return false;
+    while (account->requests <= requests);
+    return true;
+}
+
+static bool wait_both(struct godwit_vm *source, struct godwit_vm *destination, const char *state,
+                      GError **error)
+{
+    return godwit_migrate_wait(source, state, error) &&
+           godwit_migrate_wait(destination, state, error);
+}
+
+/* Nothing is held back any longer. */
+static bool release_postcopy(struct godwit_vm *source, GError **error)
+{
+    static const struct godwit_parameter released[] = {{"max-postcopy-bandwidth", 0, NULL},
+                                                       {NULL, 0, NULL}};
+    return godwit_migrate_set_parameters(source, released, error);
+}
+
+/* Held back, with the guest waiting for memory: its pages have a connection of their own. */
+static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct account account = {0};
+    struct godwit_tcp tcp;
+    if (!wait_both(source, destination, "postcopy-active", error) ||
+        !await_requests(source, 0, &account, error) ||
+        !godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
+        return false;
+    if (tcp.connections == 2)
+        return release_postcopy(source, error);
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the destination has %u connections while the guest waits for memory, although "
+                "postcopy-preempt makes two",
+                tcp.connections);
+    return false;
+}
+
+/* The guest runs on the destination and waits for memory: then the network fails. */
+static bool fail_network(struct godwit_vm *source, struct godwit_vm *destination,
+                         struct account *account, GError **error)
+{
+    if (!wait_both(source, destination, "postcopy-active", error) ||
+        !godwit_vm_wait_event(destination, destination->migration_first, "RESUME", NULL, error) ||
+        !await_requests(source, 0, account, error))
+        return false;
+    godwit_rig_phase(source->rig, "fail");
+    if (!godwit_vm_command(source, "migrate-pause", NULL, error) ||
+        !wait_both(source, destination, "postcopy-paused", error) ||
+        !ask_account(source, "postcopy-paused", account, error))
+        return false;
+    if (account->remaining > 0)
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the source has nothing left to send when the network fails, although it was held "
+                "back");
+    return false;
+}
+
+/* The source resumes where the destination listens. What the guest has asked for in vain, and goes
+ * on to ask for, comes by this connection; then nothing is held back any longer. */
+static bool resume(struct godwit_vm *source, struct godwit_vm *destination,
+                   const struct account *before, GError **error)
+{
+    struct account after = {0};
+    godwit_rig_phase(source->rig, "recover");
+    if (!godwit_migrate_resume(source, RECOVER_URI, error) ||
+        !wait_both(source, destination, "postcopy-active", error) ||
+        !await_requests(source, before->requests, &after, error))
+        return false;
+    json_object_set_new(source->rig->facts, "recovery",
+                        json_pack("{s:I, s:I, s:I}", "remaining", before->remaining,
+                                  "requests_before", before->requests, "requests_after",
+                                  after.requests));
+    return release_postcopy(source, error);
+}
+
+static bool recover(struct godwit_vm *source, struct godwit_vm *destination,
+                    const struct account *before, GError **error)
+{
+    return godwit_migrate_recover(destination, RECOVER_URI, error) &&
+           resume(source, destination, before, error);
+}
+
+/* Whether this QEMU has to let a recovery be interrupted: those that name its first step have to,
+ * older ones may refuse, which is a skip. */
+static bool interrupt(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(GError) refusal = NULL;
+    if (godwit_vm_command(vm, "migrate-pause", NULL, &refusal))
+        return godwit_migrate_wait(vm, "postcopy-paused", error);
+    if (refusal->code == GODWIT_ERROR_QMP &&
+        !godwit_qemu_has(vm->qemu, "state", "postcopy-recover-setup"))
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
+                    "needs migrate-pause during a recovery: %s", refusal->message);
+    else
+        g_propagate_error(error, g_steal_pointer(&refusal));
+    return false;
+}
+
+/* Both sides recover, each over a connection on which nobody answers. */
+static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    g_auto(godwit_peer) here = GODWIT_PEER_NONE, there = GODWIT_PEER_NONE;
+    struct account account = {0};
+    if (!fail_network(source, destination, &account, error))
+        return false;
+    godwit_rig_phase(source->rig, "handshake");
+    return godwit_peer_silent(&there, destination, "silent", error) &&
+           godwit_migrate_recover(destination, "fd:silent", error) &&
+           godwit_peer_speak(&there, error) && godwit_peer_silent(&here, source, "silent", error) &&
+           godwit_migrate_resume(source, "fd:silent", error) &&
+           wait_both(source, destination, "postcopy-recover", error) && interrupt(source, error) &&
+           interrupt(destination, error) && recover(source, destination, &account, error);
+}
+
+/* The source connects to where the connection is neither taken nor refused. Where migrate-pause
+ * cannot end that, its refusal does. The destination waits all the while, and sees nothing of it.
+ */
+static bool fail_reconnect(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    g_auto(godwit_peer) busy = GODWIT_PEER_NONE;
+    struct account account = {0};
+    if (!fail_network(source, destination, &account, error))
+        return false;
+    godwit_rig_phase(source->rig, "reconnect");
+    if (!godwit_migrate_recover(destination, RECOVER_URI, error) ||
+        !godwit_peer_busy(&busy, source->rig, "busy.sock", error) ||
+        !godwit_migrate_resume(source, "unix:busy.sock", error) ||
+        !godwit_migrate_wait(source, "postcopy-recover-setup", error) ||
+        !ask_account(source, "postcopy-recover-setup", &account, error))
+        return false;
+    g_autoptr(GError) refusal = NULL;
+    if (!godwit_vm_command(source, "migrate-pause", NULL, &refusal)) {
+        if (refusal->code != GODWIT_ERROR_QMP) {
+            g_propagate_error(error, g_steal_pointer(&refusal));
+            return false;
+        }
+        godwit_peer_close(&busy);
+    }
+    return godwit_migrate_wait(source, "postcopy-paused", error) &&
+           resume(source, destination, &account, error);
+}
+
+static bool fail_and_recover(struct godwit_vm *source, struct godwit_vm *destination,
+                             GError **error)
+{
+    struct account account = {0};
+    return fail_network(source, destination, &account, error) &&
+           recover(source, destination, &account, error);
+}
+
+/* A sleeping guest dirties nothing that would hold precopy up: at this bandwidth it would take
+ * hours. */
+static bool hold_precopy(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    static const struct godwit_parameter slow[] = {{"max-bandwidth", POSTCOPY_HELD, NULL},
+                                                   {NULL, 0, NULL}};
+    (void)destination;
+    return godwit_migrate_set_parameters(source, slow, error);
+}
+
+GODWIT_SCENARIOS(recovery) = {
+    {
+        .name = "postcopy/preempt/plain",
+        .summary = "with a channel of its own for pages that the guest waits for",
+        .qemu_name = "/migration/postcopy/preempt/plain",
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .postcopy = true,
+                 .capabilities = preempt,
+                 .parameters = held,
+                 .released = see_channels},
+    },
+    {
+        .name = "postcopy/recovery/plain",
+        .summary = "the network fails half-way; goes on over another connection",
+        .qemu_name = "/migration/postcopy/recovery/plain",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .parameters = held,
+                 .released = fail_and_recover},
+    },
+    {
+        .name = "postcopy/preempt/recovery/plain",
+        .summary = "the same with a channel of its own for pages that the guest waits for",
+        .qemu_name = "/migration/postcopy/preempt/recovery/plain",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .capabilities = preempt,
+                 .parameters = held,
+                 .released = fail_and_recover},
+    },
+    {
+        .name = "postcopy/recovery/double-failures/reconnect",
+        .summary = "the first recovery fails while the source connects, the second succeeds",
+        .qemu_name = "/migration/postcopy/recovery/double-failures/reconnect",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .parameters = held,
+                 .released = fail_reconnect},
+        .needs = "state:postcopy-recover-setup",
+    },
+    {
+        .name = "postcopy/recovery/double-failures/handshake",
+        .summary = "the first recovery gets no answer and is interrupted, the second succeeds",
+        .qemu_name = "/migration/postcopy/recovery/double-failures/handshake",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .parameters = held,
+                 .released = fail_handshake},
+    },
+    {
+        .name = "postcopy/suspend",
+        .summary = "the guest sleeps (ACPI S3) while it is migrated, and is woken up afterwards",
+        .qemu_name = "/migration/postcopy/suspend",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .suspend = true,
+                 .configure = hold_precopy},
+        .flags = GODWIT_FLAG_SUSPEND,
+    },
+};
+GODWIT_SCENARIOS_END(recovery);
