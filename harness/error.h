@@ -7,6 +7,7 @@
 #define GODWIT_HARNESS_ERROR_H
 
 #include <glib.h>
+#include <stdbool.h>
 
 #define GODWIT_ERROR godwit_error_quark()
 GQuark godwit_error_quark(void);
@@ -22,6 +23,10 @@ enum godwit_error {
     GODWIT_ERROR_ORACLE,      /* the guest's memory or behaviour is wrong: failed */
     GODWIT_ERROR_INTERRUPTED, /* the user or the system stopped the run */
 };
+
+/* Sets an error. Always false, so that a step that went wrong can end with it. */
+bool godwit_fail(GError **error, enum godwit_error code, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 
 /* Puts "TEXT: " before the message of *error, as g_prefix_error() does; nothing when unset. */
 void godwit_error_context(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
