@@ -103,6 +103,13 @@ static bool step(godwit_step own, struct godwit_vm *source, struct godwit_vm *de
     return !own || own(source, destination, error);
 }
 
+/* Whether the migration is held back until it is proven to be live. A guest that sleeps or is
+ * stopped dirties nothing. */
+static bool is_held(const struct godwit_plan *plan)
+{
+    return !plan->stopped && !plan->suspend && !plan->no_ram;
+}
+
 /* Through a file: all of it is written before any of it is read. */
 static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error)
@@ -111,8 +118,7 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
                                     : godwit_migrate_file_address(source, plan->transport, error);
     if (!to || !godwit_migrate_start(source, to, plan->channels, error))
         return false;
-    const bool live = !plan->stopped && !plan->suspend;
-    if ((live && !godwit_migrate_prove_dirtied(source, error)) ||
+    if ((is_held(plan) && !godwit_migrate_prove_dirtied(source, error)) ||
         !step(plan->live, source, destination, error) || !godwit_migrate_release(source, error) ||
         !step(plan->released, source, destination, error) ||
         !godwit_migrate_wait(source, "completed", error))
@@ -140,9 +146,7 @@ static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm 
     if (plan->fails)
         return godwit_migrate_release(source, error) &&
                godwit_migrate_wait(source, "failed", error);
-    /* A guest that sleeps or is stopped dirties nothing: nothing to be held back, or proven. */
-    const bool live = !plan->stopped && !plan->suspend;
-    if ((live && !godwit_migrate_prove_live(source, destination, error)) ||
+    if ((is_held(plan) && !godwit_migrate_prove_live(source, destination, error)) ||
         !step(plan->live, source, destination, error))
         return false;
     if (plan->postcopy && !godwit_vm_command(source, "migrate-start-postcopy", NULL, error))
@@ -196,8 +200,7 @@ static bool is_gone(gpointer data)
     return vm->exited;
 }
 
-/* The destination of a failed migration has ended with an error, or waits as it did before. */
-static bool judge_refusal(struct godwit_vm *destination, GError **error)
+bool godwit_plan_refused(struct godwit_vm *destination, GError **error)
 {
     if (event_index(destination, "RESUME", NULL) >= 0 || destination->console->passes) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
@@ -234,7 +237,7 @@ static bool judge_refusal(struct godwit_vm *destination, GError **error)
 bool godwit_plan_survive(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading reading;
-    return judge_refusal(destination, error) &&
+    return godwit_plan_refused(destination, error) &&
            godwit_plan_expect_status(source, "running", "after the failed migration", error) &&
            godwit_plan_see_it_run(source, error) &&
            godwit_vm_command(source, "stop", NULL, error) &&

@@ -21,6 +21,7 @@ struct godwit_plan {
     bool stopped;    /* the source is stopped first; otherwise the migration is proven to be live */
     bool postcopy;   /* switch to postcopy once it is proven to be live */
     bool suspend;    /* the guest suspends itself before, and is woken up after */
+    bool no_ram;     /* no RAM is sent, so there is nothing to hold back or prove to be live */
     bool fails;      /* it must fail: the source runs on, the destination never runs */
     const char *uri; /* what both sides are given, of a transport that is a file; NULL: the usual */
     const struct godwit_capability *capabilities; /* set on both sides; NULL: none */
@@ -112,6 +113,10 @@ bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const c
 
 /* Sees the guest complete one pass more than it has shown by now. */
 bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error);
+
+/* That the destination of a migration that failed or was cancelled has ended with an error, or
+ * waits as it did before, and never ran. Ends it. */
+bool godwit_plan_refused(struct godwit_vm *destination, GError **error);
 
 /*
  * That a migration that had to fail has done so well: the destination has ended with an error or
