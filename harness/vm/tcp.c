@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/tcp.h"
+
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Of enum in the kernel's net/tcp_states.h, which is not for user space. */
+#define STATE_ESTABLISHED 1
+
+/* The sockets that a process has open: a set of inode numbers. */
+static GHashTable *open_sockets(pid_t pid, GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", (int)pid);
+    g_autoptr(GDir) directory = g_dir_open(path, 0, error);
+    if (!directory)
+        return NULL;
+    GHashTable *sockets = g_hash_table_new(NULL, NULL);
+    for (const char *name; (name = g_dir_read_name(directory));) {
+        unsigned inode;
+        g_autofree char *link = g_build_filename(path, name, NULL);
+        g_autofree char *target = g_file_read_link(link, NULL);
+        if (target && sscanf(target, "socket:[%u]", &inode) == 1)
+            g_hash_table_add(sockets, GUINT_TO_POINTER(inode));
+    }
+    return sockets;
+}
+
+/* Adds a connection, if it is one of SOCKETS. */
+static void add(const struct nlmsghdr *header, GHashTable *sockets, struct godwit_tcp *tcp)
+{
+    const struct inet_diag_msg *connection = NLMSG_DATA(header);
+    if (!g_hash_table_contains(sockets, GUINT_TO_POINTER(connection->idiag_inode)))
+        return;
+    tcp->connections++;
+    const char *bytes = NLMSG_DATA(header);
+    const size_t length = NLMSG_PAYLOAD(header, 0);
+    for (size_t at = NLMSG_ALIGN(sizeof(*connection)); at + sizeof(struct rtattr) <= length;) {
+        const struct rtattr *attribute = (const struct rtattr *)(const void *)(bytes + at);
+        if (attribute->rta_len < sizeof(*attribute) || attribute->rta_len > length - at)
+            break;
+        if (attribute->rta_type == INET_DIAG_INFO) {
+            struct tcp_info info = {0};
+            memcpy(&info, RTA_DATA(attribute), MIN(sizeof(info), RTA_PAYLOAD(attribute)));
+            tcp->received += info.tcpi_bytes_received;
+        }
+        at += RTA_ALIGN(attribute->rta_len);
+    }
+}
+
+/* Takes what one read gave. 1: there is more to come; 0: that was all; -1: an error, in errno. */
+static int take(const struct nlmsghdr *header, ssize_t length, GHashTable *sockets,
+                struct godwit_tcp *tcp)
+{
+    for (; NLMSG_OK(header, (size_t)length); header = NLMSG_NEXT(header, length)) {
+        if (header->nlmsg_type == NLMSG_DONE)
+            return 0;
+        if (header->nlmsg_type == NLMSG_ERROR) {
+            errno = -((const struct nlmsgerr *)NLMSG_DATA(header))->error;
+            return -1;
+        }
+        add(header, sockets, tcp);
+    }
+    return 1;
+}
+
+/* Asks FD, a sock_diag socket, for all established TCP connections. False with errno set. */
+static bool dump(int fd, GHashTable *sockets, struct godwit_tcp *tcp)
+{
+    const struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 request;
+    } message = {
+        .header = {.nlmsg_len = sizeof(message),
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .request = {.sdiag_family = AF_INET,
+                    .sdiag_protocol = IPPROTO_TCP,
+                    .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+                    .idiag_states = 1 << STATE_ESTABLISHED},
+    };
+    if (send(fd, &message, sizeof(message), 0) != (ssize_t)sizeof(message))
+        return false;
+    union {
+        struct nlmsghdr header;
+        char bytes[32768];
+    } answer;
+    for (int more = 1; more;) {
+        const ssize_t length = recv(fd, &answer, sizeof(answer), 0);
+        if (length < 0 && errno == EINTR)
+            continue;
+        more = length > 0 ? take(&answer.header, length, sockets, tcp) : -1;
+        if (more < 0)
+            return false;
+    }
+    return true;
+}
+
+bool godwit_tcp_ask(pid_t pid, struct godwit_tcp *tcp, GError **error)
+{
+    g_autoptr(GHashTable) sockets = open_sockets(pid, error);
+    if (!sockets)
+        return false;
+    *tcp = (struct godwit_tcp){0};
+    const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    const bool told = fd >= 0 && dump(fd, sockets, tcp);
+    const int cause = errno;
+    if (fd >= 0)
+        close(fd);
+    return told || godwit_fail(error, GODWIT_ERROR_SKIP,
+                               "needs sock_diag for TCP, which this system does not have: %s",
+                               g_strerror(cause));
+}

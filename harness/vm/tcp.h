@@ -1,0 +1,23 @@
+/*
+ * The TCP connections of a process, as the kernel knows them: what goes over the wire, whatever
+ * QEMU says.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_VM_TCP_H
+#define GODWIT_HARNESS_VM_TCP_H
+
+#include "error.h"
+#include <stdint.h>
+#include <sys/types.h>
+
+struct godwit_tcp {
+    unsigned connections; /* established, IPv4 */
+    uint64_t received;    /* bytes, by all of them together */
+};
+
+/* Asks for the connections of the process PID, which is ours and in our network namespace. A SKIP
+ * error where the kernel has no sock_diag(7) to tell. */
+bool godwit_tcp_ask(pid_t pid, struct godwit_tcp *tcp, GError **error);
+
+#endif
