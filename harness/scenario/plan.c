@@ -116,7 +116,8 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
 {
     g_autofree char *to = plan->uri ? g_strdup(plan->uri)
                                     : godwit_migrate_file_address(source, plan->transport, error);
-    if (!to || !godwit_migrate_start(source, to, plan->channels, error))
+    if (!to || !godwit_migrate_start(source, to, plan->channels, error) ||
+        !step(plan->started, source, destination, error))
         return false;
     if ((is_held(plan) && !godwit_migrate_prove_dirtied(source, error)) ||
         !step(plan->live, source, destination, error) || !godwit_migrate_release(source, error) ||
@@ -141,7 +142,8 @@ static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm 
 {
     g_autofree char *uri =
         godwit_migrate_listen(destination, plan->transport, plan->channels, error);
-    if (!uri || !godwit_migrate_start(source, uri, plan->channels, error))
+    if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
+        !step(plan->started, source, destination, error))
         return false;
     if (plan->fails)
         return godwit_migrate_release(source, error) &&

@@ -31,6 +31,7 @@ struct godwit_plan {
 
     /* Own steps, NULL for none: */
     godwit_step configure; /* before the destination listens */
+    godwit_step started;   /* the source has been told to send */
     godwit_step live;      /* proven to be live, not let go yet */
     godwit_step released;  /* let go */
     godwit_step judge;     /* over, and verified; both guests stand still (postcopy: run on) */
