@@ -12,13 +12,15 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     json_array_append(reporter->results, (json_t *)(uintptr_t)result_);
 }
 
-/* TEXT with what XML reserves escaped, and without the control characters that it forbids. */
+/* TEXT with what XML reserves escaped, and without the characters that it forbids. */
 static char *xml(const char *text)
 {
     g_autofree char *clean = g_strdup(text);
     for (char *c = clean; *c; c++)
         if ((unsigned char)*c < 0x20 && *c != '\n' && *c != '\t')
             *c = '?';
+        else if (!strncmp(c, "\xef\xbf\xbe", 3) || !strncmp(c, "\xef\xbf\xbf", 3))
+            memset(c, '?', 3); /* U+FFFE and U+FFFF, which are no characters */
     return g_markup_escape_text(clean, -1);
 }
 

@@ -69,12 +69,23 @@ void godwit_reporter_discard(struct godwit_reporter *reporter)
     godwit_reporter_close(reporter, NULL);
 }
 
-/* What a QEMU or a guest said is shown on terminals, which it must not control. */
+/* What a QEMU or a guest said is shown on terminals, which it must not control: neither by ASCII's
+ * control characters nor by U+0080 to U+009F, which are C2 80 to C2 9F. */
 static void tame(char *text)
 {
     for (char *c = text; *c; c++)
         if (g_ascii_iscntrl(*c) && *c != '\n' && *c != '\t')
             *c = '?';
+        else if (c[0] == '\xc2' && (unsigned char)c[1] >= 0x80 && (unsigned char)c[1] < 0xa0)
+            c[0] = c[1] = '?';
+}
+
+char *godwit_report_line(const char *text)
+{
+    char *line = g_strdup(text);
+    g_strdelimit(line, "\n\t", ' ');
+    tame(line);
+    return line;
 }
 
 static void add_lines(GString *text, const char *indent, const char *label, const char *lines)

@@ -58,6 +58,9 @@ bool godwit_report_passed(const json_t *result);
 /* One line that says what a passed result proved, in bytes and milliseconds; the caller's. */
 char *godwit_report_proof(const json_t *result);
 
+/* TEXT as one line that no terminal and no format takes amiss; the caller's. */
+char *godwit_report_line(const char *text);
+
 /* The known bugs of QEMU that a result has met, three lines each, begun with INDENT; "" if there
  * are none. The caller's. */
 char *godwit_report_known(const json_t *result, const char *indent);

@@ -39,8 +39,10 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     if (godwit_json_integer(result_, "repetitions", 1) != 1)
         fprintf(reporter->out, ", repetition %" JSON_INTEGER_FORMAT,
                 godwit_json_integer(result_, "repetition", 1));
-    if (skip)
-        fprintf(reporter->out, " # SKIP %s", godwit_json_string(result_, "message", ""));
+    if (skip) {
+        g_autofree char *why = godwit_report_line(godwit_json_string(result_, "message", ""));
+        fprintf(reporter->out, " # SKIP %s", why);
+    }
     fputc('\n', reporter->out);
     if (!skip) {
         g_autofree char *proof = godwit_report_proof(result_);

@@ -53,7 +53,8 @@ char *godwit_job_again(const struct godwit_job *job);
 
 json_t *godwit_job_to_json(const struct godwit_job *job);
 
-/* The job that the object describes. The binaries it refers to are freed with the job. */
+/* The job that the object describes; the binaries it refers to are the caller's to free, as it is.
+ * USAGE error if it describes none. */
 struct godwit_job *godwit_job_from_json(const json_t *json, GError **error);
 
 /* `godwit worker`: reads a job, runs it, reports. The exit status is that of the process. */

@@ -8,6 +8,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Takes PATH, and gives it back if QMP and JSON can have it. */
+static char *printable(char *path, GError **error)
+{
+    if (!path || g_utf8_validate(path, -1, NULL))
+        return path;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                "QEMU binary %s: its path is not UTF-8", path);
+    g_free(path);
+    return NULL;
+}
+
 char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, GError **error)
 {
     g_autofree char *usual = g_strconcat("qemu-system-", machine->arch, NULL);
@@ -21,7 +32,7 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
                         "no %s in $PATH: install Debian's package %s, or name a binary with --qemu",
                         name, machine->package);
-        return found;
+        return printable(found, error);
     }
     struct stat status;
     if (stat(name, &status)) {
@@ -35,7 +46,7 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
                                             : "not a file but a folder or a device");
         return NULL;
     }
-    return g_canonicalize_filename(name, NULL);
+    return printable(g_canonicalize_filename(name, NULL), error);
 }
 
 /* query-machines, turned round: every name by which a type can be asked for -> its full name. */

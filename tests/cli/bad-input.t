@@ -127,6 +127,7 @@ migrate_refuses(['--stopped', '--postcopy'], qr/use one of the two/);
 migrate_refuses(['--capability', 'flying'], qr/flying: this QEMU has no such migration capability/);
 migrate_refuses(['-c', 'events=maybe'], qr/--capability wants NAME, NAME=on or NAME=off/);
 migrate_refuses(['-p', $_], qr/--parameter wants NAME=NUMBER/) for qw(x x= x=y x=5z);
+migrate_refuses(['-p', 'flying=1'], qr/flying: this QEMU has no such migration parameter/);
 migrate_refuses(['--format', 'smoke'], qr/unknown format "smoke"/);
 
 # Where to.
