@@ -191,6 +191,35 @@ static bool judge_postcopy(struct godwit_vm *destination, GError **error)
     return false;
 }
 
+bool godwit_plan_refuse(struct godwit_vm *vm, const char *command, json_t *arguments,
+                        const char *status, GError **error)
+{
+    const guint first = vm->qmp->events->len;
+    g_autofree char *said = json_dumps(arguments, JSON_COMPACT);
+    g_autoptr(GError) refusal = NULL;
+    if (godwit_vm_command(vm, command, arguments, &refusal))
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the %s accepted %s with %s, which it should refuse", vm->name, command,
+                           said);
+    if (refusal->code != GODWIT_ERROR_QMP) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return false;
+    }
+    g_autofree char *state = godwit_migrate_state(vm, error);
+    if (!state)
+        return false;
+    if (strcmp(state, "none") != 0)
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the %s's migration is \"%s\" after it refused %s with %s", vm->name,
+                           state, command, said);
+    for (guint i = first; i < vm->qmp->events->len; i++)
+        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION", NULL))
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "the %s told of a migration although it refused %s with %s",
+                               vm->name, command, said);
+    return godwit_plan_expect_status(vm, status, "after the refusal", error);
+}
+
 bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error)
 {
     return godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error);

@@ -57,35 +57,6 @@ static bool judge_mismatch(struct godwit_vm *source, struct godwit_vm *destinati
                        destination->name, g_strchomp(said));
 }
 
-/* A refusal of COMMAND that leaves the VM as it was, with no migration begun. */
-static bool refuse(struct godwit_vm *vm, const char *command, json_t *arguments, const char *status,
-                   GError **error)
-{
-    const guint first = vm->qmp->events->len;
-    g_autoptr(GError) refusal = NULL;
-    if (godwit_vm_command(vm, command, arguments, &refusal))
-        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                           "the %s accepted %s with an address too many or too few", vm->name,
-                           command);
-    if (refusal->code != GODWIT_ERROR_QMP) {
-        g_propagate_error(error, g_steal_pointer(&refusal));
-        return false;
-    }
-    g_autofree char *state = godwit_migrate_state(vm, error);
-    if (!state)
-        return false;
-    if (strcmp(state, "none") != 0)
-        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                           "the %s's migration is %s after %s was refused", vm->name, state,
-                           command);
-    for (guint i = first; i < vm->qmp->events->len; i++)
-        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION", NULL))
-            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                               "the %s told of a migration although %s was refused", vm->name,
-                               command);
-    return godwit_plan_expect_status(vm, status, "after the refusal", error);
-}
-
 /* Both commands with the arguments of WRONG, then a migration as it should be. */
 static bool refuse_both(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                         json_t *wrong, GError **error)
@@ -98,8 +69,9 @@ static bool refuse_both(struct godwit_rig *rig, const struct godwit_scenario *sc
         !godwit_migrate_set_capabilities(destination, capabilities, error))
         return false;
     godwit_rig_phase(rig, "refuse");
-    return refuse(destination, "migrate-incoming", json_incref(wrong), "inmigrate", error) &&
-           refuse(source, "migrate", json_incref(wrong), "running", error) &&
+    return godwit_plan_refuse(destination, "migrate-incoming", json_incref(wrong), "inmigrate",
+                              error) &&
+           godwit_plan_refuse(source, "migrate", json_incref(wrong), "running", error) &&
            godwit_plan_see_it_run(source, error) &&
            godwit_plan_move(rig, &scenario->plan, source, destination, error);
 }
