@@ -128,8 +128,25 @@ static struct godwit_vm *start_with_ring(struct godwit_rig *rig, GError **error)
                : NULL;
 }
 
-/* Has QEMU measure for a second how much the guest dirties, in MB/s. No event tells when that is
- * done; the guest's passes set the pace of asking. */
+static bool never(gpointer data)
+{
+    (void)data;
+    return false;
+}
+
+/* Lets a quarter of a second go by, between two questions whose answer no event tells. */
+static bool let_time_pass(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    const gint64 until = g_get_monotonic_time() + G_USEC_PER_SEC / 4;
+    godwit_rig_wait_until(vm->rig, until, never, NULL, "the dirty rate to change", &cause);
+    if (cause->code == GODWIT_ERROR_TIMEOUT && g_get_monotonic_time() < vm->rig->deadline)
+        return true;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+/* Has QEMU measure for a second how much the guest dirties, in MB/s. */
 static bool measure(struct godwit_vm *vm, json_int_t *rate, GError **error)
 {
     if (!godwit_vm_command(vm, "calc-dirty-rate",
@@ -145,9 +162,23 @@ static bool measure(struct godwit_vm *vm, json_int_t *rate, GError **error)
                    godwit_fail(error, GODWIT_ERROR_QMP,
                                "the %s has measured a dirty rate, but does not tell", vm->name);
         }
-        if (!godwit_plan_see_it_run(vm, error))
+        if (!let_time_pass(vm, error))
             return false;
     }
+}
+
+/* Measures how much the guest dirties while it is free. Too little to be limited is a SKIP. */
+static bool measure_free(struct godwit_vm *vm, json_int_t *rate, GError **error)
+{
+    godwit_rig_phase(vm->rig, "measure");
+    if (!measure(vm, rate, error))
+        return false;
+    json_object_set_new(vm->rig->facts, "dirty-rate", json_integer(*rate));
+    return *rate / 2 > TOLERANCE ||
+           godwit_fail(error, GODWIT_ERROR_SKIP,
+                       "needs a guest that dirties more than %d MB/s: under this host's KVM it "
+                       "dirties %" JSON_INTEGER_FORMAT,
+                       2 * TOLERANCE + 1, *rate);
 }
 
 /* The only CPU's limit and present rate; limit 0 if there is none. */
@@ -167,15 +198,9 @@ static bool limit_vcpu(struct godwit_rig *rig, const struct godwit_scenario *sce
     json_int_t free_rate = 0, limit = 0, rate = 0;
     (void)scenario;
     struct godwit_vm *vm = start_with_ring(rig, error);
-    godwit_rig_phase(rig, "measure");
-    if (!vm || !measure(vm, &free_rate, error))
+    if (!vm || !measure_free(vm, &free_rate, error))
         return false;
     const json_int_t half = free_rate / 2;
-    if (half <= TOLERANCE)
-        return godwit_fail(error, GODWIT_ERROR_SKIP,
-                           "needs a guest that dirties more than %d MB/s: here it dirties "
-                           "%" JSON_INTEGER_FORMAT,
-                           2 * TOLERANCE + 1, free_rate);
 
     godwit_rig_phase(rig, "limit");
     if (!godwit_vm_command(vm, "set-vcpu-dirty-limit", json_pack("{s:I}", "dirty-rate", half),
@@ -189,7 +214,7 @@ static bool limit_vcpu(struct godwit_rig *rig, const struct godwit_scenario *sce
                            half, limit);
     /* Not at once: QEMU looks at the rate once a second, and approaches the limit. */
     while (rate == 0 || llabs((long long)(rate - half)) > TOLERANCE)
-        if (!godwit_plan_see_it_run(vm, error) || !ask_limit(vm, &limit, &rate, error))
+        if (!let_time_pass(vm, error) || !ask_limit(vm, &limit, &rate, error))
             return false;
     json_object_set_new(
         rig->facts, "dirty-limit",
@@ -232,6 +257,16 @@ static bool see_sleep(struct godwit_vm *source, struct godwit_vm *destination, G
     return true;
 }
 
+/* Half of what the guest dirties is too little to converge with. */
+static bool hold_by_rate(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const json_int_t rate = godwit_json_integer(source->rig->facts, "dirty-rate", 0);
+    const struct godwit_parameter slow[] = {{"max-bandwidth", rate / 2 * 1000000, NULL},
+                                            {NULL, 0, NULL}};
+    (void)destination;
+    return godwit_migrate_set_parameters(source, slow, error);
+}
+
 /* A limited migration is cancelled, which lifts the limit; then another one is limited again, and
  * converges. */
 static bool limit_migration(struct godwit_rig *rig, const struct godwit_scenario *scenario,
@@ -239,19 +274,20 @@ static bool limit_migration(struct godwit_rig *rig, const struct godwit_scenario
 {
     const struct godwit_plan *plan = &scenario->plan;
     struct godwit_vm *source = start_with_ring(rig, error);
+    json_int_t us = 0, limit = 0, rate = 0;
+    if (!source || !measure_free(source, &rate, error))
+        return false;
     struct godwit_vm *first =
-        source ? godwit_vm_start(rig, "first", GODWIT_VM_DESTINATION_HELD, ring_arguments, error)
-               : NULL;
+        godwit_vm_start(rig, "first", GODWIT_VM_DESTINATION_HELD, ring_arguments, error);
     if (!first || !godwit_vm_handshake(first, error) ||
         !godwit_migrate_set_capabilities(first, plan->capabilities, error) ||
         !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
         !godwit_migrate_set_parameters(source, plan->parameters, error) ||
-        !godwit_migrate_hold(source, error))
+        !godwit_migrate_hold(source, error) || !hold_by_rate(source, first, error))
         return false;
 
     godwit_rig_phase(rig, "cancel");
     first->may_exit = true;
-    json_int_t us = 0, limit = 0, rate = 0;
     g_autofree char *uri = godwit_migrate_listen(first, plan->transport, plan->channels, error);
     if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
         !see_sleep(source, first, error) || !ask_limit(source, &limit, &rate, error) ||
@@ -286,7 +322,7 @@ static const struct godwit_parameter percentages[] = {{"cpu-throttle-initial", I
                                                       {"max-cpu-throttle", MAXIMUM, NULL},
                                                       {NULL, 0, NULL}};
 static const struct godwit_capability dirty_limit[] = {{"dirty-limit", true}, {NULL, false}};
-/* A limit of 1 MB/s, whether it is kept looked at every second. */
+/* A limit of 1 MB/s; QEMU looks every second whether it is kept. */
 static const struct godwit_parameter lowest_limit[] = {
     {"x-vcpu-dirty-limit-period", 1000, NULL}, {"vcpu-dirty-limit", 1, NULL}, {NULL, 0, NULL}};
 
@@ -321,6 +357,7 @@ GODWIT_SCENARIOS(throttle) = {
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = dirty_limit,
                  .parameters = lowest_limit,
+                 .configure = hold_by_rate,
                  .live = see_sleep},
         .needs = "command:query-vcpu-dirty-limit",
         .accel = "kvm",
