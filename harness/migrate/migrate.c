@@ -298,10 +298,11 @@ struct pass_goal {
     struct godwit_vm *source;
     guint next; /* index of the event to look at next */
     guint pass; /* the latest that was seen */
+    guint past; /* the one that is wanted comes after this one */
     bool over;
 };
 
-/* True at each new pass over memory from the second one on, and at the migration's end. */
+/* True at the wanted pass over memory, and at the migration's end. */
 static bool pass_began(gpointer data)
 {
     struct pass_goal *goal = data;
@@ -311,7 +312,7 @@ static bool pass_began(gpointer data)
         const json_t *details = json_object_get(event, "data");
         if (godwit_qmp_event_is(event, "MIGRATION_PASS", NULL)) {
             goal->pass = (guint)godwit_json_integer(details, "pass", 0);
-            if (goal->pass >= 2)
+            if (goal->pass > goal->past)
                 return true;
         } else if (godwit_qmp_event_is(event, "MIGRATION", NULL)) {
             const char *status = godwit_json_string(details, "status", "");
@@ -324,15 +325,19 @@ static bool pass_began(gpointer data)
     return false;
 }
 
-/* Waits for the next pass over memory from the second one on. The migration must not end first. */
-static bool await_pass(struct pass_goal *goal, GError **error)
+bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **error)
 {
-    if (!godwit_rig_wait(goal->source->rig, pass_began, goal,
-                         "the source to go over its memory for the second time", error))
+    struct pass_goal goal = {.source = source, .next = source->migration_first, .past = *pass};
+    g_autofree char *what =
+        g_strdup_printf("the source to begin pass %u over its memory", *pass + 1);
+    if (!godwit_rig_wait(source->rig, pass_began, &goal, what, error))
         return false;
-    if (!goal->over)
+    *pass = goal.pass;
+    if (!goal.over) {
+        report_progress(source);
         return true;
-    g_autofree char *state = godwit_migrate_state(goal->source, error);
+    }
+    g_autofree char *state = godwit_migrate_state(source, error);
     if (state)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
                     "the migration ended (%s) before it was proven to be live, although it was "
@@ -344,30 +349,25 @@ static bool await_pass(struct pass_goal *goal, GError **error)
 bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
                                GError **error)
 {
-    struct pass_goal goal = {.source = source, .next = source->migration_first};
     bool proven = false;
-    while (!proven) {
-        if (!await_pass(&goal, error))
+    for (guint pass = 1; !proven;)
+        if (!godwit_migrate_next_pass(source, &pass, error) ||
+            !seek_proof(source, destination, pass, &proven, error))
             return false;
-        report_progress(source);
-        if (!seek_proof(source, destination, goal.pass, &proven, error))
-            return false;
-    }
     return true;
 }
 
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
 {
-    struct pass_goal goal = {.source = source, .next = source->migration_first};
-    if (!await_pass(&goal, error))
+    guint pass = 1;
+    if (!godwit_migrate_next_pass(source, &pass, error))
         return false;
-    report_progress(source);
     /* The pass that is under way may have begun before; the one after it has not. */
     const guint64 passes = source->console->passes;
     if (!godwit_vm_wait_console(source, 0, passes + 2, error))
         return false;
     json_object_set_new(source->rig->facts, "live",
-                        json_pack("{s:i, s:I}", "pass", (int)goal.pass, "guest_pass",
+                        json_pack("{s:i, s:I}", "pass", (int)pass, "guest_pass",
                                   (json_int_t)source->console->passes));
     return true;
 }

@@ -95,6 +95,12 @@ bool godwit_migrate_hold(struct godwit_vm *source, GError **error);
 bool godwit_migrate_release(struct godwit_vm *source, GError **error);
 
 /*
+ * Waits until the source of a held migration begins a pass over memory later than *PASS, which is
+ * then set to it. The migration must not end first.
+ */
+bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **error);
+
+/*
  * Waits until a held migration is proven to be live: the destination has received a page of the
  * window that the source has dirtied again since. The proof (address, both bytes, pass) goes into
  * the rig's facts.

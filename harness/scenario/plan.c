@@ -117,7 +117,8 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
 {
     g_autofree char *to = plan->uri ? g_strdup(plan->uri)
                                     : godwit_migrate_file_address(source, plan->transport, error);
-    if (!to || !godwit_migrate_start(source, to, plan->channels, error))
+    if (!to || !godwit_migrate_start(source, to, plan->channels, error) ||
+        !step(plan->started, source, destination, error))
         return false;
     if ((is_held(plan) && !godwit_migrate_prove_dirtied(source, error)) ||
         !step(plan->live, source, destination, error) || !godwit_migrate_release(source, error) ||
@@ -142,7 +143,8 @@ static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm 
 {
     g_autofree char *uri =
         godwit_migrate_listen(destination, plan->transport, plan->channels, error);
-    if (!uri || !godwit_migrate_start(source, uri, plan->channels, error))
+    if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
+        !step(plan->started, source, destination, error))
         return false;
     if (plan->fails)
         return godwit_migrate_release(source, error) &&
@@ -188,6 +190,35 @@ static bool judge_postcopy(struct godwit_vm *destination, GError **error)
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
                 "the destination's guest did not run before the postcopy migration was completed");
     return false;
+}
+
+bool godwit_plan_refuse(struct godwit_vm *vm, const char *command, json_t *arguments,
+                        const char *status, GError **error)
+{
+    const guint first = vm->qmp->events->len;
+    g_autofree char *said = json_dumps(arguments, JSON_COMPACT);
+    g_autoptr(GError) refusal = NULL;
+    if (godwit_vm_command(vm, command, arguments, &refusal))
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the %s accepted %s with %s, which it should refuse", vm->name, command,
+                           said);
+    if (refusal->code != GODWIT_ERROR_QMP) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return false;
+    }
+    g_autofree char *state = godwit_migrate_state(vm, error);
+    if (!state)
+        return false;
+    if (strcmp(state, "none") != 0)
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the %s's migration is \"%s\" after it refused %s with %s", vm->name,
+                           state, command, said);
+    for (guint i = first; i < vm->qmp->events->len; i++)
+        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION", NULL))
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "the %s told of a migration although it refused %s with %s",
+                               vm->name, command, said);
+    return godwit_plan_expect_status(vm, status, "after the refusal", error);
 }
 
 bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error)

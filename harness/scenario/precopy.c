@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "godwit/guest_abi.h"
+#include "oracle/oracle.h"
 #include "scenario/scenario.h"
 
 #include <string.h>
@@ -48,6 +49,105 @@ static bool bad_dest(struct godwit_rig *rig, const struct godwit_scenario *scena
     return destination && godwit_plan_move(rig, &scenario->plan, source, destination, error);
 }
 
+/* A cache that the whole window fits into. It has to be a power of two. */
+static bool size_cache(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    json_int_t size = 1;
+    while ((uint64_t)size < workload->window_end - workload->window_start)
+        size *= 2;
+    const struct godwit_parameter cache[] = {{"xbzrle-cache-size", size, NULL}, {NULL, 0, NULL}};
+    return godwit_migrate_set_parameters(source, cache, error) &&
+           godwit_migrate_set_parameters(destination, cache, error);
+}
+
+/* Lets the held migration go on until it sends pages as their difference from what it sent before.
+ * That takes a pass that fills the cache and another that finds them there. */
+static bool see_cache_hit(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    json_int_t pages = 0;
+    for (guint pass = 1; pages == 0;) {
+        if (!godwit_migrate_next_pass(source, &pass, error))
+            return false;
+        g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+        if (!info)
+            return false;
+        pages = godwit_json_integer(json_object_get(info, "xbzrle-cache"), "pages", 0);
+    }
+    return true;
+}
+
+/* The guest changes one byte of a page: its difference is far smaller than the page. */
+static bool judge_cache(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    json_t *cache = json_object_get(info, "xbzrle-cache");
+    const json_int_t pages = godwit_json_integer(cache, "pages", 0);
+    const json_int_t bytes = godwit_json_integer(cache, "bytes", 0);
+    const json_int_t page_size = godwit_json_integer(json_object_get(info, "ram"), "page-size", 0);
+    json_object_set(source->rig->facts, "xbzrle-cache", cache);
+    if (pages > 0 && bytes > 0 && bytes < pages * page_size / 8)
+        return true;
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source sent %" JSON_INTEGER_FORMAT
+                       " pages by xbzrle in %" JSON_INTEGER_FORMAT
+                       " bytes, although the guest changes no more than one byte in %" //
+                       JSON_INTEGER_FORMAT,
+                       pages, bytes, page_size);
+}
+
+/* Looks at the guest between its stop and the switchover, then has the migration go on. */
+static bool pause_and_continue(struct godwit_vm *source, struct godwit_vm *destination,
+                               GError **error)
+{
+    struct godwit_reading reading;
+    (void)destination;
+    if (!godwit_migrate_wait(source, "pre-switchover", error))
+        return false;
+    g_autofree char *status = godwit_vm_status(source, error);
+    if (!status)
+        return false;
+    if (!strcmp(status, "running"))
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the source's guest is running in state pre-switchover");
+    if (!godwit_oracle_look(source, &reading, error))
+        return false;
+    json_object_set_new(source->rig->facts, "pre-switchover",
+                        json_pack("{s:I, s:I, s:I}", "passes", (json_int_t)reading.mailbox.passes,
+                                  "position", (json_int_t)reading.mailbox.position, "timer",
+                                  (json_int_t)reading.mailbox.timer));
+    return godwit_vm_command(source, "migrate-continue",
+                             json_pack("{s:s}", "state", "pre-switchover"), error);
+}
+
+/* The guest has not run between that look and the end of the migration. */
+static bool judge_pause(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct godwit_mailbox mailbox;
+    (void)destination;
+    if (!godwit_memory_mailbox(source, &mailbox, error))
+        return false;
+    const json_t *then = json_object_get(source->rig->facts, "pre-switchover");
+    const uint64_t passes = (uint64_t)godwit_json_integer(then, "passes", 0);
+    const uint64_t position = (uint64_t)godwit_json_integer(then, "position", 0);
+    if (mailbox.passes == passes && mailbox.position == position)
+        return true;
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source's guest ran on after pre-switchover: from pass %" PRIu64
+                       ", position 0x%" PRIx64 " to pass %" PRIu64 ", position 0x%" PRIx64,
+                       passes, position, mailbox.passes, mailbox.position);
+}
+
+static const struct godwit_capability xbzrle[] = {{"xbzrle", true}, {NULL, false}};
+static const struct godwit_capability switchover_ack[] = {
+    {"return-path", true}, {"switchover-ack", true}, {NULL, false}};
+static const struct godwit_capability pause_before_switchover[] = {
+    {"pause-before-switchover", true}, {NULL, false}};
+
 GODWIT_SCENARIOS(precopy) = {
     {
         .name = "precopy/unix/plain",
@@ -60,6 +160,30 @@ GODWIT_SCENARIOS(precopy) = {
         .summary = "live, over TCP, to a port that the destination tells",
         .qemu_name = "/migration/precopy/tcp/plain",
         .plan = {.transport = GODWIT_TRANSPORT_TCP},
+    },
+    {
+        .name = "precopy/unix/xbzrle",
+        .summary = "pages that were sent before are sent as what has changed in them",
+        .qemu_name = "/migration/precopy/unix/xbzrle",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .capabilities = xbzrle,
+                 .configure = size_cache,
+                 .live = see_cache_hit,
+                 .judge = judge_cache},
+    },
+    {
+        .name = "precopy/tcp/switchover-ack",
+        .summary = "the source switches over when the destination has said that it may",
+        .qemu_name = "/migration/precopy/tcp/plain/switchover-ack",
+        .plan = {.transport = GODWIT_TRANSPORT_TCP, .capabilities = switchover_ack},
+    },
+    {
+        .name = "precopy/pause-before-switchover",
+        .summary = "held between the guest's stop and the switchover, then told to go on",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .capabilities = pause_before_switchover,
+                 .released = pause_and_continue,
+                 .judge = judge_pause},
     },
     {
         .name = "precopy/unix/suspend/live",

@@ -31,6 +31,7 @@ struct godwit_plan {
 
     /* Own steps, NULL for none: */
     godwit_step configure; /* before the destination listens */
+    godwit_step started;   /* the source has been told to send */
     godwit_step live;      /* proven to be live, not let go yet */
     godwit_step released;  /* let go */
     godwit_step judge;     /* over, and verified; both guests stand still (postcopy: run on) */
@@ -115,6 +116,11 @@ struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *na
 /* Fails unless the VM's run state is WANTED. WHEN completes "the run state ...". */
 bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
                                GError **error);
+
+/* Fails unless the VM refuses COMMAND with ARGUMENTS (taken) and stays as it is: in that run state,
+ * without a migration, and without having told of one. */
+bool godwit_plan_refuse(struct godwit_vm *vm, const char *command, json_t *arguments,
+                        const char *status, GError **error);
 
 /* Sees the guest complete one pass more than it has shown by now. */
 bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error);

@@ -44,6 +44,21 @@ bool godwit_host_kvm(void)
     return answers;
 }
 
+unsigned godwit_host_dirty_ring(void)
+{
+    const int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    /* Either capability, by how strongly the processor orders memory; both answer with bytes. */
+    int bytes = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING);
+#ifdef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
+    if (bytes <= 0)
+        bytes = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING_ACQ_REL);
+#endif
+    close(fd);
+    return bytes > 0 ? (unsigned)bytes / (unsigned)sizeof(struct kvm_dirty_gfn) : 0;
+}
+
 uint64_t godwit_host_available_mib(void)
 {
     g_autofree char *text = NULL;

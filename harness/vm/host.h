@@ -18,6 +18,9 @@ bool godwit_host_userfaultfd_threads(void);
 /* Whether /dev/kvm can be opened and answers. Nothing is said of its speed. */
 bool godwit_host_kvm(void);
 
+/* The most entries that KVM's dirty ring can have here; 0 without KVM, or without a ring. */
+unsigned godwit_host_dirty_ring(void);
+
 /* Memory that new processes can have without swapping, in MiB; UINT64_MAX if unknown. */
 uint64_t godwit_host_available_mib(void);
 

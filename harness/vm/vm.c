@@ -119,19 +119,25 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
     return true;
 }
 
-/* -machine, -accel, -cpu, -m and the image. */
-static bool add_machine(struct godwit_vm *vm, GError **error)
+static bool has(const char *const *arguments, const char *argument)
+{
+    return arguments && g_strv_contains(arguments, argument);
+}
+
+/* -machine, -accel (unless it is among the scenario's own ARGUMENTS), -cpu, -m and the image. */
+static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GError **error)
 {
     const struct godwit_setup *setup = vm->rig->setup;
     const struct godwit_machine *machine = setup->machine;
     g_autoptr(GString) options = g_string_new(setup->type);
-    g_string_append_printf(options, ",accel=%s", setup->accel);
     if (machine->machine_options)
         g_string_append_printf(options, ",%s", machine->machine_options);
     if (machine->machine_options_tcg && !strcmp(setup->accel, "tcg"))
         g_string_append_printf(options, ",%s", machine->machine_options_tcg);
     g_autofree char *memory = g_strdup_printf("%u", setup->memory_mib);
     add(vm->arguments, "-machine", options->str, "-m", memory, NULL);
+    if (!has(arguments, "-accel"))
+        add(vm->arguments, "-accel", setup->accel, NULL);
     if (machine->cpu)
         add(vm->arguments, "-cpu", machine->cpu, NULL);
     for (size_t i = 0; machine->arguments && machine->arguments[i]; i++)
@@ -165,7 +171,7 @@ struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
     const bool is_source = role == GODWIT_VM_SOURCE || role == GODWIT_VM_SOURCE_HELD;
     struct godwit_vm *vm =
         vm_new(rig, name, is_source != rig->turned ? rig->setup->source : rig->setup->destination);
-    if (!add_machine(vm, error))
+    if (!add_machine(vm, arguments, error))
         return NULL;
     add(vm->arguments, "-name", name, NULL);
     if (!is_source)

@@ -44,7 +44,8 @@ enum godwit_vm_role {
 
 /*
  * Starts a QEMU with the rig's guest, in the background: returns as soon as the process exists.
- * ARGUMENTS, NULL or NULL-terminated, come last on its command line.
+ * ARGUMENTS, NULL or NULL-terminated, come last on its command line; an -accel among them stands in
+ * place of the setup's.
  * The vm belongs to the rig. NULL with ERROR set if not even that can be done.
  */
 struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,

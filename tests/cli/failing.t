@@ -32,7 +32,7 @@ my %failures = (
 
 sub by_hand {
     my ($path, $vm) = @_;
-    return qr/^ +by hand +\Q$path\E .*-machine pc-fake-1\.2,accel=tcg -m 150 .*-name $vm .*-serial \S+$/m;
+    return qr/^ +by hand +\Q$path\E .*-machine pc-fake-1\.2 -m 150 -accel tcg .*-name $vm .*-serial \S+$/m;
 }
 
 # All at once: those that hang take as long as they are let, 9 seconds.

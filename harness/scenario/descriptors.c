@@ -1,0 +1,48 @@
+/*
+ * Precopy through descriptors that QEMU is passed, and through commands that it starts.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include <string.h>
+
+/* The migration has taken the descriptor: it has no name any more that it could be closed by. */
+static bool judge_closed(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct godwit_vm *const both[] = {source, destination};
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+        g_autoptr(GError) refusal = NULL;
+        if (godwit_vm_command(both[i], "closefd", json_pack("{s:s}", "fdname", "migrate"),
+                              &refusal))
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "the %s still had the descriptor \"migrate\" after the migration",
+                               both[i]->name);
+        if (refusal->code != GODWIT_ERROR_QMP || !strstr(refusal->message, "not found")) {
+            g_propagate_error(error, g_steal_pointer(&refusal));
+            return false;
+        }
+    }
+    return true;
+}
+
+GODWIT_SCENARIOS(descriptors) = {
+    {
+        .name = "precopy/fd/socket",
+        .summary = "live, through a socket pair with an end passed to each",
+        .qemu_name = "/migration/precopy/fd/tcp",
+        .plan = {.transport = GODWIT_TRANSPORT_FD, .judge = judge_closed},
+    },
+    {
+        .name = "precopy/fd/file",
+        .summary = "with the source stopped, through a file that is opened for each",
+        .qemu_name = "/migration/precopy/fd/file",
+        .plan = {.transport = GODWIT_TRANSPORT_FD_FILE, .stopped = true, .judge = judge_closed},
+    },
+    {
+        .name = "precopy/exec",
+        .summary = "live, through a command that writes a file and one that reads it",
+        .plan = {.transport = GODWIT_TRANSPORT_EXEC},
+    },
+};
+GODWIT_SCENARIOS_END(descriptors);

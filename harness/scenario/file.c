@@ -1,0 +1,420 @@
+/*
+ * Migration into a file that QEMU opens, or is passed as a set of descriptors, and out of it again.
+ *
+ * With mapped-ram each page has its own place in the file, so that it can be found there without
+ * reading the rest: docs/devel/migration/mapped-ram.rst in QEMU's source tells of the format.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include "vm/memory.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where the stream begins in the rows with an offset: no multiple of any larger power of two than
+ * of a page, so that nothing falls into place by rounding. */
+#define OFFSET        69632
+#define OFFSET_TEXT   "69632"
+#define FDSET         7
+#define FDSET_ADDRESS "file:/dev/fdset/7"
+
+static char *path_of(const struct godwit_rig *rig)
+{
+    return g_build_filename(rig->directory, GODWIT_MIGRATE_FILE, NULL);
+}
+
+/* What is in the file before the offset: never zero, and different in each page. */
+static unsigned char mark_at(size_t i)
+{
+    return (unsigned char)(1 + (i + i / 4096) % 251);
+}
+
+static bool put_mark(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    char mark[OFFSET];
+    g_autofree char *path = path_of(source->rig);
+    (void)destination;
+    for (size_t i = 0; i < sizeof(mark); i++)
+        mark[i] = (char)mark_at(i);
+    return g_file_set_contents(path, mark, sizeof(mark), error);
+}
+
+/* The mark is as it was, and the stream begins where it ends. */
+static bool judge_mark(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    static const char magic[] = {'Q', 'E', 'V', 'M'};
+    g_autofree char *path = path_of(source->rig);
+    g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, error);
+    (void)destination;
+    if (!file)
+        return false;
+    const size_t length = g_mapped_file_get_length(file);
+    const char *bytes = g_mapped_file_get_contents(file);
+    for (size_t i = 0; i < MIN(length, OFFSET); i++)
+        if ((unsigned char)bytes[i] != mark_at(i))
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "%s: 0x%02x at %zu, where 0x%02x was before the migration to offset "
+                               "%d",
+                               path, (unsigned char)bytes[i], i, mark_at(i), OFFSET);
+    return (length > OFFSET + sizeof(magic) && !memcmp(bytes + OFFSET, magic, sizeof(magic))) ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "%s: no migration stream at offset %d of %zu bytes", path, OFFSET, length);
+}
+
+/* Opens the file and adds it to the VM's set of descriptors. */
+static bool add_descriptor(struct godwit_vm *vm, int flags, GError **error)
+{
+    g_autofree char *path = path_of(vm->rig);
+    const int fd = open(path, flags | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path, g_strerror(errno));
+    g_autoptr(json_t) added =
+        godwit_vm_execute_fd(vm, "add-fd", json_pack("{s:i}", "fdset-id", FDSET), fd, error);
+    close(fd);
+    return added != NULL;
+}
+
+static bool add_descriptors(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    return add_descriptor(source, O_WRONLY | O_CREAT, error) &&
+           add_descriptor(destination, O_RDONLY, error);
+}
+
+static bool put_mark_add_descriptors(struct godwit_vm *source, struct godwit_vm *destination,
+                                     GError **error)
+{
+    return put_mark(source, destination, error) && add_descriptors(source, destination, error);
+}
+
+/* direct-io on both sides, where the rig's file system can do it. */
+static bool enable_direct_io(struct godwit_vm *source, struct godwit_vm *destination,
+                             GError **error)
+{
+    g_autofree char *path = path_of(source->rig);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EINVAL)
+        return godwit_fail(
+            error, GODWIT_ERROR_SKIP,
+            "needs O_DIRECT: the file system of %s has none (TMPDIR chooses another)",
+            source->rig->directory);
+    if (fd < 0)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path, g_strerror(errno));
+    close(fd);
+    return godwit_vm_command(source, "migrate-set-parameters", json_pack("{s:b}", "direct-io", 1),
+                             error) &&
+           godwit_vm_command(destination, "migrate-set-parameters",
+                             json_pack("{s:b}", "direct-io", 1), error);
+}
+
+/* A descriptor of either kind: what is not whole pages goes through the other. */
+static bool enable_direct_io_add_descriptors(struct godwit_vm *source,
+                                             struct godwit_vm *destination, GError **error)
+{
+    return enable_direct_io(source, destination, error) &&
+           add_descriptors(source, destination, error) &&
+           add_descriptor(source, O_WRONLY | O_DIRECT, error) &&
+           add_descriptor(destination, O_RDONLY | O_DIRECT, error);
+}
+
+/* Whether the file is open with O_DIRECT under that number in the process. */
+static bool is_direct(pid_t pid, const char *number, const char *path)
+{
+    g_autofree char *link = g_strdup_printf("/proc/%d/fd/%s", (int)pid, number);
+    g_autofree char *details = g_strdup_printf("/proc/%d/fdinfo/%s", (int)pid, number);
+    g_autofree char *target = g_file_read_link(link, NULL);
+    g_autofree char *text = NULL;
+    unsigned flags = 0;
+    if (g_strcmp0(target, path) != 0 || !g_file_get_contents(details, &text, NULL, NULL))
+        return false;
+    const char *line = strstr(text, "flags:");
+    return line && sscanf(line, "flags: %o", &flags) == 1 && (flags & O_DIRECT);
+}
+
+/* While the migration is held, the source has the file open for direct I/O, once for each channel
+ * at least; a descriptor that it was passed does not count. */
+static bool see_direct_io(struct godwit_vm *source, int channels, int passed, GError **error)
+{
+    g_autofree char *folder = g_strdup_printf("/proc/%d/fd", (int)godwit_vm_pid(source));
+    g_autofree char *path = path_of(source->rig);
+    g_autofree char *real = realpath(path, NULL);
+    g_autoptr(GDir) directory = g_dir_open(folder, 0, error);
+    if (!directory)
+        return false;
+    int direct = 0;
+    for (const char *name; (name = g_dir_read_name(directory));)
+        direct += is_direct(godwit_vm_pid(source), name, real);
+    json_object_set_new(source->rig->facts, "direct-io-files", json_integer(direct - passed));
+    return direct - passed >= channels ||
+           godwit_fail(
+               error, GODWIT_ERROR_MIGRATION,
+               "the source has %d descriptors with O_DIRECT of %s (%d of them passed to it) "
+               "while it migrates over %d channels with direct-io",
+               direct, path, passed, channels);
+}
+
+#define CHANNELS 4
+
+static bool see_direct(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    return see_direct_io(source, CHANNELS, 0, error);
+}
+
+static bool see_direct_of_set(struct godwit_vm *source, struct godwit_vm *destination,
+                              GError **error)
+{
+    (void)destination;
+    return see_direct_io(source, CHANNELS, 1, error);
+}
+
+/* A RAM block's places in a mapped-ram file. */
+struct mapped_block {
+    uint64_t page_size;
+    uint64_t bitmap; /* where in the file its bitmap is: a bit for each page, set if it is there */
+    uint64_t pages;  /* where its first page is */
+};
+
+/* The header of a block with mapped-ram, big-endian: its name with a length before it, the length
+ * in bytes, then version, page size, and the file offsets of bitmap and pages. */
+#define MAPPED_VERSION     1
+#define MAPPED_HEADER_SIZE (4 + 8 + 8 + 8)
+
+static uint64_t big64(const char *bytes)
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof(value));
+    return GUINT64_FROM_BE(value);
+}
+
+/* Finds the block's header in the file by all that is known of it. */
+static bool find_block(GMappedFile *file, const struct godwit_block *block,
+                       struct mapped_block *mapped, GError **error)
+{
+    const uint32_t version = GUINT32_TO_BE(MAPPED_VERSION);
+    const uint64_t used = GUINT64_TO_BE(block->length);
+    const char *bytes = g_mapped_file_get_contents(file);
+    const size_t length = g_mapped_file_get_length(file);
+    g_autoptr(GByteArray) header = g_byte_array_new();
+    const guint8 name_length = (guint8)strlen(block->name);
+    g_byte_array_append(header, &name_length, 1);
+    g_byte_array_append(header, (const guint8 *)block->name, name_length);
+    g_byte_array_append(header, (const guint8 *)&used, sizeof(used));
+    g_byte_array_append(header, (const guint8 *)&version, sizeof(version));
+    const char *found = memmem(bytes, length, header->data, header->len);
+    if (!found || (size_t)(bytes + length - found) < header->len + MAPPED_HEADER_SIZE)
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "no mapped-ram header of RAM block %s in the file", block->name);
+    const char *fields = found + header->len;
+    *mapped = (struct mapped_block){
+        .page_size = big64(fields), .bitmap = big64(fields + 8), .pages = big64(fields + 16)};
+    if (mapped->page_size > 0 && mapped->bitmap < length && mapped->pages < length &&
+        mapped->bitmap + block->length / mapped->page_size / 8 <= mapped->pages)
+        return true;
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the mapped-ram header of RAM block %s makes no sense: pages of %" PRIu64
+                       " bytes, bitmap at %" PRIu64 ", pages at %" PRIu64 " of a file of %zu bytes",
+                       block->name, mapped->page_size, mapped->bitmap, mapped->pages, length);
+}
+
+static bool is_zero(const unsigned char *bytes, size_t length)
+{
+    return !*bytes && !memcmp(bytes, bytes + 1, length - 1);
+}
+
+/* Compares each page of the window, whose bytes are WINDOW and which is at OFFSET of the block,
+ * with its place in the file; a page that is not there has to be zero. */
+static bool judge_pages(GMappedFile *file, const struct mapped_block *mapped, uint64_t offset,
+                        const unsigned char *window, size_t length, uint64_t *there, GError **error)
+{
+    const unsigned char *bytes = (const unsigned char *)g_mapped_file_get_contents(file);
+    const size_t size = mapped->page_size;
+    /* From the first whole page on. */
+    for (size_t at = (size - offset % size) % size; at + size <= length; at += size) {
+        const uint64_t page = (offset + at) / size;
+        const uint64_t place = mapped->pages + page * size;
+        if (!(bytes[mapped->bitmap + page / 8] & (1u << page % 8))) {
+            if (is_zero(window + at, size))
+                continue;
+            return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                               "page %" PRIu64 " of the window's RAM block is not in the file, "
+                               "but it is not zero: it begins with 0x%02x",
+                               page, window[at]);
+        }
+        if (place + size > g_mapped_file_get_length(file) ||
+            memcmp(bytes + place, window + at, size) != 0)
+            return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                               "page %" PRIu64 " of the window's RAM block is not what is in its "
+                               "place in the file, at %" PRIu64,
+                               page, place);
+        ++*there;
+    }
+    return *there > 0 || godwit_fail(error, GODWIT_ERROR_ORACLE,
+                                     "the file has none of the window's pages in their places");
+}
+
+/* Each page of the source's window is in the file, in its own place. */
+static bool judge_mapped(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const size_t length = workload->window_end - workload->window_start;
+    struct mapped_block mapped = {0};
+    uint64_t offset = 0, there = 0;
+    (void)destination;
+    const struct godwit_block *block =
+        godwit_memory_locate(source, workload->window_start, length, &offset, error);
+    g_autofree unsigned char *window = g_malloc(length);
+    if (!block || !godwit_memory_read_block(source, block, offset, window, length, error))
+        return false;
+    g_autofree char *path = path_of(source->rig);
+    g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, error);
+    if (!file || !find_block(file, block, &mapped, error) ||
+        !judge_pages(file, &mapped, offset, window, length, &there, error))
+        return false;
+    json_object_set_new(source->rig->facts, "mapped_pages", json_integer((json_int_t)there));
+    return true;
+}
+
+/* Offsets that are none are refused, by either side, before there is a file. */
+static bool bad_offset(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    static const char *const bad[] = {"offset=twelve", "offset=0x12M", "offset=-4096", "offset="};
+    struct godwit_vm *source = godwit_plan_source(rig, error);
+    struct godwit_vm *destination =
+        source ? godwit_plan_destination(rig, "destination", true, error) : NULL;
+    if (!destination || !godwit_migrate_set_capabilities(source, NULL, error) ||
+        !godwit_migrate_set_capabilities(destination, NULL, error))
+        return false;
+    godwit_rig_phase(rig, "refuse");
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *uri = g_strdup_printf("file:" GODWIT_MIGRATE_FILE ",%s", bad[i]);
+        if (!godwit_plan_refuse(source, "migrate", json_pack("{s:s}", "uri", uri), "running",
+                                error) ||
+            !godwit_plan_refuse(destination, "migrate-incoming", json_pack("{s:s}", "uri", uri),
+                                "inmigrate", error))
+            return false;
+    }
+    g_autofree char *path = path_of(rig);
+    if (!access(path, F_OK))
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "%s is there although every migration into it was refused", path);
+    return godwit_plan_see_it_run(source, error) &&
+           godwit_plan_move(rig, &scenario->plan, source, destination, error);
+}
+
+static const struct godwit_capability mapped_ram[] = {{"mapped-ram", true}, {NULL, false}};
+static const struct godwit_capability multifd[] = {
+    {"mapped-ram", true}, {"multifd", true}, {NULL, false}};
+static const struct godwit_parameter channels[] = {{"multifd-channels", CHANNELS, NULL},
+                                                   {NULL, 0, NULL}};
+
+GODWIT_SCENARIOS(file) = {
+    {
+        .name = "file/plain",
+        .summary = "live, into a file and out of it",
+        .qemu_name = "/migration/precopy/file",
+        .plan = {.transport = GODWIT_TRANSPORT_FILE},
+    },
+    {
+        .name = "file/offset",
+        .summary = "live, into a file behind something that is there",
+        .qemu_name = "/migration/precopy/file/offset",
+        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+                 .uri = "file:" GODWIT_MIGRATE_FILE ",offset=" OFFSET_TEXT,
+                 .configure = put_mark,
+                 .judge = judge_mark},
+    },
+    {
+        .name = "file/offset/fdset",
+        .summary = "the same, the file passed as a set of descriptors",
+        .qemu_name = "/migration/precopy/file/offset/fdset",
+        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+                 .uri = FDSET_ADDRESS ",offset=" OFFSET_TEXT,
+                 .configure = put_mark_add_descriptors,
+                 .judge = judge_mark},
+    },
+    {
+        .name = "file/offset/bad",
+        .summary = "offsets that are none: refused, nothing begins",
+        .qemu_name = "/migration/precopy/file/offset/bad",
+        .run = bad_offset,
+        .plan = {.transport = GODWIT_TRANSPORT_FILE},
+    },
+    {
+        .name = "file/mapped-ram",
+        .summary = "the source stopped, each page in its own place in the file",
+        .qemu_name = "/migration/precopy/file/mapped-ram",
+        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+                 .stopped = true,
+                 .capabilities = mapped_ram,
+                 .judge = judge_mapped},
+    },
+    {
+        .name = "file/mapped-ram/live",
+        .summary = "the same with the source running",
+        .qemu_name = "/migration/precopy/file/mapped-ram/live",
+        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+                 .capabilities = mapped_ram,
+                 .judge = judge_mapped},
+    },
+    {
+        .name = "file/multifd/mapped-ram",
+        .summary = "the source stopped, each page in its own place, written by several threads",
+        .qemu_name = "/migration/multifd/file/mapped-ram",
+        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+                 .stopped = true,
+                 .capabilities = multifd,
+                 .parameters = channels,
+                 .judge = judge_mapped},
+    },
+    {
+        .name = "file/multifd/mapped-ram/live",
+        .summary = "the same with the source running",
+        .qemu_name = "/migration/multifd/file/mapped-ram/live",
+        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+                 .capabilities = multifd,
+                 .parameters = channels,
+                 .judge = judge_mapped},
+    },
+    {
+        .name = "file/multifd/mapped-ram/dio",
+        .summary = "live, with direct I/O: past the host's page cache",
+        .qemu_name = "/migration/multifd/file/mapped-ram/dio",
+        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+                 .capabilities = multifd,
+                 .parameters = channels,
+                 .configure = enable_direct_io,
+                 .live = see_direct,
+                 .judge = judge_mapped},
+        .needs = "parameter:direct-io",
+    },
+    {
+        .name = "file/multifd/mapped-ram/fdset",
+        .summary = "live, the file passed as a set of descriptors",
+        .qemu_name = "/migration/multifd/file/mapped-ram/fdset",
+        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+                 .uri = FDSET_ADDRESS,
+                 .capabilities = multifd,
+                 .parameters = channels,
+                 .configure = add_descriptors,
+                 .judge = judge_mapped},
+    },
+    {
+        .name = "file/multifd/mapped-ram/fdset/dio",
+        .summary = "the same with direct I/O, and a descriptor for it in the set",
+        .qemu_name = "/migration/multifd/file/mapped-ram/fdset/dio",
+        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+                 .uri = FDSET_ADDRESS,
+                 .capabilities = multifd,
+                 .parameters = channels,
+                 .configure = enable_direct_io_add_descriptors,
+                 .live = see_direct_of_set,
+                 .judge = judge_mapped},
+        .needs = "parameter:direct-io",
+    },
+};
+GODWIT_SCENARIOS_END(file);

@@ -1,0 +1,338 @@
+/*
+ * Multifd: pages go over connections of their own, beside the main one.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include "vm/tcp.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* More than there are pages to keep them busy, and many more than the two of the default. */
+#define CHANNELS 16
+
+/* What query-migrate says of the pages that were sent. */
+struct sent {
+    json_int_t page_size;
+    json_int_t normal;    /* pages with contents */
+    json_int_t duplicate; /* zero pages, sent as such */
+    json_int_t bytes;     /* that went over the multifd channels */
+};
+
+static bool ask_sent(struct godwit_vm *source, struct sent *sent, GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    const json_t *ram = json_object_get(info, "ram");
+    *sent = (struct sent){
+        .page_size = godwit_json_integer(ram, "page-size", 0),
+        .normal = godwit_json_integer(ram, "normal", 0),
+        .duplicate = godwit_json_integer(ram, "duplicate", 0),
+        .bytes = godwit_json_integer(ram, "multifd-bytes", 0),
+    };
+    json_object_set_new(source->rig->facts, "multifd-bytes", json_integer(sent->bytes));
+    return true;
+}
+
+static bool wrong_amount(const struct sent *sent, const char *expected, GError **error)
+{
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "%" JSON_INTEGER_FORMAT " bytes went over the multifd channels for "
+                       "%" JSON_INTEGER_FORMAT " pages of %" JSON_INTEGER_FORMAT
+                       " bytes and %" JSON_INTEGER_FORMAT " zero pages: %s",
+                       sent->bytes, sent->normal, sent->page_size, sent->duplicate, expected);
+}
+
+/* Every page with contents went over the channels, as it is. */
+static bool judge_plain(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct sent sent;
+    (void)destination;
+    return ask_sent(source, &sent, error) &&
+           ((sent.normal > 0 && sent.bytes >= sent.normal * sent.page_size) ||
+            wrong_amount(&sent, "all of those pages should have gone there", error));
+}
+
+/* While the migration is held, the destination has a connection for each channel, and the main
+ * one. */
+static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct godwit_tcp tcp;
+    (void)source;
+    if (!godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
+        return false;
+    json_object_set_new(destination->rig->facts, "connections", json_integer(tcp.connections));
+    return tcp.connections == CHANNELS + 1 ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the destination has %u TCP connections while it is sent memory over %d "
+                       "multifd channels and a main one",
+                       tcp.connections, CHANNELS);
+}
+
+/* How much smaller than the pages what is sent is at least, by the compressors that there are. */
+#define RATIO 400
+
+/*
+ * Compressed, the window is sent so fast at the bandwidth of the usual hold that a guest that gets
+ * no processor for a moment has dirtied nothing by the end of a pass, which is then the last one.
+ */
+static bool hold_compressed(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const json_int_t window = (json_int_t)(workload->window_end - workload->window_start);
+    const struct godwit_parameter slow[] = {{"max-bandwidth", MAX(window * 5 / RATIO, 1), NULL},
+                                            {NULL, 0, NULL}};
+    (void)destination;
+    return godwit_migrate_set_parameters(source, slow, error);
+}
+
+/* Some QEMUs hold the bandwidth against pages as they were before compression. They get the usual
+ * hold. No event tells of what has been sent. */
+static bool hold_as_counted(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct sent sent = {0};
+    (void)destination;
+    while (sent.normal == 0 || sent.bytes == 0)
+        if (!ask_sent(source, &sent, error))
+            return false;
+    return sent.bytes < sent.normal * sent.page_size / 2 || godwit_migrate_hold(source, error);
+}
+
+/*
+ * A page of the window is zeros but for its first byte: any compressor makes it far smaller. What
+ * QEMU says that it sent is no measure: 7.2 counts pages as they were before.
+ */
+static bool see_compression(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct sent sent;
+    struct godwit_tcp tcp;
+    /* In this order: what is received meanwhile does not help. */
+    if (!see_channels(source, destination, error) || !ask_sent(source, &sent, error) ||
+        !godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
+        return false;
+    json_object_set_new(source->rig->facts, "received", json_integer((json_int_t)tcp.received));
+    return (sent.normal > 0 &&
+            tcp.received < (uint64_t)sent.normal * (uint64_t)sent.page_size / 4) ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the destination had received %" PRIu64 " bytes when %" JSON_INTEGER_FORMAT
+                       " pages of %" JSON_INTEGER_FORMAT
+                       " bytes had been sent: they should be compressed to a fraction",
+                       tcp.received, sent.normal, sent.page_size);
+}
+
+/* Multifd was used before the switch to postcopy, which sends its pages over the main channel. */
+static bool judge_used(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct sent sent;
+    (void)destination;
+    return ask_sent(source, &sent, error) &&
+           (sent.bytes > 0 || wrong_amount(&sent, "some pages should have gone there", error));
+}
+
+/* Nobody looked for zero pages, so all were sent as they are. */
+static bool judge_no_zero_pages(struct godwit_vm *source, struct godwit_vm *destination,
+                                GError **error)
+{
+    struct sent sent;
+    return judge_plain(source, destination, error) && ask_sent(source, &sent, error) &&
+           (sent.duplicate == 0 || wrong_amount(&sent, "no page should be sent as zero", error));
+}
+
+/* Memory beyond the window is zero. */
+static bool judge_zero_pages(struct godwit_vm *source, struct godwit_vm *destination,
+                             GError **error)
+{
+    struct sent sent;
+    return judge_plain(source, destination, error) && ask_sent(source, &sent, error) &&
+           (sent.duplicate > 0 ||
+            wrong_amount(&sent, "some pages should have been found to be zero", error));
+}
+
+/* Breaks off a migration that is under way; then the same source is moved elsewhere. */
+static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    const struct godwit_plan *plan = &scenario->plan;
+    struct godwit_vm *source = godwit_plan_source(rig, error);
+    struct godwit_vm *first = source ? godwit_plan_destination(rig, "first", true, error) : NULL;
+    if (!first || !godwit_migrate_set_capabilities(first, plan->capabilities, error) ||
+        !godwit_migrate_set_parameters(first, plan->parameters, error) ||
+        !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
+        !godwit_migrate_set_parameters(source, plan->parameters, error) ||
+        !godwit_migrate_hold(source, error))
+        return false;
+
+    godwit_rig_phase(rig, "cancel");
+    first->may_exit = true;
+    g_autofree char *uri = godwit_migrate_listen(first, plan->transport, plan->channels, error);
+    if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
+        !godwit_migrate_prove_live(source, first, error) ||
+        !godwit_vm_command(source, "migrate_cancel", NULL, error) ||
+        !godwit_migrate_wait(source, "cancelled", error) || !godwit_plan_refused(first, error) ||
+        !godwit_plan_expect_status(source, "running", "after the migration was cancelled", error) ||
+        !godwit_plan_see_it_run(source, error))
+        return false;
+
+    struct godwit_vm *second = godwit_plan_destination(rig, "second", true, error);
+    return second && godwit_plan_move(rig, plan, source, second, error);
+}
+
+static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
+static const struct godwit_capability multifd_postcopy[] = {
+    {"multifd", true}, {"postcopy-ram", true}, {NULL, false}};
+
+/* Whether the VM lets multifd and postcopy be on together. If not, it has to say so and to leave
+ * both off. False with ERROR set if anything else happens. */
+static bool ask_both(struct godwit_vm *vm, bool *both, GError **error)
+{
+    g_autoptr(GError) refusal = NULL;
+    *both = godwit_migrate_set_capabilities(vm, multifd_postcopy, &refusal);
+    if (*both)
+        return true;
+    if (refusal->code != GODWIT_ERROR_QMP || !strstr(refusal->message, "ultifd") ||
+        !strstr(refusal->message, "ostcopy")) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return false;
+    }
+    g_autoptr(json_t) list = godwit_vm_execute(vm, "query-migrate-capabilities", NULL, error);
+    size_t i;
+    json_t *item;
+    json_array_foreach(list, i, item)
+    {
+        const char *name = godwit_json_string(item, "capability", "");
+        for (const struct godwit_capability *c = multifd_postcopy; c->name; c++)
+            if (!strcmp(name, c->name) && godwit_json_true(item, "state"))
+                return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                                   "the %s refused multifd with postcopy, but %s is on", vm->name,
+                                   name);
+    }
+    json_object_set_new(vm->rig->facts, "refusal", json_string(refusal->message));
+    return list != NULL;
+}
+
+/* Together where that is allowed. Where it is refused, clearly, a multifd migration without
+ * postcopy works all the same. */
+static bool postcopy(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    bool here = false, there = false;
+    struct godwit_plan plan = scenario->plan;
+    struct godwit_vm *source = godwit_plan_source(rig, error);
+    /* Not held: without -S it runs when it may, which is what postcopy is about. */
+    struct godwit_vm *destination =
+        source ? godwit_plan_destination(rig, "destination", false, error) : NULL;
+    if (!destination || !ask_both(source, &here, error) || !ask_both(destination, &there, error))
+        return false;
+    if (here != there)
+        return godwit_fail(error, GODWIT_ERROR_SKIP,
+                           "needs multifd with postcopy on both sides or on neither: QEMU %s "
+                           "refuses it, QEMU %s does not",
+                           here ? destination->qemu->version : source->qemu->version,
+                           here ? source->qemu->version : destination->qemu->version);
+    plan.postcopy = here;
+    if (here)
+        return godwit_plan_move(rig, &plan, source, destination, error);
+    if (!godwit_vm_quit(destination, error))
+        return false;
+    struct godwit_vm *held = godwit_plan_destination(rig, "held", true, error);
+    return held && godwit_plan_move(rig, &plan, source, held, error);
+}
+
+static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS, NULL},
+                                                  {NULL, 0, NULL}};
+
+/* The parameters of one row: a parameter beside the number of channels. */
+#define WITH(parameter, value)                                                                     \
+    (const struct godwit_parameter[])                                                              \
+    {                                                                                              \
+        {"multifd-channels", CHANNELS, NULL}, {parameter, 0, value},                               \
+        {                                                                                          \
+            NULL, 0, NULL                                                                          \
+        }                                                                                          \
+    }
+
+/* The row of one compressor. */
+#define COMPRESSED(method, told)                                                                   \
+    {                                                                                              \
+        .name = "multifd/tcp/" method, .summary = "live, each page compressed by " told,           \
+        .qemu_name = "/migration/multifd/tcp/plain/" method,                                       \
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,                                                \
+                 .capabilities = multifd,                                                          \
+                 .parameters = WITH("multifd-compression", method),                                \
+                 .configure = hold_compressed,                                                     \
+                 .started = hold_as_counted,                                                       \
+                 .live = see_compression},                                                         \
+        .needs = "multifd-compression:" method,                                                    \
+    }
+
+GODWIT_SCENARIOS(multifd) = {
+    {
+        .name = "multifd/tcp/uri/plain",
+        .summary = "live, over 16 connections beside the main one",
+        .qemu_name = "/migration/multifd/tcp/uri/plain/none",
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .capabilities = multifd,
+                 .parameters = sixteen,
+                 .live = see_channels,
+                 .judge = judge_plain},
+    },
+    {
+        .name = "multifd/tcp/channels/plain",
+        .summary = "the same, the address given by the `channels` argument",
+        .qemu_name = "/migration/multifd/tcp/channels/plain/none",
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .channels = true,
+                 .capabilities = multifd,
+                 .parameters = sixteen,
+                 .live = see_channels,
+                 .judge = judge_plain},
+    },
+    {
+        .name = "multifd/tcp/zero-page/legacy",
+        .summary = "live, zero pages found by the migration thread, as older QEMUs do",
+        .qemu_name = "/migration/multifd/tcp/plain/zero-page/legacy",
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .capabilities = multifd,
+                 .parameters = WITH("zero-page-detection", "legacy"),
+                 .judge = judge_zero_pages},
+        .needs = "zero-page-detection:legacy",
+    },
+    {
+        .name = "multifd/tcp/zero-page/none",
+        .summary = "live, zero pages sent like any other",
+        .qemu_name = "/migration/multifd/tcp/plain/zero-page/none",
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .capabilities = multifd,
+                 .parameters = WITH("zero-page-detection", "none"),
+                 .judge = judge_no_zero_pages},
+        .needs = "zero-page-detection:none",
+    },
+    COMPRESSED("zlib", "zlib"),
+    COMPRESSED("zstd", "zstd"),
+    COMPRESSED("qpl", "Intel's QPL"),
+    COMPRESSED("uadk", "UADK accelerators"),
+    COMPRESSED("qatzip", "Intel's QATzip"),
+    {
+        .name = "multifd/tcp/cancel",
+        .summary = "cancelled under way; then the source is migrated to a second destination",
+        .qemu_name = "/migration/multifd/tcp/plain/cancel",
+        .run = cancel,
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .capabilities = multifd,
+                 .parameters = sixteen,
+                 .live = see_channels,
+                 .judge = judge_plain},
+    },
+    {
+        .name = "multifd/tcp/postcopy",
+        .summary = "multifd and postcopy together, or a clear refusal",
+        .run = postcopy,
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .capabilities = multifd,
+                 .parameters = sixteen,
+                 .live = see_channels,
+                 .judge = judge_used},
+        .needs = "capability:postcopy-ram",
+    },
+};
+GODWIT_SCENARIOS_END(multifd);

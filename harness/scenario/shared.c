@@ -1,0 +1,104 @@
+/*
+ * Guest RAM in a file that source and destination share, as for an upgrade of QEMU on the same
+ * host: the migration leaves it alone.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include "vm/memory.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The file, in the rig's directory. */
+#define RAM_FILE "shared.ram"
+
+/* Reads LENGTH bytes at OFFSET of the file. */
+static bool read_file(const struct godwit_rig *rig, uint64_t offset, unsigned char *buffer,
+                      size_t length, GError **error)
+{
+    g_autofree char *path = g_build_filename(rig->directory, RAM_FILE, NULL);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = 0;
+    while (fd >= 0 && length > 0 && (n = pread(fd, buffer, length, (off_t)offset)) > 0) {
+        buffer += n;
+        offset += (uint64_t)n;
+        length -= (size_t)n;
+    }
+    const int cause = errno;
+    if (fd >= 0)
+        close(fd);
+    return length == 0 || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path,
+                                      fd >= 0 && n == 0 ? "it is too short" : g_strerror(cause));
+}
+
+/* That VM's window is that part of the file, byte by byte. */
+static bool judge_window(struct godwit_vm *vm, GError **error)
+{
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const size_t length = workload->window_end - workload->window_start;
+    g_autofree unsigned char *there = g_malloc(length);
+    g_autofree unsigned char *here = g_malloc(length);
+    uint64_t offset = 0;
+    const struct godwit_block *block =
+        godwit_memory_locate(vm, workload->window_start, length, &offset, error);
+    if (!block || !godwit_memory_read_block(vm, block, offset, here, length, error) ||
+        !read_file(vm->rig, offset, there, length, error))
+        return false;
+    return !memcmp(here, there, length) ||
+           godwit_fail(error, GODWIT_ERROR_ORACLE,
+                       "the window in the %s's RAM block %s is not what is in %s at 0x%" PRIx64,
+                       vm->name, block->name, RAM_FILE, offset);
+}
+
+/* Both use the file; and hardly anything was sent. */
+static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    if (!judge_window(source, error) || !judge_window(destination, error))
+        return false;
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    const json_t *ram = json_object_get(info, "ram");
+    const json_int_t memory = (json_int_t)source->rig->setup->memory_mib << 20;
+    const json_int_t sent = godwit_json_integer(ram, "transferred", memory);
+    const json_int_t total = godwit_json_integer(ram, "total", memory);
+    return (sent < memory / 8 && total < memory) ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source sent %" JSON_INTEGER_FORMAT " bytes of %" JSON_INTEGER_FORMAT
+                       " bytes of RAM, although it shares %u MiB with the destination",
+                       sent, total, source->rig->setup->memory_mib);
+}
+
+static const struct godwit_capability ignore_shared[] = {{"x-ignore-shared", true}, {NULL, false}};
+
+/* The common course, on a machine whose RAM is the file. */
+static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    g_autofree char *backend =
+        g_strdup_printf("memory-backend-file,id=shared,size=%uM,mem-path=" RAM_FILE ",share=on",
+                        rig->setup->memory_mib);
+    const char *const arguments[] = {"-object", backend, "-machine", "memory-backend=shared", NULL};
+    struct godwit_plan plan = scenario->plan;
+    plan.source_arguments = arguments;
+    plan.destination_arguments = arguments;
+    return godwit_plan_run(rig, &plan, error);
+}
+
+GODWIT_SCENARIOS(shared) = {
+    {
+        .name = "precopy/ignore-shared",
+        .summary = "source and destination share the guest's RAM in a file: none of it is sent",
+        .qemu_name = "/migration/ignore-shared",
+        .run = run,
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .no_ram = true,
+                 .capabilities = ignore_shared,
+                 .judge = judge},
+        .needs = "object:memory-backend-file",
+    },
+};
+GODWIT_SCENARIOS_END(shared);

@@ -1,0 +1,384 @@
+/*
+ * Guests that dirty memory faster than it can be sent, and what QEMU does to slow them down. And
+ * KVM's dirty ring, which one of the ways is built on.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include "vm/host.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The percentages of auto-converge: a few steps from the first to the last, a second each. */
+#define INITIAL   20
+#define INCREMENT 30
+#define MAXIMUM   80
+
+/* The throttle that is in force, 0 for none, as query-migrate has it. */
+static bool ask_throttle(struct godwit_vm *source, json_int_t *percent, json_int_t *passes,
+                         GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    *percent = godwit_json_integer(info, "cpu-throttle-percentage", 0);
+    *passes = godwit_json_integer(json_object_get(info, "ram"), "dirty-sync-count", 0);
+    if (*percent == 0 || (*percent >= INITIAL && *percent <= MAXIMUM))
+        return true;
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source throttles its guest by %" JSON_INTEGER_FORMAT
+                       " %%, although it is to begin at %d %% and to end at %d %%",
+                       *percent, INITIAL, MAXIMUM);
+}
+
+/* Watches the throttle from its beginning to its maximum, while the migration is held. */
+static bool see_throttle(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    json_int_t percent = 0, passes = 0, before = 0, began = 0;
+    json_t *seen = json_array();
+    (void)destination;
+    json_object_set_new(source->rig->facts, "throttle", seen);
+    for (guint pass = 1; percent < MAXIMUM; before = percent) {
+        if (!godwit_migrate_next_pass(source, &pass, error) ||
+            !ask_throttle(source, &percent, &passes, error))
+            return false;
+        if (percent < before)
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "the source throttled its guest by %" JSON_INTEGER_FORMAT
+                               " %%, then by %" JSON_INTEGER_FORMAT
+                               " %%, before it was let converge",
+                               before, percent);
+        if (percent > before)
+            json_array_append_new(seen, json_integer(percent));
+        if (percent && !began)
+            began = passes;
+    }
+    return passes > began ||
+           godwit_fail(
+               error, GODWIT_ERROR_MIGRATION,
+               "the source made no pass over its memory (dirty-sync-count %" JSON_INTEGER_FORMAT
+               ") while its throttle went from %d %% to %d %%",
+               passes, INITIAL, MAXIMUM);
+}
+
+/* Held at the switchover, the throttle is where it was or off. */
+static bool continue_throttled(struct godwit_vm *source, struct godwit_vm *destination,
+                               GError **error)
+{
+    json_int_t percent, passes;
+    (void)destination;
+    return godwit_migrate_wait(source, "pre-switchover", error) &&
+           ask_throttle(source, &percent, &passes, error) &&
+           godwit_vm_command(source, "migrate-continue",
+                             json_pack("{s:s}", "state", "pre-switchover"), error);
+}
+
+/* Entries of the dirty ring in the rows that have one; a literal as well, for the command line. */
+#define RING      4096
+#define RING_TEXT "4096"
+
+static const char *const ring_arguments[] = {"-accel", "kvm,dirty-ring-size=" RING_TEXT, NULL};
+
+static char *lacks_ring(const struct godwit_setup *setup)
+{
+    const unsigned entries = godwit_host_dirty_ring();
+    (void)setup;
+    return entries >= RING ? NULL
+                           : g_strdup_printf("needs a dirty ring of %d entries: this host's KVM "
+                                             "has %u",
+                                             RING, entries);
+}
+
+/* QEMU has mapped a dirty ring of that size for its CPU: 16 bytes for each entry. */
+static bool see_ring(struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int)godwit_vm_pid(vm));
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, error))
+        return false;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = 0; lines[i]; i++) {
+        uint64_t start, end;
+        if (strstr(lines[i], "kvm-vcpu") &&
+            sscanf(lines[i], "%" SCNx64 "-%" SCNx64, &start, &end) == 2 && end - start == RING * 16)
+            return true;
+    }
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the %s has no dirty ring of %d entries mapped (%s)", vm->name, RING, path);
+}
+
+static bool see_rings(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    return see_ring(source, error) && see_ring(destination, error);
+}
+
+/* What QEMU takes for near enough to the limit, in MB/s: below it does not regulate. */
+#define TOLERANCE 25
+
+static struct godwit_vm *start_with_ring(struct godwit_rig *rig, GError **error)
+{
+    godwit_rig_phase(rig, "start");
+    struct godwit_vm *vm = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, ring_arguments, error);
+    return vm && godwit_vm_handshake(vm, error) && godwit_vm_wait_console(vm, 1, 1, error) &&
+                   see_ring(vm, error)
+               ? vm
+               : NULL;
+}
+
+static bool never(gpointer data)
+{
+    (void)data;
+    return false;
+}
+
+/* Lets a quarter of a second go by, between two questions whose answer no event tells. */
+static bool let_time_pass(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    const gint64 until = g_get_monotonic_time() + G_USEC_PER_SEC / 4;
+    godwit_rig_wait_until(vm->rig, until, never, NULL, "the dirty rate to change", &cause);
+    if (cause->code == GODWIT_ERROR_TIMEOUT && g_get_monotonic_time() < vm->rig->deadline)
+        return true;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+/* Has QEMU measure for a second how much the guest dirties, in MB/s. */
+static bool measure(struct godwit_vm *vm, json_int_t *rate, GError **error)
+{
+    if (!godwit_vm_command(vm, "calc-dirty-rate",
+                           json_pack("{s:i, s:s}", "calc-time", 1, "mode", "dirty-ring"), error))
+        return false;
+    for (;;) {
+        g_autoptr(json_t) info = godwit_vm_execute(vm, "query-dirty-rate", NULL, error);
+        if (!info)
+            return false;
+        if (!strcmp(godwit_json_string(info, "status", ""), "measured")) {
+            *rate = godwit_json_integer(info, "dirty-rate", -1);
+            return *rate >= 0 ||
+                   godwit_fail(error, GODWIT_ERROR_QMP,
+                               "the %s has measured a dirty rate, but does not tell", vm->name);
+        }
+        if (!let_time_pass(vm, error))
+            return false;
+    }
+}
+
+/* Measures how much the guest dirties while it is free: the least of some seconds, for the first
+ * may tell of pages that are dirtied but once. Too little to be limited is a SKIP. */
+static bool measure_free(struct godwit_vm *vm, json_int_t *rate, GError **error)
+{
+    godwit_rig_phase(vm->rig, "measure");
+    *rate = G_MAXINT;
+    for (int i = 0; i < 3; i++) {
+        json_int_t now;
+        if (!measure(vm, &now, error))
+            return false;
+        *rate = MIN(*rate, now);
+    }
+    json_object_set_new(vm->rig->facts, "dirty-rate", json_integer(*rate));
+    return *rate / 2 > TOLERANCE ||
+           godwit_fail(error, GODWIT_ERROR_SKIP,
+                       "needs a guest that dirties more than %d MB/s: under this host's KVM it "
+                       "dirties %" JSON_INTEGER_FORMAT,
+                       2 * TOLERANCE + 1, *rate);
+}
+
+/* The only CPU's limit and present rate; limit 0 if there is none. */
+static bool ask_limit(struct godwit_vm *vm, json_int_t *limit, json_int_t *rate, GError **error)
+{
+    g_autoptr(json_t) list = godwit_vm_execute(vm, "query-vcpu-dirty-limit", NULL, error);
+    const json_t *first = json_array_get(list, 0);
+    *limit = godwit_json_integer(first, "limit-rate", 0);
+    *rate = godwit_json_integer(first, "current-rate", 0);
+    return list != NULL;
+}
+
+/* Limits the guest to half of what it dirties, sees it keep to that, and lets it go again. */
+static bool limit_vcpu(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    json_int_t free_rate = 0, limit = 0, rate = 0;
+    (void)scenario;
+    struct godwit_vm *vm = start_with_ring(rig, error);
+    if (!vm || !measure_free(vm, &free_rate, error))
+        return false;
+    const json_int_t half = free_rate / 2;
+
+    godwit_rig_phase(rig, "limit");
+    if (!godwit_vm_command(vm, "set-vcpu-dirty-limit", json_pack("{s:I}", "dirty-rate", half),
+                           error) ||
+        !ask_limit(vm, &limit, &rate, error))
+        return false;
+    if (limit != half)
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "a limit of %" JSON_INTEGER_FORMAT
+                           " MB/s was set, query-vcpu-dirty-limit tells of %" JSON_INTEGER_FORMAT,
+                           half, limit);
+    /* Not at once: QEMU looks at the rate once a second, and approaches the limit. */
+    while (rate == 0 || llabs((long long)(rate - half)) > TOLERANCE)
+        if (!let_time_pass(vm, error) || !ask_limit(vm, &limit, &rate, error))
+            return false;
+    json_object_set_new(
+        rig->facts, "dirty-limit",
+        json_pack("{s:I, s:I, s:I}", "free", free_rate, "limit", half, "limited", rate));
+
+    godwit_rig_phase(rig, "cancel");
+    if (!godwit_vm_command(vm, "cancel-vcpu-dirty-limit", NULL, error) ||
+        !ask_limit(vm, &limit, &rate, error))
+        return false;
+    if (limit != 0)
+        return godwit_fail(
+            error, GODWIT_ERROR_MIGRATION,
+            "the limit of %" JSON_INTEGER_FORMAT " MB/s is there after its cancelling", limit);
+    for (rate = 0; rate <= half + TOLERANCE;)
+        if (!measure(vm, &rate, error))
+            return false;
+    godwit_rig_phase(rig, "end");
+    const bool ended = godwit_vm_quit(vm, error);
+    godwit_rig_phase(rig, NULL);
+    return ended;
+}
+
+/* How long the guest is made to sleep in a round, as query-migrate has it; 0 if it is not. */
+static bool ask_sleep(struct godwit_vm *source, json_int_t *us, GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    *us = godwit_json_integer(info, "dirty-limit-throttle-time-per-round", 0);
+    return info != NULL;
+}
+
+/* While the migration is held, the guest is put to sleep. */
+static bool see_sleep(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    json_int_t us = 0;
+    (void)destination;
+    for (guint pass = 1; us == 0;)
+        if (!godwit_migrate_next_pass(source, &pass, error) || !ask_sleep(source, &us, error))
+            return false;
+    json_object_set_new(source->rig->facts, "throttle-us", json_integer(us));
+    return true;
+}
+
+/* Half of what the guest dirties is too little to converge with. */
+static bool hold_by_rate(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const json_int_t rate = godwit_json_integer(source->rig->facts, "dirty-rate", 0);
+    const struct godwit_parameter slow[] = {{"max-bandwidth", rate / 2 * 1000000, NULL},
+                                            {NULL, 0, NULL}};
+    (void)destination;
+    return godwit_migrate_set_parameters(source, slow, error);
+}
+
+/* A limited migration is cancelled, which lifts the limit; then another one is limited again, and
+ * converges. */
+static bool limit_migration(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                            GError **error)
+{
+    const struct godwit_plan *plan = &scenario->plan;
+    struct godwit_vm *source = start_with_ring(rig, error);
+    json_int_t us = 0, limit = 0, rate = 0;
+    if (!source || !measure_free(source, &rate, error))
+        return false;
+    struct godwit_vm *first =
+        godwit_vm_start(rig, "first", GODWIT_VM_DESTINATION_HELD, ring_arguments, error);
+    if (!first || !godwit_vm_handshake(first, error) ||
+        !godwit_migrate_set_capabilities(first, plan->capabilities, error) ||
+        !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
+        !godwit_migrate_set_parameters(source, plan->parameters, error) ||
+        !godwit_migrate_hold(source, error) || !hold_by_rate(source, first, error))
+        return false;
+
+    godwit_rig_phase(rig, "cancel");
+    first->may_exit = true;
+    g_autofree char *uri = godwit_migrate_listen(first, plan->transport, plan->channels, error);
+    if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
+        !see_sleep(source, first, error) || !ask_limit(source, &limit, &rate, error) ||
+        !godwit_vm_command(source, "migrate_cancel", NULL, error) ||
+        !godwit_migrate_wait(source, "cancelled", error) || !godwit_plan_refused(first, error) ||
+        !godwit_plan_see_it_run(source, error))
+        return false;
+    if (limit == 0)
+        return godwit_fail(
+            error, GODWIT_ERROR_MIGRATION,
+            "the migration puts the guest to sleep for its dirty limit, but there is "
+            "none by query-vcpu-dirty-limit");
+    if (!ask_limit(source, &limit, &rate, error) || !ask_sleep(source, &us, error))
+        return false;
+    if (limit != 0 || us != 0)
+        return godwit_fail(
+            error, GODWIT_ERROR_MIGRATION,
+            "the cancelled migration still limits its guest: to %" JSON_INTEGER_FORMAT
+            " MB/s, %" JSON_INTEGER_FORMAT " us of sleep a round",
+            limit, us);
+
+    struct godwit_vm *second =
+        godwit_vm_start(rig, "second", GODWIT_VM_DESTINATION_HELD, ring_arguments, error);
+    return second && godwit_vm_handshake(second, error) &&
+           godwit_plan_move(rig, plan, source, second, error);
+}
+
+static const struct godwit_capability auto_converge[] = {
+    {"auto-converge", true}, {"pause-before-switchover", true}, {NULL, false}};
+static const struct godwit_parameter percentages[] = {{"cpu-throttle-initial", INITIAL, NULL},
+                                                      {"cpu-throttle-increment", INCREMENT, NULL},
+                                                      {"max-cpu-throttle", MAXIMUM, NULL},
+                                                      {NULL, 0, NULL}};
+static const struct godwit_capability dirty_limit[] = {{"dirty-limit", true}, {NULL, false}};
+/* A limit of 1 MB/s; QEMU looks every second whether it is kept. */
+static const struct godwit_parameter lowest_limit[] = {
+    {"x-vcpu-dirty-limit-period", 1000, NULL}, {"vcpu-dirty-limit", 1, NULL}, {NULL, 0, NULL}};
+
+GODWIT_SCENARIOS(throttle) = {
+    {
+        .name = "precopy/auto-converge",
+        .summary = "a guest that dirties too fast is throttled more and more, within its bounds",
+        .qemu_name = "/migration/auto_converge",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .capabilities = auto_converge,
+                 .parameters = percentages,
+                 .live = see_throttle,
+                 .released = continue_throttled},
+        .slow = true,
+    },
+    {
+        .name = "precopy/unix/dirty-ring",
+        .summary = "live, dirty pages told by KVM's dirty ring instead of its log",
+        .qemu_name = "/migration/dirty_ring",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .source_arguments = ring_arguments,
+                 .destination_arguments = ring_arguments,
+                 .live = see_rings},
+        .accel = "kvm",
+        .obstacle = lacks_ring,
+    },
+    {
+        .name = "precopy/dirty-limit",
+        .summary = "a guest that dirties too fast is limited; cancelled, and once more",
+        .qemu_name = "/dirty_limit",
+        .run = limit_migration,
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .capabilities = dirty_limit,
+                 .parameters = lowest_limit,
+                 .configure = hold_by_rate,
+                 .live = see_sleep},
+        .needs = "command:query-vcpu-dirty-limit",
+        .accel = "kvm",
+        .slow = true,
+        .obstacle = lacks_ring,
+    },
+    {
+        .name = "vcpu-dirty-limit",
+        .summary = "no migration: the guest limited to half of what it dirties, and let go again",
+        .qemu_name = "/migration/vcpu_dirty_limit",
+        .run = limit_vcpu,
+        .needs = "command:set-vcpu-dirty-limit command:calc-dirty-rate",
+        .accel = "kvm",
+        .slow = true,
+        .obstacle = lacks_ring,
+    },
+};
+GODWIT_SCENARIOS_END(throttle);

@@ -1,0 +1,149 @@
+/*
+ * What is checked before a migration begins: the VMs' UUIDs, and the addresses it is given.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include <string.h>
+
+#define ONE     "2c19c3a0-7f6e-4b4c-9d5a-0c6f1e7a5b11"
+#define ANOTHER "9be1a3d4-50b2-4a67-8a9e-3d2f60c4e822"
+#define NO_UUID "00000000-0000-0000-0000-000000000000"
+
+static const struct godwit_capability validate_uuid[] = {{"validate-uuid", true}, {NULL, false}};
+static const char *const one[] = {"-uuid", ONE, NULL};
+static const char *const another[] = {"-uuid", ANOTHER, NULL};
+
+static bool judge_uuid(struct godwit_vm *vm, const char *wanted, GError **error)
+{
+    g_autoptr(json_t) answer = godwit_vm_execute(vm, "query-uuid", NULL, error);
+    if (!answer)
+        return false;
+    const char *uuid = godwit_json_string(answer, "UUID", "none");
+    return !strcmp(uuid, wanted) ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s's UUID is %s instead of %s", vm->name,
+                       uuid, wanted);
+}
+
+/* The capability and the UUIDs are what the row is about, or it would prove nothing. */
+static bool judge_match(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    return judge_uuid(source, ONE, error) && judge_uuid(destination, ONE, error);
+}
+
+static bool judge_no_source(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    return judge_uuid(source, NO_UUID, error) && judge_uuid(destination, ONE, error);
+}
+
+static bool judge_no_destination(struct godwit_vm *source, struct godwit_vm *destination,
+                                 GError **error)
+{
+    return judge_uuid(source, ONE, error) && judge_uuid(destination, NO_UUID, error);
+}
+
+/* The destination ended for that reason and no other: it named both. */
+static bool judge_mismatch(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    g_autofree char *path = g_build_filename(source->rig->directory, "destination.stderr", NULL);
+    g_autofree char *said = NULL;
+    if (!g_file_get_contents(path, &said, NULL, error))
+        return false;
+    return (strstr(said, ONE) && strstr(said, ANOTHER)) ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the %s, whose UUID is not the source's, did not say so when it ended: "
+                       "\"%s\"",
+                       destination->name, g_strchomp(said));
+}
+
+/* Both commands with the arguments of WRONG, then a migration as it should be. */
+static bool refuse_both(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                        json_t *wrong, GError **error)
+{
+    struct godwit_vm *source = godwit_plan_source(rig, error);
+    struct godwit_vm *destination =
+        source ? godwit_plan_destination(rig, "destination", true, error) : NULL;
+    const struct godwit_capability *capabilities = scenario->plan.capabilities;
+    if (!destination || !godwit_migrate_set_capabilities(source, capabilities, error) ||
+        !godwit_migrate_set_capabilities(destination, capabilities, error))
+        return false;
+    godwit_rig_phase(rig, "refuse");
+    return godwit_plan_refuse(destination, "migrate-incoming", json_incref(wrong), "inmigrate",
+                              error) &&
+           godwit_plan_refuse(source, "migrate", json_incref(wrong), "running", error) &&
+           godwit_plan_see_it_run(source, error) &&
+           godwit_plan_move(rig, &scenario->plan, source, destination, error);
+}
+
+static bool both_set(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    static const char uri[] = "unix:refused.sock";
+    g_autoptr(json_t) wrong =
+        json_pack("{s:s, s:o}", "uri", uri, "channels", godwit_migrate_channels(uri));
+    return refuse_both(rig, scenario, wrong, error);
+}
+
+static bool none_set(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    g_autoptr(json_t) wrong = json_object();
+    return refuse_both(rig, scenario, wrong, error);
+}
+
+GODWIT_SCENARIOS(validate) = {
+    {
+        .name = "validate/uuid/match",
+        .summary = "validate-uuid, with the same UUID on both sides",
+        .qemu_name = "/migration/validate_uuid",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .capabilities = validate_uuid,
+                 .source_arguments = one,
+                 .destination_arguments = one,
+                 .judge = judge_match},
+    },
+    {
+        .name = "validate/uuid/mismatch",
+        .summary = "validate-uuid, with two UUIDs: refused, and the source runs on",
+        .qemu_name = "/migration/validate_uuid_error",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .fails = true,
+                 .capabilities = validate_uuid,
+                 .source_arguments = one,
+                 .destination_arguments = another,
+                 .judge = judge_mismatch},
+    },
+    {
+        .name = "validate/uuid/src-not-set",
+        .summary = "validate-uuid, with no UUID on the source: nothing to be refused",
+        .qemu_name = "/migration/validate_uuid_src_not_set",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .capabilities = validate_uuid,
+                 .destination_arguments = one,
+                 .judge = judge_no_source},
+    },
+    {
+        .name = "validate/uuid/dst-not-set",
+        .summary = "validate-uuid, with no UUID on the destination: nothing to be refused",
+        .qemu_name = "/migration/validate_uuid_dst_not_set",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .capabilities = validate_uuid,
+                 .source_arguments = one,
+                 .judge = judge_no_destination},
+    },
+    {
+        .name = "validate/uri-channels/both-set",
+        .summary = "an address by `uri` and another by `channels`: refused, nothing begins",
+        .qemu_name = "/migration/validate_uri/channels/both_set",
+        .run = both_set,
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+        .needs = "argument:channels",
+    },
+    {
+        .name = "validate/uri-channels/none-set",
+        .summary = "no address at all: refused, nothing begins",
+        .qemu_name = "/migration/validate_uri/channels/none_set",
+        .run = none_set,
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+    },
+};
+GODWIT_SCENARIOS_END(validate);
