@@ -313,10 +313,12 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
     return false;
 }
 
+/* True with the reply, and when there will be none: a VM that may exit does so without anybody
+ * taking it amiss. */
 static bool has_reply(gpointer data)
 {
     const struct godwit_vm *vm = data;
-    return vm->qmp->reply != NULL;
+    return vm->qmp->reply || (vm->exited && vm->qmp->source == 0);
 }
 
 json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arguments,
@@ -336,6 +338,12 @@ json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *
     }
     if (!godwit_rig_wait(vm->rig, has_reply, vm, what, error))
         return NULL;
+    if (!vm->qmp->reply) {
+        g_autofree char *end = godwit_vm_end(vm);
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH,
+                    "the %s's QEMU %s instead of answering %s", vm->name, end, command);
+        return NULL;
+    }
     g_autoptr(json_t) reply = g_steal_pointer(&vm->qmp->reply);
     json_t *value = json_object_get(reply, "return");
     if (value)
