@@ -109,6 +109,10 @@ bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error);
  */
 bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error);
 
+/* Notes the reason that the source's query-migrate gives for a migration that failed, "" if it
+ * gives none, as "failure" in the rig's facts. */
+bool godwit_migrate_note_failure(struct godwit_vm *source, GError **error);
+
 /* Notes what the source's query-migrate says of a migration that is over (times, bytes, passes) in
  * the rig's facts. */
 bool godwit_migrate_note(struct godwit_vm *source, GError **error);
