@@ -11,7 +11,8 @@ struct known_bug {
     const char *reference;
     const char *accel; /* only under this accelerator; NULL: under any */
     int fixed[2];      /* major and minor version of the first release without it; stable releases
-                          of earlier versions never got either of the fixes below */
+                          of earlier versions never got either of the fixes below. Zeros: there is
+                          none yet */
 };
 
 /*
@@ -43,6 +44,16 @@ static const struct known_bug lost_suspend = {
     .fixed = {9, 0},
 };
 
+/*
+ * When a multifd migration breaks off, more than one thread of the source notices, and "failed" is
+ * told twice. Nothing else is wrong: the second event changes nothing.
+ */
+static const struct known_bug failed_twice = {
+    .id = "multifd-failed-twice",
+    .summary = "the source tells twice that a multifd migration has failed",
+    .reference = "not fixed in 10.0",
+};
+
 static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
 {
     int major = 0, minor = 0;
@@ -50,7 +61,8 @@ static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
         return false;
     if (sscanf(vm->qemu->version, "%d.%d", &major, &minor) != 2)
         return false;
-    return major < bug->fixed[0] || (major == bug->fixed[0] && minor < bug->fixed[1]);
+    return !bug->fixed[0] || major < bug->fixed[0] ||
+           (major == bug->fixed[0] && minor < bug->fixed[1]);
 }
 
 static void note(struct godwit_rig *rig, const struct known_bug *bug, const char *seen)
@@ -99,5 +111,13 @@ bool godwit_known_lost_suspend(struct godwit_vm *source, const char *status)
     g_autofree char *seen =
         g_strdup_printf("the suspended guest is \"%s\" on the destination", status);
     note(source->rig, &lost_suspend, seen);
+    return true;
+}
+
+bool godwit_known_failed_twice(const struct godwit_vm *source)
+{
+    if (!may_strike(&failed_twice, source) || !godwit_json_true(source->capabilities, "multifd"))
+        return false;
+    note(source->rig, &failed_twice, "two events \"failed\" in a row");
     return true;
 }
