@@ -27,9 +27,9 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
 bool godwit_known_lost_suspend(struct godwit_vm *source, const char *status);
 
 /*
- * A source tells twice in a row that its migration has failed: whether that is a known bug of its
+ * A source tells twice in a row that its migration is in STATE: whether that is a known bug of its
  * QEMU. Noted as above.
  */
-bool godwit_known_failed_twice(const struct godwit_vm *source);
+bool godwit_known_failed_twice(const struct godwit_vm *source, const char *state);
 
 #endif

@@ -64,8 +64,8 @@ struct life {
 static char *change_state(struct life *life, const char *state)
 {
     char *problem = NULL;
-    if (!life->destination && !strcmp(life->state, "failed") && !strcmp(state, "failed") &&
-        godwit_known_failed_twice(life->vm))
+    if (!life->destination && !strcmp(life->state, state) &&
+        godwit_known_failed_twice(life->vm, state))
         return NULL;
     if (!godwit_states_legal(life->state, state))
         problem = g_strdup_printf("went from %s to %s", life->state, state);
