@@ -43,8 +43,14 @@ bool godwit_migrate_set_capabilities(struct godwit_vm *vm,
         }
         json_array_append_new(list, json_pack("{s:s, s:b}", "capability", c->name, "state", c->on));
     }
-    return godwit_vm_command(vm, "migrate-set-capabilities",
-                             json_pack("{s:o}", "capabilities", list), error);
+    if (!godwit_vm_command(vm, "migrate-set-capabilities", json_pack("{s:o}", "capabilities", list),
+                           error))
+        return false;
+    if (!vm->capabilities)
+        vm->capabilities = json_object();
+    for (const struct godwit_capability *c = capabilities; c && c->name; c++)
+        json_object_set_new(vm->capabilities, c->name, json_boolean(c->on));
+    return true;
 }
 
 bool godwit_migrate_set_parameters(struct godwit_vm *vm, const struct godwit_parameter *parameters,
@@ -420,6 +426,15 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
                 "the %s's migration ended as %s instead of %s: %s", vm->name, goal.state, wanted,
                 godwit_json_string(info, "error-desc", "QEMU gives no reason"));
     return false;
+}
+
+bool godwit_migrate_note_failure(struct godwit_vm *source, GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (info)
+        json_object_set_new(source->rig->facts, "failure",
+                            json_string(godwit_json_string(info, "error-desc", "")));
+    return info != NULL;
 }
 
 bool godwit_migrate_note(struct godwit_vm *source, GError **error)

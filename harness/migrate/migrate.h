@@ -116,10 +116,14 @@ bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error);
 
 /*
  * Waits until the migration is in the state WANTED on VM, by its events since it was started or
- * last resumed, reporting progress where it is asked for. Another end (completed, failed, cancelled, postcopy-paused) that comes first is
- * a MIGRATION error with QEMU's reason.
+ * last resumed, reporting progress where it is asked for. Another end (completed, failed,
+ * cancelled, postcopy-paused) that comes first is a MIGRATION error with QEMU's reason.
  */
 bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error);
+
+/* Notes the reason that the source's query-migrate gives for a migration that failed, "" if it
+ * gives none, as "failure" in the rig's facts. */
+bool godwit_migrate_note_failure(struct godwit_vm *source, GError **error);
 
 /* Notes what the source's query-migrate says of a migration that is over (times, bytes, passes) in
  * the rig's facts. */

@@ -11,7 +11,8 @@ struct known_bug {
     const char *reference;
     const char *accel; /* only under this accelerator; NULL: under any */
     int fixed[2];      /* major and minor version of the first release without it; stable releases
-                          of earlier versions never got either of the fixes below */
+                          of earlier versions never got either of the fixes below. Zeros: there is
+                          none yet */
 };
 
 /*
@@ -66,6 +67,16 @@ static const struct known_bug early_cancel = {
     .fixed = {11, 1},
 };
 
+/*
+ * When a multifd migration breaks off, more than one thread of the source notices, and "failed" (in
+ * 11.1: "failing", which comes before it) is told twice. The second event changes nothing.
+ */
+static const struct known_bug failed_twice = {
+    .id = "multifd-failed-twice",
+    .summary = "the source tells twice that a multifd migration has failed or is failing",
+    .reference = "not fixed in QEMU 11.1",
+};
+
 static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
 {
     int major = 0, minor = 0;
@@ -73,7 +84,8 @@ static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
         return false;
     if (sscanf(vm->qemu->version, "%d.%d", &major, &minor) != 2)
         return false;
-    return major < bug->fixed[0] || (major == bug->fixed[0] && minor < bug->fixed[1]);
+    return !bug->fixed[0] || major < bug->fixed[0] ||
+           (major == bug->fixed[0] && minor < bug->fixed[1]);
 }
 
 static void note(struct godwit_rig *rig, const struct known_bug *bug, const char *seen)
@@ -141,5 +153,16 @@ bool godwit_known_early_cancel(const struct godwit_vm *source)
         return false;
     note(source->rig, &early_cancel,
          "the source's migration is cancelled while its connection is neither made nor refused");
+    return true;
+}
+
+bool godwit_known_failed_twice(const struct godwit_vm *source, const char *state)
+{
+    if (strcmp(state, "failed") != 0 && strcmp(state, "failing") != 0)
+        return false;
+    if (!may_strike(&failed_twice, source) || !godwit_json_true(source->capabilities, "multifd"))
+        return false;
+    g_autofree char *seen = g_strdup_printf("two events \"%s\" in a row", state);
+    note(source->rig, &failed_twice, seen);
     return true;
 }

@@ -39,4 +39,10 @@ bool godwit_known_setup_event(const struct godwit_vm *destination, const char *f
  */
 bool godwit_known_early_cancel(const struct godwit_vm *source);
 
+/*
+ * A source tells twice in a row that its migration is in STATE: whether that is a known bug of its
+ * QEMU. Noted as above.
+ */
+bool godwit_known_failed_twice(const struct godwit_vm *source, const char *state);
+
 #endif

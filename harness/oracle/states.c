@@ -67,6 +67,9 @@ static char *change_state(struct life *life, const char *state)
     char *problem = NULL;
     if (life->destination && godwit_known_setup_event(life->vm, life->state, state))
         return NULL;
+    if (!life->destination && !strcmp(life->state, state) &&
+        godwit_known_failed_twice(life->vm, state))
+        return NULL;
     if (!godwit_states_legal(life->state, state))
         problem = g_strdup_printf("went from %s to %s", life->state, state);
     else if (!life->destination && !strcmp(state, "completed") && life->running && !life->asleep)

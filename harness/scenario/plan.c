@@ -94,6 +94,7 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
             return false;
     }
     return godwit_migrate_hold(source, error) &&
+           (!plan->tls || godwit_tls_set_up(source, destination, plan->tls, error)) &&
            (!plan->configure || plan->configure(source, destination, error));
 }
 
@@ -141,14 +142,19 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
 static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm *source,
                                struct godwit_vm *destination, GError **error)
 {
-    g_autofree char *uri =
+    g_autofree char *address =
         godwit_migrate_listen(destination, plan->transport, plan->channels, error);
+    if (!address)
+        return false;
+    g_autofree char *uri =
+        plan->tls ? godwit_tls_tap(source->rig, address, error) : g_steal_pointer(&address);
     if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
         !step(plan->started, source, destination, error))
         return false;
     if (plan->fails)
         return godwit_migrate_release(source, error) &&
-               godwit_migrate_wait(source, "failed", error);
+               godwit_migrate_wait(source, "failed", error) &&
+               godwit_migrate_note_failure(source, error);
     if ((is_held(plan) && !godwit_migrate_prove_live(source, destination, error)) ||
         !step(plan->live, source, destination, error))
         return false;
@@ -326,6 +332,7 @@ bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
     if (plan->fails) {
         godwit_rig_phase(rig, "verify");
         return godwit_plan_survive(source, destination, error) &&
+               (!plan->tls || godwit_tls_judge_failure(source, destination, plan->tls, error)) &&
                step(plan->judge, source, destination, error);
     }
     if (!settle(source, error))
@@ -340,7 +347,8 @@ bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
             return false;
     } else if (!godwit_oracle_twin(source, destination, &before, error))
         return false;
-    if (!step(plan->judge, source, destination, error))
+    if ((plan->tls && !godwit_tls_judge(source, destination, plan->tls, error)) ||
+        !step(plan->judge, source, destination, error))
         return false;
 
     godwit_rig_phase(rig, "resume");

@@ -51,6 +51,8 @@ static char *plan_lacks(const struct godwit_plan *plan, const struct godwit_qemu
         g_string_append(needs, " argument:channels");
     if (plan->transport == GODWIT_TRANSPORT_FILE)
         g_string_append(needs, " transport:file");
+    if (plan->tls)
+        g_string_append_printf(needs, " %s", godwit_tls_needs(plan->tls));
     for (const struct godwit_capability *c = plan->capabilities; c && c->name; c++)
         g_string_append_printf(needs, " capability:%s", c->name);
     for (const struct godwit_parameter *p = plan->parameters; p && p->name; p++)

@@ -28,6 +28,7 @@ void godwit_rig_free(struct godwit_rig *rig)
     if (!rig)
         return;
     g_ptr_array_unref(rig->vms);
+    g_datalist_clear(&rig->kept);
     g_array_unref(rig->phases);
     json_decref(rig->facts);
     g_free(rig->directory);

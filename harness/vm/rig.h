@@ -62,6 +62,7 @@ struct godwit_rig {
     const char *phase; /* the present one */
     gint64 phase_began;
     json_t *facts; /* what was measured and proven, for the result; owned */
+    GData *kept;   /* what a step of the course keeps for the later ones (g_datalist_...) */
     godwit_progress progress;
     gpointer progress_data;
 };

@@ -218,6 +218,7 @@ void godwit_vm_free(struct godwit_vm *vm)
     g_clear_pointer(&vm->console, godwit_console_free);
     g_clear_pointer(&vm->blocks, g_array_unref);
     g_clear_pointer(&vm->pieces, g_array_unref);
+    json_decref(vm->capabilities);
     g_ptr_array_unref(vm->arguments);
     g_free(vm->name);
     g_free(vm);
@@ -238,6 +239,11 @@ static char *tail_of(const struct godwit_vm *vm, const char *suffix, unsigned li
     char *tail = g_utf8_make_valid(from, -1);
     g_free(text);
     return tail;
+}
+
+char *godwit_vm_stderr(const struct godwit_vm *vm)
+{
+    return tail_of(vm, ".stderr", G_MAXUINT);
 }
 
 char *godwit_vm_end(const struct godwit_vm *vm)

@@ -31,8 +31,9 @@ struct godwit_vm {
     GArray *pieces;                 /* of struct godwit_piece, likewise */
     guint migration_first;          /* index of the first event of its latest migration ... */
     guint migration_leg;            /* ... and since that was last resumed or recovered */
-    GCancellable *cancel;           /* ends the wait for the process when the vm is freed */
-    bool pmemsave;                  /* memory is read by QMP: process_vm_readv is refused */
+    json_t *capabilities; /* of migration, that were set on it: name -> on; owned, or NULL */
+    GCancellable *cancel; /* ends the wait for the process when the vm is freed */
+    bool pmemsave;        /* memory is read by QMP: process_vm_readv is refused */
 };
 
 enum godwit_vm_role {
@@ -99,6 +100,9 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error);
 /* What a bug report needs of this VM: name, binary, version, state of the process, the command
  * line to run it by hand, the ends of stderr, console and QMP transcript. The caller's. */
 json_t *godwit_vm_describe(const struct godwit_vm *vm);
+
+/* What it has written to its standard error so far; the caller's. */
+char *godwit_vm_stderr(const struct godwit_vm *vm);
 
 /* How its process ended: "exited with status 1", "was killed by signal 9 (Killed)". The caller's.
  */

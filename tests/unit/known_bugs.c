@@ -194,13 +194,35 @@ static void test_notes(void **state)
     fake_pair_free(pair);
 }
 
+/* Only multifd, only these two states, in every version. */
+static void test_failed_twice(void **state)
+{
+    static const char *const sources[] = {"7.2.22", "10.0.13", "11.1.3"};
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
+        struct fake_pair *pair = pair_new(state, sources[i], "7.2.22");
+        struct godwit_vm *vm = pair->source->vm;
+        assert_false(godwit_known_failed_twice(vm, "failed"));
+        vm->capabilities = json_pack("{s:b, s:b}", "multifd", 0, "xbzrle", 1);
+        assert_false(godwit_known_failed_twice(vm, "failed"));
+        json_object_set_new(vm->capabilities, "multifd", json_true());
+        assert_false(godwit_known_failed_twice(vm, "active"));
+        assert_false(godwit_known_failed_twice(vm, "cancelled"));
+        assert_null(noted(pair));
+        assert_true(godwit_known_failed_twice(vm, "failed"));
+        assert_true(godwit_known_failed_twice(vm, "failing"));
+        assert_int_equal(json_array_size(noted(pair)), 2);
+        fake_pair_free(pair);
+    }
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions),   cmocka_unit_test(test_accelerators),
-        cmocka_unit_test(test_bounds),     cmocka_unit_test(test_earlier),
-        cmocka_unit_test(test_unreadable), cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_versions),     cmocka_unit_test(test_accelerators),
+        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_earlier),
+        cmocka_unit_test(test_unreadable),   cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_failed_twice),
     };
     return cmocka_run_group_tests_name("known bugs", tests, unit_folder, unit_folder_end);
 }

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+#include "migrate/tls.h"
+
+#include "migrate/identity.h"
+#include "migrate/migrate.h"
+#include "migrate/tap.h"
+#include "run/files.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* Names of the objects in each QEMU. */
+#define CREDENTIALS   "tls"
+#define AUTHORIZATION "friends"
+
+#define PSK_USER       "godwit"
+#define AUTHORITY_NAME "authority"
+#define CLIENT_NAME    "source"
+#define CERTIFIED_HOST "127.0.0.1"
+
+/* Under which a rig keeps its tap. */
+#define TAP "tls tap"
+
+static struct godwit_tap *tap_of(struct godwit_rig *rig)
+{
+    return g_datalist_get_data(&rig->kept, TAP);
+}
+
+const char *godwit_tls_needs(const struct godwit_tls *tls)
+{
+    return tls->kind == GODWIT_TLS_PSK
+               ? "object:tls-creds-psk parameter:tls-creds"
+               : "object:tls-creds-x509 object:authz-simple parameter:tls-creds "
+                 "parameter:tls-hostname parameter:tls-authz";
+}
+
+/* The folder of a VM's credentials, made; as its QEMU, and all else, may call it. */
+static char *make_folder(const struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *name = g_strconcat(vm->name, ".tls", NULL);
+    g_autofree char *path = g_build_filename(vm->rig->directory, name, NULL);
+    return godwit_files_folder(path, error) ? g_steal_pointer(&path) : NULL;
+}
+
+static bool write_psk(const char *source, const char *destination, const struct godwit_tls *tls,
+                      GError **error)
+{
+    g_autofree char *key = godwit_psk_new(error);
+    g_autofree char *other = key && tls->strangers ? godwit_psk_new(error) : g_strdup(key);
+    return other && godwit_psk_write(source, PSK_USER, key, error) &&
+           godwit_psk_write(destination, PSK_USER, other, error);
+}
+
+/* The client's folder. A QEMU wants to be sure of its own certificate first, so a client that
+ * another authority has signed trusts that one too. Both authorities have the same name: GnuTLS
+ * does not even show a certificate to a server that does not know its authority's name. */
+static bool write_client(const struct godwit_identity *authority, const char *folder,
+                         const struct godwit_tls *tls, GError **error)
+{
+    if (tls->anonymous)
+        return godwit_identity_trust(authority, NULL, folder, error);
+    struct godwit_identity *other = NULL, *client = NULL;
+    if (tls->strangers)
+        other = godwit_identity_new(NULL, GODWIT_ROLE_AUTHORITY, AUTHORITY_NAME, NULL, error);
+    if (other || !tls->strangers)
+        client = godwit_identity_new(other ? other : authority, GODWIT_ROLE_CLIENT, CLIENT_NAME,
+                                     NULL, error);
+    const bool written = client && godwit_identity_trust(authority, other, folder, error) &&
+                         godwit_identity_write(client, folder, GODWIT_FILE_CLIENT_CERT,
+                                               GODWIT_FILE_CLIENT_KEY, error);
+    godwit_identity_free(client);
+    godwit_identity_free(other);
+    return written;
+}
+
+static bool write_server(const struct godwit_identity *authority, const char *folder,
+                         const struct godwit_tls *tls, GError **error)
+{
+    const char *host = tls->certified ? tls->certified : CERTIFIED_HOST;
+    struct godwit_identity *server =
+        godwit_identity_new(authority, GODWIT_ROLE_SERVER, "destination", host, error);
+    const bool written = server && godwit_identity_trust(authority, NULL, folder, error) &&
+                         godwit_identity_write(server, folder, GODWIT_FILE_SERVER_CERT,
+                                               GODWIT_FILE_SERVER_KEY, error);
+    godwit_identity_free(server);
+    return written;
+}
+
+static bool write_x509(const char *source, const char *destination, const struct godwit_tls *tls,
+                       GError **error)
+{
+    struct godwit_identity *authority =
+        godwit_identity_new(NULL, GODWIT_ROLE_AUTHORITY, AUTHORITY_NAME, NULL, error);
+    const bool written = authority && write_client(authority, source, tls, error) &&
+                         write_server(authority, destination, tls, error);
+    godwit_identity_free(authority);
+    return written;
+}
+
+/* Adds an object; its properties are taken. */
+static bool add_object(struct godwit_vm *vm, json_t *properties, GError **error)
+{
+    g_autofree char *type = g_strdup(godwit_json_string(properties, "qom-type", NULL));
+    g_autoptr(GError) cause = NULL;
+    if (godwit_vm_command(vm, "object-add", properties, &cause))
+        return true;
+    /* Every QEMU has the types; without GnuTLS they say so when they are used. */
+    if (cause->code == GODWIT_ERROR_QMP && strstr(cause->message, "requires GNUTLS")) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
+                    "needs object %s: this QEMU %s was built without GnuTLS", type,
+                    vm->qemu->version);
+        return false;
+    }
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+/* Gives a side its credentials, and makes migrations use them. */
+static bool give(struct godwit_vm *vm, bool client, const char *folder,
+                 const struct godwit_tls *tls, GError **error)
+{
+    json_t *credentials = json_pack("{s:s, s:s, s:s}", "id", CREDENTIALS, "dir", folder, "endpoint",
+                                    client ? "client" : "server");
+    if (tls->kind == GODWIT_TLS_PSK) {
+        json_object_set_new(credentials, "qom-type", json_string("tls-creds-psk"));
+        if (client)
+            json_object_set_new(credentials, "username", json_string(PSK_USER));
+    } else {
+        json_object_set_new(credentials, "qom-type", json_string("tls-creds-x509"));
+        json_object_set_new(credentials, "verify-peer", json_boolean(client || !tls->anyone));
+    }
+    if (!add_object(vm, credentials, error))
+        return false;
+    struct godwit_parameter parameters[3] = {{"tls-creds", 0, CREDENTIALS}};
+    if (client && tls->hostname)
+        parameters[1] = (struct godwit_parameter){"tls-hostname", 0, tls->hostname};
+    if (!client && tls->authorized) {
+        g_autofree char *identity = g_strconcat("CN=", tls->authorized, NULL);
+        if (!add_object(vm,
+                        json_pack("{s:s, s:s, s:s}", "qom-type", "authz-simple", "id",
+                                  AUTHORIZATION, "identity", identity),
+                        error))
+            return false;
+        parameters[1] = (struct godwit_parameter){"tls-authz", 0, AUTHORIZATION};
+    }
+    return godwit_migrate_set_parameters(vm, parameters, error);
+}
+
+bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
+                       const struct godwit_tls *tls, GError **error)
+{
+    const gint64 began = g_get_monotonic_time();
+    g_autofree char *from = make_folder(source, error);
+    g_autofree char *to = from ? make_folder(destination, error) : NULL;
+    if (!to || !(tls->kind == GODWIT_TLS_PSK ? write_psk : write_x509)(from, to, tls, error) ||
+        !godwit_group_write(to, error))
+        return false;
+    const double ms = (double)(g_get_monotonic_time() - began) / 1000.0;
+    json_object_set_new(source->rig->facts, "tls", json_pack("{s:f}", "made-in-ms", ms));
+    return give(destination, false, to, tls, error) && give(source, true, from, tls, error);
+}
+
+bool godwit_tls_psk(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
+    return godwit_tls_set_up(source, destination, &psk, error);
+}
+
+static void free_tap(gpointer tap)
+{
+    godwit_tap_free(tap);
+}
+
+char *godwit_tls_tap(struct godwit_rig *rig, const char *uri, GError **error)
+{
+    struct godwit_tap *tap = godwit_tap_new(rig->directory, uri, error);
+    if (!tap)
+        return NULL;
+    g_datalist_set_data_full(&rig->kept, TAP, tap, free_tap);
+    return g_strdup(godwit_tap_uri(tap));
+}
+
+/* That a VM's migration parameter has the value it was given. */
+static bool judge_parameter(struct godwit_vm *vm, const char *name, const char *wanted,
+                            GError **error)
+{
+    g_autoptr(json_t) parameters = godwit_vm_execute(vm, "query-migrate-parameters", NULL, error);
+    if (!parameters)
+        return false;
+    const char *value = godwit_json_string(parameters, name, "");
+    if (!strcmp(value, wanted))
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the %s's parameter %s is \"%s\" after the migration; it was set to \"%s\"",
+                vm->name, name, value, wanted);
+    return false;
+}
+
+static bool judge_records(const struct godwit_records *records, unsigned connection,
+                          const char *who, bool must, GError **error)
+{
+    if (records->plain)
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                    "what the %s sent on connection %u is not TLS: at byte %" PRIu64
+                    " there is %02x %02x %02x %02x %02x instead of a record's header",
+                    who, connection, records->at, records->header[0], records->header[1],
+                    records->header[2], records->header[3], records->header[4]);
+    else if ((must || records->number) && !records->greeted)
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                    "what the %s sent on connection %u (%" PRIu64
+                    " bytes) does not begin with a TLS handshake",
+                    who, connection, records->bytes);
+    else
+        return true;
+    return false;
+}
+
+/* That nothing but TLS has gone over the tap; with ALL each connection was used both ways. What the
+ * source sent encrypted is in *SENT. */
+static bool judge_wire(struct godwit_rig *rig, bool all, uint64_t *sent, GError **error)
+{
+    const struct godwit_tap *tap = tap_of(rig);
+    const unsigned count = godwit_tap_count(tap);
+    *sent = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct godwit_tapped *tapped = godwit_tap_at(tap, i);
+        if (!judge_records(&tapped->sent, i, "source", all, error) ||
+            !judge_records(&tapped->answered, i, "destination", all, error))
+            return false;
+        *sent += tapped->sent.data;
+    }
+    json_t *facts = json_object_get(rig->facts, "tls");
+    json_object_set_new(facts, "connections", json_integer(count));
+    json_object_set_new(facts, "encrypted", json_integer((json_int_t)*sent));
+    return true;
+}
+
+bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
+                      const struct godwit_tls *tls, GError **error)
+{
+    if (!judge_parameter(source, "tls-creds", CREDENTIALS, error) ||
+        !judge_parameter(destination, "tls-creds", CREDENTIALS, error) ||
+        !judge_parameter(source, "tls-hostname", tls->hostname ? tls->hostname : "", error) ||
+        !judge_parameter(destination, "tls-authz", tls->authorized ? AUTHORIZATION : "", error))
+        return false;
+    uint64_t sent;
+    if (!judge_wire(source->rig, true, &sent, error))
+        return false;
+    const json_t *migration = json_object_get(source->rig->facts, "migration");
+    const json_int_t transferred = godwit_json_integer(migration, "transferred", 0);
+    if (transferred > 0 && sent >= (uint64_t)transferred)
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the source says that it sent %" JSON_INTEGER_FORMAT " bytes, but only %" PRIu64
+                " encrypted ones have come by",
+                transferred, sent);
+    return false;
+}
+
+bool godwit_tls_judge_failure(struct godwit_vm *source, struct godwit_vm *destination,
+                              const struct godwit_tls *tls, GError **error)
+{
+    uint64_t sent;
+    if (!judge_wire(source->rig, false, &sent, error))
+        return false;
+    g_autofree char *from = godwit_vm_stderr(source);
+    g_autofree char *to = godwit_vm_stderr(destination);
+    const char *failure = godwit_json_string(source->rig->facts, "failure", "");
+    g_autofree char *said = g_strjoin("\n", failure, from, to, NULL);
+    if (g_regex_match_simple(tls->reason, said, 0, 0))
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "the migration failed, as it had to, but not for the right reason: the source's "
+                "error is \"%s\", its stderr \"%s\", the destination's stderr \"%s\"; one of them "
+                "should have \"%s\"",
+                failure, from, to, tls->reason);
+    return false;
+}

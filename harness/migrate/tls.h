@@ -1,0 +1,63 @@
+/*
+ * TLS for a migration: who has which keys and certificates, as data. Everything is made anew for
+ * each migration, in the folder NAME.tls of each VM.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_MIGRATE_TLS_H
+#define GODWIT_HARNESS_MIGRATE_TLS_H
+
+#include "vm/vm.h"
+
+enum godwit_tls_kind {
+    GODWIT_TLS_PSK,  /* a pre-shared key */
+    GODWIT_TLS_X509, /* certificates */
+};
+
+/* Zeros are the usual: both have the same key, or: each has a certificate that the other trusts. */
+struct godwit_tls {
+    enum godwit_tls_kind kind;
+    bool strangers; /* PSK: each has another key; X509: another authority signed the client's */
+
+    /* X509 only: */
+    const char *certified; /* the host in the destination's certificate; NULL: "127.0.0.1" */
+    const char *hostname;  /* the host that the source asks for (tls-hostname); NULL: that of the
+                            * address it connects to */
+    bool anonymous;        /* the source has no certificate; otherwise it is CN=source ... */
+    bool anyone;           /* ... and the destination does not ask for one */
+    const char
+        *authorized; /* only this name may migrate (tls-authz); NULL: who has a certificate */
+
+    /* What either side has to say, at least, of a migration that must fail: a regular expression.
+     */
+    const char *reason;
+};
+
+/* What its plan needs of a QEMU, as godwit_qemu_lacks() has it. */
+const char *godwit_tls_needs(const struct godwit_tls *tls);
+
+/*
+ * Makes keys and certificates, gives each side its own, and sets the parameters. To be done before
+ * the destination listens. A QEMU that was built without GnuTLS is a SKIP error.
+ */
+bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
+                       const struct godwit_tls *tls, GError **error);
+
+/* The same with one pre-shared key for both, as a step of a plan (godwit_step). */
+bool godwit_tls_psk(struct godwit_vm *source, struct godwit_vm *destination, GError **error);
+
+/* Puts a tap in front of the address URI, where the destination listens, for the judging; the
+ * address that the source is to connect to instead, the caller's. */
+char *godwit_tls_tap(struct godwit_rig *rig, const char *uri, GError **error);
+
+/* That a migration that is over was encrypted: the parameters are in effect on both sides, and all
+ * that has gone over the tap, which is all that was sent, are TLS records. */
+bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
+                      const struct godwit_tls *tls, GError **error);
+
+/* That a migration failed for the right reason, and nothing was sent that is no TLS. Both sides
+ * have ended. */
+bool godwit_tls_judge_failure(struct godwit_vm *source, struct godwit_vm *destination,
+                              const struct godwit_tls *tls, GError **error);
+
+#endif

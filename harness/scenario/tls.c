@@ -1,0 +1,126 @@
+/*
+ * TLS: migrations that are encrypted, and some that must not be let through.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
+static const struct godwit_parameter channels[] = {{"multifd-channels", 16, NULL}, {NULL, 0, NULL}};
+
+/* Who meets whom. Names of hosts are only looked for in certificates, never resolved. */
+static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
+
+static const struct godwit_tls psk_mismatch = {
+    .kind = GODWIT_TLS_PSK,
+    .strangers = true,
+    .reason = "TLS handshake failed",
+};
+
+static const struct godwit_tls default_host = {.kind = GODWIT_TLS_X509};
+
+/* The same, to be used where the address has no host. */
+static const struct godwit_tls no_host = {
+    .kind = GODWIT_TLS_X509,
+    .reason = "No hostname for certificate validation",
+};
+
+static const struct godwit_tls override_host = {
+    .kind = GODWIT_TLS_X509,
+    .certified = "guests.example",
+    .hostname = "guests.example",
+};
+
+static const struct godwit_tls mismatch_host = {
+    .kind = GODWIT_TLS_X509,
+    .certified = "guests.example",
+    .reason = "Certificate does not match the hostname 127\\.0\\.0\\.1",
+};
+
+static const struct godwit_tls friendly_client = {
+    .kind = GODWIT_TLS_X509,
+    .authorized = "source",
+};
+
+static const struct godwit_tls hostile_client = {
+    .kind = GODWIT_TLS_X509,
+    .authorized = "somebody else",
+    .reason = "TLS x509 authz check for CN=source is denied",
+};
+
+static const struct godwit_tls stranger_client = {
+    .kind = GODWIT_TLS_X509,
+    .strangers = true,
+    .reason = "The certificate hasn't got a known issuer",
+};
+
+static const struct godwit_tls allow_anon_client = {
+    .kind = GODWIT_TLS_X509,
+    .anonymous = true,
+    .anyone = true,
+};
+
+static const struct godwit_tls reject_anon_client = {
+    .kind = GODWIT_TLS_X509,
+    .anonymous = true,
+    .reason = "No certificate was found",
+};
+
+/* The rows differ in so little that each fits on two lines: name, summary, then the plan. */
+#define ROW(row, words, ...)                                                                       \
+    {                                                                                              \
+        .name = row, .summary = words, .qemu_name = "/migration/" row, .plan = { __VA_ARGS__ }     \
+    }
+#define UNIX    .transport = GODWIT_TRANSPORT_UNIX
+#define TCP     .transport = GODWIT_TRANSPORT_TCP
+#define MULTIFD TCP, .capabilities = multifd, .parameters = channels
+#define FAILS   .fails = true
+
+GODWIT_SCENARIOS(tls) = {
+    ROW("precopy/unix/tls/psk", "live, encrypted with a pre-shared key", UNIX, .tls = &psk),
+    ROW("precopy/tcp/tls/psk/match", "the same over TCP", TCP, .tls = &psk),
+    ROW("precopy/tcp/tls/psk/mismatch", "each side has another pre-shared key: fails", TCP,
+        .tls = &psk_mismatch, FAILS),
+    ROW("postcopy/tls/psk", "postcopy, encrypted with a pre-shared key", UNIX, .tls = &psk,
+        .postcopy = true),
+    ROW("multifd/tcp/tls/psk/match", "multifd, every channel encrypted with a pre-shared key",
+        MULTIFD, .tls = &psk),
+    ROW("multifd/tcp/tls/psk/mismatch", "multifd, each side has another pre-shared key: fails",
+        MULTIFD, .tls = &psk_mismatch, FAILS),
+
+    ROW("precopy/unix/tls/x509/default-host", "no host to look for in the certificate: fails", UNIX,
+        .tls = &no_host, FAILS),
+    ROW("precopy/unix/tls/x509/override-host", "the host to look for is given (tls-hostname)", UNIX,
+        .tls = &override_host),
+    ROW("precopy/tcp/tls/x509/default-host", "the certificate is for the address connected to", TCP,
+        .tls = &default_host),
+    ROW("precopy/tcp/tls/x509/override-host", "it is for another, which is asked for", TCP,
+        .tls = &override_host),
+    ROW("precopy/tcp/tls/x509/mismatch-host", "it is for another: fails", TCP,
+        .tls = &mismatch_host, FAILS),
+    ROW("precopy/tcp/tls/x509/friendly-client", "only this source may migrate here (tls-authz)",
+        TCP, .tls = &friendly_client),
+    ROW("precopy/tcp/tls/x509/hostile-client", "only another source may: fails", TCP,
+        .tls = &hostile_client, FAILS),
+    ROW("precopy/tcp/tls/x509/allow-anon-client", "a source without a certificate is let in", TCP,
+        .tls = &allow_anon_client),
+    ROW("precopy/tcp/tls/x509/reject-anon-client", "a source without a certificate is not: fails",
+        TCP, .tls = &reject_anon_client, FAILS),
+    {
+        .name = "precopy/tcp/tls/x509/stranger-client",
+        .summary = "the source's certificate is from a false authority of the same name: fails",
+        .plan = {TCP, .tls = &stranger_client, FAILS},
+    },
+
+    ROW("multifd/tcp/tls/x509/default-host", "multifd to the host in the certificate", MULTIFD,
+        .tls = &default_host),
+    ROW("multifd/tcp/tls/x509/override-host", "multifd to another, which is asked for", MULTIFD,
+        .tls = &override_host),
+    ROW("multifd/tcp/tls/x509/mismatch-host", "multifd to another: fails", MULTIFD,
+        .tls = &mismatch_host, FAILS),
+    ROW("multifd/tcp/tls/x509/allow-anon-client", "multifd from a source without a certificate",
+        MULTIFD, .tls = &allow_anon_client),
+    ROW("multifd/tcp/tls/x509/reject-anon-client", "multifd from one that needs one: fails",
+        MULTIFD, .tls = &reject_anon_client, FAILS),
+};
+GODWIT_SCENARIOS_END(tls);
