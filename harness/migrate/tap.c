@@ -243,10 +243,11 @@ static bool listen_like(struct godwit_tap *tap)
 {
     const bool tcp = g_str_has_prefix(tap->target, "tcp:");
     struct address address = address_of(tap->folder, tcp ? "tcp:0" : "unix:tap.sock");
+    socklen_t length = address.length;
     tap->listener = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (tap->listener < 0 || bind(tap->listener, &address.any, address.length) ||
         listen(tap->listener, BACKLOG) ||
-        getsockname(tap->listener, &address.any, &(socklen_t){address.length}))
+        getsockname(tap->listener, &address.any, &length))
         return false;
     tap->uri = tcp ? g_strdup_printf("tcp:127.0.0.1:%d", ntohs(address.inet.sin_port))
                    : g_strdup("unix:tap.sock");

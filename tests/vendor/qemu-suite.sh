@@ -15,7 +15,7 @@
 # Only the test program is built, not the emulators. Its own guests (assembly, C and the headers
 # made from them) are removed right after unpacking, and nothing here reads them. A test that fails
 # with Godwit's guests is tried with QEMU's, from a second copy of the source that keeps their
-# headers until they are compiled; if it fails there as well it is marked TODO and does not count,
+# headers until they are compiled; if it fails there as well it is marked as a "# TODO" and does not count,
 # unless no test of the architecture passes.
 #
 # Needs ninja, dpkg-dev, python3-venv and the headers of GLib and pixman. Prints TAP, and a summary
