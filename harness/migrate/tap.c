@@ -246,8 +246,7 @@ static bool listen_like(struct godwit_tap *tap)
     socklen_t length = address.length;
     tap->listener = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (tap->listener < 0 || bind(tap->listener, &address.any, address.length) ||
-        listen(tap->listener, BACKLOG) ||
-        getsockname(tap->listener, &address.any, &length))
+        listen(tap->listener, BACKLOG) || getsockname(tap->listener, &address.any, &length))
         return false;
     tap->uri = tcp ? g_strdup_printf("tcp:127.0.0.1:%d", ntohs(address.inet.sin_port))
                    : g_strdup("unix:tap.sock");
