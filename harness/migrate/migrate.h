@@ -110,8 +110,8 @@ bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error);
 
 /*
  * Waits until the migration is in the state WANTED on VM, by its events since it was started or
- * last resumed, reporting progress where it is asked for. Another end (completed, failed, cancelled, postcopy-paused) that comes first is
- * a MIGRATION error with QEMU's reason.
+ * last resumed, reporting progress where it is asked for. Another end (completed, failed,
+ * cancelled, postcopy-paused) that comes first is a MIGRATION error with QEMU's reason.
  */
 bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error);
 
