@@ -169,6 +169,43 @@ static void test_unreadable(void **state)
     }
 }
 
+/* A destination that tells of "setup" is excused when it is paused, and for nothing else. */
+static void test_setup_event(void **state)
+{
+    static const struct {
+        const char *version, *from, *to;
+        bool known;
+    } rows[] = {
+        {"7.2.22", "postcopy-paused", "setup", true},
+        {"8.1.5", "postcopy-paused", "setup", true},
+        {"8.2.0", "postcopy-paused", "setup", false},
+        {"10.0.13", "postcopy-paused", "setup", false},
+        {"unknown", "postcopy-paused", "setup", false},
+        {"7.2.22", "postcopy-active", "setup", false},
+        {"7.2.22", "active", "setup", false},
+        {"7.2.22", "postcopy-paused", "active", false},
+        {"7.2.22", "postcopy-paused", "completed", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, "10.0.0", rows[i].version);
+        assert_int_equal(godwit_known_setup_event(pair->destination->vm, rows[i].from, rows[i].to),
+                         rows[i].known);
+        assert_int_equal(json_array_size(noted(pair)), rows[i].known);
+        fake_pair_free(pair);
+    }
+}
+
+static void test_early_cancel(void **state)
+{
+    static const char *const sources[] = {"10.0.13", "11.0.0", "11.1.0", "11.1.3", "unknown"};
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
+        struct fake_pair *pair = pair_new(state, sources[i], "10.0.0");
+        assert_int_equal(godwit_known_early_cancel(pair->source->vm), i < 2);
+        assert_int_equal(json_array_size(noted(pair)), i < 2);
+        fake_pair_free(pair);
+    }
+}
+
 /* What is noted: one entry for each time, with everything that a report shows of it. */
 static void test_notes(void **state)
 {
@@ -222,7 +259,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_versions),     cmocka_unit_test(test_accelerators),
         cmocka_unit_test(test_bounds),       cmocka_unit_test(test_earlier),
         cmocka_unit_test(test_unreadable),   cmocka_unit_test(test_notes),
-        cmocka_unit_test(test_failed_twice),
+        cmocka_unit_test(test_failed_twice), cmocka_unit_test(test_setup_event),
+        cmocka_unit_test(test_early_cancel),
     };
     return cmocka_run_group_tests_name("known bugs", tests, unit_folder, unit_folder_end);
 }
