@@ -304,7 +304,7 @@ static bool pass_began(gpointer data)
         } else if (godwit_qmp_event_is(event, "MIGRATION", NULL)) {
             const char *status = godwit_json_string(details, "status", "");
             goal->over = !strcmp(status, "completed") || !strcmp(status, "failed") ||
-                         !strcmp(status, "cancelled");
+                         !strcmp(status, "cancelled") || !strcmp(status, "pre-switchover");
             if (goal->over)
                 return true;
         }
@@ -317,10 +317,11 @@ static bool fail_over(struct godwit_vm *source, GError **error)
 {
     g_autofree char *state = godwit_migrate_state(source, error);
     if (state)
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                    "the migration ended (%s) before it was proven to be live, although it was "
-                    "held back",
-                    state);
+        g_set_error(
+            error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+            "the migration came to its end (%s) before it was proven to be live, although it was "
+            "held back",
+            state);
     return false;
 }
 
