@@ -323,11 +323,24 @@ static bool pass_began(gpointer data)
         } else if (godwit_qmp_event_is(event, "MIGRATION", NULL)) {
             const char *status = godwit_json_string(details, "status", "");
             goal->over = !strcmp(status, "completed") || !strcmp(status, "failed") ||
-                         !strcmp(status, "cancelled");
+                         !strcmp(status, "cancelled") || !strcmp(status, "pre-switchover");
             if (goal->over)
                 return true;
         }
     }
+    return false;
+}
+
+/* That a held migration is over. Always false. */
+static bool fail_over(struct godwit_vm *source, GError **error)
+{
+    g_autofree char *state = godwit_migrate_state(source, error);
+    if (state)
+        g_set_error(
+            error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+            "the migration came to its end (%s) before it was proven to be live, although it was "
+            "held back",
+            state);
     return false;
 }
 
@@ -343,13 +356,7 @@ bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **er
         report_progress(source);
         return true;
     }
-    g_autofree char *state = godwit_migrate_state(source, error);
-    if (state)
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                    "the migration ended (%s) before it was proven to be live, although it was "
-                    "held back",
-                    state);
-    return false;
+    return fail_over(source, error);
 }
 
 bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
@@ -363,15 +370,35 @@ bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *desti
     return true;
 }
 
+struct dirtied_goal {
+    struct pass_goal migration;
+    guint64 passes; /* of the guest, that are wanted */
+};
+
+/* True when the guest has made its passes, and at the migration's end. */
+static bool guest_passed(gpointer data)
+{
+    struct dirtied_goal *goal = data;
+    while (!goal->migration.over && pass_began(&goal->migration))
+        ;
+    return goal->migration.over || goal->migration.source->console->passes >= goal->passes;
+}
+
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
 {
     guint pass = 1;
     if (!godwit_migrate_next_pass(source, &pass, error))
         return false;
     /* The pass that is under way may have begun before; the one after it has not. */
-    const guint64 passes = source->console->passes;
-    if (!godwit_vm_wait_console(source, 0, passes + 2, error))
+    struct dirtied_goal goal = {
+        .migration = {.source = source, .next = source->migration_first},
+        .passes = source->console->passes + 2,
+    };
+    if (!godwit_rig_wait(source->rig, guest_passed, &goal,
+                         "the source's guest to dirty every page once more", error))
         return false;
+    if (goal.migration.over)
+        return fail_over(source, error);
     json_object_set_new(source->rig->facts, "live",
                         json_pack("{s:i, s:I}", "pass", (int)pass, "guest_pass",
                                   (json_int_t)source->console->passes));

@@ -34,6 +34,18 @@ static bool ask_throttle(struct godwit_vm *source, json_int_t *percent, json_int
                        *percent, INITIAL, MAXIMUM);
 }
 
+/* A quarter of the usual hold's bandwidth: the guest, slowed down by the throttle, and by a host
+ * that is busy, must not converge before the throttle is at its maximum. */
+static bool hold_longer(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const json_int_t window = (json_int_t)(workload->window_end - workload->window_start);
+    const struct godwit_parameter slow[] = {{"max-bandwidth", window * 5 / 4, NULL},
+                                            {NULL, 0, NULL}};
+    (void)destination;
+    return godwit_migrate_set_parameters(source, slow, error);
+}
+
 /* Watches the throttle from its beginning to its maximum, while the migration is held. */
 static bool see_throttle(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
@@ -340,6 +352,7 @@ GODWIT_SCENARIOS(throttle) = {
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = auto_converge,
                  .parameters = percentages,
+                 .configure = hold_longer,
                  .live = see_throttle,
                  .released = continue_throttled},
         .slow = true,

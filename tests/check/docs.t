@@ -151,8 +151,10 @@ sub rows_of {
 }
 
 # Scenarios.
-same_set([map { (split)[0] } lines_of($godwit, 'list')],
-    'godwit list', [grep { m{^[a-z]+/[a-z0-9/-]+$} } map { $_->[0] } rows_of('docs/scenarios.md')],
+my @listed = map { (split)[0] } lines_of($godwit, 'list');
+my %listed = map { $_ => 1 } @listed;
+same_set(\@listed, 'godwit list',
+    [grep { $listed{$_} || m{^[a-z]+/[a-z0-9/-]+$} } map { $_->[0] } rows_of('docs/scenarios.md')],
     'docs/scenarios.md', 'every scenario is told of, and no other');
 
 # The guest ABI's numbers, each name once.
