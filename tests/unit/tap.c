@@ -195,6 +195,29 @@ static void test_end(void **state)
     }
 }
 
+/* One side hangs up with something left unread: the other side is told, however much it has to
+ * say. */
+static void test_hung_up(void **state)
+{
+    for (int tcp = 0; tcp < 2; tcp++) {
+        struct wire wire = open_wire(state, tcp);
+        static char chunk[65536];
+        g_autoptr(GError) error = NULL;
+        send_through(wire.near, wire.far, 10);
+        assert_int_equal(g_socket_send(wire.near, chunk, 1, NULL, NULL), 1);
+        while (!(g_socket_condition_check(wire.far, G_IO_IN) & G_IO_IN))
+            g_main_context_iteration(NULL, FALSE);
+        g_clear_object(&wire.far);
+        while (!error) {
+            if (g_socket_send(wire.near, chunk, sizeof(chunk), NULL, &error) < 0 &&
+                g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
+                g_clear_error(&error);
+            g_main_context_iteration(NULL, FALSE);
+        }
+        close_wire(state, &wire);
+    }
+}
+
 /* Nobody listens any more: who connects is hung up on. */
 static void test_refused(void **state)
 {
@@ -229,8 +252,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),        cmocka_unit_test(test_plain),
         cmocka_unit_test(test_not_greeted), cmocka_unit_test(test_nothing_is_changed),
-        cmocka_unit_test(test_end),         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_cannot),
+        cmocka_unit_test(test_end),         cmocka_unit_test(test_hung_up),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_cannot),
     };
     return cmocka_run_group_tests_name("tap", tests, unit_folder, unit_folder_end);
 }
