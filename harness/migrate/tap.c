@@ -21,6 +21,7 @@
 
 /* One direction of a connection. Either it reads, or what was read waits for being taken. */
 struct pipe {
+    struct connection *connection;
     int from, to;   /* owned by the connection */
     guint source;   /* the main loop's, 0 when over */
     size_t at, end; /* what of the buffer is to be sent */
@@ -29,7 +30,7 @@ struct pipe {
 };
 
 struct connection {
-    int ends[2]; /* the source's and the destination's; owned */
+    int ends[2]; /* the source's and the destination's; owned, -1 when closed */
     struct pipe pipes[2];
     struct godwit_tapped tapped;
 };
@@ -92,13 +93,29 @@ void godwit_records_feed(struct godwit_records *records, const unsigned char *by
 
 static gboolean readable(int fd, GIOCondition condition, gpointer data);
 
-/* This direction is over; BROKEN: and the whole connection with it. */
+/* Ends both directions. Closing, and nothing less, tells a TCP peer that has more to send. */
+static void hang_up(struct connection *connection)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(connection->pipes); i++) {
+        if (connection->pipes[i].source)
+            g_source_remove(connection->pipes[i].source);
+        connection->pipes[i].source = 0;
+        if (connection->ends[i] >= 0)
+            close(connection->ends[i]);
+        connection->ends[i] = -1;
+    }
+}
+
+/* One direction is over, or, if it is BROKEN, the connection. What the main loop wants to hear of
+ * the source that says so. */
 static gboolean end_pipe(struct pipe *pipe, bool broken)
 {
-    shutdown(pipe->to, broken ? SHUT_RDWR : SHUT_WR);
-    if (broken)
-        shutdown(pipe->from, SHUT_RDWR);
+    struct connection *connection = pipe->connection;
     pipe->source = 0;
+    if (broken || (!connection->pipes[0].source && !connection->pipes[1].source))
+        hang_up(connection);
+    else
+        shutdown(pipe->to, SHUT_WR);
     return G_SOURCE_REMOVE;
 }
 
@@ -156,13 +173,8 @@ static gboolean readable(int fd, GIOCondition condition, gpointer data)
 
 static void free_connection(gpointer data)
 {
-    struct connection *connection = data;
-    for (size_t i = 0; i < G_N_ELEMENTS(connection->pipes); i++)
-        if (connection->pipes[i].source)
-            g_source_remove(connection->pipes[i].source);
-    close(connection->ends[0]);
-    close(connection->ends[1]);
-    g_free(connection);
+    hang_up(data);
+    g_free(data);
 }
 
 /* A socket's address, and its length. */
@@ -230,6 +242,7 @@ static gboolean incoming(int fd, GIOCondition condition, gpointer data)
     for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
         struct pipe *pipe = &connection->pipes[i];
         connection->ends[i] = ends[i];
+        pipe->connection = connection;
         pipe->from = ends[i];
         pipe->to = ends[1 - i];
         pipe->records = records[i];

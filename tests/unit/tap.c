@@ -195,6 +195,31 @@ static void test_end(void **state)
     }
 }
 
+/* Sends until no more is taken just now; false if the other side has hung up. */
+static bool send_all(GSocket *socket)
+{
+    static char chunk[65536];
+    g_autoptr(GError) error = NULL;
+    while (g_socket_send(socket, chunk, sizeof(chunk), NULL, &error) >= 0)
+        ;
+    return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK);
+}
+
+/* One side hangs up while the other, every buffer on the way full, wants to say more: it is told.
+ */
+static void test_hung_up(void **state)
+{
+    for (int tcp = 0; tcp < 2; tcp++) {
+        struct wire wire = open_wire(state, tcp);
+        send_through(wire.near, wire.far, 10);
+        assert_true(send_all(wire.near));
+        g_clear_object(&wire.far);
+        while (send_all(wire.near))
+            g_main_context_iteration(NULL, FALSE);
+        close_wire(state, &wire);
+    }
+}
+
 /* Nobody listens any more: who connects is hung up on. */
 static void test_refused(void **state)
 {
@@ -229,8 +254,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),        cmocka_unit_test(test_plain),
         cmocka_unit_test(test_not_greeted), cmocka_unit_test(test_nothing_is_changed),
-        cmocka_unit_test(test_end),         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_cannot),
+        cmocka_unit_test(test_end),         cmocka_unit_test(test_hung_up),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_cannot),
     };
     return cmocka_run_group_tests_name("tap", tests, unit_folder, unit_folder_end);
 }
