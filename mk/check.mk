@@ -6,15 +6,15 @@ PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) prove --
 .PHONY: check check-scenarios check-lint check-all check-sanitize check-valgrind check-repeat \
 	bench format
 
-## check: set up, build, and all quick tests: units, headers, lint, bad input, every scenario
+## check: set up, build, and all quick tests: units, headers, lint, bad input, scenarios
 check:
 	@mk/setup.sh build run guests test
 	$(MAKE) build bootsect $(MKHEADER) $(UNIT_TESTS) $(FAKE_QEMU)
 	$(PROVE) $(UNIT_TESTS) tests/check/*.t tests/vendor/*.t $(wildcard tests/cli/*.t)
 
-## check-scenarios: only the scenarios, on every architecture
+## check-scenarios: every scenario on every architecture, the slow ones too
 check-scenarios: build
-	$(PROVE) tests/check/scenarios.t
+	$(O)/godwit run --accel tcg --slow -j $(shell nproc)
 
 ## check-lint: only the static checks
 check-lint:
@@ -33,12 +33,12 @@ check-valgrind: build
 		--trace-children-skip='*qemu-system*' \
 		$(O)/godwit run --arch x86_64 --accel tcg --timeout-scale 10
 
-## check-repeat: every scenario 20 times, then 20 times more with both cores loaded [REPEAT=20]
+## check-repeat: the main scenarios 20 times, and 20 times with all cores loaded [REPEAT=20] [GLOBS=...]
 check-repeat: build
-	GODWIT=$(abspath $(O)/godwit) sh tests/repeat.sh $(or $(REPEAT),20)
+	GODWIT=$(abspath $(O)/godwit) sh tests/repeat.sh $(or $(REPEAT),20) $(GLOBS)
 
 ## check-all: everything, the slow ones included
-check-all: check check-sanitize check-valgrind check-repeat check-qemu-suite
+check-all: check check-scenarios check-sanitize check-valgrind check-repeat check-qemu-suite
 
 ## bench: how long each phase of each scenario takes: median and spread [RUNS=5] [GLOBS=...]
 bench: build
