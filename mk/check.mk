@@ -42,7 +42,8 @@ check-all: check check-scenarios check-sanitize check-valgrind check-repeat chec
 
 ## bench: how long each phase of each scenario takes: median and spread [RUNS=5] [GLOBS=...]
 bench: build
-	$(O)/godwit bench --accel tcg --runs $(or $(RUNS),5) $(or $(GLOBS),'p*')
+	$(O)/godwit bench --accel tcg --runs $(or $(RUNS),5) $(or $(GLOBS),precopy/unix/plain \
+		precopy/tcp/plain 'precopy/unix/suspend/*' precopy/bad-dest postcopy/plain)
 
 ## format: clang-format over every C file of ours
 format:
