@@ -151,7 +151,7 @@ static json_t *address_arguments(const char *uri, bool channels)
 bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, bool channels,
                              GError **error)
 {
-    destination->migration_first = destination->qmp->events->len;
+    destination->migration_first = destination->migration_leg = destination->qmp->events->len;
     return godwit_vm_command(destination, "migrate-incoming", address_arguments(uri, channels),
                              error);
 }
@@ -211,8 +211,21 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
 
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error)
 {
-    source->migration_first = source->qmp->events->len;
+    source->migration_first = source->migration_leg = source->qmp->events->len;
     return godwit_vm_command(source, "migrate", address_arguments(uri, channels), error);
+}
+
+bool godwit_migrate_recover(struct godwit_vm *destination, const char *uri, GError **error)
+{
+    destination->migration_leg = destination->qmp->events->len;
+    return godwit_vm_command(destination, "migrate-recover", address_arguments(uri, false), error);
+}
+
+bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **error)
+{
+    source->migration_leg = source->qmp->events->len;
+    return godwit_vm_command(source, "migrate", json_pack("{s:s, s:b}", "uri", uri, "resume", 1),
+                             error);
 }
 
 bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
@@ -385,7 +398,7 @@ static bool ended(gpointer data)
 
 bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error)
 {
-    struct end_goal goal = {.vm = vm, .next = vm->migration_first, .wanted = wanted};
+    struct end_goal goal = {.vm = vm, .next = vm->migration_leg, .wanted = wanted};
     g_autofree char *what = g_strdup_printf("the %s's migration to be %s", vm->name, wanted);
     while (!goal.state) {
         /* With somebody watching, the wait is cut into pieces between which progress is drawn. */

@@ -75,6 +75,12 @@ bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, boo
 /* Starts sending to URI. */
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error);
 
+/* Tells a destination whose postcopy migration is paused to take the rest of it from URI. */
+bool godwit_migrate_recover(struct godwit_vm *destination, const char *uri, GError **error);
+
+/* Resumes a source's paused postcopy migration by way of URI. */
+bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **error);
+
 /* Passes a VM a descriptor under NAME (getfd). It stays the caller's. */
 bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError **error);
 
@@ -103,9 +109,9 @@ bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *desti
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error);
 
 /*
- * Waits until the migration is in the state WANTED on VM, by its events, reporting progress where
- * it is asked for. Another end (completed, failed, cancelled, postcopy-paused) that comes first is
- * a MIGRATION error with QEMU's reason.
+ * Waits until the migration is in the state WANTED on VM, by its events since it was started or
+ * last resumed, reporting progress where it is asked for. Another end (completed, failed,
+ * cancelled, postcopy-paused) that comes first is a MIGRATION error with QEMU's reason.
  */
 bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error);
 

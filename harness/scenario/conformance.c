@@ -151,7 +151,7 @@ bool godwit_conformance_request(struct godwit_conformance *conformance,
     if (obeyed)
         *obeyed = !refusal;
     if (!refusal && expectation == GODWIT_FAILS) {
-        vm->migration_first = first;
+        vm->migration_first = vm->migration_leg = first;
         if (!see_it_fail(vm, reply, &problem, error))
             return false;
     } else if (!refusal && expectation == GODWIT_REFUSED) {

@@ -87,8 +87,9 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
 {
     struct godwit_vm *const both[] = {destination, source};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
-        if (!godwit_migrate_set_capabilities(both[i], plan->capabilities, error) ||
-            (plan->postcopy && !enable_postcopy(both[i], error)) ||
+        /* postcopy-ram first: others build upon it. */
+        if ((plan->postcopy && !enable_postcopy(both[i], error)) ||
+            !godwit_migrate_set_capabilities(both[i], plan->capabilities, error) ||
             (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
             return false;
     }

@@ -29,7 +29,8 @@ struct godwit_vm {
     struct godwit_console *console; /* NULL for a QEMU without a guest */
     GArray *blocks;                 /* of struct godwit_block, see memory.h; NULL until asked for */
     GArray *pieces;                 /* of struct godwit_piece, likewise */
-    guint migration_first;          /* index of the first event of its latest migration */
+    guint migration_first;          /* index of the first event of its latest migration ... */
+    guint migration_leg;            /* ... and since that was last resumed or recovered */
     GCancellable *cancel;           /* ends the wait for the process when the vm is freed */
     bool pmemsave;                  /* memory is read by QMP: process_vm_readv is refused */
 };
