@@ -45,6 +45,18 @@ static const struct known_bug lost_suspend = {
 };
 
 /*
+ * Before the fix, listening for a migration always told of the state "setup" without setting it:
+ * migrate-recover, which listens for the rest of a migration, does so in the middle of one.
+ */
+static const struct known_bug setup_event = {
+    .id = "recover-setup-event",
+    .summary = "migrate-recover tells of a state (setup) that the migration is not in",
+    .reference = "fixed in QEMU by \"migration: Set migration status early in incoming side\" "
+                 "(2023)",
+    .fixed = {8, 2},
+};
+
+/*
  * Two of the parameters that migrate-set-parameters takes are not looked at any further: whatever
  * number they are given, legal or not, the answer is that they are set, and they are what they were
  * before. The release that fixed it is not known: 7.2 has it, 10.0 does not.
@@ -152,6 +164,16 @@ bool godwit_known_lost_suspend(struct godwit_vm *source, const char *status)
     g_autofree char *seen =
         g_strdup_printf("the suspended guest is \"%s\" on the destination", status);
     note(source->rig, &lost_suspend, seen);
+    return true;
+}
+
+bool godwit_known_setup_event(const struct godwit_vm *destination, const char *from, const char *to)
+{
+    if (!may_strike(&setup_event, destination) || strcmp(from, "postcopy-paused") != 0 ||
+        strcmp(to, "setup") != 0)
+        return false;
+    note(destination->rig, &setup_event,
+         "the destination tells of \"setup\" while its migration is postcopy-paused");
     return true;
 }
 

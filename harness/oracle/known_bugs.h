@@ -27,6 +27,13 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
 bool godwit_known_lost_suspend(struct godwit_vm *source, const char *status);
 
 /*
+ * A destination whose migration is in state FROM has told that it is now in state TO: whether that
+ * is a known bug of its QEMU, and the state has not changed at all. Noted as above.
+ */
+bool godwit_known_setup_event(const struct godwit_vm *destination, const char *from,
+                              const char *to);
+
+/*
  * A request was not treated as it should be: the name of the known bug of the VM's QEMU that is
  * why, NULL if there is none. Noted as above.
  *

@@ -109,6 +109,39 @@ static bool well_formed(const json_t *refusal)
     return *godwit_json_string(refusal, "class", "") && *godwit_json_string(refusal, "desc", "");
 }
 
+/* Whether a thread that sends a migration is there. */
+static bool is_sending(const struct godwit_vm *vm)
+{
+    g_autofree char *tasks = g_strdup_printf("/proc/%d/task", (int)godwit_vm_pid(vm));
+    g_autoptr(GDir) folder = g_dir_open(tasks, 0, NULL);
+    const char *task;
+    while (folder && (task = g_dir_read_name(folder))) {
+        g_autofree char *path = g_build_filename(tasks, task, "comm", NULL);
+        g_autofree char *name = NULL;
+        if (g_file_get_contents(path, &name, NULL, NULL) &&
+            (g_str_has_prefix(name, "live_migration") || g_str_has_prefix(name, "mig/src/main")))
+            return true;
+    }
+    return false;
+}
+
+bool godwit_conformance_settle(struct godwit_vm *vm, GError **error)
+{
+    while (is_sending(vm)) {
+        g_autofree char *status = godwit_vm_status(vm, error);
+        if (!status)
+            return false;
+        if (g_get_monotonic_time() > vm->rig->deadline) {
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT,
+                        "the %s's migration has failed, but the thread that sends it never ends",
+                        vm->name);
+            return false;
+        }
+    }
+    /* What that thread leaves to the main loop is done when the main loop has answered. */
+    return godwit_vm_command(vm, "query-status", NULL, error);
+}
+
 /*
  * Waits for the end of a migration that should fail. REPLY becomes an error with QEMU's reason, as
  * if the request had been refused; *PROBLEM is set if it does not fail, or without a reason.
@@ -124,6 +157,8 @@ static bool see_it_fail(struct godwit_vm *vm, json_t *reply, char **problem, GEr
         *problem = g_strdup(cause->message);
         return true;
     }
+    if (!godwit_conformance_settle(vm, error))
+        return false;
     g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, error);
     if (!info)
         return false;
@@ -185,13 +220,6 @@ bool godwit_conformance_requests(struct godwit_conformance *conformance,
             return false;
     }
     return true;
-}
-
-void godwit_conformance_prepare(const struct godwit_scenario *scenario,
-                                struct godwit_workload *workload)
-{
-    godwit_scenario_usual(scenario, workload);
-    workload->window_end = MIN(workload->window_end, workload->window_start + (16 << 20));
 }
 
 bool godwit_conformance_move_on(struct godwit_rig *rig, const struct godwit_plan *plan,

@@ -254,7 +254,6 @@ GODWIT_SCENARIOS(conformance_capabilities) = {
         .name = "conformance/capabilities",
         .summary = "migration capabilities: each, what is none, and forbidden combinations",
         .run = run,
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
     },
 };

@@ -327,7 +327,6 @@ GODWIT_SCENARIOS(conformance_parameters) = {
         .name = "conformance/parameters",
         .summary = "each migration parameter: bounds, types, and that a refusal changes nothing",
         .run = run,
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
     },
 };

@@ -253,7 +253,8 @@ static bool check_port(struct godwit_conformance *vm, GError **error)
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
-    if (obeyed && !godwit_migrate_wait(source, "failed", error))
+    if (obeyed && (!godwit_migrate_wait(source, "failed", error) ||
+                   !godwit_conformance_settle(source, error)))
         return false;
     g_autofree char *problem = NULL;
     if (!godwit_conformance_compare(vm, NULL, &problem, error))
@@ -676,21 +677,18 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .name = "conformance/refusals/idle",
         .summary = "what must be refused while no migration is under way",
         .run = run_idle,
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
     },
     {
         .name = "conformance/refusals/addresses",
         .summary = "addresses that cannot be meant",
         .run = run_addresses,
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
     },
     {
         .name = "conformance/refusals/no-main-channel",
         .summary = "a list of channels without a main one",
         .run = run_no_main_channel,
-        .prepare = godwit_conformance_prepare,
         .needs = "channel:cpr",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
     },
@@ -698,40 +696,34 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .name = "conformance/refusals/blocked",
         .summary = "a migration blocker, and --only-migratable",
         .run = run_blocked,
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
     },
     {
         .name = "conformance/refusals/waiting",
         .summary = "what a destination must refuse before anything comes",
         .run = run_waiting,
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
     },
     {
         .name = "conformance/refusals/listening",
         .summary = "addresses where a destination cannot listen; it takes a good one afterwards",
         .run = run_listening,
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
     },
     {
         .name = "conformance/refusals/setup",
         .summary = "what must be refused while a migration is connecting",
         .run = run_setup,
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
     },
     {
         .name = "conformance/refusals/active",
         .summary = "what both sides must refuse while a migration is active, which then goes well",
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX, .live = check_active},
     },
     {
         .name = "conformance/refusals/pre-switchover",
         .summary = "what must be refused before the switchover, which then goes well",
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = pausing,
                  .released = check_pre_switchover},
@@ -739,7 +731,6 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     {
         .name = "conformance/refusals/postcopy",
         .summary = "what both sides must refuse in postcopy, and while it is paused; it recovers",
-        .prepare = godwit_conformance_prepare,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = slow_postcopy,
