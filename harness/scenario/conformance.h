@@ -57,7 +57,8 @@ bool godwit_conformance_request(struct godwit_conformance *conformance,
 /*
  * Waits until QEMU has done with a migration that has failed. It tells of the failure a moment
  * before, and has no event for the end; QEMU 7.2 breaks down when the next migration is started in
- * between (docs/conformance.md).
+ * between (docs/conformance.md). The end of the thread that sends it tells; it is known by its
+ * name, which before 8.0 it has only with -name debug-threads=on.
  */
 bool godwit_conformance_settle(struct godwit_vm *vm, GError **error);
 

@@ -295,14 +295,19 @@ static bool check_postcopy_start(struct godwit_conformance *vm, GError **error)
            godwit_conformance_renew(vm, error);
 }
 
-/* A source that holds back what is sent, so that nothing is over before it is refused. */
+/* A source that holds back what is sent, so that nothing is over before it is refused. Its threads
+ * have names, for godwit_conformance_settle(). */
 static struct godwit_vm *start_held(struct godwit_rig *rig, struct godwit_conformance *vm,
                                     GError **error)
 {
-    struct godwit_vm *source = godwit_plan_source(rig, error);
+    static const char *const arguments[] = {"-name", "debug-threads=on", NULL};
+    godwit_rig_phase(rig, "start");
+    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, arguments, error);
+    if (!source || !godwit_vm_handshake(source, error) ||
+        !godwit_vm_wait_console(source, 1, 1, error))
+        return NULL;
     godwit_rig_phase(rig, "check");
-    return source && godwit_migrate_hold(source, error) &&
-                   godwit_conformance_begin(vm, source, error)
+    return godwit_migrate_hold(source, error) && godwit_conformance_begin(vm, source, error)
                ? source
                : NULL;
 }
@@ -683,7 +688,9 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .name = "conformance/refusals/addresses",
         .summary = "addresses that cannot be meant",
         .run = run_addresses,
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+        /* Stopped: each migration that gets as far as sending makes TCG's TLB larger, until all of
+         * the window stays in it, where QEMU before 9.0 loses it (docs/oracles.md). */
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .stopped = true},
     },
     {
         .name = "conformance/refusals/no-main-channel",
