@@ -120,9 +120,10 @@ static void note(struct godwit_rig *rig, const struct known_bug *bug, const char
     {
         if (strcmp(godwit_json_string(noted, "id", ""), bug->id) != 0)
             continue;
-        g_autofree char *all =
-            g_strdup_printf("%s; %s", godwit_json_string(noted, "seen", ""), seen);
-        json_object_set_new(noted, "seen", json_string(all));
+        const char *before = godwit_json_string(noted, "seen", "");
+        g_autofree char *all = g_strdup_printf("%s; %s", before, seen);
+        if (!strstr(before, seen))
+            json_object_set_new(noted, "seen", json_string(all));
         return;
     }
     json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "id", bug->id, "summary",

@@ -222,6 +222,13 @@ bool godwit_conformance_requests(struct godwit_conformance *conformance,
     return true;
 }
 
+void godwit_conformance_prepare(const struct godwit_scenario *scenario,
+                                struct godwit_workload *workload)
+{
+    godwit_scenario_usual(scenario, workload);
+    workload->window_end = MIN(workload->window_end, workload->window_start + (16 << 20));
+}
+
 bool godwit_conformance_move_on(struct godwit_rig *rig, const struct godwit_plan *plan,
                                 struct godwit_vm *source, GError **error)
 {

@@ -254,7 +254,8 @@ GODWIT_SCENARIOS(conformance_capabilities) = {
         .name = "conformance/capabilities",
         .summary = "migration capabilities: each, what is none, and forbidden combinations",
         .run = run,
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+        .prepare = godwit_conformance_prepare,
+        .plan = GODWIT_CONFORMANCE_PLAN,
     },
 };
 GODWIT_SCENARIOS_END(conformance_capabilities);

@@ -327,7 +327,8 @@ GODWIT_SCENARIOS(conformance_parameters) = {
         .name = "conformance/parameters",
         .summary = "each migration parameter: bounds, types, and that a refusal changes nothing",
         .run = run,
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+        .prepare = godwit_conformance_prepare,
+        .plan = GODWIT_CONFORMANCE_PLAN,
     },
 };
 GODWIT_SCENARIOS_END(conformance_parameters);
