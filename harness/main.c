@@ -126,7 +126,9 @@ int main(int argc, char **argv)
 
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) words = split_short_options(argc, argv);
-    int status = dispatch(&process, (int)words->len - 1, (char **)words->pdata, &error);
+    /* Parsing takes words out of the vector it is given. */
+    g_autofree char **vector = g_memdup2(words->pdata, words->len * sizeof(char *));
+    int status = dispatch(&process, (int)words->len - 1, vector, &error);
     godwit_janitor_finish(process.janitor);
     g_free(process.folder);
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, after saying which and why.
 #
-#   mk/setup.sh GROUP...      groups: build, run, guests, test
+#   mk/setup.sh GROUP...      groups: build, run, guests, test, qemus
 #
 # Nothing is asked of the network, and no privilege is used, when nothing is missing. As root it
 # calls apt-get, otherwise sudo apt-get. On a system without dpkg it only says what is needed.
@@ -15,6 +15,7 @@ guests='nasm binutils gcc-aarch64-linux-gnu gcc-powerpc64-linux-gnu gcc-s390x-li
         gcc-riscv64-linux-gnu'
 test='perl g++ clang clang-format cppcheck shellcheck mandoc libcmocka-dev valgrind procps
       libxml2-utils meson cmake bsdutils'
+qemus='mmdebstrap'
 
 wanted=
 for group; do
@@ -23,8 +24,9 @@ for group; do
     run) wanted="$wanted $run" ;;
     guests) wanted="$wanted $guests" ;;
     test) wanted="$wanted $test" ;;
+    qemus) wanted="$wanted $qemus" ;;
     *)
-        echo "setup: unknown group \"$group\": there are build, run, guests and test" >&2
+        echo "setup: unknown group \"$group\": there are build, run, guests, test and qemus" >&2
         exit 2
         ;;
     esac

@@ -159,6 +159,11 @@ static json_t *good_answer(const struct behaviour *behaviour, const char *comman
     if (!strcmp(command, "query-migrate-capabilities"))
         return json_pack("[{s:s, s:b}, {s:s, s:b}]", "capability", "events", "state", 0,
                          "capability", "postcopy-ram", "state", 0);
+    if (!strcmp(command, "query-qmp-schema"))
+        return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:[{s:s, s:s}, {s:s, s:s}]}]", "name",
+                         "migrate-set-parameters", "meta-type", "command", "arg-type", "1", "name",
+                         "1", "meta-type", "object", "members", "name", "max-bandwidth", "type",
+                         "int", "name", "downtime-limit", "type", "int");
     return NULL;
 }
 

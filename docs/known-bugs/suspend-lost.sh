@@ -6,8 +6,8 @@
 #
 #   suspend-lost.sh [QEMU]        default: qemu-system-x86_64
 #
-# The guest, a boot sector, suspends the machine to RAM (S3). It is migrated, and should be suspended
-# on the destination too, until system_wakeup wakes it up there. Needs bash.
+# The guest, a boot sector, suspends the machine to RAM (S3). It is migrated, and should be
+# suspended on the destination too, until system_wakeup wakes it up there. Needs bash.
 # Exit status: 0 that is so, 1 it is not, 2 it could not be tried.
 set -euo pipefail
 export LC_ALL=C

@@ -31,7 +31,9 @@ bool godwit_process_begin(struct godwit_process *process, GError **error);
  * where the option was not. */
 struct godwit_options {
     char **arch;
-    char *qemu, *qemu_src, *qemu_dst;
+    char **qemu;
+    char *qemu_src, *qemu_dst;
+    gboolean cross;
     char *machine, *image, *accel;
     int memory;
     char *window;
@@ -56,11 +58,16 @@ GOptionGroup *godwit_options_group(struct godwit_options *options);
 bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool *helped,
                           GError **error);
 
+/* USAGE error if options do not go together or a value is out of range. */
+bool godwit_options_check(const struct godwit_options *options, GError **error);
+
 /* One guest on one pair of binaries, ready to be started. */
 struct godwit_target {
     struct godwit_setup setup;
-    struct godwit_qemu *source, *destination; /* owned; the same object if it is the same binary */
-    char *accel_reason;                       /* why this accelerator; owned */
+    struct godwit_qemu *source, *destination; /* owned */
+    char *name; /* how reports call it: the architecture, and the QEMUs' versions where there are
+                 * several of one architecture; owned */
+    char *accel_reason; /* why this accelerator; owned */
 };
 
 void godwit_target_free(struct godwit_target *target);
@@ -74,12 +81,15 @@ void godwit_target_free(struct godwit_target *target);
 GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_options *options,
                           GError **error);
 
+/* The width of the longest of their names, 8 or more: for columns. */
+int godwit_targets_width(const GPtrArray *targets);
+
 /* A job for that target: the scenario, or an ad-hoc migration if it is NULL. */
 struct godwit_job *godwit_target_job(const struct godwit_target *target,
                                      const struct godwit_scenario *scenario);
 
-/* Scenarios that match any of the globs (NULL or empty: all), in order. USAGE error, which names
- * the nearest, if a glob matches none. The array is the caller's. */
+/* Scenarios that match any of the globs (NULL or empty: all), in order. USAGE error if a
+ * glob matches none. The array is the caller's. */
 GPtrArray *godwit_match_scenarios(char **globs, GError **error);
 
 /* ENVIRONMENT error if PARALLEL jobs of the largest target would not fit into the host's memory. */

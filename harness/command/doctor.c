@@ -48,7 +48,7 @@ static void describe_target(const struct godwit_target *target)
     const struct godwit_qemu *qemu = target->source;
     row(target->setup.machine->arch, "%s: QEMU %s%s%s, answers in %.0f ms", qemu->path,
         qemu->version, *qemu->package ? ", " : "", qemu->package, qemu->start_ms);
-    if (target->destination != target->source)
+    if (strcmp(target->destination->path, target->source->path) != 0)
         row("", "destination %s: QEMU %s", target->destination->path, target->destination->version);
     row("", "machine %s, image %s, %u migration capabilities, %u parameters", target->setup.type,
         target->setup.image->name, godwit_qemu_count(qemu, "capability"),

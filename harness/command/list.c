@@ -6,7 +6,9 @@
 #include "command/command.h"
 
 struct list_options {
+    struct godwit_options target;
     gboolean qemu_names;
+    gboolean why;
     char **globs;
 };
 
@@ -15,36 +17,64 @@ static void print(const GPtrArray *scenarios, bool qemu_names)
     for (guint i = 0; i < scenarios->len; i++) {
         const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, i);
         if (qemu_names)
-            printf("%-32s %s\n", scenario->name, scenario->qemu_name ? scenario->qemu_name : "-");
+            printf("%-36s %s\n", scenario->name, scenario->qemu_name ? scenario->qemu_name : "-");
         else
-            printf("%-32s %s\n", scenario->name, scenario->summary);
+            printf("%-36s %s%s\n", scenario->name, scenario->summary,
+                   scenario->slow ? " (slow)" : "");
     }
+}
+
+/* Each scenario on each target: that it can run, or why not. */
+static bool print_why(struct godwit_process *process, const struct godwit_options *options,
+                      const GPtrArray *scenarios, GError **error)
+{
+    g_autoptr(GPtrArray) targets =
+        godwit_process_begin(process, error) ? godwit_targets(process, options, error) : NULL;
+    for (guint t = 0; targets && t < targets->len; t++) {
+        const struct godwit_target *target = g_ptr_array_index(targets, t);
+        for (guint i = 0; i < scenarios->len; i++) {
+            const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, i);
+            g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
+            printf("%-*s %-36s %s\n", godwit_targets_width(targets), target->name, scenario->name,
+                   obstacle         ? obstacle
+                   : scenario->slow ? "runs if asked for: slow"
+                                    : "runs");
+        }
+    }
+    return targets != NULL;
 }
 
 bool godwit_command_list(struct godwit_process *process, int argc, char **argv, int *status,
                          GError **error)
 {
-    (void)process;
     (void)status;
     struct list_options options = {0};
     bool helped = false;
+    godwit_options_init(&options.target);
     const GOptionEntry entries[] = {
         {"qemu-names", 0, 0, G_OPTION_ARG_NONE, &options.qemu_names,
          "Show each scenario's name in QEMU's own migration-test instead of what it does", NULL},
+        {"why", 0, 0, G_OPTION_ARG_NONE, &options.why,
+         "Show for each architecture and binary whether the scenario runs there, or why not", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.globs, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
-    g_option_context_set_summary(context, "Lists the scenarios whose names match, all of them "
-                                          "without a GLOB.");
+    g_option_context_set_summary(
+        context, "Lists the scenarios whose names match, all of them without a GLOB. What to start "
+                 "matters\nonly to --why.");
     g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_add_group(context, godwit_options_group(&options.target));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
     if (good && !helped) {
         g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options.globs, error);
         good = scenarios != NULL;
-        if (good)
+        if (good && options.why)
+            good = print_why(process, &options.target, scenarios, error);
+        else if (good)
             print(scenarios, options.qemu_names);
     }
     g_strfreev(options.globs);
+    godwit_options_clear(&options.target);
     return good;
 }

@@ -47,7 +47,7 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
         {"capability", 'c', 0, G_OPTION_ARG_STRING_ARRAY, &options->capabilities,
          "Set a migration capability on both sides; may be given again", "NAME[=on|off]"},
         {"parameter", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &options->parameters,
-         "Set a migration parameter on the source; may be given again", "NAME=NUMBER"},
+         "Set a migration parameter on both sides; may be given again", "NAME=NUMBER"},
         {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format,
          "Report as text, tap, junit or json", "NAME[:FILE]"},
         {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep,
@@ -114,6 +114,8 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
         if (!parts[0] || !parts[1] ||
             !g_ascii_string_to_signed(parts[1], 10, G_MININT64, G_MAXINT64, &value, NULL))
             return usage(error, "--parameter wants NAME=NUMBER", options->parameters[i]);
+        if (!godwit_qemu_has(job->setup.source, "parameter", parts[0]))
+            return usage(error, "this QEMU has no such migration parameter", parts[0]);
         const struct godwit_parameter p = {g_intern_string(parts[0]), value, NULL};
         g_array_append_val(job->parameters, p);
     }

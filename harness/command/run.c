@@ -15,6 +15,7 @@ struct run_options {
     int jobs;
     int repeat;
     gboolean until_fail;
+    gboolean slow;
     char *shard;
     char **formats;
     gboolean keep;
@@ -68,6 +69,8 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
          "Run each scenario N times (default: 1)", "N"},
         {"until-fail", 0, 0, G_OPTION_ARG_NONE, &options->until_fail,
          "End at the first failure; without --repeat, go on until there is one", NULL},
+        {"slow", 0, 0, G_OPTION_ARG_NONE, &options->slow,
+         "Run the slow scenarios too; otherwise they run only if named in full", NULL},
         {"shard", 0, 0, G_OPTION_ARG_STRING, &options->shard,
          "Run only the I-th of N equal parts, for spreading over machines", "I/N"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
@@ -95,6 +98,12 @@ static bool endless(const struct run_options *options)
     return options->until_fail && options->repeat == GODWIT_NOT_GIVEN;
 }
 
+/* Whether the scenario was asked for by its very name. */
+static bool named(const struct run_options *options, const struct godwit_scenario *scenario)
+{
+    return options->globs && g_strv_contains((const char *const *)options->globs, scenario->name);
+}
+
 /* The jobs of all scenarios on all targets; those that cannot run are among them, and are reported
  * as skipped before anything is started. */
 static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *targets,
@@ -107,6 +116,8 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
         const struct godwit_target *target = g_ptr_array_index(targets, t);
         for (guint s = 0; s < scenarios->len; s++) {
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
+            if (scenario->slow && !options->slow && !named(options, scenario))
+                continue;
             if (serial++ % (unsigned)options->shard_count != (unsigned)options->shard_index - 1)
                 continue;
             g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
@@ -115,9 +126,12 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
             job->repetitions = endless(options) ? 0 : (unsigned)repeat;
             if (obstacle) {
                 g_ptr_array_add(skipped,
-                                json_pack("{s:s, s:s, s:s, s:s, s:f}", "scenario", scenario->name,
-                                          "arch", target->setup.machine->arch, "status", "skip",
-                                          "message", obstacle, "ms", 0.0));
+                                json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f}", "scenario",
+                                          scenario->name, "target", target->name, "arch",
+                                          target->setup.machine->arch, "source_version",
+                                          target->source->version, "destination_version",
+                                          target->destination->version, "status", "skip", "message",
+                                          obstacle, "ms", 0.0));
                 godwit_job_free(job);
                 continue;
             }
@@ -194,8 +208,11 @@ static bool run(struct godwit_process *process, const struct run_options *option
         return false;
     }
     bool live = false;
-    for (guint i = 0; i < reporters->len; i++)
-        live |= ((struct godwit_reporter *)g_ptr_array_index(reporters, i))->live;
+    for (guint i = 0; i < reporters->len; i++) {
+        struct godwit_reporter *reporter = g_ptr_array_index(reporters, i);
+        live |= reporter->live;
+        reporter->width = godwit_targets_width(targets);
+    }
     g_autoptr(GPtrArray) skipped = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
     g_autoptr(GPtrArray) jobs = plan_jobs(options, targets, scenarios, live, skipped);
     struct godwit_run todo = {

@@ -12,7 +12,8 @@ struct known_bug {
     const char *summary;
     const char *reference;
     const char *accel; /* only under this accelerator; NULL: under any */
-    int fixed[2];      /* major and minor version of the first release without it; 0: none yet */
+    int fixed[2]; /* major and minor version of the first release without it, 0 if there is none
+                     yet; stable releases of earlier versions never got any of the fixes */
 };
 
 /*
@@ -25,8 +26,8 @@ struct known_bug {
 static const struct known_bug hot_page = {
     .id = "tcg-hot-page",
     .summary = "live migration under TCG loses the last writes to pages that stay in the TLB",
-    .reference = "fixed in QEMU by \"physmem: Fix migration dirty bitmap coherency with TCG memory "
-                 "access\" (2024)",
+    .reference = "fixed in QEMU 9.0 by \"physmem: Fix migration dirty bitmap coherency with TCG "
+                 "memory access\"",
     .accel = "tcg",
     .fixed = {9, 0},
 };
@@ -40,7 +41,7 @@ static const struct known_bug hot_page = {
 static const struct known_bug lost_suspend = {
     .id = "suspend-lost",
     .summary = "a suspended guest is migrated as a running one, and may never wake up",
-    .reference = "fixed in QEMU 9.0, which carries the suspended state over",
+    .reference = "fixed in QEMU 9.0 by \"migration: preserve suspended runstate\"",
     .fixed = {9, 0},
 };
 

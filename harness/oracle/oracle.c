@@ -219,8 +219,10 @@ static bool compare(struct view *source, struct view *destination, const struct 
                     struct difference *difference, GError **error)
 {
     const size_t page_size = source->vm->rig->setup->workload.page_size;
+    /* Whole pages, as far as a buffer holds any: pages that differ are counted. */
+    const size_t chunk = page_size < CHUNK ? CHUNK - CHUNK % page_size : CHUNK;
     for (const uint64_t end = offset + length; offset < end;) {
-        const size_t size = (size_t)MIN(CHUNK, end - offset);
+        const size_t size = (size_t)MIN(chunk, end - offset);
         if (!godwit_memory_read_block(source->vm, here, offset, source->buffer, size, error) ||
             !godwit_memory_read_block(destination->vm, there, offset, destination->buffer, size,
                                       error))

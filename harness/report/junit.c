@@ -12,13 +12,15 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     json_array_append(reporter->results, (json_t *)(uintptr_t)result_);
 }
 
-/* TEXT with what XML reserves escaped, and without the control characters that it forbids. */
+/* TEXT with what XML reserves escaped, and without the characters that it forbids. */
 static char *xml(const char *text)
 {
     g_autofree char *clean = g_strdup(text);
     for (char *c = clean; *c; c++)
         if ((unsigned char)*c < 0x20 && *c != '\n' && *c != '\t')
             *c = '?';
+        else if (!strncmp(c, "\xef\xbf\xbe", 3) || !strncmp(c, "\xef\xbf\xbf", 3))
+            memset(c, '?', 3); /* U+FFFE and U+FFFF, which are no characters */
     return g_markup_escape_text(clean, -1);
 }
 
@@ -27,8 +29,7 @@ static void test_case(FILE *out, const json_t *result_)
     const char *status = godwit_json_string(result_, "status", "fail");
     g_autofree char *name = xml(godwit_json_string(result_, "scenario", ""));
     g_autofree char *message = xml(godwit_json_string(result_, "message", ""));
-    fprintf(out, "    <testcase classname=\"%s\" name=\"%s",
-            godwit_json_string(result_, "arch", ""), name);
+    fprintf(out, "    <testcase classname=\"%s\" name=\"%s", godwit_report_target(result_), name);
     if (godwit_json_integer(result_, "repetitions", 1) != 1)
         fprintf(out, " #%" JSON_INTEGER_FORMAT, godwit_json_integer(result_, "repetition", 1));
     fprintf(out, "\" time=\"%.3f\"", json_number_value(json_object_get(result_, "ms")) / 1000);

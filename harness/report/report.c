@@ -35,6 +35,7 @@ struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
         reporter->live = isatty(fileno(out)) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
         const char *no_color = g_getenv("NO_COLOR");
         reporter->colours = reporter->live && !(no_color && *no_color);
+        reporter->width = 8;
         reporter->results = json_array();
         reporter->totals = json_object();
         formats[i].set_up(reporter);
@@ -69,12 +70,23 @@ void godwit_reporter_discard(struct godwit_reporter *reporter)
     godwit_reporter_close(reporter, NULL);
 }
 
-/* What a QEMU or a guest said is shown on terminals, which it must not control. */
+/* What a QEMU or a guest said is shown on terminals, which it must not control: neither by ASCII's
+ * control characters nor by U+0080 to U+009F, which are C2 80 to C2 9F. */
 static void tame(char *text)
 {
     for (char *c = text; *c; c++)
         if (g_ascii_iscntrl(*c) && *c != '\n' && *c != '\t')
             *c = '?';
+        else if (c[0] == '\xc2' && (unsigned char)c[1] >= 0x80 && (unsigned char)c[1] < 0xa0)
+            c[0] = c[1] = '?';
+}
+
+char *godwit_report_line(const char *text)
+{
+    char *line = g_strdup(text);
+    g_strdelimit(line, "\n\t", ' ');
+    tame(line);
+    return line;
 }
 
 static void add_lines(GString *text, const char *indent, const char *label, const char *lines)
@@ -108,6 +120,11 @@ char *godwit_report_details(const json_t *result, const char *indent)
     add_lines(text, indent, "again", godwit_json_string(result, "again", ""));
     tame(text->str);
     return g_string_free(text, FALSE);
+}
+
+const char *godwit_report_target(const json_t *result)
+{
+    return godwit_json_string(result, "target", godwit_json_string(result, "arch", ""));
 }
 
 bool godwit_report_passed(const json_t *result)

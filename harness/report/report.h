@@ -25,6 +25,7 @@ struct godwit_reporter {
     unsigned number; /* results so far */
     unsigned points; /* for TAP: numbers given so far */
     unsigned planned;
+    int width;       /* of the column for what a scenario runs on, for text */
     json_t *totals;  /* for text: sums over what passed; owned */
     json_t *results; /* for formats that are written at the end; owned */
 };
@@ -52,11 +53,17 @@ void godwit_report_json(struct godwit_reporter *reporter);
  * caller's. */
 char *godwit_report_details(const json_t *result, const char *indent);
 
+/* What the result's scenario ran on: "x86_64", "x86_64 7.2.22 to 10.0.13". Borrowed. */
+const char *godwit_report_target(const json_t *result);
+
 /* Whether the result is a pass, known bugs apart. */
 bool godwit_report_passed(const json_t *result);
 
 /* One line that says what a passed result proved, in bytes and milliseconds; the caller's. */
 char *godwit_report_proof(const json_t *result);
+
+/* TEXT as one line that no terminal and no format takes amiss; the caller's. */
+char *godwit_report_line(const char *text);
 
 /* The known bugs of QEMU that a result has met, three lines each, begun with INDENT; "" if there
  * are none. The caller's. */

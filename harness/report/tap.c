@@ -25,8 +25,8 @@ static void checks(struct godwit_reporter *reporter, const json_t *result_)
         const char *skip = godwit_json_string(check, "skip", NULL);
         const char *known = godwit_json_string(check, "known", NULL);
         fprintf(reporter->out, "%s %u - %s %s: %s", problem ? "not ok" : "ok", ++reporter->points,
-                godwit_json_string(result_, "arch", ""),
-                godwit_json_string(result_, "scenario", ""), godwit_json_string(check, "name", ""));
+                godwit_report_target(result_), godwit_json_string(result_, "scenario", ""),
+                godwit_json_string(check, "name", ""));
         if (skip)
             fprintf(reporter->out, " # SKIP %s", skip);
         else if (known)
@@ -42,12 +42,14 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     reporter->number++;
     checks(reporter, result_);
     fprintf(reporter->out, "%s %u - %s %s", pass || skip ? "ok" : "not ok", ++reporter->points,
-            godwit_json_string(result_, "arch", ""), godwit_json_string(result_, "scenario", ""));
+            godwit_report_target(result_), godwit_json_string(result_, "scenario", ""));
     if (godwit_json_integer(result_, "repetitions", 1) != 1)
         fprintf(reporter->out, ", repetition %" JSON_INTEGER_FORMAT,
                 godwit_json_integer(result_, "repetition", 1));
-    if (skip)
-        fprintf(reporter->out, " # SKIP %s", godwit_json_string(result_, "message", ""));
+    if (skip) {
+        g_autofree char *why = godwit_report_line(godwit_json_string(result_, "message", ""));
+        fprintf(reporter->out, " # SKIP %s", why);
+    }
     fputc('\n', reporter->out);
     if (!skip) {
         g_autofree char *proof = godwit_report_proof(result_);

@@ -30,7 +30,7 @@ static void progress(struct godwit_reporter *reporter, const struct godwit_job *
     GString *line = g_string_new(NULL);
     if (reporter->planned)
         g_string_append_printf(line, "[%u/%u] ", reporter->number, reporter->planned);
-    g_string_append_printf(line, "%s %s: %s", job->setup.machine->arch, godwit_job_name(job),
+    g_string_append_printf(line, "%s %s: %s", godwit_job_target(job), godwit_job_name(job),
                            godwit_json_string(progress_, "progress", ""));
     if (migration)
         g_string_append_printf(line, ", pass %" JSON_INTEGER_FORMAT ", %.1f MiB left, %.0f Mbit/s",
@@ -58,6 +58,24 @@ static void add_totals(struct godwit_reporter *reporter, const json_t *result_)
     }
 }
 
+/* What of QEMU's known bugs was seen here, a line each; what they are is told once, at the end. */
+static void tell_bugs(struct godwit_reporter *reporter, const json_t *result_)
+{
+    json_t *met = json_object_get(reporter->totals, "known_bugs");
+    if (!met) {
+        met = json_object();
+        json_object_set_new(reporter->totals, "known_bugs", met);
+    }
+    size_t i;
+    json_t *bug;
+    json_array_foreach(json_object_get(json_object_get(result_, "facts"), "known_bugs"), i, bug)
+    {
+        const char *id = godwit_json_string(bug, "id", "");
+        fprintf(reporter->out, "      %s: %s\n", id, godwit_json_string(bug, "seen", ""));
+        json_object_set(met, id, bug);
+    }
+}
+
 static void result(struct godwit_reporter *reporter, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
@@ -65,10 +83,11 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     const bool known = !strcmp(status, "known");
     reporter->number++;
     clear_line(reporter);
-    g_autofree char *detail = pass   ? godwit_report_proof(result_)
-                              : skip ? g_strdup(godwit_json_string(result_, "message", ""))
-                                     : NULL;
-    fprintf(reporter->out, "%s%-5s%s %-8s %-30s %6.2f s%s%s\n",
+    g_autofree char *detail = pass ? godwit_report_proof(result_)
+                              : skip
+                                  ? godwit_report_line(godwit_json_string(result_, "message", ""))
+                                  : NULL;
+    fprintf(reporter->out, "%s%-5s%s %-*s %-36s %6.2f s%s%s\n",
             colour(reporter, skip || known ? "\033[33m"
                              : pass        ? "\033[32m"
                                            : "\033[31m"),
@@ -76,14 +95,12 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
             : pass ? "ok"
             : skip ? "skip"
                    : (!strcmp(status, "error") ? "ERROR" : "FAIL"),
-            colour(reporter, "\033[0m"), godwit_json_string(result_, "arch", ""),
+            colour(reporter, "\033[0m"), reporter->width, godwit_report_target(result_),
             godwit_json_string(result_, "scenario", ""),
             json_number_value(json_object_get(result_, "ms")) / 1000, detail ? "  " : "",
             detail ? detail : "");
-    if (known) {
-        g_autofree char *bugs = godwit_report_known(result_, "      ");
-        fputs(bugs, reporter->out);
-    }
+    if (known)
+        tell_bugs(reporter, result_);
     if (!pass && !skip) {
         g_autofree char *details = godwit_report_details(result_, "      ");
         fputs(details, reporter->out);
@@ -116,6 +133,13 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
         fprintf(reporter->out,
                 "%" JSON_INTEGER_FORMAT " pages found in the order that the guest wrote them\n",
                 pages);
+    const char *id;
+    json_t *bug;
+    json_object_foreach(json_object_get(reporter->totals, "known_bugs"), id, bug)
+    {
+        fprintf(reporter->out, "known bug of QEMU %s: %s\n  %s; see docs/known-bugs.md\n", id,
+                godwit_json_string(bug, "summary", ""), godwit_json_string(bug, "reference", ""));
+    }
 }
 
 void godwit_report_text(struct godwit_reporter *reporter)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/job.h"
 
+#include "shell.h"
 #include "vm/image.h"
 #include <string.h>
 
@@ -22,6 +23,7 @@ void godwit_job_free(struct godwit_job *job)
         return;
     g_array_unref(job->capabilities);
     g_array_unref(job->parameters);
+    g_free(job->target);
     g_free(job->type);
     g_free(job->accel);
     g_free(job);
@@ -32,6 +34,7 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
     struct godwit_job *copy = g_memdup2(job, sizeof(*job));
     copy->capabilities = g_array_copy(job->capabilities);
     copy->parameters = g_array_copy(job->parameters);
+    copy->target = g_strdup(job->target);
     copy->type = g_strdup(job->type);
     copy->accel = g_strdup(job->accel);
     copy->setup.type = copy->type;
@@ -42,6 +45,11 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
 const char *godwit_job_name(const struct godwit_job *job)
 {
     return job->scenario ? job->scenario->name : "migrate";
+}
+
+const char *godwit_job_target(const struct godwit_job *job)
+{
+    return job->target ? job->target : job->setup.machine->arch;
 }
 
 char *godwit_job_again(const struct godwit_job *job)
@@ -68,11 +76,12 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --parameter %s=%" JSON_INTEGER_FORMAT, p->name, p->value);
     }
     g_string_append_printf(line, " --arch %s", setup->machine->arch);
-    if (!strcmp(setup->source->path, setup->destination->path))
-        g_string_append_printf(line, " --qemu %s", setup->source->path);
+    g_autofree char *source = godwit_shell_word(setup->source->path);
+    g_autofree char *destination = godwit_shell_word(setup->destination->path);
+    if (!strcmp(source, destination))
+        g_string_append_printf(line, " --qemu %s", source);
     else
-        g_string_append_printf(line, " --qemu-src %s --qemu-dst %s", setup->source->path,
-                               setup->destination->path);
+        g_string_append_printf(line, " --qemu-src %s --qemu-dst %s", source, destination);
     g_string_append_printf(line, " --machine %s --image %s --accel %s", setup->type,
                            setup->image->name, setup->accel);
     if (setup->memory_mib != setup->machine->memory_mib)
@@ -83,10 +92,12 @@ char *godwit_job_again(const struct godwit_job *job)
                                workload->window_start, workload->window_end);
     if (workload->page_size != usual.page_size)
         g_string_append_printf(line, " --page-size %u", workload->page_size);
-    if (workload->page_ticks)
+    if (workload->page_ticks != usual.page_ticks)
         g_string_append_printf(line, " --page-ticks %u", workload->page_ticks);
     if (setup->pmemsave)
         g_string_append(line, " --read-memory pmemsave");
+    if (setup->timeout_scale != 1)
+        g_string_append_printf(line, " --timeout-scale %g", setup->timeout_scale);
     return g_string_free(line, FALSE);
 }
 
@@ -106,20 +117,50 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
             &g_array_index(job->parameters, struct godwit_parameter, i);
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
-    return json_pack(
-        "{s:s*, s:{s:i, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-        " s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:f, s:b, s:b}",
-        "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
-        (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy", job->plan.postcopy,
-        "capabilities", capabilities, "parameters", parameters, "arch", setup->machine->arch,
-        "image", setup->image->name, "type", setup->type, "accel", setup->accel, "memory_mib",
-        (int)setup->memory_mib, "source", godwit_qemu_to_json(setup->source), "destination",
-        godwit_qemu_to_json(setup->destination), "workload", "window_start",
-        (json_int_t)workload->window_start, "window_end", (json_int_t)workload->window_end,
-        "page_size", (json_int_t)workload->page_size, "passes_per_report",
-        (json_int_t)workload->passes_per_report, "flags", (json_int_t)workload->flags, "page_ticks",
-        (json_int_t)workload->page_ticks, "timeout_scale", setup->timeout_scale, "pmemsave",
-        setup->pmemsave, "progress", job->progress);
+    return json_pack("{s:s*, s:{s:i, s:b, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
+                     " s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:f, s:b, s:b}",
+                     "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
+                     (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy",
+                     job->plan.postcopy, "suspend", job->plan.suspend, "capabilities", capabilities,
+                     "parameters", parameters, "arch", setup->machine->arch, "image",
+                     setup->image->name, "type", setup->type, "accel", setup->accel, "memory_mib",
+                     (int)setup->memory_mib, "source", godwit_qemu_to_json(setup->source),
+                     "destination", godwit_qemu_to_json(setup->destination), "workload",
+                     "window_start", (json_int_t)workload->window_start, "window_end",
+                     (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
+                     "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
+                     (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks,
+                     "timeout_scale", setup->timeout_scale, "pmemsave", setup->pmemsave, "progress",
+                     job->progress);
+}
+
+/* Whether there is all that a rig relies on. */
+static bool complete(const struct godwit_job *job)
+{
+    const struct godwit_setup *setup = &job->setup;
+    if (!*setup->type || !*setup->accel || !*setup->source->path || !*setup->destination->path ||
+        !(setup->timeout_scale > 0) ||
+        !godwit_workload_check(&setup->workload, setup->machine, setup->image, setup->memory_mib,
+                               NULL))
+        return false;
+    for (guint i = 0; i < job->capabilities->len; i++)
+        if (!job->plan.capabilities[i].name)
+            return false;
+    for (guint i = 0; i < job->parameters->len; i++)
+        if (!job->plan.parameters[i].name)
+            return false;
+    return true;
+}
+
+/* Frees the job, with the binaries that were made for it. */
+static struct godwit_job *unknown(struct godwit_job *job, GError **error)
+{
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
+                "`godwit worker` is for godwit itself: it was given no job that it knows");
+    godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.source);
+    godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.destination);
+    godwit_job_free(job);
+    return NULL;
 }
 
 struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
@@ -133,12 +174,8 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     if (setup->machine)
         setup->image =
             godwit_machine_image(setup->machine, godwit_json_string(json, "image", NULL));
-    if ((scenario && !job->scenario) || !setup->machine || !setup->image) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
-                    "`godwit worker` is for godwit itself: it was given no job that it knows");
-        godwit_job_free(job);
-        return NULL;
-    }
+    if ((json_object_get(json, "scenario") && !job->scenario) || !setup->machine || !setup->image)
+        return unknown(job, error);
     job->type = g_strdup(godwit_json_string(json, "type", ""));
     job->accel = g_strdup(godwit_json_string(json, "accel", ""));
     setup->type = job->type;
@@ -164,6 +201,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     job->plan.transport = (enum godwit_transport)godwit_json_integer(plan, "transport", 0);
     job->plan.stopped = godwit_json_true(plan, "stopped");
     job->plan.postcopy = godwit_json_true(plan, "postcopy");
+    job->plan.suspend = godwit_json_true(plan, "suspend");
     size_t i;
     json_t *pair;
     json_array_foreach(json_object_get(plan, "capabilities"), i, pair)
@@ -182,5 +220,5 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     }
     job->plan.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
     job->plan.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
-    return job;
+    return complete(job) ? job : unknown(job, error);
 }

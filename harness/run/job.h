@@ -27,6 +27,7 @@ struct godwit_job {
     GArray *capabilities; /* of struct godwit_capability, what plan.capabilities points to */
     GArray *parameters;   /* of struct godwit_parameter, likewise */
     struct godwit_setup setup;
+    char *target;         /* how reports call what it runs on; NULL: by the architecture */
     char *type;           /* what setup.type points to */
     char *accel;          /* what setup.accel points to */
     unsigned repetition;  /* from 1 */
@@ -47,12 +48,16 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job);
 /* The scenario's name, "migrate" for an ad-hoc migration. */
 const char *godwit_job_name(const struct godwit_job *job);
 
+/* How reports call what it runs on. Borrowed. */
+const char *godwit_job_target(const struct godwit_job *job);
+
 /* A command line that runs this job again; the caller's. */
 char *godwit_job_again(const struct godwit_job *job);
 
 json_t *godwit_job_to_json(const struct godwit_job *job);
 
-/* The job that the object describes. The binaries it refers to are freed with the job. */
+/* The job that the object describes; the binaries it refers to are the caller's to free, as it is.
+ * USAGE error if it describes none. */
 struct godwit_job *godwit_job_from_json(const json_t *json, GError **error);
 
 /* `godwit worker`: reads a job, runs it, reports. The exit status is that of the process. */

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A worker reports its own timeout; this much later it is taken for lost. In seconds. */
@@ -64,18 +65,17 @@ static void take_line(struct worker *worker, const char *line)
     }
 }
 
-static gboolean readable(gint fd, GIOCondition condition, gpointer data)
+/* What a read from a worker's pipe came to. */
+enum input { INPUT_TAKEN, INPUT_NONE_YET, INPUT_END };
+
+static enum input take_input(struct worker *worker)
 {
-    struct worker *worker = data;
     char buffer[65536];
-    (void)condition;
-    const ssize_t length = read(fd, buffer, sizeof(buffer));
+    const ssize_t length = read(worker->fd, buffer, sizeof(buffer));
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
-        return G_SOURCE_CONTINUE;
-    if (length <= 0) {
-        worker->source = 0;
-        return G_SOURCE_REMOVE;
-    }
+        return INPUT_NONE_YET;
+    if (length <= 0)
+        return INPUT_END;
     g_string_append_len(worker->input, buffer, length);
     char *end;
     while ((end = memchr(worker->input->str, '\n', worker->input->len))) {
@@ -83,7 +83,18 @@ static gboolean readable(gint fd, GIOCondition condition, gpointer data)
         g_string_erase(worker->input, 0, end - worker->input->str + 1);
         take_line(worker, line);
     }
-    return G_SOURCE_CONTINUE;
+    return INPUT_TAKEN;
+}
+
+static gboolean readable(gint fd, GIOCondition condition, gpointer data)
+{
+    struct worker *worker = data;
+    (void)fd;
+    (void)condition;
+    if (take_input(worker) != INPUT_END)
+        return G_SOURCE_CONTINUE;
+    worker->source = 0;
+    return G_SOURCE_REMOVE;
 }
 
 static void exited(GObject *object, GAsyncResult *result, gpointer data)
@@ -97,6 +108,14 @@ static void exited(GObject *object, GAsyncResult *result, gpointer data)
 static void kill_group(const struct worker *worker)
 {
     kill(-worker->pid, SIGKILL);
+}
+
+/* Waits for what a dead worker left, which is ours since it died (see PR_SET_CHILD_SUBREAPER): a
+ * QEMU that was killed takes a moment to give its memory back. */
+static void reap_group(const struct worker *worker)
+{
+    while (waitpid(-worker->pid, NULL, 0) > 0 || errno == EINTR)
+        ;
 }
 
 static gboolean too_late(gpointer data)
@@ -158,6 +177,8 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     g_autofree char *input = g_build_filename(worker->folder, "job.json", NULL);
     g_autofree char *log = g_build_filename(worker->folder, "worker.log", NULL);
     int ends[2];
+    if (run->keep) /* an earlier run's */
+        godwit_files_remove(worker->folder);
     if (!godwit_files_folder(worker->folder, error) || !write_job(worker, input, error) ||
         !g_unix_open_pipe(ends, FD_CLOEXEC, error)) {
         worker_free(worker);
@@ -254,13 +275,13 @@ static json_t *finish_result(struct worker *worker)
     const struct godwit_job *job = worker->job;
     g_autofree char *again = godwit_job_again(job);
     g_autoptr(json_t) more = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*}", "scenario",
-        godwit_job_name(job), "arch", job->setup.machine->arch, "image", job->setup.image->name,
-        "machine", job->setup.type, "accel", job->setup.accel, "source_version",
-        job->setup.source->version, "destination_version", job->setup.destination->version,
-        "repetition", (int)job->repetition, "repetitions", (int)job->repetitions, "ms",
-        (double)(g_get_monotonic_time() - worker->began) / 1000.0, "again", again, "folder",
-        worker->run->keep ? worker->folder : NULL);
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*}", "scenario",
+        godwit_job_name(job), "target", godwit_job_target(job), "arch", job->setup.machine->arch,
+        "image", job->setup.image->name, "machine", job->setup.type, "accel", job->setup.accel,
+        "source_version", job->setup.source->version, "destination_version",
+        job->setup.destination->version, "repetition", (int)job->repetition, "repetitions",
+        (int)job->repetitions, "ms", (double)(g_get_monotonic_time() - worker->began) / 1000.0,
+        "again", again, "folder", worker->run->keep ? worker->folder : NULL);
     json_object_update(result, more);
     if (worker->run->keep) {
         g_autofree char *path = g_build_filename(worker->folder, "result.json", NULL);
@@ -289,10 +310,10 @@ static void worker_end(struct worker *worker, struct godwit_summary *summary)
 {
     struct godwit_run *run = worker->run;
     /* What is still in the pipe. */
-    while (worker->source && readable(worker->fd, G_IO_IN, worker) == G_SOURCE_CONTINUE &&
-           !worker->result)
+    while (!worker->result && take_input(worker) == INPUT_TAKEN)
         ;
     kill_group(worker);
+    reap_group(worker);
     if (run->janitor)
         godwit_janitor_forget(run->janitor, worker->pid);
     if (!*run->interrupted) {
@@ -324,6 +345,7 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
     const gint64 began = g_get_monotonic_time();
     unsigned serial = 0;
     bool broken = false; /* not even a worker can be started */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (guint i = 0; i < run->reporters->len; i++) {
         struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
         reporter->planned = summary.planned;

@@ -108,9 +108,10 @@ int godwit_worker_main(const char *directory)
         g_printerr("godwit: %s\n", error->message);
         return 2;
     }
-    if (job->scenario)
-        (job->scenario->prepare ? job->scenario->prepare
-                                : godwit_scenario_usual)(job->scenario, &job->setup.workload);
+    if (job->scenario && job->scenario->prepare)
+        job->scenario->prepare(job->scenario, &job->setup.workload);
+    else
+        godwit_scenario_usual(job->scenario, &job->setup.workload);
     struct godwit_rig *rig = godwit_rig_new(&job->setup, directory);
     if (job->progress)
         rig->progress = progress;

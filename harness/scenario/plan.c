@@ -294,6 +294,9 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
     }
     if (!settle(source, error))
         return false;
+    /* Where a guest sees its RAM can change as it boots and as its machine is loaded. */
+    godwit_memory_forget(source);
+    godwit_memory_forget(destination);
 
     godwit_rig_phase(rig, "verify");
     if (plan->postcopy) {
@@ -333,10 +336,12 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
 
 bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GError **error)
 {
-    /* Both at once: neither needs the other to start. */
+    /* Both at once: neither needs the other to start. A guest that falls asleep waits for us, lest
+     * it does before QMP is ready to tell of it. */
     godwit_rig_phase(rig, "start");
     struct godwit_vm *source =
-        godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, plan->source_arguments, error);
+        godwit_vm_start(rig, "source", plan->suspend ? GODWIT_VM_SOURCE_HELD : GODWIT_VM_SOURCE,
+                        plan->source_arguments, error);
     struct godwit_vm *destination =
         source
             ? godwit_vm_start(rig, "destination",
@@ -344,7 +349,9 @@ bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GEr
                               plan->destination_arguments, error)
             : NULL;
     if (!destination || !godwit_vm_handshake(source, error) ||
-        !godwit_vm_handshake(destination, error) || !see_first_pass(source, error))
+        !godwit_vm_handshake(destination, error) ||
+        (plan->suspend && !godwit_vm_command(source, "cont", NULL, error)) ||
+        !see_first_pass(source, error))
         return false;
     if (plan->suspend && !godwit_vm_wait_event(source, 0, "SUSPEND", NULL, error))
         return false;

@@ -39,7 +39,7 @@ const struct godwit_scenario *godwit_scenario_find(const char *name)
 
 void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
-    workload->flags |= scenario->flags | GODWIT_FLAG_VERIFY;
+    workload->flags |= (scenario ? scenario->flags : 0) | GODWIT_FLAG_VERIFY;
     workload->passes_per_report = 1;
 }
 

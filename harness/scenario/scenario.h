@@ -55,8 +55,8 @@ struct godwit_scenario {
     void (*prepare)(const struct godwit_scenario *scenario, struct godwit_workload *workload);
 };
 
-/* What guests are told unless a scenario wants something else: VERIFY, the scenario's flags, and a
- * PASS after each pass, the quickest to show progress. */
+/* What guests are told unless a scenario wants something else: VERIFY, the scenario's flags (none
+ * of an ad-hoc migration, NULL), and a PASS after each pass, the quickest to show progress. */
 void godwit_scenario_usual(const struct godwit_scenario *scenario,
                            struct godwit_workload *workload);
 

@@ -90,13 +90,19 @@ bool godwit_workload_check(const struct godwit_workload *workload,
         wrong = "the window must lie inside the guest's RAM";
     else if (workload->window_start < machine->ram_base + GODWIT_WINDOW_OFFSET)
         wrong = "the window must not cover the first MiB of RAM, where the guest itself lives";
+    else if (workload->window_end > ram_end - machine->tail)
+        wrong = "the window must not cover the end of RAM, where the guest itself lives";
+    else if (machine->reach && workload->window_end > machine->reach)
+        wrong = "the window must end where this guest's reach does";
     else if ((workload->flags & GODWIT_FLAG_SUSPEND) && !machine->can_suspend)
         wrong = "this machine has no suspend to RAM";
+    const uint64_t usable = MIN(ram_end - machine->tail, machine->reach ? machine->reach : ram_end);
     if (wrong)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
                     "%s %s: %s (window 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
-                    "x, page size %u, RAM 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x)",
+                    "x, page size %u, usable RAM 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
+                    "x)",
                     machine->arch, image->name, wrong, workload->window_start, workload->window_end,
-                    workload->page_size, machine->ram_base, ram_end);
+                    workload->page_size, machine->ram_base + GODWIT_WINDOW_OFFSET, usable);
     return !wrong;
 }

@@ -117,6 +117,12 @@ bool godwit_memory_map(struct godwit_vm *vm, GError **error)
     return false;
 }
 
+void godwit_memory_forget(struct godwit_vm *vm)
+{
+    g_clear_pointer(&vm->blocks, g_array_unref);
+    g_clear_pointer(&vm->pieces, g_array_unref);
+}
+
 const struct godwit_block *godwit_memory_block(const struct godwit_vm *vm, const char *name)
 {
     const guint i = find(vm, name);

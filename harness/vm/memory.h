@@ -31,6 +31,9 @@ struct godwit_piece {
 /* Asks for the RAM blocks unless they are known; vm->blocks and vm->pieces have them then. */
 bool godwit_memory_map(struct godwit_vm *vm, GError **error);
 
+/* Forgets the map, for one that may have changed: the next question asks QEMU again. */
+void godwit_memory_forget(struct godwit_vm *vm);
+
 /* The vm's RAM block of that name, or NULL. It must have been mapped. */
 const struct godwit_block *godwit_memory_block(const struct godwit_vm *vm, const char *name);
 

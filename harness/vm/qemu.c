@@ -8,6 +8,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Takes PATH, and gives it back if QMP and JSON can have it. */
+static char *printable(char *path, GError **error)
+{
+    if (!path || g_utf8_validate(path, -1, NULL))
+        return path;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                "QEMU binary %s: its path is not UTF-8", path);
+    g_free(path);
+    return NULL;
+}
+
 char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, GError **error)
 {
     g_autofree char *usual = g_strconcat("qemu-system-", machine->arch, NULL);
@@ -21,9 +32,20 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
                         "no %s in $PATH: install Debian's package %s, or name a binary with --qemu",
                         name, machine->package);
-        return found;
+        return printable(found, error);
     }
     struct stat status;
+    if (!stat(name, &status) && S_ISDIR(status.st_mode)) {
+        static const char *const places[] = {".", "bin"};
+        for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+            g_autofree char *file = g_build_filename(name, places[i], usual, NULL);
+            if (g_file_test(file, G_FILE_TEST_IS_EXECUTABLE))
+                return g_canonicalize_filename(file, NULL);
+        }
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "QEMU folder %s: there is no %s in it, nor in its bin", name, usual);
+        return NULL;
+    }
     if (stat(name, &status)) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "QEMU binary %s: %s", name,
                     g_strerror(errno));
@@ -32,10 +54,10 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
     if (!S_ISREG(status.st_mode) || access(name, X_OK)) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "QEMU binary %s: %s", name,
                     S_ISREG(status.st_mode) ? "not executable (chmod +x?)"
-                                            : "not a file but a folder or a device");
+                                            : "not a file but a device");
         return NULL;
     }
-    return g_canonicalize_filename(name, NULL);
+    return printable(g_canonicalize_filename(name, NULL), error);
 }
 
 /* query-machines, turned round: every name by which a type can be asked for -> its full name. */
@@ -233,6 +255,12 @@ struct godwit_qemu *godwit_qemu_from_json(const json_t *json)
     qemu->features = json_incref(json_object_get(json, "features"));
     qemu->start_ms = json_number_value(json_object_get(json, "start_ms"));
     return qemu;
+}
+
+struct godwit_qemu *godwit_qemu_copy(const struct godwit_qemu *qemu)
+{
+    g_autoptr(json_t) json = godwit_qemu_to_json(qemu);
+    return godwit_qemu_from_json(json);
 }
 
 void godwit_qemu_free(struct godwit_qemu *qemu)

@@ -24,9 +24,10 @@ struct godwit_qemu {
 };
 
 /*
- * Finds the binary for an architecture: PATH as it is if it has a slash, looked up in $PATH if it
- * has none; "qemu-system-ARCH" in $PATH if PATH is NULL. ENVIRONMENT error if there is none or it
- * cannot be executed, with what to do about it. The path is the caller's.
+ * Finds the binary for an architecture: PATH as it is if it has a slash, or, if it is a folder,
+ * qemu-system-ARCH in it or in its bin; looked up in $PATH if it has no slash; "qemu-system-ARCH"
+ * in $PATH if PATH is NULL. ENVIRONMENT error if there is none or it cannot be executed, with what
+ * to do about it. The path is the caller's.
  */
 char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, GError **error);
 
@@ -38,6 +39,7 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
 json_t *godwit_qemu_to_json(const struct godwit_qemu *qemu);
 struct godwit_qemu *godwit_qemu_from_json(const json_t *json);
 
+struct godwit_qemu *godwit_qemu_copy(const struct godwit_qemu *qemu);
 void godwit_qemu_free(struct godwit_qemu *qemu);
 
 /*

@@ -2,6 +2,7 @@
 #include "vm/vm.h"
 
 #include "godwit/guest_abi.h"
+#include "shell.h"
 #include "vm/image.h"
 #include "vm/memory.h"
 #include <errno.h>
@@ -472,10 +473,8 @@ static char *by_hand(const struct godwit_vm *vm)
             argument = qmp;
         else if (!strcmp(argument, CONSOLE_CHARDEV))
             argument = "stdio,id=console";
-        g_autofree char *quoted = g_shell_quote(argument);
-        const bool plain = strspn(argument, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                            "0123456789-_=,./:+") == strlen(argument);
-        g_string_append_printf(line, "%s%s", i ? " " : "", plain ? argument : quoted);
+        g_autofree char *word = godwit_shell_word(argument);
+        g_string_append_printf(line, "%s%s", i ? " " : "", word);
     }
     return g_string_free(line, FALSE);
 }

@@ -9,10 +9,10 @@ use lib "$FindBin::Bin/lib";
 use Cli;
 use Test::More;
 
-# This one is in order until something is migrated; were an option not refused, the run would take
-# a few seconds and fail.
+# This one is in order until something is migrated: were an option not refused, the run would fail.
 my @good = ('--qemu', fake('hangs'));
-my @usual = qw(--accel tcg --timeout-scale 0.1);
+my @usual = qw(--accel tcg);
+my @impatient = qw(--timeout-scale 0.15);    # a QEMU has 2 seconds to greet, 9 for all else
 my $file = "$FindBin::Bin/$FindBin::Script";    # one that is no folder
 
 my @cases;
@@ -38,9 +38,9 @@ sub migrate_refuses {
 
 # QEMUs that are none, or the wrong one. Those that time out come first: the rest runs meanwhile.
 for (
-    [fake('silent'), qr/did not answer on QMP .waited/],
-    [fake('mute'), qr/waited .* answer to qmp_capabilities/],
-    [fake('stays'), qr/waited .* to quit/],
+    [fake('silent'), qr/did not answer on QMP .waited/, @impatient],
+    [fake('mute'), qr/waited .* answer to qmp_capabilities/, @impatient],
+    [fake('stays'), qr/waited .* to quit/, @impatient],
     [fake('endless'), qr/sent an endless line/],
     [fake('dies'), qr/exited with status 3 .* saying ".*no libfake\.so"/],
     [fake('garbage'), qr/answered garbage instead of QMP: "Hello/],
@@ -53,13 +53,13 @@ for (
     ['/nonexistent/qemu', qr/QEMU binary \/nonexistent\/qemu: No such file/],
     ['no-such-qemu', qr/"no-such-qemu": not in \$PATH/],
     ['', qr/"": not in \$PATH/],
-    ['/', qr/QEMU binary \/: not a file but a folder/],
-    ['/dev/null', qr/not a file but a folder or a device/],
+    ['/proc', qr/\/proc has no qemu-system-ARCH, nor has \/proc\/bin/],
+    ['/dev/null', qr/not a file but a device/],
     ["$FindBin::Bin/lib/Cli.pm", qr/not executable/],
     ["$file/qemu", qr/Not a directory/],
 ) {
-    my ($path, $pattern) = @$_;
-    refuses(['run', 'precopy/unix/plain', @usual, '--qemu', $path], $pattern);
+    my ($path, $pattern, @more) = @$_;
+    refuses(['run', 'precopy/unix/plain', @usual, '--qemu', $path, @more], $pattern);
 }
 refuses(['run', @usual, '--qemu-src', fake('hangs'), '--qemu-dst', fake('arm')],
     qr/is a QEMU for arm, not for x86_64/);
@@ -125,8 +125,10 @@ run_refuses(['--page-ticks', 5, '--dirty-rate', 5], qr/use one/);
 migrate_refuses(['--transport', 'pigeon'], qr/pigeon: unknown transport: there are unix and tcp/);
 migrate_refuses(['--stopped', '--postcopy'], qr/use one of the two/);
 migrate_refuses(['--capability', 'flying'], qr/flying: this QEMU has no such migration capability/);
+migrate_refuses(['--parameter', 'flying=1'], qr/flying: this QEMU has no such migration parameter/);
 migrate_refuses(['-c', 'events=maybe'], qr/--capability wants NAME, NAME=on or NAME=off/);
 migrate_refuses(['-p', $_], qr/--parameter wants NAME=NUMBER/) for qw(x x= x=y x=5z);
+migrate_refuses(['-p', 'flying=1'], qr/flying: this QEMU has no such migration parameter/);
 migrate_refuses(['--format', 'smoke'], qr/unknown format "smoke"/);
 
 # Where to.

@@ -3,7 +3,7 @@
  * of the `order` workload: what a faultless migration leaves behind, for tests to spoil.
  *
  *   RAM    "the.ram"   3 MiB and 3 pages, at BASE; the window is its second and third MiB
- *   ROM    "the.rom"   2 pages
+ *   ROM    "the.rom"   18 pages
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,7 +16,7 @@
 
 #define PAIR_BASE     UINT64_C(0x40000000)
 #define PAIR_RAM      UINT64_C(0x303000)
-#define PAIR_ROM      UINT64_C(0x2000)
+#define PAIR_ROM      UINT64_C(0x12000)
 #define PAIR_ALL      (PAIR_RAM + PAIR_ROM)
 #define PAIR_PAGE     UINT64_C(4096)
 #define PAIR_WINDOW   UINT64_C(0x100000) /* offset in RAM */

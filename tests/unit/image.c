@@ -277,7 +277,7 @@ static void test_check(void **state)
         assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_USAGE));
         assert_contains(error->message, rows[i].wrong);
         assert_true(g_str_has_prefix(error->message, "some-arch none: "));
-        assert_contains(error->message, "RAM 0x40000000-0x41000000");
+        assert_contains(error->message, "usable RAM 0x40100000-0x41000000");
         assert_null(strchr(error->message, '\n'));
         /* A caller that does not want to know why is told no less. */
         assert_false(godwit_workload_check(&w, &machine, &image, 16, NULL));

@@ -1,0 +1,409 @@
+/*
+ * Targets: which guests on which pairs of binaries, from what the options say.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "command/command.h"
+
+#include "vm/accel.h"
+#include "vm/host.h"
+#include "vm/image.h"
+#include <string.h>
+
+void godwit_target_free(struct godwit_target *target)
+{
+    godwit_qemu_free(target->destination);
+    godwit_qemu_free(target->source);
+    g_free(target->name);
+    g_free(target->accel_reason);
+    g_free(target);
+}
+
+static bool usage(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static bool usage(GError **error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, text);
+    return false;
+}
+
+/* The names of all architectures, with commas; the caller's. */
+static char *arch_names(void)
+{
+    GString *names = g_string_new(NULL);
+    for (size_t i = 0; i < godwit_machine_count(); i++)
+        g_string_append_printf(names, "%s%s", i ? ", " : "", godwit_machine_at(i)->arch);
+    return g_string_free(names, FALSE);
+}
+
+static bool right_arch(const struct godwit_qemu *qemu, const struct godwit_machine *machine,
+                       GError **error)
+{
+    if (!strcmp(qemu->arch, machine->arch))
+        return true;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                "%s is a QEMU for %s, not for %s (choose with --arch and --qemu)", qemu->path,
+                qemu->arch, machine->arch);
+    return false;
+}
+
+static bool parse_window(const char *text, struct godwit_workload *workload, GError **error)
+{
+    char *end = NULL;
+    workload->window_start = g_ascii_strtoull(text, &end, 0);
+    if (end == text || *end != ':')
+        return usage(error, "--window wants START:END, for example 0x100000:0x6400000, not \"%s\"",
+                     text);
+    const char *second = end + 1;
+    workload->window_end = g_ascii_strtoull(second, &end, 0);
+    if (end == second || *end)
+        return usage(error, "--window wants START:END, for example 0x100000:0x6400000, not \"%s\"",
+                     text);
+    return true;
+}
+
+static bool choose_workload(struct godwit_setup *setup, const struct godwit_options *options,
+                            GError **error)
+{
+    struct godwit_workload *workload = &setup->workload;
+    *workload = godwit_image_workload(setup->machine, setup->image);
+    if (options->window && !parse_window(options->window, workload, error))
+        return false;
+    if (options->page_size != GODWIT_NOT_GIVEN)
+        workload->page_size = (uint32_t)options->page_size;
+    if (options->page_ticks != GODWIT_NOT_GIVEN)
+        workload->page_ticks = (uint32_t)options->page_ticks;
+    if (options->dirty_rate != GODWIT_NOT_GIVEN) {
+        const uint64_t hz =
+            setup->machine->timer_hz ? setup->machine->timer_hz : godwit_host_timer_hz();
+        if (!hz)
+            return usage(error, "--dirty-rate: the rate of this guest's timer is not known on this "
+                                "host; use --page-ticks");
+        workload->page_ticks = (uint32_t)MIN(hz / (uint64_t)options->dirty_rate, UINT32_MAX);
+    }
+    return godwit_workload_check(workload, setup->machine, setup->image, setup->memory_mib, error);
+}
+
+/* Everything about a target but its binaries, which are there already. */
+static bool complete(struct godwit_process *process, const struct godwit_options *options,
+                     struct godwit_target *target, GError **error)
+{
+    struct godwit_setup *setup = &target->setup;
+    const struct godwit_machine *machine = setup->machine;
+    setup->source = target->source;
+    setup->destination = target->destination;
+    setup->timeout_scale = options->timeout_scale;
+    setup->pmemsave = !g_strcmp0(options->read_memory, "pmemsave");
+    setup->image = godwit_machine_image(machine, options->image);
+    if (!setup->image)
+        return usage(error, "%s has no image \"%s\"", machine->arch, options->image);
+    setup->memory_mib =
+        options->memory == GODWIT_NOT_GIVEN ? machine->memory_mib : (unsigned)options->memory;
+    if (options->machine)
+        setup->type =
+            godwit_qemu_common_type(target->source, target->destination, options->machine);
+    for (size_t i = 0; !options->machine && !setup->type && machine->types[i]; i++)
+        setup->type =
+            godwit_qemu_common_type(target->source, target->destination, machine->types[i]);
+    const bool same = !strcmp(target->source->path, target->destination->path);
+    if (!setup->type) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "%s (QEMU %s)%s%s has no machine \"%s\" that Godwit's %s guest could run on",
+                    target->source->path, target->source->version, same ? "" : " or ",
+                    same ? "" : target->destination->path,
+                    options->machine ? options->machine : machine->types[0], machine->arch);
+        return false;
+    }
+    if (!choose_workload(setup, options, error))
+        return false;
+    if (options->accel && strcmp(options->accel, "auto") != 0) {
+        setup->accel = options->accel;
+        target->accel_reason = g_strdup("as asked for");
+        return true;
+    }
+    setup->accel = godwit_accel_choose(setup, process->folder, &process->interrupted,
+                                       &target->accel_reason, error);
+    return setup->accel != NULL;
+}
+
+/* The architectures to make targets of. */
+static GPtrArray *choose_machines(char **arch, GError **error)
+{
+    g_autoptr(GPtrArray) machines = g_ptr_array_new();
+    for (guint i = 0; arch && arch[i]; i++) {
+        g_auto(GStrv) names = g_strsplit(arch[i], ",", -1);
+        for (guint j = 0; names[j]; j++) {
+            const struct godwit_machine *machine = godwit_machine_find(names[j]);
+            if (!machine) {
+                g_autofree char *known = arch_names();
+                usage(error, "unknown architecture \"%s\": there are %s", names[j], known);
+                return NULL;
+            }
+            if (!g_ptr_array_find(machines, machine, NULL))
+                g_ptr_array_add(machines, (gpointer)(uintptr_t)machine);
+        }
+    }
+    return g_steal_pointer(&machines);
+}
+
+/* The binaries that were asked so far: each only once, however many targets it is a side of. */
+struct binaries {
+    struct godwit_process *process;
+    const struct godwit_options *options;
+    GHashTable *probed; /* path -> struct godwit_qemu, both owned */
+};
+
+static const struct godwit_qemu *ask(struct binaries *binaries, const char *path, GError **error)
+{
+    struct godwit_qemu *qemu = g_hash_table_lookup(binaries->probed, path);
+    if (!qemu) {
+        qemu = godwit_qemu_probe(path, binaries->process->folder, binaries->options->timeout_scale,
+                                 &binaries->process->interrupted, error);
+        if (qemu)
+            g_hash_table_insert(binaries->probed, g_strdup(path), qemu);
+    }
+    return qemu;
+}
+
+/*
+ * The machine's binaries among those NAMED (NULL: the one in $PATH), as an array. With a machine
+ * that was ASKED_FOR each of them has to be right; otherwise what is for another is passed over.
+ * NULL with ERROR set if one is not usable.
+ */
+static GPtrArray *binaries_for(struct binaries *binaries, const struct godwit_machine *machine,
+                               char *const *named, bool asked_for, GError **error)
+{
+    char *const in_path[] = {NULL, NULL};
+    g_autoptr(GPtrArray) found = g_ptr_array_new();
+    guint i = 0;
+    do {
+        const char *name = named ? named[i] : in_path[i];
+        const bool folder = name && g_file_test(name, G_FILE_TEST_IS_DIR);
+        g_autoptr(GError) missing = NULL;
+        g_autofree char *path = godwit_qemu_find(machine, name, &missing);
+        if (!path && folder && !asked_for)
+            continue;
+        if (!path) {
+            g_propagate_error(error, g_steal_pointer(&missing));
+            return NULL;
+        }
+        const struct godwit_qemu *qemu = ask(binaries, path, error);
+        if (!qemu)
+            return NULL;
+        if (strcmp(qemu->arch, machine->arch) != 0 && !folder && !asked_for)
+            continue;
+        if (!right_arch(qemu, machine, error))
+            return NULL;
+        if (!g_ptr_array_find(found, qemu, NULL))
+            g_ptr_array_add(found, (gpointer)(uintptr_t)qemu);
+    } while (named && named[++i]);
+    return g_steal_pointer(&found);
+}
+
+/* The target of a machine on a pair of binaries, or NULL with ERROR set. */
+static struct godwit_target *make_target(const struct binaries *binaries,
+                                         const struct godwit_machine *machine,
+                                         const struct godwit_qemu *source,
+                                         const struct godwit_qemu *destination, GError **error)
+{
+    struct godwit_target *target = g_new0(struct godwit_target, 1);
+    target->setup.machine = machine;
+    target->source = godwit_qemu_copy(source);
+    target->destination = godwit_qemu_copy(destination);
+    if (!complete(binaries->process, binaries->options, target, error))
+        g_clear_pointer(&target, godwit_target_free);
+    return target;
+}
+
+/* Adds the targets of one machine: every binary alone, or every ordered pair of them. */
+static bool add_targets(struct binaries *binaries, const struct godwit_machine *machine,
+                        bool asked_for, GPtrArray *targets, GError **error)
+{
+    const struct godwit_options *options = binaries->options;
+    char *const from[] = {options->qemu_src, NULL}, *const to[] = {options->qemu_dst, NULL};
+    const bool sides = options->qemu_src || options->qemu_dst;
+    if (sides && !asked_for) {
+        /* The side that is named says what it is for; the other one has to be for the same. */
+        g_autoptr(GPtrArray) first =
+            binaries_for(binaries, machine, options->qemu_src ? from : to, false, error);
+        if (!first || first->len == 0)
+            return first != NULL;
+        asked_for = true;
+    }
+    g_autoptr(GPtrArray) sources =
+        binaries_for(binaries, machine, options->qemu_src ? from : options->qemu, asked_for, error);
+    g_autoptr(GPtrArray) destinations =
+        sources ? binaries_for(binaries, machine, options->qemu_dst ? to : options->qemu, asked_for,
+                               error)
+                : NULL;
+    if (!destinations)
+        return false;
+    for (guint i = 0; i < sources->len; i++) {
+        const struct godwit_qemu *source = g_ptr_array_index(sources, i);
+        for (guint j = 0; j < destinations->len; j++) {
+            const struct godwit_qemu *destination = g_ptr_array_index(destinations, j);
+            if (!sides && (options->cross ? i == j : i != j))
+                continue;
+            g_autoptr(GError) cause = NULL;
+            struct godwit_target *target =
+                make_target(binaries, machine, source, destination, &cause);
+            if (target) {
+                g_ptr_array_add(targets, target);
+            } else if (options->cross && cause->code == GODWIT_ERROR_ENVIRONMENT) {
+                g_printerr("godwit: %s from QEMU %s to %s is left out: %s\n", machine->arch,
+                           source->version, destination->version, cause->message);
+            } else {
+                g_propagate_error(error, g_steal_pointer(&cause));
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Each binary that was named has to be of use for something. */
+static bool all_used(struct binaries *binaries, char *const *named, GError **error)
+{
+    g_autofree char *known = arch_names();
+    for (guint i = 0; named && named[i]; i++) {
+        bool used = false;
+        const char *what = "no binary";
+        for (size_t m = 0; !used && m < godwit_machine_count(); m++) {
+            const struct godwit_machine *machine = godwit_machine_at(m);
+            g_autofree char *path = godwit_qemu_find(machine, named[i], NULL);
+            const struct godwit_qemu *qemu =
+                path ? g_hash_table_lookup(binaries->probed, path) : NULL;
+            used = qemu && !strcmp(qemu->arch, machine->arch);
+            what = qemu ? qemu->arch : what;
+        }
+        if (used)
+            continue;
+        if (g_file_test(named[i], G_FILE_TEST_IS_DIR))
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                        "%s has no qemu-system-ARCH, nor has %s/bin, for any of %s", named[i],
+                        named[i], known);
+        else
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                        "%s is a QEMU for %s: there is no guest for that, only for %s", named[i],
+                        what, known);
+        return false;
+    }
+    return true;
+}
+
+/* Without --arch and without a binary: every machine whose QEMU is in $PATH. What is left out for
+ * want of one is told. */
+static GPtrArray *machines_in_path(GError **error)
+{
+    g_autoptr(GPtrArray) machines = g_ptr_array_new();
+    g_autoptr(GString) left_out = g_string_new(NULL);
+    for (size_t i = 0; i < godwit_machine_count(); i++) {
+        const struct godwit_machine *machine = godwit_machine_at(i);
+        g_autoptr(GError) missing = NULL;
+        g_autofree char *path = godwit_qemu_find(machine, NULL, &missing);
+        if (path)
+            g_ptr_array_add(machines, (gpointer)(uintptr_t)machine);
+        else
+            g_string_append_printf(left_out, "godwit: %s is left out: %s\n", machine->arch,
+                                   missing->message);
+    }
+    if (machines->len == 0) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "no QEMU in $PATH: install one, for example Debian's qemu-system-x86, or name "
+                    "a binary with --qemu");
+        return NULL;
+    }
+    g_printerr("%s", left_out->str);
+    return g_steal_pointer(&machines);
+}
+
+static GPtrArray *every_machine(void)
+{
+    GPtrArray *machines = g_ptr_array_new();
+    for (size_t i = 0; i < godwit_machine_count(); i++)
+        g_ptr_array_add(machines, (gpointer)(uintptr_t)godwit_machine_at(i));
+    return machines;
+}
+
+/* Names the targets so that no two are called the same. */
+static void name_targets(const GPtrArray *targets)
+{
+    for (guint i = 0; i < targets->len; i++) {
+        struct godwit_target *target = g_ptr_array_index(targets, i);
+        const char *arch = target->setup.machine->arch;
+        const char *from = target->source->version, *to = target->destination->version;
+        bool alone = true;
+        for (guint j = 0; j < targets->len; j++) {
+            const struct godwit_target *other = g_ptr_array_index(targets, j);
+            alone = alone && (i == j || other->setup.machine != target->setup.machine);
+        }
+        if (strcmp(target->source->path, target->destination->path) != 0)
+            target->name = g_strdup_printf("%s %s to %s", arch, from, to);
+        else
+            target->name = alone ? g_strdup(arch) : g_strdup_printf("%s %s", arch, from);
+    }
+}
+
+GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_options *options,
+                          GError **error)
+{
+    if (!godwit_options_check(options, error))
+        return NULL;
+    g_autoptr(GPtrArray) machines = choose_machines(options->arch, error);
+    if (!machines)
+        return NULL;
+    const bool asked_for = machines->len > 0;
+    const bool named = options->qemu || options->qemu_src || options->qemu_dst;
+    if (!asked_for) {
+        g_ptr_array_unref(machines);
+        machines = named ? every_machine() : machines_in_path(error);
+        if (!machines)
+            return NULL;
+    }
+    struct binaries binaries = {process, options, NULL};
+    binaries.probed =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)godwit_qemu_free);
+    g_autoptr(GPtrArray) targets =
+        g_ptr_array_new_with_free_func((GDestroyNotify)godwit_target_free);
+    char *const source[] = {options->qemu_src ? options->qemu_src : options->qemu_dst, NULL};
+    bool good = true;
+    for (guint i = 0; good && i < machines->len; i++)
+        good = add_targets(&binaries, g_ptr_array_index(machines, i), asked_for || !named, targets,
+                           error);
+    good = good && (!named || all_used(&binaries, options->qemu ? options->qemu : source, error));
+    g_hash_table_unref(binaries.probed);
+    if (good && targets->len == 0) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "no two of these QEMUs can be migrated to one another");
+        good = false;
+    }
+    name_targets(targets);
+    return good ? g_steal_pointer(&targets) : NULL;
+}
+
+int godwit_targets_width(const GPtrArray *targets)
+{
+    size_t width = 8;
+    for (guint i = 0; i < targets->len; i++) {
+        const struct godwit_target *target = g_ptr_array_index(targets, i);
+        width = MAX(width, strlen(target->name));
+    }
+    return (int)width;
+}
+
+struct godwit_job *godwit_target_job(const struct godwit_target *target,
+                                     const struct godwit_scenario *scenario)
+{
+    struct godwit_job *job = godwit_job_new();
+    job->scenario = scenario;
+    job->setup = target->setup;
+    job->target = g_strdup(target->name);
+    job->type = g_strdup(target->setup.type);
+    job->accel = g_strdup(target->setup.accel);
+    job->setup.type = job->type;
+    job->setup.accel = job->accel;
+    return job;
+}

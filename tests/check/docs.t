@@ -1,0 +1,264 @@
+#!/usr/bin/env perl
+# The documents against what they speak of: links, make targets, scenarios, the numbers of the guest
+# ABI and of the images, the man page and --help, the example scenario.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+use Test::More;
+
+my $godwit = $ENV{GODWIT} // 'build/godwit';
+
+# Neither colours nor translations in what is compared.
+$ENV{LC_ALL} = 'C';
+
+sub slurp {
+    my ($path) = @_;
+    open(my $file, '<', $path) or die "$path: $!\n";
+    local $/ = undef;
+    return scalar <$file>;
+}
+
+sub lines_of {
+    my (@command) = @_;
+    open(my $pipe, '-|', @command) or die "$command[0]: $!\n";
+    my @lines = <$pipe>;
+    close($pipe) or die "@command: failed\n";
+    chomp(@lines);
+    return @lines;
+}
+
+# Each of two lists has what the other has; the difference is told.
+sub same_set {
+    my ($left, $left_name, $right, $right_name, $name) = @_;
+    my %left  = map { $_ => 1 } @$left;
+    my %right = map { $_ => 1 } @$right;
+    my @wrong = ((map { "$_: only in $left_name" } grep { !$right{$_} } sort keys %left),
+        (map { "$_: only in $right_name" } grep { !$left{$_} } sort keys %right));
+    ok(!@wrong && %left, $name) or diag(@wrong ? join("\n", @wrong) : 'nothing to compare');
+    return;
+}
+
+# What the documents are, without what they quote: a line indented by four or in a fence is no text.
+sub text_of {
+    my ($path) = @_;
+    my ($fenced, @text) = (0);
+    for my $line (split /\n/, slurp($path)) {
+        $fenced = !$fenced if $line =~ /^\s*```/;
+        push @text, $line unless $fenced || $line =~ /^(?: {4}|\t)/;
+    }
+    return @text;
+}
+
+# The anchors that a document offers, made of its headings as the usual renderers make them.
+sub anchors_of {
+    my ($path) = @_;
+    my %seen;
+    for my $line (text_of($path)) {
+        next unless $line =~ /^#+\s+(.*?)\s*$/;
+        (my $anchor = lc $1) =~ s/[^a-z0-9 _-]//g;
+        $anchor =~ tr/ /-/;
+        my $count = $seen{$anchor}++;
+        $seen{"$anchor-$count"} = 1 if $count;
+    }
+    return %seen;
+}
+
+my @documents = grep { -e } lines_of('git', 'ls-files', '*.md');
+my @told      = (@documents, 'docs/godwit.1');
+
+# Links.
+for my $path (@documents) {
+    my @dead;
+    for my $line (text_of($path)) {
+        while ($line =~ /\[[^\]]*\]\(([^)\s]+)\)/g) {
+            my $link = $1;
+            next if $link =~ /^[a-z]+:/;
+            my ($file, $anchor) = split /#/, $link, 2;
+            my $target = $file eq '' ? $path : dirname($path) . "/$file";
+            if (!-e $target) {
+                push @dead, "$link: no such file";
+            } elsif (defined $anchor && !{ anchors_of($target) }->{$anchor}) {
+                push @dead, "$link: no such heading";
+            }
+        }
+    }
+    ok(!@dead, "$path: its links lead somewhere") or diag(join("\n", @dead));
+}
+
+# Make targets: `make TARGET` in text, and in quoted commands. What is made in examples/ has rules of
+# its own.
+{
+    my %known;
+    my $database = join("\n", lines_of('make', '-pn', 'help'));
+    $known{$1} = 1 while $database =~ /^([A-Za-z][\w.\/-]*):(?!=)/mg;
+    my @unknown;
+    my $mentioned = 0;
+    for my $path (grep { !m{^examples/} } @told) {
+        my $text = slurp($path);
+        my @commands = $text =~ /`make ([^`\n]*)`/g;
+        push @commands, $text =~ /^ {4}\$ make\b(.*)$/mg;
+        for my $command (@commands) {
+            next if $command =~ /^-C/;
+            for my $word (split ' ', $command =~ s/[>|;].*//r) {
+                next if $word =~ /=/ || $word =~ /^[-\[]/ || $word =~ /NAME|TARGET|IMAGE/;
+                $mentioned++;
+                push @unknown, "$path: make $word" unless $known{$word};
+            }
+        }
+    }
+    ok($mentioned && !@unknown, 'make targets that are mentioned exist') or diag(join("\n", @unknown));
+}
+
+# Paths and names of the sources that stand in code quotes; but placeholders, the example, and the
+# files of QEMU's own tests.
+{
+    my %top = map { (split m{/})[0] => 1 } grep { m{/} } lines_of('git', 'ls-files');
+    my %name;
+    for my $source (lines_of('git', 'ls-files', '*.[chS]', '*.mk', '*.asm', '*.inc', 'Makefile')) {
+        $name{$_} = 1 for slurp($source) =~ /\b(godwit_\w+|GODWIT_\w+)/gi;
+    }
+    my @unknown;
+    for my $path (grep { !m{^examples/} } @documents) {
+        for my $line (text_of($path)) {
+            for my $code ($line =~ /`([^`]+)`/g) {
+                my ($folder) = $code =~ m{^([\w.-]+)/[\w./-]*$};
+                push @unknown, "$path: $code"
+                    if $folder
+                    && $top{$folder}
+                    && !-e $code
+                    && $code !~ m{\bNAME\b|/example\.c$|/a-b-\w+\.h$};
+                push @unknown, "$path: $code"
+                    if $code =~ /^(GODWIT_\w+|godwit_\w+)(\(\))?$/ && !$name{$1} && $code !~ /_$/;
+            }
+        }
+    }
+    ok(!@unknown, 'files and names of the sources that are mentioned exist')
+        or diag(join("\n", @unknown));
+}
+
+# Rows of a table whose first cell is code: [name, second cell, ...] of each.
+sub rows_of {
+    my ($path) = @_;
+    my @rows;
+    for my $line (text_of($path)) {
+        next unless $line =~ /^\|\s*`([^`]+)`\s*\|(.*)\|\s*$/;
+        push @rows, [$1, map { s/^\s+|\s+$//gr } split /\|/, $2];
+    }
+    return @rows;
+}
+
+# Scenarios.
+same_set([map { (split)[0] } lines_of($godwit, 'list')],
+    'godwit list', [grep { m{^[a-z]+/[a-z0-9/-]+$} } map { $_->[0] } rows_of('docs/scenarios.md')],
+    'docs/scenarios.md', 'every scenario is told of, and no other');
+
+# The guest ABI's numbers, each name once.
+sub value_of {
+    my ($text) = @_;
+    return $text =~ /^0x[0-9a-f]+$/i ? hex $text : $text =~ /^\d+$/ ? $text + 0 : undef;
+}
+
+{
+    my %header;
+    my $text = slurp('include/godwit/guest_abi.h');
+    $header{$1} = value_of($2) while $text =~ /^#define (GODWIT_[A-Z0-9_]+)\s+(0x[0-9a-f]+|\d+)\b/mg;
+    my (%document, @wrong);
+    for my $row (grep { $_->[0] =~ /^GODWIT_/ } rows_of('docs/guest-abi.md')) {
+        my ($name, $value) = ($row->[0], value_of($row->[1]));
+        push @wrong, "$name: told twice" if exists $document{$name};
+        $document{$name} = $value;
+        push @wrong, "$name: not $row->[1]"
+            if exists $header{$name} && (!defined $value || $value != $header{$name});
+    }
+    same_set([keys %header], 'guest_abi.h', [keys %document], 'docs/guest-abi.md',
+        'every number of the ABI is told of');
+    ok(!@wrong, 'numbers of the ABI are told right') or diag(join("\n", @wrong));
+}
+
+# The images' addresses: a table whose head names the ends of the macros.
+{
+    my (@columns, @wrong, @told_of);
+    for my $line (text_of('docs/guest-abi.md')) {
+        my @cells = map { s/^\s+|\s+$|`//gr } (split /\|/, $line)[1 .. ($line =~ tr/|//) - 1];
+        if (@cells && $cells[0] eq 'image') {
+            @columns = @cells;
+        } elsif (!@cells) {
+            @columns = ();
+        } elsif (@columns && $cells[0] =~ /^\w+$/) {
+            push @told_of, $cells[0];
+            my $header = -e "gen/$cells[0].h" ? slurp("gen/$cells[0].h") : '';
+            for my $i (1 .. $#columns) {
+                my $macro = 'GODWIT_' . uc($cells[0]) . "_$columns[$i]";
+                my ($value) = $header =~ /^#define $macro (\S+)$/m;
+                my ($here, $there) = (value_of($cells[$i]), value_of($value // ''));
+                push @wrong, "$macro: not $cells[$i]"
+                    unless defined $here && defined $there && $here == $there;
+            }
+        }
+    }
+    same_set([map { m{gen/(\w+)\.h} } glob 'gen/*.h'],
+        'gen', \@told_of, 'docs/guest-abi.md', 'every image is told of');
+    ok(!@wrong, 'addresses of the images are told right') or diag(join("\n", @wrong));
+}
+
+# The man page and --help: the same options, with the same arguments or none, for each command.
+{
+    my (%manual, $section);
+    for my $line (split /\n/, slurp('docs/godwit.1')) {
+        $section = $1 if $line =~ /^\.S[hs] (.*)$/;
+        next unless $line =~ /^\.It (Fl .*)$/;
+        my ($short) = $line =~ /Fl (\w) ,/;
+        my ($long, $rest) = $line =~ /Fl -([\w-]+)(.*)$/ or next;
+        push @{ $manual{$section} },
+            ($short ? "-$short, " : '') . "--$long" . ($rest =~ /Ns = Ns/ ? '=' : '');
+    }
+    my @everywhere = @{ $manual{'Options of every command'} // [] };
+    my %sections   = (
+        run     => ['What to start', 'Options of run'],
+        list    => ['Options of list'],
+        migrate => ['What to start', 'Options of migrate'],
+        doctor  => ['What to start'],
+        bench   => ['What to start', 'Options of bench'],
+    );
+    my $summary = join("\n", lines_of($godwit, '--help'));
+    my ($commands) = $summary =~ /^Commands:\n((?:  .*\n)+)/m;
+    my @commands = ($commands // '') =~ /^  (\w+)/mg;
+    same_set(\@commands, '--help', [keys %sections], 'the man page', 'commands of the man page');
+    for my $command (@commands) {
+        my @help;
+        for my $line (lines_of($godwit, $command, '--help')) {
+            push @help, ($1 // '') . "--$2" . ($3 // '')
+                if $line =~ /^  (-\w, )?--([\w-]+)(=)?/;
+        }
+        same_set(\@help, "$command --help",
+            [@everywhere, map { @{ $manual{$_} // [] } } @{ $sections{$command} // [] }],
+            'docs/godwit.1', "options of $command in the man page");
+    }
+}
+
+# The version.
+{
+    my ($version) = slurp('harness/command/command.h') =~ /^#define GODWIT_VERSION "(.*)"$/m;
+    my ($latest) = slurp('CHANGELOG.md') =~ /^## \[?(\d[\w.-]*)/m;
+    is($latest, $version, 'the change log begins with this version');
+}
+
+# The example scenario compiles as it stands.
+{
+    my $dir = tempdir(CLEANUP => 1);
+    my ($code) = slurp('docs/scenarios.md') =~ m{^`harness/scenario/example\.c`:\n\n((?: {4}.*\n|\n)+)}m;
+    ($code //= '') =~ s/^ {4}//mg;
+    open(my $file, '>', "$dir/example.c") or die "$dir/example.c: $!\n";
+    print $file $code;
+    close($file) or die "$dir/example.c: $!\n";
+    my $flags = `pkg-config --cflags gio-unix-2.0 jansson`;
+    chomp $flags;
+    my $cc = $ENV{CC} // 'cc';
+    my $output = `$cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE -Iharness -Iinclude $flags $dir/example.c 2>&1`;
+    ok($? == 0 && $code =~ /GODWIT_SCENARIOS_END/, 'the example scenario compiles') or diag($output);
+}
+
+done_testing();

@@ -1,0 +1,138 @@
+#!/usr/bin/env perl
+# Every format of the report can be read by those whom it is for, and says the same as the others.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cli;
+use JSON::PP ();
+use TAP::Parser;
+use Test::More;
+
+plan skip_all => 'no qemu-system-x86_64' unless $qemu;
+
+# One run with a bit of everything: a scenario that passes (a known bug of QEMU is one), one that
+# fails with unprintable words, and one that is skipped.
+my $fake = fake('crashes-riscv64');
+my $riscv64 = script_file('qemu-system-riscv64', qq(exec $fake "\$@"\n));
+(my $path = $riscv64) =~ s{/[^/]+$}{};
+symlink $qemu, "$path/qemu-system-x86_64" or die "$path: $!";
+my $run = run([qw(run precopy/unix/plain guest/suspend --accel tcg --arch), 'x86_64,riscv64',
+        map { ('--format', "$_:report.$_") } qw(text tap junit json)], env => {PATH => $path});
+my $cwd = "$run->{dir}/cwd";
+is($run->{status}, 1, 'exit status');
+is($run->{out} . $run->{err}, '', 'four files, and nothing on standard output and standard error');
+is_deeply([sort map { s{.*/}{}r } @{$run->{left}}], [map {"report.$_"} qw(json junit tap text)],
+    'the reports, and nothing else');
+
+# TAP.
+my $tap = TAP::Parser->new({tap => slurp("$cwd/report.tap")});
+my (%point, $yaml);
+while (my $result = $tap->next) {
+    $point{$result->description =~ s/^- //r} = $result if $result->is_test;
+    $yaml .= $result->raw if $result->is_yaml;
+}
+is_deeply([$tap->parse_errors], [], 'TAP: no errors');
+is($tap->version, 13, 'TAP: version');
+is($tap->tests_planned, 4, 'TAP: plan');
+is_deeply([sort keys %point], [map { ("$_ guest/suspend", "$_ precopy/unix/plain") } qw(riscv64 x86_64)],
+    'TAP: names');
+ok(!$point{'riscv64 precopy/unix/plain'}->is_ok, 'TAP: what failed');
+ok($point{"x86_64 $_"}->is_ok, "TAP: $_ passed") for qw(guest/suspend precopy/unix/plain);
+like($point{'riscv64 guest/suspend'}->explanation, qr/needs suspend to RAM/, 'TAP: the skip\'s reason');
+is_deeply([$tap->failed], [$point{'riscv64 precopy/unix/plain'}->number], 'TAP: nothing else failed');
+like($yaml, qr/duration_ms: [\d.]+/, 'TAP: the time');
+like($yaml, qr/fake-qemu: this will hurt/, 'TAP: the failure\'s report');
+
+# JSON.
+my $json = JSON::PP->new->utf8->decode(slurp("$cwd/report.json"));
+my %result = map { ("$_->{arch} $_->{scenario}" => $_) } @{$json->{results}};
+my $summary = $json->{summary};
+is($json->{format}, 1, 'JSON: format');
+is_deeply([sort keys %result], [sort keys %point], 'JSON: names');
+is($summary->{passed} + $summary->{known}, 2, 'JSON: two passed');
+is_deeply([@$summary{qw(failed skipped errors)}], [1, 1, 0], 'JSON: the other counts');
+ok(!$summary->{interrupted} && $summary->{seconds} > 0, 'JSON: the rest of the summary');
+my $passed = $result{'x86_64 precopy/unix/plain'};
+like($passed->{status}, qr/^(pass|known)$/, 'JSON: pass');
+is_deeply([@$passed{qw(arch accel image repetition repetitions message)}],
+    ['x86_64', 'tcg', 'x86_rom', 1, 1, ''], 'JSON: what was run');
+like($passed->{$_}, qr/^\d+\.\d+\.\d+$/, "JSON: $_") for qw(source_version destination_version);
+like($passed->{machine}, qr/^pc-q35-\d/, 'JSON: the machine is a version, not an alias');
+cmp_ok($passed->{facts}{$_}, '>', 0, "JSON: $_") for qw(twin_bytes order_pages);
+ok($passed->{facts}{live}, 'JSON: the migration was live');
+my $sum = 0;
+$sum += $_->{ms} for @{$passed->{phases}};
+cmp_ok($sum, '<=', $passed->{ms}, 'JSON: the phases are parts of the whole time');
+is_deeply([@{$result{'riscv64 guest/suspend'}}{qw(status ms)}], ['skip', 0], 'JSON: skip');
+my $failed = $result{'riscv64 precopy/unix/plain'};
+is_deeply([$failed->{status}, $failed->{phase}], ['fail', 'migrate'], 'JSON: fail');
+is_deeply([map { $_->{name} } @{$failed->{vms}}], ['source', 'destination'], 'JSON: its VMs');
+is($failed->{vms}[0]{stderr}, 'fake-qemu: this will hurt', 'JSON: what QEMU said');
+like($failed->{again}, qr/^godwit run precopy\/unix\/plain --arch riscv64 /, 'JSON: again');
+
+# JUnit.
+SKIP: {
+    my $xmllint = (grep { -x } map {"$_/xmllint"} split /:/, $ENV{PATH})[0];
+    skip 'no xmllint', 1 unless $xmllint;
+    my $xpath = sub {
+        open my $answer, '-|', $xmllint, '--xpath', $_[0], "$cwd/report.junit" or die $!;
+        local $/;
+        return (readline $answer) =~ s/\s+\z//r;
+    };
+    is(system($xmllint, '--noout', "$cwd/report.junit"), 0, 'JUnit: well-formed');
+    my $suite = '/testsuites/testsuite';
+    is($xpath->("string($suite/@*[name()='$_->[0]'])"), $_->[1], "JUnit: $_->[0]")
+        for ['tests', 4], ['failures', 1], ['errors', 0], ['skipped', 1];
+    is($xpath->("count($suite/testcase)"), 4, 'JUnit: as many as it says');
+    is($xpath->("string($suite/testcase[failure]/\@classname)"), 'riscv64', 'JUnit: what failed');
+    like($xpath->("string($suite/testcase/failure)"), qr/fake-qemu: this will hurt/,
+        'JUnit: the failure\'s report');
+}
+
+# Text.
+my $text = slurp("$cwd/report.text");
+my %word = (pass => 'ok', known => 'known', fail => 'FAIL', skip => 'skip');
+my %shown;
+$shown{"$2 $3"} = $1 while $text =~ /^(\w+) +(\w+) +(\w+\/\S+) /mg;
+is_deeply(\%shown, {map { ($_ => $word{$result{$_}{status}}) } keys %result},
+    'text: a line a result');
+like($text, qr/^$summary->{passed} passed, 1 failed, 1 skipped.* in \d/m, 'text: the counts');
+like($text, qr/^$passed->{facts}{twin_bytes} bytes of guest RAM compared/m, 'text: what was proven');
+unlike($text, qr/[^[:print:]\n]/, 'text: no control characters in a file');
+
+my @x86 = qw(run precopy/unix/plain --arch x86_64 --accel tcg);
+
+# One format to standard output is what the file has; there is nothing else there.
+for my $format (qw(text tap junit json)) {
+    my $piped = run([@x86, '--format', $format, '--qemu', fake('crashes')]);
+    is($piped->{err}, '', "$format in a pipe: nothing on standard error");
+    unlike($piped->{out}, qr/[^[:print:]\n]/, "$format in a pipe: no control characters");
+    like($piped->{out}, qr/this will hurt/, "$format in a pipe: the report");
+}
+
+# On a terminal there is progress that moves, and colour, unless they are not wanted.
+SKIP: {
+    skip 'no script(1)', 1 unless grep { -x "$_/script" } split /:/, $ENV{PATH};
+    my %seen = (
+        'a terminal' => [{}, 1, 1],
+        'NO_COLOR' => [{NO_COLOR => 1}, 1, 0],
+        'a dumb terminal' => [{TERM => 'dumb'}, 0, 0],
+    );
+    for my $name (sort keys %seen) {
+        my ($env, $moves, $coloured) = @{$seen{$name}};
+        my $shown = run([], env => $env, command => ['script', '-qec', "$godwit @x86", '/dev/null']);
+        is($shown->{status}, 0, "$name: exit status");
+        my $moved = () = $shown->{out} =~ /\r\e\[K/g;
+        is(!!$moved, !!$moves, "$name: a line that moves, or none");
+        is($shown->{out} =~ /\e\[3\dm/, !!$coloured, "$name: colour, or none");
+        like($shown->{out}, qr/\[0\/1\] x86_64 precopy\/unix\/plain: migrate, pass \d+, [\d.]+ MiB left, \d+ Mbit\/s/,
+            "$name: phase, pass, what is left, rate") if $moves;
+        like($shown->{out}, qr/^(\S*\e\[3\dm)?(ok|known) /m, "$name: the result");
+        unlike($shown->{out}, qr/[^[:print:]\r\n]/, "$name: nothing else") unless $moves;
+    }
+}
+
+done_testing();

@@ -1,0 +1,138 @@
+#!/usr/bin/env perl
+# What is run, how often, and for whom: globs, shards, repetitions; and the commands beside `run`.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cli;
+use JSON::PP ();
+use Test::More;
+
+# Every scenario fails on this one, and quickly.
+my @quick = ('--accel', 'tcg', '--qemu', fake('crashes'));
+
+# The names of all scenarios that match.
+sub listed {
+    return map { (split)[0] } split /\n/, run(['list', @_])->{out};
+}
+
+# The names of all results of a run, in order, and the run.
+sub results_of {
+    my $run = run(['run', '--format', 'json', @_]);
+    my $report = eval { JSON::PP->new->utf8->decode($run->{out}) } || {};
+    return ($run, map { $_->{scenario} } @{$report->{results} || []});
+}
+
+# Help.
+my $help = run(['--help']);
+is($help->{status}, 0, '--help: exit status');
+my @commands = $help->{out} =~ /^  (\w+) {2,}\w/mg;
+is_deeply(\@commands, [qw(run list migrate doctor bench)], '--help: the commands');
+is(run([$_])->{out}, $help->{out}, "$_: the same") for qw(-h help);
+like(run(['--version'])->{out}, qr/\Agodwit \d+\.\d+\.\d+\n\z/, '--version');
+for my $command (@commands) {
+    my $shown = run([$command, '--help']);
+    is($shown->{status}, 0, "$command --help: exit status");
+    like($shown->{out}, qr/\AUsage:\n  godwit $command \[OPTION.*--help /s, "$command --help: it helps");
+    is($shown->{err}, '', "$command --help: nothing on standard error");
+    is(run([$command, '-h'])->{out}, $shown->{out}, "$command -h: the same");
+}
+
+# List.
+my @all = listed();
+cmp_ok(scalar @all, '>', 10, 'list: there are scenarios');
+is_deeply(\@all, [sort @all], 'list: in order');
+is_deeply([listed('precopy/*')], [grep {m{^precopy/}} @all], 'list: a glob');
+is_deeply([listed('precopy/tcp/plain', 'precopy/*/plain')],
+    [qw(precopy/tcp/plain precopy/unix/plain)], 'list: two globs, what matches both once');
+is_deeply([listed('precopy/?nix/plain')], ['precopy/unix/plain'], 'list: any character');
+my $names = run(['list', '--qemu-names', 'precopy/unix/plain'])->{out};
+like($names, qr{\Aprecopy/unix/plain +/migration/precopy/unix/plain\n\z}, 'list: names in QEMU');
+
+# Globs and shards choose what is run: each part once, all of it together.
+my ($run, @whole) = results_of('*/plain', @quick);
+is($run->{status}, 1, 'run: exit status of a failure');
+is_deeply(\@whole, [listed('*/plain')], 'run: what list lists');
+for my $count (1, 2, 3, @whole + 1) {
+    my @parts = map { [(results_of('*/plain', @quick, '--shard', "$_/$count"))[1 .. @whole]] } 1 .. $count;
+    my @sizes = sort { $a <=> $b } map { scalar grep {defined} @$_ } @parts;
+    is_deeply([sort grep {defined} map {@$_} @parts], \@whole, "--shard I/$count: each scenario once");
+    cmp_ok($sizes[-1] - $sizes[0], '<=', 1, "--shard I/$count: parts of equal size");
+}
+
+# Repetitions, in whole rounds, one at a time or several.
+for my $jobs (1, 3) {
+    my (undef, @names) = results_of(qw(precopy/unix/plain precopy/tcp/plain), @quick, "-j$jobs",
+        '--repeat', 3);
+    my %times;
+    $times{$_}++ for @names;
+    is_deeply(\%times, {'precopy/unix/plain' => 3, 'precopy/tcp/plain' => 3},
+        "--repeat 3 -j$jobs: each three times");
+    is_deeply([sort @names[0, 1]], [qw(precopy/tcp/plain precopy/unix/plain)],
+        "--repeat 3 -j$jobs: in rounds") if $jobs == 1;
+}
+for my $more ([], ['--repeat', 5]) {
+    my ($ended, @names) = results_of('precopy/unix/plain', @quick, '-j1', '--until-fail', @$more);
+    is($ended->{status}, 1, "--until-fail @$more: exit status");
+    is(scalar @names, 1, "--until-fail @$more: ended by the first failure");
+    is_deeply($ended->{left}, [], "--until-fail @$more: nothing is left behind");
+}
+SKIP: {
+    skip 'no qemu-system-x86_64', 1 unless $qemu;
+    my @real = ('--accel', 'tcg', '--qemu', $qemu);
+
+    # What passes does not end it: three rounds, and the third crashes.
+    my $crashes = fake('crashes');
+    my $third = script_file('third', <<"END");
+case \$PWD in
+*/0003-*) exec $crashes "\$@" ;;
+esac
+exec $qemu "\$@"
+END
+    my ($ended, @names) = results_of('precopy/unix/plain', '--accel', 'tcg', '--qemu', $third,
+        '-j1', '--until-fail');
+    is($ended->{status}, 1, '--until-fail, two passes first: exit status');
+    is(scalar @names, 3, '--until-fail, two passes first: ended by the first failure');
+
+    # A passed run is kept too, and its job is readable.
+    my $kept = run(['run', 'precopy/unix/plain', @real, '--keep', '-o', 'a/b']);
+    is($kept->{status}, 0, 'run: exit status of a pass');
+    my $folder = "$kept->{dir}/cwd/a/b/0001-x86_64-precopy-unix-plain";
+    my $result = eval { JSON::PP->new->utf8->decode(slurp("$folder/result.json")) } || {};
+    is($result->{scenario}, 'precopy/unix/plain', '--keep: the result');
+    is($result->{folder}, $folder, '--keep: where it is');
+    like(slurp("$folder/source.qmp"), qr/> \{"execute":"migrate"/, '--keep: the transcript');
+    like(slurp("$folder/source.serial"), qr/\AAB+\z/, '--keep: the console');
+
+    # One migration by flags; two binaries.
+    my @flags = (['--stopped'], [qw(--transport tcp --memory 160 --page-size 8192)],
+        ['--read-memory', 'pmemsave', '--window', '0x100000:0x900000']);
+    my @once = run_all(3, map { [['migrate', '--accel', 'tcg', '--qemu-src', $qemu,
+                '--qemu-dst', $qemu, @$_]] } @flags);
+    for my $args (@flags) {
+        my $once = shift @once;
+        is($once->{status}, 0, "migrate @$args: exit status") or diag($once->{out}, $once->{err});
+        like($once->{out}, qr/^(ok|known) +x86_64 +migrate .* bytes equal, \d+ pages in order/,
+            "migrate @$args: what it proved");
+        is_deeply($once->{left}, [], "migrate @$args: nothing is left behind");
+    }
+
+    # The doctor.
+    my $doctor = run(['doctor', @real]);
+    is($doctor->{status}, 0, 'doctor: exit status');
+    like($doctor->{out}, qr/^host +\w+ .* \d+ processors, \d+ MiB available$/m, 'doctor: the host');
+    like($doctor->{out}, qr/^x86_64 +\Q$qemu\E: QEMU \d+\.\d+\.\d+/m, 'doctor: the binary');
+    like($doctor->{out}, qr/can run \d+ of ${\scalar @all} scenarios/, 'doctor: what it can run');
+    ok_clean($doctor, 'doctor: nothing is left behind');
+
+    # The benchmark.
+    my $bench = run(['bench', '-n', 1, 'precopy/unix/plain', @real]);
+    is($bench->{status}, 0, 'bench: exit status');
+    like($bench->{out}, qr/^x86_64 +precopy\/unix\/plain( +[\d.]+ \S+){8}$/m, 'bench: a row of medians');
+    like($bench->{out}, qr/^1 runs? each/m, 'bench: as many runs as asked for');
+    ok_clean($bench, 'bench: nothing is left behind');
+}
+
+done_testing();

@@ -1,0 +1,429 @@
+/*
+ * Jobs: across to the worker and back without a loss, nothing taken for a job that is none, and the
+ * command line that runs one again.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "run/job.h"
+#include "godwit/guest_abi.h"
+#include "vm/image.h"
+
+#include <string.h>
+
+#include "unit.h"
+
+static struct godwit_qemu *qemu_new(const char *path, const char *version)
+{
+    struct godwit_qemu *qemu = g_new0(struct godwit_qemu, 1);
+    qemu->path = g_strdup(path);
+    qemu->version = g_strdup(version);
+    qemu->package = g_strdup("some \"package\"");
+    qemu->arch = g_strdup("ppc64");
+    qemu->machines = json_pack("{s:s, s:s}", "pseries", "pseries-9", "pseries-9", "pseries-9");
+    qemu->features = json_pack("{s:b, s:b}", "capability xbzrle", 1, "command quit", 1);
+    qemu->start_ms = 12.5;
+    return qemu;
+}
+
+/* A job of which no field has the value that it has when nobody sets it. */
+static struct godwit_job *job_new(const char *scenario)
+{
+    struct godwit_job *job = godwit_job_new();
+    struct godwit_setup *setup = &job->setup;
+    job->scenario = scenario ? godwit_scenario_find(scenario) : NULL;
+    assert_true(!scenario || job->scenario);
+    job->plan.transport = GODWIT_TRANSPORT_TCP;
+    job->plan.stopped = job->plan.postcopy = job->plan.suspend = true;
+    static const struct godwit_capability capabilities[] = {{"xbzrle", true}, {"events", false}};
+    g_array_append_vals(job->capabilities, capabilities, G_N_ELEMENTS(capabilities));
+    static const struct godwit_parameter parameters[] = {
+        {.name = "max-bandwidth", .value = INT64_MAX}, {.name = "less", .value = INT64_MIN}};
+    g_array_append_vals(job->parameters, parameters, G_N_ELEMENTS(parameters));
+    setup->machine = godwit_machine_find("ppc64");
+    setup->image = godwit_machine_image(setup->machine, NULL);
+    setup->type = job->type = g_strdup("pseries-7.2");
+    setup->accel = job->accel = g_strdup("tcg");
+    setup->memory_mib = 300000;
+    setup->source = qemu_new("/bin/\xc3\xa4", "7.2.0");
+    setup->destination = qemu_new("/bin/b", "10.0.0");
+    setup->workload = (struct godwit_workload){
+        .window_start = UINT64_C(0x4000000000),
+        .window_end = UINT64_C(0x4012345678),
+        .page_size = 0x12345678,
+        .passes_per_report = UINT32_MAX,
+        .flags = 0x80000002,
+        .page_ticks = 0xfffffffe,
+    };
+    setup->timeout_scale = 0.1; /* no sum of powers of two */
+    setup->pmemsave = true;
+    job->progress = true;
+    return job;
+}
+
+static void job_end(struct godwit_job *job)
+{
+    godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.source);
+    godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.destination);
+    godwit_job_free(job);
+}
+
+static void expect_qemu(const struct godwit_qemu *one, const struct godwit_qemu *other)
+{
+    assert_string_equal(one->path, other->path);
+    assert_string_equal(one->version, other->version);
+    assert_string_equal(one->package, other->package);
+    assert_string_equal(one->arch, other->arch);
+    assert_true(json_equal(one->machines, other->machines));
+    assert_true(json_equal(one->features, other->features));
+    assert_true(one->start_ms >= other->start_ms && one->start_ms <= other->start_ms);
+}
+
+static void expect_same(const struct godwit_job *one, const struct godwit_job *other)
+{
+    assert_ptr_equal(one->scenario, other->scenario);
+    assert_int_equal(one->plan.transport, other->plan.transport);
+    assert_int_equal(one->plan.stopped, other->plan.stopped);
+    assert_int_equal(one->plan.postcopy, other->plan.postcopy);
+    assert_int_equal(one->plan.suspend, other->plan.suspend);
+    assert_int_equal(one->capabilities->len, other->capabilities->len);
+    for (guint i = 0; i < one->capabilities->len; i++) {
+        const struct godwit_capability *c = &g_array_index(one->capabilities,
+                                                           struct godwit_capability, i),
+                                       *d = &g_array_index(other->capabilities,
+                                                           struct godwit_capability, i);
+        assert_string_equal(c->name, d->name);
+        assert_int_equal(c->on, d->on);
+    }
+    assert_int_equal(one->parameters->len, other->parameters->len);
+    for (guint i = 0; i < one->parameters->len; i++) {
+        const struct godwit_parameter *p = &g_array_index(one->parameters, struct godwit_parameter,
+                                                          i),
+                                      *q = &g_array_index(other->parameters,
+                                                          struct godwit_parameter, i);
+        assert_string_equal(p->name, q->name);
+        assert_true(p->value == q->value);
+        assert_null(p->text);
+    }
+    assert_ptr_equal(one->setup.machine, other->setup.machine);
+    assert_ptr_equal(one->setup.image, other->setup.image);
+    assert_string_equal(one->setup.type, other->setup.type);
+    assert_string_equal(one->setup.accel, other->setup.accel);
+    assert_int_equal(one->setup.memory_mib, other->setup.memory_mib);
+    assert_memory_equal(&one->setup.workload, &other->setup.workload,
+                        sizeof(struct godwit_workload));
+    assert_true(one->setup.timeout_scale >= other->setup.timeout_scale &&
+                one->setup.timeout_scale <= other->setup.timeout_scale);
+    assert_int_equal(one->setup.pmemsave, other->setup.pmemsave);
+    assert_int_equal(one->progress, other->progress);
+    expect_qemu(one->setup.source, other->setup.source);
+    expect_qemu(one->setup.destination, other->setup.destination);
+}
+
+/* To JSON, to text, and back, as it goes to the worker. */
+static struct godwit_job *across(const struct godwit_job *job, GError **error)
+{
+    g_autoptr(json_t) json = godwit_job_to_json(job);
+    assert_non_null(json);
+    char *text = json_dumps(json, JSON_INDENT(2));
+    g_autoptr(json_t) again = json_loads(text, 0, NULL);
+    free(text);
+    return godwit_job_from_json(again, error);
+}
+
+static void test_across(void **state)
+{
+    (void)state;
+    static const char *const scenarios[] = {NULL, "precopy/unix/plain", "postcopy/plain"};
+    for (size_t i = 0; i < G_N_ELEMENTS(scenarios); i++) {
+        struct godwit_job *job = job_new(scenarios[i]);
+        struct godwit_job *back = across(job, NULL);
+        assert_non_null(back);
+        expect_same(back, job);
+        assert_string_equal(godwit_job_name(back), scenarios[i] ? scenarios[i] : "migrate");
+        /* As the plan has them, the lists end with a NULL name. */
+        assert_string_equal(back->plan.capabilities[1].name, "events");
+        assert_null(back->plan.capabilities[2].name);
+        assert_string_equal(back->plan.parameters[1].name, "less");
+        assert_null(back->plan.parameters[2].name);
+        job_end(back);
+        job_end(job);
+    }
+}
+
+/* Everything false, nothing in a list. */
+static void test_across_empty(void **state)
+{
+    (void)state;
+    struct godwit_job *job = job_new(NULL);
+    memset(&job->plan, 0, sizeof(job->plan));
+    g_array_set_size(job->capabilities, 0);
+    g_array_set_size(job->parameters, 0);
+    job->setup.pmemsave = job->progress = false;
+    struct godwit_job *back = across(job, NULL);
+    assert_non_null(back);
+    expect_same(back, job);
+    assert_null(back->plan.capabilities[0].name);
+    assert_null(back->plan.parameters[0].name);
+    job_end(back);
+    job_end(job);
+}
+
+/* Each flag alone: none is read where another was written. */
+static void test_across_flags(void **state)
+{
+    (void)state;
+    struct godwit_job *job = job_new(NULL);
+    bool *const flags[] = {&job->plan.stopped, &job->plan.postcopy, &job->plan.suspend,
+                           &job->setup.pmemsave, &job->progress};
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(flags); j++)
+            *flags[j] = i == j;
+        struct godwit_job *back = across(job, NULL);
+        assert_non_null(back);
+        expect_same(back, job);
+        job_end(back);
+    }
+    job_end(job);
+}
+
+/* A copy is the same and does not need the original. */
+static void test_copy(void **state)
+{
+    (void)state;
+    struct godwit_job *job = job_new("precopy/unix/plain");
+    job->repetition = 3;
+    job->repetitions = 0;
+    struct godwit_job *copy = godwit_job_copy(job);
+    expect_same(copy, job);
+    assert_int_equal(copy->repetition, 3);
+    assert_int_equal(copy->repetitions, 0);
+    assert_ptr_not_equal(copy->setup.type, job->setup.type);
+    assert_ptr_not_equal(copy->setup.accel, job->setup.accel);
+    godwit_job_free(job);
+    assert_string_equal(copy->setup.type, "pseries-7.2");
+    assert_string_equal(copy->setup.accel, "tcg");
+    job_end(copy);
+    godwit_job_free(NULL);
+}
+
+static void expect_refused(const json_t *json)
+{
+    g_autoptr(GError) error = NULL;
+    struct godwit_job *job = godwit_job_from_json(json, &error);
+    if (job)
+        fail_msg("taken for a job: %s", json_dumps(json, JSON_ENCODE_ANY));
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_USAGE));
+    assert_string_equal(error->message, "`godwit worker` is for godwit itself: it was given no job "
+                                        "that it knows");
+    assert_null(godwit_job_from_json(json, NULL));
+}
+
+/* JSON that is no job, and what the parser leaves of text that is no JSON: nothing. */
+static void test_foreign(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "null",
+        "7",
+        "\"arch\"",
+        "[]",
+        "{}",
+        "[{\"arch\": \"ppc64\"}]",
+        "{\"arch\": \"ppc64\"}",
+        "{\"arch\": 7}",
+        "{\"job\": {\"arch\": \"ppc64\"}}",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_autoptr(json_t) json = json_loads(texts[i], JSON_DECODE_ANY, NULL);
+        assert_non_null(json);
+        expect_refused(json);
+    }
+    expect_refused(NULL);
+}
+
+/* A job's text cut short anywhere is no JSON, so no job either. */
+static void test_truncated(void **state)
+{
+    (void)state;
+    struct godwit_job *job = job_new(NULL);
+    g_autoptr(json_t) json = godwit_job_to_json(job);
+    char *text = json_dumps(json, JSON_INDENT(2));
+    for (size_t length = 0; length < strlen(text); length++) {
+        g_autoptr(json_t) cut = json_loadb(text, length, 0, NULL);
+        expect_refused(cut);
+    }
+    free(text);
+    job_end(job);
+}
+
+/* A job with one value spoiled, at a path of two keys at most. */
+static void test_spoiled(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *object, *key;
+        const char *value; /* JSON; NULL: without the key */
+    } rows[] = {
+        {NULL, "scenario", "\"no/such/scenario\""},
+        {NULL, "scenario", "7"},
+        {NULL, "scenario", "\"\""},
+        {NULL, "arch", NULL},
+        {NULL, "arch", "\"vax\""},
+        {NULL, "image", "\"x86_rom\""},
+        {NULL, "type", NULL},
+        {NULL, "type", "7"},
+        {NULL, "accel", NULL},
+        {NULL, "memory_mib", NULL},
+        {NULL, "memory_mib", "0"},
+        {NULL, "memory_mib", "\"many\""},
+        {NULL, "source", NULL},
+        {NULL, "source", "{}"},
+        {NULL, "destination", NULL},
+        {NULL, "destination", "[]"},
+        {NULL, "timeout_scale", NULL},
+        {NULL, "timeout_scale", "0.0"},
+        {NULL, "timeout_scale", "-1.0"},
+        {NULL, "workload", NULL},
+        {NULL, "workload", "[]"},
+        {"workload", "window_start", NULL},
+        {"workload", "window_end", "4096"},
+        {"workload", "page_size", NULL},
+        {"workload", "page_size", "0"},
+        {"workload", "page_size", "7"},
+        {"plan", "capabilities", "[[7, true]]"},
+        {"plan", "capabilities", "[\"xbzrle\"]"},
+        {"plan", "parameters", "[[null, 7]]"},
+    };
+    struct godwit_job *job = job_new(NULL);
+    struct godwit_job *unspoiled = across(job, NULL);
+    assert_non_null(unspoiled);
+    job_end(unspoiled);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(json_t) json = godwit_job_to_json(job);
+        json_t *object = rows[i].object ? json_object_get(json, rows[i].object) : json;
+        if (rows[i].value)
+            json_object_set_new(object, rows[i].key,
+                                json_loads(rows[i].value, JSON_DECODE_ANY, NULL));
+        else
+            json_object_del(object, rows[i].key);
+        expect_refused(json);
+    }
+    job_end(job);
+}
+
+/* The image may be left out: it is the preferred one then. */
+static void test_without_image(void **state)
+{
+    (void)state;
+    struct godwit_job *job = job_new(NULL);
+    g_autoptr(json_t) json = godwit_job_to_json(job);
+    json_object_del(json, "image");
+    struct godwit_job *back = godwit_job_from_json(json, NULL);
+    assert_non_null(back);
+    expect_same(back, job);
+    job_end(back);
+    job_end(job);
+}
+
+static void expect_again(const struct godwit_job *job, const char *wanted)
+{
+    g_autofree char *line = godwit_job_again(job);
+    assert_string_equal(line, wanted);
+}
+
+/* The command line that runs it again: all that was asked for, nothing that is usual. */
+static void test_again(void **state)
+{
+    (void)state;
+    struct godwit_job *job = job_new("precopy/unix/plain");
+    struct godwit_setup *setup = &job->setup;
+    const struct godwit_workload usual = godwit_image_workload(setup->machine, setup->image);
+    g_array_set_size(job->capabilities, 0);
+    g_array_set_size(job->parameters, 0);
+    godwit_qemu_free((struct godwit_qemu *)(uintptr_t)setup->destination);
+    setup->destination = setup->source;
+    setup->memory_mib = setup->machine->memory_mib;
+    setup->pmemsave = false;
+    setup->timeout_scale = 1;
+    setup->workload = usual;
+    g_free(setup->source->path);
+    ((struct godwit_qemu *)(uintptr_t)setup->source)->path = g_strdup("/usr/bin/qemu-system-ppc64");
+#define USUAL                                                                                      \
+    "godwit run precopy/unix/plain --arch ppc64 --qemu /usr/bin/qemu-system-ppc64 --machine "      \
+    "pseries-7.2 --image ppc64_bios --accel tcg"
+    expect_again(job, USUAL);
+    setup->memory_mib = 512;
+    expect_again(job, USUAL " --memory 512");
+    setup->memory_mib = setup->machine->memory_mib;
+    setup->workload.window_end -= 0x1000;
+    expect_again(job, USUAL " --window 0x100000:0x63ff000");
+    setup->workload = usual;
+    setup->workload.window_start += 0x1000;
+    expect_again(job, USUAL " --window 0x101000:0x6400000");
+    setup->workload = usual;
+    setup->timeout_scale = 0.1;
+    expect_again(job, USUAL " --timeout-scale 0.1");
+    setup->timeout_scale = 1;
+    setup->workload.page_size = 8192;
+    setup->workload.page_ticks = 77;
+    setup->pmemsave = true;
+    expect_again(job, USUAL " --page-size 8192 --page-ticks 77 --read-memory pmemsave");
+#undef USUAL
+    /* What the workload is for a scenario is not the user's to say. */
+    setup->workload = usual;
+    setup->workload.flags = GODWIT_FLAG_VERIFY;
+    setup->workload.passes_per_report = 1;
+    g_autofree char *line = godwit_job_again(job);
+    assert_null(strstr(line, "VERIFY"));
+    setup->destination = NULL;
+    job_end(job);
+}
+
+/* One that no scenario describes, with binaries whose paths a shell would take apart. */
+static void test_again_migrate(void **state)
+{
+    (void)state;
+    struct godwit_job *job = job_new(NULL);
+    struct godwit_qemu *source = (struct godwit_qemu *)(uintptr_t)job->setup.source;
+    job->setup.workload = godwit_image_workload(job->setup.machine, job->setup.image);
+    job->setup.pmemsave = false;
+    g_free(source->path);
+    source->path = g_strdup("/my qemu's/$HOME");
+    g_autofree char *line = godwit_job_again(job);
+    int argc = 0;
+    g_auto(GStrv) argv = NULL;
+    assert_true(g_shell_parse_argv(line, &argc, &argv, NULL));
+    static const char *const wanted[] = {
+        "godwit",          "migrate",
+        "--transport",     "tcp",
+        "--postcopy",      "--stopped",
+        "--capability",    "xbzrle=on",
+        "--capability",    "events=off",
+        "--parameter",     "max-bandwidth=9223372036854775807",
+        "--parameter",     "less=-9223372036854775808",
+        "--arch",          "ppc64",
+        "--qemu-src",      "/my qemu's/$HOME",
+        "--qemu-dst",      "/bin/b",
+        "--machine",       "pseries-7.2",
+        "--image",         "ppc64_bios",
+        "--accel",         "tcg",
+        "--memory",        "300000",
+        "--timeout-scale", "0.1",
+    };
+    assert_int_equal(argc, G_N_ELEMENTS(wanted));
+    for (int i = 0; i < argc; i++)
+        assert_string_equal(argv[i], wanted[i]);
+    job_end(job);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_across),       cmocka_unit_test(test_across_empty),
+        cmocka_unit_test(test_across_flags), cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_foreign),      cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_spoiled),      cmocka_unit_test(test_without_image),
+        cmocka_unit_test(test_again),        cmocka_unit_test(test_again_migrate),
+    };
+    return cmocka_run_group_tests_name("job", tests, NULL, NULL);
+}

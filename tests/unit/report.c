@@ -1,0 +1,651 @@
+/*
+ * Reports: every format given the same results, the nasty ones too, and read back as its readers
+ * read it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "report/report.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+/* What a QEMU can say, and JSON can hand on: markup and its ends, quotes, directives and plans of
+ * TAP, control characters, no characters, a long way round a terminal. */
+#define NASTY                                                                                      \
+    "<b a='1'>&amp; ]]> \"q\" 'q' # SKIP no # TODO no\nok 99 - not mine\n1..7\n  ...\n---\n"       \
+    "Bail out!\n\x01\x1b[31m\r\x7f\t\xc2\x85 \xc3\xa4 \xef\xbf\xbe\xef\xbf\xbf %s %n \\"
+
+static json_t *result_new(const char *status, const char *message)
+{
+    json_t *result =
+        json_pack("{s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:{}, s:[], s:s}", "status", status,
+                  "message", message, "arch", "ppc64", "scenario", "precopy/unix/plain", "ms",
+                  1234.5, "repetition", 1, "repetitions", 1, "facts", "vms", "again", "godwit run");
+    assert_non_null(result);
+    return result;
+}
+
+static json_t *pass_new(const char *status)
+{
+    json_t *result = result_new(status, "");
+    json_object_set_new(result, "facts",
+                        json_pack("{s:i, s:i, s:i, s:{}, s:{s:i, s:i, s:i}}", "twin_bytes", 1000,
+                                  "twin_different", 8, "order_pages", 50, "live", "migration",
+                                  "dirty-sync-count", 4, "transferred", 3 << 20, "downtime", 17));
+    if (!strcmp(status, "known"))
+        json_object_set_new(json_object_get(result, "facts"), "known_bugs",
+                            json_pack("[{s:s, s:s, s:s, s:s}]", "id", "some-bug", "summary",
+                                      "it <forgets>", "reference", "never fixed", "seen", "here"));
+    return result;
+}
+
+static json_t *fail_new(const char *status, const char *text)
+{
+    json_t *result = result_new(status, text);
+    json_object_set_new(result, "phase", json_string("migrate"));
+    json_object_set_new(result, "folder", json_string("/tmp/x"));
+    json_object_set_new(result, "vms",
+                        json_pack("[{s:s, s:s, s:s, s:s, s:s, s:s, s:s}]", "name", "source",
+                                  "version", "7.2.0", "state", "was running", "stderr", text,
+                                  "console", "ABB", "qmp", "one\ntwo", "command", "qemu -x"));
+    return result;
+}
+
+#define PROOF "992 bytes equal, 50 pages in order, live, 4 passes, 3.0 MiB sent, downtime 17 ms"
+
+/* One of each, and what they sum up to. */
+static GPtrArray *all_new(void)
+{
+    GPtrArray *results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    g_ptr_array_add(results, pass_new("pass"));
+    g_ptr_array_add(results, pass_new("known"));
+    g_ptr_array_add(results, fail_new("fail", NASTY));
+    g_ptr_array_add(results, result_new("skip", NASTY));
+    g_ptr_array_add(results, fail_new("error", "no\nhope"));
+    json_object_set_new(g_ptr_array_index(results, 4), "repetition", json_integer(2));
+    json_object_set_new(g_ptr_array_index(results, 4), "repetitions", json_integer(0));
+    return results;
+}
+
+static const struct godwit_summary all_summary = {
+    .passed = 1, .known = 1, .failed = 1, .skipped = 1, .errors = 1, .planned = 5, .seconds = 6.25};
+
+/* Reports the results, as a run does. */
+static void report_to(struct godwit_reporter *reporter, const GPtrArray *results,
+                      const struct godwit_summary *summary)
+{
+    reporter->planned = summary->planned;
+    if (reporter->begin)
+        reporter->begin(reporter, summary->planned);
+    for (guint i = 0; i < results->len; i++)
+        if (reporter->result)
+            reporter->result(reporter, g_ptr_array_index(results, i));
+    if (reporter->end)
+        reporter->end(reporter, summary);
+}
+
+/* The report in that format; the caller's. */
+static char *report(void **state, const char *format, const GPtrArray *results,
+                    const struct godwit_summary *summary)
+{
+    g_autofree char *where = g_strdup_printf("%s:%s/report", format, (char *)*state);
+    struct godwit_reporter *reporter = godwit_reporter_new(where, NULL);
+    assert_non_null(reporter);
+    assert_false(reporter->live);
+    report_to(reporter, results, summary);
+    assert_true(godwit_reporter_close(reporter, NULL));
+    char *text = unit_take(state, "report", NULL);
+    assert_true(g_utf8_validate(text, -1, NULL));
+    return text;
+}
+
+static char *report_all(void **state, const char *format)
+{
+    g_autoptr(GPtrArray) results = all_new();
+    return report(state, format, results, &all_summary);
+}
+
+/* No byte that a terminal would take for more than text. */
+static void expect_tame(const char *text)
+{
+    for (const char *c = text; *c; c = g_utf8_next_char(c))
+        if (g_unichar_iscntrl(g_utf8_get_char(c)) && *c != '\n' && *c != '\t')
+            fail_msg("U+%04X is in \"%.20s\"", g_utf8_get_char(c), c);
+}
+
+/* TAP: points numbered from 1, nothing between them but blocks of YAML, a plan that fits. */
+struct tap {
+    unsigned points, passed, skipped, blocks, bails;
+    int plan; /* -1: none */
+};
+
+static struct tap read_tap(const char *text)
+{
+    struct tap tap = {.plan = -1};
+    bool block = false;
+    expect_tame(text);
+    assert_true(g_str_has_suffix(text, "\n"));
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    assert_string_equal(lines[0], "TAP version 13");
+    for (guint i = 1; lines[i + 1]; i++) {
+        unsigned number;
+        if (g_str_has_prefix(lines[i], "    ")) {
+            assert_true(block);
+        } else if (!strcmp(lines[i], "  ---")) {
+            assert_false(block);
+            block = true;
+            tap.blocks++;
+        } else if (!strcmp(lines[i], "  ...")) {
+            assert_true(block);
+            block = false;
+        } else if (g_str_has_prefix(lines[i], "  ")) {
+            assert_true(block);
+            assert_non_null(strchr(lines[i], ':'));
+        } else if (sscanf(lines[i], "ok %u - ", &number) == 1 ||
+                   sscanf(lines[i], "not ok %u - ", &number) == 1) {
+            assert_false(block);
+            assert_int_equal(number, ++tap.points);
+            assert_true(tap.plan < 0);
+            tap.passed += lines[i][0] == 'o';
+            tap.skipped += strstr(lines[i], " # SKIP ") != NULL;
+        } else if (sscanf(lines[i], "1..%u", &number) == 1) {
+            assert_false(block);
+            assert_true(tap.plan < 0);
+            tap.plan = (int)number;
+        } else if (g_str_has_prefix(lines[i], "Bail out! ")) {
+            tap.bails++;
+        } else {
+            fail_msg("line %u: \"%s\"", i + 1, lines[i]);
+        }
+    }
+    assert_false(block);
+    return tap;
+}
+
+static void test_tap(void **state)
+{
+    g_autofree char *text = report_all(state, "tap");
+    const struct tap tap = read_tap(text);
+    assert_int_equal(tap.points, 5);
+    assert_int_equal(tap.passed, 3);
+    assert_int_equal(tap.skipped, 1);
+    assert_int_equal(tap.blocks, 4);
+    assert_int_equal(tap.plan, 5);
+    assert_int_equal(tap.bails, 0);
+    assert_contains(text, "\nok 1 - ppc64 precopy/unix/plain\n  ---\n  duration_ms: 1234.5\n"
+                          "  proof: '" PROOF "'\n  ...\nok 2 - ");
+    assert_contains(text,
+                    "  known_bugs: |\n    QEMU bug some-bug: it <forgets>\n"
+                    "      seen here: here\n      never fixed; see docs/known-bugs.md\n  ...");
+    assert_contains(text, "\nnot ok 3 - ppc64 precopy/unix/plain\n");
+    assert_contains(text, "\n             ok 99 - not mine\n");
+    assert_contains(text, "\nok 4 - ppc64 precopy/unix/plain # SKIP <b a='1'>");
+    assert_contains(text, "\nnot ok 5 - ppc64 precopy/unix/plain, repetition 2\n");
+}
+
+/* The points that a result consists of come before it and are numbered with it. */
+static void test_tap_checks(void **state)
+{
+    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    json_t *result = fail_new("fail", "x");
+    json_object_set_new(
+        json_object_get(result, "facts"), "checks",
+        json_pack("[{s:s}, {s:s, s:s}]", "name", "first", "name", "second", "problem", "bad"));
+    g_ptr_array_add(results, result);
+    g_ptr_array_add(results, pass_new("pass"));
+    const struct godwit_summary summary = {.passed = 1, .failed = 1, .planned = 2};
+    g_autofree char *text = report(state, "tap", results, &summary);
+    const struct tap tap = read_tap(text);
+    assert_int_equal(tap.points, 4);
+    assert_int_equal(tap.passed, 2);
+    assert_int_equal(tap.plan, 4);
+    assert_contains(text, "\nok 1 - ppc64 precopy/unix/plain: first\n"
+                          "not ok 2 - ppc64 precopy/unix/plain: second\n"
+                          "not ok 3 - ppc64 precopy/unix/plain\n");
+}
+
+/* What is said at the end of runs that had another end than planned. */
+static void test_tap_ends(void **state)
+{
+    static const struct {
+        unsigned planned;
+        bool interrupted;
+        int plan;
+        const char *bail;
+    } rows[] = {
+        {1, false, 1, NULL},
+        {0, false, 1, NULL}, /* an endless one that found a failure */
+        {2, false, -1, "Bail out! ended at the first failure\n"},
+        {2, true, -1, "Bail out! interrupted\n"},
+        {0, true, -1, "Bail out! interrupted\n"},
+    };
+    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct godwit_summary summary = {
+            .failed = 1, .planned = rows[i].planned, .interrupted = rows[i].interrupted};
+        g_ptr_array_set_size(results, 0);
+        g_ptr_array_add(results, fail_new("fail", "x"));
+        g_autofree char *text = report(state, "tap", results, &summary);
+        const struct tap tap = read_tap(text);
+        assert_int_equal(tap.plan, rows[i].plan);
+        assert_int_equal(tap.bails, rows[i].bail != NULL);
+        if (rows[i].bail)
+            assert_true(g_str_has_suffix(text, rows[i].bail));
+    }
+    const struct godwit_summary nothing = {0};
+    g_ptr_array_set_size(results, 0);
+    g_autofree char *text = report(state, "tap", results, &nothing);
+    assert_string_equal(text, "TAP version 13\n1..0\n");
+}
+
+/* What an XML reader saw. */
+struct xml {
+    unsigned cases, failures, errors, skips, outputs;
+    bool suite;
+    GString *text;    /* of the failure that was met first */
+    char *skip;       /* message */
+    char *name, *out; /* of the last case, of the first output */
+};
+
+static const char *attribute(const char **names, const char **values, const char *name)
+{
+    for (size_t i = 0; names[i]; i++)
+        if (!strcmp(names[i], name))
+            return values[i];
+    fail_msg("no attribute %s", name);
+    return NULL;
+}
+
+static void xml_start(GMarkupParseContext *context, const char *element, const char **names,
+                      const char **values, gpointer data, GError **error)
+{
+    struct xml *xml = data;
+    (void)context;
+    (void)error;
+    if (!strcmp(element, "testsuite")) {
+        xml->suite = true;
+        assert_string_equal(attribute(names, values, "tests"), "5");
+        assert_string_equal(attribute(names, values, "failures"), "1");
+        assert_string_equal(attribute(names, values, "errors"), "1");
+        assert_string_equal(attribute(names, values, "skipped"), "1");
+        assert_string_equal(attribute(names, values, "time"), "6.250");
+    } else if (!strcmp(element, "testcase")) {
+        xml->cases++;
+        assert_string_equal(attribute(names, values, "classname"), "ppc64");
+        assert_string_equal(attribute(names, values, "time"), "1.234");
+        g_free(xml->name);
+        xml->name = g_strdup(attribute(names, values, "name"));
+    } else if (!strcmp(element, "failure")) {
+        xml->failures++;
+        assert_contains(attribute(names, values, "message"), "<b a='1'>&amp; ]]> \"q\" 'q' #");
+    } else if (!strcmp(element, "error")) {
+        xml->errors++;
+    } else if (!strcmp(element, "skipped")) {
+        xml->skips++;
+        g_free(xml->skip);
+        xml->skip = g_strdup(attribute(names, values, "message"));
+    } else if (!strcmp(element, "system-out")) {
+        xml->outputs++;
+    } else {
+        assert_string_equal(element, "testsuites");
+    }
+}
+
+static void xml_text(GMarkupParseContext *context, const char *text, gsize length, gpointer data,
+                     GError **error)
+{
+    struct xml *xml = data;
+    const char *element = g_markup_parse_context_get_element(context);
+    (void)error;
+    if (!strcmp(element, "failure"))
+        g_string_append_len(xml->text, text, (gssize)length);
+    if (!strcmp(element, "system-out") && !xml->out)
+        xml->out = g_strndup(text, length);
+}
+
+static void test_junit(void **state)
+{
+    g_autofree char *text = report_all(state, "junit");
+    struct xml xml = {.text = g_string_new(NULL)};
+    const GMarkupParser parser = {.start_element = xml_start, .text = xml_text};
+    GMarkupParseContext *context =
+        g_markup_parse_context_new(&parser, G_MARKUP_TREAT_CDATA_AS_TEXT, &xml, NULL);
+    g_autoptr(GError) error = NULL;
+    if (!g_markup_parse_context_parse(context, text, -1, &error) ||
+        !g_markup_parse_context_end_parse(context, &error))
+        fail_msg("%s", error->message);
+    g_markup_parse_context_free(context);
+    assert_true(g_str_has_prefix(text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"));
+    assert_true(xml.suite);
+    assert_int_equal(xml.cases, 5);
+    assert_int_equal(xml.failures, 1);
+    assert_int_equal(xml.errors, 1);
+    assert_int_equal(xml.skips, 1);
+    assert_int_equal(xml.outputs, 2);
+    assert_string_equal(xml.out, PROOF);
+    assert_string_equal(xml.name, "precopy/unix/plain #2");
+    assert_contains(xml.text->str, "what     <b a='1'>&amp; ]]> \"q\"");
+    assert_contains(xml.text->str, "\n           two\n");
+    assert_contains(xml.skip, "\xc3\xa4");
+    /* What XML forbids, raw or as a reference, GMarkup would let pass. */
+    for (const char *c = text; *c; c++)
+        assert_true((unsigned char)*c >= ' ' || *c == '\n' || *c == '\t');
+    static const char *const forbidden[] = {"&#x1;", "&#x1b;",       "&#xb;",
+                                            "&#x0;", "\xef\xbf\xbe", "\xef\xbf\xbf"};
+    for (size_t i = 0; i < G_N_ELEMENTS(forbidden); i++)
+        assert_null(strstr(text, forbidden[i]));
+    g_string_free(xml.text, TRUE);
+    g_free(xml.skip);
+    g_free(xml.name);
+    g_free(xml.out);
+}
+
+static void test_json(void **state)
+{
+    g_autoptr(GPtrArray) results = all_new();
+    struct godwit_summary summary = all_summary;
+    summary.interrupted = true;
+    g_autofree char *text = report(state, "json", results, &summary);
+    g_autoptr(json_t) document = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(document);
+    assert_int_equal(godwit_json_integer(document, "format", 0), 1);
+    const json_t *sum = json_object_get(document, "summary");
+    static const struct {
+        const char *key;
+        json_int_t value;
+    } numbers[] = {{"passed", 1}, {"known", 1}, {"failed", 1}, {"skipped", 1}, {"errors", 1}};
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+        assert_int_equal(godwit_json_integer(sum, numbers[i].key, -1), numbers[i].value);
+    assert_true(json_number_value(json_object_get(sum, "seconds")) > 6.24);
+    assert_true(json_number_value(json_object_get(sum, "seconds")) < 6.26);
+    assert_true(godwit_json_true(sum, "interrupted"));
+    const json_t *list = json_object_get(document, "results");
+    assert_int_equal(json_array_size(list), results->len);
+    for (guint i = 0; i < results->len; i++)
+        assert_true(json_equal(json_array_get(list, i), g_ptr_array_index(results, i)));
+}
+
+/* JSON keeps numbers as they were, to the limits. */
+static void test_json_numbers(void **state)
+{
+    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    json_t *result = pass_new("pass");
+    json_object_set_new(result, "large", json_integer(INT64_MAX));
+    g_ptr_array_add(results, result);
+    const struct godwit_summary summary = {.passed = 4000000, .planned = 1};
+    g_autofree char *text = report(state, "json", results, &summary);
+    assert_contains(text, "9223372036854775807");
+    assert_contains(text, "\"passed\": 4000000");
+    assert_contains(text, "\"interrupted\": false");
+}
+
+static void test_text(void **state)
+{
+    g_autofree char *text = report_all(state, "text");
+    expect_tame(text);
+    assert_true(g_str_has_prefix(
+        text, "ok    ppc64    precopy/unix/plain                     1.23 s  " PROOF "\n"
+              "known ppc64    precopy/unix/plain                     1.23 s  " PROOF "\n"
+              "      some-bug: here\n"
+              "FAIL  ppc64    precopy/unix/plain                     1.23 s\n"
+              "      what     <b a='1'>&amp; "));
+    assert_contains(text,
+                    "\nskip  ppc64    precopy/unix/plain                     1.23 s  <b a='1'>");
+    assert_contains(text, "\nERROR ppc64    precopy/unix/plain                     1.23 s\n"
+                          "      what     no\n"
+                          "               hope\n"
+                          "      phase    migrate\n"
+                          "      source: QEMU 7.2.0 was running\n"
+                          "        stderr   no\n"
+                          "                 hope\n"
+                          "        console  ABB\n"
+                          "        qmp      one\n"
+                          "                 two\n"
+                          "        by hand  qemu -x\n"
+                          "      folder   /tmp/x\n"
+                          "      again    godwit run\n");
+    assert_true(g_str_has_suffix(
+        text, "\n1 passed, 1 failed, 1 skipped, 1 with a known bug of QEMU, 1 could not be run in "
+              "6.2 s\n"
+              "2000 bytes of guest RAM compared, source against destination\n"
+              "100 pages found in the order that the guest wrote them\n"
+              "known bug of QEMU some-bug: it <forgets>\n"
+              "  never fixed; see docs/known-bugs.md\n"));
+    /* A skipped result is one line. */
+    assert_null(strstr(text, "\nok 99"));
+}
+
+/* What a known bug is is told once, where it was seen each time. */
+static void test_text_known(void **state)
+{
+    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    const struct godwit_summary summary = {.known = 3, .planned = 3};
+    for (int i = 0; i < 3; i++)
+        g_ptr_array_add(results, pass_new("known"));
+    g_autofree char *text = report(state, "text", results, &summary);
+    g_auto(GStrv) seen = g_strsplit(text, "\n      some-bug: here\n", -1);
+    g_auto(GStrv) told = g_strsplit(text, "known bug of QEMU some-bug: it <forgets>\n", -1);
+    assert_int_equal(g_strv_length(seen), 4);
+    assert_int_equal(g_strv_length(told), 2);
+    assert_contains(text, "0 passed, 0 failed, 0 skipped, 3 with a known bug of QEMU in");
+}
+
+static void test_text_ends(void **state)
+{
+    static const struct {
+        struct godwit_summary summary;
+        const char *text;
+    } rows[] = {
+        {{.passed = 3, .seconds = 0.04}, "3 passed, 0 failed, 0 skipped in 0.0 s\n"},
+        {{.failed = 2, .skipped = 1, .seconds = 61, .interrupted = true},
+         "0 passed, 2 failed, 1 skipped in 61.0 s (interrupted)\n"},
+        {{.errors = 7}, "0 passed, 0 failed, 0 skipped, 7 could not be run in 0.0 s\n"},
+    };
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *text = report(state, "text", none, &rows[i].summary);
+        assert_string_equal(text, rows[i].text);
+    }
+}
+
+/* The bytes that a proof counts, and what it leaves out. */
+static void test_proof(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *facts, *proof;
+    } rows[] = {
+        {"{}", ""},
+        {"{\"twin_bytes\": 5}", "5 bytes equal"},
+        {"{\"twin_bytes\": 157483008, \"twin_different\": 8}", "157483000 bytes equal"},
+        {"{\"order_pages\": 7}", "7 pages in order"},
+        {"{\"twin_bytes\": 5, \"order_pages\": 7, \"live\": {\"address\": 1}}",
+         "5 bytes equal, 7 pages in order, live"},
+        {"{\"order_pages\": 7, \"migration\": {\"dirty-sync-count\": 2, \"transferred\": 1572864, "
+         "\"downtime\": 3}}",
+         "7 pages in order, 2 passes, 1.5 MiB sent, downtime 3 ms"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(json_t) result = result_new("pass", "");
+        json_object_set_new(result, "facts", json_loads(rows[i].facts, 0, NULL));
+        g_autofree char *proof = godwit_report_proof(result);
+        assert_string_equal(proof, rows[i].proof);
+    }
+    static const char *const statuses[] = {"pass", "known", "fail", "skip", "error", "", "PASS"};
+    for (size_t i = 0; i < G_N_ELEMENTS(statuses); i++) {
+        g_autoptr(json_t) result = result_new(statuses[i], "");
+        assert_int_equal(godwit_report_passed(result), i < 2);
+    }
+    g_autoptr(json_t) nothing = json_object();
+    assert_false(godwit_report_passed(nothing));
+}
+
+/* A result of which nothing is known but that it is bad. */
+static void test_empty_result(void **state)
+{
+    static const char *const formats[] = {"text", "tap", "junit", "json"};
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+        const struct godwit_summary summary = {.failed = 1, .planned = 1};
+        static const char *const wanted[] = {"FAIL ", "not ok 1", "<failure ", "\"failed\": 1"};
+        g_ptr_array_add(results, json_object());
+        g_autofree char *text = report(state, formats[i], results, &summary);
+        assert_contains(text, wanted[i]);
+    }
+}
+
+static void test_formats(void **state)
+{
+    static const char *const unknown[] = {"", "TAP", "tap2", "ta", "xml", " tap", ":x", "xml:x"};
+    for (size_t i = 0; i < G_N_ELEMENTS(unknown); i++) {
+        g_autoptr(GError) error = NULL;
+        assert_null(godwit_reporter_new(unknown[i], &error));
+        assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_USAGE));
+        assert_contains(error->message, "there are text, tap, junit and json");
+    }
+    g_autofree char *missing = g_strdup_printf("tap:%s/no/file", (char *)*state);
+    const char *const unwritable[] = {"tap:", "junit:/", "json:/dev/null/x", missing};
+    for (size_t i = 0; i < G_N_ELEMENTS(unwritable); i++) {
+        g_autoptr(GError) error = NULL;
+        assert_null(godwit_reporter_new(unwritable[i], &error));
+        assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT));
+        assert_true(g_str_has_prefix(error->message, "cannot write "));
+    }
+}
+
+/* A report that does not fit on its disk is an error, whichever line it was. */
+static void test_full_disk(void **state)
+{
+    (void)state;
+    static const char *const formats[] = {"text:/dev/full", "tap:/dev/full", "junit:/dev/full",
+                                          "json:/dev/full"};
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        g_autoptr(GPtrArray) results = all_new();
+        g_autoptr(GError) error = NULL;
+        struct godwit_reporter *reporter = godwit_reporter_new(formats[i], NULL);
+        assert_non_null(reporter);
+        report_to(reporter, results, &all_summary);
+        assert_false(godwit_reporter_close(reporter, &error));
+        assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT));
+        assert_string_equal(error->message, "cannot write /dev/full: No space left on device");
+    }
+}
+
+/* One that is not to be leaves no file; what was no file before stays. */
+static void test_discard(void **state)
+{
+    g_autofree char *where = g_strdup_printf("tap:%s/report", (char *)*state);
+    struct godwit_reporter *reporter = godwit_reporter_new(where, NULL);
+    assert_non_null(reporter);
+    assert_int_equal(access(where + strlen("tap:"), F_OK), 0);
+    godwit_reporter_discard(reporter);
+    assert_int_not_equal(access(where + strlen("tap:"), F_OK), 0);
+    godwit_reporter_discard(godwit_reporter_new("json:/dev/null", NULL));
+    assert_int_equal(access("/dev/null", F_OK), 0);
+}
+
+/* Standard output is written to, and left open. */
+static void test_standard_output(void **state)
+{
+    g_autoptr(GPtrArray) results = all_new();
+    g_autofree char *path = g_build_filename(*state, "report", NULL);
+    fflush(stdout);
+    const int saved = dup(STDOUT_FILENO);
+    const int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(saved >= 0 && file >= 0 && dup2(file, STDOUT_FILENO) == STDOUT_FILENO);
+    struct godwit_reporter *reporter = godwit_reporter_new("tap", NULL);
+    if (reporter)
+        report_to(reporter, results, &all_summary);
+    const bool closed = reporter && godwit_reporter_close(reporter, NULL);
+    const bool open_still = puts("more") >= 0 && fflush(stdout) == 0;
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(file);
+    g_autofree char *text = unit_take(state, "report", NULL);
+    assert_true(closed);
+    assert_true(open_still);
+    assert_true(g_str_has_suffix(text, "\n1..5\nmore\n"));
+}
+
+/* What arrives at a terminal that the report goes to; the caller's. */
+static char *on_terminal(const json_t *progress)
+{
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(terminal >= 0 && !grantpt(terminal) && !unlockpt(terminal));
+    g_autofree char *where = g_strdup_printf("text:%s", ptsname(terminal));
+    struct godwit_reporter *reporter = godwit_reporter_new(where, NULL);
+    assert_non_null(reporter);
+    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    g_ptr_array_add(results, pass_new("pass"));
+    const struct godwit_summary summary = {.passed = 1, .planned = 1};
+    struct godwit_job *job = godwit_job_new();
+    job->setup.machine = godwit_machine_find("ppc64");
+    reporter->planned = 7;
+    reporter->progress(reporter, job, progress);
+    godwit_job_free(job);
+    report_to(reporter, results, &summary);
+    GString *text = g_string_new(NULL);
+    /* All of it is in the terminal's buffer when the stream has been flushed. */
+    fflush(reporter->out);
+    while (!strstr(text->str, "pages found in the order that the guest wrote them")) {
+        char buffer[4096];
+        const ssize_t n = read(terminal, buffer, sizeof(buffer));
+        assert_true(n > 0);
+        g_string_append_len(text, buffer, n);
+    }
+    assert_true(godwit_reporter_close(reporter, NULL));
+    close(terminal);
+    return g_string_free(text, FALSE);
+}
+
+/* On a terminal there is a line that moves, and colour, unless the user wants none. */
+static void test_terminal(void **state)
+{
+    (void)state;
+    g_autoptr(json_t) progress =
+        json_pack("{s:s, s:{s:i, s:i, s:f}}", "progress", "migrate", "migration", "pass", 3,
+                  "remaining", 5 << 20, "mbps", 123.4);
+#define LINE "[0/7] ppc64 migrate: migrate, pass 3, 5.0 MiB left, 123 Mbit/s"
+    g_setenv("TERM", "xterm", TRUE);
+    g_unsetenv("NO_COLOR");
+    g_autofree char *coloured = on_terminal(progress);
+    assert_true(g_str_has_prefix(coloured, "\r\033[K" LINE "\r\033[K\033[32mok   \033[0m ppc64"));
+    g_setenv("NO_COLOR", "1", TRUE);
+    g_autofree char *plain = on_terminal(progress);
+    assert_true(g_str_has_prefix(plain, "\r\033[K" LINE "\r\033[Kok    ppc64"));
+    g_setenv("NO_COLOR", "", TRUE);
+    g_autofree char *empty = on_terminal(progress);
+    assert_string_equal(empty, coloured);
+    g_setenv("TERM", "dumb", TRUE);
+    g_autofree char *dumb = on_terminal(progress);
+    assert_true(g_str_has_prefix(dumb, "ok    ppc64"));
+    assert_null(strchr(dumb, '\033'));
+#undef LINE
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tap),
+        cmocka_unit_test(test_tap_checks),
+        cmocka_unit_test(test_tap_ends),
+        cmocka_unit_test(test_junit),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_json_numbers),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_text_ends),
+        cmocka_unit_test(test_text_known),
+        cmocka_unit_test(test_proof),
+        cmocka_unit_test(test_empty_result),
+        cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_discard),
+        cmocka_unit_test(test_standard_output),
+        cmocka_unit_test(test_terminal),
+    };
+    return cmocka_run_group_tests_name("report", tests, unit_folder, unit_folder_end);
+}
