@@ -30,6 +30,7 @@ for my $qemu (@qemus) {
 open my $in, '<', $file or die "$file: $!\n";
 my $text = do { local $/ = undef; <$in> };
 close $in;
+@scenarios = sort @scenarios;
 my $tables = join "\n", map { table($_) } @scenarios;
 $text =~ s/\Q$begin\E.*?\Q$end\E/$begin\n\n@{[summary()]}\n$tables\n$end/s
     or die "$file: \"$begin\" and \"$end\" are not in it\n";
@@ -84,15 +85,30 @@ sub cell {
     return "$how$answer";
 }
 
+# Names that begin alike, up to a colon, together: what only the newer QEMUs have is found beside
+# what all have.
+sub in_groups {
+    my (%groups, @order);
+    for my $name (@_) {
+        my ($group) = $name =~ /^([^:]*)/;
+        push @order, $group unless $groups{$group};
+        push @{$groups{$group}}, $name;
+    }
+    return map { @{$groups{$_}} } @order;
+}
+
 sub table {
     my ($scenario) = @_;
     my $text = "### $scenario\n\n| | check | " . join(' | ', @versions) . " |\n|---|---|"
         . ('---|' x @versions) . "\n";
-    for my $name (@{$checks{$scenario}{names} || []}) {
+    for my $name (in_groups(@{$checks{$scenario}{names} || []})) {
         my $of = $checks{$scenario}{of}{$name};
         my @cells = map { cell($of->{$_}) } @versions;
-        my %outcomes = map { outcome($of->{$_}) => 1 } @versions;
-        my %texts = map { $_ => 1 } @cells;
+        my @there = grep { $_ !~ /^(none|left out)$/ } map { outcome($of->{$_}) } @versions;
+        my %outcomes = map { $_ => 1 } @there;
+        my %texts = map { $_ => 1 } grep { $_ ne 'not in it' } @cells;
+        # What no QEMU has, and the mere mention of what has rows of its own.
+        next unless @there;
         my $mark = keys %outcomes > 1 ? '!' : keys %texts > 1 ? '~' : '';
         for my $i (reverse 1 .. $#cells) {
             $cells[$i] = '=' if length $cells[$i] > 9 && $cells[$i] eq $cells[$i - 1];
