@@ -4,7 +4,7 @@ export CMOCKA_MESSAGE_OUTPUT = TAP
 PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) prove --timer --exec ''
 
 .PHONY: check check-scenarios check-lint check-all check-sanitize check-valgrind check-repeat \
-	bench format
+	bench format conformance-table
 
 ## check: set up, build, and all quick tests: units, headers, lint, bad input, scenarios
 check:
@@ -48,3 +48,7 @@ bench: build
 ## format: clang-format over every C file of ours
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h' | grep -v '^gen/.*\.h$$')
+
+## conformance-table: write docs/conformance.md's tables anew, a column each of [QEMUS="PATH ..."]
+conformance-table: build
+	mk/conformance-table.pl $(O)/godwit docs/conformance.md $(or $(QEMUS),qemu-system-x86_64)

@@ -262,8 +262,8 @@ bool godwit_tls_judge_failure(struct godwit_vm *source, struct godwit_vm *destin
     uint64_t sent;
     if (!judge_wire(source->rig, false, &sent, error))
         return false;
-    g_autofree char *from = godwit_vm_stderr(source);
-    g_autofree char *to = godwit_vm_stderr(destination);
+    g_autofree char *from = godwit_vm_stderr(source, G_MAXUINT);
+    g_autofree char *to = godwit_vm_stderr(destination, G_MAXUINT);
     const char *failure = godwit_json_string(source->rig->facts, "failure", "");
     g_autofree char *said = g_strjoin("\n", failure, from, to, NULL);
     if (g_regex_match_simple(tls->reason, said, 0, 0))

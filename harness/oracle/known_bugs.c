@@ -2,7 +2,9 @@
 #include "oracle/known_bugs.h"
 
 #include "vm/image.h"
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 /* A bug, and where it can strike. */
 struct known_bug {
@@ -10,9 +12,8 @@ struct known_bug {
     const char *summary;
     const char *reference;
     const char *accel; /* only under this accelerator; NULL: under any */
-    int fixed[2];      /* major and minor version of the first release without it; stable releases
-                          of earlier versions never got either of the fixes below. Zeros: there is
-                          none yet */
+    int fixed[2]; /* major and minor version of the first release without it, 0 if there is none
+                     yet; stable releases of earlier versions never got any of the fixes */
 };
 
 /*
@@ -77,6 +78,45 @@ static const struct known_bug failed_twice = {
     .reference = "not fixed in QEMU 11.1",
 };
 
+/*
+ * Two of the parameters that migrate-set-parameters takes are not looked at any further: whatever
+ * number they are given, legal or not, the answer is that they are set, and they are what they were
+ * before. The release that fixed it is not known: 7.2 has it, 10.0 does not.
+ */
+static const struct known_bug ignored_level = {
+    .id = "multifd-level-ignored",
+    .summary = "setting multifd-zlib-level or multifd-zstd-level has no effect, and no error",
+    .reference = "fixed in QEMU 10.0 at the latest, where they are checked and set",
+    .fixed = {10, 0},
+};
+
+/*
+ * A port goes to getaddrinfo() as text, and glibc takes it modulo 65536 where a port has to be
+ * numeric: the guest's memory goes to another port than was asked for, if somebody listens there.
+ */
+static const struct known_bug wrapped_port = {
+    .id = "tcp-port-wraps",
+    .summary = "a TCP port above 65535 is taken modulo 65536 instead of being refused",
+    .reference = "not known to be fixed in any release",
+};
+
+/*
+ * A destination goes to state setup before it tries to listen, and stays there when that fails. A
+ * second migrate-incoming is then taken for one too many. 7.2 does not look at the state there.
+ */
+static const struct known_bug stuck_incoming = {
+    .id = "incoming-stuck",
+    .summary = "a destination that could not listen where it was told to takes no other address",
+    .reference = "not in 7.2; not known to be fixed in any release",
+};
+
+/* The address of the main channel is used without a look whether there is one. */
+static const struct known_bug channels_crash = {
+    .id = "no-main-channel",
+    .summary = "migrate with channels of which none is the main one kills QEMU",
+    .reference = "not known to be fixed in any release",
+};
+
 static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
 {
     int major = 0, minor = 0;
@@ -88,12 +128,25 @@ static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
            (major == bug->fixed[0] && minor < bug->fixed[1]);
 }
 
+/* Notes that a bug was met. More than once in a scenario it is still one bug. */
 static void note(struct godwit_rig *rig, const struct known_bug *bug, const char *seen)
 {
     json_t *list = json_object_get(rig->facts, "known_bugs");
     if (!list) {
         list = json_array();
         json_object_set_new(rig->facts, "known_bugs", list);
+    }
+    size_t i;
+    json_t *noted;
+    json_array_foreach(list, i, noted)
+    {
+        if (strcmp(godwit_json_string(noted, "id", ""), bug->id) != 0)
+            continue;
+        const char *before = godwit_json_string(noted, "seen", "");
+        g_autofree char *all = g_strdup_printf("%s; %s", before, seen);
+        if (!strstr(before, seen))
+            json_object_set_new(noted, "seen", json_string(all));
+        return;
     }
     json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "id", bug->id, "summary",
                                           bug->summary, "reference", bug->reference, "seen", seen));
@@ -165,4 +218,47 @@ bool godwit_known_failed_twice(const struct godwit_vm *source, const char *state
     g_autofree char *seen = g_strdup_printf("two events \"%s\" in a row", state);
     note(source->rig, &failed_twice, seen);
     return true;
+}
+
+const char *godwit_known_ignored_level(struct godwit_vm *source, const char *parameter,
+                                       const char *value, const char *reads)
+{
+    if (!may_strike(&ignored_level, source) || (strcmp(parameter, "multifd-zlib-level") != 0 &&
+                                                strcmp(parameter, "multifd-zstd-level") != 0))
+        return NULL;
+    g_autofree char *seen =
+        g_strdup_printf("%s was set to %s, and is %s as before", parameter, value, reads);
+    note(source->rig, &ignored_level, seen);
+    return ignored_level.id;
+}
+
+const char *godwit_known_wrapped_port(struct godwit_vm *source, unsigned port)
+{
+    if (!may_strike(&wrapped_port, source))
+        return NULL;
+    g_autofree char *seen =
+        g_strdup_printf("asked to connect to port %u, it connected to port %u", port, port % 65536);
+    note(source->rig, &wrapped_port, seen);
+    return wrapped_port.id;
+}
+
+const char *godwit_known_stuck_incoming(struct godwit_vm *destination, const json_t *refusal)
+{
+    const char *desc = godwit_json_string(refusal, "desc", "");
+    if (!may_strike(&stuck_incoming, destination) || !strstr(desc, "state: setup"))
+        return NULL;
+    note(destination->rig, &stuck_incoming, desc);
+    return stuck_incoming.id;
+}
+
+const char *godwit_known_channels_crash(struct godwit_vm *source)
+{
+    /* Nothing but a wild pointer. */
+    if (!may_strike(&channels_crash, source) || !source->exited ||
+        !WIFSIGNALED(source->wait_status) || WTERMSIG(source->wait_status) != SIGSEGV)
+        return NULL;
+    g_autofree char *end = godwit_vm_end(source);
+    g_autofree char *seen = g_strdup_printf("the %s's QEMU %s", source->name, end);
+    note(source->rig, &channels_crash, seen);
+    return channels_crash.id;
 }

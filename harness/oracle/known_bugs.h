@@ -45,4 +45,21 @@ bool godwit_known_early_cancel(const struct godwit_vm *source);
  */
 bool godwit_known_failed_twice(const struct godwit_vm *source, const char *state);
 
+/*
+ * A request was not treated as it should be: the name of the known bug of the VM's QEMU that is
+ * why, NULL if there is none. Noted as above.
+ *
+ *   level      the compression level PARAMETER was set to VALUE without an error, but READS as
+ *              before
+ *   port       a connection to a TCP port of PORT, above 65535, went to PORT modulo 65536
+ *   incoming   a destination that could not listen where it was told to refuses (REFUSAL) to
+ *              listen anywhere else
+ *   channels   the source was killed by a list of channels that has no main one
+ */
+const char *godwit_known_ignored_level(struct godwit_vm *source, const char *parameter,
+                                       const char *value, const char *reads);
+const char *godwit_known_wrapped_port(struct godwit_vm *source, unsigned port);
+const char *godwit_known_stuck_incoming(struct godwit_vm *destination, const json_t *refusal);
+const char *godwit_known_channels_crash(struct godwit_vm *source);
+
 #endif

@@ -11,9 +11,11 @@ static const struct {
     const char *to[10];
 } graph[] = {
     {"none", {"setup", "active", "failed"}},
+    /* Setup again: a destination that could not listen where it was told to, and is told another
+     * address. */
     {"setup",
-     {"active", "wait-unplug", "postcopy-active", "failing", "failed", "cancelling", "cancelled",
-      "completed"}},
+     {"setup", "active", "wait-unplug", "postcopy-active", "failing", "failed", "cancelling",
+      "cancelled", "completed"}},
     {"wait-unplug", {"active", "failing", "failed", "cancelling"}},
     {"active",
      {"pre-switchover", "device", "completed", "postcopy-device", "postcopy-active", "failing",

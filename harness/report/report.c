@@ -147,9 +147,14 @@ char *godwit_report_proof(const json_t *result)
     if (order)
         g_string_append_printf(text, "%s%" JSON_INTEGER_FORMAT " pages in order",
                                text->len ? ", " : "", order);
-    const size_t checks = json_array_size(json_object_get(facts, "checks"));
-    if (checks)
-        g_string_append_printf(text, "%s%zu checks", text->len ? ", " : "", checks);
+    size_t i, made = 0;
+    json_t *check;
+    json_array_foreach(json_object_get(facts, "checks"), i, check)
+    {
+        made += !json_object_get(check, "skip");
+    }
+    if (made)
+        g_string_append_printf(text, "%s%zu checks", text->len ? ", " : "", made);
     if (live)
         g_string_append(text, ", live");
     if (migration)

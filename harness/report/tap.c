@@ -22,9 +22,16 @@ static void checks(struct godwit_reporter *reporter, const json_t *result_)
     json_array_foreach(json_object_get(json_object_get(result_, "facts"), "checks"), i, check)
     {
         const char *problem = godwit_json_string(check, "problem", NULL);
-        fprintf(reporter->out, "%s %u - %s %s: %s\n", problem ? "not ok" : "ok", ++reporter->points,
+        const char *skip = godwit_json_string(check, "skip", NULL);
+        const char *known = godwit_json_string(check, "known", NULL);
+        fprintf(reporter->out, "%s %u - %s %s: %s", problem ? "not ok" : "ok", ++reporter->points,
                 godwit_report_target(result_), godwit_json_string(result_, "scenario", ""),
                 godwit_json_string(check, "name", ""));
+        if (skip)
+            fprintf(reporter->out, " # SKIP %s", skip);
+        else if (known)
+            fprintf(reporter->out, " (does not hold: QEMU bug %s)", known);
+        fputc('\n', reporter->out);
     }
 }
 

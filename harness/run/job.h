@@ -9,8 +9,7 @@
  *             or "error" (environment: exit status 2)
  *   message   what was wrong, or missing; "" for a pass
  *   phases    [{"name", "ms"}]: how long each phase took, in order
- *   facts     what was measured and proven; "checks" among them: [{"name", "problem"}], the latter
- *             only of one that does not hold
+ *   facts     what was measured and proven; "checks" among them, godwit_rig_note_check()
  *   vms       of everything but a pass: what a bug report needs of each VM, godwit_vm_describe()
  *
  * SPDX-License-Identifier: MIT

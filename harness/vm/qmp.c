@@ -25,10 +25,45 @@ static void record(struct godwit_qmp *qmp, char direction, const char *line)
     fflush(qmp->transcript);
 }
 
+/* TEXT with every integer that does not fit an int64 put in quotes. */
+static char *quote_large_integers(const char *text)
+{
+    GString *quoted = g_string_new(NULL);
+    for (const char *c = text; *c;) {
+        size_t length = 1;
+        bool large = false;
+        if (*c == '"') {
+            for (; c[length] && c[length] != '"'; length++)
+                length += c[length] == '\\' && c[length + 1];
+            length += c[length] == '"';
+        } else if (*c == '-' || g_ascii_isdigit(*c)) {
+            length = strspn(c, "+-.0123456789eE");
+            errno = 0;
+            g_ascii_strtoll(c, NULL, 10);
+            large = errno == ERANGE && strcspn(c, ".eE") >= length;
+        }
+        g_string_append(quoted, large ? "\"" : "");
+        g_string_append_len(quoted, c, (gssize)length);
+        g_string_append(quoted, large ? "\"" : "");
+        c += length;
+    }
+    return g_string_free(quoted, FALSE);
+}
+
+json_t *godwit_qmp_parse(const char *text)
+{
+    json_error_t error;
+    json_t *value = json_loads(text, JSON_DECODE_ANY, &error);
+    if (value || json_error_code(&error) != json_error_numeric_overflow)
+        return value;
+    g_autofree char *quoted = quote_large_integers(text);
+    return json_loads(quoted, JSON_DECODE_ANY, NULL);
+}
+
 static void take_line(struct godwit_qmp *qmp, const char *line)
 {
     record(qmp, '<', line);
-    json_t *message = json_loads(line, 0, NULL);
+    json_t *message = godwit_qmp_parse(line);
     if (!json_is_object(message)) {
         json_decref(message);
         fail(qmp, "answered garbage instead of QMP", line);
@@ -145,10 +180,18 @@ bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *argume
 bool godwit_qmp_send_fd(struct godwit_qmp *qmp, const char *command, json_t *arguments, int fd,
                         GError **error)
 {
+    g_autofree char *text = arguments ? json_dumps(arguments, JSON_COMPACT) : NULL;
+    json_decref(arguments);
+    return godwit_qmp_send_text(qmp, command, text, fd, error);
+}
+
+bool godwit_qmp_send_text(struct godwit_qmp *qmp, const char *command, const char *arguments,
+                          int fd, GError **error)
+{
     g_clear_pointer(&qmp->reply, json_decref);
-    g_autoptr(json_t) message = json_pack("{s:s, s:o*, s:I}", "execute", command, "arguments",
-                                          arguments, "id", ++qmp->last_id);
-    g_autofree char *text = json_dumps(message, JSON_COMPACT);
+    g_autofree char *text = g_strdup_printf(
+        "{\"execute\":\"%s\"%s%s,\"id\":%" JSON_INTEGER_FORMAT "}", command,
+        arguments ? ",\"arguments\":" : "", arguments ? arguments : "", ++qmp->last_id);
     record(qmp, '>', text);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
     for (size_t sent = 0, length = strlen(line); sent < length;) {

@@ -45,6 +45,19 @@ bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *argume
 bool godwit_qmp_send_fd(struct godwit_qmp *qmp, const char *command, json_t *arguments, int fd,
                         GError **error);
 
+/*
+ * The same with the arguments as text, which goes out as it is: what jansson cannot hold, or would
+ * write in another way, can be sent so. NULL for none.
+ */
+bool godwit_qmp_send_text(struct godwit_qmp *qmp, const char *command, const char *arguments,
+                          int fd, GError **error);
+
+/*
+ * Any JSON value. An integer above what jansson can hold becomes a string of its digits:
+ * QEMU's are unsigned where it says so. NULL if TEXT is no JSON.
+ */
+json_t *godwit_qmp_parse(const char *text);
+
 /* Whether the event is called NAME and, unless STATUS is NULL, has that data.status. */
 bool godwit_qmp_event_is(const json_t *event, const char *name, const char *status);
 

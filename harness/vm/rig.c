@@ -47,12 +47,26 @@ struct godwit_vm *godwit_rig_vm(const struct godwit_rig *rig, const char *name)
 
 void godwit_rig_check(struct godwit_rig *rig, const char *name, const char *problem)
 {
+    godwit_rig_note_check(rig, json_pack("{s:s, s:s*}", "name", name, "problem", problem));
+}
+
+void godwit_rig_note_check(struct godwit_rig *rig, json_t *check)
+{
     json_t *checks = json_object_get(rig->facts, "checks");
     if (!checks) {
         checks = json_array();
         json_object_set_new(rig->facts, "checks", checks);
     }
-    json_array_append_new(checks, json_pack("{s:s, s:s*}", "name", name, "problem", problem));
+    json_array_append_new(checks, check);
+}
+
+void godwit_rig_excuse_check(struct godwit_rig *rig, const char *bug)
+{
+    const json_t *checks = json_object_get(rig->facts, "checks");
+    json_t *last = json_array_get(checks, json_array_size(checks) - 1);
+    json_object_set(last, "seen", json_object_get(last, "problem"));
+    json_object_del(last, "problem");
+    json_object_set_new(last, "known", json_string(bug));
 }
 
 unsigned godwit_rig_failed_checks(const struct godwit_rig *rig, GString *text)

@@ -241,9 +241,9 @@ static char *tail_of(const struct godwit_vm *vm, const char *suffix, unsigned li
     return tail;
 }
 
-char *godwit_vm_stderr(const struct godwit_vm *vm)
+char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines)
 {
-    return tail_of(vm, ".stderr", G_MAXUINT);
+    return tail_of(vm, ".stderr", lines);
 }
 
 char *godwit_vm_end(const struct godwit_vm *vm)
@@ -339,15 +339,15 @@ json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arg
     return godwit_vm_execute_fd(vm, command, arguments, -1, error);
 }
 
-json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *arguments, int fd,
-                             GError **error)
+/* Waits for the answer to COMMAND, which was sent if SENT is true. */
+static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent, GError **error)
 {
-    g_autofree char *what = g_strdup_printf("the %s's answer to %s", vm->name, command);
-    if (!godwit_qmp_send_fd(vm->qmp, command, arguments, fd, error)) {
+    if (!sent) {
         godwit_error_context(error, "%s", vm->name);
         /* A broken pipe is told better by how the process ended, once that is known. */
         return NULL;
     }
+    g_autofree char *what = g_strdup_printf("the %s's answer to %s", vm->name, command);
     if (!godwit_rig_wait(vm->rig, has_reply, vm, what, error))
         return NULL;
     if (!vm->qmp->reply) {
@@ -356,7 +356,23 @@ json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *
                     "the %s's QEMU %s instead of answering %s", vm->name, end, command);
         return NULL;
     }
-    g_autoptr(json_t) reply = g_steal_pointer(&vm->qmp->reply);
+    return g_steal_pointer(&vm->qmp->reply);
+}
+
+json_t *godwit_vm_ask(struct godwit_vm *vm, const char *command, const char *arguments,
+                      GError **error)
+{
+    const bool sent = godwit_qmp_send_text(vm->qmp, command, arguments, -1, error);
+    return await_reply(vm, command, sent, error);
+}
+
+json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *arguments, int fd,
+                             GError **error)
+{
+    const bool sent = godwit_qmp_send_fd(vm->qmp, command, arguments, fd, error);
+    g_autoptr(json_t) reply = await_reply(vm, command, sent, error);
+    if (!reply)
+        return NULL;
     json_t *value = json_object_get(reply, "return");
     if (value)
         return json_incref(value);

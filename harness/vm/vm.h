@@ -80,6 +80,11 @@ bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *argume
 json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *arguments, int fd,
                              GError **error);
 
+/* Sends COMMAND with ARGUMENTS, text that goes out as it is (NULL for none), and waits for the
+ * answer, which is returned whole, a refusal too. The caller's. */
+json_t *godwit_vm_ask(struct godwit_vm *vm, const char *command, const char *arguments,
+                      GError **error);
+
 /* Runs a line of the human monitor; what it printed is the caller's. */
 char *godwit_vm_monitor(struct godwit_vm *vm, const char *line, GError **error);
 
@@ -101,12 +106,12 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error);
  * line to run it by hand, the ends of stderr, console and QMP transcript. The caller's. */
 json_t *godwit_vm_describe(const struct godwit_vm *vm);
 
-/* What it has written to its standard error so far; the caller's. */
-char *godwit_vm_stderr(const struct godwit_vm *vm);
-
 /* How its process ended: "exited with status 1", "was killed by signal 9 (Killed)". The caller's.
  */
 char *godwit_vm_end(const struct godwit_vm *vm);
+
+/* The last LINES lines that it wrote to its standard error, "" if there are none. The caller's. */
+char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines);
 
 /* The pid of the process. */
 pid_t godwit_vm_pid(const struct godwit_vm *vm);

@@ -31,7 +31,7 @@ analysed() {
 }
 
 scripts() {
-    git ls-files '*.sh' '*.t' .ci/run | while read -r file; do
+    git ls-files '*.sh' '*.t' '*.pl' .ci/run | while read -r file; do
         case $(head -n 1 "$file") in
         *perl*) perl -c "$file" ;;
         *sh*) shellcheck --external-sources "$file" ;;

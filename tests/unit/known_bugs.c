@@ -107,7 +107,7 @@ static void test_bounds(void **state)
     struct fake_pair *pair = pair_new(state, "7.2.22", "7.2.22");
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         assert_int_equal(stale(pair, rows[i].first, rows[i].last), rows[i].known);
-    assert_int_equal(json_array_size(noted(pair)), 3);
+    assert_int_equal(json_array_size(noted(pair)), 1);
     const struct godwit_block *rom = godwit_memory_block(pair->source->vm, "the.rom");
     assert_false(godwit_known_stale_page(pair->source->vm, pair->destination->vm, rom, FIRST(TIMER),
                                          LAST(TIMER), ""));
@@ -206,7 +206,7 @@ static void test_early_cancel(void **state)
     }
 }
 
-/* What is noted: one entry for each time, with everything that a report shows of it. */
+/* What is noted: one entry for each bug, with everything that a report shows of it. */
 static void test_notes(void **state)
 {
     struct fake_pair *pair = pair_new(state, "7.2.22", "7.2.22");
@@ -217,8 +217,8 @@ static void test_notes(void **state)
         const char *id, *seen;
     } wanted[] = {
         {"tcg-hot-page", "what was seen"},
-        {"suspend-lost", "the suspended guest is \"running\" on the destination"},
-        {"suspend-lost", "the suspended guest is \"paused\" on the destination"},
+        {"suspend-lost", "the suspended guest is \"running\" on the destination; "
+                         "the suspended guest is \"paused\" on the destination"},
     };
     assert_int_equal(json_array_size(noted(pair)), G_N_ELEMENTS(wanted));
     for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++) {
@@ -247,7 +247,7 @@ static void test_failed_twice(void **state)
         assert_null(noted(pair));
         assert_true(godwit_known_failed_twice(vm, "failed"));
         assert_true(godwit_known_failed_twice(vm, "failing"));
-        assert_int_equal(json_array_size(noted(pair)), 2);
+        assert_int_equal(json_array_size(noted(pair)), 1);
         fake_pair_free(pair);
     }
 }

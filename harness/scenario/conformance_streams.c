@@ -1,0 +1,406 @@
+/*
+ * Incoming streams that cannot be loaded: each is given to a destination that would run its guest
+ * if it took it. It ends with a non-zero status and says why, and the guest never runs.
+ *
+ * The streams are made of a good one, which a stopped source has written into a file, and which a
+ * destination takes at the end.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "godwit/guest_abi.h"
+#include "oracle/oracle.h"
+#include "scenario/conformance.h"
+#include "vm/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A migration stream begins with two big-endian words, magic and version. */
+#define STREAM_MAGIC   "QEVM"
+#define STREAM_HEADER  8
+#define STREAM_VERSION 3
+/* The last byte before the description at the end, and the byte that begins this. */
+#define SECTION_END         0x00
+#define SECTION_DESCRIPTION 0x06
+
+/* How many destinations are under way at a time. */
+enum { AT_ONCE = 4 };
+
+/* A stream, and a destination that is to be given it. */
+struct trial {
+    const char *name;      /* of the check */
+    const char *arguments; /* more of the command line, separated by spaces, or NULL */
+    unsigned char *bytes;  /* owned */
+    size_t length;
+    struct godwit_vm *vm;
+};
+
+static struct trial *add(GPtrArray *trials, const char *name, const void *bytes, size_t length)
+{
+    struct trial *trial = g_new0(struct trial, 1);
+    trial->name = g_strdup(name);
+    trial->bytes = g_memdup2(bytes, length);
+    trial->length = length;
+    g_ptr_array_add(trials, trial);
+    return trial;
+}
+
+static void trial_free(gpointer data)
+{
+    struct trial *trial = data;
+    g_free((char *)(uintptr_t)trial->name);
+    g_free((char *)(uintptr_t)trial->arguments);
+    g_free(trial->bytes);
+    g_free(trial);
+}
+
+/* Puts the bytes where the VM can read them, and returns their address, the caller's. QEMU reads
+ * from a file by `file:` or, before that was there, from a descriptor. */
+static char *pass(struct godwit_vm *vm, const void *bytes, size_t length, GError **error)
+{
+    g_autofree char *file = g_strconcat(vm->name, ".stream", NULL);
+    g_autofree char *path = g_build_filename(vm->rig->directory, file, NULL);
+    g_autoptr(GError) cause = NULL;
+    if (!g_file_set_contents(path, bytes, (gssize)length, &cause)) {
+        g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, cause->message);
+        return NULL;
+    }
+    if (godwit_qemu_has(vm->qemu, "transport", "file"))
+        return g_strconcat("file:", file, NULL);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path,
+                    g_strerror(errno));
+        return NULL;
+    }
+    const bool passed = godwit_migrate_getfd(vm, "stream", fd, error);
+    close(fd);
+    return passed ? g_strdup("fd:stream") : NULL;
+}
+
+static bool has_ended(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    for (guint i = vm->migration_first; i < vm->qmp->events->len; i++)
+        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "RESUME", NULL))
+            return true;
+    return vm->exited;
+}
+
+/* What is wrong with how the destination took its stream, or NULL. The caller's. */
+static char *judge(const struct godwit_vm *vm, const char *said)
+{
+    g_autofree char *end = vm->exited ? godwit_vm_end(vm) : NULL;
+    for (guint i = 0; i < vm->qmp->events->len; i++)
+        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "RESUME", NULL))
+            return g_strdup("the destination ran its guest");
+    if (vm->console->passes || vm->console->ready)
+        return g_strdup("the destination's guest was at work");
+    if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) == 0)
+        return g_strdup_printf("the destination %s", end);
+    return *said ? NULL : g_strdup("the destination ended without a message");
+}
+
+/* Gives the destination its stream, and sees what comes of it. */
+static bool give(struct trial *trial, GError **error)
+{
+    struct godwit_vm *vm = trial->vm;
+    if (!godwit_vm_handshake(vm, error) || !godwit_migrate_set_capabilities(vm, NULL, error))
+        return false;
+    g_autofree char *uri = pass(vm, trial->bytes, trial->length, error);
+    if (!uri)
+        return false;
+    g_autofree char *arguments = g_strdup_printf("{\"uri\":\"%s\"}", uri);
+    vm->may_exit = true;
+    vm->console->fault_provoked = true; /* whatever it shows is judged here */
+    vm->migration_first = vm->migration_leg = vm->qmp->events->len;
+    return godwit_qmp_send_text(vm->qmp, "migrate-incoming", arguments, -1, error);
+}
+
+static bool judge_trial(struct trial *trial, GError **error)
+{
+    struct godwit_vm *vm = trial->vm;
+    g_autofree char *what =
+        g_strdup_printf("the end of a destination that was given a stream (%s)", trial->name);
+    if (!godwit_rig_wait(vm->rig, has_ended, vm, what, error))
+        return false;
+    g_autofree char *all = godwit_vm_stderr(vm, 20);
+    g_autofree char *problem = judge(vm, all);
+    /* Its first line is the reason, if it is not a warning about something else. */
+    g_auto(GStrv) lines = g_strsplit(all, "\n", -1);
+    const char *reason = NULL;
+    for (guint i = 0; lines[i]; i++)
+        if (!strstr(lines[i], "warning:"))
+            reason = reason ? reason : lines[i];
+    const char *colon = reason ? strstr(reason, ": ") : NULL;
+    if (!problem && !reason)
+        problem = g_strdup("the destination ended without a message");
+    godwit_rig_note_check(vm->rig, json_pack("{s:s, s:s*, s:s*}", "name", trial->name, "answer",
+                                             colon ? colon + 2 : reason, "problem", problem));
+    return vm->exited || godwit_vm_quit(vm, error);
+}
+
+/* A few at a time: each is short, and most of it is a QEMU that starts. */
+static bool run_trials(struct godwit_rig *rig, GPtrArray *trials, GError **error)
+{
+    for (guint first = 0; first < trials->len; first += AT_ONCE) {
+        const guint end = MIN(first + AT_ONCE, trials->len);
+        for (guint i = first; i < end; i++) {
+            struct trial *trial = g_ptr_array_index(trials, i);
+            g_autofree char *name = g_strdup_printf("destination-%u", i + 1);
+            g_auto(GStrv) arguments =
+                trial->arguments ? g_strsplit(trial->arguments, " ", -1) : NULL;
+            trial->vm = godwit_vm_start(rig, name, GODWIT_VM_DESTINATION,
+                                        (const char *const *)arguments, error);
+            if (!trial->vm)
+                return false;
+        }
+        for (guint i = first; i < end; i++)
+            if (!give(g_ptr_array_index(trials, i), error))
+                return false;
+        for (guint i = first; i < end; i++)
+            if (!judge_trial(g_ptr_array_index(trials, i), error))
+                return false;
+    }
+    return true;
+}
+
+/* Has a stopped source write its stream, which is the caller's. */
+static unsigned char *record(struct godwit_rig *rig, struct godwit_vm **source, size_t *length,
+                             GError **error)
+{
+    *source = godwit_plan_source(rig, error);
+    if (!*source || !godwit_vm_command(*source, "stop", NULL, error) ||
+        !godwit_migrate_set_capabilities(*source, NULL, error))
+        return NULL;
+    godwit_rig_phase(rig, "record");
+    const enum godwit_transport transport = godwit_qemu_has((*source)->qemu, "transport", "file")
+                                                ? GODWIT_TRANSPORT_FILE
+                                                : GODWIT_TRANSPORT_FD_FILE;
+    g_autofree char *uri = godwit_migrate_file_address(*source, transport, error);
+    if (!uri || !godwit_migrate_start(*source, uri, false, error) ||
+        !godwit_migrate_wait(*source, "completed", error))
+        return NULL;
+    g_autofree char *path = g_build_filename(rig->directory, GODWIT_MIGRATE_FILE, NULL);
+    g_autoptr(GError) cause = NULL;
+    gchar *bytes = NULL;
+    if (!g_file_get_contents(path, &bytes, length, &cause)) {
+        g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, cause->message);
+        return NULL;
+    }
+    if (*length > STREAM_HEADER && !memcmp(bytes, STREAM_MAGIC, strlen(STREAM_MAGIC)))
+        return (unsigned char *)bytes;
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                "what the source has written is no migration stream: %zu bytes", *length);
+    g_free(bytes);
+    return NULL;
+}
+
+/* Ends all: the uncut stream is taken, and both sides are the same. */
+static bool take_whole(struct godwit_rig *rig, struct godwit_vm *source, const void *bytes,
+                       size_t length, GError **error)
+{
+    struct godwit_reading reading = {0};
+    struct godwit_vm *destination = godwit_plan_destination(rig, "destination", true, error);
+    if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error))
+        return false;
+    godwit_rig_phase(rig, "migrate");
+    g_autofree char *uri = pass(destination, bytes, length, error);
+    if (!uri || !godwit_migrate_incoming(destination, uri, false, error) ||
+        !godwit_migrate_wait(destination, "completed", error))
+        return false;
+    godwit_rig_phase(rig, "verify");
+    if (!godwit_oracle_twin(source, destination, &reading, error) ||
+        !godwit_vm_command(destination, "cont", NULL, error) ||
+        !godwit_plan_see_it_run(destination, error))
+        return false;
+    godwit_rig_phase(rig, "end");
+    const bool ended = godwit_vm_quit(source, error) && godwit_vm_quit(destination, error);
+    godwit_rig_phase(rig, NULL);
+    return ended;
+}
+
+typedef bool (*make_trials)(struct godwit_rig *rig, GPtrArray *trials, const unsigned char *stream,
+                            size_t length, GError **error);
+
+static bool run(struct godwit_rig *rig, make_trials make, GError **error)
+{
+    struct godwit_vm *source = NULL;
+    size_t length = 0;
+    g_autofree unsigned char *stream = record(rig, &source, &length, error);
+    if (!stream)
+        return false;
+    g_autoptr(GPtrArray) trials = g_ptr_array_new_with_free_func(trial_free);
+    godwit_rig_phase(rig, "check");
+    return make(rig, trials, stream, length, error) && run_trials(rig, trials, error) &&
+           take_whole(rig, source, stream, length, error);
+}
+
+/* What is no migration stream at all, or none that this QEMU can know. */
+static bool make_foreign(struct godwit_rig *rig, GPtrArray *trials, const unsigned char *stream,
+                         size_t length, GError **error)
+{
+    static const unsigned char zeros[4096];
+    static const char text[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    (void)rig;
+    (void)error;
+    add(trials, "empty stream: refused", "", 0);
+    add(trials, "stream of zeros: refused", zeros, sizeof(zeros));
+    add(trials, "stream of text: refused", text, strlen(text));
+    g_autofree unsigned char *changed = g_memdup2(stream, length);
+    changed[0] ^= 1;
+    add(trials, "stream with another magic: refused", changed, length);
+    changed[0] ^= 1;
+    changed[STREAM_HEADER - 1] = STREAM_VERSION - 1;
+    add(trials, "stream of an older version: refused", changed, length);
+    changed[STREAM_HEADER - 1] = STREAM_VERSION + 1;
+    add(trials, "stream of a newer version: refused", changed, length);
+    changed[STREAM_HEADER - 1] = STREAM_VERSION;
+    changed[STREAM_HEADER] = 0xee;
+    add(trials, "stream with a section of a type that there is not: refused", changed, length);
+    return true;
+}
+
+/* Where the description at the end begins: it is text, and none of the guest. */
+static size_t find_description(const unsigned char *stream, size_t length)
+{
+    for (size_t at = length - 5; at > STREAM_HEADER; at--)
+        if (stream[at - 1] == SECTION_END && stream[at] == SECTION_DESCRIPTION &&
+            godwit_guest_get32(stream + at + 1, true) == length - at - 5)
+            return at;
+    return 0;
+}
+
+/* Somewhere in the data of a RAM page: the mailbox's magic number is in one. */
+static size_t find_page(const struct godwit_rig *rig, const unsigned char *stream, size_t length)
+{
+    for (size_t at = STREAM_HEADER; at + 4 <= length; at++)
+        if (godwit_guest_get32(stream + at, rig->setup->machine->big_endian) ==
+            GODWIT_MAILBOX_MAGIC)
+            return at;
+    return 0;
+}
+
+static bool make_cut(struct godwit_rig *rig, GPtrArray *trials, const unsigned char *stream,
+                     size_t length, GError **error)
+{
+    const size_t description = find_description(stream, length);
+    const size_t page = find_page(rig, stream, length);
+    if (!description || !page) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                    "the stream of %zu bytes has no %s", length,
+                    page ? "description at its end" : "page with the guest's mailbox");
+        return false;
+    }
+    const size_t end = description - 1; /* without the byte that ends the sections */
+    const struct {
+        const char *where;
+        size_t length;
+    } cuts[] = {
+        {"after 1 byte", 1},
+        {"inside the magic", 3},
+        {"after the magic", 4},
+        {"inside the version", 7},
+        {"after the header", STREAM_HEADER},
+        {"inside the configuration", STREAM_HEADER + 3},
+        {"inside the machine's name", STREAM_HEADER + 8},
+        {"after 64 bytes", 64},
+        {"after 1000 bytes", 1000},
+        {"inside a RAM page", page + 2},
+        {"inside the same RAM page, later", page + 100},
+        {"after a quarter", end / 4},
+        {"in the middle", end / 2},
+        {"after three quarters", end / 4 * 3},
+        {"in the devices, 1000 bytes before the end", end - 1000},
+        {"in the devices, 100 bytes before the end", end - 100},
+        {"in the devices, 10 bytes before the end", end - 10},
+        {"2 bytes before the end", end - 1},
+        {"1 byte before the end", end},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cuts); i++) {
+        g_autofree char *name = g_strdup_printf("stream cut %s: refused", cuts[i].where);
+        add(trials, name, stream, cuts[i].length);
+    }
+    return true;
+}
+
+/* Another machine type: another version of the same one, where there is one; otherwise none. */
+static const char *other_type(const struct godwit_rig *rig)
+{
+    const char *type = rig->setup->type;
+    const char *dash = strrchr(type, '-');
+    const char *other = NULL, *name;
+    json_t *unused;
+    json_object_foreach(rig->setup->destination->machines, name, unused)
+    {
+        if (dash && !strncmp(name, type, (size_t)(dash + 1 - type)) &&
+            g_ascii_isdigit(name[dash + 1 - type]) && strcmp(name, type) != 0 &&
+            (!other || strcmp(name, other) > 0))
+            other = name;
+    }
+    return other ? other : "none";
+}
+
+static bool make_other(struct godwit_rig *rig, GPtrArray *trials, const unsigned char *stream,
+                       size_t length, GError **error)
+{
+    (void)error;
+    struct trial *type = add(trials, "stream of another machine type: refused", stream, length);
+    type->arguments = g_strdup_printf("-machine %s", other_type(rig));
+    struct trial *larger =
+        add(trials, "stream of a machine with half the RAM: refused", stream, length);
+    larger->arguments = g_strdup_printf("-m %u", 2 * rig->setup->memory_mib);
+    return true;
+}
+
+static bool run_foreign(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                        GError **error)
+{
+    (void)scenario;
+    return run(rig, make_foreign, error);
+}
+
+static bool run_cut(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    (void)scenario;
+    return run(rig, make_cut, error);
+}
+
+static bool run_other(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                      GError **error)
+{
+    (void)scenario;
+    return run(rig, make_other, error);
+}
+
+/* A small window: what is not in it is zero, and takes little room in the stream. */
+static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    godwit_scenario_usual(scenario, workload);
+    workload->window_end = workload->window_start + 64 * (uint64_t)workload->page_size;
+}
+
+GODWIT_SCENARIOS(conformance_streams) = {
+    {
+        .name = "conformance/streams/foreign",
+        .summary = "incoming streams that are none, or of another version",
+        .run = run_foreign,
+        .prepare = prepare,
+    },
+    {
+        .name = "conformance/streams/cut",
+        .summary = "incoming streams that end too early",
+        .run = run_cut,
+        .prepare = prepare,
+    },
+    {
+        .name = "conformance/streams/other-machine",
+        .summary = "incoming streams of another machine type, and of another RAM size",
+        .run = run_other,
+        .prepare = prepare,
+    },
+};
+GODWIT_SCENARIOS_END(conformance_streams);
