@@ -29,6 +29,16 @@ char *godwit_migrate_state(struct godwit_vm *vm, GError **error)
     return info ? g_strdup(godwit_json_string(info, "status", "none")) : NULL;
 }
 
+const char *godwit_migrate_told_state(const struct godwit_vm *vm)
+{
+    for (guint i = vm->qmp->events->len; i-- > 0;) {
+        const json_t *event = g_ptr_array_index(vm->qmp->events, i);
+        if (godwit_qmp_event_is(event, "MIGRATION", NULL))
+            return godwit_json_string(json_object_get(event, "data"), "status", "none");
+    }
+    return "none";
+}
+
 bool godwit_migrate_set_capabilities(struct godwit_vm *vm,
                                      const struct godwit_capability *capabilities, GError **error)
 {

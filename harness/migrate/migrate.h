@@ -41,6 +41,10 @@ bool godwit_transport_is_file(enum godwit_transport transport);
 /* The latest migration's state on a VM ("none", "active", "completed", ...): the caller's. */
 char *godwit_migrate_state(struct godwit_vm *vm, GError **error);
 
+/* The same as far as the events that have come by now tell of it: borrowed from them, "none" if
+ * there is none. */
+const char *godwit_migrate_told_state(const struct godwit_vm *vm);
+
 /*
  * Sets capabilities on a VM, beside `events`, which Godwit always needs. A capability that this
  * QEMU does not have is a SKIP error that names it.

@@ -117,15 +117,59 @@ static const struct known_bug channels_crash = {
     .reference = "not known to be fixed in any release",
 };
 
-static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
+/* Both at once are let through, and the destination's clean-up of the one trips over the other's.
+ */
+static const struct known_bug multifd_postcopy = {
+    .id = "multifd-postcopy",
+    .summary = "postcopy with multifd on is not refused, and aborts the destination at its end",
+    .reference = "refused by QEMU 8.1 and later",
+    .fixed = {8, 1},
+};
+
+/*
+ * The migration thread waits for channels whose threads have ended already, and the migration stays
+ * "cancelling". A race: QEMU's own test of it has been switched off and on for that.
+ */
+static const struct known_bug multifd_cancel = {
+    .id = "multifd-cancel-hangs",
+    .summary = "a multifd migration that is cancelled may never be over",
+    .reference = "measured in QEMU 7.2, and not in 10.0",
+    .fixed = {10, 0},
+};
+
+/* Which registers there are changes with the version, and what is sent with them; those of the
+ * interrupt controller are among them. */
+static const struct known_bug aarch64_cpu = {
+    .id = "aarch64-versions",
+    .summary = "under TCG, one version of QEMU does not take an aarch64 CPU's state from another",
+    .reference = "measured between QEMU 7.2, 10.0 and 11.1, with -cpu max and cortex-a72",
+    .accel = "tcg",
+};
+
+static const struct known_bug ppc64_cpu = {
+    .id = "ppc64-versions",
+    .summary = "QEMU 7.2 and later versions do not take the state of a ppc64 CPU from one another",
+    .reference = "measured between QEMU 7.2 and both 10.0 and 11.1, on pseries-7.2 under TCG; "
+                 "between 10.0 and 11.1 it works",
+    .accel = "tcg",
+    .fixed = {10, 0},
+};
+
+static bool may_strike_version(const struct known_bug *bug, const struct godwit_rig *rig,
+                               const struct godwit_qemu *qemu)
 {
     int major = 0, minor = 0;
-    if (bug->accel && strcmp(bug->accel, vm->rig->setup->accel) != 0)
+    if (bug->accel && strcmp(bug->accel, rig->setup->accel) != 0)
         return false;
-    if (sscanf(vm->qemu->version, "%d.%d", &major, &minor) != 2)
+    if (sscanf(qemu->version, "%d.%d", &major, &minor) != 2)
         return false;
     return !bug->fixed[0] || major < bug->fixed[0] ||
            (major == bug->fixed[0] && minor < bug->fixed[1]);
+}
+
+static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
+{
+    return may_strike_version(bug, vm->rig, vm->qemu);
 }
 
 /* Notes that a bug was met. More than once in a scenario it is still one bug. */
@@ -182,7 +226,9 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
 
 bool godwit_known_lost_suspend(struct godwit_vm *source, const char *status)
 {
-    if (!may_strike(&lost_suspend, source))
+    /* The state is carried by the newer of two, and understood by it. */
+    if (!may_strike(&lost_suspend, source) &&
+        !may_strike_version(&lost_suspend, source->rig, source->rig->setup->destination))
         return false;
     g_autofree char *seen =
         g_strdup_printf("the suspended guest is \"%s\" on the destination", status);
@@ -261,4 +307,52 @@ const char *godwit_known_channels_crash(struct godwit_vm *source)
     g_autofree char *seen = g_strdup_printf("the %s's QEMU %s", source->name, end);
     note(source->rig, &channels_crash, seen);
     return channels_crash.id;
+}
+
+bool godwit_known_multifd_postcopy(const struct godwit_vm *destination)
+{
+    g_autofree char *said = godwit_vm_stderr(destination, 20);
+    if (!may_strike(&multifd_postcopy, destination) || !destination->exited ||
+        !WIFSIGNALED(destination->wait_status) || WTERMSIG(destination->wait_status) != SIGABRT ||
+        !strstr(said, "yankfns"))
+        return false;
+    note(destination->rig, &multifd_postcopy, said);
+    return true;
+}
+
+bool godwit_known_multifd_cancel(const struct godwit_vm *source, const char *state)
+{
+    if (!may_strike(&multifd_cancel, source) || strcmp(state, "cancelling") != 0)
+        return false;
+    note(source->rig, &multifd_cancel, "the source is still \"cancelling\"");
+    return true;
+}
+
+bool godwit_known_cpu_versions(const struct godwit_vm *destination)
+{
+    const struct godwit_setup *setup = destination->rig->setup;
+    const char *arch = setup->machine->arch;
+    if (!strcmp(setup->source->version, setup->destination->version))
+        return false;
+    const struct known_bug *bug = !strcmp(arch, "aarch64") ? &aarch64_cpu
+                                  : !strcmp(arch, "ppc64") ? &ppc64_cpu
+                                                           : NULL;
+    if (!bug || (!may_strike_version(bug, destination->rig, setup->source) &&
+                 !may_strike_version(bug, destination->rig, setup->destination)))
+        return false;
+    g_autofree char *said = godwit_vm_stderr(destination, 20);
+    static const char *const words[] = {
+        "of device 'cpu'", "of device 'arm_gicv3'",
+        "expecting positive value <=", "vmstate_load_state: Assertion"};
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (!strstr(said, words[i]))
+            continue;
+        g_auto(GStrv) lines = g_strsplit(said, "\n", -1);
+        for (guint l = 0; lines[l]; l++)
+            if (strstr(lines[l], words[i])) {
+                note(destination->rig, bug, lines[l]);
+                return true;
+            }
+    }
+    return false;
 }

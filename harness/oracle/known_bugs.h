@@ -62,4 +62,17 @@ const char *godwit_known_wrapped_port(struct godwit_vm *source, unsigned port);
 const char *godwit_known_stuck_incoming(struct godwit_vm *destination, const json_t *refusal);
 const char *godwit_known_channels_crash(struct godwit_vm *source);
 
+/*
+ * A destination has ended, or a source's migration is in STATE long after it was cancelled: whether
+ * that is a known bug of multifd in its QEMU. Noted as above.
+ */
+bool godwit_known_multifd_postcopy(const struct godwit_vm *destination);
+bool godwit_known_multifd_cancel(const struct godwit_vm *source, const char *state);
+
+/*
+ * A migration from one version of QEMU to another has failed: whether the destination says that it
+ * was for the state of the CPU, which is known for this architecture. Noted as above.
+ */
+bool godwit_known_cpu_versions(const struct godwit_vm *destination);
+
 #endif

@@ -156,7 +156,7 @@ char *godwit_report_proof(const json_t *result)
     if (made)
         g_string_append_printf(text, "%s%zu checks", text->len ? ", " : "", made);
     if (live)
-        g_string_append(text, ", live");
+        g_string_append(text, text->len ? ", live" : "live");
     if (migration)
         g_string_append_printf(text,
                                ", %" JSON_INTEGER_FORMAT

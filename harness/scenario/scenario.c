@@ -60,12 +60,24 @@ static char *plan_lacks(const struct godwit_plan *plan, const struct godwit_qemu
     return godwit_qemu_lacks(qemu, needs->str);
 }
 
+/* "pc-q35-7.2" has, "virt" has not. */
+static bool has_version(const char *type)
+{
+    const char *dash = strrchr(type, '-');
+    return dash && g_ascii_isdigit(dash[1]);
+}
+
 char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
                                const struct godwit_setup *setup)
 {
     if ((scenario->flags & GODWIT_FLAG_SUSPEND) && !setup->machine->can_suspend)
         return g_strdup_printf("needs suspend to RAM: the %s machine has none",
                                setup->machine->arch);
+    if (strcmp(setup->source->version, setup->destination->version) != 0 &&
+        !has_version(setup->type))
+        return g_strdup_printf("needs a machine type with versions: QEMU %s and %s need not have "
+                               "the same \"%s\"",
+                               setup->source->version, setup->destination->version, setup->type);
     if (scenario->accel && strcmp(scenario->accel, setup->accel) != 0)
         return g_strdup_printf("needs --accel %s", scenario->accel);
     const struct godwit_qemu *const both[] = {setup->source, setup->destination};

@@ -59,12 +59,14 @@ static const json_t *noted(const struct fake_pair *pair)
 static void test_versions(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
-        for (int twice = 0; twice < 2; twice++) {
-            struct fake_pair *pair =
-                pair_new(state, versions[i].version, versions[i].has ? "10.0.0" : "7.2.0");
+        /* A stale page is the source's doing; a suspended guest is lost by either side. */
+        for (int way = 0; way < 3; way++) {
+            const char *other = way > 0 || versions[i].has ? "10.0.0" : "7.2.0";
+            struct fake_pair *pair = way < 2 ? pair_new(state, versions[i].version, other)
+                                             : pair_new(state, other, versions[i].version);
             MAILBOX_SET(pair, destination, TIMER, 1);
-            const bool has = twice == 0 ? stale(pair, FIRST(TIMER), LAST(TIMER))
-                                        : godwit_known_lost_suspend(pair->source->vm, "running");
+            const bool has = way == 0 ? stale(pair, FIRST(TIMER), LAST(TIMER))
+                                      : godwit_known_lost_suspend(pair->source->vm, "running");
             if (has != versions[i].has)
                 fail_msg("QEMU \"%s\" %s", versions[i].version, has ? "is excused" : "is not");
             assert_int_equal(noted(pair) != NULL, has);
@@ -111,7 +113,7 @@ static void test_bounds(void **state)
     const struct godwit_block *rom = godwit_memory_block(pair->source->vm, "the.rom");
     assert_false(godwit_known_stale_page(pair->source->vm, pair->destination->vm, rom, FIRST(TIMER),
                                          LAST(TIMER), ""));
-    assert_int_equal(json_array_size(noted(pair)), 3);
+    assert_int_equal(json_array_size(noted(pair)), 1);
     fake_pair_free(pair);
 }
 
