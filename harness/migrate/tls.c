@@ -246,8 +246,8 @@ bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
     if (!judge_wire(source->rig, true, &sent, error))
         return false;
     const json_t *migration = json_object_get(source->rig->facts, "migration");
-    /* The pages that were sent as they are. All that was "transferred" would be more, but QEMU 10.0
-     * counts some of that twice in postcopy. */
+    /* The pages that were sent as they are. All that was "transferred" would be more, but in
+     * postcopy QEMU 10.0 counts more of that than it sends. */
     const json_int_t pages = godwit_json_integer(migration, "normal-bytes", 0);
     if (pages > 0 && sent >= (uint64_t)pages)
         return true;
