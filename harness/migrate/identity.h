@@ -54,8 +54,8 @@ char *godwit_psk_new(GError **error);
 /* Writes FOLDER's file of pre-shared keys: USER with KEY. */
 bool godwit_psk_write(const char *folder, const char *user, const char *key, GError **error);
 
-/* Writes a well-known Diffie-Hellman group into FOLDER. A server that finds none looks for primes
- * itself, in old versions of QEMU, which takes it seconds. */
+/* Writes a well-known Diffie-Hellman group into FOLDER. A server that finds none there makes one
+ * itself, in versions of QEMU up to 10.0 at least, which takes it seconds. */
 bool godwit_group_write(const char *folder, GError **error);
 
 #endif

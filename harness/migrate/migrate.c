@@ -480,8 +480,8 @@ bool godwit_migrate_note(struct godwit_vm *source, GError **error)
     if (!info)
         return false;
     static const char *const times[] = {"total-time", "downtime", "setup-time"};
-    static const char *const counts[] = {"transferred", "normal", "duplicate", "dirty-sync-count",
-                                         "postcopy-requests"};
+    static const char *const counts[] = {"transferred", "normal",           "normal-bytes",
+                                         "duplicate",   "dirty-sync-count", "postcopy-requests"};
     json_t *facts = json_object();
     for (size_t i = 0; i < G_N_ELEMENTS(times); i++)
         if (json_object_get(info, times[i]))

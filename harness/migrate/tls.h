@@ -20,16 +20,16 @@ struct godwit_tls {
     bool strangers; /* PSK: each has another key; X509: another authority signed the client's */
 
     /* X509 only: */
-    const char *certified; /* the host in the destination's certificate; NULL: "127.0.0.1" */
-    const char *hostname;  /* the host that the source asks for (tls-hostname); NULL: that of the
-                            * address it connects to */
-    bool anonymous;        /* the source has no certificate; otherwise it is CN=source ... */
-    bool anyone;           /* ... and the destination does not ask for one */
-    const char
-        *authorized; /* only this name may migrate (tls-authz); NULL: who has a certificate */
+    bool anonymous; /* the source has no certificate; otherwise it is CN=source */
+    bool anyone;    /* the destination does not ask for one */
+    /* The host in the destination's certificate; NULL: "127.0.0.1". */
+    const char *certified;
+    /* The host that the source looks for (tls-hostname); NULL: that of the address. */
+    const char *hostname;
+    /* The only source that may migrate (tls-authz); NULL: any that has a certificate. */
+    const char *authorized;
 
-    /* What either side has to say, at least, of a migration that must fail: a regular expression.
-     */
+    /* A regular expression for what one of the two says of a migration that must fail. */
     const char *reason;
 };
 
