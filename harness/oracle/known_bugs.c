@@ -107,25 +107,12 @@ static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
            (major == bug->fixed[0] && minor < bug->fixed[1]);
 }
 
-/* Notes that a bug was met. More than once in a scenario it is still one bug. */
 static void note(struct godwit_rig *rig, const struct known_bug *bug, const char *seen)
 {
     json_t *list = json_object_get(rig->facts, "known_bugs");
     if (!list) {
         list = json_array();
         json_object_set_new(rig->facts, "known_bugs", list);
-    }
-    size_t i;
-    json_t *noted;
-    json_array_foreach(list, i, noted)
-    {
-        if (strcmp(godwit_json_string(noted, "id", ""), bug->id) != 0)
-            continue;
-        const char *before = godwit_json_string(noted, "seen", "");
-        g_autofree char *all = g_strdup_printf("%s; %s", before, seen);
-        if (!strstr(before, seen))
-            json_object_set_new(noted, "seen", json_string(all));
-        return;
     }
     json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "id", bug->id, "summary",
                                           bug->summary, "reference", bug->reference, "seen", seen));
