@@ -254,6 +254,63 @@ static void test_failed_twice(void **state)
     }
 }
 
+/* Bugs that a request shows: in which versions, and of what. */
+static void test_requests(void **state)
+{
+    static const struct {
+        const char *version;
+        bool level, setup, port;
+    } rows[] = {
+        {"7.2.22", true, true, true},     {"8.1.0", true, true, true},
+        {"8.2.0", true, false, true},     {"9.2.0", true, false, true},
+        {"10.0.0", false, false, true},   {"11.1.3", false, false, true},
+        {"unknown", false, false, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, "9.0.0");
+        struct godwit_vm *vm = pair->source->vm;
+        assert_int_equal(!!godwit_known_ignored_level(vm, "multifd-zlib-level", "5", "1"),
+                         rows[i].level);
+        assert_int_equal(!!godwit_known_ignored_level(vm, "multifd-zstd-level", "5", "1"),
+                         rows[i].level);
+        assert_null(godwit_known_ignored_level(vm, "multifd-channels", "5", "1"));
+        assert_int_equal(godwit_known_setup_event(vm, "postcopy-paused", "setup"), rows[i].setup);
+        assert_false(godwit_known_setup_event(vm, "active", "setup"));
+        assert_false(godwit_known_setup_event(vm, "postcopy-paused", "active"));
+        assert_int_equal(!!godwit_known_wrapped_port(vm, 65536 + 4711), rows[i].port);
+        fake_pair_free(pair);
+    }
+}
+
+/* Refusals of a destination that are a bug's, and those that are not. */
+static void test_stuck(void **state)
+{
+    struct fake_pair *pair = pair_new(state, "10.0.0", "10.0.0");
+    g_autoptr(json_t) stuck = json_pack("{s:s}", "desc", "Illegal migration incoming state: setup");
+    g_autoptr(json_t) other = json_pack("{s:s}", "desc", "Invalid argument");
+    assert_string_equal(godwit_known_stuck_incoming(pair->source->vm, stuck), "incoming-stuck");
+    assert_null(godwit_known_stuck_incoming(pair->source->vm, other));
+    fake_pair_free(pair);
+}
+
+/* Only a wild pointer, and only once it has killed. */
+static void test_crash(void **state)
+{
+    struct fake_pair *pair = pair_new(state, "10.0.0", "10.0.0");
+    struct godwit_vm vm = {.rig = pair->rig,
+                           .name = (char *)(uintptr_t) "source",
+                           .qemu = pair->source->vm->qemu,
+                           .wait_status = 11};
+    assert_null(godwit_known_channels_crash(&vm));
+    vm.exited = true;
+    assert_string_equal(godwit_known_channels_crash(&vm), "no-main-channel");
+    vm.wait_status = 6;
+    assert_null(godwit_known_channels_crash(&vm));
+    vm.wait_status = 1 << 8;
+    assert_null(godwit_known_channels_crash(&vm));
+    fake_pair_free(pair);
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
@@ -262,7 +319,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_bounds),       cmocka_unit_test(test_earlier),
         cmocka_unit_test(test_unreadable),   cmocka_unit_test(test_notes),
         cmocka_unit_test(test_failed_twice), cmocka_unit_test(test_setup_event),
-        cmocka_unit_test(test_early_cancel),
+        cmocka_unit_test(test_early_cancel), cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_stuck),        cmocka_unit_test(test_crash),
     };
     return cmocka_run_group_tests_name("known bugs", tests, unit_folder, unit_folder_end);
 }

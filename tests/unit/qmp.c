@@ -61,6 +61,36 @@ static void say(struct wire *wire, const char *text)
     say_bytes(wire, text, strlen(text));
 }
 
+/* Integers of any size; what does not fit becomes a string, and nothing else does. */
+static void test_parse(void **state)
+{
+    static const struct {
+        const char *text, *parsed;
+    } rows[] = {
+        {"{\"a\": 1, \"b\": -1}", "{\"a\":1,\"b\":-1}"},
+        {"9223372036854775807", "9223372036854775807"},
+        {"9223372036854775808", "\"9223372036854775808\""},
+        {"-9223372036854775808", "-9223372036854775808"},
+        {"-9223372036854775809", "\"-9223372036854775809\""},
+        {"[18446744073709551615,1,2.5]", "[\"18446744073709551615\",1,2.5]"},
+        {"[18446744073709551615,\"18446744073709551616 \\\" 18446744073709551617\"]",
+         "[\"18446744073709551615\",\"18446744073709551616 \\\" 18446744073709551617\"]"},
+        {"{\"18446744073709551615\":18446744073709551615,\"n\":null}",
+         "{\"18446744073709551615\":\"18446744073709551615\",\"n\":null}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(json_t) value = godwit_qmp_parse(rows[i].text);
+        assert_non_null(value);
+        g_autofree char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        assert_string_equal(text, rows[i].parsed);
+    }
+    static const char *const broken[] = {"", "[18446744073709551615", "\"18446744073709551615",
+                                         "18446744073709551615 \"\\"};
+    for (size_t i = 0; i < G_N_ELEMENTS(broken); i++)
+        assert_null(godwit_qmp_parse(broken[i]));
+}
+
 /* The next line that the peer gets, as JSON. */
 static json_t *hear(struct wire *wire)
 {
@@ -384,12 +414,13 @@ static void test_event_is(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),        cmocka_unit_test(test_nonsense),
-        cmocka_unit_test(test_second_reply),  cmocka_unit_test(test_deaf_after_failure),
-        cmocka_unit_test(test_long_line),     cmocka_unit_test(test_send),
-        cmocka_unit_test(test_send_long),     cmocka_unit_test(test_send_fails),
-        cmocka_unit_test(test_end),           cmocka_unit_test(test_transcript),
-        cmocka_unit_test(test_no_transcript), cmocka_unit_test(test_event_is),
+        cmocka_unit_test(test_pieces),       cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_second_reply), cmocka_unit_test(test_deaf_after_failure),
+        cmocka_unit_test(test_long_line),    cmocka_unit_test(test_send),
+        cmocka_unit_test(test_send_long),    cmocka_unit_test(test_send_fails),
+        cmocka_unit_test(test_end),          cmocka_unit_test(test_transcript),
+        cmocka_unit_test(test_parse),        cmocka_unit_test(test_no_transcript),
+        cmocka_unit_test(test_event_is),
     };
     return cmocka_run_group_tests_name("qmp", tests, unit_folder, unit_folder_end);
 }
