@@ -352,8 +352,10 @@ static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent,
         return NULL;
     if (!vm->qmp->reply) {
         g_autofree char *end = godwit_vm_end(vm);
+        g_autofree char *said = tail_of(vm, ".stderr", 1);
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH,
-                    "the %s's QEMU %s instead of answering %s", vm->name, end, command);
+                    "the %s's QEMU %s instead of answering %s, saying \"%s\"", vm->name, end,
+                    command, said);
         return NULL;
     }
     return g_steal_pointer(&vm->qmp->reply);
