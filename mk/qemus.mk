@@ -3,8 +3,14 @@
 QEMUS ?= build/qemus
 QEMU_VERSIONS ?= 10.0 11.1
 
-.PHONY: qemus
+.PHONY: qemus check-matrix
 ## qemus: unpack newer QEMUs from Debian's newer suites into build/qemus [QEMU_VERSIONS="10.0 11.1"]
 qemus:
 	@mk/setup.sh qemus
 	mk/qemus.sh $(QEMUS) $(QEMU_VERSIONS)
+
+# An hour and more on two cores: not a part of check-all.
+## check-matrix: all on each QEMU, the main families from each to each other; writes docs/matrix.md
+check-matrix: build qemus
+	mk/matrix.pl $(O)/godwit docs/matrix.md $(shell nproc) /usr/bin \
+		$(addprefix $(QEMUS)/,$(QEMU_VERSIONS))

@@ -1,0 +1,131 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: MIT
+#
+# Runs the catalogue on each QEMU alone, and the main families from each to each other one, and
+# writes what came of it to a Markdown file: a row a target, a column a family of scenarios.
+#
+#   matrix.pl GODWIT FILE JOBS QEMU-FOLDER...
+#
+# MATRIX_ARGS in the environment is more for both runs ("--arch x86_64").
+# Exit status: 0 nothing failed, 1 something did, 2 it could not be run.
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use JSON::PP;
+
+my ($godwit, $file, $jobs, @qemus) = @ARGV;
+if (!@qemus) {
+    print STDERR "usage: $0 GODWIT FILE JOBS QEMU-FOLDER...\n";
+    exit 2;
+}
+my @main   = qw(precopy/* postcopy/* multifd/* file/* hops/*);
+my $folder = tempdir(CLEANUP => 1);
+my @common = (
+    '--accel', 'tcg', '-j', $jobs,
+    split(' ', $ENV{MATRIX_ARGS} // ''),
+    map { ('--qemu', $_) } @qemus
+);
+
+my $failed = 0;
+my $alone  = results('alone', @common);
+my $cross  = @qemus > 1 ? results('cross', @common, '--cross', @main) : [];
+
+open my $out, '>', $file or die "$file: $!\n";
+print $out <<'END';
+# The matrix
+
+What came of every scenario on every QEMU, alone and from one version to another. Written by
+`make check-matrix`; "known" is a pass with a [known bug](known-bugs.md) of QEMU.
+
+END
+print $out "## Each QEMU alone\n\n", report($alone);
+print $out "## From one version to another\n\n",
+    "The families `", join('`, `', map {s{/\*}{}r} @main), "`.\n\n", report($cross)
+    if @$cross;
+close $out or die "$file: $!\n";
+exit($failed ? 1 : 0);
+
+# Runs godwit; its results.
+sub results {
+    my ($name, @arguments) = @_;
+    my $json   = "$folder/$name.json";
+    my $status = system($godwit, 'run', '--format', "json:$json", '--format', 'text', @arguments) >> 8;
+    if ($status > 1 || !-s $json) {
+        print STDERR "$0: godwit ended with status $status\n";
+        exit 2;
+    }
+    $failed ||= $status;
+    open my $in, '<', $json or die "$json: $!\n";
+    local $/ = undef;
+    return decode_json(<$in>)->{results};
+}
+
+sub family {
+    my ($result) = @_;
+    return $result->{scenario} =~ s{/.*}{}r;
+}
+
+# "12", or "10, 1 known, 1 skipped, 1 **failed**".
+sub cell {
+    my (@results) = @_;
+    my %count;
+    $count{ $_->{status} }++ for @results;
+    my @parts;
+    push @parts, $count{pass} if $count{pass};
+    push @parts, "$count{known} known" if $count{known};
+    push @parts, "$count{skip} skipped" if $count{skip};
+    push @parts, "**$count{fail} failed**" if $count{fail};
+    push @parts, "**$count{error} not run**" if $count{error};
+    return join(', ', @parts) || '-';
+}
+
+# The table, and below it what was skipped, known and failed, with the reasons.
+sub report {
+    my ($results) = @_;
+    my (%cells, %families, @targets);
+    for my $result (@$results) {
+        my $target = join ' ', $result->{arch},
+            $result->{source_version} eq $result->{destination_version}
+            ? $result->{source_version}
+            : "$result->{source_version} to $result->{destination_version}";
+        push @targets, $target unless $cells{$target};
+        $families{ family($result) } = 1;
+        push @{ $cells{$target}{ family($result) } }, $result;
+    }
+    my @families = sort keys %families;
+    my $text     = '| | ' . join(' | ', @families) . " |\n|---|" . '---|' x @families . "\n";
+    for my $target (sort @targets) {
+        $text .= "| $target | "
+            . join(' | ', map { cell(@{ $cells{$target}{$_} // [] }) } @families) . " |\n";
+    }
+    return "$text\n" . reasons($results);
+}
+
+# Each distinct reason once, with how often it came up.
+sub reasons {
+    my ($results) = @_;
+    my (%skips, %bugs, @failures);
+    for my $result (@$results) {
+        $skips{ $result->{message} }++ if $result->{status} eq 'skip';
+        push @failures, $result if $result->{status} =~ /^(?:fail|error)$/;
+        $bugs{ $_->{id} }++ for @{ $result->{facts}{known_bugs} // [] };
+    }
+    my $text = '';
+    $text .= "Skipped:\n\n" . lines(\%skips) if %skips;
+    $text .= "Known bugs of QEMU:\n\n" . lines(\%bugs) if %bugs;
+    $text .= "Failed:\n\n"
+        . join('', map {"- $_->{target} `$_->{scenario}`: " . first_line($_->{message}) . "\n"} @failures)
+        . "\n"
+        if @failures;
+    return $text;
+}
+
+sub lines {
+    my ($counts) = @_;
+    return join('', map {"- $_: $counts->{$_}\n"} sort keys %$counts) . "\n";
+}
+
+sub first_line {
+    my ($text) = @_;
+    return $text =~ s/\n.*//sr;
+}
