@@ -7,10 +7,12 @@
 #include "command/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -106,8 +108,18 @@ static GPtrArray *split_short_options(int argc, char **argv)
     return words;
 }
 
+/* Whoever starts us without standard descriptors shall not have a pipe or a log take their place.
+ */
+static void open_standard(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            _exit(2);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard();
     setlocale(LC_ALL, "");
     /* A reader that goes away (`godwit run | head`) is a write error, told once, not a death that
      * skips the cleaning up. */

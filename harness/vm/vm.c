@@ -224,6 +224,27 @@ void godwit_vm_free(struct godwit_vm *vm)
     g_free(vm);
 }
 
+/* The longest line that a report quotes whole, in bytes: some of QMP's answers have many KiB. */
+#define QUOTED_MAX 800
+
+/* TEXT with what is too long of each line cut out of its middle. The caller's. */
+static char *shorten_lines(const char *text)
+{
+    GString *shorter = g_string_new(NULL);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = 0; lines[i]; i++) {
+        const size_t length = strlen(lines[i]);
+        if (i)
+            g_string_append_c(shorter, '\n');
+        if (length <= QUOTED_MAX)
+            g_string_append(shorter, lines[i]);
+        else
+            g_string_append_printf(shorter, "%.*s [%zu bytes] %s", QUOTED_MAX / 2, lines[i],
+                                   length - QUOTED_MAX, lines[i] + length - QUOTED_MAX / 2);
+    }
+    return g_string_free(shorter, FALSE);
+}
+
 /* The last LINES lines of the file of that suffix, or "" if there is none. The caller's. */
 static char *tail_of(const struct godwit_vm *vm, const char *suffix, unsigned lines)
 {
@@ -236,9 +257,9 @@ static char *tail_of(const struct godwit_vm *vm, const char *suffix, unsigned li
     char *from = text + strlen(text);
     while (from > text && (from[-1] != '\n' || lines-- > 1))
         from--;
-    char *tail = g_utf8_make_valid(from, -1);
+    g_autofree char *shorter = shorten_lines(from);
     g_free(text);
-    return tail;
+    return g_utf8_make_valid(shorter, -1);
 }
 
 char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines)
