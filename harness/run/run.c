@@ -193,7 +193,13 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     g_subprocess_launcher_set_stdout_file_path(launcher, log);
     g_subprocess_launcher_take_fd(launcher, ends[1], GODWIT_WORKER_FD);
     g_subprocess_launcher_set_child_setup(launcher, in_child, GINT_TO_POINTER(getpid()), NULL);
-    const char *const arguments[] = {"/proc/self/exe", "worker", worker->folder, NULL};
+    /* This very program, even if another has taken its place in the file system since: the link's
+     * text ends in " (deleted)" then. Where there is no reason for it, the link itself is not used,
+     * which valgrind cannot follow. */
+    static const char *const itself = "/proc/self/exe";
+    g_autofree char *path = g_file_read_link(itself, NULL);
+    const char *const arguments[] = {path && g_file_test(path, G_FILE_TEST_EXISTS) ? path : itself,
+                                     "worker", worker->folder, NULL};
     worker->process = g_subprocess_launcher_spawnv(launcher, arguments, error);
     if (!worker->process) {
         worker_free(worker);
