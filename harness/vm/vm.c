@@ -313,7 +313,7 @@ static const struct godwit_vm *without_start(const struct godwit_rig *rig)
 {
     for (guint i = 0; i < rig->vms->len; i++) {
         const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
-        if (!vm->qmp->greeting && (vm->exited || vm->qmp->failure))
+        if (!vm->answers && (vm->exited || vm->qmp->failure))
             return vm;
     }
     return NULL;
@@ -323,8 +323,12 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     const gint64 deadline = godwit_rig_seconds(vm->rig, GODWIT_START_SECONDS);
-    if (godwit_rig_wait_until(vm->rig, deadline, has_greeting, vm, "the QMP greeting", &cause))
-        return godwit_vm_command(vm, "qmp_capabilities", NULL, error);
+    /* Some greet before they have tried to make their machine. */
+    if (godwit_rig_wait_until(vm->rig, deadline, has_greeting, vm, "the QMP greeting", &cause) &&
+        godwit_vm_command(vm, "qmp_capabilities", NULL, &cause)) {
+        vm->answers = true;
+        return true;
+    }
 
     const struct godwit_vm *bad = without_start(vm->rig);
     if (cause->code == GODWIT_ERROR_TIMEOUT) {

@@ -24,6 +24,7 @@ struct godwit_vm {
     GSubprocess *process; /* NULL before the start */
     bool exited;          /* the process is gone and has been waited for ... */
     int wait_status;      /* ... with this status, as wait(2) has it */
+    bool answers;         /* on QMP: it has been started for good */
     bool may_exit;        /* the harness asked it to go */
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
