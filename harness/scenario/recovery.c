@@ -20,6 +20,7 @@
 
 static const struct godwit_parameter held[] = {{"max-postcopy-bandwidth", POSTCOPY_HELD, NULL},
                                                {NULL, 0, NULL}};
+static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
 /* What the source has to tell in the middle of a postcopy migration. */
@@ -122,7 +123,8 @@ static bool resume(struct godwit_vm *source, struct godwit_vm *destination,
 {
     struct account after = {0};
     godwit_rig_phase(source->rig, "recover");
-    if (!godwit_migrate_resume(source, RECOVER_URI, error) ||
+    const char *uri = godwit_tls_turn(source->rig, RECOVER_URI);
+    if (!godwit_migrate_resume(source, uri, error) ||
         !wait_both(source, destination, "postcopy-active", error) ||
         !await_requests(source, before->requests, &after, error))
         return false;
@@ -246,6 +248,38 @@ GODWIT_SCENARIOS(recovery) = {
                  .postcopy = true,
                  .capabilities = preempt,
                  .parameters = held,
+                 .released = fail_and_recover},
+    },
+    {
+        .name = "postcopy/preempt/tls/psk",
+        .summary = "both channels encrypted with a pre-shared key",
+        .qemu_name = "/migration/postcopy/preempt/tls/psk",
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .postcopy = true,
+                 .capabilities = preempt,
+                 .parameters = held,
+                 .tls = &psk,
+                 .released = see_channels},
+    },
+    {
+        .name = "postcopy/recovery/tls/psk",
+        .summary = "the network fails half-way; both connections encrypted with a pre-shared key",
+        .qemu_name = "/migration/postcopy/recovery/tls/psk",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .parameters = held,
+                 .tls = &psk,
+                 .released = fail_and_recover},
+    },
+    {
+        .name = "postcopy/preempt/recovery/tls/psk",
+        .summary = "the same with a channel of its own for pages that the guest waits for",
+        .qemu_name = "/migration/postcopy/preempt/recovery/tls/psk",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .capabilities = preempt,
+                 .parameters = held,
+                 .tls = &psk,
                  .released = fail_and_recover},
     },
     {
