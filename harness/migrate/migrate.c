@@ -225,10 +225,20 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
     return port ? g_strdup_printf("tcp:127.0.0.1:%s", port) : NULL;
 }
 
-bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error)
+static bool start(struct godwit_vm *source, json_t *arguments, GError **error)
 {
     source->migration_first = source->migration_leg = source->qmp->events->len;
-    return godwit_vm_command(source, "migrate", address_arguments(uri, channels), error);
+    return godwit_vm_command(source, "migrate", arguments, error);
+}
+
+bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error)
+{
+    return start(source, address_arguments(uri, channels), error);
+}
+
+bool godwit_migrate_start_channels(struct godwit_vm *source, json_t *channels, GError **error)
+{
+    return start(source, json_pack("{s:o}", "channels", channels), error);
 }
 
 bool godwit_migrate_recover(struct godwit_vm *destination, const char *uri, GError **error)

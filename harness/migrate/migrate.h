@@ -79,6 +79,9 @@ bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, boo
 /* Starts sending to URI. */
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error);
 
+/* The same over more CHANNELS than the main one, as `migrate` takes them (taken). */
+bool godwit_migrate_start_channels(struct godwit_vm *source, json_t *channels, GError **error);
+
 /* Tells a destination whose postcopy migration is paused to take the rest of it from URI. */
 bool godwit_migrate_recover(struct godwit_vm *destination, const char *uri, GError **error);
 

@@ -164,17 +164,21 @@ static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GErr
     return true;
 }
 
-struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
-                                  enum godwit_vm_role role, const char *const *arguments,
-                                  GError **error)
+static bool is_source(enum godwit_vm_role role)
 {
-    const bool is_source = role == GODWIT_VM_SOURCE || role == GODWIT_VM_SOURCE_HELD;
-    struct godwit_vm *vm =
-        vm_new(rig, name, is_source != rig->turned ? rig->setup->source : rig->setup->destination);
+    return role == GODWIT_VM_SOURCE || role == GODWIT_VM_SOURCE_HELD;
+}
+
+struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
+                                    enum godwit_vm_role role, const char *const *arguments,
+                                    GError **error)
+{
+    struct godwit_vm *vm = vm_new(
+        rig, name, is_source(role) != rig->turned ? rig->setup->source : rig->setup->destination);
     if (!add_machine(vm, arguments, error))
         return NULL;
     add(vm->arguments, "-name", name, NULL);
-    if (!is_source)
+    if (!is_source(role) && !has(arguments, "-incoming"))
         add(vm->arguments, "-incoming", "defer", NULL);
     if (role == GODWIT_VM_SOURCE_HELD || role == GODWIT_VM_DESTINATION_HELD)
         add(vm->arguments, "-S", NULL);
@@ -182,7 +186,15 @@ struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
         CONSOLE_CHARDEV, "-serial", "chardev:console", NULL);
     for (size_t i = 0; arguments && arguments[i]; i++)
         add(vm->arguments, arguments[i], NULL);
-    return spawn(vm, true, is_source ? 1 : 0, error) ? vm : NULL;
+    return vm;
+}
+
+struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
+                                  enum godwit_vm_role role, const char *const *arguments,
+                                  GError **error)
+{
+    struct godwit_vm *vm = godwit_vm_prepare(rig, name, role, arguments, error);
+    return vm && spawn(vm, true, is_source(role) ? 1 : 0, error) ? vm : NULL;
 }
 
 struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,
@@ -218,6 +230,7 @@ void godwit_vm_free(struct godwit_vm *vm)
     g_clear_pointer(&vm->console, godwit_console_free);
     g_clear_pointer(&vm->blocks, g_array_unref);
     g_clear_pointer(&vm->pieces, g_array_unref);
+    g_clear_pointer(&vm->kept, g_ptr_array_unref);
     json_decref(vm->capabilities);
     g_ptr_array_unref(vm->arguments);
     g_free(vm->name);
@@ -292,7 +305,7 @@ static const struct godwit_vm *without_start(const struct godwit_rig *rig)
 {
     for (guint i = 0; i < rig->vms->len; i++) {
         const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
-        if (!vm->qmp->greeting && (vm->exited || vm->qmp->failure))
+        if (vm->qmp && !vm->qmp->greeting && (vm->exited || vm->qmp->failure))
             return vm;
     }
     return NULL;
@@ -323,6 +336,33 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
                     bad->qmp->failure);
     }
     return false;
+}
+
+static bool has_restarted(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->qmp->restarted;
+}
+
+bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *what =
+        g_strdup_printf("the QMP greeting of the QEMU that the %s is to execute", vm->name);
+    const gint64 deadline = godwit_rig_seconds(vm->rig, GODWIT_START_SECONDS);
+    vm->qmp->may_restart = true;
+    if (!godwit_rig_wait_until(vm->rig, deadline, has_restarted, vm, what, error))
+        return false;
+    g_autofree char *transcript = file_of(heir, ".qmp");
+    heir->qmp = godwit_qmp_successor(vm->qmp, transcript, error);
+    if (!heir->qmp)
+        return false;
+    g_ptr_array_add(heir->arguments, NULL);
+    heir->console = g_steal_pointer(&vm->console);
+    heir->process = g_object_ref(vm->process);
+    g_cancellable_cancel(vm->cancel);
+    vm->exited = vm->may_exit = vm->replaced = true;
+    g_subprocess_wait_async(heir->process, heir->cancel, process_ended, heir);
+    return godwit_vm_command(heir, "qmp_capabilities", NULL, error);
 }
 
 /* True with the reply, and when there will be none: a VM that may exit does so without anybody
@@ -501,9 +541,10 @@ json_t *godwit_vm_describe(const struct godwit_vm *vm)
     g_autofree char *command = by_hand(vm);
     g_autofree char *err = tail_of(vm, ".stderr", 8);
     g_autofree char *qmp = tail_of(vm, ".qmp", 8);
-    g_autofree char *state = !vm->process  ? g_strdup("never started")
-                             : !vm->exited ? g_strdup("was running")
-                                           : godwit_vm_end(vm);
+    g_autofree char *state = !vm->process   ? g_strdup("never started")
+                             : !vm->exited  ? g_strdup("was running")
+                             : vm->replaced ? g_strdup("had replaced itself by exec")
+                                            : godwit_vm_end(vm);
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "qemu",
                      vm->qemu->path, "version", vm->qemu->version ? vm->qemu->version : "unknown",
                      "state", state, "command", command, "stderr", err, "console",
