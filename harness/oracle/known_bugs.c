@@ -164,8 +164,7 @@ static const struct known_bug device_tree = {
     .reference = "measured in QEMU 7.2, 10.0 and 11.1",
 };
 
-/* What goes over the CPR channel has grown since, and says so; a version that is not the same
- * cannot be skipped, and the old destination ends. */
+/* The destination ends at what it reads from the CPR channel, before it has a monitor. */
 static const struct known_bug cpr_versions = {
     .id = "cpr-versions",
     .summary = "an older QEMU does not take over the memory of a newer one by cpr-transfer",

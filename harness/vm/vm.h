@@ -60,8 +60,11 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
                                     enum godwit_vm_role role, const char *const *arguments,
                                     GError **error);
 
-/* Waits until the QEMU of VM has replaced itself, by exec(2), by that of HEIR, which was prepared:
- * the process, QMP and console are the heir's then. Leaves negotiation mode. */
+/*
+ * Waits until the QEMU of VM has replaced itself, by exec(2), by that of HEIR, which was prepared:
+ * process, QMP and console are the heir's then. Leaves negotiation mode. To be called when what
+ * makes the QEMU do so has been sent to it, and nothing been awaited since.
+ */
 bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **error);
 
 /* Starts the binary with no machine at all, to ask it questions. Otherwise as above. */
