@@ -192,13 +192,14 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
 {
     /* Sockets in the rig's directory, which is every QEMU's working directory: however long its
      * path is, these names fit. */
+    const char *host = destination->host ? destination->host : "127.0.0.1";
     g_autofree char *uri = NULL;
     switch (transport) {
     case GODWIT_TRANSPORT_UNIX:
         uri = g_strdup_printf("unix:%s.migrate.sock", destination->name);
         break;
     case GODWIT_TRANSPORT_TCP:
-        uri = g_strdup("tcp:127.0.0.1:0");
+        uri = g_strdup_printf("tcp:%s:0", host);
         break;
     case GODWIT_TRANSPORT_FD:
         if (!pass_sockets(destination, error))
@@ -222,7 +223,7 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
     if (transport != GODWIT_TRANSPORT_TCP)
         return g_steal_pointer(&uri);
     g_autofree char *port = ask_port(destination, error);
-    return port ? g_strdup_printf("tcp:127.0.0.1:%s", port) : NULL;
+    return port ? g_strdup_printf("tcp:%s:%s", host, port) : NULL;
 }
 
 static bool start(struct godwit_vm *source, json_t *arguments, GError **error)

@@ -7,6 +7,7 @@
 #include "vm/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -51,12 +52,19 @@ static struct godwit_vm *vm_new(struct godwit_rig *rig, const char *name,
     return vm;
 }
 
+/* For the child. */
+struct child {
+    pid_t parent; /* to notice that it is gone already */
+    bool apart;   /* the child gets a network of its own */
+};
+
 /* Runs in the child between fork and exec: a QEMU must not outlive the process that started it,
- * however that one ends. DATA is the parent's pid, to notice that it is gone already. */
+ * however that one ends. */
 static void in_child(gpointer data)
 {
+    const struct child *child = data;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != GPOINTER_TO_INT(data))
+    if (getppid() != child->parent || (child->apart && unshare(CLONE_NEWNET)))
         _exit(127);
 }
 
@@ -92,7 +100,8 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
     g_subprocess_launcher_take_fd(launcher, qmp[1], QMP_FD);
     if (console)
         g_subprocess_launcher_take_fd(launcher, serial[1], CONSOLE_FD);
-    g_subprocess_launcher_set_child_setup(launcher, in_child, GINT_TO_POINTER(getpid()), NULL);
+    struct child child = {getpid(), vm->rig->apart};
+    g_subprocess_launcher_set_child_setup(launcher, in_child, &child, NULL);
 
     g_autofree char *transcript = file_of(vm, ".qmp");
     vm->qmp = godwit_qmp_new(qmp[0], transcript, error);

@@ -35,6 +35,7 @@ struct godwit_vm {
     guint migration_leg;            /* ... and since that was last resumed or recovered */
     json_t *capabilities; /* of migration, that were set on it: name -> on; owned, or NULL */
     GCancellable *cancel; /* ends the wait for the process when the vm is freed */
+    const char *host;     /* where it listens for TCP; NULL: 127.0.0.1. Borrowed */
     bool pmemsave;        /* memory is read by QMP: process_vm_readv is refused */
 };
 
