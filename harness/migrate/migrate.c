@@ -192,13 +192,14 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
 {
     /* Sockets in the rig's directory, which is every QEMU's working directory: however long its
      * path is, these names fit. */
+    const char *host = destination->host ? destination->host : "127.0.0.1";
     g_autofree char *uri = NULL;
     switch (transport) {
     case GODWIT_TRANSPORT_UNIX:
         uri = g_strdup_printf("unix:%s.migrate.sock", destination->name);
         break;
     case GODWIT_TRANSPORT_TCP:
-        uri = g_strdup("tcp:127.0.0.1:0");
+        uri = g_strdup_printf("tcp:%s:0", host);
         break;
     case GODWIT_TRANSPORT_FD:
         if (!pass_sockets(destination, error))
@@ -222,13 +223,23 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
     if (transport != GODWIT_TRANSPORT_TCP)
         return g_steal_pointer(&uri);
     g_autofree char *port = ask_port(destination, error);
-    return port ? g_strdup_printf("tcp:127.0.0.1:%s", port) : NULL;
+    return port ? g_strdup_printf("tcp:%s:%s", host, port) : NULL;
+}
+
+static bool start(struct godwit_vm *source, json_t *arguments, GError **error)
+{
+    source->migration_first = source->migration_leg = source->qmp->events->len;
+    return godwit_vm_command(source, "migrate", arguments, error);
 }
 
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error)
 {
-    source->migration_first = source->migration_leg = source->qmp->events->len;
-    return godwit_vm_command(source, "migrate", address_arguments(uri, channels), error);
+    return start(source, address_arguments(uri, channels), error);
+}
+
+bool godwit_migrate_start_channels(struct godwit_vm *source, json_t *channels, GError **error)
+{
+    return start(source, json_pack("{s:o}", "channels", channels), error);
 }
 
 bool godwit_migrate_recover(struct godwit_vm *destination, const char *uri, GError **error)

@@ -10,9 +10,9 @@
 #include "vm/vm.h"
 
 enum godwit_transport {
-    GODWIT_TRANSPORT_UNIX,    /* a socket in the rig's directory */
-    GODWIT_TRANSPORT_TCP,     /* 127.0.0.1, a port that the destination's kernel picks */
-    GODWIT_TRANSPORT_FD,      /* a socket pair, an end passed to each */
+    GODWIT_TRANSPORT_UNIX, /* a socket in the rig's directory */
+    GODWIT_TRANSPORT_TCP,  /* the destination's host, a port that the destination's kernel picks */
+    GODWIT_TRANSPORT_FD,   /* a socket pair, an end passed to each */
     GODWIT_TRANSPORT_FD_FILE, /* a file, opened for each and passed */
     GODWIT_TRANSPORT_EXEC,    /* a command that writes a file, then one that reads it */
     GODWIT_TRANSPORT_FILE,    /* a file that each opens itself */
@@ -78,6 +78,9 @@ bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, boo
 
 /* Starts sending to URI. */
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error);
+
+/* The same over more CHANNELS than the main one, as `migrate` takes them (taken). */
+bool godwit_migrate_start_channels(struct godwit_vm *source, json_t *channels, GError **error);
 
 /* Tells a destination whose postcopy migration is paused to take the rest of it from URI. */
 bool godwit_migrate_recover(struct godwit_vm *destination, const char *uri, GError **error);

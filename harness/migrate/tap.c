@@ -303,6 +303,12 @@ const char *godwit_tap_uri(const struct godwit_tap *tap)
     return tap->uri;
 }
 
+void godwit_tap_turn(struct godwit_tap *tap, const char *uri)
+{
+    g_free(tap->target);
+    tap->target = g_strdup(uri);
+}
+
 unsigned godwit_tap_count(const struct godwit_tap *tap)
 {
     return tap->connections->len;

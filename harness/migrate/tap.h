@@ -57,6 +57,9 @@ void godwit_tap_free(struct godwit_tap *tap);
 /* The address to connect to instead of the tapped one. */
 const char *godwit_tap_uri(const struct godwit_tap *tap);
 
+/* Connections that are made from now on go on to URI, an address of the same kind. */
+void godwit_tap_turn(struct godwit_tap *tap, const char *uri);
+
 /* How many connections there were, and what went over that of INDEX. */
 unsigned godwit_tap_count(const struct godwit_tap *tap);
 const struct godwit_tapped *godwit_tap_at(const struct godwit_tap *tap, unsigned index);

@@ -159,12 +159,6 @@ bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
     return give(destination, false, to, tls, error) && give(source, true, from, tls, error);
 }
 
-bool godwit_tls_psk(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
-{
-    static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
-    return godwit_tls_set_up(source, destination, &psk, error);
-}
-
 static void free_tap(gpointer tap)
 {
     godwit_tap_free(tap);
@@ -177,6 +171,15 @@ char *godwit_tls_tap(struct godwit_rig *rig, const char *uri, GError **error)
         return NULL;
     g_datalist_set_data_full(&rig->kept, TAP, tap, free_tap);
     return g_strdup(godwit_tap_uri(tap));
+}
+
+const char *godwit_tls_turn(struct godwit_rig *rig, const char *uri)
+{
+    struct godwit_tap *tap = tap_of(rig);
+    if (!tap)
+        return uri;
+    godwit_tap_turn(tap, uri);
+    return godwit_tap_uri(tap);
 }
 
 /* That a VM's migration parameter has the value it was given. */

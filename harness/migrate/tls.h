@@ -43,12 +43,14 @@ const char *godwit_tls_needs(const struct godwit_tls *tls);
 bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
                        const struct godwit_tls *tls, GError **error);
 
-/* The same with one pre-shared key for both, as a step of a plan (godwit_step). */
-bool godwit_tls_psk(struct godwit_vm *source, struct godwit_vm *destination, GError **error);
-
 /* Puts a tap in front of the address URI, where the destination listens, for the judging; the
  * address that the source is to connect to instead, the caller's. */
 char *godwit_tls_tap(struct godwit_rig *rig, const char *uri, GError **error);
+
+/* Where the source is to connect to instead of URI, another address where the destination listens
+ * later in the same migration: to the tap, which leads there from now on, or, of a migration
+ * without one, to URI itself. Borrowed. */
+const char *godwit_tls_turn(struct godwit_rig *rig, const char *uri);
 
 /* That a migration that is over was encrypted: the parameters are in effect on both sides, and all
  * that has gone over the tap, which is all that was sent, are TLS records. */

@@ -155,6 +155,22 @@ static const struct known_bug ppc64_cpu = {
     .fixed = {10, 0},
 };
 
+/* A pseries machine that is reset writes its device tree into the guest's RAM. A destination is,
+ * before it takes a migration, which is to overwrite that; but not where the RAM is the source's.
+ */
+static const struct known_bug device_tree = {
+    .id = "ppc64-device-tree",
+    .summary = "a destination that shares the source's RAM writes its device tree into it",
+    .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+};
+
+/* The destination ends at what it reads from the CPR channel, before it has a monitor. */
+static const struct known_bug cpr_versions = {
+    .id = "cpr-versions",
+    .summary = "an older QEMU does not take over the memory of a newer one by cpr-transfer",
+    .reference = "measured from QEMU 11.1 to 10.0; from 10.0 to 11.1 it works",
+};
+
 static bool may_strike_version(const struct known_bug *bug, const struct godwit_rig *rig,
                                const struct godwit_qemu *qemu)
 {
@@ -221,6 +237,25 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
         !godwit_memory_mailbox(destination, &there, NULL) || !is_earlier(&there, &here))
         return false;
     note(source->rig, &hot_page, text);
+    return true;
+}
+
+bool godwit_known_device_tree(struct godwit_vm *source, struct godwit_vm *destination,
+                              const struct godwit_block *block, uint64_t first, uint64_t last,
+                              const char *text)
+{
+    enum { ROOM = 0x200000 }; /* that the machine has for it, and a multiple of where it is */
+    static const uint32_t magic = 0xd00dfeed;
+    const uint64_t start = first - first % ROOM;
+    const struct godwit_block *there = godwit_memory_block(destination, block->name);
+    unsigned char head[8];
+    if (!may_strike(&device_tree, destination) || !source->kept ||
+        strcmp(source->rig->setup->machine->arch, "ppc64") != 0 || !there ||
+        !godwit_memory_read_block(destination, there, start, head, sizeof(head), NULL) ||
+        godwit_guest_get32(head, true) != magic ||
+        last >= start + godwit_guest_get32(head + 4, true))
+        return false;
+    note(source->rig, &device_tree, text);
     return true;
 }
 
@@ -355,4 +390,16 @@ bool godwit_known_cpu_versions(const struct godwit_vm *destination)
             }
     }
     return false;
+}
+
+bool godwit_known_cpr_versions(const struct godwit_vm *destination)
+{
+    static const char words[] = "vmstate_load_state error";
+    const struct godwit_setup *setup = destination->rig->setup;
+    g_autofree char *said = godwit_vm_stderr(destination, 1);
+    if (!may_strike(&cpr_versions, destination) || !destination->exited ||
+        !strcmp(setup->source->version, setup->destination->version) || !strstr(said, words))
+        return false;
+    note(destination->rig, &cpr_versions, said);
+    return true;
 }

@@ -20,6 +20,11 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
                              const struct godwit_block *block, uint64_t first, uint64_t last,
                              const char *text);
 
+/* The same for a destination that was given the source's memory itself, instead of a copy. */
+bool godwit_known_device_tree(struct godwit_vm *source, struct godwit_vm *destination,
+                              const struct godwit_block *block, uint64_t first, uint64_t last,
+                              const char *text);
+
 /*
  * A guest that was suspended when it was migrated is STATUS ("running", say) on the destination:
  * whether that is a known bug of the source's QEMU. Noted as above.
@@ -74,5 +79,11 @@ bool godwit_known_multifd_cancel(const struct godwit_vm *source, const char *sta
  * was for the state of the CPU, which is known for this architecture. Noted as above.
  */
 bool godwit_known_cpu_versions(const struct godwit_vm *destination);
+
+/*
+ * A destination has ended instead of taking what cpr-transfer begins with: whether that is known
+ * between these versions. Noted as above.
+ */
+bool godwit_known_cpr_versions(const struct godwit_vm *destination);
 
 #endif

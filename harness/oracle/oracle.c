@@ -300,7 +300,7 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     for (guint i = 0; good && i < source->blocks->len; i++)
         good = compare_block(&here, &there, &g_array_index(source->blocks, struct godwit_block, i),
                              &difference, error);
-    bool known = false;
+    bool stale = false;
     if (good)
         add_fact(source->rig, "twin_different", difference.bytes);
     if (good && difference.bytes) {
@@ -310,16 +310,18 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
                             " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
                             difference.bytes, difference.pages, difference.offset,
                             difference.block->name, difference.here, difference.there);
-        known = difference.one_block &&
+        stale = difference.one_block &&
                 godwit_known_stale_page(source, destination, difference.block, difference.lowest,
                                         difference.highest, text);
-        if (!known)
+        good = stale || (difference.one_block &&
+                         godwit_known_device_tree(source, destination, difference.block,
+                                                  difference.lowest, difference.highest, text));
+        if (!good)
             g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, text);
-        good = known;
     }
     /* A mailbox that is known to be stale says nothing of the destination's memory. */
     good =
-        good && view_judge(&here, &twin, true, error) && view_judge(&there, reading, !known, error);
+        good && view_judge(&here, &twin, true, error) && view_judge(&there, reading, !stale, error);
     reading->mailbox = twin.mailbox;
     view_end(&here);
     view_end(&there);

@@ -123,6 +123,8 @@ static bool judge(const struct godwit_vm *vm, unsigned *transitions, GError **er
 {
     struct life life = {.vm = vm, .state = "none", .story = g_string_new(NULL)};
     life.destination = has_argument(vm, "-incoming");
+    /* Nobody asked this one to tell of its migration. */
+    life.arrived = !vm->capabilities;
     life.running = !life.destination && !has_argument(vm, "-S");
     g_autofree char *problem = NULL;
     for (guint i = 0; !problem && i < vm->qmp->events->len; i++)

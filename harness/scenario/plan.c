@@ -25,9 +25,9 @@ bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const c
     return false;
 }
 
-/* Waits for the source to have settled after its migration. QEMU tells of the migration's end a
- * moment before the run state follows, and has no event for that. */
-static bool settle(struct godwit_vm *source, GError **error)
+/* QEMU tells of the migration's end a moment before the run state follows, and has no event for
+ * that. */
+bool godwit_plan_settle(struct godwit_vm *source, GError **error)
 {
     for (;;) {
         g_autofree char *status = godwit_vm_status(source, error);
@@ -335,7 +335,7 @@ bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
                (!plan->tls || godwit_tls_judge_failure(source, destination, plan->tls, error)) &&
                step(plan->judge, source, destination, error);
     }
-    if (!settle(source, error))
+    if (!godwit_plan_settle(source, error))
         return false;
     /* Where a guest sees its RAM can change as it boots and as its machine is loaded. */
     godwit_memory_forget(source);

@@ -4,33 +4,25 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "scenario/recovery.h"
+
 #include "godwit/guest_abi.h"
 #include "migrate/peer.h"
-#include "scenario/scenario.h"
 #include "vm/tcp.h"
 
 #include <string.h>
 
-/* At this bandwidth, in bytes a second, what is left after the switch to postcopy takes hours,
- * whether the guest asks for it or not. */
-#define POSTCOPY_HELD 4096
-
 /* Where a destination that has lost its source listens. */
 #define RECOVER_URI "unix:recover.sock"
 
-static const struct godwit_parameter held[] = {{"max-postcopy-bandwidth", POSTCOPY_HELD, NULL},
-                                               {NULL, 0, NULL}};
+static const struct godwit_parameter held[] = {
+    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
+static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
-/* What the source has to tell in the middle of a postcopy migration. */
-struct account {
-    json_int_t remaining; /* bytes */
-    json_int_t requests;  /* of pages, by the destination */
-};
-
 /* Fails if the source's migration is not in the state WANTED. */
-static bool ask_account(struct godwit_vm *source, const char *wanted, struct account *account,
-                        GError **error)
+static bool ask_account(struct godwit_vm *source, const char *wanted,
+                        struct godwit_account *account, GError **error)
 {
     g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
     if (!info)
@@ -51,8 +43,8 @@ static bool ask_account(struct godwit_vm *source, const char *wanted, struct acc
 
 /* Waits until the destination has asked for more than REQUESTS pages. Nothing but query-migrate
  * tells of that. */
-static bool await_requests(struct godwit_vm *source, json_int_t requests, struct account *account,
-                           GError **error)
+static bool await_requests(struct godwit_vm *source, json_int_t requests,
+                           struct godwit_account *account, GError **error)
 {
     do
         if (!ask_account(source, "postcopy-active", account, error))
@@ -79,7 +71,7 @@ static bool release_postcopy(struct godwit_vm *source, GError **error)
 /* Held back, with the guest waiting for memory: its pages have a connection of their own. */
 static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct account account = {0};
+    struct godwit_account account = {0};
     struct godwit_tcp tcp;
     if (!wait_both(source, destination, "postcopy-active", error) ||
         !await_requests(source, 0, &account, error) ||
@@ -94,17 +86,18 @@ static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination
     return false;
 }
 
-/* The guest runs on the destination and waits for memory: then the network fails. */
-static bool fail_network(struct godwit_vm *source, struct godwit_vm *destination,
-                         struct account *account, GError **error)
+bool godwit_recovery_await_guest(struct godwit_vm *source, struct godwit_vm *destination,
+                                 struct godwit_account *account, GError **error)
 {
-    if (!wait_both(source, destination, "postcopy-active", error) ||
-        !godwit_vm_wait_event(destination, destination->migration_first, "RESUME", NULL, error) ||
-        !await_requests(source, 0, account, error))
-        return false;
-    godwit_rig_phase(source->rig, "fail");
-    if (!godwit_vm_command(source, "migrate-pause", NULL, error) ||
-        !wait_both(source, destination, "postcopy-paused", error) ||
+    return wait_both(source, destination, "postcopy-active", error) &&
+           godwit_vm_wait_event(destination, destination->migration_first, "RESUME", NULL, error) &&
+           await_requests(source, 0, account, error);
+}
+
+bool godwit_recovery_await_pause(struct godwit_vm *source, struct godwit_vm *destination,
+                                 struct godwit_account *account, GError **error)
+{
+    if (!wait_both(source, destination, "postcopy-paused", error) ||
         !ask_account(source, "postcopy-paused", account, error))
         return false;
     if (account->remaining > 0)
@@ -115,14 +108,24 @@ static bool fail_network(struct godwit_vm *source, struct godwit_vm *destination
     return false;
 }
 
-/* The source resumes where the destination listens. What the guest has asked for in vain, and goes
- * on to ask for, comes by this connection; then nothing is held back any longer. */
-static bool resume(struct godwit_vm *source, struct godwit_vm *destination,
-                   const struct account *before, GError **error)
+/* The guest runs on the destination and waits for memory: then the network fails. */
+static bool fail_network(struct godwit_vm *source, struct godwit_vm *destination,
+                         struct godwit_account *account, GError **error)
 {
-    struct account after = {0};
+    if (!godwit_recovery_await_guest(source, destination, account, error))
+        return false;
+    godwit_rig_phase(source->rig, "fail");
+    return godwit_vm_command(source, "migrate-pause", NULL, error) &&
+           godwit_recovery_await_pause(source, destination, account, error);
+}
+
+/* The source resumes at URI, where the destination listens. */
+static bool resume(struct godwit_vm *source, struct godwit_vm *destination, const char *uri,
+                   const struct godwit_account *before, GError **error)
+{
+    struct godwit_account after = {0};
     godwit_rig_phase(source->rig, "recover");
-    if (!godwit_migrate_resume(source, RECOVER_URI, error) ||
+    if (!godwit_migrate_resume(source, godwit_tls_turn(source->rig, uri), error) ||
         !wait_both(source, destination, "postcopy-active", error) ||
         !await_requests(source, before->requests, &after, error))
         return false;
@@ -133,11 +136,11 @@ static bool resume(struct godwit_vm *source, struct godwit_vm *destination,
     return release_postcopy(source, error);
 }
 
-static bool recover(struct godwit_vm *source, struct godwit_vm *destination,
-                    const struct account *before, GError **error)
+bool godwit_recovery_recover(struct godwit_vm *source, struct godwit_vm *destination,
+                             const char *uri, const struct godwit_account *before, GError **error)
 {
-    return godwit_migrate_recover(destination, RECOVER_URI, error) &&
-           resume(source, destination, before, error);
+    return godwit_migrate_recover(destination, uri, error) &&
+           resume(source, destination, uri, before, error);
 }
 
 /* Whether this QEMU has to let a recovery be interrupted: those that name its first step have to,
@@ -160,7 +163,7 @@ static bool interrupt(struct godwit_vm *vm, GError **error)
 static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     g_auto(godwit_peer) here = GODWIT_PEER_NONE, there = GODWIT_PEER_NONE;
-    struct account account = {0};
+    struct godwit_account account = {0};
     if (!fail_network(source, destination, &account, error))
         return false;
     godwit_rig_phase(source->rig, "handshake");
@@ -169,7 +172,8 @@ static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destinati
            godwit_peer_speak(&there, error) && godwit_peer_silent(&here, source, "silent", error) &&
            godwit_migrate_resume(source, "fd:silent", error) &&
            wait_both(source, destination, "postcopy-recover", error) && interrupt(source, error) &&
-           interrupt(destination, error) && recover(source, destination, &account, error);
+           interrupt(destination, error) &&
+           godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
 }
 
 /* The source connects to where the connection is neither taken nor refused. Where migrate-pause
@@ -178,7 +182,7 @@ static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destinati
 static bool fail_reconnect(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     g_auto(godwit_peer) busy = GODWIT_PEER_NONE;
-    struct account account = {0};
+    struct godwit_account account = {0};
     if (!fail_network(source, destination, &account, error))
         return false;
     godwit_rig_phase(source->rig, "reconnect");
@@ -197,22 +201,22 @@ static bool fail_reconnect(struct godwit_vm *source, struct godwit_vm *destinati
         godwit_peer_close(&busy);
     }
     return godwit_migrate_wait(source, "postcopy-paused", error) &&
-           resume(source, destination, &account, error);
+           resume(source, destination, RECOVER_URI, &account, error);
 }
 
 static bool fail_and_recover(struct godwit_vm *source, struct godwit_vm *destination,
                              GError **error)
 {
-    struct account account = {0};
+    struct godwit_account account = {0};
     return fail_network(source, destination, &account, error) &&
-           recover(source, destination, &account, error);
+           godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
 }
 
 /* A sleeping guest dirties nothing that would hold precopy up: at this bandwidth it would take
  * hours. */
 static bool hold_precopy(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    static const struct godwit_parameter slow[] = {{"max-bandwidth", POSTCOPY_HELD, NULL},
+    static const struct godwit_parameter slow[] = {{"max-bandwidth", GODWIT_POSTCOPY_HELD, NULL},
                                                    {NULL, 0, NULL}};
     (void)destination;
     return godwit_migrate_set_parameters(source, slow, error);
@@ -246,6 +250,38 @@ GODWIT_SCENARIOS(recovery) = {
                  .postcopy = true,
                  .capabilities = preempt,
                  .parameters = held,
+                 .released = fail_and_recover},
+    },
+    {
+        .name = "postcopy/preempt/tls/psk",
+        .summary = "both channels encrypted with a pre-shared key",
+        .qemu_name = "/migration/postcopy/preempt/tls/psk",
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .postcopy = true,
+                 .capabilities = preempt,
+                 .parameters = held,
+                 .tls = &psk,
+                 .released = see_channels},
+    },
+    {
+        .name = "postcopy/recovery/tls/psk",
+        .summary = "the network fails half-way; both connections encrypted with a pre-shared key",
+        .qemu_name = "/migration/postcopy/recovery/tls/psk",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .parameters = held,
+                 .tls = &psk,
+                 .released = fail_and_recover},
+    },
+    {
+        .name = "postcopy/preempt/recovery/tls/psk",
+        .summary = "the same with a channel of its own for pages that the guest waits for",
+        .qemu_name = "/migration/postcopy/preempt/recovery/tls/psk",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .capabilities = preempt,
+                 .parameters = held,
+                 .tls = &psk,
                  .released = fail_and_recover},
     },
     {

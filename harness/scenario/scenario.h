@@ -119,6 +119,9 @@ struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *na
 bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
                                GError **error);
 
+/* Waits for the source to have settled, in run state postmigrate, after its migration. */
+bool godwit_plan_settle(struct godwit_vm *source, GError **error);
+
 /* Fails unless the VM refuses COMMAND with ARGUMENTS (taken) and stays as it is: in that run state,
  * without a migration, and without having told of one. */
 bool godwit_plan_refuse(struct godwit_vm *vm, const char *command, json_t *arguments,

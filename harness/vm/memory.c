@@ -117,8 +117,78 @@ bool godwit_memory_map(struct godwit_vm *vm, GError **error)
     return false;
 }
 
+/* The block's place among the vm's. */
+static guint index_of(const struct godwit_vm *vm, const struct godwit_block *block)
+{
+    return (guint)(block - &g_array_index(vm->blocks, struct godwit_block, 0));
+}
+
+/* Chunks of this size, each of which pmemsave puts into a file. */
+#define KEEP_CHUNK ((uint64_t)1 << 20)
+
+/* Copies what can be read of [OFFSET, OFFSET + LENGTH) of the block to its place in COPY. */
+static bool keep(struct godwit_vm *vm, const struct godwit_block *block, uint64_t offset,
+                 uint64_t length, unsigned char *copy, GError **error)
+{
+    if (!godwit_memory_readable(vm, block, offset, length))
+        return true;
+    for (const uint64_t end = offset + length; offset < end;) {
+        const size_t size = (size_t)MIN(KEEP_CHUNK, end - offset);
+        if (!godwit_memory_read_block(vm, block, offset, copy + offset, size, error))
+            return false;
+        offset += size;
+    }
+    return true;
+}
+
+/* As a whole if that can be read, otherwise piece by piece. */
+static bool keep_block(struct godwit_vm *vm, const struct godwit_block *block, unsigned char *copy,
+                       GError **error)
+{
+    if (godwit_memory_readable(vm, block, 0, block->length))
+        return keep(vm, block, 0, block->length, copy, error);
+    for (guint i = 0; i < vm->pieces->len; i++) {
+        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
+        if (block == &g_array_index(vm->blocks, struct godwit_block, piece->block) &&
+            !keep(vm, block, piece->offset, piece->length, copy, error))
+            return false;
+    }
+    return true;
+}
+
+bool godwit_memory_keep(struct godwit_vm *vm, GError **error)
+{
+    if (!godwit_memory_map(vm, error))
+        return false;
+    g_autoptr(GPtrArray) kept = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < vm->blocks->len; i++) {
+        const struct godwit_block *block = &g_array_index(vm->blocks, struct godwit_block, i);
+        unsigned char *copy = g_malloc0(block->length);
+        g_ptr_array_add(kept, copy);
+        if (!keep_block(vm, block, copy, error))
+            return false;
+    }
+    vm->kept = g_steal_pointer(&kept);
+    return true;
+}
+
+bool godwit_memory_keep_again(struct godwit_vm *vm, uint64_t gpa, size_t length, GError **error)
+{
+    uint64_t offset = 0;
+    const struct godwit_block *block = godwit_memory_locate(vm, gpa, length, &offset, error);
+    if (!block)
+        return false;
+    /* Put away, lest it be read. */
+    GPtrArray *kept = g_steal_pointer(&vm->kept);
+    const bool done =
+        keep(vm, block, offset, length, g_ptr_array_index(kept, index_of(vm, block)), error);
+    vm->kept = kept;
+    return done;
+}
+
 void godwit_memory_forget(struct godwit_vm *vm)
 {
+    g_clear_pointer(&vm->kept, g_ptr_array_unref);
     g_clear_pointer(&vm->blocks, g_array_unref);
     g_clear_pointer(&vm->pieces, g_array_unref);
 }
@@ -186,6 +256,11 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
                     "%s: " HEX "+" HEX " of RAM block %s is out of reach", vm->name, offset,
                     (uint64_t)length, block->name);
         return false;
+    }
+    if (vm->kept) {
+        const unsigned char *copy = g_ptr_array_index(vm->kept, index_of(vm, block));
+        memcpy(buffer, copy + offset, length);
+        return true;
     }
     while (block->hva && !vm->pmemsave && length > 0) {
         const struct iovec local = {buffer, length};

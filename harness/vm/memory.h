@@ -31,6 +31,13 @@ struct godwit_piece {
 /* Asks for the RAM blocks unless they are known; vm->blocks and vm->pieces have them then. */
 bool godwit_memory_map(struct godwit_vm *vm, GError **error);
 
+/* Copies the RAM blocks, as far as they can be read. Whoever reads this vm's memory from now on
+ * gets the copy: the QEMU may go. */
+bool godwit_memory_keep(struct godwit_vm *vm, GError **error);
+
+/* The same again, of LENGTH bytes at guest-physical address GPA only. */
+bool godwit_memory_keep_again(struct godwit_vm *vm, uint64_t gpa, size_t length, GError **error);
+
 /* Forgets the map, for one that may have changed: the next question asks QEMU again. */
 void godwit_memory_forget(struct godwit_vm *vm);
 

@@ -2,6 +2,7 @@
 #include "vm/qmp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <poll.h>
 #include <stdint.h>
@@ -84,6 +85,30 @@ static void take_line(struct godwit_qmp *qmp, const char *line)
     }
 }
 
+static bool is_greeting(const char *line)
+{
+    g_autoptr(json_t) message = godwit_qmp_parse(line);
+    return json_is_object(json_object_get(message, "QMP"));
+}
+
+/* Takes the lines that are complete, up to another QEMU's greeting. */
+static void take_input(struct godwit_qmp *qmp)
+{
+    char *end;
+    while (!qmp->failure && (end = memchr(qmp->input->str, '\n', qmp->input->len))) {
+        g_autofree char *line = g_strndup(qmp->input->str, (gsize)(end - qmp->input->str));
+        g_strchomp(line);
+        qmp->restarted = qmp->may_restart && is_greeting(line);
+        if (qmp->restarted)
+            return;
+        g_string_erase(qmp->input, 0, end - qmp->input->str + 1);
+        if (*line)
+            take_line(qmp, line);
+    }
+    if (qmp->input->len > GODWIT_QMP_LINE_MAX)
+        fail(qmp, "sent an endless line instead of QMP", NULL);
+}
+
 static gboolean readable(gint fd, GIOCondition condition, gpointer data)
 {
     struct godwit_qmp *qmp = data;
@@ -98,17 +123,8 @@ static gboolean readable(gint fd, GIOCondition condition, gpointer data)
         return G_SOURCE_REMOVE;
     }
     g_string_append_len(qmp->input, buffer, length);
-    char *end;
-    while (!qmp->failure && (end = memchr(qmp->input->str, '\n', qmp->input->len))) {
-        g_autofree char *line = g_strndup(qmp->input->str, (gsize)(end - qmp->input->str));
-        g_string_erase(qmp->input, 0, end - qmp->input->str + 1);
-        g_strchomp(line);
-        if (*line)
-            take_line(qmp, line);
-    }
-    if (qmp->input->len > GODWIT_QMP_LINE_MAX)
-        fail(qmp, "sent an endless line instead of QMP", NULL);
-    if (qmp->failure) {
+    take_input(qmp);
+    if (qmp->failure || qmp->restarted) {
         qmp->source = 0;
         return G_SOURCE_REMOVE;
     }
@@ -133,6 +149,23 @@ struct godwit_qmp *godwit_qmp_new(int fd, const char *path, GError **error)
     g_unix_set_fd_nonblocking(fd, TRUE, NULL);
     qmp->source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, readable, qmp);
     return qmp;
+}
+
+struct godwit_qmp *godwit_qmp_successor(struct godwit_qmp *qmp, const char *path, GError **error)
+{
+    const int fd = fcntl(qmp->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "no descriptor left: %s",
+                    g_strerror(errno));
+        return NULL;
+    }
+    struct godwit_qmp *successor = godwit_qmp_new(fd, path, error);
+    if (!successor)
+        return NULL;
+    g_string_append_len(successor->input, qmp->input->str, (gssize)qmp->input->len);
+    g_string_truncate(qmp->input, 0);
+    take_input(successor);
+    return successor;
 }
 
 void godwit_qmp_free(struct godwit_qmp *qmp)

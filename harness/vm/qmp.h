@@ -24,6 +24,8 @@ struct godwit_qmp {
     json_int_t last_id; /* of the command sent last */
     json_t *reply;      /* to that command, or NULL until it came; owned */
     GPtrArray *events;  /* of json_t: every event since the start, in order; owned */
+    bool may_restart;   /* another QEMU may take the connection over, which greets anew ... */
+    bool restarted;     /* ... and has: its greeting is the first line of the input */
     char *failure;      /* what made the connection useless, or NULL; owned */
     FILE *transcript;   /* owned */
     gint64 began;       /* monotonic time that the transcript counts from */
@@ -32,6 +34,10 @@ struct godwit_qmp {
 /* A connection over FD (which it takes), with its transcript at PATH. NULL with ERROR set if the
  * transcript cannot be written; FD is closed then. */
 struct godwit_qmp *godwit_qmp_new(int fd, const char *path, GError **error);
+
+/* The connection with the QEMU that has taken over that of QMP, which is at its end then; with a
+ * transcript of its own. Otherwise as above. */
+struct godwit_qmp *godwit_qmp_successor(struct godwit_qmp *qmp, const char *path, GError **error);
 
 /* Closes and frees. NULL is fine. */
 void godwit_qmp_free(struct godwit_qmp *qmp);

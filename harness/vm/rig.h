@@ -56,6 +56,7 @@ struct godwit_rig {
     char *directory;   /* where this rig's files are; the VMs' working directory */
     GPtrArray *vms;    /* of struct godwit_vm, in order of their start; owned */
     gint64 deadline;   /* monotonic time, in microseconds */
+    bool apart;        /* each QEMU is started in a network namespace of its own, an empty one */
     bool turned;       /* destinations are of the source's binary, and the other way round */
     bool *interrupted; /* set from outside when the run has to end; may be NULL */
     GArray *phases;    /* of struct godwit_phase: those that are over */

@@ -7,6 +7,7 @@
 #include "vm/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -51,12 +52,19 @@ static struct godwit_vm *vm_new(struct godwit_rig *rig, const char *name,
     return vm;
 }
 
+/* For the child. */
+struct child {
+    pid_t parent; /* to notice that it is gone already */
+    bool apart;   /* the child gets a network of its own */
+};
+
 /* Runs in the child between fork and exec: a QEMU must not outlive the process that started it,
- * however that one ends. DATA is the parent's pid, to notice that it is gone already. */
+ * however that one ends. */
 static void in_child(gpointer data)
 {
+    const struct child *child = data;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != GPOINTER_TO_INT(data))
+    if (getppid() != child->parent || (child->apart && unshare(CLONE_NEWNET)))
         _exit(127);
 }
 
@@ -92,7 +100,8 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
     g_subprocess_launcher_take_fd(launcher, qmp[1], QMP_FD);
     if (console)
         g_subprocess_launcher_take_fd(launcher, serial[1], CONSOLE_FD);
-    g_subprocess_launcher_set_child_setup(launcher, in_child, GINT_TO_POINTER(getpid()), NULL);
+    struct child child = {getpid(), vm->rig->apart};
+    g_subprocess_launcher_set_child_setup(launcher, in_child, &child, NULL);
 
     g_autofree char *transcript = file_of(vm, ".qmp");
     vm->qmp = godwit_qmp_new(qmp[0], transcript, error);
@@ -164,17 +173,21 @@ static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GErr
     return true;
 }
 
-struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
-                                  enum godwit_vm_role role, const char *const *arguments,
-                                  GError **error)
+static bool is_source(enum godwit_vm_role role)
 {
-    const bool is_source = role == GODWIT_VM_SOURCE || role == GODWIT_VM_SOURCE_HELD;
-    struct godwit_vm *vm =
-        vm_new(rig, name, is_source != rig->turned ? rig->setup->source : rig->setup->destination);
+    return role == GODWIT_VM_SOURCE || role == GODWIT_VM_SOURCE_HELD;
+}
+
+struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
+                                    enum godwit_vm_role role, const char *const *arguments,
+                                    GError **error)
+{
+    struct godwit_vm *vm = vm_new(
+        rig, name, is_source(role) != rig->turned ? rig->setup->source : rig->setup->destination);
     if (!add_machine(vm, arguments, error))
         return NULL;
     add(vm->arguments, "-name", name, NULL);
-    if (!is_source)
+    if (!is_source(role) && !has(arguments, "-incoming"))
         add(vm->arguments, "-incoming", "defer", NULL);
     if (role == GODWIT_VM_SOURCE_HELD || role == GODWIT_VM_DESTINATION_HELD)
         add(vm->arguments, "-S", NULL);
@@ -182,7 +195,15 @@ struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
         CONSOLE_CHARDEV, "-serial", "chardev:console", NULL);
     for (size_t i = 0; arguments && arguments[i]; i++)
         add(vm->arguments, arguments[i], NULL);
-    return spawn(vm, true, is_source ? 1 : 0, error) ? vm : NULL;
+    return vm;
+}
+
+struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
+                                  enum godwit_vm_role role, const char *const *arguments,
+                                  GError **error)
+{
+    struct godwit_vm *vm = godwit_vm_prepare(rig, name, role, arguments, error);
+    return vm && spawn(vm, true, is_source(role) ? 1 : 0, error) ? vm : NULL;
 }
 
 struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,
@@ -218,6 +239,7 @@ void godwit_vm_free(struct godwit_vm *vm)
     g_clear_pointer(&vm->console, godwit_console_free);
     g_clear_pointer(&vm->blocks, g_array_unref);
     g_clear_pointer(&vm->pieces, g_array_unref);
+    g_clear_pointer(&vm->kept, g_ptr_array_unref);
     json_decref(vm->capabilities);
     g_ptr_array_unref(vm->arguments);
     g_free(vm->name);
@@ -313,7 +335,7 @@ static const struct godwit_vm *without_start(const struct godwit_rig *rig)
 {
     for (guint i = 0; i < rig->vms->len; i++) {
         const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
-        if (!vm->answers && (vm->exited || vm->qmp->failure))
+        if (vm->qmp && !vm->answers && (vm->exited || vm->qmp->failure))
             return vm;
     }
     return NULL;
@@ -348,6 +370,33 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
                     bad->qmp->failure);
     }
     return false;
+}
+
+static bool has_restarted(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->qmp->restarted;
+}
+
+bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *what =
+        g_strdup_printf("the QMP greeting of the QEMU that the %s is to execute", vm->name);
+    const gint64 deadline = godwit_rig_seconds(vm->rig, GODWIT_START_SECONDS);
+    vm->qmp->may_restart = true;
+    if (!godwit_rig_wait_until(vm->rig, deadline, has_restarted, vm, what, error))
+        return false;
+    g_autofree char *transcript = file_of(heir, ".qmp");
+    heir->qmp = godwit_qmp_successor(vm->qmp, transcript, error);
+    if (!heir->qmp)
+        return false;
+    g_ptr_array_add(heir->arguments, NULL);
+    heir->console = g_steal_pointer(&vm->console);
+    heir->process = g_object_ref(vm->process);
+    g_cancellable_cancel(vm->cancel);
+    vm->exited = vm->may_exit = vm->replaced = true;
+    g_subprocess_wait_async(heir->process, heir->cancel, process_ended, heir);
+    return godwit_vm_command(heir, "qmp_capabilities", NULL, error);
 }
 
 /* True with the reply, and when there will be none: a VM that may exit does so without anybody
@@ -526,9 +575,10 @@ json_t *godwit_vm_describe(const struct godwit_vm *vm)
     g_autofree char *command = by_hand(vm);
     g_autofree char *err = tail_of(vm, ".stderr", 8);
     g_autofree char *qmp = tail_of(vm, ".qmp", 8);
-    g_autofree char *state = !vm->process  ? g_strdup("never started")
-                             : !vm->exited ? g_strdup("was running")
-                                           : godwit_vm_end(vm);
+    g_autofree char *state = !vm->process   ? g_strdup("never started")
+                             : !vm->exited  ? g_strdup("was running")
+                             : vm->replaced ? g_strdup("had replaced itself by exec")
+                                            : godwit_vm_end(vm);
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "qemu",
                      vm->qemu->path, "version", vm->qemu->version ? vm->qemu->version : "unknown",
                      "state", state, "command", command, "stderr", err, "console",

@@ -26,14 +26,17 @@ struct godwit_vm {
     int wait_status;      /* ... with this status, as wait(2) has it */
     bool answers;         /* on QMP: it has been started for good */
     bool may_exit;        /* the harness asked it to go */
+    bool replaced;        /* the process goes on, as another vm's: see godwit_vm_inherit() */
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
     GArray *blocks;                 /* of struct godwit_block, see memory.h; NULL until asked for */
     GArray *pieces;                 /* of struct godwit_piece, likewise */
+    GPtrArray *kept;                /* copies of the blocks, by godwit_memory_keep(), or NULL */
     guint migration_first;          /* index of the first event of its latest migration ... */
     guint migration_leg;            /* ... and since that was last resumed or recovered */
     json_t *capabilities; /* of migration, that were set on it: name -> on; owned, or NULL */
     GCancellable *cancel; /* ends the wait for the process when the vm is freed */
+    const char *host;     /* where it listens for TCP; NULL: 127.0.0.1. Borrowed */
     bool pmemsave;        /* memory is read by QMP: process_vm_readv is refused */
 };
 
@@ -47,12 +50,24 @@ enum godwit_vm_role {
 /*
  * Starts a QEMU with the rig's guest, in the background: returns as soon as the process exists.
  * ARGUMENTS, NULL or NULL-terminated, come last on its command line; an -accel among them stands in
- * place of the setup's.
+ * place of the setup's, any -incoming in place of the role's.
  * The vm belongs to the rig. NULL with ERROR set if not even that can be done.
  */
 struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
                                   enum godwit_vm_role role, const char *const *arguments,
                                   GError **error);
+
+/* The same up to the start: there is a command line, vm->arguments, and the files for it. */
+struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
+                                    enum godwit_vm_role role, const char *const *arguments,
+                                    GError **error);
+
+/*
+ * Waits until the QEMU of VM has replaced itself, by exec(2), by that of HEIR, which was prepared:
+ * process, QMP and console are the heir's then. Leaves negotiation mode. To be called when what
+ * makes the QEMU do so has been sent to it, and nothing been awaited since.
+ */
+bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **error);
 
 /* Starts the binary with no machine at all, to ask it questions. Otherwise as above. */
 struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,

@@ -337,6 +337,36 @@ static void test_read_without_place(void **state)
     guest_free(guest);
 }
 
+/* A copy stays what it is while the memory changes, but where it is made anew; what cannot be read
+ * is no reason to fail, and cannot be read in the copy either. */
+static void test_keep(void **state)
+{
+    for (int pmemsave = 0; pmemsave < 2; pmemsave++) {
+        struct guest *guest = three_blocks(state, pmemsave);
+        const size_t length = 0x28000; /* what the guest sees of the first two */
+        g_autofree unsigned char *wanted = g_memdup2(guest->fake->memory, length);
+        g_autofree unsigned char *buffer = g_malloc(length);
+        assert_true(godwit_memory_keep(guest->vm, NULL));
+        for (size_t i = 0; i < length; i++)
+            guest->fake->memory[i] ^= 0xff;
+        assert_true(godwit_memory_keep_again(guest->vm, BASE + 0x1fff0, 0x10, NULL));
+        assert_true(godwit_memory_keep_again(guest->vm, BASE + 0x20001, 1, NULL));
+        memcpy(wanted + 0x1fff0, guest->fake->memory + 0x1fff0, 0x10);
+        wanted[0x20001] = guest->fake->memory[0x20001];
+        const unsigned asked = guest->fake->pmemsaves;
+        assert_true(
+            godwit_memory_read_block(guest->vm, block_at(guest, 0), 0, buffer, 0x20000, NULL));
+        assert_true(godwit_memory_read_block(guest->vm, block_at(guest, 1), 0, buffer + 0x20000,
+                                             0x8000, NULL));
+        assert_memory_equal(buffer, wanted, length);
+        assert_int_equal(guest->fake->pmemsaves, asked);
+        g_autoptr(GError) error = NULL;
+        assert_false(godwit_memory_read_block(guest->vm, block_at(guest, 2), 0, buffer, 1, &error));
+        assert_contains(error->message, "of RAM block lost is out of reach");
+        guest_free(guest);
+    }
+}
+
 static void test_out_of_reach(void **state)
 {
     struct guest *guest = three_blocks(state, false);
@@ -450,19 +480,13 @@ int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_map),
-        cmocka_unit_test(test_map_old),
-        cmocka_unit_test(test_map_offset),
-        cmocka_unit_test(test_map_fails),
-        cmocka_unit_test(test_locate),
-        cmocka_unit_test(test_readable),
-        cmocka_unit_test(test_read),
-        cmocka_unit_test(test_read_without_place),
-        cmocka_unit_test(test_out_of_reach),
-        cmocka_unit_test(test_read_fails),
-        cmocka_unit_test(test_pmemsave_fails),
-        cmocka_unit_test(test_write),
-        cmocka_unit_test(test_mailbox),
+        cmocka_unit_test(test_map),        cmocka_unit_test(test_map_old),
+        cmocka_unit_test(test_map_offset), cmocka_unit_test(test_map_fails),
+        cmocka_unit_test(test_locate),     cmocka_unit_test(test_readable),
+        cmocka_unit_test(test_read),       cmocka_unit_test(test_read_without_place),
+        cmocka_unit_test(test_keep),       cmocka_unit_test(test_out_of_reach),
+        cmocka_unit_test(test_read_fails), cmocka_unit_test(test_pmemsave_fails),
+        cmocka_unit_test(test_write),      cmocka_unit_test(test_mailbox),
     };
     return cmocka_run_group_tests_name("memory", tests, unit_folder, unit_folder_end);
 }

@@ -368,6 +368,40 @@ static void test_transcript(void **state)
     }
 }
 
+/* Another QEMU greets on the same connection: what comes from there on is its successor's, wherever
+ * it is cut in two, before the successor is there or after. */
+static void test_successor(void **state)
+{
+    static const char all[] = "{\"event\": \"SHUTDOWN\"}\r\n" GREETING
+                              "{\"event\": \"STOP\"}\r\n{\"event\": \"RESUME\"}\r\n";
+    for (size_t cut = 0; cut < sizeof(all); cut++) {
+        struct wire wire = wire_new(state);
+        say(&wire, GREETING);
+        wire.qmp->may_restart = true;
+        say_bytes(&wire, all, cut);
+        const bool early = !wire.qmp->restarted;
+        if (early)
+            assert_int_equal(write(wire.peer, all + cut, strlen(all + cut)), strlen(all + cut));
+        unit_settle();
+        assert_true(wire.qmp->restarted);
+        struct godwit_qmp *before = wire.qmp;
+        g_autofree char *path = g_build_filename(*state, "successor", NULL);
+        wire.qmp = godwit_qmp_successor(before, path, NULL);
+        assert_non_null(wire.qmp);
+        if (!early)
+            say(&wire, all + cut);
+        assert_null(before->failure);
+        assert_int_equal(before->events->len, 1);
+        assert_null(wire.qmp->failure);
+        assert_non_null(wire.qmp->greeting);
+        assert_int_equal(wire.qmp->events->len, 2);
+        assert_true(godwit_qmp_event_is(g_ptr_array_index(wire.qmp->events, 0), "STOP", NULL));
+        godwit_qmp_free(before);
+        g_free(wire_end(state, &wire));
+        g_free(unit_take(state, "successor", NULL));
+    }
+}
+
 static void test_no_transcript(void **state)
 {
     (void)state;
@@ -420,7 +454,7 @@ int main(void)
         cmocka_unit_test(test_send_long),    cmocka_unit_test(test_send_fails),
         cmocka_unit_test(test_end),          cmocka_unit_test(test_transcript),
         cmocka_unit_test(test_parse),        cmocka_unit_test(test_no_transcript),
-        cmocka_unit_test(test_event_is),
+        cmocka_unit_test(test_event_is),     cmocka_unit_test(test_successor),
     };
     return cmocka_run_group_tests_name("qmp", tests, unit_folder, unit_folder_end);
 }

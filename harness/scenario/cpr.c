@@ -1,0 +1,492 @@
+/*
+ * Checkpoint and restart (CPR): the guest goes on in another QEMU on the same host, its memory left
+ * where it is. QEMU's docs/devel/migration/CPR.rst tells of the modes.
+ *
+ * Both QEMUs have the same memory, so that comparing them would prove nothing: the source's is
+ * copied when its guest stands still, and the destination compared with that.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include "oracle/known_bugs.h"
+#include "oracle/oracle.h"
+#include "vm/memory.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* In the rig's directory. */
+#define RAM_FILE    "reboot.ram"
+#define STATE_FILE  "file:" GODWIT_MIGRATE_FILE
+#define CPR_SOCKET  "cpr.sock"
+#define MAIN_SOCKET "unix:transfer.sock"
+
+/* What these modes want of the machine's memory: all of it has to be in a file or a memfd. */
+#define SHARED_FILE  "memory-backend=shared"
+#define SHARED_MEMFD "memory-backend=shared,aux-ram-share=on"
+
+/* How often to look whether a destination listens yet. In milliseconds. */
+#define LOOK_AGAIN_MS 2
+
+static const struct godwit_capability ignore_shared[] = {{"x-ignore-shared", true}, {NULL, false}};
+static const struct godwit_capability pause_before[] = {{"pause-before-switchover", true},
+                                                        {NULL, false}};
+
+/* A source at work. */
+static struct godwit_vm *start_source(struct godwit_rig *rig, const char *const *arguments,
+                                      GError **error)
+{
+    godwit_rig_phase(rig, "start");
+    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, arguments, error);
+    return source && godwit_vm_handshake(source, error) &&
+                   godwit_vm_wait_console(source, 1, 1, error)
+               ? source
+               : NULL;
+}
+
+static bool set_mode(struct godwit_vm *vm, const char *mode,
+                     const struct godwit_capability *capabilities, GError **error)
+{
+    const struct godwit_parameter parameters[] = {{"mode", 0, mode}, {NULL, 0, NULL}};
+    return godwit_migrate_set_capabilities(vm, capabilities, error) &&
+           godwit_migrate_set_parameters(vm, parameters, error);
+}
+
+/* Where the kernel has the block's memory from: device, inode and offset, as the process's map
+ * tells. The caller's; NULL with ERROR set if the map cannot be read. */
+static char *backing_of(struct godwit_vm *vm, const struct godwit_block *block, GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int)godwit_vm_pid(vm));
+    g_autofree char *text = NULL;
+    g_autoptr(GError) cause = NULL;
+    if (!g_file_get_contents(path, &text, NULL, &cause)) {
+        godwit_fail(error, GODWIT_ERROR_SKIP, "needs to see where QEMU's memory is: %s",
+                    cause->message);
+        return NULL;
+    }
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = 0; lines[i]; i++) {
+        uint64_t start, end, offset, inode;
+        char device[32];
+        if (sscanf(lines[i], "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %31s %" SCNu64, &start, &end,
+                   &offset, device, &inode) == 5 &&
+            block->hva >= start && block->hva < end)
+            return g_strdup_printf("device %s inode %" PRIu64 " offset 0x%" PRIx64, device, inode,
+                                   offset + (block->hva - start));
+    }
+    godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s has no memory at 0x%" PRIx64 " for %s",
+                vm->name, block->hva, block->name);
+    return NULL;
+}
+
+/* The backings of a VM's RAM blocks, by their names; only of that with the window, or of ALL. */
+static json_t *backings_of(struct godwit_vm *vm, bool all, GError **error)
+{
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    uint64_t offset;
+    const struct godwit_block *ram = godwit_memory_locate(
+        vm, workload->window_start, workload->window_end - workload->window_start, &offset, error);
+    if (!ram)
+        return NULL;
+    g_autoptr(json_t) backings = json_object();
+    for (guint i = 0; i < vm->blocks->len; i++) {
+        const struct godwit_block *block = &g_array_index(vm->blocks, struct godwit_block, i);
+        if (!all && block != ram)
+            continue;
+        g_autofree char *backing = backing_of(vm, block, error);
+        if (!backing)
+            return NULL;
+        json_object_set_new(backings, block->name, json_string(backing));
+    }
+    return g_steal_pointer(&backings);
+}
+
+/* That the destination has the source's memory itself, and none that is like it. */
+static bool judge_backings(const json_t *before, const json_t *after, GError **error)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)before, name, value)
+    {
+        const char *here = json_string_value(value);
+        const char *there = godwit_json_string(after, name, "nowhere");
+        if (strcmp(here, there) != 0)
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "RAM block %s is another one on the destination (%s) than on the "
+                               "source (%s)",
+                               name, there, here);
+    }
+    return true;
+}
+
+/* That hardly anything was sent. */
+static bool judge_sent(const struct godwit_rig *rig, json_int_t sent, GError **error)
+{
+    return sent < ((json_int_t)rig->setup->memory_mib << 20) / 8 ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source sent %" JSON_INTEGER_FORMAT
+                       " bytes, although its %u MiB of RAM stay where they are",
+                       sent, rig->setup->memory_mib);
+}
+
+/* The same, of a file. */
+static bool judge_file(struct godwit_rig *rig, GError **error)
+{
+    g_autofree char *path = g_build_filename(rig->directory, GODWIT_MIGRATE_FILE, NULL);
+    struct stat status;
+    if (stat(path, &status))
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION, "%s: %s", path, g_strerror(errno));
+    return judge_sent(rig, status.st_size, error);
+}
+
+/* That QEMU itself has stopped the guest, before it began to send. */
+static bool judge_stop(const struct godwit_vm *source, GError **error)
+{
+    for (guint i = source->migration_first; i < source->qmp->events->len; i++) {
+        const json_t *event = g_ptr_array_index(source->qmp->events, i);
+        if (godwit_qmp_event_is(event, "STOP", NULL))
+            return true;
+        if (godwit_qmp_event_is(event, "MIGRATION", "active"))
+            break;
+    }
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source did not stop its guest before the migration was active");
+}
+
+/* What the source was when it was stopped, if QEMU has stopped it: its memory, and where that is.
+ */
+static json_t *keep_source(struct godwit_vm *source, bool all, GError **error)
+{
+    return judge_stop(source, error) && godwit_memory_keep(source, error)
+               ? backings_of(source, all, error)
+               : NULL;
+}
+
+/* The destination, which has loaded and waits, has what the source had, BACKINGS included; and its
+ * guest goes on. */
+static bool judge(struct godwit_vm *source, struct godwit_vm *destination, const json_t *backings,
+                  bool all, GError **error)
+{
+    struct godwit_rig *rig = source->rig;
+    struct godwit_reading before = {0}, after = {0};
+    godwit_rig_phase(rig, "verify");
+    g_autoptr(json_t) there = backings_of(destination, all, error);
+    if (!there || !judge_backings(backings, there, error) ||
+        !godwit_oracle_twin(source, destination, &before, error))
+        return false;
+    json_object_set_new(rig->facts, "blocks_in_place",
+                        json_integer((json_int_t)json_object_size(backings)));
+    godwit_rig_phase(rig, "resume");
+    if (!godwit_vm_command(destination, "cont", NULL, error) ||
+        !godwit_plan_see_it_run(destination, error) ||
+        !godwit_vm_command(destination, "stop", NULL, error))
+        return false;
+    godwit_rig_phase(rig, "verify again");
+    if (!godwit_oracle_look(destination, &after, error))
+        return false;
+    return after.mailbox.passes >= before.mailbox.passes ||
+           godwit_fail(error, GODWIT_ERROR_ORACLE,
+                       "destination: the guest went back from pass %" PRIu64 " to pass %" PRIu64,
+                       before.mailbox.passes, after.mailbox.passes);
+}
+
+static char *backend_of(const struct godwit_rig *rig, const char *type, const char *more)
+{
+    return g_strdup_printf("%s,id=shared,size=%uM,share=on%s", type, rig->setup->memory_mib, more);
+}
+
+/* Out of one QEMU into a file; it quits; out of the file into another one. */
+static bool run_reboot(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    static const char mode[] = "cpr-reboot";
+    (void)scenario;
+    g_autofree char *backend = backend_of(rig, "memory-backend-file", ",mem-path=" RAM_FILE);
+    const char *const arguments[] = {"-object", backend, "-machine", SHARED_FILE, NULL};
+    struct godwit_vm *source = start_source(rig, arguments, error);
+    if (!source || !set_mode(source, mode, ignore_shared, error))
+        return false;
+    godwit_rig_phase(rig, "migrate");
+    if (!godwit_migrate_start(source, STATE_FILE, false, error) ||
+        !godwit_migrate_wait(source, "completed", error) || !godwit_plan_settle(source, error) ||
+        !godwit_migrate_note(source, error))
+        return false;
+    g_autoptr(json_t) backings = keep_source(source, false, error);
+    if (!backings || !godwit_vm_quit(source, error))
+        return false;
+    godwit_rig_phase(rig, "restart");
+    struct godwit_vm *destination =
+        godwit_vm_start(rig, "destination", GODWIT_VM_DESTINATION_HELD, arguments, error);
+    return destination && godwit_vm_handshake(destination, error) &&
+           set_mode(destination, mode, ignore_shared, error) &&
+           godwit_migrate_incoming(destination, STATE_FILE, false, error) &&
+           godwit_migrate_wait(destination, "completed", error) && judge_file(rig, error) &&
+           judge(source, destination, backings, false, error) && godwit_vm_quit(destination, error);
+}
+
+/* Whether the process has the unix socket of that inode. */
+static bool has_socket(pid_t pid, guint64 inode)
+{
+    g_autofree char *folder = g_strdup_printf("/proc/%d/fd", (int)pid);
+    g_autofree char *wanted = g_strdup_printf("socket:[%" G_GUINT64_FORMAT "]", inode);
+    g_autoptr(GDir) directory = g_dir_open(folder, 0, NULL);
+    for (const char *name; directory && (name = g_dir_read_name(directory));) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        g_autofree char *target = g_file_read_link(path, NULL);
+        if (!g_strcmp0(target, wanted))
+            return true;
+    }
+    return false;
+}
+
+/* Whether the VM listens on CPR_SOCKET: the kernel's list of unix sockets has flags and inode of
+ * each, and the path that it was bound to, which other rigs use as well. */
+static bool listens(gpointer data)
+{
+    enum { ACCEPTS = 0x10000 };
+    const struct godwit_vm *vm = data;
+    const pid_t pid = godwit_vm_pid(vm);
+    g_autofree char *path = g_strdup_printf("/proc/%d/net/unix", (int)pid);
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return false;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = 1; lines[0] && lines[i]; i++) {
+        unsigned flags;
+        guint64 inode;
+        char name[128];
+        if (sscanf(lines[i], "%*s %*x %*x %x %*x %*x %" SCNu64 " %127s", &flags, &inode, name) ==
+                3 &&
+            (flags & ACCEPTS) && !strcmp(name, CPR_SOCKET) && has_socket(pid, inode))
+            return true;
+    }
+    return false;
+}
+
+static gboolean look_again(gpointer data)
+{
+    (void)data;
+    return G_SOURCE_CONTINUE;
+}
+
+/* Nothing tells when a QEMU that has no monitor yet has come so far. */
+static bool await_listener(struct godwit_vm *vm, GError **error)
+{
+    const guint timer = g_timeout_add(LOOK_AGAIN_MS, look_again, NULL);
+    const bool listening = godwit_rig_wait(vm->rig, listens, vm,
+                                           "the destination to listen on its CPR channel", error);
+    g_source_remove(timer);
+    return listening;
+}
+
+/* The channel "cpr" by way of CPR_SOCKET. */
+static json_t *cpr_channel(void)
+{
+    g_autoptr(json_t) channels = godwit_migrate_channels("unix:" CPR_SOCKET);
+    json_t *channel = json_incref(json_array_get(channels, 0));
+    json_object_set_new(channel, "channel-type", json_string("cpr"));
+    return channel;
+}
+
+/* Waits for a destination that began to load before its monitor could tell of it. */
+static bool await_loaded(struct godwit_vm *destination, GError **error)
+{
+    for (;;) {
+        g_autofree char *state = godwit_migrate_state(destination, error);
+        if (!state)
+            return false;
+        if (!strcmp(state, "completed"))
+            return true;
+        if (!strcmp(state, "failed"))
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the destination's migration failed");
+    }
+}
+
+static bool send_descriptors(struct godwit_vm *source, GError **error)
+{
+    json_t *channels = godwit_migrate_channels(MAIN_SOCKET);
+    json_array_append_new(channels, cpr_channel());
+    return godwit_migrate_start_channels(source, channels, error);
+}
+
+/* The guest runs while the destination gets its memory, and until it has taken the connection. All
+ * that the guest does not write in that time was copied before. */
+static bool keep_written(struct godwit_vm *source, GError **error)
+{
+    const struct godwit_setup *setup = source->rig->setup;
+    const struct godwit_workload *workload = &setup->workload;
+    return judge_stop(source, error) &&
+           godwit_memory_keep_again(source, workload->window_start,
+                                    workload->window_end - workload->window_start, error) &&
+           godwit_memory_keep_again(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, error);
+}
+
+static bool go_on(struct godwit_vm *source, GError **error)
+{
+    return godwit_vm_command(source, "migrate-continue",
+                             json_pack("{s:s}", "state", "pre-switchover"), error);
+}
+
+/* Waits for a destination to have its memory: only then does its monitor answer. *REFUSED if it
+ * does not take it, and that is a known bug. */
+static bool greet(struct godwit_vm *destination, bool *refused, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (godwit_vm_handshake(destination, &cause))
+        return true;
+    *refused = godwit_known_cpr_versions(destination);
+    if (*refused)
+        return true;
+    /* It did start, as the other QEMU of this migration did. */
+    if (destination->exited && cause->code == GODWIT_ERROR_ENVIRONMENT)
+        cause->code = GODWIT_ERROR_CRASH;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+/* A destination that has refused its memory leaves the guest to the source. */
+static bool judge_refusal(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct godwit_reading reading;
+    godwit_rig_phase(source->rig, "verify");
+    destination->may_exit = true;
+    godwit_memory_forget(source);
+    return godwit_migrate_wait(source, "failed", error) &&
+           godwit_plan_expect_status(source, "running", "after the failed migration", error) &&
+           godwit_plan_see_it_run(source, error) &&
+           godwit_vm_command(source, "stop", NULL, error) &&
+           godwit_oracle_look(source, &reading, error) && godwit_vm_quit(source, error);
+}
+
+/* From one QEMU into another one that is there already; DEFER: which is told to load by QMP. */
+static bool transfer(struct godwit_rig *rig, bool defer, GError **error)
+{
+    g_autofree char *backend = backend_of(rig, "memory-backend-memfd", "");
+    g_autoptr(json_t) channel = cpr_channel();
+    g_autofree char *cpr = json_dumps(channel, JSON_COMPACT);
+    const char *const here[] = {"-object", backend, "-machine", SHARED_MEMFD, NULL};
+    const char *const there[] = {"-object",    backend,     "-machine",
+                                 SHARED_MEMFD, "-incoming", defer ? "defer" : MAIN_SOCKET,
+                                 "-incoming",  cpr,         NULL};
+    struct godwit_vm *source = start_source(rig, here, error);
+    struct godwit_vm *destination =
+        source ? godwit_vm_start(rig, "destination", GODWIT_VM_DESTINATION_HELD, there, error)
+               : NULL;
+    if (!destination || !await_listener(destination, error) ||
+        !set_mode(source, "cpr-transfer", pause_before, error))
+        return false;
+    godwit_rig_phase(rig, "migrate");
+    g_autoptr(json_t) backings =
+        godwit_memory_keep(source, error) ? backings_of(source, true, error) : NULL;
+    bool refused = false;
+    if (!backings || !send_descriptors(source, error) || !greet(destination, &refused, error))
+        return false;
+    if (refused)
+        return judge_refusal(source, destination, error);
+    if (defer && (!godwit_migrate_set_capabilities(destination, NULL, error) ||
+                  !godwit_migrate_incoming(destination, MAIN_SOCKET, false, error)))
+        return false;
+    if (!godwit_migrate_wait(source, "pre-switchover", error) || !keep_written(source, error) ||
+        !go_on(source, error) || !godwit_migrate_wait(source, "completed", error) ||
+        !(defer ? godwit_migrate_wait(destination, "completed", error)
+                : await_loaded(destination, error)) ||
+        !godwit_plan_settle(source, error) || !godwit_migrate_note(source, error))
+        return false;
+    const json_t *migration = json_object_get(rig->facts, "migration");
+    return judge_sent(rig, godwit_json_integer(migration, "transferred", G_MAXINT64), error) &&
+           judge(source, destination, backings, true, error) && godwit_vm_quit(source, error) &&
+           godwit_vm_quit(destination, error);
+}
+
+static bool run_transfer(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                         GError **error)
+{
+    (void)scenario;
+    return transfer(rig, false, error);
+}
+
+static bool run_defer(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                      GError **error)
+{
+    (void)scenario;
+    return transfer(rig, true, error);
+}
+
+/* What the source is to execute. */
+static bool set_command(struct godwit_vm *source, const struct godwit_vm *heir, GError **error)
+{
+    json_t *command = json_array();
+    for (guint i = 0; i < heir->arguments->len; i++)
+        json_array_append_new(command, json_string(g_ptr_array_index(heir->arguments, i)));
+    return godwit_vm_command(source, "migrate-set-parameters",
+                             json_pack("{s:o}", "cpr-exec-command", command), error);
+}
+
+/* The QEMU executes another one: same process, same QMP connection, same console. It waits before
+ * that with the guest stopped, so that its memory can be copied. */
+static bool run_exec(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    (void)scenario;
+    g_autofree char *backend = backend_of(rig, "memory-backend-memfd", "");
+    const char *const arguments[] = {"-object", backend, "-machine", SHARED_MEMFD, NULL};
+    struct godwit_vm *source = start_source(rig, arguments, error);
+    struct godwit_vm *destination =
+        source ? godwit_vm_prepare(rig, "destination", GODWIT_VM_DESTINATION_HELD, arguments, error)
+               : NULL;
+    if (!destination || !set_mode(source, "cpr-exec", pause_before, error) ||
+        !set_command(source, destination, error))
+        return false;
+    godwit_rig_phase(rig, "migrate");
+    if (!godwit_migrate_start(source, STATE_FILE, false, error) ||
+        !godwit_migrate_wait(source, "pre-switchover", error))
+        return false;
+    g_autoptr(json_t) backings = keep_source(source, true, error);
+    if (!backings)
+        return false;
+    godwit_rig_phase(rig, "exec");
+    return godwit_qmp_send(source->qmp, "migrate-continue",
+                           json_pack("{s:s}", "state", "pre-switchover"), error) &&
+           godwit_vm_inherit(destination, source, error) &&
+           godwit_migrate_set_capabilities(destination, NULL, error) &&
+           godwit_migrate_incoming(destination, STATE_FILE, false, error) &&
+           godwit_migrate_wait(destination, "completed", error) && judge_file(rig, error) &&
+           judge(source, destination, backings, true, error) && godwit_vm_quit(destination, error);
+}
+
+GODWIT_SCENARIOS(cpr) = {
+    {
+        .name = "mode/reboot",
+        .summary = "RAM stays in a file; the source quits before the destination is started",
+        .qemu_name = "/migration/mode/reboot",
+        .run = run_reboot,
+        .plan = {.capabilities = ignore_shared},
+        .needs = "mode:cpr-reboot object:memory-backend-file",
+    },
+    {
+        .name = "mode/transfer",
+        .summary = "RAM stays; its descriptors go to the destination, which goes on at once",
+        .qemu_name = "/migration/mode/transfer",
+        .run = run_transfer,
+        .plan = {.capabilities = pause_before},
+        .needs = "mode:cpr-transfer channel:cpr object:memory-backend-memfd",
+    },
+    {
+        .name = "mode/transfer/defer",
+        .summary = "the same, and the destination goes on when it is told to",
+        .qemu_name = "/migration/mode/transfer/defer",
+        .run = run_defer,
+        .plan = {.capabilities = pause_before},
+        .needs = "mode:cpr-transfer channel:cpr object:memory-backend-memfd",
+    },
+    {
+        .name = "mode/exec",
+        .summary = "RAM stays; the source's process executes the destination's QEMU",
+        .qemu_name = "/migration/mode/exec",
+        .run = run_exec,
+        .plan = {.capabilities = pause_before},
+        .needs = "mode:cpr-exec parameter:cpr-exec-command object:memory-backend-memfd",
+    },
+};
+GODWIT_SCENARIOS_END(cpr);

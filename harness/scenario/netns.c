@@ -1,0 +1,221 @@
+/*
+ * Source and destination as on two hosts: each in a network namespace of its own, and between them
+ * a link that is slow, far and loses packets.
+ *
+ * The namespaces have no name, and belong to the QEMUs alone: they, and the link with them, are
+ * gone when these are.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/recovery.h"
+
+#include <string.h>
+
+/* Each end's, from the network that is set aside for examples (RFC 5737). */
+#define SOURCE_ADDRESS      "192.0.2.1"
+#define DESTINATION_ADDRESS "192.0.2.2"
+#define INTERFACE           "migrate0"
+/* What each end does to the packets that it sends. */
+#define NETEM "netem delay 10ms loss 1% rate 1gbit limit 10000"
+/* The larger the packets, the less TCP suffers from the loss of one in a hundred. */
+#define MTU "9000"
+/* Where a destination that has lost its source listens: in its namespace every port is free. */
+#define RECOVER_URI "tcp:" DESTINATION_ADDRESS ":4444"
+/* So much of memory is worked on: over such a link, more would take minutes. */
+#define WINDOW ((uint64_t)8 << 20)
+
+/* Runs a command and waits for it. What it printed is the caller's, NULL with an error CODE set,
+ * which quotes what it said, if it failed. */
+static char *run_tool(const char *line, enum godwit_error code, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit(line, " ", -1);
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+    /* The tools are the superuser's, and not in everybody's path. */
+    g_autofree char *path = g_strconcat(g_getenv("PATH"), ":/usr/sbin:/sbin", NULL);
+    g_autoptr(GError) cause = NULL;
+    g_autofree char *said = NULL;
+    char *printed = NULL;
+    g_subprocess_launcher_setenv(launcher, "PATH", path, TRUE);
+    g_subprocess_launcher_setenv(launcher, "LC_ALL", "C", TRUE);
+    g_autoptr(GSubprocess) tool =
+        g_subprocess_launcher_spawnv(launcher, (const char *const *)(void *)words, &cause);
+    if (!tool || !g_subprocess_communicate_utf8(tool, NULL, NULL, &printed, &said, &cause)) {
+        godwit_fail(error, code, "%s: %s", line, cause->message);
+        return NULL;
+    }
+    if (g_subprocess_get_successful(tool))
+        return printed;
+    g_free(printed);
+    godwit_fail(error, code, "%s: \"%s\"", line, g_strstrip(said));
+    return NULL;
+}
+
+/* Runs a command in the VM's namespace; what it printed is the caller's. */
+static char *ask_inside(const struct godwit_vm *vm, const char *command, GError **error)
+{
+    g_autofree char *line =
+        g_strdup_printf("nsenter --target %d --net %s", (int)godwit_vm_pid(vm), command);
+    return run_tool(line, GODWIT_ERROR_ENVIRONMENT, error);
+}
+
+static bool do_inside(const struct godwit_vm *vm, const char *command, GError **error)
+{
+    g_autofree char *printed = ask_inside(vm, command, error);
+    return printed != NULL;
+}
+
+/* Tries all that is needed of host and user, in a namespace that is gone at once. A SKIP error says
+ * what does not work. */
+static bool try_network(GError **error)
+{
+    static const char *const lines[] = {
+        "unshare --net ip link add name " INTERFACE " type veth peer name peer",
+        "unshare --net tc qdisc add dev lo root " NETEM,
+        "nsenter --version",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        g_autofree char *printed = run_tool(lines[i], GODWIT_ERROR_SKIP, error);
+        if (!printed) {
+            godwit_error_context(error, "needs network namespaces, veth and netem");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One end of the link, with its address. */
+static bool set_up_end(const struct godwit_vm *vm, const char *address, GError **error)
+{
+    g_autofree char *add = g_strdup_printf("ip address add %s/24 dev " INTERFACE, address);
+    return do_inside(vm, add, error) &&
+           do_inside(vm, "tc qdisc add dev " INTERFACE " root " NETEM, error) &&
+           do_inside(vm, "ip link set dev " INTERFACE " mtu " MTU " up", error);
+}
+
+/* The link. It is made where it belongs, and is never in the host's own namespace. */
+static bool set_up_link(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    g_autofree char *line = g_strdup_printf(
+        "ip link add name " INTERFACE " netns %d type veth peer name " INTERFACE " netns %d",
+        (int)godwit_vm_pid(source), (int)godwit_vm_pid(destination));
+    g_autofree char *printed = run_tool(line, GODWIT_ERROR_ENVIRONMENT, error);
+    return printed && set_up_end(source, SOURCE_ADDRESS, error) &&
+           set_up_end(destination, DESTINATION_ADDRESS, error);
+}
+
+/* That the source's end is such a link, and all pages went over it. */
+static bool judge_link(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    g_autofree char *text = ask_inside(source, "tc -json -s qdisc show dev " INTERFACE, error);
+    if (!text)
+        return false;
+    g_autoptr(json_t) disciplines = json_loads(text, 0, NULL);
+    const json_t *netem = json_array_get(disciplines, 0);
+    const json_int_t bytes = godwit_json_integer(netem, "bytes", 0);
+    const json_t *migration = json_object_get(source->rig->facts, "migration");
+    const json_int_t pages = godwit_json_integer(migration, "normal-bytes", 0);
+    json_object_set_new(source->rig->facts, "link",
+                        json_pack("{s:I, s:I, s:I}", "bytes", bytes, "packets",
+                                  godwit_json_integer(netem, "packets", 0), "lost",
+                                  godwit_json_integer(netem, "drops", 0)));
+    return (!strcmp(godwit_json_string(netem, "kind", ""), "netem") && pages > 0 &&
+            bytes >= pages) ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source sent %" JSON_INTEGER_FORMAT
+                       " bytes of whole pages, but over its link went %" JSON_INTEGER_FORMAT
+                       ": tc says %s",
+                       pages, bytes, text);
+}
+
+/* That the link is down, as the source's kernel sees it. */
+static bool judge_down(struct godwit_vm *source, GError **error)
+{
+    g_autofree char *text = ask_inside(source, "ip -json link show dev " INTERFACE, error);
+    if (!text)
+        return false;
+    g_autoptr(json_t) links = json_loads(text, 0, NULL);
+    return !strcmp(godwit_json_string(json_array_get(links, 0), "operstate", ""), "DOWN") ||
+           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "the link was taken down, but ip says %s",
+                       text);
+}
+
+/*
+ * The link is cut while the guest waits for memory. Neither side can tell that from a slow network,
+ * so both are told to pause; the link comes back, and they go on.
+ */
+static bool cut_and_recover(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct godwit_account account = {0};
+    if (!godwit_recovery_await_guest(source, destination, &account, error))
+        return false;
+    godwit_rig_phase(source->rig, "cut");
+    return do_inside(source, "ip link set dev " INTERFACE " down", error) &&
+           judge_down(source, error) && godwit_vm_command(source, "migrate-pause", NULL, error) &&
+           godwit_vm_command(destination, "migrate-pause", NULL, error) &&
+           godwit_recovery_await_pause(source, destination, &account, error) &&
+           do_inside(source, "ip link set dev " INTERFACE " up", error) &&
+           godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
+}
+
+/* The common course, with the link made before anything is sent. */
+static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    if (!try_network(error))
+        return false;
+    rig->apart = true;
+    struct godwit_vm *source = godwit_plan_source(rig, error);
+    struct godwit_vm *destination =
+        source ? godwit_plan_destination(rig, "destination", !scenario->plan.postcopy, error)
+               : NULL;
+    if (!destination)
+        return false;
+    destination->host = DESTINATION_ADDRESS;
+    return set_up_link(source, destination, error) &&
+           godwit_plan_move(rig, &scenario->plan, source, destination, error);
+}
+
+static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    godwit_scenario_usual(scenario, workload);
+    workload->window_end =
+        MIN(workload->window_end, workload->window_start + WINDOW - WINDOW % workload->page_size);
+}
+
+static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
+static const struct godwit_parameter channels[] = {{"multifd-channels", 4, NULL}, {NULL, 0, NULL}};
+static const struct godwit_parameter held[] = {
+    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
+
+GODWIT_SCENARIOS(netns) = {
+    {
+        .name = "netns/two-hosts/precopy",
+        .summary = "live, over a link with a delay that loses packets",
+        .run = run,
+        .prepare = prepare,
+        .plan = {.transport = GODWIT_TRANSPORT_TCP, .judge = judge_link},
+    },
+    {
+        .name = "netns/two-hosts/multifd",
+        .summary = "the same with 4 multifd channels",
+        .run = run,
+        .prepare = prepare,
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .capabilities = multifd,
+                 .parameters = channels,
+                 .judge = judge_link},
+    },
+    {
+        .name = "netns/two-hosts/postcopy/recovery",
+        .summary = "postcopy over that link, which is cut half-way and comes back",
+        .run = run,
+        .prepare = prepare,
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .postcopy = true,
+                 .parameters = held,
+                 .released = cut_and_recover,
+                 .judge = judge_link},
+    },
+};
+GODWIT_SCENARIOS_END(netns);

@@ -1,0 +1,35 @@
+/*
+ * The pieces of a postcopy migration whose network fails half-way, for scenarios that let it fail
+ * in different ways. All of them want max-postcopy-bandwidth to be GODWIT_POSTCOPY_HELD.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_SCENARIO_RECOVERY_H
+#define GODWIT_HARNESS_SCENARIO_RECOVERY_H
+
+#include "scenario/scenario.h"
+
+/* At this bandwidth, in bytes a second, what is left after the switch to postcopy takes hours,
+ * whether the guest asks for it or not. */
+#define GODWIT_POSTCOPY_HELD 4096
+
+/* What the source has to tell in the middle of a postcopy migration. */
+struct godwit_account {
+    json_int_t remaining; /* bytes */
+    json_int_t requests;  /* of pages, by the destination */
+};
+
+/* Waits until the guest runs on the destination and waits for memory. */
+bool godwit_recovery_await_guest(struct godwit_vm *source, struct godwit_vm *destination,
+                                 struct godwit_account *account, GError **error);
+
+/* Waits until both are paused; something is left to be sent then. */
+bool godwit_recovery_await_pause(struct godwit_vm *source, struct godwit_vm *destination,
+                                 struct godwit_account *account, GError **error);
+
+/* The destination listens at URI, the source resumes there: what the guest has asked for in vain,
+ * and goes on to ask for, comes by this connection. Then nothing is held back any longer. */
+bool godwit_recovery_recover(struct godwit_vm *source, struct godwit_vm *destination,
+                             const char *uri, const struct godwit_account *before, GError **error);
+
+#endif
