@@ -8,7 +8,7 @@
 #include "aarch64_kernel.h"
 
 static const struct godwit_image kernel = GODWIT_IMAGE(
-    "aarch64_kernel", GODWIT_LOAD_KERNEL, godwit_aarch64_kernel, GODWIT_AARCH64_KERNEL);
+    "aarch64_kernel", GODWIT_LOAD_KERNEL, godwit_aarch64_kernel, GODWIT_AARCH64_KERNEL, 1);
 
 GODWIT_MACHINE(aarch64) = {
     .arch = "aarch64",
