@@ -5,8 +5,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "vm/machine.h"
-#include "godwit/guest_abi.h"
 
+#include "godwit/guest_abi.h"
 #include "x86_bootsect.h"
 #include "x86_rom.h"
 
