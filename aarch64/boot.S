@@ -3,10 +3,13 @@
  *
  * Entry    A raw image given by -kernel is loaded 512 KiB into RAM and entered at its first byte by
  *          the boot CPU, MMU and caches off, interrupts masked, in EL1, or in EL2 where the machine
- *          has one (-machine virtualization=on). QEMU leaves EL3 before it enters a raw kernel. All
- *          other CPUs stay off until PSCI is asked to start them, which nothing here does.
+ *          has one (-machine virtualization=on). QEMU leaves EL3 before it enters a raw kernel.
+ * CPUs     All but the first are off until PSCI is asked to start them, by HVC, or by SMC where there
+ *          is an EL2; that is what virt's device tree says. They come in with their number in x0, in
+ *          the EL of the first one. Numbers are dealt out in clusters of 16, which matters from GIC
+ *          version 3 on; version 2 has 8 CPUs at most.
  * Memory   0x40000000  QEMU's own first instructions
- *          0x40010000  mailbox
+ *          0x40010000  mailboxes
  *          0x40020000  translation table, one page
  *          0x40080000  this image: code and parameter block
  *          0x40100000  window, by default up to 0x46400000
@@ -32,6 +35,15 @@
 #define BAUD_FRACTION 1  /* ... and 1/64 */
 #define UART_8N1_FIFO 0x70
 #define UART_ENABLE   0x101 /* the UART as such, and sending */
+
+#define PSCI_CPU_ON   0xc4000003 /* with addresses of 64 bits */
+#define CLUSTER_SHIFT 4          /* of a number: the cluster ... */
+#define CLUSTER_MASK  15         /* ... and the place in it */
+#define AFF1_SHIFT    8          /* the cluster in MPIDR */
+#define MAILBOX_SHIFT 6
+#if 1 << MAILBOX_SHIFT != GODWIT_MAILBOX_STRIDE
+#error MAILBOX_SHIFT
+#endif
 
 #define EL2         (2 << 2)   /* in CurrentEL */
 #define HCR_RW      0x80000000 /* EL1 is AArch64; no second stage of translation, no traps */
@@ -59,7 +71,7 @@
 #define MAILBOX           x19
 #define WINDOW_START      x20
 #define WINDOW_END        x21
-#define PAGE_SIZE         x22
+#define PAGE_SIZE         x22 /* from one page of the CPU's to its next */
 #define PAGE_TICKS        x23
 #define CHECKING          w24 /* 0: VERIFY is not set */
 #define PASSES_PER_REPORT w25
@@ -69,10 +81,14 @@
 #define TIMER             x29 /* as stored in the mailbox */
 #define TICK              x18 /* length of the counter's tick in 2^-32 nanoseconds */
 #define UART_BASE         x17
+#define CPU               x16
+#define MORE_CPUS         x15 /* beside the first one */
+#define ENTRY_EL          x14
 
 /* The low halves of those that are loaded from fields of 32 bits. */
 #define PAGE_SIZE_LOW  w22
 #define PAGE_TICKS_LOW w23
+#define MORE_CPUS_LOW  w15
 
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
         .set    godwit_ram_base, GODWIT_RAM_BASE
@@ -88,9 +104,13 @@
 
         .text
 godwit_start:
+        mov     x0, #0
+other_cpu:
+        mov     CPU, x0
+
         /* From EL2 down to EL1, so that there is one translation regime to set up, not two. */
-        mrs     x0, CurrentEL
-        cmp     x0, #EL2
+        mrs     ENTRY_EL, CurrentEL
+        cmp     ENTRY_EL, #EL2
         b.ne    in_el1
         ldr     x0, =HCR_RW
         msr     hcr_el2, x0
@@ -111,6 +131,7 @@ in_el1:
          * so the lines of the table are thrown out of them afterwards.
          */
         ldr     x0, =TABLE
+        cbnz    CPU, table_filled
         ldr     x1, =DEVICE_BLOCK
         str     x1, [x0]
         ldr     x1, =(1 << BLOCK_SHIFT) + NORMAL_BLOCK
@@ -130,6 +151,7 @@ drop_cache_line:
         add     x3, x3, #SMALLEST_CACHE_LINE
         cmp     x3, #TABLE_SIZE
         b.lo    drop_cache_line
+table_filled:
 
         /*
          * MMU and caches on: under KVM, what a guest stores without them is not what the host
@@ -150,6 +172,7 @@ drop_cache_line:
 
         /* The divisor and the line format count while the UART is off, which it is after reset. */
         ldr     UART_BASE, =UART
+        cbnz    CPU, uart_on
         mov     w0, #BAUD_INTEGER
         str     w0, [UART_BASE, #UART_IBRD]
         mov     w0, #BAUD_FRACTION
@@ -158,6 +181,7 @@ drop_cache_line:
         str     w0, [UART_BASE, #UART_LCR_H]
         mov     w0, #UART_ENABLE
         str     w0, [UART_BASE, #UART_CR]
+uart_on:
 
         /* One tick of the counter, for read_timer. */
         ldr     x0, =NANOSECONDS << 32
@@ -172,8 +196,19 @@ drop_cache_line:
         ldr     PASSES_PER_REPORT, [x0, #GODWIT_PARAMS_OFF_PASSES_PER_REPORT]
         ldr     PAGE_TICKS_LOW, [x0, #GODWIT_PARAMS_OFF_PAGE_TICKS]
         ldr     CHECKING, [x0, #GODWIT_PARAMS_OFF_FLAGS]
+        ubfx    MORE_CPUS_LOW, CHECKING, #GODWIT_FLAGS_MORE_SHIFT, #8
         and     CHECKING, CHECKING, #GODWIT_FLAG_VERIFY
         ldr     MAILBOX, =GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
+        cbnz    CPU, stripe
+
+        /* Nobody shall believe an old mailbox. */
+        mov     x0, MAILBOX
+        add     x1, MORE_CPUS, #1
+        add     x1, MAILBOX, x1, lsl #MAILBOX_SHIFT
+clear_mailbox:
+        str     xzr, [x0], #8
+        cmp     x0, x1
+        b.lo    clear_mailbox
 
         /* What a reset left in RAM must not pass for this run's memory. */
         mov     POSITION, WINDOW_START
@@ -183,6 +218,34 @@ clear_page:
         cmp     POSITION, WINDOW_END
         b.lo    clear_page
         strb    wzr, [WINDOW_START, #GODWIT_SUSPENDED_OFFSET]
+
+        /* The others may begin. Of PSCI's registers only the result, which nobody asks for, differs
+         * afterwards. */
+        dsb     sy
+        mov     x4, #1
+start_next:
+        cmp     x4, MORE_CPUS
+        b.hi    stripe
+        ldr     w0, =PSCI_CPU_ON
+        and     x1, x4, #CLUSTER_MASK
+        lsr     x2, x4, #CLUSTER_SHIFT
+        orr     x1, x1, x2, lsl #AFF1_SHIFT
+        adr     x2, other_cpu
+        mov     x3, x4
+        add     x4, x4, #1
+        cmp     ENTRY_EL, #EL2
+        b.eq    by_smc
+        hvc     #0
+        b       start_next
+by_smc:
+        smc     #0
+        b       start_next
+
+        /* Where this CPU's pages and its mailbox are. */
+stripe:
+        madd    WINDOW_START, CPU, PAGE_SIZE, WINDOW_START
+        madd    PAGE_SIZE, MORE_CPUS, PAGE_SIZE, PAGE_SIZE
+        add     MAILBOX, MAILBOX, CPU, lsl #MAILBOX_SHIFT
 
         /* The magic comes last: who reads it finds all the rest in place. */
         mov     PASSES, #0
@@ -198,8 +261,23 @@ clear_page:
         mov     w0, #GODWIT_STATE_RUNNING
         str     w0, [MAILBOX, #GODWIT_MAILBOX_OFF_STATE]
         ldr     x0, =GODWIT_MAILBOX_MAGIC
-        dmb     ishst
+        cbnz    CPU, set_up
+
+        /* The first CPU is the last to be ready. */
+        add     x1, MAILBOX, MORE_CPUS, lsl #MAILBOX_SHIFT
+await_others:
+        cmp     x1, MAILBOX
+        b.eq    set_up
+        yield
+        ldr     w2, [x1, #GODWIT_MAILBOX_OFF_MAGIC]
+        cmp     w2, w0
+        b.ne    await_others
+        sub     x1, x1, #GODWIT_MAILBOX_STRIDE
+        b       await_others
+set_up:
+        dmb     ish
         str     w0, [MAILBOX, #GODWIT_MAILBOX_OFF_MAGIC]
+        cbnz    CPU, next_page
         mov     w0, #GODWIT_CONSOLE_READY
         bl      print
 
@@ -225,6 +303,7 @@ byte_right:
         subs    PASSES_LEFT, PASSES_LEFT, #1
         b.ne    next_pass
         mov     PASSES_LEFT, PASSES_PER_REPORT
+        cbnz    CPU, next_pass
         mov     w0, #GODWIT_CONSOLE_PASS
         bl      print
 next_pass:

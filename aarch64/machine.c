@@ -6,9 +6,11 @@
 #include "vm/machine.h"
 
 #include "aarch64_kernel.h"
+#include "godwit/guest_abi.h"
 
-static const struct godwit_image kernel = GODWIT_IMAGE(
-    "aarch64_kernel", GODWIT_LOAD_KERNEL, godwit_aarch64_kernel, GODWIT_AARCH64_KERNEL);
+static const struct godwit_image kernel =
+    GODWIT_IMAGE("aarch64_kernel", GODWIT_LOAD_KERNEL, godwit_aarch64_kernel, GODWIT_AARCH64_KERNEL,
+                 GODWIT_MAX_CPUS);
 
 GODWIT_MACHINE(aarch64) = {
     .arch = "aarch64",

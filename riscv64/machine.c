@@ -5,10 +5,11 @@
  */
 #include "vm/machine.h"
 
+#include "godwit/guest_abi.h"
 #include "riscv64_bios.h"
 
-static const struct godwit_image bios =
-    GODWIT_IMAGE("riscv64_bios", GODWIT_LOAD_BIOS, godwit_riscv64_bios, GODWIT_RISCV64_BIOS);
+static const struct godwit_image bios = GODWIT_IMAGE(
+    "riscv64_bios", GODWIT_LOAD_BIOS, godwit_riscv64_bios, GODWIT_RISCV64_BIOS, GODWIT_MAX_CPUS);
 
 GODWIT_MACHINE(riscv64) = {
     .arch = "riscv64",

@@ -3,12 +3,24 @@
 ; x86_bootsect: the `order` guest as a boot sector, for any PC with a BIOS.
 ;
 ; Entered in real mode at 0x7c00, where the BIOS puts the first sector of a disk, with cs = 0 at a
-; start and cs = 0x07c0 at a wake-up from suspend. Of the BIOS it uses nothing but the ACPI tables
+; start and cs = 0x07c0 at a wake-up from suspend, by one CPU: there is no room in a sector to start
+; others. Of the BIOS it uses nothing but the ACPI tables
 ; and the state in which it leaves COM1, the console. Memory and registers: order.inc. While the
 ; machine is suspended the BIOS must leave the sector, the mailbox and the window alone.
 
 %include "guest_abi.inc"
 %define REAL_MODE(label) label
+%define FIRST_PAGE      PARAM(WINDOW_START)
+%define STEP            PARAM(PAGE_SIZE)
+
+%macro IDENTIFY_CPU 0
+%endmacro
+%macro CLEAR_OTHERS 0
+%endmacro
+%macro START_OTHERS 0
+%endmacro
+%macro UNLESS_FIRST 1
+%endmacro
 
 ; ACPI tables: where the root pointer may be, and offsets of the fields that lead on from it.
 RSDP_FIRST              equ 0xe0000

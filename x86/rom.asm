@@ -9,12 +9,16 @@
 ;
 ; All code is in one piece at the end of the ROM and the rest of it is zero, so that a launcher
 ; need not carry more than that piece.
+;
+; The other CPUs are started by the first one through the local APIC, as far as the parameter block
+; asks for them: in real mode, by a jump in RAM at 0x8000 that leads to the copy of the ROM below
+; 1 MiB. A CPU's number is its APIC's.
 
 %include "guest_abi.inc"
 %define REAL_MODE(label) cs:label - godwit_image
 
 ROM_SIZE                equ 0x10000
-ROM_USED                equ 0x240       ; the piece at the end
+ROM_USED                equ 0x2c0       ; the piece at the end
 RESET_VECTOR            equ 0xfff0      ; where in the ROM a reset enters
 
 COM1_INTERRUPTS         equ 0x3f9
@@ -49,6 +53,91 @@ PM_BASE_REGISTER        equ 0x40
 PM_BASE_IO              equ 1 << 0      ; the base is one of I/O ports; reads as one
 PM_BASE                 equ 0x600
 PM_CONTROL              equ PM_BASE + 4
+
+; Local APIC. INIT and STARTUP go to all CPUs but the one that sends them.
+APIC_ID                 equ 0xfee00020
+APIC_ID_SHIFT           equ 24
+APIC_COMMAND            equ 0xfee00300
+APIC_INIT               equ 0x000c4500
+APIC_STARTUP            equ 0x000c4600  ; lowest byte: the page where they begin
+
+STARTUP_CODE            equ 0x8000
+FAR_JUMP                equ 0xea
+ROM_SEGMENT             equ 0xf000      ; of the copy below 1 MiB
+
+STACK_SIZE              equ 16          ; of each CPU
+
+; How many CPUs there are beside the first; and, in each CPU's mailbox, what the ABI leaves to the
+; guest.
+%define MORE_CPUS       PARAM(FLAGS) + GODWIT_FLAGS_MORE_SHIFT / 8
+%define FIRST_PAGE      ebp + GODWIT_MAILBOX_SIZE
+%define STEP            ebp + GODWIT_MAILBOX_SIZE + 4
+
+        ; A single CPU does not even ask whether it has an APIC.
+%macro IDENTIFY_CPU 0
+        xor     eax, eax
+        movzx   ecx, byte [MORE_CPUS]
+        jecxz   %%number_known
+        mov     eax, [APIC_ID]
+        shr     eax, APIC_ID_SHIFT
+        cmp     eax, ecx
+        ja      halt
+%%number_known:
+        imul    edx, eax, GODWIT_MAILBOX_STRIDE
+        add     ebp, edx
+        imul    edx, eax, STACK_SIZE
+        sub     esp, edx
+
+        mov     edx, [PARAM(PAGE_SIZE)]
+        inc     ecx
+        imul    ecx, edx
+        mov     [STEP], ecx
+        imul    edx, eax
+        add     edx, [PARAM(WINDOW_START)]
+        mov     [FIRST_PAGE], edx
+        test    eax, eax
+        jnz     begin
+%endmacro
+
+%macro CLEAR_OTHERS 0
+        add     edi, GODWIT_MAILBOX_STRIDE - GODWIT_MAILBOX_SIZE
+        movzx   ecx, byte [MORE_CPUS]
+        imul    ecx, ecx, GODWIT_MAILBOX_STRIDE / 4
+        rep stosd
+%endmacro
+
+        ; QEMU's APICs need no time between the messages. The second STARTUP is what hardware may
+        ; need; a CPU that runs takes no notice of it.
+%macro START_OTHERS 0
+        movzx   ecx, byte [MORE_CPUS]
+        jecxz   %%done
+        mov     eax, other_cpu - godwit_image
+        shl     eax, 8
+        mov     al, FAR_JUMP
+        mov     [STARTUP_CODE], eax
+        mov     byte [STARTUP_CODE + 4], ROM_SEGMENT >> 8
+
+        mov     edi, APIC_COMMAND
+        mov     dword [edi], APIC_INIT
+        mov     eax, APIC_STARTUP | STARTUP_CODE >> 12
+        mov     [edi], eax
+        mov     [edi], eax
+
+        mov     edi, ebp
+%%next:
+        add     edi, GODWIT_MAILBOX_STRIDE
+%%wait:
+        pause
+        cmp     dword [edi + GODWIT_MAILBOX_OFF_MAGIC], GODWIT_MAILBOX_MAGIC
+        jne     %%wait
+        loop    %%next
+%%done:
+%endmacro
+
+%macro UNLESS_FIRST 1
+        cmp     ebp, godwit_mailbox
+        jne     %1
+%endmacro
 
 %macro OUT_BYTE 2       ; port, value
         mov     dx, %1
@@ -108,6 +197,7 @@ start:
         OUT_BYTE COM1_FIFO, FIFO_ENABLE
         OUT_BYTE COM1_MODEM_CONTROL, MODEM_READY
 
+other_cpu:
 %include "order.inc"
 
         ; nasm refuses a negative count, should ROM_USED become too small.

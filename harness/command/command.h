@@ -40,6 +40,7 @@ struct godwit_options {
     int page_size;
     int dirty_rate;
     int page_ticks;
+    int cpus;
     int hops;
     double timeout_scale;
     char *read_memory;

@@ -25,6 +25,7 @@ void godwit_options_init(struct godwit_options *options)
     options->page_size = GODWIT_NOT_GIVEN;
     options->dirty_rate = GODWIT_NOT_GIVEN;
     options->page_ticks = GODWIT_NOT_GIVEN;
+    options->cpus = GODWIT_NOT_GIVEN;
 }
 
 void godwit_options_clear(struct godwit_options *options)
@@ -72,6 +73,8 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "Pages that the guest dirties in a second (default: as fast as it can)", "PAGES"},
         {"page-ticks", 0, 0, G_OPTION_ARG_INT, &o->page_ticks,
          "Another way to say it: least ticks of the guest's timer from page to page", "TICKS"},
+        {"cpus", 0, 0, G_OPTION_ARG_INT, &o->cpus,
+         "CPUs of the guest, each with every N-th page of the window (default: 1)", "N"},
         {"hops", 0, 0, G_OPTION_ARG_INT, &o->hops,
          "Migrations that hops/ping-pong sends its guest on (default: 20)", "N"},
         {"timeout-scale", 0, 0, G_OPTION_ARG_DOUBLE, &o->timeout_scale,
@@ -142,6 +145,7 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
         {"--page-size", "bytes", options->page_size, 1},
         {"--dirty-rate", "pages in a second", options->dirty_rate, 1},
         {"--page-ticks", "ticks", options->page_ticks, 0},
+        {"--cpus", "CPUs", options->cpus, 1},
         {"--hops", "migrations", options->hops, 1},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)

@@ -76,6 +76,10 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
         workload->page_size = (uint32_t)options->page_size;
     if (options->page_ticks != GODWIT_NOT_GIVEN)
         workload->page_ticks = (uint32_t)options->page_ticks;
+    if (options->cpus != GODWIT_NOT_GIVEN)
+        workload->cpus = (uint32_t)options->cpus;
+    if (!options->window && workload->page_size)
+        godwit_workload_share(workload);
     if (options->dirty_rate != GODWIT_NOT_GIVEN) {
         const uint64_t hz =
             setup->machine->timer_hz ? setup->machine->timer_hz : godwit_host_timer_hz();

@@ -222,20 +222,40 @@ static bool is_earlier(const struct godwit_mailbox *earlier, const struct godwit
            earlier->fault_found == later->fault_found;
 }
 
+/* Whether both have the same bytes between the mailboxes of two successive CPUs, CPU being the
+ * first of them. */
+static bool same_gap(struct godwit_vm *source, struct godwit_vm *destination, unsigned cpu)
+{
+    unsigned char here[GODWIT_MAILBOX_STRIDE - GODWIT_MAILBOX_SIZE];
+    unsigned char there[sizeof(here)];
+    const uint64_t gpa = source->rig->setup->image->mailbox +
+                         cpu * (uint64_t)GODWIT_MAILBOX_STRIDE + GODWIT_MAILBOX_SIZE;
+    return godwit_memory_read(source, gpa, here, sizeof(here), NULL) &&
+           godwit_memory_read(destination, gpa, there, sizeof(there), NULL) &&
+           !memcmp(here, there, sizeof(here));
+}
+
 bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destination,
                              const struct godwit_block *block, uint64_t first, uint64_t last,
                              const char *text)
 {
     const struct godwit_setup *setup = source->rig->setup;
-    struct godwit_mailbox here, there;
-    uint64_t mailbox = 0;
+    const unsigned cpus = setup->workload.cpus;
+    const uint64_t length = (cpus - 1) * (uint64_t)GODWIT_MAILBOX_STRIDE + GODWIT_MAILBOX_SIZE;
+    uint64_t mailboxes = 0;
     const struct godwit_block *mailbox_block =
-        godwit_memory_locate(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, &mailbox, NULL);
-    /* Nothing but the mailbox's own fields: what else differs there is nobody's known bug. */
-    if (!may_strike(&hot_page, source) || block != mailbox_block || first < mailbox ||
-        last >= mailbox + GODWIT_MAILBOX_SIZE || !godwit_memory_mailbox(source, &here, NULL) ||
-        !godwit_memory_mailbox(destination, &there, NULL) || !is_earlier(&there, &here))
+        godwit_memory_locate(source, setup->image->mailbox, length, &mailboxes, NULL);
+    /* Nothing but the mailboxes' own fields: what else differs there is nobody's known bug. */
+    if (!may_strike(&hot_page, source) || block != mailbox_block || first < mailboxes ||
+        last >= mailboxes + length)
         return false;
+    for (unsigned cpu = 0; cpu < cpus; cpu++) {
+        struct godwit_mailbox here, there;
+        if (!godwit_memory_mailbox(source, cpu, &here, NULL) ||
+            !godwit_memory_mailbox(destination, cpu, &there, NULL) || !is_earlier(&there, &here) ||
+            (cpu + 1 < cpus && !same_gap(source, destination, cpu)))
+            return false;
+    }
     note(source->rig, &hot_page, text);
     return true;
 }

@@ -15,7 +15,8 @@ struct view {
     struct godwit_vm *vm;
     const struct godwit_block *window_block; /* the block that holds the window ... */
     uint64_t window_offset;                  /* ... and where in it the window begins */
-    struct godwit_page_order order;
+    uint64_t window_length;
+    struct godwit_page_order order[GODWIT_MAX_CPUS]; /* of each CPU's stripe */
     uint64_t checksum;
     unsigned char *buffer; /* CHUNK bytes; owned */
 };
@@ -54,18 +55,20 @@ static bool view_begin(struct view *view, struct godwit_vm *vm, GError **error)
     if (!godwit_memory_map(vm, error))
         return false;
     view->vm = vm;
-    view->window_block = godwit_memory_locate(vm, workload->window_start,
-                                              workload->window_end - workload->window_start,
+    view->window_length = workload->window_end - workload->window_start;
+    view->window_block = godwit_memory_locate(vm, workload->window_start, view->window_length,
                                               &view->window_offset, error);
     if (!view->window_block)
         return false;
-    const struct godwit_page_order_window window = {
-        .start = workload->window_start,
-        .length = workload->window_end - workload->window_start,
-        .page_size = workload->page_size,
-        .offset = 0,
-    };
-    godwit_page_order_init(&view->order, &window);
+    for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
+        const struct godwit_page_order_window window = {
+            .start = workload->window_start,
+            .length = view->window_length,
+            .page_size = workload->page_size * (uint64_t)workload->cpus,
+            .offset = workload->page_size * (uint64_t)cpu,
+        };
+        godwit_page_order_init(&view->order[cpu], &window);
+    }
     view->buffer = g_malloc(CHUNK);
     return true;
 }
@@ -82,11 +85,12 @@ static void view_take(struct view *view, const struct godwit_block *block, uint6
     if (block != view->window_block)
         return;
     const uint64_t start = MAX(offset, view->window_offset);
-    const uint64_t end = MIN(offset + length, view->window_offset + view->order.window.length);
+    const uint64_t end = MIN(offset + length, view->window_offset + view->window_length);
     if (start >= end)
         return;
     const unsigned char *bytes = view->buffer + (start - offset);
-    godwit_page_order_feed(&view->order, bytes, (size_t)(end - start));
+    for (unsigned cpu = 0; cpu < view->vm->rig->setup->workload.cpus; cpu++)
+        godwit_page_order_feed(&view->order[cpu], bytes, (size_t)(end - start));
     view->checksum = checksum(view->checksum, bytes, (size_t)(end - start));
 }
 
@@ -126,28 +130,45 @@ bool godwit_oracle_position(const struct godwit_workload *workload,
     return false;
 }
 
-/* Judges what one VM's walk has gathered; of POSITION only if its mailbox can be trusted. */
+/* Sets ERROR to what is wrong with the memory of one of a VM's CPUs. */
+static void broken(const struct godwit_vm *vm, unsigned cpu, const char *text, GError **error)
+{
+    if (vm->rig->setup->workload.cpus > 1)
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: CPU %u: %s", vm->name, cpu,
+                    text);
+    else
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
+}
+
+/* Judges what one VM's walk has gathered; of POSITION only if its mailboxes can be trusted. */
 static bool view_judge(struct view *view, struct godwit_reading *reading, bool position,
                        GError **error)
 {
     struct godwit_vm *vm = view->vm;
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
     char text[320];
-    if (godwit_page_order_finish(&view->order) != GODWIT_PAGE_ORDER_HOLDS) {
-        godwit_page_order_format(&view->order.result, text, sizeof(text));
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
-        return false;
-    }
-    reading->order = view->order.result;
     reading->checksum = view->checksum;
-    if (!godwit_memory_mailbox(vm, &reading->mailbox, error))
-        return false;
-    if (position && !godwit_oracle_position(&vm->rig->setup->workload, &reading->order,
-                                            &reading->mailbox, text, sizeof(text))) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
-        return false;
+    for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
+        struct godwit_page_order *order = &view->order[cpu];
+        if (godwit_page_order_finish(order) != GODWIT_PAGE_ORDER_HOLDS) {
+            godwit_page_order_format(&order->result, text, sizeof(text));
+            broken(vm, cpu, text, error);
+            return false;
+        }
+        reading->order[cpu] = order->result;
     }
-    add_fact(vm->rig, "order_bytes", view->order.window.length);
-    add_fact(vm->rig, "order_pages", reading->order.pages);
+    for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
+        const struct godwit_workload stripe = godwit_workload_stripe(workload, cpu);
+        if (!godwit_memory_mailbox(vm, cpu, &reading->mailbox[cpu], error))
+            return false;
+        if (position && !godwit_oracle_position(&stripe, &reading->order[cpu],
+                                                &reading->mailbox[cpu], text, sizeof(text))) {
+            broken(vm, cpu, text, error);
+            return false;
+        }
+        add_fact(vm->rig, "order_pages", reading->order[cpu].pages);
+    }
+    add_fact(vm->rig, "order_bytes", view->window_length);
     return true;
 }
 
@@ -156,8 +177,8 @@ static bool walk_window(struct godwit_vm *vm, struct view *view, GError **error)
 {
     if (!view_begin(view, vm, error))
         return false;
-    for (uint64_t done = 0; done < view->order.window.length;) {
-        const size_t length = (size_t)MIN(CHUNK, view->order.window.length - done);
+    for (uint64_t done = 0; done < view->window_length;) {
+        const size_t length = (size_t)MIN(CHUNK, view->window_length - done);
         const uint64_t offset = view->window_offset + done;
         if (!godwit_memory_read_block(vm, view->window_block, offset, view->buffer, length, error))
             return false;
@@ -167,18 +188,35 @@ static bool walk_window(struct godwit_vm *vm, struct view *view, GError **error)
     return true;
 }
 
+/* The first CPU whose mailbox is not as it was any more, or their number; what it is in *NOW. */
+static bool find_moved(struct godwit_vm *vm, const struct godwit_reading *before, unsigned *cpu,
+                       struct godwit_mailbox *now, GError **error)
+{
+    for (*cpu = 0; *cpu < vm->rig->setup->workload.cpus; ++*cpu) {
+        if (!godwit_memory_mailbox(vm, *cpu, now, error))
+            return false;
+        if (memcmp(now, &before->mailbox[*cpu], sizeof(*now)) != 0)
+            break;
+    }
+    return true;
+}
+
 bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GError **error)
 {
     struct view first = {0}, second = {0};
     struct godwit_mailbox again;
+    unsigned moved = 0;
     bool good = walk_window(vm, &first, error) && view_judge(&first, reading, true, error) &&
-                walk_window(vm, &second, error) && godwit_memory_mailbox(vm, &again, error);
-    if (good && (first.checksum != second.checksum ||
-                 memcmp(&again, &reading->mailbox, sizeof(again)) != 0)) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
-                    "%s: its memory changes although it is stopped (position 0x%" PRIx64
-                    ", then 0x%" PRIx64 ")",
-                    vm->name, reading->mailbox.position, again.position);
+                walk_window(vm, &second, error) && find_moved(vm, reading, &moved, &again, error);
+    const unsigned cpus = vm->rig->setup->workload.cpus;
+    if (good && (first.checksum != second.checksum || moved < cpus)) {
+        const unsigned cpu = MIN(moved, cpus - 1);
+        char text[128];
+        snprintf(text, sizeof(text),
+                 "its memory changes although it is stopped (position 0x%" PRIx64
+                 ", then 0x%" PRIx64 ")",
+                 reading->mailbox[cpu].position, again.position);
+        broken(vm, cpu, text, error);
         good = false;
     }
     view_end(&first);
@@ -289,7 +327,7 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
 {
     struct view here = {0}, there = {0};
     struct difference difference = {0};
-    struct godwit_reading twin;
+    struct godwit_reading twin = {0};
     bool good = view_begin(&here, source, error) && view_begin(&there, destination, error);
     if (good && source->blocks->len != destination->blocks->len) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
@@ -319,10 +357,10 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
         if (!good)
             g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, text);
     }
-    /* A mailbox that is known to be stale says nothing of the destination's memory. */
+    /* Mailboxes that are known to be stale say nothing of the destination's memory. */
     good =
         good && view_judge(&here, &twin, true, error) && view_judge(&there, reading, !stale, error);
-    reading->mailbox = twin.mailbox;
+    memcpy(reading->mailbox, twin.mailbox, sizeof(reading->mailbox));
     view_end(&here);
     view_end(&there);
     return good;

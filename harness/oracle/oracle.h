@@ -14,17 +14,18 @@
 #include "vm/memory.h"
 #include "vm/vm.h"
 
-/* What one look at a stopped guest saw. */
+/* What one look at a stopped guest saw. Of the arrays, as many are filled in as the guest has CPUs;
+ * those of a single one are of the whole window. */
 struct godwit_reading {
-    struct godwit_page_order_result order; /* of the whole window */
-    struct godwit_mailbox mailbox;
+    struct godwit_page_order_result order[GODWIT_MAX_CPUS]; /* of each CPU's stripe */
+    struct godwit_mailbox mailbox[GODWIT_MAX_CPUS];
     uint64_t checksum; /* of every byte of the window */
 };
 
 /*
  * Looks at every byte of a stopped guest's window: page order, and that the guest's own account in
- * its mailbox is of the same instant (position). Then looks again: a stopped guest's memory stands
- * still.
+ * its mailbox is of the same instant (position), for each CPU by itself. Then looks again: a
+ * stopped guest's memory stands still.
  */
 bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GError **error);
 
@@ -38,7 +39,8 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
 
 /*
  * Position: whether mailbox and page order can be of one instant: memory is what the mailbox
- * accounts for, or ahead of it by one increment. Writes one sentence into TEXT if not.
+ * accounts for, or ahead of it by one increment. WORKLOAD is for a single CPU: one of several has
+ * its stripe's. Writes one sentence into TEXT if not.
  */
 bool godwit_oracle_position(const struct godwit_workload *workload,
                             const struct godwit_page_order_result *order,

@@ -94,6 +94,8 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --page-size %u", workload->page_size);
     if (workload->page_ticks != usual.page_ticks)
         g_string_append_printf(line, " --page-ticks %u", workload->page_ticks);
+    if (workload->cpus != usual.cpus)
+        g_string_append_printf(line, " --cpus %u", workload->cpus);
     if (setup->pmemsave)
         g_string_append(line, " --read-memory pmemsave");
     if (job->scenario && job->scenario->hops)
@@ -120,7 +122,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
     return json_pack("{s:s*, s:{s:i, s:b, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-                     " s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:b}",
+                     " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:b}",
                      "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
                      (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy",
                      job->plan.postcopy, "suspend", job->plan.suspend, "capabilities", capabilities,
@@ -132,8 +134,8 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
                      (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
                      "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
                      (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks,
-                     "hops", (int)setup->hops, "timeout_scale", setup->timeout_scale, "pmemsave",
-                     setup->pmemsave, "progress", job->progress);
+                     "cpus", (json_int_t)workload->cpus, "hops", (int)setup->hops, "timeout_scale",
+                     setup->timeout_scale, "pmemsave", setup->pmemsave, "progress", job->progress);
 }
 
 /* Whether there is all that a rig relies on. */
@@ -198,6 +200,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
         .passes_per_report = (uint32_t)godwit_json_integer(workload, "passes_per_report", 0),
         .flags = (uint32_t)godwit_json_integer(workload, "flags", 0),
         .page_ticks = (uint32_t)godwit_json_integer(workload, "page_ticks", 0),
+        .cpus = (uint32_t)godwit_json_integer(workload, "cpus", 0),
     };
 
     const json_t *plan = json_object_get(json, "plan");

@@ -59,13 +59,16 @@ static void explain_fault(struct godwit_rig *rig, GError **error)
             continue;
         /* Asking must be possible for a VM that is known to be unwell. */
         vm->console->fault_provoked = true;
-        struct godwit_mailbox mailbox;
-        if (godwit_memory_mailbox(vm, &mailbox, NULL))
-            g_prefix_error(error,
-                           "the %s's guest itself found 0x%02" PRIx64 " at 0x%" PRIx64
-                           " where 0x%02" PRIx64 " should be, in pass %" PRIu64 ": ",
-                           vm->name, mailbox.fault_found, mailbox.fault_address,
-                           mailbox.fault_expected, mailbox.passes);
+        for (unsigned cpu = 0; cpu < rig->setup->workload.cpus; cpu++) {
+            struct godwit_mailbox mailbox;
+            if (godwit_memory_mailbox(vm, cpu, &mailbox, NULL) &&
+                mailbox.state == GODWIT_STATE_FAULT)
+                g_prefix_error(error,
+                               "the %s's guest itself found 0x%02" PRIx64 " at 0x%" PRIx64
+                               " where 0x%02" PRIx64 " should be, in pass %" PRIu64 ": ",
+                               vm->name, mailbox.fault_found, mailbox.fault_address,
+                               mailbox.fault_expected, mailbox.passes);
+        }
     }
 }
 
@@ -108,10 +111,7 @@ int godwit_worker_main(const char *directory)
         g_printerr("godwit: %s\n", error->message);
         return 2;
     }
-    if (job->scenario && job->scenario->prepare)
-        job->scenario->prepare(job->scenario, &job->setup.workload);
-    else
-        godwit_scenario_usual(job->scenario, &job->setup.workload);
+    godwit_scenario_prepare(job->scenario, &job->setup.workload);
     struct godwit_rig *rig = godwit_rig_new(&job->setup, directory);
     rig->deadline = godwit_rig_seconds(rig, godwit_scenario_seconds(job->scenario, &job->setup));
     if (job->progress)

@@ -40,9 +40,10 @@ static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mai
                           GError **error)
 {
     const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload stripe = godwit_workload_stripe(workload, 0);
     const uint64_t due = mailbox->passes / workload->passes_per_report;
     const uint64_t shown = vm->console->passes;
-    if (shown == due || (shown + 1 == due && mailbox->position == workload->window_end))
+    if (shown == due || (shown + 1 == due && mailbox->position == stripe.window_end))
         return true;
     return wrong(error,
                  "%s: %" PRIu64 " B on the console after %" PRIu64 " passes with one every %u",
@@ -109,7 +110,7 @@ static bool observe(struct godwit_vm *vm, unsigned ready, guint64 passes,
                     GError **error)
 {
     return godwit_vm_wait_console(vm, ready, passes, error) && stop(vm, error) &&
-           godwit_oracle_look(vm, reading, error) && judge_reports(vm, &reading->mailbox, error) &&
+           godwit_oracle_look(vm, reading, error) && judge_reports(vm, reading->mailbox, error) &&
            judge_footprint(vm, footprint, error);
 }
 
@@ -121,6 +122,21 @@ static bool end(struct godwit_vm *vm, GError **error)
     return ended;
 }
 
+/* Each CPU went on from one look to another. */
+static bool judge_progress(struct godwit_vm *vm, const struct godwit_reading *early,
+                           const struct godwit_reading *late, GError **error)
+{
+    for (unsigned cpu = 0; cpu < vm->rig->setup->workload.cpus; cpu++) {
+        const struct godwit_mailbox *then = &early->mailbox[cpu], *now = &late->mailbox[cpu];
+        if (now->passes <= then->passes || now->timer <= then->timer)
+            return wrong(error,
+                         "%s: CPU %u's passes went from %" PRIu64 " to %" PRIu64
+                         ", its timer from %" PRIu64 " to %" PRIu64,
+                         vm->name, cpu, then->passes, now->passes, then->timer, now->timer);
+    }
+    return true;
+}
+
 /* The guest shows its parameters' effect after a few PASSes, and again later. */
 static bool watch(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
 {
@@ -129,16 +145,10 @@ static bool watch(struct godwit_rig *rig, const struct godwit_scenario *scenario
     (void)scenario;
     struct godwit_vm *vm = start(rig, &footprint, error);
     if (!vm || !observe(vm, 1, 1, &footprint, &early, error) ||
-        !godwit_vm_command(vm, "cont", NULL, error) ||
-        !observe(vm, 1, vm->console->passes + 2, &footprint, &late, error))
+        !godwit_vm_command(vm, "cont", NULL, error) || !godwit_plan_see_it_run(vm, error) ||
+        !observe(vm, 1, vm->console->passes + 1, &footprint, &late, error))
         return false;
-    if (late.mailbox.passes <= early.mailbox.passes || late.mailbox.timer <= early.mailbox.timer)
-        return wrong(error,
-                     "%s: passes went from %" PRIu64 " to %" PRIu64 ", the timer from %" PRIu64
-                     " to %" PRIu64,
-                     vm->name, early.mailbox.passes, late.mailbox.passes, early.mailbox.timer,
-                     late.mailbox.timer);
-    return end(vm, error);
+    return judge_progress(vm, &early, &late, error) && end(vm, error);
 }
 
 /* As the image is built: no parameter changed. */
@@ -185,10 +195,10 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
     for (int i = 0; i < STOPS; i++) {
         struct godwit_reading reading;
         if (!stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
-            !judge_reports(vm, &reading.mailbox, error) ||
+            !judge_reports(vm, reading.mailbox, error) ||
             !godwit_vm_command(vm, "cont", NULL, error))
             return false;
-        edges += reading.order.has_edge;
+        edges += reading.order->has_edge;
     }
     if (edges == 0)
         return wrong(error, "%s: stopped %d times, and never in the middle of a pass", vm->name,
@@ -204,12 +214,16 @@ static void prepare_stop_often(const struct godwit_scenario *scenario,
     workload->passes_per_report = 100;
 }
 
-/* Spoils one byte of a running guest; the address is in the middle of the window. */
-static bool spoil(struct godwit_vm *vm, uint64_t *address, unsigned char *byte, GError **error)
+/* Spoils one byte of a running guest, in the middle of the window; it is the second CPU's, if there
+ * are several. */
+static bool spoil(struct godwit_vm *vm, uint64_t *address, unsigned *cpu, unsigned char *byte,
+                  GError **error)
 {
     const struct godwit_workload *workload = &vm->rig->setup->workload;
-    *address = workload->window_start +
-               godwit_workload_pages(workload) / 2 * (uint64_t)workload->page_size;
+    const uint64_t pages = godwit_workload_pages(workload) / workload->cpus;
+    const uint64_t page = pages / 2 * workload->cpus + (workload->cpus > 1);
+    *address = workload->window_start + page * workload->page_size;
+    *cpu = (unsigned)(page % workload->cpus);
     if (!stop(vm, error) || !godwit_memory_read(vm, *address, byte, 1, error))
         return false;
     *byte = (unsigned char)(*byte + 0x40);
@@ -228,17 +242,18 @@ static bool complained(gpointer data)
 static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
 {
     uint64_t address;
+    unsigned cpu;
     unsigned char byte;
     (void)scenario;
     struct godwit_vm *vm = godwit_plan_source(rig, error);
     godwit_rig_phase(rig, "observe");
-    if (!vm || !spoil(vm, &address, &byte, error))
+    if (!vm || !spoil(vm, &address, &cpu, &byte, error))
         return false;
     if (!godwit_rig_wait(rig, complained, vm, "the guest to find a spoiled byte", error))
         return false;
     struct godwit_mailbox mailbox;
     const guint64 passes = vm->console->passes;
-    if (!stop(vm, error) || !godwit_memory_mailbox(vm, &mailbox, error))
+    if (!stop(vm, error) || !godwit_memory_mailbox(vm, cpu, &mailbox, error))
         return false;
     if (mailbox.state != GODWIT_STATE_FAULT || mailbox.fault_address != address ||
         mailbox.fault_found != byte || mailbox.fault_expected != mailbox.passes % 256 ||
@@ -248,12 +263,14 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
                      " instead of 0x%02" PRIx64 " in pass %" PRIu64 ", position " HEX ", state %u",
                      vm->name, byte, address, mailbox.fault_found, mailbox.fault_address,
                      mailbox.fault_expected, mailbox.passes, mailbox.position, mailbox.state);
-    /* Halted: let it run, and see that neither console nor mailbox moves. */
+    /* Halted: let it run, and see that neither console nor mailbox moves; but the console is the
+     * first CPU's, which goes on if it is another one that halted. */
     struct godwit_mailbox later;
-    if (!godwit_vm_command(vm, "cont", NULL, error) || !stop(vm, error) ||
-        !godwit_memory_mailbox(vm, &later, error))
+    if (!godwit_vm_command(vm, "cont", NULL, error) ||
+        (cpu > 0 && !godwit_vm_wait_console(vm, 1, passes + 2, error)) || !stop(vm, error) ||
+        !godwit_memory_mailbox(vm, cpu, &later, error))
         return false;
-    if (memcmp(&later, &mailbox, sizeof(later)) != 0 || vm->console->passes != passes)
+    if (memcmp(&later, &mailbox, sizeof(later)) != 0 || (cpu == 0 && vm->console->passes != passes))
         return wrong(error, "%s: the guest went on after it had found a wrong byte", vm->name);
     return end(vm, error);
 }
@@ -263,11 +280,12 @@ static bool no_verify(struct godwit_rig *rig, const struct godwit_scenario *scen
                       GError **error)
 {
     uint64_t address;
+    unsigned cpu;
     unsigned char byte;
     (void)scenario;
     struct godwit_vm *vm = godwit_plan_source(rig, error);
     godwit_rig_phase(rig, "observe");
-    return vm && spoil(vm, &address, &byte, error) &&
+    return vm && spoil(vm, &address, &cpu, &byte, error) &&
            godwit_vm_wait_console(vm, 1, vm->console->passes + 2, error) && end(vm, error);
 }
 
@@ -300,15 +318,16 @@ static uint64_t most_increments(const struct godwit_workload *workload,
 /* By the guest's own timer, no page follows the one before it sooner than page_ticks allows. */
 static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
 {
-    const struct godwit_workload *workload = &rig->setup->workload;
+    const struct godwit_workload stripe = godwit_workload_stripe(&rig->setup->workload, 0);
+    const struct godwit_workload *workload = &stripe;
     struct godwit_mailbox early, late;
     (void)scenario;
     struct godwit_vm *vm = godwit_plan_source(rig, error);
     godwit_rig_phase(rig, "observe");
-    if (!vm || !stop(vm, error) || !godwit_memory_mailbox(vm, &early, error) ||
+    if (!vm || !stop(vm, error) || !godwit_memory_mailbox(vm, 0, &early, error) ||
         !godwit_vm_command(vm, "cont", NULL, error) ||
         !godwit_vm_wait_console(vm, 1, vm->console->passes + 4, error) || !stop(vm, error) ||
-        !godwit_memory_mailbox(vm, &late, error))
+        !godwit_memory_mailbox(vm, 0, &late, error))
         return false;
     const uint64_t made = least_increments(workload, &late) - most_increments(workload, &early);
     const uint64_t ticks = late.timer - early.timer;
@@ -345,7 +364,7 @@ static bool suspend(struct godwit_rig *rig, const struct godwit_scenario *scenar
     (void)scenario;
     struct godwit_vm *vm = start(rig, &footprint, error);
     if (!vm || !godwit_vm_wait_event(vm, 0, "SUSPEND", NULL, error) ||
-        !godwit_memory_mailbox(vm, &asleep, error) ||
+        !godwit_memory_mailbox(vm, 0, &asleep, error) ||
         !godwit_memory_read(vm, rig->setup->workload.window_start + GODWIT_SUSPENDED_OFFSET, &flag,
                             1, error))
         return false;
@@ -360,11 +379,11 @@ static bool suspend(struct godwit_rig *rig, const struct godwit_scenario *scenar
     for (guint i = events; i < vm->qmp->events->len; i++)
         if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "SUSPEND", NULL))
             return wrong(error, "%s: the guest suspended itself a second time", vm->name);
-    if (awake.mailbox.state != GODWIT_STATE_RUNNING || awake.mailbox.passes <= asleep.passes)
+    if (awake.mailbox->state != GODWIT_STATE_RUNNING || awake.mailbox->passes <= asleep.passes)
         return wrong(error,
                      "%s: awake with state %u in the mailbox; passes went from %" PRIu64
                      " to %" PRIu64,
-                     vm->name, awake.mailbox.state, asleep.passes, awake.mailbox.passes);
+                     vm->name, awake.mailbox->state, asleep.passes, awake.mailbox->passes);
     return end(vm, error);
 }
 
@@ -417,6 +436,21 @@ GODWIT_SCENARIOS(guest) = {
         .summary = "a delay from page to page is kept, by the guest's own timer",
         .run = rate,
         .prepare = prepare_rate,
+    },
+    {
+        .name = "guest/cpus",
+        .summary = "two CPUs, each with every other page: both go on, nothing else is touched",
+        .run = watch,
+        .prepare = prepare_window,
+        .cpus = 2,
+    },
+    {
+        .name = "guest/cpus-verify",
+        .summary = "the second of two CPUs finds a spoiled byte of its own, and halts by itself",
+        .run = verify,
+        .prepare = prepare_window,
+        .flags = GODWIT_FLAG_VERIFY,
+        .cpus = 2,
     },
     {
         .name = "guest/suspend",

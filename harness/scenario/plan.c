@@ -229,7 +229,28 @@ bool godwit_plan_refuse(struct godwit_vm *vm, const char *command, json_t *argum
 
 bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error)
 {
-    return godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error);
+    const unsigned cpus = vm->rig->setup->workload.cpus;
+    uint64_t before[GODWIT_MAX_CPUS];
+    struct godwit_mailbox mailbox;
+    for (unsigned cpu = 1; cpu < cpus; cpu++) {
+        if (!godwit_memory_mailbox(vm, cpu, &mailbox, error))
+            return false;
+        before[cpu] = mailbox.passes;
+    }
+    if (!godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error))
+        return false;
+    /* Only the first CPU is heard of on the console: as often as it is, look for the others. */
+    for (unsigned cpu = 1; cpu < cpus;) {
+        if (!godwit_memory_mailbox(vm, cpu, &mailbox, error))
+            return false;
+        if (mailbox.passes != before[cpu])
+            cpu++;
+        else if (!godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error)) {
+            godwit_error_context(error, "the %s's CPU %u has not completed a pass", vm->name, cpu);
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool is_gone(gpointer data)
@@ -365,12 +386,14 @@ bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
     godwit_rig_phase(rig, "verify again");
     if (awake && !godwit_oracle_look(destination, &after, error))
         return false;
-    if (awake && after.mailbox.passes < before.mailbox.passes) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
-                    "destination: the guest went back from pass %" PRIu64 " to pass %" PRIu64,
-                    before.mailbox.passes, after.mailbox.passes);
-        return false;
-    }
+    for (unsigned cpu = 0; awake && cpu < rig->setup->workload.cpus; cpu++)
+        if (after.mailbox[cpu].passes < before.mailbox[cpu].passes) {
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
+                        "destination: the guest's CPU %u went back from pass %" PRIu64
+                        " to pass %" PRIu64,
+                        cpu, before.mailbox[cpu].passes, after.mailbox[cpu].passes);
+            return false;
+        }
     return true;
 }
 

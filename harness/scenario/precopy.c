@@ -117,9 +117,9 @@ static bool pause_and_continue(struct godwit_vm *source, struct godwit_vm *desti
     if (!godwit_oracle_look(source, &reading, error))
         return false;
     json_object_set_new(source->rig->facts, "pre-switchover",
-                        json_pack("{s:I, s:I, s:I}", "passes", (json_int_t)reading.mailbox.passes,
-                                  "position", (json_int_t)reading.mailbox.position, "timer",
-                                  (json_int_t)reading.mailbox.timer));
+                        json_pack("{s:I, s:I, s:I}", "passes", (json_int_t)reading.mailbox->passes,
+                                  "position", (json_int_t)reading.mailbox->position, "timer",
+                                  (json_int_t)reading.mailbox->timer));
     return godwit_vm_command(source, "migrate-continue",
                              json_pack("{s:s}", "state", "pre-switchover"), error);
 }
@@ -129,7 +129,7 @@ static bool judge_pause(struct godwit_vm *source, struct godwit_vm *destination,
 {
     struct godwit_mailbox mailbox;
     (void)destination;
-    if (!godwit_memory_mailbox(source, &mailbox, error))
+    if (!godwit_memory_mailbox(source, 0, &mailbox, error))
         return false;
     const json_t *then = json_object_get(source->rig->facts, "pre-switchover");
     const uint64_t passes = (uint64_t)godwit_json_integer(then, "passes", 0);

@@ -2,6 +2,7 @@
 #include "scenario/scenario.h"
 
 #include "godwit/guest_abi.h"
+#include "vm/image.h"
 #include "vm/qemu.h"
 #include <string.h>
 
@@ -43,6 +44,32 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
     workload->passes_per_report = 1;
 }
 
+void godwit_scenario_prepare(const struct godwit_scenario *scenario,
+                             struct godwit_workload *workload)
+{
+    if (scenario && scenario->cpus)
+        workload->cpus = scenario->cpus;
+    if (scenario && scenario->prepare)
+        scenario->prepare(scenario, workload);
+    else
+        godwit_scenario_usual(scenario, workload);
+    godwit_workload_share(workload);
+}
+
+/* Why the guest cannot have as many CPUs as it should, the caller's; NULL if it can. */
+static char *lacks_cpus(const struct godwit_scenario *scenario, const struct godwit_setup *setup)
+{
+    const unsigned cpus = scenario->cpus ? scenario->cpus : setup->workload.cpus;
+    if (cpus > setup->image->max_cpus)
+        return g_strdup_printf("needs %u CPUs: the guest %s works on no more than %u", cpus,
+                               setup->image->name, setup->image->max_cpus);
+    if (cpus > 1 && (scenario->flags & GODWIT_FLAG_SUSPEND))
+        return g_strdup_printf("needs a guest with a single CPU, not with %u: no other suspends "
+                               "itself",
+                               cpus);
+    return NULL;
+}
+
 /* What the plan itself asks of a QEMU. */
 static char *plan_lacks(const struct godwit_plan *plan, const struct godwit_qemu *qemu)
 {
@@ -73,6 +100,9 @@ char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
     if ((scenario->flags & GODWIT_FLAG_SUSPEND) && !setup->machine->can_suspend)
         return g_strdup_printf("needs suspend to RAM: the %s machine has none",
                                setup->machine->arch);
+    char *few = lacks_cpus(scenario, setup);
+    if (few)
+        return few;
     if (strcmp(setup->source->version, setup->destination->version) != 0 &&
         !has_version(setup->type))
         return g_strdup_printf("needs a machine type with versions: QEMU %s and %s need not have "

@@ -55,6 +55,7 @@ struct godwit_scenario {
      * caller's; NULL if it can. The hook may be NULL. */
     char *(*obstacle)(const struct godwit_setup *setup);
     uint32_t flags; /* GODWIT_FLAG_* for the guest, beside VERIFY */
+    uint32_t cpus;  /* of the guest; 0: as many as the user asks for */
     /* Changes the guest's parameters, which are the image's own and what the user asked for; NULL:
      * godwit_scenario_usual(). */
     void (*prepare)(const struct godwit_scenario *scenario, struct godwit_workload *workload);
@@ -64,6 +65,11 @@ struct godwit_scenario {
  * of an ad-hoc migration, NULL), and a PASS after each pass, the quickest to show progress. */
 void godwit_scenario_usual(const struct godwit_scenario *scenario,
                            struct godwit_workload *workload);
+
+/* Makes of WORKLOAD, the image's own with what the user asked for, what the scenario (or an ad-hoc
+ * migration, NULL) tells its guests. */
+void godwit_scenario_prepare(const struct godwit_scenario *scenario,
+                             struct godwit_workload *workload);
 
 /* The rows of one file. GODWIT_SCENARIOS_END() puts a pointer to it into a linker section of its
  * own, so no list elsewhere has to be kept. */
@@ -127,7 +133,7 @@ bool godwit_plan_settle(struct godwit_vm *source, GError **error);
 bool godwit_plan_refuse(struct godwit_vm *vm, const char *command, json_t *arguments,
                         const char *status, GError **error);
 
-/* Sees the guest complete one pass more than it has shown by now. */
+/* Sees the guest complete one pass more than it has shown by now, each of its CPUs. */
 bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error);
 
 /* That the destination of a migration that failed or was cancelled has ended with an error, or

@@ -35,13 +35,15 @@ struct godwit_workload godwit_image_workload(const struct godwit_machine *machin
 {
     const unsigned char *block = image->bytes + image->params_offset;
     const bool big = machine->big_endian;
+    const uint32_t flags = godwit_guest_get32(block + GODWIT_PARAMS_OFF_FLAGS, big);
     return (struct godwit_workload){
         .window_start = godwit_guest_get64(block + GODWIT_PARAMS_OFF_WINDOW_START, big),
         .window_end = godwit_guest_get64(block + GODWIT_PARAMS_OFF_WINDOW_END, big),
         .page_size = godwit_guest_get32(block + GODWIT_PARAMS_OFF_PAGE_SIZE, big),
         .passes_per_report = godwit_guest_get32(block + GODWIT_PARAMS_OFF_PASSES_PER_REPORT, big),
-        .flags = godwit_guest_get32(block + GODWIT_PARAMS_OFF_FLAGS, big),
+        .flags = flags & ~(uint32_t)GODWIT_FLAGS_MORE_MASK,
         .page_ticks = godwit_guest_get32(block + GODWIT_PARAMS_OFF_PAGE_TICKS, big),
+        .cpus = ((flags & GODWIT_FLAGS_MORE_MASK) >> GODWIT_FLAGS_MORE_SHIFT) + 1,
     };
 }
 
@@ -55,7 +57,8 @@ bool godwit_image_write(const struct godwit_image *image, bool big_endian,
     put64(block + GODWIT_PARAMS_OFF_WINDOW_END, workload->window_end, big_endian);
     put32(block + GODWIT_PARAMS_OFF_PAGE_SIZE, workload->page_size, big_endian);
     put32(block + GODWIT_PARAMS_OFF_PASSES_PER_REPORT, workload->passes_per_report, big_endian);
-    put32(block + GODWIT_PARAMS_OFF_FLAGS, workload->flags, big_endian);
+    put32(block + GODWIT_PARAMS_OFF_FLAGS,
+          workload->flags | (workload->cpus - 1) << GODWIT_FLAGS_MORE_SHIFT, big_endian);
     put32(block + GODWIT_PARAMS_OFF_PAGE_TICKS, workload->page_ticks, big_endian);
     g_autoptr(GError) cause = NULL;
     if (!g_file_set_contents_full(path, (const char *)file, (gssize)image->file_size,
@@ -72,18 +75,44 @@ uint64_t godwit_workload_pages(const struct godwit_workload *workload)
     return (workload->window_end - workload->window_start) / workload->page_size;
 }
 
+void godwit_workload_share(struct godwit_workload *workload)
+{
+    workload->window_end -=
+        godwit_workload_pages(workload) % workload->cpus * (uint64_t)workload->page_size;
+}
+
+struct godwit_workload godwit_workload_stripe(const struct godwit_workload *workload, unsigned cpu)
+{
+    struct godwit_workload stripe = *workload;
+    stripe.window_start += cpu * (uint64_t)workload->page_size;
+    stripe.window_end += cpu * (uint64_t)workload->page_size;
+    stripe.page_size *= workload->cpus;
+    stripe.cpus = 1;
+    return stripe;
+}
+
 bool godwit_workload_check(const struct godwit_workload *workload,
                            const struct godwit_machine *machine, const struct godwit_image *image,
                            unsigned memory_mib, GError **error)
 {
     const uint64_t ram_end = machine->ram_base + ((uint64_t)memory_mib << 20);
     const char *wrong = NULL;
+    if (workload->cpus < 1 || workload->cpus > image->max_cpus) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
+                    "%s %s: this guest works on 1 to %u CPUs, not on %u", machine->arch,
+                    image->name, image->max_cpus, workload->cpus);
+        return false;
+    }
     if (workload->page_size < 8 || workload->page_size % 8)
         wrong = "the page size must be a multiple of 8";
     else if (workload->window_start >= workload->window_end)
         wrong = "the window is empty";
     else if ((workload->window_end - workload->window_start) % workload->page_size)
         wrong = "the window must be a whole number of pages";
+    else if (godwit_workload_pages(workload) % workload->cpus)
+        wrong = "the window must have the same number of pages for each CPU";
+    else if ((uint64_t)workload->page_size * workload->cpus > UINT32_MAX)
+        wrong = "the pages are too large for so many CPUs";
     else if (workload->window_start % 8)
         wrong = "the window must begin at a multiple of 8";
     else if (workload->window_start < machine->ram_base || workload->window_end > ram_end)
@@ -96,6 +125,8 @@ bool godwit_workload_check(const struct godwit_workload *workload,
         wrong = "the window must end where this guest's reach does";
     else if ((workload->flags & GODWIT_FLAG_SUSPEND) && !machine->can_suspend)
         wrong = "this machine has no suspend to RAM";
+    else if ((workload->flags & GODWIT_FLAG_SUSPEND) && workload->cpus > 1)
+        wrong = "only a single CPU suspends itself";
     const uint64_t usable = MIN(ram_end - machine->tail, machine->reach ? machine->reach : ram_end);
     if (wrong)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,

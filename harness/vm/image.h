@@ -25,6 +25,13 @@ bool godwit_workload_check(const struct godwit_workload *workload,
 /* How many pages the window has. */
 uint64_t godwit_workload_pages(const struct godwit_workload *workload);
 
+/* Shortens the window to the same number of whole pages for each CPU. */
+void godwit_workload_share(struct godwit_workload *workload);
+
+/* What the CPU of that number does of it, as a workload for a single CPU: its window begins with
+ * the CPU's first page and ends at its stripe's end, and all of its pages are the CPU's. */
+struct godwit_workload godwit_workload_stripe(const struct godwit_workload *workload, unsigned cpu);
+
 /* The number in guest byte order at BYTES. */
 uint32_t godwit_guest_get32(const void *bytes, bool big_endian);
 uint64_t godwit_guest_get64(const void *bytes, bool big_endian);

@@ -29,6 +29,7 @@ struct godwit_image {
     size_t file_offset;         /* ... where in it the array goes */
     size_t params_offset;       /* of the parameter block, in the array */
     uint64_t mailbox;           /* guest-physical address of the mailbox */
+    unsigned max_cpus;          /* that it starts */
 };
 
 /* How to start the guest of one QEMU target (one qemu-system-ARCH binary). */
@@ -63,12 +64,14 @@ struct godwit_machine {
         __attribute__((used, section("godwit_machines"))) = &identifier;                           \
     static const struct godwit_machine identifier
 
-/* Fills in an image from the macros of its generated header, PREFIX being GODWIT_X86_ROM, say. */
-#define GODWIT_IMAGE(image_name, how, array, PREFIX)                                               \
+/* Fills in an image from the macros of its generated header, PREFIX being GODWIT_X86_ROM, say, and
+ * the number of CPUs that it can start. */
+#define GODWIT_IMAGE(image_name, how, array, PREFIX, most_cpus)                                    \
     {                                                                                              \
         .name = image_name, .load = how, .bytes = array, .length = PREFIX##_LENGTH,                \
         .file_size = PREFIX##_FILE_SIZE, .file_offset = PREFIX##_FILE_OFFSET,                      \
-        .params_offset = PREFIX##_PARAMS_OFFSET, .mailbox = PREFIX##_MAILBOX_ADDR                  \
+        .params_offset = PREFIX##_PARAMS_OFFSET, .mailbox = PREFIX##_MAILBOX_ADDR,                 \
+        .max_cpus = most_cpus                                                                      \
     }
 
 /* The number of registered machines. */

@@ -337,11 +337,13 @@ bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, 
     return true;
 }
 
-bool godwit_memory_mailbox(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GError **error)
+bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mailbox *mailbox,
+                           GError **error)
 {
     unsigned char raw[GODWIT_MAILBOX_SIZE];
     const bool big = vm->rig->setup->machine->big_endian;
-    if (!godwit_memory_read(vm, vm->rig->setup->image->mailbox, raw, sizeof(raw), error))
+    const uint64_t gpa = vm->rig->setup->image->mailbox + cpu * (uint64_t)GODWIT_MAILBOX_STRIDE;
+    if (!godwit_memory_read(vm, gpa, raw, sizeof(raw), error))
         return false;
     *mailbox = (struct godwit_mailbox){
         .magic = godwit_guest_get32(raw + GODWIT_MAILBOX_OFF_MAGIC, big),

@@ -65,7 +65,8 @@ bool godwit_memory_readable(const struct godwit_vm *vm, const struct godwit_bloc
 bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, size_t length,
                          GError **error);
 
-/* The guest's mailbox in the host's byte order; the guest may be running. */
-bool godwit_memory_mailbox(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GError **error);
+/* The mailbox of the guest's CPU of that number in the host's byte order; it may be running. */
+bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mailbox *mailbox,
+                           GError **error);
 
 #endif

@@ -22,8 +22,9 @@ struct godwit_workload {
     uint64_t window_end;
     uint32_t page_size;
     uint32_t passes_per_report;
-    uint32_t flags;
+    uint32_t flags; /* GODWIT_FLAG_* */
     uint32_t page_ticks;
+    uint32_t cpus; /* that share the work */
 };
 
 /* How the VMs of a rig are started. Everything is borrowed for the rig's life. */

@@ -149,6 +149,10 @@ static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GErr
         add(vm->arguments, "-accel", setup->accel, NULL);
     if (machine->cpu)
         add(vm->arguments, "-cpu", machine->cpu, NULL);
+    if (setup->workload.cpus > 1) {
+        g_autofree char *cpus = g_strdup_printf("%u", setup->workload.cpus);
+        add(vm->arguments, "-smp", cpus, NULL);
+    }
     for (size_t i = 0; machine->arguments && machine->arguments[i]; i++)
         add(vm->arguments, machine->arguments[i], NULL);
 

@@ -75,9 +75,27 @@
  *            x86 only; the other machines have no S3 and ignore it.
  *   VERIFY   before each increment, compare the byte with the value that the pass counter, kept
  *            in a register, demands; on a difference write FAULT, fill in the fault record, halt.
+ * The field's second byte is a number: how many CPUs share the work beside the first one.
  */
-#define GODWIT_FLAG_SUSPEND 1
-#define GODWIT_FLAG_VERIFY  2
+#define GODWIT_FLAG_SUSPEND     1
+#define GODWIT_FLAG_VERIFY      2
+#define GODWIT_FLAGS_MORE_SHIFT 8
+#define GODWIT_FLAGS_MORE_MASK  0xff00
+
+/*
+ * Several CPUs. Of N, CPU n walks the pages n, n + N, n + 2 N ... of the window, its stripe,
+ * exactly as a single CPU walks all: from address window_start + n * page_size upwards in steps of
+ * N * page_size, up to the stripe's end, the first of these addresses that is not below window_end.
+ * The window holds the same number of pages for each. Each CPU waits, counts its passes, checks and
+ * has a mailbox by itself; none waits for another.
+ *
+ * CPU 0 clears the window and all mailboxes, starts the others, and waits until each of them has
+ * set up its mailbox; then it does so with its own, and writes READY. Of the others only FAULT is
+ * ever seen on the console. A CPU that finds a wrong byte halts alone. SUSPEND is for one CPU.
+ *
+ * The machine must have the CPUs. Not every image can start more than one: docs/guest-abi.md.
+ */
+#define GODWIT_MAX_CPUS 64
 
 /*
  * Mailbox: one page of RAM outside the window, at the exported symbol godwit_mailbox, kept current
@@ -88,6 +106,10 @@
  * window_end: passes is raised, PASS is written if it is due, then position = window_start is
  * stored. So, in a guest stopped anywhere, memory is never behind the mailbox, and is ahead of it
  * by one increment at most.
+ *
+ * CPU n's mailbox is n times MAILBOX_STRIDE further on in that page; its stripe's first page and
+ * end stand for window_start and window_end. The bytes from one mailbox to the next are the guest's
+ * own.
  */
 #define GODWIT_MAILBOX_OFFSET 0x10000    /* from the start of RAM */
 #define GODWIT_MAILBOX_MAGIC  0x47444d42 /* "GDMB", stored last when the mailbox is set up */
@@ -101,6 +123,7 @@
 #define GODWIT_MAILBOX_OFF_FAULT_EXPECTED 40 /* u64: what it should have been */
 #define GODWIT_MAILBOX_OFF_FAULT_FOUND    48 /* u64: what it was */
 #define GODWIT_MAILBOX_SIZE               56
+#define GODWIT_MAILBOX_STRIDE             64 /* from one CPU's to the next one's */
 
 #define GODWIT_STATE_RUNNING   1 /* from just before READY */
 #define GODWIT_STATE_SUSPENDED 2 /* from just before the suspend request until the wake-up */

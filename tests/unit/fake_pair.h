@@ -89,7 +89,8 @@ static inline struct fake_pair *fake_pair_new(void **state, bool big_endian, boo
     struct fake_pair *pair = g_new0(struct fake_pair, 1);
     pair->machine = (struct godwit_machine){
         .arch = "some-arch", .ram_base = PAIR_BASE, .memory_mib = 4, .big_endian = big_endian};
-    pair->image = (struct godwit_image){.name = "none", .mailbox = PAIR_BASE + PAIR_MAILBOX};
+    pair->image = (struct godwit_image){
+        .name = "none", .mailbox = PAIR_BASE + PAIR_MAILBOX, .max_cpus = GODWIT_MAX_CPUS};
     pair->source_qemu.version = pair->destination_qemu.version = g_strdup("9.2.0");
     pair->setup = (struct godwit_setup){
         .machine = &pair->machine,
@@ -101,7 +102,8 @@ static inline struct fake_pair *fake_pair_new(void **state, bool big_endian, boo
         .workload = {.window_start = PAIR_BASE + PAIR_WINDOW,
                      .window_end = PAIR_BASE + PAIR_WINDOW + PAIR_PAGES * PAIR_PAGE,
                      .page_size = PAIR_PAGE,
-                     .passes_per_report = 1},
+                     .passes_per_report = 1,
+                     .cpus = 1},
         .timeout_scale = 1,
         .pmemsave = pmemsave,
     };

@@ -24,6 +24,7 @@ static const struct godwit_image image = {
     .file_size = FILE_SIZE,
     .file_offset = FILE_OFFSET,
     .params_offset = PARAMS_OFFSET,
+    .max_cpus = 4,
 };
 
 /* Each field differs from the others, and each of its bytes from the field's others. */
@@ -32,8 +33,9 @@ static const struct godwit_workload workload = {
     .window_end = UINT64_C(0xfedcba9876543210),
     .page_size = 0x11223344,
     .passes_per_report = 0x55667788,
-    .flags = 0x99aabbcc,
+    .flags = 0x99aa00cc,
     .page_ticks = 0xddeeff01,
+    .cpus = 0xbc, /* the flags' second byte is one less */
 };
 
 /* The block's bytes for that workload, written down by hand. */
@@ -106,6 +108,8 @@ static void test_one_at_a_time(void **state)
         g_autofree char *usual = write_image(state, &image, big, &workload);
         for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
             struct godwit_workload changed = workload;
+            if (fields[i].offset == GODWIT_PARAMS_OFF_FLAGS)
+                changed.cpus = 1;
             memset((char *)&changed + fields[i].member, 0x5e, fields[i].size);
             g_autofree char *file = write_image(state, &image, big, &changed);
             for (size_t at = 0; at < FILE_SIZE; at++) {
@@ -115,6 +119,82 @@ static void test_one_at_a_time(void **state)
             }
         }
     }
+}
+
+/* The number of CPUs is the flags' second byte and no other; it does not pass for a flag. */
+static void test_cpus(void **state)
+{
+    for (int big = 0; big < 2; big++) {
+        const size_t field = FILE_OFFSET + PARAMS_OFFSET + GODWIT_PARAMS_OFF_FLAGS;
+        const size_t its = field + (big ? 2 : 1);
+        struct godwit_workload w = workload;
+        w.flags = GODWIT_FLAG_VERIFY | GODWIT_FLAG_SUSPEND;
+        w.cpus = 1;
+        g_autofree char *usual = write_image(state, &image, big, &w);
+        assert_int_equal(usual[its], 0);
+        for (w.cpus = 1; w.cpus <= GODWIT_MAX_CPUS; w.cpus++) {
+            g_autofree char *file = write_image(state, &image, big, &w);
+            const struct godwit_machine machine = {.big_endian = big};
+            const struct godwit_image written = {
+                .bytes = (const unsigned char *)file,
+                .params_offset = FILE_OFFSET + PARAMS_OFFSET,
+            };
+            assert_int_equal(file[its], w.cpus - 1);
+            const struct godwit_workload back = godwit_image_workload(&machine, &written);
+            assert_int_equal(back.cpus, w.cpus);
+            assert_int_equal(back.flags, w.flags);
+            file[its] = 0;
+            assert_memory_equal(file, usual, FILE_SIZE);
+        }
+    }
+}
+
+/* Stripes share the window: each page is in exactly one of them, at its place from there. */
+static void test_stripes(void **state)
+{
+    (void)state;
+    for (uint32_t cpus = 1; cpus <= 5; cpus++) {
+        const struct godwit_workload w = {.window_start = 0x100000,
+                                          .window_end = 0x100000 + 60 * 4096,
+                                          .page_size = 4096,
+                                          .flags = GODWIT_FLAG_VERIFY,
+                                          .page_ticks = 7,
+                                          .cpus = cpus};
+        unsigned met[60] = {0};
+        for (unsigned cpu = 0; cpu < cpus; cpu++) {
+            const struct godwit_workload stripe = godwit_workload_stripe(&w, cpu);
+            assert_int_equal(godwit_workload_pages(&stripe), 60 / cpus);
+            assert_int_equal(stripe.cpus, 1);
+            assert_int_equal(stripe.flags, w.flags);
+            assert_int_equal(stripe.page_ticks, w.page_ticks);
+            for (uint64_t at = stripe.window_start; at < stripe.window_end; at += stripe.page_size)
+                met[(at - w.window_start) / w.page_size] += 1 + cpu * 100;
+        }
+        for (unsigned page = 0; page < 60; page++)
+            assert_int_equal(met[page], 1 + page % cpus * 100);
+    }
+}
+
+/* Pages that not every CPU has one of are left out, at the end; with one CPU there are none. */
+static void test_share(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t pages, cpus, left;
+    } rows[] = {{25344, 1, 25344}, {25344, 4, 25344}, {333, 2, 332},
+                {7, 4, 4},         {7, 7, 7},         {3, 4, 0}};
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct godwit_workload w = {.window_start = 4096,
+                                    .window_end = 4096 + rows[i].pages * UINT64_C(8192),
+                                    .page_size = 8192,
+                                    .cpus = rows[i].cpus};
+        godwit_workload_share(&w);
+        assert_int_equal(w.window_start, 4096);
+        assert_int_equal(w.window_end, 4096 + rows[i].left * UINT64_C(8192));
+    }
+    struct godwit_workload odd = {.window_end = 4097, .page_size = 4096, .cpus = 1};
+    godwit_workload_share(&odd);
+    assert_int_equal(odd.window_end, 4097);
 }
 
 /* What was written reads back the same. */
@@ -135,6 +215,7 @@ static void test_read_back(void **state)
         assert_int_equal(back.passes_per_report, workload.passes_per_report);
         assert_int_equal(back.flags, workload.flags);
         assert_int_equal(back.page_ticks, workload.page_ticks);
+        assert_int_equal(back.cpus, workload.cpus);
     }
 }
 
@@ -268,7 +349,8 @@ static void test_check(void **state)
                                           .window_end = rows[i].end,
                                           .page_size = rows[i].page_size,
                                           .passes_per_report = 1,
-                                          .flags = rows[i].flags};
+                                          .flags = rows[i].flags,
+                                          .cpus = 1};
         g_autoptr(GError) error = NULL;
         assert_int_equal(godwit_workload_check(&w, &machine, &image, 16, &error), !rows[i].wrong);
         assert_int_equal(error != NULL, rows[i].wrong != NULL);
@@ -283,9 +365,54 @@ static void test_check(void **state)
         assert_false(godwit_workload_check(&w, &machine, &image, 16, NULL));
     }
     machine.can_suspend = true;
-    const struct godwit_workload sleeper = {BASE + MIB, BASE + 2 * MIB,      4096,
-                                            1,          GODWIT_FLAG_SUSPEND, 0};
+    struct godwit_workload sleeper = {BASE + MIB, BASE + 2 * MIB, 4096, 1, GODWIT_FLAG_SUSPEND, 0,
+                                      1};
+    g_autoptr(GError) error = NULL;
     assert_true(godwit_workload_check(&sleeper, &machine, &image, 16, NULL));
+    sleeper.cpus = 2;
+    assert_false(godwit_workload_check(&sleeper, &machine, &image, 16, &error));
+    assert_contains(error->message, "only a single CPU suspends itself");
+}
+
+/* CPUs: what the image can start, and the same number of pages for each. */
+static void test_check_cpus(void **state)
+{
+    (void)state;
+    const struct godwit_machine machine = {.arch = "some-arch", .ram_base = BASE};
+    static const struct {
+        uint32_t pages, page_size, cpus;
+        const char *wrong;
+    } rows[] = {
+        {12, 4096, 1, NULL},
+        {12, 4096, 4, NULL},
+        {4, 4096, 4, NULL},
+        {13, 4096, 4, "the same number of pages for each CPU"},
+        {2, 4096, 4, "the same number of pages for each CPU"},
+        {12, 4096, 0, "works on 1 to 4 CPUs, not on 0"},
+        {12, 4096, 5, "works on 1 to 4 CPUs, not on 5"},
+        {12, 4096, UINT32_MAX, "works on 1 to 4 CPUs, not on 4294967295"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct godwit_workload w = {.window_start = BASE + MIB,
+                                          .window_end = BASE + MIB +
+                                                        rows[i].pages * (uint64_t)rows[i].page_size,
+                                          .page_size = rows[i].page_size,
+                                          .cpus = rows[i].cpus};
+        g_autoptr(GError) error = NULL;
+        assert_int_equal(godwit_workload_check(&w, &machine, &image, 16, &error), !rows[i].wrong);
+        if (rows[i].wrong) {
+            assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_USAGE));
+            assert_contains(error->message, rows[i].wrong);
+            assert_true(g_str_has_prefix(error->message, "some-arch none: "));
+        }
+    }
+    /* The step from page to page has to fit its 32 bits. */
+    const struct godwit_workload large = {
+        .window_start = 8192 * MIB, .window_end = 16384 * MIB, .page_size = 1u << 31, .cpus = 2};
+    g_autoptr(GError) error = NULL;
+    assert_false(godwit_workload_check(&large, &(struct godwit_machine){.arch = "some-arch"},
+                                       &image, 16384, &error));
+    assert_contains(error->message, "too large for so many CPUs");
 }
 
 /* More RAM than 32 bits can count, and none at all. */
@@ -294,7 +421,7 @@ static void test_check_memory(void **state)
     (void)state;
     const struct godwit_machine machine = {.arch = "some-arch"};
     const struct godwit_workload high = {
-        8191 * MIB, 8192 * MIB, 4096, 1, 0, 0,
+        8191 * MIB, 8192 * MIB, 4096, 1, 0, 0, 1,
     };
     assert_true(godwit_workload_check(&high, &machine, &image, 8192, NULL));
     assert_false(godwit_workload_check(&high, &machine, &image, 8191, NULL));
@@ -309,6 +436,8 @@ int main(void)
         cmocka_unit_test(test_file),      cmocka_unit_test(test_cannot_write),
         cmocka_unit_test(test_numbers),   cmocka_unit_test(test_pages),
         cmocka_unit_test(test_check),     cmocka_unit_test(test_check_memory),
+        cmocka_unit_test(test_cpus),      cmocka_unit_test(test_stripes),
+        cmocka_unit_test(test_share),     cmocka_unit_test(test_check_cpus),
     };
     return cmocka_run_group_tests_name("image", tests, fill_bytes, unit_folder_end);
 }

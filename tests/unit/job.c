@@ -53,6 +53,7 @@ static struct godwit_job *job_new(const char *scenario)
         .passes_per_report = UINT32_MAX,
         .flags = 0x80000002,
         .page_ticks = 0xfffffffe,
+        .cpus = 1,
     };
     setup->timeout_scale = 0.1; /* no sum of powers of two */
     setup->pmemsave = true;
@@ -109,8 +110,7 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_string_equal(one->setup.type, other->setup.type);
     assert_string_equal(one->setup.accel, other->setup.accel);
     assert_int_equal(one->setup.memory_mib, other->setup.memory_mib);
-    assert_memory_equal(&one->setup.workload, &other->setup.workload,
-                        sizeof(struct godwit_workload));
+    assert_same_workload(&one->setup.workload, &other->setup.workload);
     assert_true(one->setup.timeout_scale >= other->setup.timeout_scale &&
                 one->setup.timeout_scale <= other->setup.timeout_scale);
     assert_int_equal(one->setup.pmemsave, other->setup.pmemsave);
@@ -290,6 +290,9 @@ static void test_spoiled(void **state)
         {"workload", "page_size", NULL},
         {"workload", "page_size", "0"},
         {"workload", "page_size", "7"},
+        {"workload", "cpus", NULL},
+        {"workload", "cpus", "0"},
+        {"workload", "cpus", "65"},
         {"plan", "capabilities", "[[7, true]]"},
         {"plan", "capabilities", "[\"xbzrle\"]"},
         {"plan", "parameters", "[[null, 7]]"},
@@ -368,6 +371,10 @@ static void test_again(void **state)
     setup->workload.page_ticks = 77;
     setup->pmemsave = true;
     expect_again(job, USUAL " --page-size 8192 --page-ticks 77 --read-memory pmemsave");
+    setup->workload = usual;
+    setup->workload.cpus = 4;
+    setup->pmemsave = false;
+    expect_again(job, USUAL " --cpus 4");
 #undef USUAL
     /* What the workload is for a scenario is not the user's to say. */
     setup->workload = usual;

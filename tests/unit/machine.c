@@ -202,6 +202,8 @@ static void check_block(const struct godwit_machine *machine, const struct godwi
     assert_int_equal(own.passes_per_report, GODWIT_PASSES_PER_REPORT);
     assert_int_equal(own.flags, 0);
     assert_int_equal(own.page_ticks, 0);
+    assert_int_equal(own.cpus, 1);
+    assert_true(image->max_cpus >= 1 && image->max_cpus <= GODWIT_MAX_CPUS);
 }
 
 static void test_blocks(void **state)
@@ -241,7 +243,8 @@ static void check_places(const struct godwit_machine *machine, const struct godw
     assert_true(mailbox_end <= ram_end);
     assert_true(array_end <= image->mailbox || array >= mailbox_end);
     assert_true((array >= base && array_end <= window) || array >= ram_end);
-    assert_true(GODWIT_MAILBOX_SIZE <= GODWIT_PAGE_SIZE);
+    assert_true(GODWIT_MAILBOX_SIZE <= GODWIT_MAILBOX_STRIDE);
+    assert_true(GODWIT_MAX_CPUS * GODWIT_MAILBOX_STRIDE <= GODWIT_PAGE_SIZE);
 
     const struct godwit_workload own = godwit_image_workload(machine, image);
     assert_true(godwit_workload_check(&own, machine, image, machine->memory_mib, NULL));

@@ -460,9 +460,15 @@ static void test_mailbox(void **state)
         guest->machine.big_endian = big;
         for (unsigned i = 0; i < GODWIT_MAILBOX_SIZE; i++)
             guest->fake->memory[MAILBOX + i] = (unsigned char)(0x80 + i);
-        assert_true(godwit_memory_mailbox(guest->vm, &mailbox, NULL));
+        assert_true(godwit_memory_mailbox(guest->vm, 0, &mailbox, NULL));
 #define FIELD(name, big_value, little_value)                                                       \
     assert_int_equal(mailbox.name, big ? UINT64_C(big_value) : UINT64_C(little_value))
+        /* Another CPU's has the same form, further on. */
+        struct godwit_mailbox third;
+        memcpy(guest->fake->memory + MAILBOX + 2 * GODWIT_MAILBOX_STRIDE,
+               guest->fake->memory + MAILBOX, GODWIT_MAILBOX_SIZE);
+        assert_true(godwit_memory_mailbox(guest->vm, 2, &third, NULL));
+        assert_memory_equal(&third, &mailbox, sizeof(third));
         FIELD(magic, 0x80818283, 0x83828180);
         FIELD(state, 0x84858687, 0x87868584);
         FIELD(passes, 0x88898a8b8c8d8e8f, 0x8f8e8d8c8b8a8988);

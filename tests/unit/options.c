@@ -293,7 +293,7 @@ static void test_targets(void **state)
         assert_string_equal(setup->source->path, binary);
         assert_string_equal(setup->source->version, "2.2.3");
         assert_string_equal(setup->source->arch, arches[i]);
-        assert_memory_equal(&setup->workload, &usual, sizeof(usual));
+        assert_same_workload(&setup->workload, &usual);
         assert_false(setup->pmemsave);
     }
     struct godwit_job *job =
@@ -460,6 +460,18 @@ static void test_workload(void **state)
     assert_string_equal(target_at(0)->setup.type, "q35-1");
     assert_true(target_at(0)->setup.pmemsave);
     assert_true(target_at(0)->setup.timeout_scale > 2.9);
+    assert_int_equal(target_at(0)->setup.workload.cpus, 1);
+    end();
+    /* The default window is shortened to pages for all, one that was asked for is not. */
+    choose("godwit --arch x86_64 --image x86_rom --cpus 5");
+    assert_int_equal(target_at(0)->setup.workload.cpus, 5);
+    assert_int_equal(target_at(0)->setup.workload.window_end, 0x63fc000);
+    end();
+    choose("godwit --arch x86_64 --image x86_rom --cpus 5 --window 0x200000:0x206000");
+    expect_error(GODWIT_ERROR_USAGE, "the same number of pages for each CPU");
+    end();
+    choose("godwit --arch x86_64 --image x86_bootsect --cpus 2");
+    expect_error(GODWIT_ERROR_USAGE, "x86_bootsect: this guest works on 1 to 1 CPUs, not on 2");
     end();
 }
 
@@ -485,6 +497,7 @@ static void test_workload_refused(void **state)
         {"--window 0x200000:0x400008", "whole number of pages"},
         {"--page-size 12", "multiple of 8"},
         {"--memory 99", "inside the guest's RAM"},
+        {"--cpus 2", "this guest works on 1 to 1 CPUs, not on 2"},
         {"--image x86_rom", "ppc64 has no image \"x86_rom\""},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

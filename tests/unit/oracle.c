@@ -19,7 +19,7 @@ static bool legal[256 * PAGES_MAX][256][PAGES_MAX + 1];
 static struct godwit_workload small_workload(uint64_t pages)
 {
     return (struct godwit_workload){
-        .window_start = START, .window_end = START + pages * STEP, .page_size = STEP};
+        .window_start = START, .window_end = START + pages * STEP, .page_size = STEP, .cpus = 1};
 }
 
 /* What page order says of a window of PAGES pages with these first bytes. */
@@ -154,14 +154,14 @@ static void expect_error(const GError *error, const char *text)
 
 static void expect_reading(const struct godwit_reading *reading)
 {
-    assert_int_equal(reading->order.rule, GODWIT_PAGE_ORDER_HOLDS);
-    assert_int_equal(reading->order.pages, PAIR_PAGES);
-    assert_int_equal(reading->order.first, PAIR_PASSES + 1);
-    assert_int_equal(reading->order.edge_address, START + PAIR_POSITION * PAIR_PAGE);
-    assert_int_equal(reading->mailbox.magic, GODWIT_MAILBOX_MAGIC);
-    assert_int_equal(reading->mailbox.passes, PAIR_PASSES);
-    assert_int_equal(reading->mailbox.position, START + PAIR_POSITION * PAIR_PAGE);
-    assert_int_equal(reading->mailbox.timer, 123456789);
+    assert_int_equal(reading->order->rule, GODWIT_PAGE_ORDER_HOLDS);
+    assert_int_equal(reading->order->pages, PAIR_PAGES);
+    assert_int_equal(reading->order->first, PAIR_PASSES + 1);
+    assert_int_equal(reading->order->edge_address, START + PAIR_POSITION * PAIR_PAGE);
+    assert_int_equal(reading->mailbox->magic, GODWIT_MAILBOX_MAGIC);
+    assert_int_equal(reading->mailbox->passes, PAIR_PASSES);
+    assert_int_equal(reading->mailbox->position, START + PAIR_POSITION * PAIR_PAGE);
+    assert_int_equal(reading->mailbox->timer, 123456789);
 }
 
 /* Calls TEST with a pair of either byte order, read in either way. */
@@ -594,6 +594,160 @@ static void test_unreadable(void **state)
     fake_pair_free(pair);
 }
 
+/* Several CPUs, each in another pass and at another page of its stripe. */
+enum { CPUS = 4, EACH = PAIR_PAGES / CPUS };
+
+static const struct {
+    uint64_t passes, page;
+} progress[CPUS] = {{7, 100}, {3, 0}, {255, 127}, {256, 1}};
+
+/* Sets a field of one CPU's mailbox on one side, or in the CPU's own of what guests keep there. */
+static void set_field(struct fake_pair *pair, struct fake_vm *fake, unsigned cpu, size_t field,
+                      uint64_t value)
+{
+    fake_vm_mailbox(fake, pair->machine.big_endian, cpu * GODWIT_MAILBOX_STRIDE + field,
+                    field < GODWIT_MAILBOX_OFF_PASSES ? 4 : 8, value);
+}
+
+static void make_smp(struct fake_pair *pair)
+{
+    struct fake_vm *const both[] = {pair->source, pair->destination};
+    pair->setup.workload.cpus = CPUS;
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+        for (uint64_t page = 0; page < PAIR_PAGES; page++)
+            both[i]->memory[PAIR_WINDOW + page * PAIR_PAGE] =
+                (unsigned char)(progress[page % CPUS].passes +
+                                (page / CPUS < progress[page % CPUS].page));
+        memset(both[i]->memory + PAIR_MAILBOX, 0, CPUS * GODWIT_MAILBOX_STRIDE);
+        for (unsigned cpu = 0; cpu < CPUS; cpu++) {
+            set_field(pair, both[i], cpu, GODWIT_MAILBOX_OFF_MAGIC, GODWIT_MAILBOX_MAGIC);
+            set_field(pair, both[i], cpu, GODWIT_MAILBOX_OFF_STATE, GODWIT_STATE_RUNNING);
+            set_field(pair, both[i], cpu, GODWIT_MAILBOX_OFF_PASSES, progress[cpu].passes);
+            set_field(pair, both[i], cpu, GODWIT_MAILBOX_OFF_TIMER, 1000 + cpu);
+            set_field(pair, both[i], cpu, GODWIT_MAILBOX_OFF_POSITION,
+                      START + (progress[cpu].page * CPUS + cpu) * PAIR_PAGE);
+        }
+    }
+}
+
+static void smp_good(struct fake_pair *pair)
+{
+    struct godwit_reading reading;
+    make_smp(pair);
+    assert_true(godwit_oracle_look(pair->source->vm, &reading, NULL));
+    assert_int_equal(fact(pair, "order_pages"), PAIR_PAGES);
+    assert_int_equal(fact(pair, "order_bytes"), PAIR_PAGES * PAIR_PAGE);
+    for (unsigned cpu = 0; cpu < CPUS; cpu++) {
+        const struct godwit_page_order_result *order = &reading.order[cpu];
+        assert_int_equal(order->pages, EACH);
+        assert_int_equal(order->base, progress[cpu].passes % 256);
+        assert_int_equal(order->has_edge, progress[cpu].page != 0);
+        if (order->has_edge)
+            assert_int_equal(order->edge_address,
+                             START + (progress[cpu].page * CPUS + cpu) * PAIR_PAGE);
+        assert_int_equal(reading.mailbox[cpu].passes, progress[cpu].passes);
+        assert_int_equal(reading.mailbox[cpu].timer, 1000 + cpu);
+    }
+    /* A CPU at its stripe's end, which is beyond the window's, and ahead by one increment. */
+    set_field(pair, pair->source, 2, GODWIT_MAILBOX_OFF_POSITION,
+              START + (PAIR_PAGES + 2) * PAIR_PAGE);
+    pair->source->memory[PAIR_WINDOW + (PAIR_PAGES - 2) * PAIR_PAGE] = 0;
+    assert_true(godwit_oracle_look(pair->source->vm, &reading, NULL));
+    set_field(pair, pair->source, 0, GODWIT_MAILBOX_OFF_POSITION, START + 99 * CPUS * PAIR_PAGE);
+    assert_true(godwit_oracle_look(pair->source->vm, &reading, NULL));
+}
+
+static void test_smp(void **state)
+{
+    each_pair(state, smp_good);
+}
+
+/* What is wrong is told with the CPU whose it is. */
+static void test_smp_wrong(void **state)
+{
+    static const struct {
+        uint64_t page; /* whose first byte is ... */
+        int byte;      /* ... this; -1: unchanged */
+        unsigned cpu;  /* whose position is ... */
+        uint64_t at;   /* ... this page of the window; 0: unchanged */
+        const char *text;
+    } rows[] = {
+        {9, 9, 0, 0,
+         "source: CPU 1: page order broken at 0x40109000: 0x09 after 0x03 (before 0x03), where "
+         "only 0x03 or 0x02 may follow"},
+        /* What would be an edge among all pages is none in its stripe. */
+        {4, 7, 0, 0,
+         "source: CPU 0: page order broken at 0x40108000: 0x08 after 0x07 (before 0x08)"},
+        {PAIR_PAGES - 1, 3, 0, 0,
+         "source: CPU 3: page order broken at 0x402ff000: 0x03 after 0x00"},
+        {0, -1, 2, 126 * CPUS + 1,
+         "source: CPU 2: the mailbox's position 0x402f9000 is no page of the window"},
+        {0, -1, 1, PAIR_PAGES + CPUS + 1,
+         "source: CPU 1: the mailbox's position 0x40305000 is no page of the window"},
+        {0, -1, 3, 2 * CPUS + 3,
+         "source: CPU 3: memory and CPU are not of one instant: by its bytes the guest is at page "
+         "1 of pass 0 (mod 256), by its mailbox at page 2 of pass 256"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = fake_pair_new(state, false, false);
+        struct godwit_reading reading;
+        g_autoptr(GError) error = NULL;
+        fake_pair_blocks(pair, true);
+        make_smp(pair);
+        if (rows[i].byte >= 0)
+            pair->source->memory[PAIR_WINDOW + rows[i].page * PAIR_PAGE] =
+                (unsigned char)rows[i].byte;
+        if (rows[i].at)
+            set_field(pair, pair->source, rows[i].cpu, GODWIT_MAILBOX_OFF_POSITION,
+                      START + rows[i].at * PAIR_PAGE);
+        assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
+        assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE));
+        assert_contains(error->message, rows[i].text);
+        fake_pair_free(pair);
+    }
+}
+
+/* The known bug is of all mailboxes, and of nothing between and behind them. */
+static void test_smp_known(void **state)
+{
+    static const struct {
+        uint64_t offset; /* of a byte that differs as well; 0: none */
+        bool known;
+    } rows[] = {
+        {0, true},
+        {GODWIT_MAILBOX_OFF_MAGIC, false},
+        {GODWIT_MAILBOX_SIZE, false},
+        {GODWIT_MAILBOX_STRIDE - 1, false},
+        {2 * GODWIT_MAILBOX_STRIDE + GODWIT_MAILBOX_SIZE, false},
+        {2 * GODWIT_MAILBOX_STRIDE + GODWIT_MAILBOX_OFF_STATE, false},
+        {3 * GODWIT_MAILBOX_STRIDE + GODWIT_MAILBOX_OFF_FAULT_FOUND, false},
+        {3 * GODWIT_MAILBOX_STRIDE + GODWIT_MAILBOX_SIZE, false},
+        {4 * GODWIT_MAILBOX_STRIDE + GODWIT_MAILBOX_OFF_TIMER, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = fake_pair_new(state, false, false);
+        struct godwit_reading reading;
+        g_autoptr(GError) error = NULL;
+        fake_pair_blocks(pair, true);
+        make_smp(pair);
+        g_free(pair->source_qemu.version);
+        pair->source_qemu.version = pair->destination_qemu.version = g_strdup("8.2.1");
+        set_field(pair, pair->destination, 0, GODWIT_MAILBOX_OFF_TIMER, 999);
+        set_field(pair, pair->destination, 3, GODWIT_MAILBOX_OFF_PASSES, 255);
+        set_field(pair, pair->destination, 3, GODWIT_MAILBOX_OFF_TIMER, 1);
+        if (rows[i].offset || i == 1)
+            pair->destination->memory[PAIR_MAILBOX + rows[i].offset] ^= 1;
+        assert_int_equal(
+            godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error),
+            rows[i].known);
+        assert_int_equal(json_object_get(pair->rig->facts, "known_bugs") != NULL, rows[i].known);
+        /* The reading is the source's. */
+        if (rows[i].known)
+            assert_int_equal(reading.mailbox[3].passes, progress[3].passes);
+        fake_pair_free(pair);
+    }
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
@@ -611,6 +765,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_twin_not_compared),
         cmocka_unit_test(test_twin_both_wrong),
         cmocka_unit_test(test_twin_known),
+        cmocka_unit_test(test_smp),
+        cmocka_unit_test(test_smp_wrong),
+        cmocka_unit_test(test_smp_known),
         cmocka_unit_test(test_twin_known_hides_nothing),
         cmocka_unit_test(test_twin_known_in_pieces),
         cmocka_unit_test(test_unreadable),

@@ -22,6 +22,18 @@
             fail_msg("\"%s\" is not in \"%s\"", part, text);                                       \
     } while (0)
 
+/* Two workloads with the same fields. (memcmp would compare what is behind the last one, too.) */
+#define assert_same_workload(one, other)                                                           \
+    do {                                                                                           \
+        assert_int_equal((one)->window_start, (other)->window_start);                              \
+        assert_int_equal((one)->window_end, (other)->window_end);                                  \
+        assert_int_equal((one)->page_size, (other)->page_size);                                    \
+        assert_int_equal((one)->passes_per_report, (other)->passes_per_report);                    \
+        assert_int_equal((one)->flags, (other)->flags);                                            \
+        assert_int_equal((one)->page_ticks, (other)->page_ticks);                                  \
+        assert_int_equal((one)->cpus, (other)->cpus);                                              \
+    } while (0)
+
 /* Group fixtures: *STATE is the path of an empty folder. */
 static inline int unit_folder(void **state)
 {

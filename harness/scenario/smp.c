@@ -1,0 +1,35 @@
+/*
+ * Several CPUs, each with its own stripe of the window's pages, and its own order of them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+/* While the migration is held, each CPU dirties all of its pages. */
+static bool see_all_run(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    return godwit_plan_see_it_run(source, error);
+}
+
+GODWIT_SCENARIOS(smp) = {
+    {
+        .name = "smp/2",
+        .summary = "live, with two CPUs that dirty memory at the same time",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .live = see_all_run},
+        .cpus = 2,
+    },
+    {
+        .name = "smp/4",
+        .summary = "the same with four",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .live = see_all_run},
+        .cpus = 4,
+    },
+    {
+        .name = "smp/postcopy",
+        .summary = "four CPUs that all wait for missing pages on the destination",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .postcopy = true, .live = see_all_run},
+        .cpus = 4,
+    },
+};
+GODWIT_SCENARIOS_END(smp);
