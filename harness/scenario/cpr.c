@@ -186,10 +186,10 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, const
     godwit_rig_phase(rig, "verify again");
     if (!godwit_oracle_look(destination, &after, error))
         return false;
-    return after.mailbox.passes >= before.mailbox.passes ||
+    return after.mailbox[0].passes >= before.mailbox[0].passes ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
                        "destination: the guest went back from pass %" PRIu64 " to pass %" PRIu64,
-                       before.mailbox.passes, after.mailbox.passes);
+                       before.mailbox[0].passes, after.mailbox[0].passes);
 }
 
 static char *backend_of(const struct godwit_rig *rig, const char *type, const char *more)
