@@ -112,13 +112,30 @@ static bool is_held(const struct godwit_plan *plan)
     return !plan->stopped && !plan->suspend && !plan->no_ram;
 }
 
+/* Starts to write the file. A QEMU that says that it takes no file's descriptor any more is a skip.
+ */
+static bool start_file(const struct godwit_plan *plan, struct godwit_vm *source, const char *to,
+                       GError **error)
+{
+    g_autoptr(GError) refusal = NULL;
+    if (godwit_migrate_start(source, to, plan->channels, &refusal))
+        return true;
+    if (plan->transport == GODWIT_TRANSPORT_FD_FILE && refusal->code == GODWIT_ERROR_QMP &&
+        strstr(refusal->message, "to a file is not supported"))
+        return godwit_fail(error, GODWIT_ERROR_SKIP,
+                           "needs a file by its descriptor (fd:): QEMU %s takes it by file: only",
+                           source->qemu->version);
+    g_propagate_error(error, g_steal_pointer(&refusal));
+    return false;
+}
+
 /* Through a file: all of it is written before any of it is read. */
 static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error)
 {
     g_autofree char *to = plan->uri ? g_strdup(plan->uri)
                                     : godwit_migrate_file_address(source, plan->transport, error);
-    if (!to || !godwit_migrate_start(source, to, plan->channels, error) ||
+    if (!to || !start_file(plan, source, to, error) ||
         !step(plan->started, source, destination, error))
         return false;
     if ((is_held(plan) && !godwit_migrate_prove_dirtied(source, error)) ||
