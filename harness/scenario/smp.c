@@ -5,8 +5,9 @@
  */
 #include "scenario/scenario.h"
 
-/* From the start of the migration on, which is held, each CPU dirties all of its pages. This is seen
- * before the migration is proven to be live: one that has been does not wait for slow guests. */
+/* From the start of the migration on, which is held, each CPU dirties all of its pages. This is
+ * seen before the migration is proven to be live: one that has been does not wait for slow guests.
+ */
 static bool see_all_run(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;
