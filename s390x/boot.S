@@ -5,9 +5,13 @@
  *          addresses (see Memory), so nothing here may know where it is. The boot CPU enters in
  *          64-bit addressing mode, supervisor state, key 0, with address translation and all
  *          interrupts off and prefix 0.
- * Memory   0x000130  external old PSW
+ * CPUs     All but the first are stopped until the first one lets them go, by SIGP, one after the
+ *          other. All have prefix 0, and share what is there; so only the first takes interrupts.
+ * Memory   0x000120  restart old PSW
+ *          0x000130  external old PSW
+ *          0x0001a0  restart new PSW
  *          0x0001b0  external new PSW
- *          0x010000  mailbox
+ *          0x010000  mailboxes
  *          0x100000  window, by default up to 0x6400000
  *          base      this image, whose data are written to. The base is 2 MiB below the end of RAM
  *                    or 2 GiB, whichever is lower: always within reach of SCLP.
@@ -21,6 +25,7 @@
  */
 #include "godwit/guest_abi.h"
 
+#define RESTART_NEW_PSW  0x1a0
 #define EXTERNAL_OLD_PSW 0x130
 #define EXTERNAL_NEW_PSW 0x1b0
 
@@ -29,6 +34,13 @@
 #define PSW_WAIT        0x0002000000000000
 #define SYSTEM_EXTERNAL 0x01  /* PSW_EXTERNAL in the byte that SSM takes */
 #define SERVICE_SIGNAL  0x200 /* in CR0: which external interrupts are meant */
+
+#define SIGP_RESTART  6
+#define MAILBOX_SHIFT 6
+#if 1 << MAILBOX_SHIFT != GODWIT_MAILBOX_STRIDE
+#error MAILBOX_SHIFT
+#endif
+#define FLAGS_MORE (GODWIT_PARAMS_OFF_FLAGS + 3 - GODWIT_FLAGS_MORE_SHIFT / 8) /* a byte */
 
 #define WRITE_EVENT_DATA    0x00760005
 #define WRITE_EVENT_MASK    0x00780005
@@ -47,9 +59,11 @@
 #define POSITION          %r7
 #define WINDOW_START      %r8
 #define WINDOW_END        %r9
-#define PAGE_SIZE         %r10
+#define PAGE_SIZE         %r10 /* from one page of the CPU's to its next */
 #define MAILBOX           %r11
 #define DATA              %r12 /* where `data` has come to lie */
+#define CPU               %r13
+#define MORE_CPUS         %r15 /* beside the first one */
 
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
         .set    godwit_ram_base, GODWIT_RAM_BASE
@@ -63,6 +77,7 @@
         .text
 godwit_start:
         larl    DATA, data
+        lghi    CPU, 0
 
         /* Service signals, and no other interrupts, come in from here on. */
         larl    %r1, drop_interrupt
@@ -76,6 +91,7 @@ godwit_start:
         la      %r1, mask_sccb - data(DATA)
         brasl   %r14, call_sclp
 
+load_parameters:
         /* The parameters do not change any more: they live in registers from here on. */
         lg      WINDOW_START, godwit_params - data + GODWIT_PARAMS_OFF_WINDOW_START(DATA)
         lg      WINDOW_END, godwit_params - data + GODWIT_PARAMS_OFF_WINDOW_END(DATA)
@@ -84,7 +100,18 @@ godwit_start:
         llgf    PAGE_TICKS, godwit_params - data + GODWIT_PARAMS_OFF_PAGE_TICKS(DATA)
         llgf    CHECKING, godwit_params - data + GODWIT_PARAMS_OFF_FLAGS(DATA)
         nilf    CHECKING, GODWIT_FLAG_VERIFY
+        llgc    MORE_CPUS, godwit_params - data + FLAGS_MORE(DATA)
         llilf   MAILBOX, godwit_mailbox
+        cgijne  CPU, 0, stripe
+
+        /* Nobody shall believe an old mailbox. */
+        lgr     %r0, MORE_CPUS
+        aghi    %r0, 1
+        lgr     %r1, MAILBOX
+clear_mailbox:
+        xc      0(GODWIT_MAILBOX_STRIDE, %r1), 0(%r1)
+        aghi    %r1, GODWIT_MAILBOX_STRIDE
+        brctg   %r0, clear_mailbox
 
         /* What a reset left in RAM must not pass for this run's memory. */
         lgr     POSITION, WINDOW_START
@@ -93,6 +120,42 @@ clear_page:
         agr     POSITION, PAGE_SIZE
         clgrjl  POSITION, WINDOW_END, clear_page
         mvi     GODWIT_SUSPENDED_OFFSET(WINDOW_START), 0
+
+        /* The others, each when the one before it has found its number and set up its mailbox. */
+        larl    %r1, other_cpu
+        stg     %r1, RESTART_NEW_PSW + 8
+        mvc     RESTART_NEW_PSW(8, %r0), psw_mask - data(DATA)
+        lghi    %r1, 0
+        lgr     %r14, MAILBOX
+start_next:
+        cgrje   %r1, MORE_CPUS, stripe
+        aghi    %r1, 1
+        aghi    %r14, GODWIT_MAILBOX_STRIDE
+        stg     %r1, number - data(DATA)
+restart:
+        sigp    %r0, %r1, SIGP_RESTART
+        brc     IF_BUSY, restart
+        llilf   %r0, GODWIT_MAILBOX_MAGIC
+await_other:
+        c       %r0, GODWIT_MAILBOX_OFF_MAGIC(%r14)
+        jne     await_other
+        j       start_next
+
+other_cpu:
+        larl    DATA, data
+        lg      CPU, number - data(DATA)
+        j       load_parameters
+
+        /* Where this CPU's pages and its mailbox are. */
+stripe:
+        lgr     %r1, CPU
+        msgr    %r1, PAGE_SIZE
+        agr     WINDOW_START, %r1
+        lgr     %r1, MORE_CPUS
+        aghi    %r1, 1
+        msgr    PAGE_SIZE, %r1
+        sllg    %r1, CPU, MAILBOX_SHIFT
+        agr     MAILBOX, %r1
 
         /* The magic comes last: who reads it finds all the rest in place. */
         lghi    PASSES, 0
@@ -107,6 +170,7 @@ clear_page:
         mvhi    GODWIT_MAILBOX_OFF_STATE(MAILBOX), GODWIT_STATE_RUNNING
         llilf   %r1, GODWIT_MAILBOX_MAGIC
         st      %r1, GODWIT_MAILBOX_OFF_MAGIC(MAILBOX)
+        cgijne  CPU, 0, next_page
         lghi    %r1, GODWIT_CONSOLE_READY
         brasl   %r14, print
 
@@ -129,6 +193,7 @@ byte_right:
         stg     PASSES, GODWIT_MAILBOX_OFF_PASSES(MAILBOX)
         brct    PASSES_LEFT, next_pass
         lgr     PASSES_LEFT, PASSES_PER_REPORT
+        cgijne  CPU, 0, next_pass
         lghi    %r1, GODWIT_CONSOLE_PASS
         brasl   %r14, print
 next_pass:
@@ -138,8 +203,10 @@ next_pass:
 
         /* Until page_ticks have gone by since the latest increment. */
 wait_ticks:
-        stckf   now - data(DATA)
-        lg      %r1, now - data(DATA)
+        sllg    %r1, CPU, 3
+        agr     %r1, DATA
+        stckf   now - data(%r1)
+        lg      %r1, now - data(%r1)
         sg      %r1, GODWIT_MAILBOX_OFF_TIMER(MAILBOX)
         clgrjl  %r1, PAGE_TICKS, wait_ticks
         j       ticks_over
@@ -154,8 +221,17 @@ check_byte:
         stg     %r0, GODWIT_MAILBOX_OFF_FAULT_EXPECTED(MAILBOX)
         stg     %r1, GODWIT_MAILBOX_OFF_FAULT_FOUND(MAILBOX)
         mvhi    GODWIT_MAILBOX_OFF_STATE(MAILBOX), GODWIT_STATE_FAULT
+        cgijne  CPU, 0, other_fault
         lghi    %r1, GODWIT_CONSOLE_FAULT
         brasl   %r14, print
+        j       halt
+
+        /* The first CPU may be printing. The others share what can only print this. */
+other_fault:
+        llilf   %r0, WRITE_EVENT_DATA
+        mvi     fault_flags - data(DATA), 0
+        la      %r1, fault_sccb - data(DATA)
+        brasl   %r14, call_sclp
 
         /* For good. With all interrupts off QEMU would take the wait for a crashed guest. */
 halt:
@@ -208,7 +284,7 @@ halt_psw:
         .quad   0 /* address, known at run time */
 control_0:
         .quad   SERVICE_SIGNAL
-now:
+number: /* of the CPU that is being started */
         .quad   0
 
 mask_sccb:
@@ -237,5 +313,25 @@ character:
         .byte   0
 event_sccb_end:
 
+        .balign 8
+fault_sccb:
+        .short  fault_sccb_end - fault_sccb
+        .byte   0, 0, 0, 0
+        .short  0
+fault:
+        .short  fault_sccb_end - fault
+        .byte   ASCII_CONSOLE
+fault_flags:
+        .byte   0
+        .short  0
+        .byte   GODWIT_CONSOLE_FAULT
+fault_sccb_end:
+
 system_mask:
         .byte   SYSTEM_EXTERNAL
+
+        /* What the clock showed each CPU that waits. It is here, on a page with code, because on any
+         * other QEMU before 9.0 would lose the last of it (tcg-hot-page). */
+        .balign 8
+now:
+        .skip   8 * GODWIT_MAX_CPUS

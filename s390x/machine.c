@@ -5,10 +5,11 @@
  */
 #include "vm/machine.h"
 
+#include "godwit/guest_abi.h"
 #include "s390x_bios.h"
 
-static const struct godwit_image bios =
-    GODWIT_IMAGE("s390x_bios", GODWIT_LOAD_BIOS, godwit_s390x_bios, GODWIT_S390X_BIOS, 1);
+static const struct godwit_image bios = GODWIT_IMAGE(
+    "s390x_bios", GODWIT_LOAD_BIOS, godwit_s390x_bios, GODWIT_S390X_BIOS, GODWIT_MAX_CPUS);
 
 GODWIT_MACHINE(s390x) = {
     .arch = "s390x",
