@@ -249,15 +249,17 @@ bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error)
     const unsigned cpus = vm->rig->setup->workload.cpus;
     uint64_t before[GODWIT_MAX_CPUS];
     struct godwit_mailbox mailbox;
-    for (unsigned cpu = 1; cpu < cpus; cpu++) {
+    for (unsigned cpu = 0; cpu < cpus; cpu++) {
         if (!godwit_memory_mailbox(vm, cpu, &mailbox, error))
             return false;
         before[cpu] = mailbox.passes;
     }
     if (!godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error))
         return false;
-    /* Only the first CPU is heard of on the console: as often as it is, look for the others. */
-    for (unsigned cpu = 1; cpu < cpus;) {
+    /* What was migrated on the point of being written comes without a pass: it is the count that
+     * has to change. And only the first CPU is heard of on the console: as often as it is, look for
+     * the others. */
+    for (unsigned cpu = 0; cpu < cpus;) {
         if (!godwit_memory_mailbox(vm, cpu, &mailbox, error))
             return false;
         if (mailbox.passes != before[cpu])
