@@ -75,13 +75,6 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
     return true;
 }
 
-static bool usage(GError **error, const char *format, const char *what)
-{
-    g_autofree char *text = g_strdup_printf("%s: %s", what, format);
-    g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, text);
-    return false;
-}
-
 /* Puts the plan that the flags describe into a job. */
 static bool fill_plan(struct godwit_job *job, const struct migrate_options *options, GError **error)
 {
@@ -91,21 +84,25 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
     else if (!strcmp(transport, "tcp"))
         job->plan.transport = GODWIT_TRANSPORT_TCP;
     else
-        return usage(error, "unknown transport: there are unix and tcp", transport);
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "%s: unknown transport: there are unix and tcp", transport);
     if (options->stopped && options->postcopy)
-        return usage(error, "a stopped guest cannot be switched to postcopy: use one of the two",
-                     "--stopped and --postcopy");
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--stopped and --postcopy: a stopped guest cannot be switched to "
+                           "postcopy: use one of the two");
     job->plan.stopped = options->stopped;
     job->plan.postcopy = options->postcopy;
     for (guint i = 0; options->capabilities && options->capabilities[i]; i++) {
         g_auto(GStrv) parts = g_strsplit(options->capabilities[i], "=", 2);
         const char *value = parts[0] && parts[1] ? parts[1] : "on";
         if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
-            return usage(error, "--capability wants NAME, NAME=on or NAME=off",
-                         options->capabilities[i]);
+            return godwit_fail(error, GODWIT_ERROR_USAGE,
+                               "%s: --capability wants NAME, NAME=on or NAME=off",
+                               options->capabilities[i]);
         const struct godwit_capability c = {g_intern_string(parts[0]), !strcmp(value, "on")};
         if (!godwit_qemu_has(job->setup.source, "capability", c.name))
-            return usage(error, "this QEMU has no such migration capability", c.name);
+            return godwit_fail(error, GODWIT_ERROR_USAGE,
+                               "%s: this QEMU has no such migration capability", c.name);
         g_array_append_val(job->capabilities, c);
     }
     for (guint i = 0; options->parameters && options->parameters[i]; i++) {
@@ -113,9 +110,11 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
         gint64 value = 0;
         if (!parts[0] || !parts[1] ||
             !g_ascii_string_to_signed(parts[1], 10, G_MININT64, G_MAXINT64, &value, NULL))
-            return usage(error, "--parameter wants NAME=NUMBER", options->parameters[i]);
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "%s: --parameter wants NAME=NUMBER",
+                               options->parameters[i]);
         if (!godwit_qemu_has(job->setup.source, "parameter", parts[0]))
-            return usage(error, "this QEMU has no such migration parameter", parts[0]);
+            return godwit_fail(error, GODWIT_ERROR_USAGE,
+                               "%s: this QEMU has no such migration parameter", parts[0]);
         const struct godwit_parameter p = {g_intern_string(parts[0]), value, NULL};
         g_array_append_val(job->parameters, p);
     }
@@ -126,7 +125,8 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
                     int *status, GError **error)
 {
     if (options->output && !options->keep)
-        return usage(error, "says where --keep puts things: give both", "--output");
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--output: says where --keep puts things: give both");
     g_autofree char *output =
         options->keep
             ? g_canonicalize_filename(options->output ? options->output : "godwit-output", NULL)

@@ -112,17 +112,6 @@ bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool
     return true;
 }
 
-static bool usage(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static bool usage(GError **error, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    g_autofree char *text = g_strdup_vprintf(format, arguments);
-    va_end(arguments);
-    g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, text);
-    return false;
-}
-
 bool godwit_options_check(const struct godwit_options *options, GError **error)
 {
     static const char *const accels[] = {"auto", "tcg", "kvm", NULL};
@@ -130,13 +119,16 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     /* Not to be taken for no --arch at all, which is every architecture. */
     for (guint i = 0; options->arch && options->arch[i]; i++)
         if (!*options->arch[i])
-            return usage(error, "--arch wants the name of an architecture, as in qemu-system-ARCH");
+            return godwit_fail(error, GODWIT_ERROR_USAGE,
+                               "--arch wants the name of an architecture, as in qemu-system-ARCH");
     if (options->accel && !g_strv_contains(accels, options->accel))
-        return usage(error, "unknown accelerator \"%s\": there are auto, tcg and kvm",
-                     options->accel);
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "unknown accelerator \"%s\": there are auto, tcg and kvm",
+                           options->accel);
     if (options->read_memory && !g_strv_contains(ways, options->read_memory))
-        return usage(error, "unknown way to read memory \"%s\": there are process and pmemsave",
-                     options->read_memory);
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "unknown way to read memory \"%s\": there are process and pmemsave",
+                           options->read_memory);
     const struct {
         const char *name, *unit;
         int value, least;
@@ -150,16 +142,21 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     };
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
         if (numbers[i].value != GODWIT_NOT_GIVEN && numbers[i].value < numbers[i].least)
-            return usage(error, "%s wants a number of %s, %d or more, not %d", numbers[i].name,
-                         numbers[i].unit, numbers[i].least, numbers[i].value);
+            return godwit_fail(error, GODWIT_ERROR_USAGE,
+                               "%s wants a number of %s, %d or more, not %d", numbers[i].name,
+                               numbers[i].unit, numbers[i].least, numbers[i].value);
     if (!(options->timeout_scale > 0 && options->timeout_scale <= 1000))
-        return usage(error, "--timeout-scale wants a number above 0, 1000 at most");
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--timeout-scale wants a number above 0, 1000 at most");
     if (options->qemu && (options->qemu_src || options->qemu_dst))
-        return usage(error, "--qemu is both sides; it does not go with --qemu-src or --qemu-dst");
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--qemu is both sides; it does not go with --qemu-src or --qemu-dst");
     if (options->cross && (!options->qemu || !options->qemu[1]))
-        return usage(error, "--cross is from QEMU to QEMU: give two or more with --qemu");
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--cross is from QEMU to QEMU: give two or more with --qemu");
     if (options->page_ticks != GODWIT_NOT_GIVEN && options->dirty_rate != GODWIT_NOT_GIVEN)
-        return usage(error, "--dirty-rate and --page-ticks are two ways to say the same: use one");
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--dirty-rate and --page-ticks are two ways to say the same: use one");
     return true;
 }
 
@@ -180,7 +177,8 @@ GPtrArray *godwit_match_scenarios(char **globs, GError **error)
                 g_ptr_array_add(chosen, (gpointer)(uintptr_t)scenario);
         }
         if (!any) {
-            usage(error, "no scenario matches \"%s\" (see `godwit list`)", globs[g]);
+            godwit_fail(error, GODWIT_ERROR_USAGE, "no scenario matches \"%s\" (see `godwit list`)",
+                        globs[g]);
             return NULL;
         }
     }

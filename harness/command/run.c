@@ -33,25 +33,20 @@ static void clear(struct run_options *options)
     g_strfreev(options->globs);
 }
 
-static bool wrong(GError **error, const char *text)
-{
-    g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, text);
-    return false;
-}
-
 static bool check(struct run_options *options, GError **error)
 {
     if (options->jobs < 1 || options->jobs > 256)
-        return wrong(error, "-j wants a number from 1 to 256");
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "-j wants a number from 1 to 256");
     if (options->repeat != GODWIT_NOT_GIVEN && options->repeat < 1)
-        return wrong(error, "--repeat wants a number of 1 or more");
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "--repeat wants a number of 1 or more");
     options->shard_index = options->shard_count = 1;
     if (options->shard) {
         char rest;
         if (sscanf(options->shard, "%d/%d%c", &options->shard_index, &options->shard_count,
                    &rest) != 2 ||
             options->shard_index < 1 || options->shard_index > options->shard_count)
-            return wrong(error, "--shard wants I/N with I from 1 to N, for example 1/3");
+            return godwit_fail(error, GODWIT_ERROR_USAGE,
+                               "--shard wants I/N with I from 1 to N, for example 1/3");
     }
     return true;
 }
@@ -158,8 +153,9 @@ static bool open_reporters(const struct run_options *options, GPtrArray *reporte
     for (guint i = 0; formats[i]; i++) {
         if (!strchr(formats[i], ':')) {
             if (output_taken)
-                return wrong(error, "only one --format can go to standard output: give the others "
-                                    "a file, as in --format junit:results.xml");
+                return godwit_fail(error, GODWIT_ERROR_USAGE,
+                                   "only one --format can go to standard output: give the others "
+                                   "a file, as in --format junit:results.xml");
             output_taken = true;
         }
         struct godwit_reporter *reporter = godwit_reporter_new(formats[i], error);
@@ -192,7 +188,8 @@ static bool run(struct godwit_process *process, const struct run_options *option
             ? g_canonicalize_filename(options->output ? options->output : "godwit-output", NULL)
             : NULL;
     if (options->output && !options->keep)
-        return wrong(error, "--output says where --keep puts things: give both");
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--output says where --keep puts things: give both");
     g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options->globs, error);
     if (!scenarios || !godwit_process_begin(process, error))
         return false;

@@ -19,17 +19,6 @@ void godwit_target_free(struct godwit_target *target)
     g_free(target);
 }
 
-static bool usage(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static bool usage(GError **error, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    g_autofree char *text = g_strdup_vprintf(format, arguments);
-    va_end(arguments);
-    g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, text);
-    return false;
-}
-
 /* The names of all architectures, with commas; the caller's. */
 static char *arch_names(void)
 {
@@ -55,13 +44,15 @@ static bool parse_window(const char *text, struct godwit_workload *workload, GEr
     char *end = NULL;
     workload->window_start = g_ascii_strtoull(text, &end, 0);
     if (end == text || *end != ':')
-        return usage(error, "--window wants START:END, for example 0x100000:0x6400000, not \"%s\"",
-                     text);
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--window wants START:END, for example 0x100000:0x6400000, not \"%s\"",
+                           text);
     const char *second = end + 1;
     workload->window_end = g_ascii_strtoull(second, &end, 0);
     if (end == second || *end)
-        return usage(error, "--window wants START:END, for example 0x100000:0x6400000, not \"%s\"",
-                     text);
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--window wants START:END, for example 0x100000:0x6400000, not \"%s\"",
+                           text);
     return true;
 }
 
@@ -84,8 +75,9 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
         const uint64_t hz =
             setup->machine->timer_hz ? setup->machine->timer_hz : godwit_host_timer_hz();
         if (!hz)
-            return usage(error, "--dirty-rate: the rate of this guest's timer is not known on this "
-                                "host; use --page-ticks");
+            return godwit_fail(error, GODWIT_ERROR_USAGE,
+                               "--dirty-rate: the rate of this guest's timer is not known on this "
+                               "host; use --page-ticks");
         workload->page_ticks = (uint32_t)MIN(hz / (uint64_t)options->dirty_rate, UINT32_MAX);
     }
     return godwit_workload_check(workload, setup->machine, setup->image, setup->memory_mib, error);
@@ -104,7 +96,8 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->pmemsave = !g_strcmp0(options->read_memory, "pmemsave");
     setup->image = godwit_machine_image(machine, options->image);
     if (!setup->image)
-        return usage(error, "%s has no image \"%s\"", machine->arch, options->image);
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "%s has no image \"%s\"", machine->arch,
+                           options->image);
     setup->memory_mib =
         options->memory == GODWIT_NOT_GIVEN ? machine->memory_mib : (unsigned)options->memory;
     if (options->machine)
@@ -144,7 +137,8 @@ static GPtrArray *choose_machines(char **arch, GError **error)
             const struct godwit_machine *machine = godwit_machine_find(names[j]);
             if (!machine) {
                 g_autofree char *known = arch_names();
-                usage(error, "unknown architecture \"%s\": there are %s", names[j], known);
+                godwit_fail(error, GODWIT_ERROR_USAGE, "unknown architecture \"%s\": there are %s",
+                            names[j], known);
                 return NULL;
             }
             if (!g_ptr_array_find(machines, machine, NULL))
