@@ -15,6 +15,9 @@
  * migration thread works out every 100 ms how much it could send within the downtime limit; a first
  * pass that is over before would be taken for the last one, whatever the limit. In seconds. */
 #define FIRST_PASS_SECONDS 0.2
+/* Passes that the guest makes at the most while its window is sent for the first time: some 10 ms
+ * each. */
+#define PASSES_BEFORE_ZERO 64
 /* The least that downtime-limit can be without that reckoning being out of play. In milliseconds.
  */
 #define DOWNTIME_HELD 1
@@ -255,6 +258,27 @@ bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **e
                              error);
 }
 
+/*
+ * Waits, if need be, until `order` is some way from the pass in which its bytes come round to zero.
+ * Pages are all zero then and cost next to nothing: a first pass over them is over at once.
+ */
+static bool avoid_zeros(struct godwit_vm *source, GError **error)
+{
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    if (workload->flags & GODWIT_FLAG_STAMP)
+        return true;
+    for (unsigned cpu = 0; cpu < workload->cpus;) {
+        struct godwit_mailbox mailbox;
+        if (!godwit_memory_mailbox(source, cpu, &mailbox, error))
+            return false;
+        if (mailbox.passes % 256 < 256 - PASSES_BEFORE_ZERO && mailbox.passes % 256 > 0)
+            cpu++;
+        else if (!godwit_vm_wait_console(source, 0, source->console->passes + 1, error))
+            return false;
+    }
+    return true;
+}
+
 bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
 {
     const struct godwit_workload *workload = &source->rig->setup->workload;
@@ -264,7 +288,7 @@ bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
         {"max-bandwidth", (json_int_t)(window / FIRST_PASS_SECONDS), NULL},
         {"downtime-limit", DOWNTIME_HELD, NULL},
         {NULL, 0, NULL}};
-    return godwit_migrate_set_parameters(source, held, error);
+    return godwit_migrate_set_parameters(source, held, error) && avoid_zeros(source, error);
 }
 
 bool godwit_migrate_release(struct godwit_vm *source, GError **error)
