@@ -357,3 +357,4 @@ godwit_params:
         .long   GODWIT_PASSES_PER_REPORT
         .long   0 /* flags */
         .long   0 /* page_ticks: nanoseconds */
+        .quad   0 /* seed */

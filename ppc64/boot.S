@@ -176,6 +176,7 @@ godwit_params:
         .long   GODWIT_PASSES_PER_REPORT
         .long   0 /* flags */
         .long   0 /* page_ticks */
+        .quad   0 /* seed */
 
         /*
          * The decrementer, which nobody can switch off, runs out every few seconds. That matters

@@ -276,6 +276,7 @@ godwit_params:
         .long   GODWIT_PASSES_PER_REPORT
         .long   0 /* flags */
         .long   0 /* page_ticks */
+        .quad   0 /* seed */
 
 psw_mask:
         .quad   PSW_64BIT

@@ -18,7 +18,7 @@
 %define REAL_MODE(label) cs:label - godwit_image
 
 ROM_SIZE                equ 0x10000
-ROM_USED                equ 0x2c0       ; the piece at the end
+ROM_USED                equ 0x2d0       ; the piece at the end
 RESET_VECTOR            equ 0xfff0      ; where in the ROM a reset enters
 
 COM1_INTERRUPTS         equ 0x3f9

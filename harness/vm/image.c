@@ -44,6 +44,7 @@ struct godwit_workload godwit_image_workload(const struct godwit_machine *machin
         .flags = flags & ~(uint32_t)GODWIT_FLAGS_MORE_MASK,
         .page_ticks = godwit_guest_get32(block + GODWIT_PARAMS_OFF_PAGE_TICKS, big),
         .cpus = ((flags & GODWIT_FLAGS_MORE_MASK) >> GODWIT_FLAGS_MORE_SHIFT) + 1,
+        .seed = godwit_guest_get64(block + GODWIT_PARAMS_OFF_SEED, big),
     };
 }
 
@@ -60,6 +61,7 @@ bool godwit_image_write(const struct godwit_image *image, bool big_endian,
     put32(block + GODWIT_PARAMS_OFF_FLAGS,
           workload->flags | (workload->cpus - 1) << GODWIT_FLAGS_MORE_SHIFT, big_endian);
     put32(block + GODWIT_PARAMS_OFF_PAGE_TICKS, workload->page_ticks, big_endian);
+    put64(block + GODWIT_PARAMS_OFF_SEED, workload->seed, big_endian);
     g_autoptr(GError) cause = NULL;
     if (!g_file_set_contents_full(path, (const char *)file, (gssize)image->file_size,
                                   G_FILE_SET_CONTENTS_CONSISTENT, 0600, &cause)) {

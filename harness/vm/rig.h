@@ -25,6 +25,7 @@ struct godwit_workload {
     uint32_t flags; /* GODWIT_FLAG_* */
     uint32_t page_ticks;
     uint32_t cpus; /* that share the work */
+    uint64_t seed; /* of `stamp` */
 };
 
 /* How the VMs of a rig are started. Everything is borrowed for the rig's life. */

@@ -16,7 +16,7 @@
 #define GODWIT_GUEST_ABI_H
 
 /* Goes up when a field moves, goes away or changes its meaning; a launcher refuses others. */
-#define GODWIT_ABI_VERSION 1
+#define GODWIT_ABI_VERSION 2
 
 /*
  * Console. The guest writes these three characters and nothing else, ever.
@@ -61,7 +61,8 @@
 #define GODWIT_PARAMS_OFF_PASSES_PER_REPORT 28 /* u32: passes per PASS; 0 stands for 2^32 */
 #define GODWIT_PARAMS_OFF_FLAGS             32 /* u32: GODWIT_FLAG_* */
 #define GODWIT_PARAMS_OFF_PAGE_TICKS        36 /* u32: see below */
-#define GODWIT_PARAMS_SIZE                  40
+#define GODWIT_PARAMS_OFF_SEED              40 /* u64: what `stamp` fills the window with */
+#define GODWIT_PARAMS_SIZE                  48
 
 /*
  * page_ticks: the least number of guest timer ticks (the timer is the mailbox's) between the
@@ -75,12 +76,40 @@
  *            x86 only; the other machines have no S3 and ignore it.
  *   VERIFY   before each increment, compare the byte with the value that the pass counter, kept
  *            in a register, demands; on a difference write FAULT, fill in the fault record, halt.
+ *   STAMP    the workload is `stamp`, not `order`: see below. Not every image has it.
+ *   SPARSE, ZERO    what `stamp` writes: parts of pages, or zero pages in between (one or none)
+ *   STRIDE, RANDOM  in which order `stamp` takes the pages, if not upwards (one or none)
  * The field's second byte is a number: how many CPUs share the work beside the first one.
  */
-#define GODWIT_FLAG_SUSPEND     1
-#define GODWIT_FLAG_VERIFY      2
-#define GODWIT_FLAGS_MORE_SHIFT 8
-#define GODWIT_FLAGS_MORE_MASK  0xff00
+#define GODWIT_FLAG_SUSPEND      1
+#define GODWIT_FLAG_VERIFY       2
+#define GODWIT_FLAG_STAMP        0x10000
+#define GODWIT_FLAG_SPARSE       0x20000
+#define GODWIT_FLAG_ZERO         0x40000
+#define GODWIT_FLAG_CONTENT_MASK 0x60000
+#define GODWIT_FLAG_STRIDE       0x80000
+#define GODWIT_FLAG_RANDOM       0x100000
+#define GODWIT_FLAG_ORDER_MASK   0x180000
+#define GODWIT_FLAGS_MORE_SHIFT  8
+#define GODWIT_FLAGS_MORE_MASK   0xff00
+
+/*
+ * The `stamp` workload fills whole pages with words that tell their page, their place in it and the
+ * pass they are of; what exactly, stamp.h says. The page size is a power of two, 512 or more; the
+ * window begins at a multiple of it; pages are numbered from the window's start.
+ *
+ * At a cold start the window is filled with generation 0. A pass writes the next one, page by page,
+ * in the order of the flags. For each page: wait (page_ticks), check the whole page (VERIFY), write
+ * it, word by word upwards, then timer and position as below, position being the address of the
+ * page that comes next in that order. What follows a pass is the same, too.
+ *
+ * page_ticks is a rate here: who was kept from writing in time makes up for it, up to
+ * GODWIT_STAMP_BACKLOG pages.
+ *
+ * Registers: from READY on, the CPUs' registers that are free hold patterns, which are checked
+ * after every pass. docs/guest-abi.md says which on each architecture.
+ */
+#define GODWIT_STAMP_BACKLOG 64
 
 /*
  * Several CPUs. Of N, CPU n walks the pages n, n + N, n + 2 N ... of the window, its stripe,
@@ -129,6 +158,10 @@
 #define GODWIT_STATE_SUSPENDED 2 /* from just before the suspend request until the wake-up */
 #define GODWIT_STATE_FAULT     3 /* the fault record is complete; the guest has halted */
 
+/* Of `stamp` only, and as FAULT; the fault record is about something else than memory. */
+#define GODWIT_STATE_FAULT_REGISTER 4 /* fault_address: its number, docs/guest-abi.md */
+#define GODWIT_STATE_FAULT_TIMER    5 /* it went back: from fault_expected to fault_found */
+
 #if !defined(__ASSEMBLER__) && !defined(GODWIT_ABI_MACROS_ONLY)
 
 #include <stddef.h>
@@ -144,6 +177,7 @@ struct godwit_params {
     uint32_t passes_per_report;
     uint32_t flags;
     uint32_t page_ticks;
+    uint64_t seed;
 };
 
 /* The mailbox as C sees it. Values are in guest byte order. */
@@ -165,6 +199,7 @@ GODWIT_ABI_CHECK(window_end,
                  offsetof(struct godwit_params, window_end) == GODWIT_PARAMS_OFF_WINDOW_END);
 GODWIT_ABI_CHECK(page_ticks,
                  offsetof(struct godwit_params, page_ticks) == GODWIT_PARAMS_OFF_PAGE_TICKS);
+GODWIT_ABI_CHECK(seed, offsetof(struct godwit_params, seed) == GODWIT_PARAMS_OFF_SEED);
 GODWIT_ABI_CHECK(params_size, sizeof(struct godwit_params) == GODWIT_PARAMS_SIZE);
 GODWIT_ABI_CHECK(position,
                  offsetof(struct godwit_mailbox, position) == GODWIT_MAILBOX_OFF_POSITION);

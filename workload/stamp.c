@@ -1,0 +1,202 @@
+/*
+ * The `stamp` workload: guest_abi.h says what it does, stamp.h what it writes.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "workload.h"
+
+/* One CPU's share of the window. */
+struct share {
+    struct godwit_stamp stamp;
+    uint64_t start;      /* address of the window's first page */
+    uint32_t pages_each; /* that each CPU has */
+    uint32_t cpu;
+};
+
+static inline struct share share_of(const struct godwit_params *params, uint32_t cpu)
+{
+    struct share share;
+    const uint32_t more = (params->flags & GODWIT_FLAGS_MORE_MASK) >> GODWIT_FLAGS_MORE_SHIFT;
+    uint32_t shift = 3;
+    while ((params->page_size >> shift) > 1)
+        shift++;
+    share.stamp.seed = params->seed;
+    share.stamp.flags = params->flags;
+    share.stamp.page_shift = shift;
+    share.stamp.pages = (uint32_t)((params->window_end - params->window_start) >> shift);
+    share.stamp.cpus = more + 1;
+    share.start = params->window_start;
+    /* Nothing here divides: 32-bit code would need a library to. */
+    share.pages_each = 0;
+    for (uint32_t pages = share.stamp.pages; pages > more; pages -= more + 1)
+        share.pages_each++;
+    share.cpu = cpu;
+    return share;
+}
+
+static inline uint64_t address_of(const struct share *share, uint32_t page)
+{
+    return share->start + ((uint64_t)page << share->stamp.page_shift);
+}
+
+static inline volatile uint64_t *page_at(const struct share *share, uint32_t page)
+{
+    return (volatile uint64_t *)(uintptr_t)address_of(share, page);
+}
+
+/* The page that comes after TURN pages of a pass; after the last one, where the stripe ends. */
+static inline uint32_t page_after(const struct share *share, uint32_t turn)
+{
+    if (turn == share->pages_each)
+        return share->stamp.pages + share->cpu;
+    return godwit_stamp_page_at(&share->stamp, share->pages_each, share->cpu, turn);
+}
+
+/*
+ * Writes the words FIRST, FIRST + BY, FIRST + 2 BY ... of a page, WORD and what STEP makes of it,
+ * upwards, and each in order of its addresses.
+ */
+static inline void write_words(volatile uint64_t *page, uint32_t first, uint32_t by, uint32_t words,
+                               uint64_t word, uint64_t step)
+{
+    for (volatile uint64_t *at = page + first, *const end = page + words; at < end; at += by) {
+        ARCH_STORE_WORD(at, word);
+        word += step;
+    }
+}
+
+/* The first of such words that is another one, or the end of the page. */
+static inline volatile uint64_t *find_wrong(volatile uint64_t *page, uint32_t first, uint32_t by,
+                                            uint32_t words, uint64_t word, uint64_t step)
+{
+    volatile uint64_t *at = page + first, *const end = page + words;
+    for (; at < end && *at == word; at += by)
+        word += step;
+    return at < end ? at : end;
+}
+
+static __attribute__((noinline)) void write_page(const struct share *share, uint32_t page,
+                                                 uint64_t generation)
+{
+    const struct godwit_stamp *stamp = &share->stamp;
+    const uint32_t words = godwit_stamp_words(stamp);
+    uint32_t first = 0, by = 1;
+    if (godwit_stamp_is_zero(stamp, page, generation)) {
+        write_words(page_at(share, page), 0, 1, words, 0, 0);
+        return;
+    }
+    if (godwit_stamp_is_sparse(stamp) && generation > 0) {
+        first = (uint32_t)generation % GODWIT_STAMP_CLASSES;
+        by = GODWIT_STAMP_CLASSES;
+    }
+    write_words(page_at(share, page), first, by, words,
+                godwit_stamp_base(stamp, page, generation) + first * GODWIT_STAMP_STEP,
+                by * GODWIT_STAMP_STEP);
+}
+
+/* The index of a word that is not as GENERATION has it, or the number of words. */
+static __attribute__((noinline)) uint32_t check_page(const struct share *share, uint32_t page,
+                                                     uint64_t generation)
+{
+    const struct godwit_stamp *stamp = &share->stamp;
+    const uint32_t words = godwit_stamp_words(stamp);
+    volatile uint64_t *const at = page_at(share, page), *wrong = at + words;
+    if (godwit_stamp_is_zero(stamp, page, generation))
+        return (uint32_t)(find_wrong(at, 0, 1, words, 0, 0) - at);
+    if (!godwit_stamp_is_sparse(stamp))
+        return (uint32_t)(find_wrong(at, 0, 1, words, godwit_stamp_base(stamp, page, generation),
+                                     GODWIT_STAMP_STEP) -
+                          at);
+    for (uint32_t first = 0; first < GODWIT_STAMP_CLASSES && wrong == at + words; first++)
+        wrong = find_wrong(at, first, GODWIT_STAMP_CLASSES, words,
+                           godwit_stamp_word(stamp, page, first, generation),
+                           GODWIT_STAMP_CLASSES * GODWIT_STAMP_STEP);
+    return (uint32_t)(wrong - at);
+}
+
+/* Leaves a record of what is wrong, and halts. The state follows the record, so that who sees FAULT
+ * sees a whole record. */
+static __attribute__((noreturn)) void fail(struct godwit_mailbox *mailbox, uint32_t state,
+                                           uint64_t address, uint64_t expected, uint64_t found)
+{
+    volatile struct godwit_mailbox *box = mailbox;
+    box->fault_address = address;
+    box->fault_expected = expected;
+    box->fault_found = found;
+    arch_publish();
+    box->state = state;
+    godwit_arch_print(GODWIT_CONSOLE_FAULT);
+    godwit_arch_halt();
+}
+
+void godwit_stamp_fill(const struct godwit_params *params)
+{
+    const struct share share = share_of(params, 0);
+    for (uint32_t page = 0; page < share.stamp.pages; page++)
+        write_page(&share, page, 0);
+}
+
+/* Until the page that comes next is due. *DUE is when, and becomes when the one after it is. */
+static inline void wait_until_due(uint64_t *due, uint32_t page_ticks)
+{
+    const uint64_t backlog = (uint64_t)page_ticks * GODWIT_STAMP_BACKLOG;
+    uint64_t now = arch_timer();
+    while ((int64_t)(now - *due) < 0)
+        now = arch_timer();
+    if (now - *due > backlog)
+        *due = now - backlog;
+    *due += page_ticks;
+}
+
+void godwit_stamp_run(const struct godwit_params *params, struct godwit_mailbox *mailbox,
+                      uint32_t cpu)
+{
+    volatile struct godwit_mailbox *const box = mailbox;
+    const struct share share = share_of(params, cpu);
+    const uint32_t page_ticks = params->page_ticks;
+    const bool verify = params->flags & GODWIT_FLAG_VERIFY;
+    uint32_t passes_left = params->passes_per_report;
+    uint64_t generation = 0;
+    uint64_t timer = box->timer, due = timer;
+
+    box->position = address_of(&share, page_after(&share, 0));
+    godwit_arch_set_registers(cpu);
+    if (cpu == 0)
+        godwit_arch_print(GODWIT_CONSOLE_READY);
+    for (;;) {
+        uint32_t page = page_after(&share, 0);
+        for (uint32_t turn = 1; turn <= share.pages_each; turn++) {
+            arch_touch_stack();
+            if (page_ticks)
+                wait_until_due(&due, page_ticks);
+            if (verify) {
+                const uint32_t wrong = check_page(&share, page, generation);
+                if (wrong < godwit_stamp_words(&share.stamp)) {
+                    volatile uint64_t *const at = page_at(&share, page) + wrong;
+                    fail(mailbox, GODWIT_STATE_FAULT, (uintptr_t)at,
+                         godwit_stamp_word(&share.stamp, page, wrong, generation), *at);
+                }
+            }
+            write_page(&share, page, generation + 1);
+            const uint64_t now = arch_timer();
+            if ((int64_t)(now - timer) < 0)
+                fail(mailbox, GODWIT_STATE_FAULT_TIMER, 0, timer, now);
+            timer = now;
+            box->timer = timer;
+            page = page_after(&share, turn);
+            box->position = address_of(&share, page);
+        }
+        generation++;
+        box->passes = generation;
+        struct godwit_register wrong;
+        const uint32_t number = godwit_arch_check_registers(cpu, &wrong);
+        if (number)
+            fail(mailbox, GODWIT_STATE_FAULT_REGISTER, number, wrong.expected, wrong.found);
+        if (--passes_left == 0) {
+            passes_left = params->passes_per_report;
+            if (cpu == 0)
+                godwit_arch_print(GODWIT_CONSOLE_PASS);
+        }
+        box->position = address_of(&share, page_after(&share, 0));
+    }
+}
