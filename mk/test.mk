@@ -10,6 +10,9 @@ $(UNIT_TESTS): $(O)/tests/unit/%: tests/unit/%.c $(HARNESS_OBJECTS)
 	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(HARNESS_OBJECTS) $(LDFLAGS) \
 		$(UNIT_LIBS)
 
+# This one runs the guest's C code.
+$(O)/tests/unit/stamp: HARNESS_CPPFLAGS += -Iworkload -Itests/unit/guest
+
 $(FAKE_QEMU): tests/fake-qemu.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS) $(HARNESS_LIBS)

@@ -116,8 +116,8 @@ static __attribute__((noinline)) uint32_t check_page(const struct share *share, 
 
 /* Leaves a record of what is wrong, and halts. The state follows the record, so that who sees FAULT
  * sees a whole record. */
-static __attribute__((noreturn)) void fail(struct godwit_mailbox *mailbox, uint32_t state,
-                                           uint64_t address, uint64_t expected, uint64_t found)
+static __attribute__((noreturn)) void give_up(struct godwit_mailbox *mailbox, uint32_t state,
+                                              uint64_t address, uint64_t expected, uint64_t found)
 {
     volatile struct godwit_mailbox *box = mailbox;
     box->fault_address = address;
@@ -173,14 +173,14 @@ void godwit_stamp_run(const struct godwit_params *params, struct godwit_mailbox 
                 const uint32_t wrong = check_page(&share, page, generation);
                 if (wrong < godwit_stamp_words(&share.stamp)) {
                     volatile uint64_t *const at = page_at(&share, page) + wrong;
-                    fail(mailbox, GODWIT_STATE_FAULT, (uintptr_t)at,
-                         godwit_stamp_word(&share.stamp, page, wrong, generation), *at);
+                    give_up(mailbox, GODWIT_STATE_FAULT, (uintptr_t)at,
+                            godwit_stamp_word(&share.stamp, page, wrong, generation), *at);
                 }
             }
             write_page(&share, page, generation + 1);
             const uint64_t now = arch_timer();
             if ((int64_t)(now - timer) < 0)
-                fail(mailbox, GODWIT_STATE_FAULT_TIMER, 0, timer, now);
+                give_up(mailbox, GODWIT_STATE_FAULT_TIMER, 0, timer, now);
             timer = now;
             box->timer = timer;
             page = page_after(&share, turn);
@@ -191,7 +191,7 @@ void godwit_stamp_run(const struct godwit_params *params, struct godwit_mailbox 
         struct godwit_register wrong;
         const uint32_t number = godwit_arch_check_registers(cpu, &wrong);
         if (number)
-            fail(mailbox, GODWIT_STATE_FAULT_REGISTER, number, wrong.expected, wrong.found);
+            give_up(mailbox, GODWIT_STATE_FAULT_REGISTER, number, wrong.expected, wrong.found);
         if (--passes_left == 0) {
             passes_left = params->passes_per_report;
             if (cpu == 0)
