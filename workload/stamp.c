@@ -136,6 +136,12 @@ void godwit_stamp_fill(const struct godwit_params *params)
         write_page(&share, page, 0);
 }
 
+uint64_t godwit_stamp_first(const struct godwit_params *params, uint32_t cpu)
+{
+    const struct share share = share_of(params, cpu);
+    return address_of(&share, page_after(&share, 0));
+}
+
 /* Until the page that comes next is due. *DUE is when, and becomes when the one after it is. */
 static inline void wait_until_due(uint64_t *due, uint32_t page_ticks)
 {
@@ -159,7 +165,7 @@ void godwit_stamp_run(const struct godwit_params *params, struct godwit_mailbox 
     uint64_t generation = 0;
     uint64_t timer = box->timer, due = timer;
 
-    box->position = address_of(&share, page_after(&share, 0));
+    box->position = godwit_stamp_first(params, cpu);
     godwit_arch_set_registers(cpu);
     if (cpu == 0)
         godwit_arch_print(GODWIT_CONSOLE_READY);
