@@ -10,17 +10,33 @@
 # first byte), godwit_start (the first instruction), godwit_params, godwit_mailbox, godwit_ram_base.
 # Assembler sources include godwit/guest_abi.h with -DGODWIT_RAM_BASE=... ; nasm sources include
 # $(GUEST)/guest_abi.inc.
+#
+# The workload in C is compiled once for each image that has it, by a rule of the architecture's:
+#
+#   $(GUEST)/NAME.o: $(WORKLOAD) ARCH/workload_arch.h ARCH/arch.mk | $(GUEST)
+#           $(ARCH_CC) $(WORKLOAD_CFLAGS) -IARCH FLAGS -c -o $@ $<
+#
+# The first of $(WORKLOAD) is the source, the others are what it includes. FLAGS keep the compiler
+# away from floating-point and vector registers, and from those that hold patterns.
 
 GUEST := build/guest
+GUEST_ABI := include/godwit/guest_abi.h
+WORKLOAD := workload/stamp.c workload/workload.h include/godwit/stamp.h $(GUEST_ABI) mk/guest.mk
 IMAGES :=
 include $(wildcard */arch.mk)
 
 GUEST_HEADERS := $(patsubst %,gen/%.h,$(IMAGES))
-GUEST_ABI := include/godwit/guest_abi.h
 
 # Same sources, same bytes, wherever they are built.
 GUEST_ASFLAGS := -x assembler-with-cpp -nostdlib -nostdinc -static -no-pie -Iinclude \
 	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
+
+# Freestanding and without data: no calls of memset(), no tables of addresses, no unwinding. Nothing
+# in the object tells where or when it was made.
+WORKLOAD_CFLAGS := -std=gnu11 -O2 -g0 -Wall -Wextra -Wshadow -Wconversion -Iinclude \
+	-ffreestanding -fno-builtin -fno-tree-loop-distribute-patterns -fno-jump-tables \
+	-fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables \
+	-fno-pic -fno-pie -fno-ident -fno-reorder-functions
 
 .PHONY: bootsect headers check-headers
 ## bootsect: assemble every guest image into build/guest/ (needs nasm and the cross toolchains)

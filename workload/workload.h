@@ -9,7 +9,8 @@
  * The stack. A live migration under TCG in QEMU before 9.0 loses the last writes to a page that is
  * written over and over (docs/known-bugs.md, tcg-hot-page), unless the page holds code that is
  * executed. A stack is such a page. So each page of stacks begins with an instruction that returns,
- * and arch_touch_stack() calls it.
+ * and arch_touch_stack() calls it. guest_abi.h says where the stacks are; the entry code of CPU 0
+ * puts the instructions there before any other CPU is started.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,9 +26,15 @@
 /* Fills the window with generation 0. For CPU 0, before any other CPU is started. */
 void godwit_stamp_fill(const struct godwit_params *params);
 
+/* The address of the page that CPU writes first: the position for its mailbox. With several CPUs it
+ * has to be there before the magic is, because READY may follow that before CPU does anything else.
+ */
+uint64_t godwit_stamp_first(const struct godwit_params *params, uint32_t cpu);
+
 /*
  * Does the work of CPU from then on. Its mailbox is set up, as `order` has it at its first page,
- * but for position, which is set here; READY has not been printed: this does so, for CPU 0.
+ * but for position, which is set here at the latest; READY has not been printed: this does so, for
+ * CPU 0.
  */
 __attribute__((noreturn)) void godwit_stamp_run(const struct godwit_params *params,
                                                 struct godwit_mailbox *mailbox, uint32_t cpu);

@@ -154,6 +154,13 @@
 #define GODWIT_MAILBOX_SIZE               56
 #define GODWIT_MAILBOX_STRIDE             64 /* from one CPU's to the next one's */
 
+/*
+ * Stacks of `stamp`: one for each CPU, one after the other from CPU 0's on, whole pages of them.
+ * Each page begins with code, workload/workload.h says why. Nothing reads them from outside.
+ */
+#define GODWIT_STACK_OFFSET 0x30000 /* from the start of RAM */
+#define GODWIT_STACK_SIZE   512     /* of one; GODWIT_MAX_CPUS of them are 8 pages of 4 KiB */
+
 #define GODWIT_STATE_RUNNING   1 /* from just before READY */
 #define GODWIT_STATE_SUSPENDED 2 /* from just before the suspend request until the wake-up */
 #define GODWIT_STATE_FAULT     3 /* the fault record is complete; the guest has halted */
