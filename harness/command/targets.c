@@ -57,6 +57,10 @@ static bool parse_window(const char *text, struct godwit_workload *workload, GEr
     return true;
 }
 
+/* How much of the window `stamp` takes if the user does not say: it is as quick as `order` then,
+ * which writes a byte a page. In bytes. */
+#define STAMP_WINDOW ((uint64_t)4 << 20)
+
 static bool parse_seed(const char *text, uint64_t *seed, GError **error)
 {
     char *end = NULL;
@@ -77,6 +81,8 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
         workload->seed = (uint64_t)g_random_int() << 32 | g_random_int();
     if (options->seed && !parse_seed(options->seed, &workload->seed, error))
         return false;
+    if (workload->flags & GODWIT_FLAG_STAMP)
+        workload->window_end = MIN(workload->window_end, workload->window_start + STAMP_WINDOW);
     if (options->window && !parse_window(options->window, workload, error))
         return false;
     if (options->page_size != GODWIT_NOT_GIVEN)

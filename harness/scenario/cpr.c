@@ -320,7 +320,9 @@ static bool keep_written(struct godwit_vm *source, GError **error)
     return judge_stop(source, error) &&
            godwit_memory_keep_again(source, workload->window_start,
                                     workload->window_end - workload->window_start, error) &&
-           godwit_memory_keep_again(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, error);
+           godwit_memory_keep_again(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, error) &&
+           godwit_memory_keep_again(source, setup->machine->ram_base + GODWIT_STACK_OFFSET,
+                                    GODWIT_MAX_CPUS * GODWIT_STACK_SIZE, error);
 }
 
 static bool go_on(struct godwit_vm *source, GError **error)
