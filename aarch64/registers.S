@@ -6,7 +6,7 @@
  * register with fewer bits, those of it that it has.
  *
  * A vector register is a number of 64-bit words, each with a NUMBER of its own: two of them, or, with
- * SVE, as many as the CPU has at most.
+ * SVE, as many as there are, up to 16. What is beyond them QEMU does not migrate: docs/known-bugs.md.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,7 +14,7 @@
 #define CPU_SHIFT        12
 #define FIRST_CONTROL    32  /* FPCR, FPSR, TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1 */
 #define FIRST_VECTOR     128 /* word 0 of the first one */
-#define VECTOR_SHIFT     5   /* from one to the next: 32 words are the longest there can be */
+#define VECTOR_SHIFT     5   /* from one to the next: there can be 32 words */
 #define VECTORS          32
 
 #define FPCR_BITS 0x07c00000 /* AHP, DN, FZ, RMode */
@@ -25,7 +25,7 @@
 #define CPACR_FPEN      (3 << 20) /* no traps of floating point ... */
 #define CPACR_ZEN       (3 << 16) /* ... nor of SVE */
 #define CPTR_RES1       0x32ff     /* the same in EL2, which traps by bits that are 1 */
-#define LONGEST_VECTORS 15
+#define LONGEST_VECTORS 7          /* in units of 128 bits, less one */
 
         .arch   armv8-a+sve
         .globl  godwit_arch_set_registers, godwit_arch_check_registers, vectors_without_el2

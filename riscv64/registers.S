@@ -18,7 +18,7 @@
 #define VECTOR_SHIFT  5   /* from one to the next */
 #define WORDS_MAX     32
 
-#define FCSR_BITS  0x7f /* flags, and rounding modes that exist */
+#define FCSR_BITS  0x60 /* rounding modes that exist; not the flags: docs/known-bugs.md */
 #define MSTATUS_FS 0x6000
 #define MSTATUS_VS 0x0600
 #define MISA_D     3
