@@ -134,7 +134,8 @@ other_cpu:
         msr     hcr_el2, x0
         msr     cnthctl_el2, xzr
         msr     cntvoff_el2, xzr
-        bl      vectors_without_el2
+        if_stamp leave_vectors
+vectors_left:
         ldr     x0, =SCTLR_RES1
         msr     sctlr_el1, x0
         mov     x0, #SPSR_EL1H
@@ -375,7 +376,15 @@ print_when_room:
         ret
 
         /*
-         * With `stamp`. Each page of stacks begins with an instruction that returns. It has been
+         * With `stamp`. In EL2, the vectors are EL1's. QEMU 7.2 has an EL3, if any, that traps this on all
+         * CPUs but the first.
+         */
+leave_vectors:
+        bl      vectors_without_el2
+        b       vectors_left
+
+        /*
+         * Each page of stacks begins with an instruction that returns. It has been
          * stored as data: to be fetched, it has to be in memory, and not what was there before it in
          * the instruction cache.
          */
