@@ -1,5 +1,6 @@
 /*
- * The guest of aarch64: entry, console and the `order` workload for QEMU's virt machine.
+ * The guest of aarch64: entry, console and the `order` workload for QEMU's virt machine. `stamp` is
+ * in C, workload/stamp.c, and what it needs of the machine here, in registers.S and workload_arch.h.
  *
  * Entry    A raw image given by -kernel is loaded 512 KiB into RAM and entered at its first byte by
  *          the boot CPU, MMU and caches off, interrupts masked, in EL1, or in EL2 where the machine
@@ -11,6 +12,7 @@
  * Memory   0x40000000  QEMU's own first instructions
  *          0x40010000  mailboxes
  *          0x40020000  translation table, one page
+ *          0x40030000  stacks, 8 pages; only with `stamp`
  *          0x40080000  this image: code and parameter block
  *          0x40100000  window, by default up to 0x46400000
  *          QEMU puts the device tree, which is not read here, half-way up RAM or 128 MiB up,
@@ -45,6 +47,14 @@
 #error MAILBOX_SHIFT
 #endif
 
+#define PAGE_SHIFT  12
+#define STACK       (GODWIT_RAM_BASE + GODWIT_STACK_OFFSET)
+#define STACKS_SIZE (GODWIT_MAX_CPUS * GODWIT_STACK_SIZE)
+#define STACK_SHIFT 9
+#if 1 << STACK_SHIFT != GODWIT_STACK_SIZE
+#error STACK_SHIFT
+#endif
+
 #define EL2         (2 << 2)   /* in CurrentEL */
 #define HCR_RW      0x80000000 /* EL1 is AArch64; no second stage of translation, no traps */
 #define SPSR_EL1H   0x3c5      /* EL1 with its own stack pointer, D, A, I and F masked */
@@ -67,8 +77,8 @@
 
 #define NANOSECONDS 1000000000 /* in a second */
 
-/* Held from the start to the end. */
-#define MAILBOX           x19
+/* Held from the start to the end; C leaves them alone ... */
+#define MAILBOX           x19 /* ... but for this one, which it keeps */
 #define WINDOW_START      x20
 #define WINDOW_END        x21
 #define PAGE_SIZE         x22 /* from one page of the CPU's to its next */
@@ -79,8 +89,7 @@
 #define PASSES            x27
 #define POSITION          x28
 #define TIMER             x29 /* as stored in the mailbox */
-#define TICK              x18 /* length of the counter's tick in 2^-32 nanoseconds */
-#define UART_BASE         x17
+#define TICK              x18 /* length of the counter's tick in 2^-32 nanoseconds; C knows it, too */
 #define CPU               x16
 #define MORE_CPUS         x15 /* beside the first one */
 #define ENTRY_EL          x14
@@ -91,6 +100,7 @@
 #define MORE_CPUS_LOW  w15
 
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
+        .globl  godwit_arch_print, godwit_arch_halt
         .set    godwit_ram_base, GODWIT_RAM_BASE
         .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
 
@@ -100,6 +110,14 @@
         umulh   \register, x2, TICK
         mul     x2, x2, TICK
         extr    \register, \register, x2, #32
+        .endm
+
+        /* Goes to LABEL with `stamp`. Changes w0. */
+        .macro  if_stamp label
+        adr     x0, godwit_params
+        ldr     w0, [x0, #GODWIT_PARAMS_OFF_FLAGS]
+        tst     w0, #GODWIT_FLAG_STAMP
+        b.ne    \label
         .endm
 
         .text
@@ -116,6 +134,8 @@ other_cpu:
         msr     hcr_el2, x0
         msr     cnthctl_el2, xzr
         msr     cntvoff_el2, xzr
+        if_stamp leave_vectors
+vectors_left:
         ldr     x0, =SCTLR_RES1
         msr     sctlr_el1, x0
         mov     x0, #SPSR_EL1H
@@ -171,16 +191,16 @@ table_filled:
         isb
 
         /* The divisor and the line format count while the UART is off, which it is after reset. */
-        ldr     UART_BASE, =UART
         cbnz    CPU, uart_on
+        ldr     x1, =UART
         mov     w0, #BAUD_INTEGER
-        str     w0, [UART_BASE, #UART_IBRD]
+        str     w0, [x1, #UART_IBRD]
         mov     w0, #BAUD_FRACTION
-        str     w0, [UART_BASE, #UART_FBRD]
+        str     w0, [x1, #UART_FBRD]
         mov     w0, #UART_8N1_FIFO
-        str     w0, [UART_BASE, #UART_LCR_H]
+        str     w0, [x1, #UART_LCR_H]
         mov     w0, #UART_ENABLE
-        str     w0, [UART_BASE, #UART_CR]
+        str     w0, [x1, #UART_CR]
 uart_on:
 
         /* One tick of the counter, for read_timer. */
@@ -211,6 +231,7 @@ clear_mailbox:
         b.lo    clear_mailbox
 
         /* What a reset left in RAM must not pass for this run's memory. */
+        if_stamp fill
         mov     POSITION, WINDOW_START
 clear_page:
         strb    wzr, [POSITION]
@@ -218,6 +239,8 @@ clear_page:
         cmp     POSITION, WINDOW_END
         b.lo    clear_page
         strb    wzr, [WINDOW_START, #GODWIT_SUSPENDED_OFFSET]
+
+window_ready:
 
         /* The others may begin. Of PSCI's registers only the result, which nobody asks for, differs
          * afterwards. */
@@ -251,6 +274,8 @@ stripe:
         mov     PASSES, #0
         mov     PASSES_LEFT, PASSES_PER_REPORT
         mov     POSITION, WINDOW_START
+        if_stamp first_position
+position_known:
         str     PASSES, [MAILBOX, #GODWIT_MAILBOX_OFF_PASSES]
         str     POSITION, [MAILBOX, #GODWIT_MAILBOX_OFF_POSITION]
         str     xzr, [MAILBOX, #GODWIT_MAILBOX_OFF_FAULT_ADDRESS]
@@ -277,9 +302,10 @@ await_others:
 set_up:
         dmb     ish
         str     w0, [MAILBOX, #GODWIT_MAILBOX_OFF_MAGIC]
+        if_stamp run
         cbnz    CPU, next_page
         mov     w0, #GODWIT_CONSOLE_READY
-        bl      print
+        bl      godwit_arch_print
 
         /* One page: the path without waiting and checking runs straight through. */
 next_page:
@@ -305,7 +331,7 @@ byte_right:
         mov     PASSES_LEFT, PASSES_PER_REPORT
         cbnz    CPU, next_pass
         mov     w0, #GODWIT_CONSOLE_PASS
-        bl      print
+        bl      godwit_arch_print
 next_pass:
         mov     POSITION, WINDOW_START
         str     POSITION, [MAILBOX, #GODWIT_MAILBOX_OFF_POSITION]
@@ -333,18 +359,73 @@ check_byte:
         mov     w0, #GODWIT_STATE_FAULT
         str     w0, [MAILBOX, #GODWIT_MAILBOX_OFF_STATE]
         mov     w0, #GODWIT_CONSOLE_FAULT
-        bl      print
+        bl      godwit_arch_print
 
         /* For good: with interrupts masked and none enabled there is nothing to wake up for. */
-halt:
+godwit_arch_halt:
         wfi
-        b       halt
+        b       godwit_arch_halt
 
-        /* Prints the character in w0. */
-print:
-        ldr     w1, [UART_BASE, #UART_FR]
-        tbnz    w1, #UART_FR_TXFF, print
-        str     w0, [UART_BASE, #UART_DR]
+        /* Prints the character in w0. C calls it, too. */
+godwit_arch_print:
+        ldr     x1, =UART
+print_when_room:
+        ldr     w2, [x1, #UART_FR]
+        tbnz    w2, #UART_FR_TXFF, print_when_room
+        str     w0, [x1, #UART_DR]
+        ret
+
+        /*
+         * With `stamp`. In EL2, the vectors are EL1's. QEMU 7.2 has an EL3, if any, that traps this on all
+         * CPUs but the first.
+         */
+leave_vectors:
+        bl      vectors_without_el2
+        b       vectors_left
+
+        /*
+         * Each page of stacks begins with an instruction that returns. It has been
+         * stored as data: to be fetched, it has to be in memory, and not what was there before it in
+         * the instruction cache.
+         */
+fill:
+        ldr     x0, =STACK
+        ldr     w1, return
+        mov     x2, #STACKS_SIZE
+begin_page:
+        str     w1, [x0]
+        dc      cvau, x0
+        dsb     ish
+        ic      ivau, x0
+        add     x0, x0, #1 << PAGE_SHIFT
+        subs    x2, x2, #1 << PAGE_SHIFT
+        b.ne    begin_page
+        dsb     ish
+        isb
+        bl      take_stack
+        adr     x0, godwit_params
+        bl      godwit_stamp_fill
+        b       window_ready
+
+first_position:
+        bl      take_stack
+        adr     x0, godwit_params
+        mov     x1, CPU
+        bl      godwit_stamp_first
+        mov     POSITION, x0
+        b       position_known
+
+run:
+        adr     x0, godwit_params
+        mov     x1, MAILBOX
+        mov     x2, CPU
+        b       godwit_stamp_run
+
+take_stack:
+        ldr     x0, =STACK + GODWIT_STACK_SIZE
+        add     x0, x0, CPU, lsl #STACK_SHIFT
+        mov     sp, x0
+return:
         ret
 
         .balign 8

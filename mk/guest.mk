@@ -38,6 +38,9 @@ WORKLOAD_CFLAGS := -std=gnu11 -O2 -g0 -Wall -Wextra -Wshadow -Wconversion -Iincl
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables \
 	-fno-pic -fno-pie -fno-ident -fno-reorder-functions
 
+# A symbol list without what a guest's own parts call each other by.
+WITHOUT_WORKLOAD := sed '/ godwit_\(stamp\|arch\)_/d'
+
 .PHONY: bootsect headers check-headers
 ## bootsect: assemble every guest image into build/guest/ (needs nasm and the cross toolchains)
 bootsect: $(IMAGES:%=$(GUEST)/%.bin) $(IMAGES:%=$(GUEST)/%.sym)

@@ -10,13 +10,27 @@ RISCV64_RAM_BASE := 0x80000000
 
 IMAGES += riscv64_bios
 
-# No instructions but those that every 64-bit CPU of QEMU's has; nothing left to the linker to relax.
-$(GUEST)/riscv64_bios.elf: riscv64/boot.S riscv64/boot.ld riscv64/arch.mk $(GUEST_ABI) | $(GUEST)
-	$(RISCV64_CC) $(GUEST_ASFLAGS) -march=rv64i_zicsr -mabi=lp64 -mno-relax \
-		-DGODWIT_RAM_BASE=$(RISCV64_RAM_BASE) -Wl,-n -Wl,-T,riscv64/boot.ld -o $@ riscv64/boot.S
+# `order` takes no instructions but those that every 64-bit CPU of QEMU's has, `stamp` those that
+# multiply, too. Nothing is left to the linker to relax.
+RISCV64_FLAGS := -mabi=lp64 -mno-relax
+RISCV64_ASFLAGS = $(GUEST_ASFLAGS) $(RISCV64_FLAGS) -march=rv64i_zicsr_zifencei
+
+# These hold patterns, and so do gp and tp: riscv64/registers.S. Fewer for the compiler would cost it
+# spills in its inner loops.
+RISCV64_FIXED := $(addprefix -ffixed-,a6 a7 s1 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11)
+
+$(GUEST)/riscv64_bios.o: $(WORKLOAD) riscv64/workload_arch.h riscv64/arch.mk | $(GUEST)
+	$(RISCV64_CC) $(WORKLOAD_CFLAGS) -Iriscv64 $(RISCV64_FLAGS) -march=rv64im_zicsr \
+		-mcmodel=medany -mstrict-align -fomit-frame-pointer $(RISCV64_FIXED) -c -o $@ $<
+
+$(GUEST)/riscv64_bios.elf: riscv64/boot.S riscv64/registers.S $(GUEST)/riscv64_bios.o \
+		riscv64/boot.ld riscv64/arch.mk $(GUEST_ABI) | $(GUEST)
+	$(RISCV64_CC) $(RISCV64_ASFLAGS) -DGODWIT_RAM_BASE=$(RISCV64_RAM_BASE) -Wl,-n \
+		-Wl,-T,riscv64/boot.ld -o $@ riscv64/boot.S riscv64/registers.S \
+		-x none $(GUEST)/riscv64_bios.o
 
 $(GUEST)/riscv64_bios.bin: $(GUEST)/riscv64_bios.elf
 	$(RISCV64_OBJCOPY) -O binary $< $@
 
 $(GUEST)/riscv64_bios.sym: $(GUEST)/riscv64_bios.elf
-	$(RISCV64_NM) --extern-only $< > $@
+	$(RISCV64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@

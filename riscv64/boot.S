@@ -1,5 +1,6 @@
 /*
- * The guest of riscv64: entry, console and the `order` workload for QEMU's virt machine.
+ * The guest of riscv64: entry, console and the `order` workload for QEMU's virt machine. `stamp` is
+ * in C, workload/stamp.c, and what it needs of the machine here, in registers.S and workload_arch.h.
  *
  * Entry    A flat image given by -bios stands in for OpenSBI: it is loaded at the start of RAM and
  *          entered at its first byte by every hart, in M-mode, addresses not translated, interrupts
@@ -8,6 +9,7 @@
  *          reset takes back, from the CLINT at 0x02000000; those that are not asked for, for ever.
  * Memory   0x80000000  this image: code and parameter block
  *          0x80010000  mailboxes
+ *          0x80030000  stacks, 8 pages; only with `stamp`
  *          0x80100000  window, by default up to 0x86400000
  *          QEMU puts the device tree, which is not read here, into the topmost 2 MiB of the first
  *          1 GiB of RAM, or of all RAM if that is less.
@@ -35,8 +37,16 @@
 #error MAILBOX_SHIFT
 #endif
 
-/* Held from the start to the end. */
-#define MAILBOX           s0
+#define PAGE_SHIFT  12
+#define STACK       (GODWIT_RAM_BASE + GODWIT_STACK_OFFSET)
+#define STACKS_SIZE (GODWIT_MAX_CPUS * GODWIT_STACK_SIZE)
+#define STACK_SHIFT 9
+#if 1 << STACK_SHIFT != GODWIT_STACK_SIZE
+#error STACK_SHIFT
+#endif
+
+/* Held from the start to the end; C leaves them alone ... */
+#define MAILBOX           s0 /* ... but for this one, which it keeps */
 #define WINDOW_START      s1
 #define WINDOW_END        s2
 #define PAGE_SIZE         s3 /* from one page of the CPU's to its next */
@@ -47,19 +57,27 @@
 #define PASSES_LEFT       s8 /* until the next PASS, modulo 2^32 */
 #define POSITION          s9
 #define TIMER             s10 /* as stored in the mailbox */
-#define UART_BASE         s11
 #define CPU               a6
 #define MORE_CPUS         a7 /* beside the first one */
 
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
+        .globl  godwit_arch_print, godwit_arch_halt
         .set    godwit_ram_base, GODWIT_RAM_BASE
         .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
+
+        /* Goes to LABEL with `stamp`. Changes t1 and t2. */
+        .macro  if_stamp label
+        lla     t1, godwit_params
+        lw      t1, GODWIT_PARAMS_OFF_FLAGS(t1)
+        li      t2, GODWIT_FLAG_STAMP
+        and     t1, t1, t2
+        bnez    t1, \label
+        .endm
 
         .text
 godwit_start:
         csrw    mie, zero
         csrr    CPU, mhartid
-        li      UART_BASE, UART
 
         /* The parameters do not change any more: they live in registers from here on. */
         lla     t0, godwit_params
@@ -75,13 +93,14 @@ godwit_start:
         li      MAILBOX, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
 
         /* Harts that are too many sleep, with nothing enabled that could wake them up. */
-        bltu    MORE_CPUS, CPU, halt
+        bltu    MORE_CPUS, CPU, godwit_arch_halt
         bnez    CPU, other_cpu
 
+        li      t1, UART
         li      t0, UART_LCR_8N1
-        sb      t0, UART_LCR(UART_BASE)
+        sb      t0, UART_LCR(t1)
         li      t0, UART_FCR_FIFO
-        sb      t0, UART_FCR(UART_BASE)
+        sb      t0, UART_FCR(t1)
 
         /* Nobody shall believe an old mailbox. */
         addi    t1, MORE_CPUS, 1
@@ -94,12 +113,15 @@ clear_mailbox:
         bltu    t0, t1, clear_mailbox
 
         /* What a reset left in RAM must not pass for this run's memory. */
+        if_stamp fill
         mv      POSITION, WINDOW_START
 clear_page:
         sb      zero, 0(POSITION)
         add     POSITION, POSITION, PAGE_SIZE
         bltu    POSITION, WINDOW_END, clear_page
         sb      zero, GODWIT_SUSPENDED_OFFSET(WINDOW_START)
+
+window_ready:
 
         /* The others may begin. */
         fence
@@ -153,6 +175,8 @@ stripe_known:
         li      PASSES, 0
         mv      PASSES_LEFT, PASSES_PER_REPORT
         mv      POSITION, WINDOW_START
+        if_stamp first_position
+position_known:
         sd      PASSES, GODWIT_MAILBOX_OFF_PASSES(MAILBOX)
         sd      POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
         sd      zero, GODWIT_MAILBOX_OFF_FAULT_ADDRESS(MAILBOX)
@@ -179,9 +203,10 @@ await_next:
 set_up:
         fence   rw, w
         sw      t0, GODWIT_MAILBOX_OFF_MAGIC(MAILBOX)
+        if_stamp run
         bnez    CPU, next_page
         li      a0, GODWIT_CONSOLE_READY
-        jal     print
+        jal     godwit_arch_print
 
         /* One page: the path without waiting and checking runs straight through. Elsewhere in a cache
          * line it takes TCG up to 6 % longer. */
@@ -208,7 +233,7 @@ byte_right:
         mv      PASSES_LEFT, PASSES_PER_REPORT
         bnez    CPU, next_pass
         li      a0, GODWIT_CONSOLE_PASS
-        jal     print
+        jal     godwit_arch_print
 next_pass:
         mv      POSITION, WINDOW_START
         sd      POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
@@ -234,19 +259,60 @@ check_byte:
         li      t0, GODWIT_STATE_FAULT
         sw      t0, GODWIT_MAILBOX_OFF_STATE(MAILBOX)
         li      a0, GODWIT_CONSOLE_FAULT
-        jal     print
+        jal     godwit_arch_print
 
         /* For good: no interrupt is enabled. */
-halt:
+godwit_arch_halt:
         wfi
-        j       halt
+        j       godwit_arch_halt
 
-        /* Prints the character in a0. */
-print:
-        lbu     t0, UART_LSR(UART_BASE)
+        /* Prints the character in a0. C calls it, too. */
+godwit_arch_print:
+        li      t1, UART
+print_when_room:
+        lbu     t0, UART_LSR(t1)
         andi    t0, t0, UART_LSR_THRE
-        beqz    t0, print
-        sb      a0, UART_THR(UART_BASE)
+        beqz    t0, print_when_room
+        sb      a0, UART_THR(t1)
+        ret
+
+        /* With `stamp`. Each page of stacks begins with an instruction that returns. */
+fill:
+        li      t0, STACK
+        li      t1, STACKS_SIZE
+        add     t1, t1, t0
+        li      t2, 1 << PAGE_SHIFT
+        lw      t3, return
+begin_page:
+        sw      t3, 0(t0)
+        add     t0, t0, t2
+        bltu    t0, t1, begin_page
+        jal     take_stack
+        lla     a0, godwit_params
+        jal     godwit_stamp_fill
+        j       window_ready
+
+first_position:
+        jal     take_stack
+        lla     a0, godwit_params
+        mv      a1, CPU
+        jal     godwit_stamp_first
+        mv      POSITION, a0
+        j       position_known
+
+run:
+        lla     a0, godwit_params
+        mv      a1, MAILBOX
+        mv      a2, CPU
+        j       godwit_stamp_run
+
+        /* Each CPU sees to it itself that it fetches what is stored at the start of the page. */
+take_stack:
+        fence.i
+        li      sp, STACK + GODWIT_STACK_SIZE
+        slli    t0, CPU, STACK_SHIFT
+        add     sp, sp, t0
+return:
         ret
 
         .balign 8

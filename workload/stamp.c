@@ -45,7 +45,7 @@ static inline volatile uint64_t *page_at(const struct share *share, uint32_t pag
 }
 
 /* The page that comes after TURN pages of a pass; after the last one, where the stripe ends. */
-static inline uint32_t page_after(const struct share *share, uint32_t turn)
+static __attribute__((noinline)) uint32_t page_after(const struct share *share, uint32_t turn)
 {
     if (turn == share->pages_each)
         return share->stamp.pages + share->cpu;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Stamp: memory of which every word tells where it belongs and when it was written.
  *
@@ -34,8 +35,6 @@
  * Copy this file and guest_abi.h anywhere: it needs the C standard library alone, is C99, C11 and
  * C++17, and keeps no state. The guest itself is made from it: what is above the line "host" below
  * is freestanding, and does not divide.
- *
- * SPDX-License-Identifier: MIT
  */
 #ifndef GODWIT_STAMP_H
 #define GODWIT_STAMP_H

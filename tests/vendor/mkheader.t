@@ -12,7 +12,7 @@ my $mkheader = $ENV{MKHEADER} // 'build/mkheader';
 -x $mkheader or plan skip_all => "no $mkheader: run make $mkheader";
 my $dir = tempdir(CLEANUP => 1);
 
-my ($MAGIC, $VERSION, $PARAMS, $BASE) = (0x47445754, 1, 0x100, 0x7c00);
+my ($MAGIC, $VERSION, $PARAMS, $BASE) = (0x47445754, 2, 0x100, 0x7c00);
 my %symbols = (
     godwit_image    => $BASE,
     godwit_start    => $BASE,
@@ -94,7 +94,7 @@ my $sym = sym_lines(%symbols);
 my $header = made('little-endian image', $good, $sym);
 like $header, qr/^\/\* SPDX-License-Identifier: MIT \*\/\n/, 'licence';
 like $header, qr/^#define GODWIT_SAMPLE_BIG_ENDIAN 0$/m, 'byte order';
-like $header, qr/^#define GODWIT_SAMPLE_ABI_VERSION 1$/m, 'ABI version';
+like $header, qr/^#define GODWIT_SAMPLE_ABI_VERSION 2$/m, 'ABI version';
 like $header, qr/^#define GODWIT_SAMPLE_PARAMS_ADDR 0x7d00$/m, 'address of a symbol';
 like $header, qr/^#define GODWIT_SAMPLE_PARAMS_OFFSET 256$/m, 'offset of a symbol in the array';
 like $header, qr/^#define GODWIT_SAMPLE_MAILBOX_ADDR 0x10000$/m, 'address of a symbol elsewhere';
@@ -129,9 +129,9 @@ refused 'no symbol list', 'No such file', $good, $sym, symbols => "$dir/none";
 refused 'wrong magic', 'magic is 0x01020304', image(512, '>', 0x01020304), $sym;
 refused 'parameter block elsewhere', 'no parameter block at 0x7d08', $good,
     sym_lines(%symbols, godwit_params => $BASE + $PARAMS + 8);
-refused 'other ABI version', 'ABI version 2, not 1', image(512, '<', $MAGIC, 2), $sym;
-refused 'version in the other byte order', 'ABI version 16777216, not 1',
-    image(512, '<', $MAGIC, 0x01000000), $sym;
+refused 'other ABI version', 'ABI version 1, not 2', image(512, '<', $MAGIC, 1), $sym;
+refused 'version in the other byte order', 'ABI version 33554432, not 2',
+    image(512, '<', $MAGIC, 0x02000000), $sym;
 refused 'parameter block before the image', 'not inside the image', $good,
     sym_lines(%symbols, godwit_params => $BASE - 8);
 refused 'parameter block past the image', 'not inside the image', $good,

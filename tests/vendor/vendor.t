@@ -114,7 +114,7 @@ for my $image (@images) {
 
 works 'one architecture', "make -s vendor DEST=$dir/one ARCH=x86";
 is join(' ', sort map { s/.*\///r } glob "$dir/one/*"),
-    'LICENSE VENDORED guest_abi.h page_order.h x86_bootsect.h x86_rom.h', 'copies only what it uses';
+    'LICENSE VENDORED guest_abi.h page_order.h stamp.h x86_bootsect.h x86_rom.h', 'copies only what it uses';
 
 # QEMU's way.
 my %qemu = (
