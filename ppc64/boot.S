@@ -1,11 +1,13 @@
 /*
- * The guest of ppc64: entry, console and the `order` workload for QEMU's pseries machine.
+ * The guest of ppc64: entry, console and the `order` workload for QEMU's pseries machine. `stamp` is
+ * in workload/, its registers are in registers.S.
  *
  * Entry    A flat image given by -bios stands in for SLOF: it is loaded at 0 and entered at 0x100
  *          by the boot CPU, in 64-bit big-endian real mode, supervisor state below a hypervisor,
  *          external interrupts (MSR[EE]) off.
  * Memory   0x000100  this image: code, parameter block, and the decrementer's vector at 0x900
  *          0x010000  mailbox
+ *          0x030000  stack, of `stamp` only
  *          0x100000  window, by default up to 0x6400000
  *          QEMU puts the device tree, which is not read here, into the topmost 2 MiB of the first
  *          2 GiB.
@@ -26,7 +28,6 @@
 #define H_BUSY          1
 #define TERMINAL        0
 
-#define DECREMENTER_VECTOR 0x900
 #define DECREMENTER_MAX_HI 0x7fff /* 0x7fffffff, the most that a 32-bit decrementer takes */
 #define DECREMENTER_MAX_LO 0xffff
 
@@ -43,12 +44,17 @@
 #define TIMER             %r23 /* as stored in the mailbox */
 #define NO_WAITING        %cr2 /* eq: page_ticks is 0 */
 #define NO_CHECKING       %cr3 /* eq: VERIFY is not set */
+#define NO_STAMP          %cr4 /* eq: STAMP is not set */
+
+#define FRAME     32     /* above the stack pointer, for who is called */
+#define SAVED_LR  16     /* in that */
+#define CODE_PAGE 0x1000 /* each of the stacks' pages begins with it */
 
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
         .set    godwit_ram_base, GODWIT_RAM_BASE
         .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
 
-        .text
+        .section .entry, "ax"
         .org    0x100
 godwit_start:
         /* The parameters do not change any more: they live in registers from here on. */
@@ -60,12 +66,15 @@ godwit_start:
         lwz     PAGE_TICKS, GODWIT_PARAMS_OFF_PAGE_TICKS(%r3)
         cmpldi  NO_WAITING, PAGE_TICKS, 0
         lwz     %r4, GODWIT_PARAMS_OFF_FLAGS(%r3)
-        andi.   %r4, %r4, GODWIT_FLAG_VERIFY
+        andi.   %r5, %r4, GODWIT_FLAG_VERIFY
         mcrf    NO_CHECKING, %cr0
+        andis.  %r5, %r4, GODWIT_FLAG_STAMP >> 16
+        mcrf    NO_STAMP, %cr0
         lis     MAILBOX, godwit_mailbox@ha
         addi    MAILBOX, MAILBOX, godwit_mailbox@l
 
         /* What a reset left in RAM must not pass for this run's memory. */
+        bne     NO_STAMP, fill
         li      %r3, 0
         mr      POSITION, WINDOW_START
 clear_page:
@@ -75,7 +84,9 @@ clear_page:
         blt     clear_page
         stb     %r3, GODWIT_SUSPENDED_OFFSET(WINDOW_START)
 
+window_ready:
         /* The magic comes last: who reads it finds all the rest in place. */
+        li      %r3, 0
         li      PASSES, 0
         mr      PASSES_LEFT, PASSES_PER_REPORT
         mr      POSITION, WINDOW_START
@@ -91,6 +102,7 @@ clear_page:
         lis     %r3, GODWIT_MAILBOX_MAGIC@h
         ori     %r3, %r3, GODWIT_MAILBOX_MAGIC@l
         stw     %r3, GODWIT_MAILBOX_OFF_MAGIC(MAILBOX)
+        bne     NO_STAMP, stamp
         li      %r3, GODWIT_CONSOLE_READY
         bl      print
 
@@ -147,11 +159,54 @@ check_byte:
         li      %r3, GODWIT_CONSOLE_FAULT
         bl      print
 
+        .globl  godwit_arch_halt
+godwit_arch_halt:
         /* For good: nothing but the decrementer ends the sleep, and that only for a moment. */
 halt:
         li      %r3, H_CEDE
         sc      1
         b       halt
+
+        /* `stamp`, where its way is not that of `order`. */
+fill:
+        lis     %r3, (GODWIT_RAM_BASE + GODWIT_STACK_OFFSET)@h
+        lis     %r4, return@h
+        lwz     %r4, return@l(%r4)
+        li      %r5, GODWIT_MAX_CPUS * GODWIT_STACK_SIZE / CODE_PAGE
+        mtctr   %r5
+write_code:
+        stw     %r4, 0(%r3)
+        dcbst   0, %r3
+        sync
+        icbi    0, %r3
+        addi    %r3, %r3, CODE_PAGE
+        bdnz    write_code
+        sync
+        isync
+        lis     %r1, (GODWIT_RAM_BASE + GODWIT_STACK_OFFSET)@h
+        addi    %r1, %r1, GODWIT_STACK_SIZE - FRAME
+        li      %r3, godwit_params
+        bl      godwit_stamp_fill
+        b       window_ready
+
+stamp:
+        li      %r3, godwit_params
+        mr      %r4, MAILBOX
+        li      %r5, 0
+        bl      godwit_stamp_run
+
+        /* As `print`, for C, whose r13 holds a pattern. */
+        .globl  godwit_arch_print
+godwit_arch_print:
+        mflr    %r0
+        std     %r0, SAVED_LR(%r1)
+        std     %r13, -8(%r1)
+        bl      print
+        ld      %r13, -8(%r1)
+        ld      %r0, SAVED_LR(%r1)
+        mtlr    %r0
+return:
+        blr
 
         /* Prints the character in r3. Full terminals are waited for; missing ones are not. */
 print:
@@ -182,7 +237,7 @@ godwit_params:
          * The decrementer, which nobody can switch off, runs out every few seconds. That matters
          * to the sleeping guest alone: send it back to sleep. Its registers but r4 are in use.
          */
-        .org    DECREMENTER_VECTOR
+        .section .decrementer, "ax"
         lis     %r4, DECREMENTER_MAX_HI
         ori     %r4, %r4, DECREMENTER_MAX_LO
         mtdec   %r4
