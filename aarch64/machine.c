@@ -10,7 +10,7 @@
 
 static const struct godwit_image kernel =
     GODWIT_IMAGE("aarch64_kernel", GODWIT_LOAD_KERNEL, godwit_aarch64_kernel, GODWIT_AARCH64_KERNEL,
-                 GODWIT_MAX_CPUS);
+                 GODWIT_MAX_CPUS, 0);
 
 GODWIT_MACHINE(aarch64) = {
     .arch = "aarch64",

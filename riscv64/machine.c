@@ -9,7 +9,7 @@
 #include "riscv64_bios.h"
 
 static const struct godwit_image bios = GODWIT_IMAGE(
-    "riscv64_bios", GODWIT_LOAD_BIOS, godwit_riscv64_bios, GODWIT_RISCV64_BIOS, GODWIT_MAX_CPUS);
+    "riscv64_bios", GODWIT_LOAD_BIOS, godwit_riscv64_bios, GODWIT_RISCV64_BIOS, GODWIT_MAX_CPUS, 0);
 
 GODWIT_MACHINE(riscv64) = {
     .arch = "riscv64",

@@ -65,11 +65,14 @@ static inline void write_words(volatile uint64_t *page, uint32_t first, uint32_t
     }
 }
 
-/* The first of such words that is another one, or the end of the page. */
-static inline volatile uint64_t *find_wrong(volatile uint64_t *page, uint32_t first, uint32_t by,
-                                            uint32_t words, uint64_t word, uint64_t step)
+/*
+ * The first of such words that is another one, or the end of the page. Not volatile: 32-bit
+ * compilers take 64 volatile bits by way of the stack, and nothing here writes to the page.
+ */
+static inline const uint64_t *find_wrong(const uint64_t *page, uint32_t first, uint32_t by,
+                                         uint32_t words, uint64_t word, uint64_t step)
 {
-    volatile uint64_t *at = page + first, *const end = page + words;
+    const uint64_t *at = page + first, *const end = page + words;
     for (; at < end && *at == word; at += by)
         word += step;
     return at < end ? at : end;
@@ -80,18 +83,17 @@ static __attribute__((noinline)) void write_page(const struct share *share, uint
 {
     const struct godwit_stamp *stamp = &share->stamp;
     const uint32_t words = godwit_stamp_words(stamp);
-    uint32_t first = 0, by = 1;
+    const uint64_t base = godwit_stamp_base(stamp, page, generation);
+    /* A loop for each, with numbers that the compiler knows: it has registers for no more. */
     if (godwit_stamp_is_zero(stamp, page, generation)) {
         write_words(page_at(share, page), 0, 1, words, 0, 0);
-        return;
+    } else if (godwit_stamp_is_sparse(stamp) && generation > 0) {
+        const uint32_t first = (uint32_t)generation % GODWIT_STAMP_CLASSES;
+        write_words(page_at(share, page), first, GODWIT_STAMP_CLASSES, words,
+                    base + first * GODWIT_STAMP_STEP, GODWIT_STAMP_CLASSES * GODWIT_STAMP_STEP);
+    } else {
+        write_words(page_at(share, page), 0, 1, words, base, GODWIT_STAMP_STEP);
     }
-    if (godwit_stamp_is_sparse(stamp) && generation > 0) {
-        first = (uint32_t)generation % GODWIT_STAMP_CLASSES;
-        by = GODWIT_STAMP_CLASSES;
-    }
-    write_words(page_at(share, page), first, by, words,
-                godwit_stamp_base(stamp, page, generation) + first * GODWIT_STAMP_STEP,
-                by * GODWIT_STAMP_STEP);
 }
 
 /* The index of a word that is not as GENERATION has it, or the number of words. */
@@ -100,7 +102,8 @@ static __attribute__((noinline)) uint32_t check_page(const struct share *share, 
 {
     const struct godwit_stamp *stamp = &share->stamp;
     const uint32_t words = godwit_stamp_words(stamp);
-    volatile uint64_t *const at = page_at(share, page), *wrong = at + words;
+    const uint64_t *const at = (const uint64_t *)(uintptr_t)address_of(share, page);
+    const uint64_t *wrong = at + words;
     if (godwit_stamp_is_zero(stamp, page, generation))
         return (uint32_t)(find_wrong(at, 0, 1, words, 0, 0) - at);
     if (!godwit_stamp_is_sparse(stamp))

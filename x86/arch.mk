@@ -1,14 +1,39 @@
 # SPDX-License-Identifier: MIT
-# x86 guests: a boot sector and a ROM, the same for i386 and x86_64. nasm alone makes the images,
-# and its map the symbol lists; the map has lines "REAL VIRTUAL NAME" for labels and "VALUE NAME"
-# for absolute symbols, and asking for it changes no byte of the image.
+# x86 guests: a boot sector and a ROM, the same for i386 and x86_64. nasm alone makes the boot
+# sector, and its map the symbol list; the map has lines "REAL VIRTUAL NAME" for labels and "VALUE
+# NAME" for absolute symbols, and asking for it changes no byte of the image. The ROM is linked from
+# what nasm and a C compiler make; no 32-bit library is wanted.
+X86_CC ?= gcc
+X86_LD ?= ld
+X86_NM ?= nm
+X86_OBJCOPY ?= objcopy
+
 IMAGES += x86_bootsect x86_rom
 
-X86_NASMFLAGS := -f bin -Wall -Werror -Ix86/ -I$(GUEST)/ -DGODWIT_RAM_BASE=0
+X86_NASMFLAGS := -Wall -Werror -Ix86/ -I$(GUEST)/ -DGODWIT_RAM_BASE=0
+X86_CFLAGS := -m32 -march=i686 -mno-sse -mno-mmx -mno-80387 -mregparm=3 -fomit-frame-pointer \
+	-mpreferred-stack-boundary=2 -fcf-protection=none
 
-$(GUEST)/x86_%.bin $(GUEST)/x86_%.sym: x86/%.asm x86/order.inc x86/arch.mk \
+$(GUEST)/x86_bootsect.bin $(GUEST)/x86_bootsect.sym: x86/bootsect.asm x86/order.inc x86/arch.mk \
 		$(GUEST)/guest_abi.inc | $(GUEST)
-	$(NASM) $(X86_NASMFLAGS) --before '[map symbols]' -o $(GUEST)/x86_$*.bin $< \
-		> $(GUEST)/x86_$*.map
+	$(NASM) -f bin $(X86_NASMFLAGS) --before '[map symbols]' -o $(GUEST)/x86_bootsect.bin $< \
+		> $(GUEST)/x86_bootsect.map
 	awk '$$NF ~ /^godwit_/ { print $$(NF - 1), NF == 3 ? "T" : "A", $$NF }' \
-		$(GUEST)/x86_$*.map > $(GUEST)/x86_$*.sym
+		$(GUEST)/x86_bootsect.map > $(GUEST)/x86_bootsect.sym
+
+$(GUEST)/x86_rom.entry.o: x86/rom.asm x86/order.inc x86/registers.inc x86/arch.mk \
+		$(GUEST)/guest_abi.inc | $(GUEST)
+	$(NASM) -f elf32 $(X86_NASMFLAGS) -o $@ $<
+
+$(GUEST)/x86_rom.o: $(WORKLOAD) x86/workload_arch.h x86/arch.mk | $(GUEST)
+	$(X86_CC) $(WORKLOAD_CFLAGS) -Ix86 $(X86_CFLAGS) -c -o $@ $<
+
+$(GUEST)/x86_rom.elf: x86/rom.ld $(GUEST)/x86_rom.entry.o $(GUEST)/x86_rom.o
+	$(X86_LD) -m elf_i386 -nostdlib -static --build-id=none -z noexecstack \
+		--no-warn-rwx-segments -T x86/rom.ld -o $@ $(filter %.o,$^)
+
+$(GUEST)/x86_rom.bin: $(GUEST)/x86_rom.elf
+	$(X86_OBJCOPY) -O binary $< $@
+
+$(GUEST)/x86_rom.sym: $(GUEST)/x86_rom.elf
+	$(X86_NM) --extern-only $< > $@

@@ -4,14 +4,16 @@
 ;
 ; Entered in real mode at 0x7c00, where the BIOS puts the first sector of a disk, with cs = 0 at a
 ; start and cs = 0x07c0 at a wake-up from suspend, by one CPU: there is no room in a sector to start
-; others. Of the BIOS it uses nothing but the ACPI tables
-; and the state in which it leaves COM1, the console. Memory and registers: order.inc. While the
-; machine is suspended the BIOS must leave the sector, the mailbox and the window alone.
+; others, nor for the `stamp` workload. Of the BIOS it uses nothing but the ACPI tables and the state
+; in which it leaves COM1, the console. Memory and registers: order.inc. While the machine is
+; suspended the BIOS must leave the sector, the mailbox and the window alone.
 
 %include "guest_abi.inc"
 %define REAL_MODE(label) label
 %define FIRST_PAGE      PARAM(WINDOW_START)
 %define STEP            PARAM(PAGE_SIZE)
+
+STACK_TOP               equ 0x7000
 
 %macro IDENTIFY_CPU 0
 %endmacro
@@ -20,6 +22,10 @@
 %macro START_OTHERS 0
 %endmacro
 %macro UNLESS_FIRST 1
+%endmacro
+%macro STAMP_FILL 1
+%endmacro
+%macro STAMP_RUN 0
 %endmacro
 
 ; ACPI tables: where the root pointer may be, and offsets of the fields that lead on from it.

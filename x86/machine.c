@@ -11,10 +11,10 @@
 #include "x86_rom.h"
 
 static const struct godwit_image rom =
-    GODWIT_IMAGE("x86_rom", GODWIT_LOAD_BIOS, godwit_x86_rom, GODWIT_X86_ROM, GODWIT_MAX_CPUS);
+    GODWIT_IMAGE("x86_rom", GODWIT_LOAD_BIOS, godwit_x86_rom, GODWIT_X86_ROM, GODWIT_MAX_CPUS, 4);
 
 static const struct godwit_image bootsect =
-    GODWIT_IMAGE("x86_bootsect", GODWIT_LOAD_DISK, godwit_x86_bootsect, GODWIT_X86_BOOTSECT, 1);
+    GODWIT_IMAGE("x86_bootsect", GODWIT_LOAD_DISK, godwit_x86_bootsect, GODWIT_X86_BOOTSECT, 1, 0);
 
 static const char *const types[] = {"q35", "pc", NULL};
 static const struct godwit_image *const images[] = {&rom, &bootsect, NULL};

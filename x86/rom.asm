@@ -1,25 +1,31 @@
 ; SPDX-License-Identifier: MIT
 ;
-; x86_rom: the `order` guest as a 64 KiB ROM for -bios, in place of a BIOS, on pc and q35.
+; x86_rom: the guest with both workloads as a 64 KiB ROM for -bios, in place of a BIOS, on pc and
+; q35.
 ;
 ; Entered in real mode at the reset vector, 0xfffffff0 with cs base 0xffff0000, at a start and at a
 ; wake-up from suspend alike. RAM below 640 KiB and above 1 MiB, the TSC and the ROM itself are as
 ; a reset leaves them; everything else that is used is set up here: COM1, the console, and, to
-; suspend, the power management registers. Memory and registers: order.inc.
+; suspend, the power management registers. Memory and registers: order.inc; with the `stamp`
+; workload the general registers are the C compiler's, and the others are told of in registers.inc.
+; Memory that the boot sector does not use:
+;   0x8000              the other CPUs' first instruction
+;   0x30000             stacks, GODWIT_STACK_SIZE for each CPU, of both workloads
 ;
-; All code is in one piece at the end of the ROM and the rest of it is zero, so that a launcher
-; need not carry more than that piece.
+; All code is in one piece at the end of the ROM, where rom.ld puts it: the workload in C, then this
+; file. The rest of the ROM is zero, so that a launcher need not carry more than that piece.
 ;
 ; The other CPUs are started by the first one through the local APIC, as far as the parameter block
 ; asks for them: in real mode, by a jump in RAM at 0x8000 that leads to the copy of the ROM below
 ; 1 MiB. A CPU's number is its APIC's.
 
 %include "guest_abi.inc"
-%define REAL_MODE(label) cs:label - godwit_image
 
-ROM_SIZE                equ 0x10000
-ROM_USED                equ 0x2d0       ; the piece at the end
 RESET_VECTOR            equ 0xfff0      ; where in the ROM a reset enters
+
+; A label's offset in the ROM, reckoned back from the reset vector: an assembler's constant.
+%define ROM_OFFSET(label) (RESET_VECTOR - (godwit_start - label))
+%define REAL_MODE(label) cs:ROM_OFFSET(label)
 
 COM1_INTERRUPTS         equ 0x3f9
 COM1_FIFO               equ 0x3fa
@@ -65,7 +71,11 @@ STARTUP_CODE            equ 0x8000
 FAR_JUMP                equ 0xea
 ROM_SEGMENT             equ 0xf000      ; of the copy below 1 MiB
 
-STACK_SIZE              equ 16          ; of each CPU
+STACKS                  equ GODWIT_RAM_BASE + GODWIT_STACK_OFFSET
+STACKS_END              equ STACKS + GODWIT_MAX_CPUS * GODWIT_STACK_SIZE
+STACK_TOP               equ STACKS + GODWIT_STACK_SIZE
+STACK_PAGE              equ 0x1000
+NEAR_RETURN             equ 0xc3
 
 ; How many CPUs there are beside the first; and, in each CPU's mailbox, what the ABI leaves to the
 ; guest.
@@ -85,8 +95,8 @@ STACK_SIZE              equ 16          ; of each CPU
 %%number_known:
         imul    edx, eax, GODWIT_MAILBOX_STRIDE
         add     ebp, edx
-        imul    edx, eax, STACK_SIZE
-        sub     esp, edx
+        imul    edx, eax, GODWIT_STACK_SIZE
+        add     esp, edx
 
         mov     edx, [PARAM(PAGE_SIZE)]
         inc     ecx
@@ -111,7 +121,7 @@ STACK_SIZE              equ 16          ; of each CPU
 %macro START_OTHERS 0
         movzx   ecx, byte [MORE_CPUS]
         jecxz   %%done
-        mov     eax, other_cpu - godwit_image
+        mov     eax, ROM_OFFSET(other_cpu)
         shl     eax, 8
         mov     al, FAR_JUMP
         mov     [STARTUP_CODE], eax
@@ -137,6 +147,43 @@ STACK_SIZE              equ 16          ; of each CPU
 %macro UNLESS_FIRST 1
         cmp     ebp, godwit_mailbox
         jne     %1
+%endmacro
+
+        ; Each page of stacks begins with an instruction that returns: workload/workload.h. The other
+        ; CPUs do not run yet.
+%macro STAMP_FILL 1
+        test    dword [PARAM(FLAGS)], GODWIT_FLAG_STAMP
+        jz      %%order
+        mov     edi, STACKS
+%%page:
+        mov     byte [edi], NEAR_RETURN
+        add     edi, STACK_PAGE
+        cmp     edi, STACKS_END
+        jb      %%page
+        mov     eax, godwit_params
+        call    godwit_stamp_fill
+        jmp     %1
+%%order:
+%endmacro
+
+%macro STAMP_RUN 0
+        test    dword [PARAM(FLAGS)], GODWIT_FLAG_STAMP
+        jz      %%order
+        lea     eax, [ebp - godwit_mailbox]
+        xor     edx, edx
+        mov     ecx, GODWIT_MAILBOX_STRIDE
+        div     ecx
+        mov     esi, eax                ; the CPU's number
+        mov     edx, eax
+        mov     eax, godwit_params
+        call    godwit_stamp_first
+        mov     [MAILBOX(POSITION)], eax
+        mov     dword [MAILBOX(MAGIC)], GODWIT_MAILBOX_MAGIC
+        mov     eax, godwit_params
+        mov     edx, ebp
+        mov     ecx, esi
+        call    godwit_stamp_run
+%%order:
 %endmacro
 
 %macro OUT_BYTE 2       ; port, value
@@ -180,11 +227,17 @@ STACK_SIZE              equ 16          ; of each CPU
         out     dx, ax
 %endmacro
 
-        org     0x100000000 - ROM_SIZE
-        bits    16
-godwit_image:
-        times   ROM_SIZE - ROM_USED db 0
+        global  godwit_ram_base, godwit_mailbox, godwit_params, godwit_suspend_me, godwit_start
 
+        ; The C code takes its first three arguments in eax, edx and ecx (-mregparm=3). It and what
+        ; it calls may change these three.
+        extern  godwit_stamp_fill, godwit_stamp_first, godwit_stamp_run
+godwit_arch_print       equ console
+godwit_arch_halt        equ halt
+        global  godwit_arch_print, godwit_arch_halt
+
+        section .text
+        bits    16
 start:
         cli
 
@@ -200,9 +253,11 @@ start:
 other_cpu:
 %include "order.inc"
 
-        ; nasm refuses a negative count, should ROM_USED become too small.
-        times   RESET_VECTOR - ($ - $$) db 0
+%include "registers.inc"
+
+        ; rom.ld has this at RESET_VECTOR.
+        align   16, db 0
         bits    16
 godwit_start:
         jmp     start
-        times   ROM_SIZE - ($ - $$) db 0
+        align   16, db 0

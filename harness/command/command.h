@@ -41,6 +41,9 @@ struct godwit_options {
     int dirty_rate;
     int page_ticks;
     int cpus;
+    char *workload;              /* several with commas */
+    const char *usual_workloads; /* the same, where none is given */
+    char *seed;
     int hops;
     double timeout_scale;
     char *read_memory;
@@ -70,6 +73,7 @@ struct godwit_target {
     char *name; /* how reports call it: the architecture, and the QEMUs' versions where there are
                  * several of one architecture; owned */
     char *accel_reason; /* why this accelerator; owned */
+    bool second; /* there is another target for the same with another workload, before this one */
 };
 
 void godwit_target_free(struct godwit_target *target);

@@ -21,6 +21,7 @@ void godwit_options_init(struct godwit_options *options)
     memset(options, 0, sizeof(*options));
     options->timeout_scale = 1;
     options->hops = 20;
+    options->usual_workloads = "order";
     options->memory = GODWIT_NOT_GIVEN;
     options->page_size = GODWIT_NOT_GIVEN;
     options->dirty_rate = GODWIT_NOT_GIVEN;
@@ -38,6 +39,8 @@ void godwit_options_clear(struct godwit_options *options)
     g_free(options->image);
     g_free(options->accel);
     g_free(options->window);
+    g_free(options->workload);
+    g_free(options->seed);
     g_free(options->read_memory);
 }
 
@@ -75,6 +78,13 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "Another way to say it: least ticks of the guest's timer from page to page", "TICKS"},
         {"cpus", 0, 0, G_OPTION_ARG_INT, &o->cpus,
          "CPUs of the guest, each with every N-th page of the window (default: 1)", "N"},
+        {"workload", 'w', 0, G_OPTION_ARG_STRING, &o->workload,
+         "What the guest does: order, or stamp[:sparse|:zero][:stride|:random]; several with "
+         "commas "
+         "(default of run: order,stamp; otherwise: order)",
+         "NAME"},
+        {"seed", 0, 0, G_OPTION_ARG_STRING, &o->seed,
+         "Number that stamp fills the window by (default: another one each time)", "N"},
         {"hops", 0, 0, G_OPTION_ARG_INT, &o->hops,
          "Migrations that hops/ping-pong sends its guest on (default: 20)", "N"},
         {"timeout-scale", 0, 0, G_OPTION_ARG_DOUBLE, &o->timeout_scale,

@@ -5,6 +5,7 @@
  */
 #include "command/command.h"
 
+#include "godwit/guest_abi.h"
 #include "report/report.h"
 #include "run/files.h"
 #include "vm/host.h"
@@ -55,6 +56,7 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
                   GError **error)
 {
     godwit_options_init(&options->target);
+    options->target.usual_workloads = "order,stamp";
     options->repeat = GODWIT_NOT_GIVEN;
     options->jobs = (int)MAX(1, godwit_host_processors() / 2);
     const GOptionEntry entries[] = {
@@ -113,6 +115,10 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
             if (scenario->slow && !options->slow && !named(options, scenario))
                 continue;
+            /* What is not for `stamp` is run with `order`, where that is among the workloads. */
+            if (target->second && !godwit_scenario_stamps(scenario) &&
+                (target->setup.workload.flags & GODWIT_FLAG_STAMP))
+                continue;
             if (serial++ % (unsigned)options->shard_count != (unsigned)options->shard_index - 1)
                 continue;
             g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
@@ -139,6 +145,7 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
         for (guint i = 0; i < round; i++) {
             struct godwit_job *copy = godwit_job_copy(g_ptr_array_index(jobs, i));
             copy->repetition = (unsigned)r;
+            copy->setup.workload.seed += (unsigned)r - 1;
             g_ptr_array_add(jobs, copy);
         }
     }

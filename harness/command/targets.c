@@ -5,6 +5,7 @@
  */
 #include "command/command.h"
 
+#include "godwit/guest_abi.h"
 #include "vm/accel.h"
 #include "vm/host.h"
 #include "vm/image.h"
@@ -56,11 +57,26 @@ static bool parse_window(const char *text, struct godwit_workload *workload, GEr
     return true;
 }
 
+static bool parse_seed(const char *text, uint64_t *seed, GError **error)
+{
+    char *end = NULL;
+    *seed = g_ascii_strtoull(text, &end, 0);
+    return (end != text && !*end && *text != '-') ||
+           godwit_fail(error, GODWIT_ERROR_USAGE,
+                       "--seed wants a number, for example 42 or 0x2a, not \"%s\"", text);
+}
+
 static bool choose_workload(struct godwit_setup *setup, const struct godwit_options *options,
-                            GError **error)
+                            const char *name, GError **error)
 {
     struct godwit_workload *workload = &setup->workload;
     *workload = godwit_image_workload(setup->machine, setup->image);
+    if (!godwit_workload_choose(workload, name, error))
+        return false;
+    if (workload->flags & GODWIT_FLAG_STAMP)
+        workload->seed = (uint64_t)g_random_int() << 32 | g_random_int();
+    if (options->seed && !parse_seed(options->seed, &workload->seed, error))
+        return false;
     if (options->window && !parse_window(options->window, workload, error))
         return false;
     if (options->page_size != GODWIT_NOT_GIVEN)
@@ -83,8 +99,10 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
     return godwit_workload_check(workload, setup->machine, setup->image, setup->memory_mib, error);
 }
 
-/* Everything about a target but its binaries, which are there already. */
+/* Everything about a target, with the workload NAME, but its binaries, which are there already.
+ * LIKE is one that differs in the workload alone, or NULL. */
 static bool complete(struct godwit_process *process, const struct godwit_options *options,
+                     const char *name, const struct godwit_target *like,
                      struct godwit_target *target, GError **error)
 {
     struct godwit_setup *setup = &target->setup;
@@ -115,8 +133,14 @@ static bool complete(struct godwit_process *process, const struct godwit_options
                     options->machine ? options->machine : machine->types[0], machine->arch);
         return false;
     }
-    if (!choose_workload(setup, options, error))
+    if (!choose_workload(setup, options, name, error))
         return false;
+    if (like) {
+        setup->accel = like->setup.accel;
+        target->accel_reason = g_strdup(like->accel_reason);
+        target->second = true;
+        return true;
+    }
     if (options->accel && strcmp(options->accel, "auto") != 0) {
         setup->accel = options->accel;
         target->accel_reason = g_strdup("as asked for");
@@ -202,19 +226,43 @@ static GPtrArray *binaries_for(struct binaries *binaries, const struct godwit_ma
     return g_steal_pointer(&found);
 }
 
-/* The target of a machine on a pair of binaries, or NULL with ERROR set. */
+/* The target of a machine on a pair of binaries with that workload, or NULL with ERROR set. */
 static struct godwit_target *make_target(const struct binaries *binaries,
                                          const struct godwit_machine *machine,
                                          const struct godwit_qemu *source,
-                                         const struct godwit_qemu *destination, GError **error)
+                                         const struct godwit_qemu *destination, const char *name,
+                                         const struct godwit_target *like, GError **error)
 {
     struct godwit_target *target = g_new0(struct godwit_target, 1);
     target->setup.machine = machine;
     target->source = godwit_qemu_copy(source);
     target->destination = godwit_qemu_copy(destination);
-    if (!complete(binaries->process, binaries->options, target, error))
+    if (!complete(binaries->process, binaries->options, name, like, target, error))
         g_clear_pointer(&target, godwit_target_free);
     return target;
+}
+
+/* Adds the targets of a machine on a pair of binaries, one for each workload. */
+static bool add_workloads(const struct binaries *binaries, const struct godwit_machine *machine,
+                          const struct godwit_qemu *source, const struct godwit_qemu *destination,
+                          GPtrArray *targets, GError **error)
+{
+    const struct godwit_options *options = binaries->options;
+    const char *list = options->workload ? options->workload : options->usual_workloads;
+    g_auto(GStrv) names = g_strsplit(list, ",", -1);
+    const struct godwit_target *first = NULL;
+    for (guint i = 0; names[i]; i++) {
+        /* Nobody asked for the usual ones: they are taken as far as they go. */
+        if (first && !options->workload && !first->setup.image->stamp_store)
+            continue;
+        struct godwit_target *target =
+            make_target(binaries, machine, source, destination, names[i], first, error);
+        if (!target)
+            return false;
+        g_ptr_array_add(targets, target);
+        first = first ? first : target;
+    }
+    return true;
 }
 
 /* Adds the targets of one machine: every binary alone, or every ordered pair of them. */
@@ -247,11 +295,9 @@ static bool add_targets(struct binaries *binaries, const struct godwit_machine *
             if (!sides && (options->cross ? i == j : i != j))
                 continue;
             g_autoptr(GError) cause = NULL;
-            struct godwit_target *target =
-                make_target(binaries, machine, source, destination, &cause);
-            if (target) {
-                g_ptr_array_add(targets, target);
-            } else if (options->cross && cause->code == GODWIT_ERROR_ENVIRONMENT) {
+            if (add_workloads(binaries, machine, source, destination, targets, &cause))
+                continue;
+            if (options->cross && cause->code == GODWIT_ERROR_ENVIRONMENT) {
                 g_printerr("godwit: %s from QEMU %s to %s is left out: %s\n", machine->arch,
                            source->version, destination->version, cause->message);
             } else {
@@ -337,12 +383,19 @@ static void name_targets(const GPtrArray *targets)
         bool alone = true;
         for (guint j = 0; j < targets->len; j++) {
             const struct godwit_target *other = g_ptr_array_index(targets, j);
-            alone = alone && (i == j || other->setup.machine != target->setup.machine);
+            alone = alone && (i == j || other->setup.machine != target->setup.machine ||
+                              !strcmp(other->source->path, target->source->path));
         }
+        /* The usual workload goes without saying. */
+        g_autofree char *workload = godwit_workload_name(&target->setup.workload);
+        const char *what = strcmp(workload, "order") != 0 ? workload : "";
+        const char *space = *what ? " " : "";
         if (strcmp(target->source->path, target->destination->path) != 0)
-            target->name = g_strdup_printf("%s %s to %s", arch, from, to);
+            target->name = g_strdup_printf("%s %s to %s%s%s", arch, from, to, space, what);
+        else if (alone)
+            target->name = g_strdup_printf("%s%s%s", arch, space, what);
         else
-            target->name = alone ? g_strdup(arch) : g_strdup_printf("%s %s", arch, from);
+            target->name = g_strdup_printf("%s %s%s%s", arch, from, space, what);
     }
 }
 

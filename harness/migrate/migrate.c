@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "migrate/migrate.h"
 
+#include "godwit/stamp.h"
+
 #include "vm/image.h"
 #include "vm/memory.h"
 #include <errno.h>
@@ -318,29 +320,34 @@ static void report_progress(struct godwit_vm *vm)
     rig->progress(rig->phase, migration, rig->progress_data);
 }
 
-/* Looks at pages spread over the window for one whose byte on the destination is neither that of
+/* Looks at pages spread over the window for a byte that on the destination is neither that of
  * untouched memory nor the source's present one. Whether there is one is in *PROVEN. */
 static bool seek_proof(struct godwit_vm *source, struct godwit_vm *destination, guint pass,
                        bool *proven, GError **error)
 {
-    enum { SAMPLES = 64 };
+    /* `order` changes a page's first byte, `stamp:sparse` one word in sixteen. */
+    enum { SAMPLES = 64, PROOF = 8 * GODWIT_STAMP_CLASSES };
     const struct godwit_workload *workload = &source->rig->setup->workload;
     const uint64_t pages = godwit_workload_pages(workload);
     *proven = false;
     for (uint64_t i = 0; i < SAMPLES && !*proven; i++) {
         const uint64_t gpa =
             workload->window_start + (pages * i / SAMPLES) * (uint64_t)workload->page_size;
-        unsigned char received, present;
+        unsigned char received[PROOF], present[PROOF];
+        const size_t length = MIN(PROOF, workload->page_size);
         /* In this order: what the destination has was sent before the source is looked at. */
-        if (!godwit_memory_read(destination, gpa, &received, 1, error) ||
-            !godwit_memory_read(source, gpa, &present, 1, error))
+        if (!godwit_memory_read(destination, gpa, received, length, error) ||
+            !godwit_memory_read(source, gpa, present, length, error))
             return false;
-        if (received == 0 || received == present)
-            continue;
-        *proven = true;
-        json_object_set_new(source->rig->facts, "live",
-                            json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)gpa,
-                                      "received", received, "dirtied", present, "pass", (int)pass));
+        for (size_t b = 0; b < length && !*proven; b++) {
+            if (received[b] == 0 || received[b] == present[b])
+                continue;
+            *proven = true;
+            json_object_set_new(source->rig->facts, "live",
+                                json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
+                                          "received", received[b], "dirtied", present[b], "pass",
+                                          (int)pass));
+        }
     }
     return true;
 }

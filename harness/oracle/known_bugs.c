@@ -137,6 +137,18 @@ static const struct known_bug multifd_cancel = {
     .fixed = {10, 0},
 };
 
+/*
+ * The thread that loads what was left goes on with a connection that is not there yet: it dies in
+ * qemu_get_byte(), called by qemu_loadvm_state_main(). A race, met once in some 50 recoveries on a
+ * loaded host.
+ */
+static const struct known_bug recover_crash = {
+    .id = "preempt-recover-crash",
+    .summary = "a destination may crash as it recovers a postcopy migration with a preempt channel",
+    .reference = "measured in QEMU 7.2, and not in 10.0",
+    .fixed = {10, 0},
+};
+
 /* Which registers there are changes with the version, and what is sent with them; those of the
  * interrupt controller are among them. */
 static const struct known_bug aarch64_cpu = {
@@ -380,6 +392,23 @@ bool godwit_known_multifd_cancel(const struct godwit_vm *source, const char *sta
     if (!may_strike(&multifd_cancel, source) || strcmp(state, "cancelling") != 0)
         return false;
     note(source->rig, &multifd_cancel, "the source is still \"cancelling\"");
+    return true;
+}
+
+bool godwit_known_recover_crash(const struct godwit_vm *destination)
+{
+    bool paused = false;
+    for (guint i = 0; i < destination->qmp->events->len && !paused; i++)
+        paused = godwit_qmp_event_is(g_ptr_array_index(destination->qmp->events, i), "MIGRATION",
+                                     "postcopy-paused");
+    if (!may_strike(&recover_crash, destination) || !paused || !destination->exited ||
+        !godwit_json_true(destination->capabilities, "postcopy-preempt") ||
+        !WIFSIGNALED(destination->wait_status) || WTERMSIG(destination->wait_status) != SIGSEGV)
+        return false;
+    g_autofree char *end = godwit_vm_end(destination);
+    g_autofree char *seen =
+        g_strdup_printf("the %s's QEMU %s as it recovered", destination->name, end);
+    note(destination->rig, &recover_crash, seen);
     return true;
 }
 

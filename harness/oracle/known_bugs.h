@@ -81,6 +81,12 @@ bool godwit_known_multifd_cancel(const struct godwit_vm *source, const char *sta
 bool godwit_known_cpu_versions(const struct godwit_vm *destination);
 
 /*
+ * A destination of a postcopy migration with a preempt channel has ended: whether that is a known
+ * bug of its QEMU's recovery. Noted as above.
+ */
+bool godwit_known_recover_crash(const struct godwit_vm *destination);
+
+/*
  * A destination has ended instead of taking what cpr-transfer begins with: whether that is known
  * between these versions. Noted as above.
  */

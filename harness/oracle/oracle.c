@@ -2,6 +2,7 @@
 #include "oracle/oracle.h"
 
 #include "oracle/known_bugs.h"
+#include "oracle/stamp.h"
 #include "vm/image.h"
 #include <string.h>
 
@@ -16,7 +17,9 @@ struct view {
     const struct godwit_block *window_block; /* the block that holds the window ... */
     uint64_t window_offset;                  /* ... and where in it the window begins */
     uint64_t window_length;
-    struct godwit_page_order order[GODWIT_MAX_CPUS]; /* of each CPU's stripe */
+    bool stamped;                                    /* the workload is `stamp` ... */
+    struct godwit_stamp_walk stamp;                  /* ... and is looked at by this; */
+    struct godwit_page_order order[GODWIT_MAX_CPUS]; /* otherwise, of each CPU's stripe */
     uint64_t checksum;
     unsigned char *buffer; /* CHUNK bytes; owned */
 };
@@ -49,9 +52,22 @@ static uint64_t checksum(uint64_t sum, const unsigned char *bytes, size_t length
     return sum;
 }
 
-static bool view_begin(struct view *view, struct godwit_vm *vm, GError **error)
+/* Reads the mailboxes of all CPUs. */
+static bool read_mailboxes(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GError **error)
 {
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    for (unsigned cpu = 0; cpu < vm->rig->setup->workload.cpus; cpu++)
+        if (!godwit_memory_mailbox(vm, cpu, &mailbox[cpu], error))
+            return false;
+    return true;
+}
+
+/* Begins to look at the memory of VM. `stamp` is judged by the account of the VM ACCOUNTANT, which
+ * is of the same instant. */
+static bool view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm *accountant,
+                       GError **error)
+{
+    const struct godwit_setup *setup = vm->rig->setup;
+    const struct godwit_workload *workload = &setup->workload;
     if (!godwit_memory_map(vm, error))
         return false;
     view->vm = vm;
@@ -60,6 +76,16 @@ static bool view_begin(struct view *view, struct godwit_vm *vm, GError **error)
                                               &view->window_offset, error);
     if (!view->window_block)
         return false;
+    view->stamped = workload->flags & GODWIT_FLAG_STAMP;
+    if (view->stamped) {
+        struct godwit_mailbox mailbox[GODWIT_MAX_CPUS];
+        if (!read_mailboxes(accountant, mailbox, error))
+            return false;
+        g_autofree char *wrong =
+            godwit_stamp_walk_begin(&view->stamp, workload, setup->machine, setup->image, mailbox);
+        if (wrong)
+            return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: %s", accountant->name, wrong);
+    }
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
         const struct godwit_page_order_window window = {
             .start = workload->window_start,
@@ -76,9 +102,10 @@ static bool view_begin(struct view *view, struct godwit_vm *vm, GError **error)
 static void view_end(struct view *view)
 {
     g_clear_pointer(&view->buffer, g_free);
+    g_clear_pointer(&view->stamp.partial, g_free);
 }
 
-/* Takes LENGTH bytes of BLOCK that are in the buffer: the window's go to page order. */
+/* Takes LENGTH bytes of BLOCK that are in the buffer: the window's go to page order or stamp. */
 static void view_take(struct view *view, const struct godwit_block *block, uint64_t offset,
                       size_t length)
 {
@@ -89,7 +116,9 @@ static void view_take(struct view *view, const struct godwit_block *block, uint6
     if (start >= end)
         return;
     const unsigned char *bytes = view->buffer + (start - offset);
-    for (unsigned cpu = 0; cpu < view->vm->rig->setup->workload.cpus; cpu++)
+    if (view->stamped)
+        godwit_stamp_walk_feed(&view->stamp, bytes, (size_t)(end - start));
+    for (unsigned cpu = 0; !view->stamped && cpu < view->vm->rig->setup->workload.cpus; cpu++)
         godwit_page_order_feed(&view->order[cpu], bytes, (size_t)(end - start));
     view->checksum = checksum(view->checksum, bytes, (size_t)(end - start));
 }
@@ -148,6 +177,14 @@ static bool view_judge(struct view *view, struct godwit_reading *reading, bool p
     const struct godwit_workload *workload = &vm->rig->setup->workload;
     char text[320];
     reading->checksum = view->checksum;
+    if (view->stamped) {
+        g_autofree char *wrong = godwit_stamp_walk_end(&view->stamp);
+        if (wrong)
+            return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, wrong);
+        add_fact(vm->rig, "stamp_pages", view->stamp.stamp.pages);
+        add_fact(vm->rig, "stamp_bytes", view->window_length);
+        return read_mailboxes(vm, reading->mailbox, error);
+    }
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
         struct godwit_page_order *order = &view->order[cpu];
         if (godwit_page_order_finish(order) != GODWIT_PAGE_ORDER_HOLDS) {
@@ -175,7 +212,7 @@ static bool view_judge(struct view *view, struct godwit_reading *reading, bool p
 /* Reads the window of one VM into a fresh view. */
 static bool walk_window(struct godwit_vm *vm, struct view *view, GError **error)
 {
-    if (!view_begin(view, vm, error))
+    if (!view_begin(view, vm, vm, error))
         return false;
     for (uint64_t done = 0; done < view->window_length;) {
         const size_t length = (size_t)MIN(CHUNK, view->window_length - done);
@@ -328,7 +365,8 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     struct view here = {0}, there = {0};
     struct difference difference = {0};
     struct godwit_reading twin = {0};
-    bool good = view_begin(&here, source, error) && view_begin(&there, destination, error);
+    bool good =
+        view_begin(&here, source, source, error) && view_begin(&there, destination, source, error);
     if (good && source->blocks->len != destination->blocks->len) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
                     "twin: the source has %u RAM blocks, the destination %u", source->blocks->len,

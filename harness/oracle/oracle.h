@@ -17,22 +17,22 @@
 /* What one look at a stopped guest saw. Of the arrays, as many are filled in as the guest has CPUs;
  * those of a single one are of the whole window. */
 struct godwit_reading {
-    struct godwit_page_order_result order[GODWIT_MAX_CPUS]; /* of each CPU's stripe */
+    struct godwit_page_order_result order[GODWIT_MAX_CPUS]; /* of each CPU's stripe; of `order` */
     struct godwit_mailbox mailbox[GODWIT_MAX_CPUS];
     uint64_t checksum; /* of every byte of the window */
 };
 
 /*
- * Looks at every byte of a stopped guest's window: page order, and that the guest's own account in
- * its mailbox is of the same instant (position), for each CPU by itself. Then looks again: a
- * stopped guest's memory stands still.
+ * Looks at every byte of a stopped guest's window: page order or stamp, and that the guest's own
+ * account in its mailbox is of the same instant (position), for each CPU by itself. Then looks
+ * again: a stopped guest's memory stands still.
  */
 bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GError **error);
 
 /*
  * Twin: compares every byte of every RAM block of two stopped QEMUs, and checks page order and
- * position on both in the same walk. Blocks that neither QEMU lets anybody read are named in the
- * facts ("not_compared"), with the reason.
+ * position, or stamp, on both in the same walk. Blocks that neither QEMU lets anybody read are
+ * named in the facts ("not_compared"), with the reason.
  */
 bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
                         struct godwit_reading *reading, GError **error);

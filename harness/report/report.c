@@ -147,6 +147,10 @@ char *godwit_report_proof(const json_t *result)
     if (order)
         g_string_append_printf(text, "%s%" JSON_INTEGER_FORMAT " pages in order",
                                text->len ? ", " : "", order);
+    const json_int_t stamp = godwit_json_integer(facts, "stamp_pages", 0);
+    if (stamp)
+        g_string_append_printf(text, "%s%" JSON_INTEGER_FORMAT " pages as stamped",
+                               text->len ? ", " : "", stamp);
     size_t i, made = 0;
     json_t *check;
     json_array_foreach(json_object_get(facts, "checks"), i, check)

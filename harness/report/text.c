@@ -50,7 +50,7 @@ static void progress(struct godwit_reporter *reporter, const struct godwit_job *
 static void add_totals(struct godwit_reporter *reporter, const json_t *result_)
 {
     const json_t *facts = json_object_get(result_, "facts");
-    static const char *const keys[] = {"twin_bytes", "order_pages"};
+    static const char *const keys[] = {"twin_bytes", "order_pages", "stamp_bytes"};
     for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
         const json_int_t sum = godwit_json_integer(reporter->totals, keys[i], 0) +
                                godwit_json_integer(facts, keys[i], 0);
@@ -133,6 +133,11 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
         fprintf(reporter->out,
                 "%" JSON_INTEGER_FORMAT " pages found in the order that the guest wrote them\n",
                 pages);
+    const json_int_t stamped = godwit_json_integer(reporter->totals, "stamp_bytes", 0);
+    if (stamped)
+        fprintf(reporter->out,
+                "%" JSON_INTEGER_FORMAT " bytes found to be what the guest stamped there\n",
+                stamped);
     const char *id;
     json_t *bug;
     json_object_foreach(json_object_get(reporter->totals, "known_bugs"), id, bug)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/job.h"
 
+#include "godwit/guest_abi.h"
 #include "shell.h"
 #include "vm/image.h"
 #include <string.h>
@@ -84,6 +85,13 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --qemu-src %s --qemu-dst %s", source, destination);
     g_string_append_printf(line, " --machine %s --image %s --accel %s", setup->type,
                            setup->image->name, setup->accel);
+    if (workload->flags & GODWIT_FLAG_STAMP) {
+        g_autofree char *name = godwit_workload_name(workload);
+        g_string_append_printf(line, " --workload %s --seed %" G_GUINT64_FORMAT, name,
+                               workload->seed);
+    } else if (job->scenario) {
+        g_string_append(line, " --workload order");
+    }
     if (setup->memory_mib != setup->machine->memory_mib)
         g_string_append_printf(line, " --memory %u", setup->memory_mib);
     if (workload->window_start != usual.window_start || workload->window_end != usual.window_end)
@@ -122,7 +130,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
     return json_pack("{s:s*, s:{s:i, s:b, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-                     " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:b}",
+                     " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:b}",
                      "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
                      (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy",
                      job->plan.postcopy, "suspend", job->plan.suspend, "capabilities", capabilities,
@@ -134,8 +142,9 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
                      (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
                      "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
                      (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks,
-                     "cpus", (json_int_t)workload->cpus, "hops", (int)setup->hops, "timeout_scale",
-                     setup->timeout_scale, "pmemsave", setup->pmemsave, "progress", job->progress);
+                     "cpus", (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "hops",
+                     (int)setup->hops, "timeout_scale", setup->timeout_scale, "pmemsave",
+                     setup->pmemsave, "progress", job->progress);
 }
 
 /* Whether there is all that a rig relies on. */
@@ -201,6 +210,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
         .flags = (uint32_t)godwit_json_integer(workload, "flags", 0),
         .page_ticks = (uint32_t)godwit_json_integer(workload, "page_ticks", 0),
         .cpus = (uint32_t)godwit_json_integer(workload, "cpus", 0),
+        .seed = (uint64_t)godwit_json_integer(workload, "seed", 0),
     };
 
     const json_t *plan = json_object_get(json, "plan");

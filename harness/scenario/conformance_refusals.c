@@ -730,11 +730,13 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     },
     {
         .name = "conformance/refusals/active",
+        .order = true,
         .summary = "what both sides must refuse while a migration is active, which then goes well",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX, .live = check_active},
     },
     {
         .name = "conformance/refusals/pre-switchover",
+        .order = true,
         .summary = "what must be refused before the switchover, which then goes well",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = pausing,
@@ -742,6 +744,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     },
     {
         .name = "conformance/refusals/postcopy",
+        .order = true,
         .summary = "what both sides must refuse in postcopy, and while it is paused; it recovers",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,

@@ -23,17 +23,6 @@ static bool stop(struct godwit_vm *vm, GError **error)
     return godwit_rig_healthy(vm->rig, error);
 }
 
-static bool wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static bool wrong(GError **error, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    g_autofree char *text = g_strdup_vprintf(format, arguments);
-    va_end(arguments);
-    g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, text);
-    return false;
-}
-
 /* One PASS for every passes_per_report passes, as the mailbox counts them: at the end of a pass it
  * may not have been written yet. */
 static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mailbox,
@@ -45,9 +34,10 @@ static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mai
     const uint64_t shown = vm->console->passes;
     if (shown == due || (shown + 1 == due && mailbox->position == stripe.window_end))
         return true;
-    return wrong(error,
-                 "%s: %" PRIu64 " B on the console after %" PRIu64 " passes with one every %u",
-                 vm->name, shown, mailbox->passes, workload->passes_per_report);
+    return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                       "%s: %" PRIu64 " B on the console after %" PRIu64
+                       " passes with one every %u",
+                       vm->name, shown, mailbox->passes, workload->passes_per_report);
 }
 
 /* RAM between the default window's ends, as it was before the guest's first instruction. Firmware
@@ -95,11 +85,12 @@ static bool judge_footprint(struct godwit_vm *vm, const struct footprint *footpr
              (address - workload->window_start) % workload->page_size == 0) ||
             address == workload->window_start + GODWIT_SUSPENDED_OFFSET)
             continue;
-        return wrong(error,
-                     "%s: 0x%02x became 0x%02x at " HEX
-                     ", which the guest must not touch (window " HEX "-" HEX ", page size %u)",
-                     vm->name, footprint->before[i], now[i], address, workload->window_start,
-                     workload->window_end, workload->page_size);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "%s: 0x%02x became 0x%02x at " HEX
+                           ", which the guest must not touch (window " HEX "-" HEX
+                           ", page size %u)",
+                           vm->name, footprint->before[i], now[i], address, workload->window_start,
+                           workload->window_end, workload->page_size);
     }
     return true;
 }
@@ -129,10 +120,10 @@ static bool judge_progress(struct godwit_vm *vm, const struct godwit_reading *ea
     for (unsigned cpu = 0; cpu < vm->rig->setup->workload.cpus; cpu++) {
         const struct godwit_mailbox *then = &early->mailbox[cpu], *now = &late->mailbox[cpu];
         if (now->passes <= then->passes || now->timer <= then->timer)
-            return wrong(error,
-                         "%s: CPU %u's passes went from %" PRIu64 " to %" PRIu64
-                         ", its timer from %" PRIu64 " to %" PRIu64,
-                         vm->name, cpu, then->passes, now->passes, then->timer, now->timer);
+            return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                               "%s: CPU %u's passes went from %" PRIu64 " to %" PRIu64
+                               ", its timer from %" PRIu64 " to %" PRIu64,
+                               vm->name, cpu, then->passes, now->passes, then->timer, now->timer);
     }
     return true;
 }
@@ -201,8 +192,9 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
         edges += reading.order->has_edge;
     }
     if (edges == 0)
-        return wrong(error, "%s: stopped %d times, and never in the middle of a pass", vm->name,
-                     STOPS);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "%s: stopped %d times, and never in the middle of a pass", vm->name,
+                           STOPS);
     return end(vm, error);
 }
 
@@ -258,11 +250,12 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
     if (mailbox.state != GODWIT_STATE_FAULT || mailbox.fault_address != address ||
         mailbox.fault_found != byte || mailbox.fault_expected != mailbox.passes % 256 ||
         mailbox.position != address)
-        return wrong(error,
-                     "%s: 0x%02x was put at " HEX ", but the record has 0x%02" PRIx64 " at " HEX
-                     " instead of 0x%02" PRIx64 " in pass %" PRIu64 ", position " HEX ", state %u",
-                     vm->name, byte, address, mailbox.fault_found, mailbox.fault_address,
-                     mailbox.fault_expected, mailbox.passes, mailbox.position, mailbox.state);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "%s: 0x%02x was put at " HEX ", but the record has 0x%02" PRIx64
+                           " at " HEX " instead of 0x%02" PRIx64 " in pass %" PRIu64
+                           ", position " HEX ", state %u",
+                           vm->name, byte, address, mailbox.fault_found, mailbox.fault_address,
+                           mailbox.fault_expected, mailbox.passes, mailbox.position, mailbox.state);
     /* Halted: let it run, and see that neither console nor mailbox moves; but the console is the
      * first CPU's, which goes on if it is another one that halted. */
     struct godwit_mailbox later;
@@ -271,7 +264,8 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
         !godwit_memory_mailbox(vm, cpu, &later, error))
         return false;
     if (memcmp(&later, &mailbox, sizeof(later)) != 0 || (cpu == 0 && vm->console->passes != passes))
-        return wrong(error, "%s: the guest went on after it had found a wrong byte", vm->name);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "%s: the guest went on after it had found a wrong byte", vm->name);
     return end(vm, error);
 }
 
@@ -332,11 +326,11 @@ static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario,
     const uint64_t made = least_increments(workload, &late) - most_increments(workload, &early);
     const uint64_t ticks = late.timer - early.timer;
     if ((made - 1) * workload->page_ticks > ticks)
-        return wrong(error,
-                     "%s: %" PRIu64 " pages in %" PRIu64
-                     " ticks of the guest's timer (from %" PRIu64 " to %" PRIu64
-                     "), although page_ticks is %u",
-                     vm->name, made, ticks, early.timer, late.timer, workload->page_ticks);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "%s: %" PRIu64 " pages in %" PRIu64
+                           " ticks of the guest's timer (from %" PRIu64 " to %" PRIu64
+                           "), although page_ticks is %u",
+                           vm->name, made, ticks, early.timer, late.timer, workload->page_ticks);
     json_object_set_new(rig->facts, "rate",
                         json_pack("{s:I, s:I, s:I}", "pages", (json_int_t)made, "ticks",
                                   (json_int_t)ticks, "page_ticks",
@@ -369,8 +363,9 @@ static bool suspend(struct godwit_rig *rig, const struct godwit_scenario *scenar
                             1, error))
         return false;
     if (asleep.state != GODWIT_STATE_SUSPENDED || flag != 1)
-        return wrong(error, "%s: asleep with state %u in the mailbox and suspended byte %u",
-                     vm->name, asleep.state, flag);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "%s: asleep with state %u in the mailbox and suspended byte %u",
+                           vm->name, asleep.state, flag);
     const guint events = vm->qmp->events->len;
     vm->console->ready_allowed++;
     if (!godwit_vm_command(vm, "system_wakeup", NULL, error) ||
@@ -378,12 +373,13 @@ static bool suspend(struct godwit_rig *rig, const struct godwit_scenario *scenar
         return false;
     for (guint i = events; i < vm->qmp->events->len; i++)
         if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "SUSPEND", NULL))
-            return wrong(error, "%s: the guest suspended itself a second time", vm->name);
+            return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                               "%s: the guest suspended itself a second time", vm->name);
     if (awake.mailbox->state != GODWIT_STATE_RUNNING || awake.mailbox->passes <= asleep.passes)
-        return wrong(error,
-                     "%s: awake with state %u in the mailbox; passes went from %" PRIu64
-                     " to %" PRIu64,
-                     vm->name, awake.mailbox->state, asleep.passes, awake.mailbox->passes);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "%s: awake with state %u in the mailbox; passes went from %" PRIu64
+                           " to %" PRIu64,
+                           vm->name, awake.mailbox->state, asleep.passes, awake.mailbox->passes);
     return end(vm, error);
 }
 

@@ -122,6 +122,7 @@ GODWIT_SCENARIOS(legacy) = {
     },
     {
         .name = "legacy/compress",
+        .order = true,
         .summary = "live, compressed by threads",
         .plan = {.capabilities = compress, .parameters = threads, .judge = judge_compression},
     },

@@ -5,6 +5,8 @@
  */
 #include "scenario/scenario.h"
 
+#include "godwit/guest_abi.h"
+
 #include "oracle/known_bugs.h"
 #include "vm/tcp.h"
 #include <inttypes.h>
@@ -277,7 +279,8 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
 /* The row of one compressor. */
 #define COMPRESSED(method, told)                                                                   \
     {                                                                                              \
-        .name = "multifd/tcp/" method, .summary = "live, each page compressed by " told,           \
+        .name = "multifd/tcp/" method, .order = true,                                              \
+        .summary = "live, each page compressed by " told,                                          \
         .qemu_name = "/migration/multifd/tcp/plain/" method,                                       \
         .plan = {.transport = GODWIT_TRANSPORT_TCP,                                                \
                  .capabilities = multifd,                                                          \
@@ -312,6 +315,7 @@ GODWIT_SCENARIOS(multifd) = {
     },
     {
         .name = "multifd/tcp/zero-page/legacy",
+        .content = GODWIT_FLAG_ZERO,
         .summary = "live, zero pages found by the migration thread, as older QEMUs do",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/legacy",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
@@ -322,6 +326,7 @@ GODWIT_SCENARIOS(multifd) = {
     },
     {
         .name = "multifd/tcp/zero-page/none",
+        .content = GODWIT_FLAG_ZERO,
         .summary = "live, zero pages sent like any other",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/none",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,

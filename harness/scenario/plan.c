@@ -421,7 +421,7 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
 {
     g_autoptr(GError) cause = NULL;
     if (!godwit_plan_hop(rig, plan, source, destination, &cause)) {
-        if (godwit_known_cpu_versions(destination))
+        if (godwit_known_cpu_versions(destination) || godwit_known_recover_crash(destination))
             return true;
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;

@@ -163,6 +163,7 @@ GODWIT_SCENARIOS(precopy) = {
     },
     {
         .name = "precopy/unix/xbzrle",
+        .content = GODWIT_FLAG_SPARSE,
         .summary = "pages that were sent before are sent as what has changed in them",
         .qemu_name = "/migration/precopy/unix/xbzrle",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,

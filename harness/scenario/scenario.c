@@ -41,6 +41,9 @@ const struct godwit_scenario *godwit_scenario_find(const char *name)
 void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
     workload->flags |= (scenario ? scenario->flags : 0) | GODWIT_FLAG_VERIFY;
+    if (scenario && (workload->flags & GODWIT_FLAG_STAMP) &&
+        !(workload->flags & GODWIT_FLAG_CONTENT_MASK))
+        workload->flags |= scenario->content;
     workload->passes_per_report = 1;
 }
 
@@ -54,6 +57,11 @@ void godwit_scenario_prepare(const struct godwit_scenario *scenario,
     else
         godwit_scenario_usual(scenario, workload);
     godwit_workload_share(workload);
+}
+
+bool godwit_scenario_stamps(const struct godwit_scenario *scenario)
+{
+    return !scenario->order && !scenario->prepare && !(scenario->flags & GODWIT_FLAG_SUSPEND);
 }
 
 /* Why the guest cannot have as many CPUs as it should, the caller's; NULL if it can. */
@@ -100,6 +108,8 @@ char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
     if ((scenario->flags & GODWIT_FLAG_SUSPEND) && !setup->machine->can_suspend)
         return g_strdup_printf("needs suspend to RAM: the %s machine has none",
                                setup->machine->arch);
+    if ((setup->workload.flags & GODWIT_FLAG_STAMP) && !godwit_scenario_stamps(scenario))
+        return g_strdup("needs --workload order");
     char *few = lacks_cpus(scenario, setup);
     if (few)
         return few;

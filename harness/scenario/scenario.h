@@ -56,6 +56,9 @@ struct godwit_scenario {
     char *(*obstacle)(const struct godwit_setup *setup);
     uint32_t flags; /* GODWIT_FLAG_* for the guest, beside VERIFY */
     uint32_t cpus;  /* of the guest; 0: as many as the user asks for */
+    bool order;     /* is about the workload `order`, or hardly about memory: not for `stamp` */
+    uint32_t
+        content; /* what `stamp` writes, if the user does not say: GODWIT_FLAG_SPARSE or _ZERO */
     /* Changes the guest's parameters, which are the image's own and what the user asked for; NULL:
      * godwit_scenario_usual(). */
     void (*prepare)(const struct godwit_scenario *scenario, struct godwit_workload *workload);
@@ -92,6 +95,9 @@ GPtrArray *godwit_scenario_all(void);
 
 /* The scenario of that name, or NULL. */
 const struct godwit_scenario *godwit_scenario_find(const char *name);
+
+/* Whether the guest's workload may be `stamp`: not where the row has parameters of its own. */
+bool godwit_scenario_stamps(const struct godwit_scenario *scenario);
 
 /* Why this host, machine and these binaries cannot run the scenario, the caller's; NULL if they
  * can. */

@@ -72,6 +72,72 @@ bool godwit_image_write(const struct godwit_image *image, bool big_endian,
     return true;
 }
 
+/* The words after "stamp:", and the flag and the choice of each. */
+static const struct {
+    const char *word;
+    uint32_t flag, choice;
+} stamp_words[] = {
+    {"sparse", GODWIT_FLAG_SPARSE, GODWIT_FLAG_CONTENT_MASK},
+    {"zero", GODWIT_FLAG_ZERO, GODWIT_FLAG_CONTENT_MASK},
+    {"stride", GODWIT_FLAG_STRIDE, GODWIT_FLAG_ORDER_MASK},
+    {"random", GODWIT_FLAG_RANDOM, GODWIT_FLAG_ORDER_MASK},
+};
+
+#define STAMP_FLAGS (GODWIT_FLAG_STAMP | GODWIT_FLAG_CONTENT_MASK | GODWIT_FLAG_ORDER_MASK)
+
+bool godwit_workload_choose(struct godwit_workload *workload, const char *name, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit(name, ":", -1);
+    uint32_t flags = 0;
+    bool good = words[0] && (!strcmp(words[0], "stamp") || !strcmp(name, "order"));
+    if (good && !strcmp(words[0], "stamp"))
+        flags = GODWIT_FLAG_STAMP;
+    for (guint i = 1; good && words[i]; i++) {
+        good = false;
+        for (size_t j = 0; j < G_N_ELEMENTS(stamp_words); j++)
+            if (!strcmp(words[i], stamp_words[j].word) && !(flags & stamp_words[j].choice)) {
+                flags |= stamp_words[j].flag;
+                good = true;
+            }
+    }
+    if (!good)
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "unknown workload \"%s\": there are order and "
+                           "stamp[:sparse|:zero][:stride|:random]",
+                           name);
+    workload->flags = (workload->flags & ~(uint32_t)STAMP_FLAGS) | flags;
+    return true;
+}
+
+char *godwit_workload_name(const struct godwit_workload *workload)
+{
+    if (!(workload->flags & GODWIT_FLAG_STAMP))
+        return g_strdup("order");
+    GString *name = g_string_new("stamp");
+    for (size_t j = 0; j < G_N_ELEMENTS(stamp_words); j++)
+        if ((workload->flags & stamp_words[j].choice) == stamp_words[j].flag)
+            g_string_append_printf(name, ":%s", stamp_words[j].word);
+    return g_string_free(name, FALSE);
+}
+
+/* What is wrong with `stamp` in particular, or NULL. */
+static const char *stamp_wrong(const struct godwit_workload *workload,
+                               const struct godwit_image *image)
+{
+    if (!image->stamp_store)
+        return "this guest has no stamp workload";
+    if (workload->flags & GODWIT_FLAG_SUSPEND)
+        return "the stamp workload does not suspend";
+    if ((workload->flags & GODWIT_FLAG_CONTENT_MASK) == GODWIT_FLAG_CONTENT_MASK ||
+        (workload->flags & GODWIT_FLAG_ORDER_MASK) == GODWIT_FLAG_ORDER_MASK)
+        return "the stamp workload writes in one way and in one order";
+    if (workload->page_size < 512 || (workload->page_size & (workload->page_size - 1)))
+        return "the stamp workload wants a page size that is a power of two, 512 or more";
+    if (workload->window_start % workload->page_size)
+        return "the stamp workload's window must begin at a multiple of the page size";
+    return NULL;
+}
+
 uint64_t godwit_workload_pages(const struct godwit_workload *workload)
 {
     return (workload->window_end - workload->window_start) / workload->page_size;
@@ -129,6 +195,8 @@ bool godwit_workload_check(const struct godwit_workload *workload,
         wrong = "this machine has no suspend to RAM";
     else if ((workload->flags & GODWIT_FLAG_SUSPEND) && workload->cpus > 1)
         wrong = "only a single CPU suspends itself";
+    else if (workload->flags & GODWIT_FLAG_STAMP)
+        wrong = stamp_wrong(workload, image);
     const uint64_t usable = MIN(ram_end - machine->tail, machine->reach ? machine->reach : ram_end);
     if (wrong)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,

@@ -22,6 +22,15 @@ bool godwit_workload_check(const struct godwit_workload *workload,
                            const struct godwit_machine *machine, const struct godwit_image *image,
                            unsigned memory_mib, GError **error);
 
+/*
+ * Makes WORKLOAD do what NAME says: "order", or "stamp" and, each after a colon, what it writes
+ * ("sparse", "zero") and in which order ("stride", "random"). USAGE error for anything else.
+ */
+bool godwit_workload_choose(struct godwit_workload *workload, const char *name, GError **error);
+
+/* The NAME of what it does; the caller's. */
+char *godwit_workload_name(const struct godwit_workload *workload);
+
 /* How many pages the window has. */
 uint64_t godwit_workload_pages(const struct godwit_workload *workload);
 

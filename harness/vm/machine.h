@@ -30,6 +30,8 @@ struct godwit_image {
     size_t params_offset;       /* of the parameter block, in the array */
     uint64_t mailbox;           /* guest-physical address of the mailbox */
     unsigned max_cpus;          /* that it starts */
+    unsigned stamp_store;       /* bytes that its `stamp` workload stores at a time, 4 or 8; 0: it
+                                   has none */
 };
 
 /* How to start the guest of one QEMU target (one qemu-system-ARCH binary). */
@@ -64,14 +66,14 @@ struct godwit_machine {
         __attribute__((used, section("godwit_machines"))) = &identifier;                           \
     static const struct godwit_machine identifier
 
-/* Fills in an image from the macros of its generated header, PREFIX being GODWIT_X86_ROM, say, and
- * the number of CPUs that it can start. */
-#define GODWIT_IMAGE(image_name, how, array, PREFIX, most_cpus)                                    \
+/* Fills in an image from the macros of its generated header, PREFIX being GODWIT_X86_ROM, say,,
+ * the number of CPUs that it can start, and how many bytes `stamp` stores at a time. */
+#define GODWIT_IMAGE(image_name, how, array, PREFIX, most_cpus, store)                             \
     {                                                                                              \
         .name = image_name, .load = how, .bytes = array, .length = PREFIX##_LENGTH,                \
         .file_size = PREFIX##_FILE_SIZE, .file_offset = PREFIX##_FILE_OFFSET,                      \
         .params_offset = PREFIX##_PARAMS_OFFSET, .mailbox = PREFIX##_MAILBOX_ADDR,                 \
-        .max_cpus = most_cpus                                                                      \
+        .max_cpus = most_cpus, .stamp_store = store                                                \
     }
 
 /* The number of registered machines. */

@@ -109,7 +109,7 @@
  * Registers: from READY on, the CPUs' registers that are free hold patterns, which are checked
  * after every pass. docs/guest-abi.md says which on each architecture.
  */
-#define GODWIT_STAMP_BACKLOG 64
+#define GODWIT_STAMP_BACKLOG 16384
 
 /*
  * Several CPUs. Of N, CPU n walks the pages n, n + N, n + 2 N ... of the window, its stripe,

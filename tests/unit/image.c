@@ -375,6 +375,79 @@ static void test_check(void **state)
 }
 
 /* CPUs: what the image can start, and the same number of pages for each. */
+/* Names of workloads, there and back. */
+static void test_workload_names(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"order", "stamp", "stamp:sparse", "stamp:zero:random",
+                                       "stamp:stride"};
+    static const char *const bad[] = {"",
+                                      "stomp",
+                                      "order:zero",
+                                      "stamp:",
+                                      "stamp:zero:sparse",
+                                      "stamp:zero:zero",
+                                      "stamp:random:stride",
+                                      "Stamp",
+                                      ":stamp",
+                                      "stamp zero"};
+    struct godwit_workload w = {.flags = GODWIT_FLAG_VERIFY};
+    for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+        assert_true(godwit_workload_choose(&w, good[i], NULL));
+        assert_true(w.flags & GODWIT_FLAG_VERIFY);
+        assert_int_equal(!!(w.flags & GODWIT_FLAG_STAMP), good[i][0] == 's');
+        g_autofree char *name = godwit_workload_name(&w);
+        assert_string_equal(name, good[i]);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+        const uint32_t before = w.flags;
+        assert_false(godwit_workload_choose(&w, bad[i], &error));
+        assert_int_equal(error->code, GODWIT_ERROR_USAGE);
+        assert_contains(error->message, "unknown workload");
+        assert_int_equal(w.flags, before);
+    }
+    /* The other way round is another name for the same. */
+    assert_true(godwit_workload_choose(&w, "stamp:stride:sparse", NULL));
+    g_autofree char *name = godwit_workload_name(&w);
+    assert_string_equal(name, "stamp:sparse:stride");
+}
+
+/* What `stamp` asks of a workload and a guest beside what all do. */
+static void test_check_stamp(void **state)
+{
+    (void)state;
+    const struct godwit_machine machine = {.arch = "some-arch", .can_suspend = true};
+    const struct godwit_image image = {.name = "some", .max_cpus = 1, .stamp_store = 8};
+    const struct godwit_image plain = {.name = "plain", .max_cpus = 1};
+    const struct godwit_workload right = {.window_start = 0x100000,
+                                          .window_end = 0x200000,
+                                          .page_size = 4096,
+                                          .flags = GODWIT_FLAG_STAMP,
+                                          .cpus = 1};
+    assert_true(godwit_workload_check(&right, &machine, &image, 16, NULL));
+    struct godwit_workload wrong[] = {right, right, right, right, right, right};
+    wrong[0].page_size = 256;
+    wrong[1].page_size = 3 * 4096;
+    wrong[1].window_end = 0x100000 + 30 * 4096;
+    wrong[2].window_start += 512;
+    wrong[2].window_end += 512;
+    wrong[3].flags |= GODWIT_FLAG_SPARSE | GODWIT_FLAG_ZERO;
+    wrong[4].flags |= GODWIT_FLAG_STRIDE | GODWIT_FLAG_RANDOM;
+    wrong[5].flags |= GODWIT_FLAG_SUSPEND;
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autoptr(GError) error = NULL;
+        assert_false(godwit_workload_check(&wrong[i], &machine, &image, 16, &error));
+        assert_contains(error->message, "the stamp workload");
+        /* `order` minds none of it. */
+        wrong[i].flags &= GODWIT_FLAG_SUSPEND;
+        assert_true(godwit_workload_check(&wrong[i], &machine, &plain, 16, NULL));
+    }
+    g_autoptr(GError) error = NULL;
+    assert_false(godwit_workload_check(&right, &machine, &plain, 16, &error));
+    assert_contains(error->message, "no stamp workload");
+}
+
 static void test_check_cpus(void **state)
 {
     (void)state;
@@ -431,13 +504,14 @@ static void test_check_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_written),   cmocka_unit_test(test_one_at_a_time),
-        cmocka_unit_test(test_read_back), cmocka_unit_test(test_real_images),
-        cmocka_unit_test(test_file),      cmocka_unit_test(test_cannot_write),
-        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_check),     cmocka_unit_test(test_check_memory),
-        cmocka_unit_test(test_cpus),      cmocka_unit_test(test_stripes),
-        cmocka_unit_test(test_share),     cmocka_unit_test(test_check_cpus),
+        cmocka_unit_test(test_written),     cmocka_unit_test(test_one_at_a_time),
+        cmocka_unit_test(test_read_back),   cmocka_unit_test(test_real_images),
+        cmocka_unit_test(test_file),        cmocka_unit_test(test_cannot_write),
+        cmocka_unit_test(test_numbers),     cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_check),       cmocka_unit_test(test_check_memory),
+        cmocka_unit_test(test_cpus),        cmocka_unit_test(test_stripes),
+        cmocka_unit_test(test_share),       cmocka_unit_test(test_workload_names),
+        cmocka_unit_test(test_check_stamp), cmocka_unit_test(test_check_cpus),
     };
     return cmocka_run_group_tests_name("image", tests, fill_bytes, unit_folder_end);
 }

@@ -54,6 +54,7 @@ static struct godwit_job *job_new(const char *scenario)
         .flags = 0x80000002,
         .page_ticks = 0xfffffffe,
         .cpus = 1,
+        .seed = UINT64_MAX - 1,
     };
     setup->timeout_scale = 0.1; /* no sum of powers of two */
     setup->pmemsave = true;
@@ -353,7 +354,7 @@ static void test_again(void **state)
     ((struct godwit_qemu *)(uintptr_t)setup->source)->path = g_strdup("/usr/bin/qemu-system-ppc64");
 #define USUAL                                                                                      \
     "godwit run precopy/unix/plain --arch ppc64 --qemu /usr/bin/qemu-system-ppc64 --machine "      \
-    "pseries-7.2 --image ppc64_bios --accel tcg"
+    "pseries-7.2 --image ppc64_bios --accel tcg --workload order"
     expect_again(job, USUAL);
     setup->memory_mib = 512;
     expect_again(job, USUAL " --memory 512");
@@ -382,6 +383,10 @@ static void test_again(void **state)
     setup->workload.passes_per_report = 1;
     g_autofree char *line = godwit_job_again(job);
     assert_null(strstr(line, "VERIFY"));
+    setup->workload.flags |= GODWIT_FLAG_STAMP | GODWIT_FLAG_ZERO | GODWIT_FLAG_RANDOM;
+    setup->workload.seed = UINT64_MAX;
+    g_autofree char *stamped = godwit_job_again(job);
+    assert_contains(stamped, " --workload stamp:zero:random --seed 18446744073709551615");
     setup->destination = NULL;
     job_end(job);
 }

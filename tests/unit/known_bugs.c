@@ -311,16 +311,107 @@ static void test_crash(void **state)
     fake_pair_free(pair);
 }
 
+/* A destination of that VM's, which has ended with WAIT_STATUS and said TEXT last. */
+static struct godwit_vm ended(void **state, const struct fake_pair *pair, int wait_status,
+                              const char *text)
+{
+    g_autofree char *path = g_build_filename(*state, "ended.stderr", NULL);
+    assert_true(g_file_set_contents(path, text, -1, NULL));
+    return (struct godwit_vm){.rig = pair->rig,
+                              .name = (char *)(uintptr_t) "ended",
+                              .qemu = pair->destination->vm->qemu,
+                              .qmp = pair->destination->vm->qmp,
+                              .exited = true,
+                              .wait_status = wait_status};
+}
+
+static void remove_stderr(void **state)
+{
+    g_autofree char *path = g_build_filename(*state, "ended.stderr", NULL);
+    assert_int_equal(g_unlink(path), 0);
+}
+
+/* A segmentation fault of a destination that has been paused, with a preempt channel. */
+static void test_recover_crash(void **state)
+{
+    static const struct {
+        const char *version, *status;
+        int wait_status;
+        bool preempt, known;
+    } rows[] = {
+        {"7.2.22", "postcopy-paused", 11, true, true},
+        {"7.2.22", "postcopy-paused", 6, true, false},
+        {"7.2.22", "postcopy-paused", 1 << 8, true, false},
+        {"7.2.22", "postcopy-paused", 11, false, false},
+        {"7.2.22", "postcopy-active", 11, true, false},
+        {"10.0.0", "postcopy-paused", 11, true, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, "9.0.0", rows[i].version);
+        struct godwit_vm vm = ended(state, pair, rows[i].wait_status, "");
+        g_autoptr(json_t) capabilities = json_pack("{s:b}", "postcopy-preempt", rows[i].preempt);
+        vm.capabilities = capabilities;
+        g_ptr_array_add(vm.qmp->events, json_pack("{s:s, s:{s:s}}", "event", "MIGRATION", "data",
+                                                  "status", rows[i].status));
+        assert_int_equal(godwit_known_recover_crash(&vm), rows[i].known);
+        assert_int_equal(json_array_size(noted(pair)), rows[i].known);
+        vm.exited = false;
+        assert_false(godwit_known_recover_crash(&vm));
+        fake_pair_free(pair);
+    }
+    remove_stderr(state);
+}
+
+/* What a destination says as it ends tells the bug. */
+static void test_last_words(void **state)
+{
+    static const struct {
+        const char *source, *destination, *words;
+        int wait_status;
+        bool multifd, cpr;
+    } rows[] = {
+        {"7.2.22", "7.2.22", "Assertion yankfns failed", 6, true, false},
+        {"7.2.22", "7.2.22", "Assertion yankfns failed", 11, false, false},
+        {"7.2.22", "7.2.22", "Assertion something failed", 6, false, false},
+        {"8.1.0", "8.1.0", "Assertion yankfns failed", 6, false, false},
+        {"11.1.3", "10.0.13", "vmstate_load_state error -22", 1 << 8, false, true},
+        {"10.0.13", "10.0.13", "vmstate_load_state error -22", 1 << 8, false, false},
+        {"11.1.3", "10.0.13", "something else", 1 << 8, false, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].source, rows[i].destination);
+        struct godwit_vm vm = ended(state, pair, rows[i].wait_status, rows[i].words);
+        assert_int_equal(godwit_known_multifd_postcopy(&vm), rows[i].multifd);
+        assert_int_equal(godwit_known_cpr_versions(&vm), rows[i].cpr);
+        fake_pair_free(pair);
+    }
+    remove_stderr(state);
+}
+
+/* Only a cancellation that does not come to its end. */
+static void test_cancel_hangs(void **state)
+{
+    struct fake_pair *pair = pair_new(state, "7.2.22", "7.2.22");
+    assert_false(godwit_known_multifd_cancel(pair->source->vm, "cancelled"));
+    assert_true(godwit_known_multifd_cancel(pair->source->vm, "cancelling"));
+    fake_pair_free(pair);
+    pair = pair_new(state, "10.0.0", "10.0.0");
+    assert_false(godwit_known_multifd_cancel(pair->source->vm, "cancelling"));
+    fake_pair_free(pair);
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions),     cmocka_unit_test(test_accelerators),
-        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_earlier),
-        cmocka_unit_test(test_unreadable),   cmocka_unit_test(test_notes),
-        cmocka_unit_test(test_failed_twice), cmocka_unit_test(test_setup_event),
-        cmocka_unit_test(test_early_cancel), cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_stuck),        cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_versions),      cmocka_unit_test(test_accelerators),
+        cmocka_unit_test(test_bounds),        cmocka_unit_test(test_earlier),
+        cmocka_unit_test(test_unreadable),    cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_failed_twice),  cmocka_unit_test(test_setup_event),
+        cmocka_unit_test(test_early_cancel),  cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_stuck),         cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_recover_crash), cmocka_unit_test(test_last_words),
+        cmocka_unit_test(test_cancel_hangs),
     };
     return cmocka_run_group_tests_name("known bugs", tests, unit_folder, unit_folder_end);
 }

@@ -32,6 +32,7 @@
         assert_int_equal((one)->flags, (other)->flags);                                            \
         assert_int_equal((one)->page_ticks, (other)->page_ticks);                                  \
         assert_int_equal((one)->cpus, (other)->cpus);                                              \
+        assert_true((one)->seed == (other)->seed);                                                 \
     } while (0)
 
 /* Group fixtures: *STATE is the path of an empty folder. */

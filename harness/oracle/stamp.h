@@ -1,0 +1,53 @@
+/*
+ * The stamp oracle: whether every byte of a stopped guest's window is what its `stamp` workload has
+ * written there, by the account that its mailboxes give. What it checks is godwit/stamp.h's; here
+ * the window comes by in pieces.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_ORACLE_STAMP_H
+#define GODWIT_HARNESS_ORACLE_STAMP_H
+
+#include "godwit/stamp.h"
+#include "vm/rig.h"
+
+/* A walk over a window, from its start to its end. Private, but for what is said to be the result.
+ */
+struct godwit_stamp_walk {
+    struct godwit_stamp stamp;
+    uint64_t start;
+    bool big_endian, halves;
+    struct godwit_stamp_account account[GODWIT_MAX_CPUS];
+    uint64_t generation[GODWIT_MAX_CPUS]; /* of a CPU's pages, where all are of one */
+    unsigned char *partial;               /* a page that came in pieces; owned */
+    size_t have;                          /* bytes of it */
+    uint32_t page;                        /* the one that comes next */
+
+    /* The result: */
+    uint32_t wrong;      /* pages */
+    uint32_t torn;       /* pages that are right, and in the middle of being written */
+    uint32_t first_page; /* the lowest wrong one ... */
+    struct godwit_stamp_finding first; /* ... and what is wrong with it */
+};
+
+/* What `stamp` fills the window of WORKLOAD with. */
+struct godwit_stamp godwit_stamp_of(const struct godwit_workload *workload);
+
+/*
+ * Begins a walk over the window of WORKLOAD, on a machine with IMAGE; MAILBOX is of each of its
+ * CPUs. Returns NULL, or, if a mailbox can be of no guest, what is wrong with it: the caller's.
+ */
+char *godwit_stamp_walk_begin(struct godwit_stamp_walk *walk,
+                              const struct godwit_workload *workload,
+                              const struct godwit_machine *machine,
+                              const struct godwit_image *image,
+                              const struct godwit_mailbox *mailbox);
+
+/* Takes the window's next LENGTH bytes. */
+void godwit_stamp_walk_feed(struct godwit_stamp_walk *walk, const unsigned char *bytes,
+                            size_t length);
+
+/* Ends a walk over the whole window. Returns NULL, or what is wrong: the caller's. */
+char *godwit_stamp_walk_end(struct godwit_stamp_walk *walk);
+
+#endif

@@ -1,0 +1,218 @@
+/*
+ * The guests' `stamp` workload: each way of writing and each order, stopped often; its rate; and
+ * that it finds what is wrong.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "godwit/guest_abi.h"
+#include "oracle/oracle.h"
+#include "oracle/stamp.h"
+#include "scenario/scenario.h"
+#include "vm/image.h"
+
+static char *no_stamp(const struct godwit_setup *setup)
+{
+    return setup->image->stamp_store ? NULL
+                                     : g_strdup_printf("needs a guest with the stamp workload: %s "
+                                                       "has none",
+                                                       setup->image->name);
+}
+
+/* More pages than a stride has, and few enough for many passes. */
+static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    workload->flags |= scenario->flags | GODWIT_FLAG_STAMP | GODWIT_FLAG_VERIFY;
+    workload->window_end =
+        workload->window_start + (GODWIT_STAMP_STRIDE + 88) * (uint64_t)GODWIT_PAGE_SIZE;
+    workload->page_size = GODWIT_PAGE_SIZE;
+    workload->passes_per_report = 1;
+}
+
+/* Stops the guest and takes everything off the console that it had written by then. */
+static bool stop(struct godwit_vm *vm, GError **error)
+{
+    if (!godwit_vm_command(vm, "stop", NULL, error))
+        return false;
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    return godwit_rig_healthy(vm->rig, error);
+}
+
+/* At instants that nothing chooses but the host's scheduling. */
+static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    enum { STOPS = 30 };
+    (void)scenario;
+    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    if (!vm)
+        return false;
+    godwit_rig_phase(rig, "observe");
+    const struct godwit_stamp stamp = godwit_stamp_of(&rig->setup->workload);
+    unsigned amid = 0;
+    uint64_t passes = 0;
+    for (int i = 0; i < STOPS; i++) {
+        struct godwit_reading reading;
+        struct godwit_stamp_account account = {0};
+        if (!stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
+            !godwit_vm_command(vm, "cont", NULL, error))
+            return false;
+        const struct godwit_mailbox *mailbox = reading.mailbox;
+        godwit_stamp_account(&stamp, 0, rig->setup->workload.window_start, mailbox->passes,
+                             mailbox->position, &account);
+        amid += account.turn > 0 && account.turn < stamp.pages;
+        passes = mailbox->passes;
+    }
+    if (amid == 0)
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "%s: stopped %d times, and never in the middle of a pass", vm->name,
+                           STOPS);
+    /* Long enough for each of `zero`'s pages to have been zero and otherwise. */
+    const guint64 wanted = 2 * GODWIT_STAMP_CLASSES;
+    if (passes < wanted && !godwit_vm_wait_console(vm, 1, wanted, error))
+        return false;
+    struct godwit_reading last;
+    return stop(vm, error) && godwit_oracle_look(vm, &last, error) && godwit_vm_quit(vm, error);
+}
+
+/* 20 ms a page on the slowest timer, 50 us on the fastest. */
+static void prepare_rate(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    prepare(scenario, workload);
+    workload->window_end = workload->window_start + 4 * (uint64_t)GODWIT_PAGE_SIZE;
+    workload->page_ticks = 200000;
+}
+
+/* Pages that were written by then. */
+static uint64_t written(const struct godwit_workload *workload,
+                        const struct godwit_mailbox *mailbox)
+{
+    return mailbox->passes * godwit_workload_pages(workload) +
+           (mailbox->position - workload->window_start) / workload->page_size;
+}
+
+/* Stops the guest where it is not known to be between two passes, of which one may be counted or
+ * not.
+ */
+static bool stop_amid(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GError **error)
+{
+    for (;;) {
+        if (!stop(vm, error) || !godwit_memory_mailbox(vm, 0, mailbox, error))
+            return false;
+        if (mailbox->position != vm->rig->setup->workload.window_end)
+            return true;
+        if (!godwit_vm_command(vm, "cont", NULL, error))
+            return false;
+    }
+}
+
+/*
+ * By the guest's own timer. A guest that the host does not let run falls behind, and makes up for
+ * it: it has to be found within 10 % after some pass, and never to be ahead.
+ */
+static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    enum { PASSES = 8 };
+    (void)scenario;
+    const struct godwit_workload *workload = &rig->setup->workload;
+    struct godwit_mailbox early, late;
+    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    if (!vm)
+        return false;
+    godwit_rig_phase(rig, "observe");
+    if (!stop_amid(vm, &early, error))
+        return false;
+    uint64_t pages = 0;
+    double wanted = 1;
+    while ((double)pages < 0.9 * wanted || (double)pages > 1.1 * wanted) {
+        if (!godwit_vm_command(vm, "cont", NULL, error) ||
+            !godwit_vm_wait_console(vm, 1, vm->console->passes + PASSES, error) ||
+            !stop_amid(vm, &late, error)) {
+            godwit_error_context(error, "%" PRIu64 " pages were written in the time of %.0f", pages,
+                                 wanted);
+            return false;
+        }
+        pages = written(workload, &late) - written(workload, &early);
+        wanted = (double)(late.timer - early.timer) / workload->page_ticks;
+    }
+    json_object_set_new(rig->facts, "rate",
+                        json_pack("{s:I, s:f, s:i}", "pages", (json_int_t)pages, "periods", wanted,
+                                  "page_ticks", (int)workload->page_ticks));
+    return godwit_vm_quit(vm, error);
+}
+
+static bool complained(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->console->guest_fault;
+}
+
+/* One bit, in a page's last word: where only who looks at every byte looks. */
+static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    (void)scenario;
+    const struct godwit_workload *workload = &rig->setup->workload;
+    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    if (!vm)
+        return false;
+    godwit_rig_phase(rig, "observe");
+    const uint32_t page = (uint32_t)godwit_workload_pages(workload) / 2;
+    const uint64_t address =
+        workload->window_start + (page + UINT64_C(1)) * workload->page_size - sizeof(uint64_t);
+    const bool big = rig->setup->machine->big_endian;
+    unsigned char word[sizeof(uint64_t)];
+    if (!stop(vm, error) || !godwit_memory_read(vm, address, word, sizeof(word), error))
+        return false;
+    word[3] ^= 1;
+    vm->console->fault_provoked = true;
+    if (!godwit_memory_write(vm, address, word, sizeof(word), error) ||
+        !godwit_vm_command(vm, "cont", NULL, error) ||
+        !godwit_rig_wait(rig, complained, vm, "the guest to find a spoiled word", error))
+        return false;
+    struct godwit_mailbox mailbox;
+    if (!stop(vm, error) || !godwit_memory_mailbox(vm, 0, &mailbox, error))
+        return false;
+    const struct godwit_stamp stamp = godwit_stamp_of(workload);
+    const uint32_t last = godwit_stamp_words(&stamp) - 1;
+    const uint64_t expected = godwit_stamp_word(&stamp, page, last, mailbox.passes);
+    const uint64_t found = godwit_guest_get64(word, big);
+    if (mailbox.state != GODWIT_STATE_FAULT || mailbox.fault_address != address ||
+        mailbox.fault_expected != expected || mailbox.fault_found != found)
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "%s: 0x%016" PRIx64 " was put at 0x%" PRIx64 " instead of 0x%016" PRIx64
+                           ", but the record has 0x%016" PRIx64 " at 0x%" PRIx64
+                           " instead of 0x%016" PRIx64 ", state %u",
+                           vm->name, found, address, expected, mailbox.fault_found,
+                           mailbox.fault_address, mailbox.fault_expected, mailbox.state);
+    return godwit_vm_quit(vm, error);
+}
+
+#define STOPPED(kind, told, flag)                                                                  \
+    {                                                                                              \
+        .name = "guest/stamp/" kind, .run = stop_often, .prepare = prepare, .flags = flag,         \
+        .summary = "stamp, " told ": stopped thirty times, every byte is as it should be",         \
+        .obstacle = no_stamp                                                                       \
+    }
+
+GODWIT_SCENARIOS(guest_stamp) = {
+    STOPPED("whole", "whole pages upwards", 0),
+    STOPPED("sparse", "one word in sixteen", GODWIT_FLAG_SPARSE),
+    STOPPED("zero", "with zero pages", GODWIT_FLAG_ZERO),
+    STOPPED("stride", "2 MiB from page to page", GODWIT_FLAG_STRIDE),
+    STOPPED("random", "in a random order", GODWIT_FLAG_RANDOM),
+    {
+        .name = "guest/stamp/rate",
+        .summary = "the rate that is chosen is kept within 10 %, by the guest's own timer",
+        .run = rate,
+        .prepare = prepare_rate,
+        .obstacle = no_stamp,
+    },
+    {
+        .name = "guest/stamp/verify",
+        .summary = "finds a bit that was flipped in a page's last word, and says which",
+        .run = verify,
+        .prepare = prepare,
+        .obstacle = no_stamp,
+    },
+};
+GODWIT_SCENARIOS_END(guest_stamp);
