@@ -8,7 +8,7 @@
 #include "ppc64_bios.h"
 
 static const struct godwit_image bios =
-    GODWIT_IMAGE("ppc64_bios", GODWIT_LOAD_BIOS, godwit_ppc64_bios, GODWIT_PPC64_BIOS, 1, 0);
+    GODWIT_IMAGE("ppc64_bios", GODWIT_LOAD_BIOS, godwit_ppc64_bios, GODWIT_PPC64_BIOS, 1, 8);
 
 GODWIT_MACHINE(ppc64) = {
     .arch = "ppc64",
