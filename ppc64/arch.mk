@@ -13,9 +13,9 @@ IMAGES += ppc64_bios
 PPC64_MACHINE := -m64 -mbig-endian
 
 # r14 to r16 hold patterns, and r2 and r13, which the compiler leaves alone as it is (registers.S).
-# Calls are plain branches in the second ELF ABI. power5 is the least that pseries takes.
+# Calls are plain branches in the second ELF ABI; loops would be unrolled with their constants in them.
 PPC64_WORKLOAD := $(PPC64_MACHINE) -mabi=elfv2 -mcpu=power5 -msoft-float -mno-altivec -mno-vsx \
-	-ffixed-r14 -ffixed-r15 -ffixed-r16
+	-fno-unroll-loops -ffixed-r14 -ffixed-r15 -ffixed-r16
 
 $(GUEST)/ppc64_bios.o: $(WORKLOAD) ppc64/workload_arch.h ppc64/arch.mk | $(GUEST)
 	$(PPC64_CC) $(WORKLOAD_CFLAGS) -Ippc64 $(PPC64_WORKLOAD) -c -o $@ $<
