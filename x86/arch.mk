@@ -36,4 +36,4 @@ $(GUEST)/x86_rom.bin: $(GUEST)/x86_rom.elf
 	$(X86_OBJCOPY) -O binary $< $@
 
 $(GUEST)/x86_rom.sym: $(GUEST)/x86_rom.elf
-	$(X86_NM) --extern-only $< > $@
+	$(X86_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
