@@ -14,6 +14,7 @@
 #define FOUND    -16
 #define SAVED_LR 16 /* in what the caller leaves to who is called */
 
+#define MSR                0x500 /* its number, for who is told */
 #define MSR_FLOATING_POINT 0x2000
 #define MSR_UNITS          0x0280 /* vectors and VSX, in the upper half of a word */
 #define MSR_VECTORS        0x0200
@@ -44,13 +45,7 @@
         .globl  godwit_arch_set_registers, godwit_arch_check_registers
 
         .text
-        /* A CPU does not keep the bits of units that it does not have. */
 godwit_arch_set_registers:
-        mfmsr   %r0
-        ori     %r0, %r0, MSR_FLOATING_POINT
-        oris    %r0, %r0, MSR_UNITS
-        mtmsrd  %r0
-        isync
         li      STORING, 0
         addi    MEMORY, %r1, EXPECTED
         b       take_all
@@ -73,6 +68,20 @@ take_all:
         mulld   PATTERN, PATTERN, STEP
         rotldi  PATTERN, PATTERN, 32
         li      GROUP, groups
+
+        /* The units have to be on; when registers are checked they are it already. A CPU does not
+         * keep the bits of those that it does not have. */
+        mfmsr   %r12
+        ori     %r0, %r12, MSR_FLOATING_POINT
+        oris    %r0, %r0, MSR_UNITS
+        mtmsrd  %r0
+        isync
+        mfmsr   %r0
+        cmpdi   STORING, 0
+        beq     next_group
+        li      NUMBER, MSR
+        cmpd    %r0, %r12
+        bne     register_wrong
 next_group:
         mfmsr   %r0
         srdi    %r0, %r0, 16

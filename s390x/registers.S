@@ -11,12 +11,12 @@
 
 /* On the stack, in what the caller leaves to who is called. */
 #define FACILITIES 16 /* what STFLE says: three doublewords */
-#define CONTROL_0  40
 #define SAVED      48 /* r12 and r13 */
 #define EXPECTED   128
 #define FOUND      144
 
 /* The byte of control register 0, and of the facilities, and bits in them. */
+#define CONTROL_0       0x500 /* its number, for who is told */
 #define CONTROL_0_UNITS 5
 #define FLOATING_POINT  0x04
 #define VECTOR          0x02
@@ -46,16 +46,6 @@
 
         .text
 godwit_arch_set_registers:
-        xc      FACILITIES(24, %r15), FACILITIES(%r15)
-        lghi    %r0, 2
-        stfle   FACILITIES(%r15)
-        stctg   %c0, %c0, CONTROL_0(%r15)
-        oi      CONTROL_0 + CONTROL_0_UNITS(%r15), FLOATING_POINT
-        tm      FACILITIES + FACILITY_129(%r15), VECTOR_FACILITY
-        jz      no_vectors
-        oi      CONTROL_0 + CONTROL_0_UNITS(%r15), VECTOR
-no_vectors:
-        lctlg   %c0, %c0, CONTROL_0(%r15)
         stmg    %r12, %r13, SAVED(%r15)
         lghi    INSTRUCTION, GROUP_LOAD
         j       take_all
@@ -64,20 +54,35 @@ godwit_arch_check_registers:
         stmg    %r12, %r13, SAVED(%r15)
         lghi    INSTRUCTION, GROUP_STORE
 
+        /* The units have to be on, that this CPU has; when registers are checked they are it already. */
+take_all:
+        xc      FACILITIES(24, %r15), FACILITIES(%r15)
+        lghi    %r0, 2
+        stfle   FACILITIES(%r15)
+        stctg   %c0, %c0, FOUND(%r15)
+        mvc     EXPECTED(8, %r15), FOUND(%r15)
+        oi      EXPECTED + CONTROL_0_UNITS(%r15), FLOATING_POINT
+        larl    GROUP, groups
+        tm      FACILITIES + FACILITY_129(%r15), VECTOR_FACILITY
+        jz      turn_on
+        oi      EXPECTED + CONTROL_0_UNITS(%r15), VECTOR
+        larl    GROUP, vector_groups
+turn_on:
+        lctlg   %c0, %c0, EXPECTED(%r15)
+
         /* Each pattern is the one before it plus an odd number; the first comes from the CPU's. A
          * register takes as much of 16 bytes as it holds. */
-take_all:
         llihf   %r0, 0x9e3779b9
         oilf    %r0, 0x7f4a7c15
         lgr     PATTERN, NUMBER
         aghi    PATTERN, 1
         msgr    PATTERN, %r0
         rllg    PATTERN, PATTERN, 32
-        larl    GROUP, groups
-        stctg   %c0, %c0, CONTROL_0(%r15)
-        tm      CONTROL_0 + CONTROL_0_UNITS(%r15), VECTOR
-        jz      next_group
-        larl    GROUP, vector_groups
+
+        cgije   INSTRUCTION, GROUP_LOAD, next_group
+        lghi    NUMBER, CONTROL_0
+        clc     FOUND(8, %r15), EXPECTED(%r15)
+        jne     register_wrong
 next_group:
         lgh     COUNT, GROUP_COUNT(GROUP)
         lgh     NUMBER, GROUP_NUMBER(GROUP)
