@@ -1,11 +1,16 @@
 /*
- * The guest of ppc64: entry, console and the `order` workload for QEMU's pseries machine.
+ * The guest of ppc64: entry, console and the `order` workload for QEMU's pseries machine. `stamp` is
+ * in workload/, its registers are in registers.S.
  *
  * Entry    A flat image given by -bios stands in for SLOF: it is loaded at 0 and entered at 0x100
  *          by the boot CPU, in 64-bit big-endian real mode, supervisor state below a hypervisor,
  *          external interrupts (MSR[EE]) off.
+ * CPUs     All but the first sleep until the first one starts them, one after the other, by the
+ *          RTAS call start-cpu. The RTAS of pseries is in QEMU, behind a hypercall; a token tells
+ *          the call. It is in the device tree, but guests are migrated with it: it never changes.
  * Memory   0x000100  this image: code, parameter block, and the decrementer's vector at 0x900
- *          0x010000  mailbox
+ *          0x010000  mailboxes
+ *          0x030000  stacks, of `stamp` only
  *          0x100000  window, by default up to 0x6400000
  *          QEMU puts the device tree, which is not read here, into the topmost 2 MiB of the first
  *          2 GiB.
@@ -23,10 +28,11 @@
 /* Hypercalls: the number goes into r3, the status comes back there. */
 #define H_PUT_TERM_CHAR 0x58 /* r4 terminal, r5 length, r6 the first characters, from the top */
 #define H_CEDE          0xe0 /* turns MSR[EE] on and sleeps until the next interrupt */
+#define H_RTAS          0xf000 /* r4 the address of token, numbers of arguments and results, these */
 #define H_BUSY          1
+#define RTAS_START_CPU  0x2006 /* CPU, address, what it has in r3 */
 #define TERMINAL        0
 
-#define DECREMENTER_VECTOR 0x900
 #define DECREMENTER_MAX_HI 0x7fff /* 0x7fffffff, the most that a 32-bit decrementer takes */
 #define DECREMENTER_MAX_LO 0xffff
 
@@ -41,16 +47,33 @@
 #define PASSES_LEFT       %r21 /* until the next PASS, modulo 2^32 */
 #define POSITION          %r22
 #define TIMER             %r23 /* as stored in the mailbox */
+#define CPU               %r24
+#define MORE_CPUS         %r25 /* beside the first one */
 #define NO_WAITING        %cr2 /* eq: page_ticks is 0 */
 #define NO_CHECKING       %cr3 /* eq: VERIFY is not set */
+#define NO_STAMP          %cr4 /* eq: STAMP is not set */
+
+#define FLAGS_MORE (GODWIT_PARAMS_OFF_FLAGS + 3 - GODWIT_FLAGS_MORE_SHIFT / 8) /* a byte */
+
+#define MAILBOX_SHIFT 6
+#if 1 << MAILBOX_SHIFT != GODWIT_MAILBOX_STRIDE
+#error MAILBOX_SHIFT
+#endif
+
+#define FRAME     32     /* above the stack pointer, for who is called */
+#define SAVED_LR  16     /* in that */
+#define CODE_PAGE 0x1000 /* each of the stacks' pages begins with it */
 
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
         .set    godwit_ram_base, GODWIT_RAM_BASE
         .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
 
-        .text
+        .section .entry, "ax"
         .org    0x100
 godwit_start:
+        li      CPU, 0
+
+load_parameters:
         /* The parameters do not change any more: they live in registers from here on. */
         li      %r3, godwit_params
         ld      WINDOW_START, GODWIT_PARAMS_OFF_WINDOW_START(%r3)
@@ -60,12 +83,29 @@ godwit_start:
         lwz     PAGE_TICKS, GODWIT_PARAMS_OFF_PAGE_TICKS(%r3)
         cmpldi  NO_WAITING, PAGE_TICKS, 0
         lwz     %r4, GODWIT_PARAMS_OFF_FLAGS(%r3)
-        andi.   %r4, %r4, GODWIT_FLAG_VERIFY
+        andi.   %r5, %r4, GODWIT_FLAG_VERIFY
         mcrf    NO_CHECKING, %cr0
+        andis.  %r5, %r4, GODWIT_FLAG_STAMP >> 16
+        mcrf    NO_STAMP, %cr0
+        lbz     MORE_CPUS, FLAGS_MORE(%r3)
         lis     MAILBOX, godwit_mailbox@ha
         addi    MAILBOX, MAILBOX, godwit_mailbox@l
+        cmpdi   CPU, 0
+        bne     stripe
+
+        /* Nobody shall believe an old mailbox. */
+        li      %r3, 0
+        mr      %r4, MAILBOX
+        addi    %r5, MORE_CPUS, 1
+        sldi    %r5, %r5, MAILBOX_SHIFT - 3
+        mtctr   %r5
+clear_mailboxes:
+        std     %r3, 0(%r4)
+        addi    %r4, %r4, 8
+        bdnz    clear_mailboxes
 
         /* What a reset left in RAM must not pass for this run's memory. */
+        bne     NO_STAMP, fill
         li      %r3, 0
         mr      POSITION, WINDOW_START
 clear_page:
@@ -75,10 +115,49 @@ clear_page:
         blt     clear_page
         stb     %r3, GODWIT_SUSPENDED_OFFSET(WINDOW_START)
 
+        /* The others, each when the one before it has set up its mailbox. */
+start_others:
+        li      %r26, 0
+        mr      %r27, MAILBOX
+        lis     %r28, GODWIT_MAILBOX_MAGIC@h
+        ori     %r28, %r28, GODWIT_MAILBOX_MAGIC@l
+start_next:
+        cmpd    %r26, MORE_CPUS
+        beq     stripe
+        addi    %r26, %r26, 1
+        addi    %r27, %r27, GODWIT_MAILBOX_STRIDE
+        li      %r4, start_cpu
+        stw     %r26, start_cpu_number - start_cpu(%r4)
+        stw     %r26, start_cpu_r3 - start_cpu(%r4)
+        li      %r3, 0
+        ori     %r3, %r3, H_RTAS
+        sc      1
+await_other:
+        lwz     %r3, GODWIT_MAILBOX_OFF_MAGIC(%r27)
+        cmpw    %r3, %r28
+        bne     await_other
+        b       start_next
+
+other_cpu:
+        mr      CPU, %r3
+        b       load_parameters
+
+        /* Where this CPU's pages and its mailbox are. */
+stripe:
+        mulld   %r3, CPU, PAGE_SIZE
+        add     WINDOW_START, WINDOW_START, %r3
+        addi    %r3, MORE_CPUS, 1
+        mulld   PAGE_SIZE, PAGE_SIZE, %r3
+        sldi    %r3, CPU, MAILBOX_SHIFT
+        add     MAILBOX, MAILBOX, %r3
+        mr      POSITION, WINDOW_START
+        bne     NO_STAMP, find_first
+
         /* The magic comes last: who reads it finds all the rest in place. */
+set_up_mailbox:
+        li      %r3, 0
         li      PASSES, 0
         mr      PASSES_LEFT, PASSES_PER_REPORT
-        mr      POSITION, WINDOW_START
         std     PASSES, GODWIT_MAILBOX_OFF_PASSES(MAILBOX)
         std     POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
         std     %r3, GODWIT_MAILBOX_OFF_FAULT_ADDRESS(MAILBOX)
@@ -90,7 +169,11 @@ clear_page:
         stw     %r3, GODWIT_MAILBOX_OFF_STATE(MAILBOX)
         lis     %r3, GODWIT_MAILBOX_MAGIC@h
         ori     %r3, %r3, GODWIT_MAILBOX_MAGIC@l
+        lwsync
         stw     %r3, GODWIT_MAILBOX_OFF_MAGIC(MAILBOX)
+        bne     NO_STAMP, stamp
+        cmpdi   CPU, 0
+        bne     next_page
         li      %r3, GODWIT_CONSOLE_READY
         bl      print
 
@@ -117,6 +200,8 @@ byte_right:
         cmplwi  PASSES_LEFT, 0
         bne     next_pass
         mr      PASSES_LEFT, PASSES_PER_REPORT
+        cmpdi   CPU, 0
+        bne     next_pass
         li      %r3, GODWIT_CONSOLE_PASS
         bl      print
 next_pass:
@@ -147,11 +232,68 @@ check_byte:
         li      %r3, GODWIT_CONSOLE_FAULT
         bl      print
 
+        .globl  godwit_arch_halt
+godwit_arch_halt:
         /* For good: nothing but the decrementer ends the sleep, and that only for a moment. */
 halt:
         li      %r3, H_CEDE
         sc      1
         b       halt
+
+        /* `stamp`, where its way is not that of `order`. All CPUs' stacks get their code here. */
+fill:
+        lis     %r3, (GODWIT_RAM_BASE + GODWIT_STACK_OFFSET)@h
+        lis     %r4, return@h
+        lwz     %r4, return@l(%r4)
+        li      %r5, GODWIT_MAX_CPUS * GODWIT_STACK_SIZE / CODE_PAGE
+        mtctr   %r5
+write_code:
+        stw     %r4, 0(%r3)
+        dcbst   0, %r3
+        sync
+        icbi    0, %r3
+        addi    %r3, %r3, CODE_PAGE
+        bdnz    write_code
+        sync
+        isync
+        bl      take_stack
+        li      %r3, godwit_params
+        bl      godwit_stamp_fill
+        b       start_others
+
+find_first:
+        bl      take_stack
+        li      %r3, godwit_params
+        mr      %r4, CPU
+        bl      godwit_stamp_first
+        mr      POSITION, %r3
+        b       set_up_mailbox
+
+stamp:
+        li      %r3, godwit_params
+        mr      %r4, MAILBOX
+        mr      %r5, CPU
+        bl      godwit_stamp_run
+
+take_stack:
+        mulli   %r3, CPU, GODWIT_STACK_SIZE
+        lis     %r1, (GODWIT_RAM_BASE + GODWIT_STACK_OFFSET)@h
+        add     %r1, %r1, %r3
+        addi    %r1, %r1, GODWIT_STACK_SIZE - FRAME
+        blr
+
+        /* As `print`, for C, whose r13 holds a pattern. */
+        .globl  godwit_arch_print
+godwit_arch_print:
+        mflr    %r0
+        std     %r0, SAVED_LR(%r1)
+        std     %r13, -8(%r1)
+        bl      print
+        ld      %r13, -8(%r1)
+        ld      %r0, SAVED_LR(%r1)
+        mtlr    %r0
+return:
+        blr
 
         /* Prints the character in r3. Full terminals are waited for; missing ones are not. */
 print:
@@ -178,11 +320,22 @@ godwit_params:
         .long   0 /* page_ticks */
         .quad   0 /* seed */
 
+start_cpu:
+        .long   RTAS_START_CPU
+        .long   3 /* arguments */
+        .long   1 /* result */
+start_cpu_number:
+        .long   0
+        .long   other_cpu
+start_cpu_r3:
+        .long   0
+        .long   0 /* the result; what came of it is seen by the CPU's mailbox */
+
         /*
          * The decrementer, which nobody can switch off, runs out every few seconds. That matters
          * to the sleeping guest alone: send it back to sleep. Its registers but r4 are in use.
          */
-        .org    DECREMENTER_VECTOR
+        .section .decrementer, "ax"
         lis     %r4, DECREMENTER_MAX_HI
         ori     %r4, %r4, DECREMENTER_MAX_LO
         mtdec   %r4

@@ -5,10 +5,11 @@
  */
 #include "vm/machine.h"
 
+#include "godwit/guest_abi.h"
 #include "ppc64_bios.h"
 
-static const struct godwit_image bios =
-    GODWIT_IMAGE("ppc64_bios", GODWIT_LOAD_BIOS, godwit_ppc64_bios, GODWIT_PPC64_BIOS, 1, 0);
+static const struct godwit_image bios = GODWIT_IMAGE(
+    "ppc64_bios", GODWIT_LOAD_BIOS, godwit_ppc64_bios, GODWIT_PPC64_BIOS, GODWIT_MAX_CPUS, 8);
 
 GODWIT_MACHINE(ppc64) = {
     .arch = "ppc64",

@@ -1,5 +1,6 @@
 /*
  * The guest of s390x: entry, console and the `order` workload for QEMU's s390-ccw-virtio machine.
+ * `stamp` is in workload/, its registers are in registers.S.
  *
  * Entry    An ELF file given by -bios stands in for s390-ccw.img. QEMU adds a base to each of its
  *          addresses (see Memory), so nothing here may know where it is. The boot CPU enters in
@@ -12,6 +13,7 @@
  *          0x0001a0  restart new PSW
  *          0x0001b0  external new PSW
  *          0x010000  mailboxes
+ *          0x030000  stacks, of `stamp` only
  *          0x100000  window, by default up to 0x6400000
  *          base      this image, whose data are written to. The base is 2 MiB below the end of RAM
  *                    or 2 GiB, whichever is lower: always within reach of SCLP.
@@ -40,7 +42,13 @@
 #if 1 << MAILBOX_SHIFT != GODWIT_MAILBOX_STRIDE
 #error MAILBOX_SHIFT
 #endif
-#define FLAGS_MORE (GODWIT_PARAMS_OFF_FLAGS + 3 - GODWIT_FLAGS_MORE_SHIFT / 8) /* a byte */
+#define FLAGS_MORE  (GODWIT_PARAMS_OFF_FLAGS + 3 - GODWIT_FLAGS_MORE_SHIFT / 8) /* a byte */
+#define FLAGS_STAMP (GODWIT_PARAMS_OFF_FLAGS + 1)                               /* a byte, and ... */
+#define IS_STAMP    (GODWIT_FLAG_STAMP >> 16)                                   /* ... a bit in it */
+
+#define RETURN     0x07fe /* the instruction br %r14 */
+#define CODE_PAGE  0x1000 /* each of the stacks' pages begins with it */
+#define SAVE_AREA  160    /* above the stack pointer, for who is called */
 
 #define WRITE_EVENT_DATA    0x00760005
 #define WRITE_EVENT_MASK    0x00780005
@@ -114,6 +122,8 @@ clear_mailbox:
         brctg   %r0, clear_mailbox
 
         /* What a reset left in RAM must not pass for this run's memory. */
+        tm      godwit_params - data + FLAGS_STAMP(DATA), IS_STAMP
+        jnz     fill
         lgr     POSITION, WINDOW_START
 clear_page:
         mvi     0(POSITION), 0
@@ -121,6 +131,7 @@ clear_page:
         clgrjl  POSITION, WINDOW_END, clear_page
         mvi     GODWIT_SUSPENDED_OFFSET(WINDOW_START), 0
 
+start_others:
         /* The others, each when the one before it has found its number and set up its mailbox. */
         larl    %r1, other_cpu
         stg     %r1, RESTART_NEW_PSW + 8
@@ -161,6 +172,9 @@ stripe:
         lghi    PASSES, 0
         lgr     PASSES_LEFT, PASSES_PER_REPORT
         lgr     POSITION, WINDOW_START
+        tm      godwit_params - data + FLAGS_STAMP(DATA), IS_STAMP
+        jnz     find_first
+set_up_mailbox:
         stg     PASSES, GODWIT_MAILBOX_OFF_PASSES(MAILBOX)
         stg     POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
         mvghi   GODWIT_MAILBOX_OFF_FAULT_ADDRESS(MAILBOX), 0
@@ -170,6 +184,8 @@ stripe:
         mvhi    GODWIT_MAILBOX_OFF_STATE(MAILBOX), GODWIT_STATE_RUNNING
         llilf   %r1, GODWIT_MAILBOX_MAGIC
         st      %r1, GODWIT_MAILBOX_OFF_MAGIC(MAILBOX)
+        tm      godwit_params - data + FLAGS_STAMP(DATA), IS_STAMP
+        jnz     stamp
         cgijne  CPU, 0, next_page
         lghi    %r1, GODWIT_CONSOLE_READY
         brasl   %r14, print
@@ -221,17 +237,49 @@ check_byte:
         stg     %r0, GODWIT_MAILBOX_OFF_FAULT_EXPECTED(MAILBOX)
         stg     %r1, GODWIT_MAILBOX_OFF_FAULT_FOUND(MAILBOX)
         mvhi    GODWIT_MAILBOX_OFF_STATE(MAILBOX), GODWIT_STATE_FAULT
-        cgijne  CPU, 0, other_fault
         lghi    %r1, GODWIT_CONSOLE_FAULT
         brasl   %r14, print
         j       halt
 
-        /* The first CPU may be printing. The others share what can only print this. */
-other_fault:
-        llilf   %r0, WRITE_EVENT_DATA
-        mvi     fault_flags - data(DATA), 0
-        la      %r1, fault_sccb - data(DATA)
-        brasl   %r14, call_sclp
+        /* `stamp`, where its way is not that of `order`. All CPUs' stacks get their code here. */
+fill:
+        llilf   %r1, GODWIT_RAM_BASE + GODWIT_STACK_OFFSET
+        lghi    %r0, GODWIT_MAX_CPUS * GODWIT_STACK_SIZE / CODE_PAGE
+write_code:
+        mvhhi   0(%r1), RETURN
+        aghi    %r1, CODE_PAGE
+        brctg   %r0, write_code
+        bcr     15, %r0 /* forgets what was fetched before */
+        brasl   %r14, take_stack
+        la      %r2, godwit_params - data(DATA)
+        brasl   %r14, godwit_stamp_fill
+        llgc    MORE_CPUS, godwit_params - data + FLAGS_MORE(DATA)
+        j       start_others
+
+find_first:
+        brasl   %r14, take_stack
+        la      %r2, godwit_params - data(DATA)
+        lgr     %r3, CPU
+        brasl   %r14, godwit_stamp_first
+        lgr     POSITION, %r2
+        j       set_up_mailbox
+
+stamp:
+        la      %r2, godwit_params - data(DATA)
+        lgr     %r3, MAILBOX
+        lgr     %r4, CPU
+        brasl   %r14, godwit_stamp_run
+
+        /* Gives r15, which C wants as its stack pointer, to it. */
+take_stack:
+        lgr     %r15, CPU
+        msgfi   %r15, GODWIT_STACK_SIZE
+        agfi    %r15, GODWIT_RAM_BASE + GODWIT_STACK_OFFSET + GODWIT_STACK_SIZE - SAVE_AREA
+        br      %r14
+
+        .globl  godwit_arch_halt
+godwit_arch_halt:
+        larl    DATA, data
 
         /* For good. With all interrupts off QEMU would take the wait for a crashed guest. */
 halt:
@@ -239,12 +287,32 @@ halt:
         stg     %r1, halt_psw + 8 - data(DATA)
         lpswe   halt_psw - data(DATA)
 
-        /* Prints the character in r1. */
+        /* C has the character in r2, and expects to find r12 as it was. */
+        .globl  godwit_arch_print
+godwit_arch_print:
+        lgr     %r4, %r14
+        lgr     %r5, DATA
+        larl    DATA, data
+        lgr     %r1, %r2
+        brasl   %r14, print
+        lgr     DATA, %r5
+        br      %r4
+
+        /*
+         * Prints the character in r1. The others than the first CPU only ever print FAULT, and all
+         * share what can print only that: the first one may be printing something else.
+         */
 print:
+        cgije   %r1, GODWIT_CONSOLE_FAULT, print_fault
         stc     %r1, character - data(DATA)
         mvi     event_flags - data(DATA), 0
         llilf   %r0, WRITE_EVENT_DATA
         la      %r1, event_sccb - data(DATA)
+        j       call_sclp
+print_fault:
+        mvi     fault_flags - data(DATA), 0
+        llilf   %r0, WRITE_EVENT_DATA
+        la      %r1, fault_sccb - data(DATA)
 
         /*
          * Gives SCLP the command in r0 with the SCCB at r1 and waits until it is done, if there is

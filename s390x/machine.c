@@ -9,7 +9,7 @@
 #include "s390x_bios.h"
 
 static const struct godwit_image bios = GODWIT_IMAGE(
-    "s390x_bios", GODWIT_LOAD_BIOS, godwit_s390x_bios, GODWIT_S390X_BIOS, GODWIT_MAX_CPUS, 0);
+    "s390x_bios", GODWIT_LOAD_BIOS, godwit_s390x_bios, GODWIT_S390X_BIOS, GODWIT_MAX_CPUS, 8);
 
 GODWIT_MACHINE(s390x) = {
     .arch = "s390x",
