@@ -16,6 +16,10 @@ void godwit_files_remove(const char *path);
 /* Creates a private folder (0700) in $TMPDIR or /tmp; its path is the caller's. */
 char *godwit_files_temporary(GError **error);
 
+/* Moves the folder FROM into the folder TO, which is created unless it is there, under the same
+ * name or, if that is taken, that name with a number behind it. Its new path is the caller's. */
+char *godwit_files_move(const char *from, const char *to, GError **error);
+
 /* Creates the folder PATH (0700) and those above it, unless it is there, and sees that files can be
  * made in it. */
 bool godwit_files_folder(const char *path, GError **error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/job.h"
 
+#include "oracle/ledger.h"
 #include "shell.h"
 #include "vm/image.h"
 #include <string.h>
@@ -100,6 +101,10 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append(line, " --read-memory pmemsave");
     if (job->scenario && job->scenario->hops)
         g_string_append_printf(line, " --hops %u", setup->hops);
+    if (setup->oracles_off) {
+        g_autofree char *oracles = godwit_oracles_chosen(setup->oracles_off);
+        g_string_append_printf(line, " --oracle %s", oracles);
+    }
     if (setup->timeout_scale != 1)
         g_string_append_printf(line, " --timeout-scale %g", setup->timeout_scale);
     return g_string_free(line, FALSE);
@@ -122,7 +127,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
     return json_pack("{s:s*, s:{s:i, s:b, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-                     " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:b}",
+                     " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:i, s:b, s:b}",
                      "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
                      (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy",
                      job->plan.postcopy, "suspend", job->plan.suspend, "capabilities", capabilities,
@@ -135,7 +140,8 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
                      "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
                      (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks,
                      "cpus", (json_int_t)workload->cpus, "hops", (int)setup->hops, "timeout_scale",
-                     setup->timeout_scale, "pmemsave", setup->pmemsave, "progress", job->progress);
+                     setup->timeout_scale, "pmemsave", setup->pmemsave, "oracles_off",
+                     (int)setup->oracles_off, "progress", job->progress, "keep", job->keep);
 }
 
 /* Whether there is all that a rig relies on. */
@@ -190,7 +196,9 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->timeout_scale = json_number_value(json_object_get(json, "timeout_scale"));
     setup->hops = (unsigned)godwit_json_integer(json, "hops", 0);
     setup->pmemsave = godwit_json_true(json, "pmemsave");
+    setup->oracles_off = (unsigned)godwit_json_integer(json, "oracles_off", 0);
     job->progress = godwit_json_true(json, "progress");
+    job->keep = godwit_json_true(json, "keep");
 
     const json_t *workload = json_object_get(json, "workload");
     setup->workload = (struct godwit_workload){

@@ -33,9 +33,11 @@ static json_t *pass_new(const char *status)
 {
     json_t *result = result_new(status, "");
     json_object_set_new(result, "facts",
-                        json_pack("{s:i, s:i, s:i, s:{}, s:{s:i, s:i, s:i}}", "twin_bytes", 1000,
-                                  "twin_different", 8, "order_pages", 50, "live", "migration",
+                        json_pack("{s:{}, s:{s:i, s:i, s:i}}", "live", "migration",
                                   "dirty-sync-count", 4, "transferred", 3 << 20, "downtime", 17));
+    json_object_set_new(result, "oracles",
+                        json_pack("[{s:s, s:i, s:i}, {s:s, s:i}]", "name", "twin", "bytes", 1000,
+                                  "different", 8, "name", "page-order", "pages", 50));
     if (!strcmp(status, "known"))
         json_object_set_new(json_object_get(result, "facts"), "known_bugs",
                             json_pack("[{s:s, s:s, s:s, s:s}]", "id", "some-bug", "summary",
@@ -457,20 +459,23 @@ static void test_proof(void **state)
 {
     (void)state;
     static const struct {
-        const char *facts, *proof;
+        const char *oracles, *facts, *proof;
     } rows[] = {
-        {"{}", ""},
-        {"{\"twin_bytes\": 5}", "5 bytes equal"},
-        {"{\"twin_bytes\": 157483008, \"twin_different\": 8}", "157483000 bytes equal"},
-        {"{\"order_pages\": 7}", "7 pages in order"},
-        {"{\"twin_bytes\": 5, \"order_pages\": 7, \"live\": {\"address\": 1}}",
-         "5 bytes equal, 7 pages in order, live"},
-        {"{\"order_pages\": 7, \"migration\": {\"dirty-sync-count\": 2, \"transferred\": 1572864, "
-         "\"downtime\": 3}}",
-         "7 pages in order, 2 passes, 1.5 MiB sent, downtime 3 ms"},
+        {"[]", "{}", ""},
+        {"[{\"name\": \"twin\", \"bytes\": 5}]", "{}", "5 bytes equal"},
+        {"[{\"name\": \"twin\", \"bytes\": 157483008, \"different\": 8}]", "{}",
+         "157483000 bytes equal"},
+        {"[{\"name\": \"page-order\", \"pages\": 7}]", "{}", "7 pages in order"},
+        {"[{\"name\": \"twin\", \"bytes\": 5}, {\"name\": \"page-order\", \"pages\": 7}]",
+         "{\"live\": {\"address\": 1}}", "5 bytes equal, 7 pages in order, live"},
+        {"[{\"name\": \"page-order\", \"pages\": 7}]",
+         "{\"migration\": {\"dirty-sync-count\": 2, \"transferred\": 1572864, \"downtime\": 3}, "
+         "\"blackout_ms\": 4.6, \"blackout_resolution_ms\": 2.1}",
+         "7 pages in order, 2 passes, 1.5 MiB sent, downtime 3 ms, blackout 5 ms"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(json_t) result = result_new("pass", "");
+        json_object_set_new(result, "oracles", json_loads(rows[i].oracles, 0, NULL));
         json_object_set_new(result, "facts", json_loads(rows[i].facts, 0, NULL));
         g_autofree char *proof = godwit_report_proof(result);
         assert_string_equal(proof, rows[i].proof);
