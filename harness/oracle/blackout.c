@@ -33,7 +33,8 @@ struct blackout {
     unsigned char arrived[SAMPLE_SIZE];
     bool seen; /* progress on the destination */
     unsigned samples;
-    guint resumed; /* events of the destination that were looked at for RESUME */
+    guint first;   /* index of the source's first event since the beginning ... */
+    guint resumed; /* ... and of the first of the destination's not looked at yet */
     GSource *each; /* wakes up with the main loop; owned */
     guint near;    /* source of the timer, 0 if there is none */
 };
@@ -146,13 +147,22 @@ bool godwit_blackout_watch(struct godwit_vm *source, struct godwit_vm *destinati
     uint64_t here = 0, there = 0;
     if (!godwit_oracle_judges(rig, GODWIT_ORACLE_BLACKOUT))
         return true;
-    if (!godwit_memory_hva(source, gpa, SAMPLE_SIZE, &here, error) ||
-        !godwit_memory_hva(destination, gpa, SAMPLE_SIZE, &there, error))
-        return false;
+    g_autoptr(GError) cause = NULL;
+    if (!godwit_memory_hva(source, gpa, SAMPLE_SIZE, &here, &cause) ||
+        !godwit_memory_hva(destination, gpa, SAMPLE_SIZE, &there, &cause)) {
+        if (cause->code != GODWIT_ERROR_QMP) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return false;
+        }
+        /* What a QEMU does not tell is no failure of the migration. */
+        json_object_set_new(rig->facts, "blackout_unknown", json_string(cause->message));
+        return true;
+    }
     struct blackout *blackout = g_new0(struct blackout, 1);
     blackout->source = (struct side){.vm = source, .hva = here};
     blackout->destination = (struct side){.vm = destination, .hva = there};
     blackout->postcopy = postcopy;
+    blackout->first = source->qmp->events->len;
     blackout->resumed = destination->qmp->events->len;
     sample(blackout);
     blackout->each = g_source_new(&functions, sizeof(struct each));
@@ -204,7 +214,37 @@ void godwit_blackout_resume(struct godwit_rig *rig)
     blackout->runs = true;
 }
 
-static void note(struct godwit_rig *rig, const struct blackout *blackout)
+/* When the latest event of that name was told, of those from index FIRST on, or 0. The time of day
+ * that QEMU puts into it is this host's. */
+static gint64 told_at(const struct godwit_vm *vm, guint first, const char *name)
+{
+    const gint64 offset = g_get_monotonic_time() - g_get_real_time();
+    for (guint i = vm->qmp->events->len; i-- > first;) {
+        const json_t *event = g_ptr_array_index(vm->qmp->events, i);
+        const json_t *stamp = json_object_get(event, "timestamp");
+        if (stamp && godwit_qmp_event_is(event, name, NULL))
+            return godwit_json_integer(stamp, "seconds", 0) * G_USEC_PER_SEC +
+                   godwit_json_integer(stamp, "microseconds", 0) + offset;
+    }
+    return 0;
+}
+
+/* Samples may be far apart on a busy host. But nothing changes on a source that has told that it
+ * has stopped, nor on a destination before it tells that it runs. */
+static void narrow(struct blackout *blackout)
+{
+    struct side *source = &blackout->source, *destination = &blackout->destination;
+    const gint64 stopped = told_at(source->vm, blackout->first, "STOP");
+    const gint64 resumed = told_at(destination->vm, 0, "RESUME");
+    if (stopped && stopped < source->changed) {
+        source->gap = MAX(source->gap - (source->changed - stopped), 0);
+        source->changed = stopped;
+    }
+    if (resumed && resumed < destination->changed)
+        destination->gap = MIN(destination->gap, destination->changed - resumed);
+}
+
+static void note(struct godwit_rig *rig, struct blackout *blackout)
 {
     const struct side *source = &blackout->source, *destination = &blackout->destination;
     if (!source->hva || !destination->hva) {
@@ -212,8 +252,15 @@ static void note(struct godwit_rig *rig, const struct blackout *blackout)
                             json_string("needs process_vm_readv, which this system refuses"));
         return;
     }
-    if (!blackout->seen || !source->changed)
+    if (!blackout->seen)
+        return; /* there is another reason why not, and it has been told */
+    if (!source->changed) {
+        json_object_set_new(rig->facts, "blackout_unknown",
+                            json_string("the source's guest was stopped before two samples of it "
+                                        "differed"));
         return;
+    }
+    narrow(blackout);
     const double ms =
         (double)(destination->changed - source->changed - blackout->held_for) / 1000.0;
     const json_t *before = json_object_get(rig->facts, "blackout_ms");
@@ -222,6 +269,7 @@ static void note(struct godwit_rig *rig, const struct blackout *blackout)
                         blackout->samples * (uint64_t)SAMPLE_SIZE);
     if (before && json_real_value(before) >= ms)
         return;
+    json_object_del(rig->facts, "blackout_unknown");
     json_object_set_new(rig->facts, "blackout_ms", json_real(MAX(ms, 0)));
     json_object_set_new(rig->facts, "blackout_resolution_ms",
                         json_real((double)MAX(source->gap, destination->gap) / 1000.0));

@@ -282,7 +282,7 @@ static void write_bundle(const struct worker *worker, const json_t *result)
     g_autofree char *report = g_build_filename(worker->folder, "report.txt", NULL);
     g_autofree char *text = godwit_report_bundle(result);
     g_autoptr(GError) error = NULL;
-    json_dump_file(result, json, JSON_INDENT(2));
+    json_dump_file(result, json, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     if (!g_file_set_contents(report, text, -1, &error))
         g_printerr("godwit: %s\n", error->message);
 }

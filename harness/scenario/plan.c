@@ -456,9 +456,8 @@ bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
     /* A guest that sleeps makes no progress before it is woken up. */
     const bool watched = !plan->fails && !plan->suspend;
     const bool good =
-        configure(plan, source, destination, error) &&
         (!watched || godwit_blackout_watch(source, destination, plan->postcopy, error)) &&
-        hop(rig, plan, source, destination, error);
+        configure(plan, source, destination, error) && hop(rig, plan, source, destination, error);
     godwit_blackout_end(rig);
     return good;
 }

@@ -25,7 +25,7 @@ my $cwd = "$run->{dir}/cwd";
 is($run->{status}, 1, 'exit status');
 is($run->{out} . $run->{err}, '', 'four files, and nothing on standard output and standard error');
 is_deeply([sort map { s{.*/}{}r } @{$run->{left}}], [map {"report.$_"} qw(json junit tap text)],
-    'the reports, and nothing else');
+    'the reports, and nothing else but bundles');
 
 # TAP.
 my $tap = TAP::Parser->new({tap => slurp("$cwd/report.tap")});
