@@ -31,12 +31,16 @@ static bool all_zero(const unsigned char *bytes, size_t length)
     return length == 0 || (bytes[0] == 0 && !memcmp(bytes, bytes + 1, length - 1));
 }
 
+/* The least that a torn page lacks: nothing writes pages by less. */
+#define WORD 8
+
 /* Whether a page begins as it should and then has nothing but zeros, or the other way round. LAST
  * is the last byte that is not right. */
 static bool is_torn(const struct godwit_page *page, size_t first, size_t last)
 {
-    return (first > 0 && all_zero(page->found + first, page->size - first)) ||
-           (last + 1 < page->size && all_zero(page->found, last + 1));
+    const size_t end = page->size - first, start = last + 1;
+    return (first > 0 && end >= WORD && all_zero(page->found + first, end)) ||
+           (start < page->size && start >= WORD && all_zero(page->found, start));
 }
 
 /* By the one byte that the guest has written. */
