@@ -363,14 +363,19 @@ char *godwit_report_bundle(const json_t *result)
         tell_vm(text, vm);
     }
     heading(text, "Files");
-    g_string_append(text, "In this folder, VM being source, destination and so on:\n"
-                          "    VM.qmp       all that went over QMP, with times in seconds\n"
-                          "    VM.serial    all that the guest wrote to its console\n"
-                          "    VM.stderr    all that QEMU wrote to standard error\n"
-                          "    VM.image     the guest image that was started\n"
-                          "    result.json  the result, with all that was measured\n"
-                          "    job.json     what was to be done\n"
-                          "    core*        of a QEMU that crashed, if the host allows it\n");
+    g_string_append(text,
+                    "In this folder, VM being source, destination and so on:\n"
+                    "    VM.qmp       all that went over QMP, with times in seconds\n"
+                    "    VM.serial    all that the guest wrote to its console\n"
+                    "    VM.stderr    all that QEMU wrote to standard error\n"
+                    "    VM.image     the guest image that was started\n"
+                    "    result.json  the result, with all that was measured\n"
+                    "    job.json     what was to be done\n"
+                    "    core*        of a QEMU that crashed, if the host allows it\n"
+                    "    the others   what the migration went through: sockets, files, keys\n");
+    if (!strcmp(string(result, "status"), "known"))
+        g_string_append(text, "Of a run that met a known bug, files of more than 16 MiB are kept "
+                              "by --keep only.\n");
     godwit_report_tame(text->str);
     return g_string_free(text, FALSE);
 }

@@ -17,6 +17,9 @@
 /* A worker reports its own timeout; this much later it is taken for lost. In seconds. */
 #define GRACE_SECONDS 20
 
+/* The largest file that is kept of a run that met a known bug. In bytes. */
+#define KNOWN_FILE_MAX ((uint64_t)16 << 20)
+
 /* A job that is running. */
 struct worker {
     struct godwit_run *run;
@@ -302,6 +305,9 @@ static bool keep_folder(struct worker *worker, const json_t *result)
         return true;
     if (!run->output || !is_evidence(result))
         return false;
+    /* A known bug needs no proof as large as a guest's memory, each time anew. */
+    if (godwit_report_passed(result))
+        godwit_files_trim(worker->folder, KNOWN_FILE_MAX);
     g_autoptr(GError) error = NULL;
     char *path = godwit_files_move(worker->folder, run->output, &error);
     if (!path) {
