@@ -4,6 +4,7 @@
 #include "oracle/known_bugs.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
+#include "oracle/registers.h"
 #include "vm/image.h"
 #include <string.h>
 
@@ -192,7 +193,7 @@ static bool view_judge(struct view *view, struct godwit_reading *reading, bool p
         }
     }
     count_checked(vm, reading);
-    return true;
+    return !by_position || godwit_oracle_registers(vm, reading->mailbox, error);
 }
 
 /* Reads the window of one VM into a fresh view. */

@@ -6,6 +6,7 @@
  */
 #include "oracle/oracle.h"
 #include "oracle/ledger.h"
+#include "oracle/registers.h"
 
 #include "fake_pair.h"
 
@@ -755,10 +756,68 @@ static void test_smp_known(void **state)
     }
 }
 
+/* What QEMU prints of registers, of several CPUs, as far as it matters. */
+static void test_registers_find(void **state)
+{
+    (void)state;
+    static const char x86[] = "\r\nCPU#0\r\nEAX=00000001 EBX=0012f000 ECX=00000000\r\nESI=5\r\n"
+                              "\r\nCPU#1\r\nEAX=00000001 ECX=00000000\r\n"
+                              "\r\nCPU#10\r\nEAX=00000001 EBX=00130000\r\n";
+    static const char ppc[] =
+        "CPU#0\nNIP 0000000000000100   LR 00 CPU#0\n"
+        "GPR20 0000000000000014 0000000000000015 0000000000000016 0000000000000017\n";
+    static const char s390[] = "CPU#0\nF7=1 FR07=ff R06=1 R07=0000000000abc000\n";
+    static const struct {
+        const char *text;
+        unsigned cpu;
+        const char *label;
+        unsigned index;
+        json_int_t value; /* -1: not there */
+    } rows[] = {
+        {x86, 0, "EBX=", 0, 0x12f000},
+        {x86, 1, "EBX=", 0, -1},
+        {x86, 10, "EBX=", 0, 0x130000},
+        {x86, 2, "EBX=", 0, -1},
+        {x86, 0, "BX=", 0, -1},
+        {ppc, 0, "GPR20", 2, 0x16},
+        {ppc, 0, "GPR20", 3, 0x17},
+        {ppc, 0, "GPR20", 4, -1},
+        {s390, 0, "R07=", 0, 0xabc000},
+        {"", 0, "EBX=", 0, -1},
+        {"CPU#0\nEBX=", 0, "EBX=", 0, -1},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        uint64_t value = 0;
+        const bool found =
+            godwit_registers_find(rows[i].text, rows[i].cpu, rows[i].label, rows[i].index, &value);
+        assert_int_equal(found, rows[i].value >= 0);
+        if (found)
+            assert_int_equal(value, rows[i].value);
+    }
+}
+
+/* The register is stored after it was changed: it is never behind, and ahead by one page at most.
+ */
+static void test_registers_agree(void **state)
+{
+    (void)state;
+    const struct godwit_workload workload = small_workload(4);
+    for (uint64_t at = 0; at <= 4; at++) {
+        const struct godwit_mailbox mailbox = {.position = START + at * STEP};
+        for (uint64_t page = 0; page <= 5; page++)
+            assert_int_equal(godwit_registers_agree(&workload, &mailbox, START + page * STEP),
+                             page == at || (at < 4 ? page == at + 1 : page == 0));
+        assert_false(godwit_registers_agree(&workload, &mailbox, START + at * STEP + 8));
+        assert_false(godwit_registers_agree(&workload, &mailbox, START - STEP));
+    }
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_registers_find),
+        cmocka_unit_test(test_registers_agree),
         cmocka_unit_test(test_position),
         cmocka_unit_test(test_position_sentences),
         cmocka_unit_test(test_look),
