@@ -28,4 +28,5 @@ GODWIT_MACHINE(aarch64) = {
     .can_suspend = false,
     .native_on_x86 = false,
     .timer_hz = 1000000000, /* the guest makes nanoseconds of whatever its counter counts */
+    .position_label = "X28=",
 };

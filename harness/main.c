@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "command/command.h"
+#include "version.h"
 
 #include <errno.h>
 #include <fcntl.h>

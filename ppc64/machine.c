@@ -27,4 +27,6 @@ GODWIT_MACHINE(ppc64) = {
     .can_suspend = false,
     .native_on_x86 = false,
     .timer_hz = 512000000, /* the time base, whatever the host */
+    .position_label = "GPR20",
+    .position_index = 2,
 };

@@ -26,4 +26,5 @@ GODWIT_MACHINE(riscv64) = {
     .can_suspend = false,
     .native_on_x86 = false,
     .timer_hz = 10000000, /* the time register, whatever the host */
+    .position_label = "x25/s9",
 };

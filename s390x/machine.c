@@ -27,4 +27,5 @@ GODWIT_MACHINE(s390x) = {
     .can_suspend = false,
     .native_on_x86 = false,
     .timer_hz = 4096000000, /* the TOD clock: bit 51 is a microsecond */
+    .position_label = "R07=",
 };

@@ -29,6 +29,7 @@ GODWIT_MACHINE(x86_64) = {
     .ram_base = GODWIT_X86_ROM_RAM_BASE_ADDR,
     .can_suspend = true,
     .native_on_x86 = true,
+    .position_label = "EBX=",
 };
 
 GODWIT_MACHINE(i386) = {
@@ -41,4 +42,5 @@ GODWIT_MACHINE(i386) = {
     .ram_base = GODWIT_X86_ROM_RAM_BASE_ADDR,
     .can_suspend = true,
     .native_on_x86 = true,
+    .position_label = "EBX=",
 };

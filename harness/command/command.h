@@ -10,8 +10,6 @@
 #include "run/run.h"
 #include <limits.h>
 
-#define GODWIT_VERSION "0.1.0"
-
 /* Of the whole process; on main's stack. */
 struct godwit_process {
     bool interrupted; /* a signal asked for the end ... */

@@ -5,6 +5,7 @@
  */
 #include "command/command.h"
 
+#include "oracle/ledger.h"
 #include "report/report.h"
 #include "run/files.h"
 #include "vm/image.h"
@@ -19,6 +20,8 @@ struct migrate_options {
     char **capabilities;
     char **parameters;
     char *format;
+    char *oracles;
+    unsigned oracles_off;
     gboolean keep;
     char *output;
 };
@@ -30,6 +33,7 @@ static void clear(struct migrate_options *options)
     g_strfreev(options->capabilities);
     g_strfreev(options->parameters);
     g_free(options->format);
+    g_free(options->oracles);
     g_free(options->output);
 }
 
@@ -50,10 +54,15 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
          "Set a migration parameter on both sides; may be given again", "NAME=NUMBER"},
         {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format,
          "Report as text, tap, junit or json", "NAME[:FILE]"},
-        {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep,
-         "Keep the migration's folder (logs, transcripts, images, result)", NULL},
+        {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles,
+         "Judge by these only: page-order, twin, position, guest, continuity, blackout",
+         "NAME[,NAME...]"},
+        {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep, "Keep the folder of what passed, too",
+         NULL},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output,
-         "Where --keep puts the folder (default: godwit-output)", "DIR"},
+         "Where the folders of what failed go, or of everything with --keep (default: "
+         "godwit-output)",
+         "DIR"},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
@@ -72,7 +81,8 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
                     (*argv)[1]);
         return false;
     }
-    return true;
+    return *helped || !options->oracles ||
+           godwit_oracles_choose(options->oracles, &options->oracles_off, error);
 }
 
 /* Puts the plan that the flags describe into a job. */
@@ -124,13 +134,8 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
 static bool migrate(struct godwit_process *process, const struct migrate_options *options,
                     int *status, GError **error)
 {
-    if (options->output && !options->keep)
-        return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--output: says where --keep puts things: give both");
     g_autofree char *output =
-        options->keep
-            ? g_canonicalize_filename(options->output ? options->output : "godwit-output", NULL)
-            : NULL;
+        g_canonicalize_filename(options->output ? options->output : "godwit-output", NULL);
     if (!godwit_process_begin(process, error))
         return false;
     g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
@@ -148,12 +153,16 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
     if (!reporter)
         return false;
     /* Last, so that nothing is left behind by a migration that is not begun. */
-    if (output && !godwit_files_folder(output, error)) {
+    if (options->keep && !godwit_files_folder(output, error)) {
         godwit_reporter_discard(reporter);
         return false;
     }
-    for (guint i = 0; i < jobs->len; i++)
-        ((struct godwit_job *)g_ptr_array_index(jobs, i))->progress = reporter->live;
+    for (guint i = 0; i < jobs->len; i++) {
+        struct godwit_job *job = g_ptr_array_index(jobs, i);
+        job->progress = reporter->live;
+        job->keep = options->keep;
+        job->setup.oracles_off = options->oracles_off;
+    }
     g_autoptr(GPtrArray) reporters = g_ptr_array_new();
     g_ptr_array_add(reporters, reporter);
     g_autoptr(GPtrArray) none = g_ptr_array_new();
@@ -162,7 +171,8 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         .skipped = none,
         .parallel = 1,
         .keep = options->keep,
-        .folder = output ? output : process->folder,
+        .folder = process->folder,
+        .output = output,
         .janitor = process->janitor,
         .reporters = reporters,
         .interrupted = &process->interrupted,

@@ -6,6 +6,7 @@
 #include "command/command.h"
 
 #include "godwit/guest_abi.h"
+#include "oracle/ledger.h"
 #include "report/report.h"
 #include "run/files.h"
 #include "vm/host.h"
@@ -19,6 +20,8 @@ struct run_options {
     gboolean slow;
     char *shard;
     char **formats;
+    char *oracles;
+    unsigned oracles_off;
     gboolean keep;
     char *output;
     char **globs;
@@ -30,6 +33,7 @@ static void clear(struct run_options *options)
     godwit_options_clear(&options->target);
     g_free(options->shard);
     g_strfreev(options->formats);
+    g_free(options->oracles);
     g_free(options->output);
     g_strfreev(options->globs);
 }
@@ -49,7 +53,8 @@ static bool check(struct run_options *options, GError **error)
             return godwit_fail(error, GODWIT_ERROR_USAGE,
                                "--shard wants I/N with I from 1 to N, for example 1/3");
     }
-    return true;
+    return !options->oracles ||
+           godwit_oracles_choose(options->oracles, &options->oracles_off, error);
 }
 
 static bool parse(struct run_options *options, int *argc, char ***argv, bool *helped,
@@ -72,10 +77,15 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
          "Run only the I-th of N equal parts, for spreading over machines", "I/N"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
          "Report as text, tap, junit or json; may be given again", "NAME[:FILE]"},
-        {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep,
-         "Keep each scenario's folder (logs, transcripts, images, result)", NULL},
+        {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles,
+         "Judge by these only: page-order, twin, position, guest, continuity, blackout",
+         "NAME[,NAME...]"},
+        {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep, "Keep the folder of what passed, too",
+         NULL},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output,
-         "Where --keep puts the folders (default: godwit-output)", "DIR"},
+         "Where the folders of what failed go, or of everything with --keep (default: "
+         "godwit-output)",
+         "DIR"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->globs, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
@@ -124,6 +134,8 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
             g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
             struct godwit_job *job = godwit_target_job(target, scenario);
             job->progress = live;
+            job->keep = options->keep;
+            job->setup.oracles_off = options->oracles_off;
             job->repetitions = endless(options) ? 0 : (unsigned)repeat;
             if (obstacle) {
                 g_ptr_array_add(skipped,
@@ -191,12 +203,7 @@ static bool run(struct godwit_process *process, const struct run_options *option
                 GError **error)
 {
     g_autofree char *output =
-        options->keep
-            ? g_canonicalize_filename(options->output ? options->output : "godwit-output", NULL)
-            : NULL;
-    if (options->output && !options->keep)
-        return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--output says where --keep puts things: give both");
+        g_canonicalize_filename(options->output ? options->output : "godwit-output", NULL);
     g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options->globs, error);
     if (!scenarios || !godwit_process_begin(process, error))
         return false;
@@ -207,7 +214,7 @@ static bool run(struct godwit_process *process, const struct run_options *option
     g_autoptr(GPtrArray) reporters = g_ptr_array_new();
     /* Last, so that nothing is left behind by a run that is not begun. */
     if (!open_reporters(options, reporters, error) ||
-        (output && !godwit_files_folder(output, error))) {
+        (options->keep && !godwit_files_folder(output, error))) {
         g_ptr_array_foreach(reporters, discard, NULL);
         return false;
     }
@@ -226,7 +233,8 @@ static bool run(struct godwit_process *process, const struct run_options *option
         .until_fail = options->until_fail,
         .endless = endless(options),
         .keep = options->keep,
-        .folder = output ? output : process->folder,
+        .folder = process->folder,
+        .output = output,
         .janitor = process->janitor,
         .reporters = reporters,
         .interrupted = &process->interrupted,

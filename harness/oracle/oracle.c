@@ -2,6 +2,9 @@
 #include "oracle/oracle.h"
 
 #include "oracle/known_bugs.h"
+#include "oracle/ledger.h"
+#include "oracle/pages.h"
+#include "oracle/registers.h"
 #include "oracle/stamp.h"
 #include "vm/image.h"
 #include <string.h>
@@ -34,12 +37,6 @@ struct difference {
     bool one_block;                   /* all are in that block, ... */
     uint64_t lowest, highest;         /* ... between these offsets (pieces come in any order) */
 };
-
-static void add_fact(struct godwit_rig *rig, const char *key, uint64_t amount)
-{
-    const json_int_t before = godwit_json_integer(rig->facts, key, 0);
-    json_object_set_new(rig->facts, key, json_integer(before + (json_int_t)amount));
-}
 
 /* Rotating, so that words which change places change the sum. */
 static uint64_t checksum(uint64_t sum, const unsigned char *bytes, size_t length)
@@ -159,14 +156,51 @@ bool godwit_oracle_position(const struct godwit_workload *workload,
     return false;
 }
 
-/* Sets ERROR to what is wrong with the memory of one of a VM's CPUs. */
-static void broken(const struct godwit_vm *vm, unsigned cpu, const char *text, GError **error)
+/* Sets ERROR to what ORACLE has found wrong with the memory of one of a VM's CPUs. Always false. */
+static bool broken(struct godwit_vm *vm, enum godwit_oracle oracle, unsigned cpu, const char *text,
+                   GError **error)
 {
+    godwit_oracle_accuse(vm->rig, oracle, vm->name);
     if (vm->rig->setup->workload.cpus > 1)
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: CPU %u: %s", vm->name, cpu,
-                    text);
-    else
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: CPU %u: %s", vm->name, cpu, text);
+    return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
+}
+
+/* Notes how far the guest has come with checking itself, if it does: each increment is one byte
+ * that it has compared, or a whole page of a stamped one. */
+static void count_checked(const struct godwit_vm *vm, const struct godwit_reading *reading)
+{
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    uint64_t bytes = 0;
+    if (!(workload->flags & GODWIT_FLAG_VERIFY))
+        return;
+    for (unsigned cpu = 0; cpu < workload->cpus; cpu++)
+        bytes += reading->mailbox[cpu].passes * (godwit_workload_pages(workload) / workload->cpus);
+    if (workload->flags & GODWIT_FLAG_STAMP)
+        bytes *= workload->page_size;
+    godwit_oracle_count_all(vm->rig, GODWIT_ORACLE_GUEST, "bytes", bytes);
+}
+
+/* What of a mailbox position compares. */
+#define POSITION_BYTES (sizeof(uint64_t) + sizeof(uint64_t))
+
+/* The same of a guest with the workload `stamp`, which position is a part of. */
+static bool stamp_judge(struct view *view, struct godwit_reading *reading, GError **error)
+{
+    struct godwit_vm *vm = view->vm;
+    g_autofree char *wrong = godwit_stamp_walk_end(&view->stamp);
+    if (godwit_oracle_judges(vm->rig, GODWIT_ORACLE_STAMP)) {
+        godwit_oracle_count(vm->rig, GODWIT_ORACLE_STAMP, "pages", view->stamp.stamp.pages);
+        godwit_oracle_count(vm->rig, GODWIT_ORACLE_STAMP, "bytes", view->window_length);
+        if (wrong) {
+            godwit_pages_alone(vm);
+            return broken(vm, GODWIT_ORACLE_STAMP, 0, wrong, error);
+        }
+    }
+    if (!read_mailboxes(vm, reading->mailbox, error))
+        return false;
+    count_checked(vm, reading);
+    return true;
 }
 
 /* Judges what one VM's walk has gathered; of POSITION only if its mailboxes can be trusted. */
@@ -175,38 +209,43 @@ static bool view_judge(struct view *view, struct godwit_reading *reading, bool p
 {
     struct godwit_vm *vm = view->vm;
     const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const bool by_order = godwit_oracle_judges(vm->rig, GODWIT_ORACLE_PAGE_ORDER);
+    const bool by_position = position && godwit_oracle_judges(vm->rig, GODWIT_ORACLE_POSITION);
     char text[320];
     reading->checksum = view->checksum;
-    if (view->stamped) {
-        g_autofree char *wrong = godwit_stamp_walk_end(&view->stamp);
-        if (wrong)
-            return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, wrong);
-        add_fact(vm->rig, "stamp_pages", view->stamp.stamp.pages);
-        add_fact(vm->rig, "stamp_bytes", view->window_length);
-        return read_mailboxes(vm, reading->mailbox, error);
-    }
+    if (view->stamped)
+        return stamp_judge(view, reading, error);
+    if (by_order)
+        godwit_oracle_count(vm->rig, GODWIT_ORACLE_PAGE_ORDER, "bytes", view->window_length);
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
         struct godwit_page_order *order = &view->order[cpu];
-        if (godwit_page_order_finish(order) != GODWIT_PAGE_ORDER_HOLDS) {
-            godwit_page_order_format(&order->result, text, sizeof(text));
-            broken(vm, cpu, text, error);
-            return false;
-        }
+        const bool holds = godwit_page_order_finish(order) == GODWIT_PAGE_ORDER_HOLDS;
         reading->order[cpu] = order->result;
+        if (!by_order)
+            continue;
+        godwit_oracle_count(vm->rig, GODWIT_ORACLE_PAGE_ORDER, "pages", order->result.pages);
+        if (!holds) {
+            godwit_page_order_format(&order->result, text, sizeof(text));
+            godwit_pages_alone(vm);
+            return broken(vm, GODWIT_ORACLE_PAGE_ORDER, cpu, text, error);
+        }
     }
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
+        const struct godwit_page_order_result *order = &reading->order[cpu];
         const struct godwit_workload stripe = godwit_workload_stripe(workload, cpu);
         if (!godwit_memory_mailbox(vm, cpu, &reading->mailbox[cpu], error))
             return false;
-        if (position && !godwit_oracle_position(&stripe, &reading->order[cpu],
-                                                &reading->mailbox[cpu], text, sizeof(text))) {
-            broken(vm, cpu, text, error);
-            return false;
+        /* Memory that is not in order has no edge that could agree with anything. */
+        if (!by_position || order->rule != GODWIT_PAGE_ORDER_HOLDS)
+            continue;
+        godwit_oracle_count(vm->rig, GODWIT_ORACLE_POSITION, "bytes", POSITION_BYTES);
+        if (!godwit_oracle_position(&stripe, order, &reading->mailbox[cpu], text, sizeof(text))) {
+            godwit_pages_alone(vm);
+            return broken(vm, GODWIT_ORACLE_POSITION, cpu, text, error);
         }
-        add_fact(vm->rig, "order_pages", reading->order[cpu].pages);
     }
-    add_fact(vm->rig, "order_bytes", view->window_length);
-    return true;
+    count_checked(vm, reading);
+    return !by_position || godwit_oracle_registers(vm, reading->mailbox, error);
 }
 
 /* Reads the window of one VM into a fresh view. */
@@ -246,15 +285,15 @@ bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GE
     bool good = walk_window(vm, &first, error) && view_judge(&first, reading, true, error) &&
                 walk_window(vm, &second, error) && find_moved(vm, reading, &moved, &again, error);
     const unsigned cpus = vm->rig->setup->workload.cpus;
-    if (good && (first.checksum != second.checksum || moved < cpus)) {
+    if (good && godwit_oracle_judges(vm->rig, GODWIT_ORACLE_PAGE_ORDER) &&
+        (first.checksum != second.checksum || moved < cpus)) {
         const unsigned cpu = MIN(moved, cpus - 1);
         char text[128];
         snprintf(text, sizeof(text),
                  "its memory changes although it is stopped (position 0x%" PRIx64
                  ", then 0x%" PRIx64 ")",
                  reading->mailbox[cpu].position, again.position);
-        broken(vm, cpu, text, error);
-        good = false;
+        good = broken(vm, GODWIT_ORACLE_PAGE_ORDER, cpu, text, error);
     }
     view_end(&first);
     view_end(&second);
@@ -307,7 +346,8 @@ static bool compare(struct view *source, struct view *destination, const struct 
                             page_size);
         view_take(source, here, offset, size);
         view_take(destination, there, offset, size);
-        add_fact(source->vm->rig, "twin_bytes", size);
+        if (godwit_oracle_judges(source->vm->rig, GODWIT_ORACLE_TWIN))
+            godwit_oracle_count(source->vm->rig, GODWIT_ORACLE_TWIN, "bytes", size);
         offset += size;
     }
     return true;
@@ -321,11 +361,11 @@ static bool compare_block(struct view *source, struct view *destination,
     struct godwit_rig *rig = source->vm->rig;
     const struct godwit_block *there = godwit_memory_block(destination->vm, here->name);
     if (!there || there->length != here->length) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
-                    "twin: RAM block %s has " HEX " bytes on the source and " HEX
-                    " on the destination",
-                    here->name, here->length, there ? there->length : 0);
-        return false;
+        godwit_oracle_accuse(rig, GODWIT_ORACLE_TWIN, destination->vm->name);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "twin: RAM block %s has " HEX " bytes on the source and " HEX
+                           " on the destination",
+                           here->name, here->length, there ? there->length : 0);
     }
     if (godwit_memory_readable(source->vm, here, 0, here->length) &&
         godwit_memory_readable(destination->vm, there, 0, there->length))
@@ -359,6 +399,37 @@ static bool compare_block(struct view *source, struct view *destination,
     return true;
 }
 
+/* Judges what differs. *STALE says whether it is a known bug, by which the destination's mailboxes
+ * are old. */
+static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destination,
+                             const struct difference *difference, bool *stale, GError **error)
+{
+    const bool judges = godwit_oracle_judges(source->rig, GODWIT_ORACLE_TWIN);
+    if (judges)
+        godwit_oracle_count(source->rig, GODWIT_ORACLE_TWIN, "different", difference->bytes);
+    if (!difference->bytes)
+        return true;
+    g_autofree char *text =
+        g_strdup_printf("twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
+                        " pages differ between source and destination, the first at " HEX
+                        " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
+                        difference->bytes, difference->pages, difference->offset,
+                        difference->block->name, difference->here, difference->there);
+    if (judges)
+        godwit_pages_twin(source, destination, difference->one_block ? difference->block : NULL,
+                          difference->lowest, difference->highest);
+    *stale = difference->one_block &&
+             godwit_known_stale_page(source, destination, difference->block, difference->lowest,
+                                     difference->highest, text);
+    if (*stale || !judges ||
+        (difference->one_block &&
+         godwit_known_device_tree(source, destination, difference->block, difference->lowest,
+                                  difference->highest, text)))
+        return true;
+    godwit_oracle_accuse(source->rig, GODWIT_ORACLE_TWIN, destination->name);
+    return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s", text);
+}
+
 bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
                         struct godwit_reading *reading, GError **error)
 {
@@ -368,33 +439,18 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     bool good =
         view_begin(&here, source, source, error) && view_begin(&there, destination, source, error);
     if (good && source->blocks->len != destination->blocks->len) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
-                    "twin: the source has %u RAM blocks, the destination %u", source->blocks->len,
-                    destination->blocks->len);
-        good = false;
+        godwit_oracle_accuse(source->rig, GODWIT_ORACLE_TWIN, destination->name);
+        good = godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "twin: the source has %u RAM blocks, the destination %u",
+                           source->blocks->len, destination->blocks->len);
     }
+    /* Though the twin is not to judge: the walk is the others', too, and who reads the
+     * destination's mailboxes has to know whether they are known to be old. */
     for (guint i = 0; good && i < source->blocks->len; i++)
         good = compare_block(&here, &there, &g_array_index(source->blocks, struct godwit_block, i),
                              &difference, error);
     bool stale = false;
-    if (good)
-        add_fact(source->rig, "twin_different", difference.bytes);
-    if (good && difference.bytes) {
-        g_autofree char *text =
-            g_strdup_printf("twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
-                            " pages differ between source and destination, the first at " HEX
-                            " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
-                            difference.bytes, difference.pages, difference.offset,
-                            difference.block->name, difference.here, difference.there);
-        stale = difference.one_block &&
-                godwit_known_stale_page(source, destination, difference.block, difference.lowest,
-                                        difference.highest, text);
-        good = stale || (difference.one_block &&
-                         godwit_known_device_tree(source, destination, difference.block,
-                                                  difference.lowest, difference.highest, text));
-        if (!good)
-            g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, text);
-    }
+    good = good && judge_difference(source, destination, &difference, &stale, error);
     /* Mailboxes that are known to be stale say nothing of the destination's memory. */
     good =
         good && view_judge(&here, &twin, true, error) && view_judge(&there, reading, !stale, error);

@@ -109,3 +109,78 @@ char *godwit_stamp_walk_end(struct godwit_stamp_walk *walk)
                         sizeof(text));
     return g_strdup_printf("%s; %u of %u pages are wrong", text, walk->wrong, walk->stamp.pages);
 }
+
+/* Words of the page that are not as GENERATION has them. */
+static uint32_t count_wrong(const struct godwit_stamp *stamp, uint32_t page,
+                            const unsigned char *bytes, uint64_t generation, bool big_endian)
+{
+    uint32_t wrong = 0;
+    for (uint32_t i = 0; i < godwit_stamp_words(stamp); i++)
+        wrong += godwit_stamp_load(bytes, i, big_endian) !=
+                 godwit_stamp_word(stamp, page, i, generation);
+    return wrong;
+}
+
+struct godwit_page_verdict godwit_stamp_classify(const struct godwit_setup *setup, uint32_t page,
+                                                 const unsigned char *bytes,
+                                                 const struct godwit_stamp_account *account,
+                                                 bool thorough, char **text)
+{
+    const struct godwit_stamp stamp = godwit_stamp_of(&setup->workload);
+    const bool big = setup->machine->big_endian;
+    const uint32_t words = godwit_stamp_words(&stamp);
+    struct godwit_page_verdict verdict = {.kind = GODWIT_PAGE_RIGHT};
+    struct godwit_stamp_finding finding;
+    *text = NULL;
+    if (godwit_stamp_check_page(&stamp, page, bytes, big,
+                                setup->image->stamp_store < sizeof(uint64_t), account, &finding))
+        return verdict;
+    const uint64_t latest = account->passes + 1;
+    verdict.first = finding.index * sizeof(uint64_t);
+    verdict.differs = count_wrong(&stamp, page, bytes, finding.generation, big) * sizeof(uint64_t);
+    struct godwit_stamp_identity word = {GODWIT_STAMP_WORD, page, finding.index, 0};
+    if (thorough)
+        word = godwit_stamp_identify(&stamp, finding.found, page, finding.index, latest);
+    else if (finding.found == 0)
+        word.kind = GODWIT_STAMP_NULL;
+    else if (!godwit_stamp_date(&stamp, finding.found, page, finding.index, latest,
+                                &word.generation))
+        word.kind = GODWIT_STAMP_FOREIGN;
+
+    const bool here = word.page == page && word.index == finding.index;
+    if (word.kind == GODWIT_STAMP_NULL && bytes[0] == 0 &&
+        !memcmp(bytes, bytes + 1, (size_t)words * sizeof(uint64_t) - 1)) {
+        verdict.kind = GODWIT_PAGE_ZERO;
+        *text = g_strdup("all zero");
+    } else if (word.kind == GODWIT_STAMP_WORD && here &&
+               godwit_stamp_mismatch(&stamp, page, word.generation, 0, bytes, big) == words) {
+        verdict.kind = GODWIT_PAGE_STALE;
+        verdict.behind = (unsigned)(finding.generation - word.generation);
+        *text = word.generation > finding.generation
+                    ? g_strdup_printf("%" PRIu64 " generations ahead",
+                                      word.generation - finding.generation)
+                    : g_strdup_printf("stale by %u generation%s", verdict.behind,
+                                      verdict.behind == 1 ? "" : "s");
+    } else if (word.kind == GODWIT_STAMP_WORD && word.page != page &&
+               godwit_stamp_mismatch(&stamp, word.page, word.generation, 0, bytes, big) == words) {
+        verdict.kind = GODWIT_PAGE_MISPLACED;
+        *text = g_strdup_printf("misplaced: holds page %u as it was in generation %" PRIu64,
+                                word.page, word.generation);
+    } else if (word.kind == GODWIT_STAMP_FOREIGN) {
+        verdict.kind = GODWIT_PAGE_FOREIGN;
+        *text = g_strdup_printf("foreign: %zu bytes of words that differ, the first at byte %zu: "
+                                "0x%016" PRIx64 ", which the guest never wrote, instead of "
+                                "0x%016" PRIx64,
+                                verdict.differs, verdict.first, finding.found, finding.expected);
+    } else {
+        verdict.kind = GODWIT_PAGE_TORN;
+        g_autofree char *what = word.kind == GODWIT_STAMP_NULL
+                                    ? g_strdup("zero")
+                                    : g_strdup_printf("word %u of page %u in generation %" PRIu64,
+                                                      word.index, word.page, word.generation);
+        *text = g_strdup_printf("torn: %zu bytes of words that differ, the first at byte %zu, "
+                                "which is %s instead of generation %" PRIu64,
+                                verdict.differs, verdict.first, what, finding.generation);
+    }
+    return verdict;
+}

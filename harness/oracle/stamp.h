@@ -9,6 +9,7 @@
 #define GODWIT_HARNESS_ORACLE_STAMP_H
 
 #include "godwit/stamp.h"
+#include "oracle/pages.h"
 #include "vm/rig.h"
 
 /* A walk over a window, from its start to its end. Private, but for what is said to be the result.
@@ -49,5 +50,15 @@ void godwit_stamp_walk_feed(struct godwit_stamp_walk *walk, const unsigned char 
 
 /* Ends a walk over the whole window. Returns NULL, or what is wrong: the caller's. */
 char *godwit_stamp_walk_end(struct godwit_stamp_walk *walk);
+
+/*
+ * Tells what PAGE of the window, which has BYTES, really is, by the account of the CPU that it is
+ * of. If it is not right, *TEXT says what it is, in words: the caller's. THOROUGH looks for a
+ * foreign word in every place of the window, see godwit_stamp_identify().
+ */
+struct godwit_page_verdict godwit_stamp_classify(const struct godwit_setup *setup, uint32_t page,
+                                                 const unsigned char *bytes,
+                                                 const struct godwit_stamp_account *account,
+                                                 bool thorough, char **text);
 
 #endif

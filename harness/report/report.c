@@ -70,9 +70,8 @@ void godwit_reporter_discard(struct godwit_reporter *reporter)
     godwit_reporter_close(reporter, NULL);
 }
 
-/* What a QEMU or a guest said is shown on terminals, which it must not control: neither by ASCII's
- * control characters nor by U+0080 to U+009F, which are C2 80 to C2 9F. */
-static void tame(char *text)
+/* Neither ASCII's control characters nor U+0080 to U+009F, which are C2 80 to C2 9F. */
+void godwit_report_tame(char *text)
 {
     for (char *c = text; *c; c++)
         if (g_ascii_iscntrl(*c) && *c != '\n' && *c != '\t')
@@ -85,7 +84,7 @@ char *godwit_report_line(const char *text)
 {
     char *line = g_strdup(text);
     g_strdelimit(line, "\n\t", ' ');
-    tame(line);
+    godwit_report_tame(line);
     return line;
 }
 
@@ -118,7 +117,7 @@ char *godwit_report_details(const json_t *result, const char *indent)
     }
     add_lines(text, indent, "folder", godwit_json_string(result, "folder", ""));
     add_lines(text, indent, "again", godwit_json_string(result, "again", ""));
-    tame(text->str);
+    godwit_report_tame(text->str);
     return g_string_free(text, FALSE);
 }
 
@@ -133,21 +132,33 @@ bool godwit_report_passed(const json_t *result)
     return !strcmp(status, "pass") || !strcmp(status, "known");
 }
 
+json_int_t godwit_report_judged(const json_t *result, const char *oracle, const char *unit)
+{
+    size_t i;
+    json_t *judged;
+    json_array_foreach(json_object_get(result, "oracles"), i, judged)
+    {
+        if (!strcmp(godwit_json_string(judged, "name", ""), oracle))
+            return godwit_json_integer(judged, unit, 0);
+    }
+    return 0;
+}
+
 char *godwit_report_proof(const json_t *result)
 {
     const json_t *facts = json_object_get(result, "facts");
     const json_t *migration = json_object_get(facts, "migration");
     const json_t *live = json_object_get(facts, "live");
     GString *text = g_string_new(NULL);
-    const json_int_t twin = godwit_json_integer(facts, "twin_bytes", 0);
-    const json_int_t different = godwit_json_integer(facts, "twin_different", 0);
+    const json_int_t twin = godwit_report_judged(result, "twin", "bytes");
+    const json_int_t different = godwit_report_judged(result, "twin", "different");
     if (twin)
         g_string_append_printf(text, "%" JSON_INTEGER_FORMAT " bytes equal", twin - different);
-    const json_int_t order = godwit_json_integer(facts, "order_pages", 0);
+    const json_int_t order = godwit_report_judged(result, "page-order", "pages");
     if (order)
         g_string_append_printf(text, "%s%" JSON_INTEGER_FORMAT " pages in order",
                                text->len ? ", " : "", order);
-    const json_int_t stamp = godwit_json_integer(facts, "stamp_pages", 0);
+    const json_int_t stamp = godwit_report_judged(result, "stamp", "pages");
     if (stamp)
         g_string_append_printf(text, "%s%" JSON_INTEGER_FORMAT " pages as stamped",
                                text->len ? ", " : "", stamp);
@@ -168,6 +179,9 @@ char *godwit_report_proof(const json_t *result)
                                godwit_json_integer(migration, "dirty-sync-count", 0),
                                (double)godwit_json_integer(migration, "transferred", 0) / (1 << 20),
                                godwit_json_integer(migration, "downtime", 0));
+    const json_t *blackout = json_object_get(facts, "blackout_ms");
+    if (blackout)
+        g_string_append_printf(text, ", blackout %.0f ms", json_number_value(blackout));
     return g_string_free(text, FALSE);
 }
 

@@ -11,8 +11,8 @@
 
 struct godwit_reporter {
     /* What it does; each may be NULL. JOB is borrowed; RESULT is as job.h describes it, with
-     * "scenario", "arch", "image", "machine", "accel", "repetition", "ms", "again" and, if kept,
-     * "folder" added. */
+     * "scenario", "summary", "kit" (Godwit's version), "arch", "image", "machine", "accel",
+     * "repetition", "ms", "again" and, if kept, "folder" added. */
     void (*begin)(struct godwit_reporter *reporter, unsigned planned);
     void (*progress)(struct godwit_reporter *reporter, const struct godwit_job *job,
                      const json_t *progress);
@@ -61,6 +61,12 @@ bool godwit_report_passed(const json_t *result);
 
 /* One line that says what a passed result proved, in bytes and milliseconds; the caller's. */
 char *godwit_report_proof(const json_t *result);
+
+/* Makes of TEXT, which a QEMU or a guest may have a part in, one that no terminal obeys. */
+void godwit_report_tame(char *text);
+
+/* How much of UNIT ("bytes") the oracle of that name has compared; 0 if it has not judged. */
+json_int_t godwit_report_judged(const json_t *result, const char *oracle, const char *unit);
 
 /* TEXT as one line that no terminal and no format takes amiss; the caller's. */
 char *godwit_report_line(const char *text);

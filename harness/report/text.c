@@ -49,12 +49,12 @@ static void progress(struct godwit_reporter *reporter, const struct godwit_job *
 /* What all passed results together proved. */
 static void add_totals(struct godwit_reporter *reporter, const json_t *result_)
 {
-    const json_t *facts = json_object_get(result_, "facts");
-    static const char *const keys[] = {"twin_bytes", "order_pages", "stamp_bytes"};
-    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
-        const json_int_t sum = godwit_json_integer(reporter->totals, keys[i], 0) +
-                               godwit_json_integer(facts, keys[i], 0);
-        json_object_set_new(reporter->totals, keys[i], json_integer(sum));
+    static const char *const sums[][2] = {
+        {"twin", "bytes"}, {"page-order", "pages"}, {"stamp", "bytes"}};
+    for (size_t i = 0; i < G_N_ELEMENTS(sums); i++) {
+        const json_int_t sum = godwit_json_integer(reporter->totals, sums[i][0], 0) +
+                               godwit_report_judged(result_, sums[i][0], sums[i][1]);
+        json_object_set_new(reporter->totals, sums[i][0], json_integer(sum));
     }
 }
 
@@ -74,6 +74,9 @@ static void tell_bugs(struct godwit_reporter *reporter, const json_t *result_)
         fprintf(reporter->out, "      %s: %s\n", id, godwit_json_string(bug, "seen", ""));
         json_object_set(met, id, bug);
     }
+    const char *folder = godwit_json_string(result_, "folder", NULL);
+    if (folder)
+        fprintf(reporter->out, "      folder: %s\n", folder);
 }
 
 static void result(struct godwit_reporter *reporter, const json_t *result_)
@@ -122,8 +125,8 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
         fprintf(reporter->out, ", %u could not be run", summary->errors);
     fprintf(reporter->out, " in %.1f s%s\n", summary->seconds,
             summary->interrupted ? " (interrupted)" : "");
-    const json_int_t bytes = godwit_json_integer(reporter->totals, "twin_bytes", 0);
-    const json_int_t pages = godwit_json_integer(reporter->totals, "order_pages", 0);
+    const json_int_t bytes = godwit_json_integer(reporter->totals, "twin", 0);
+    const json_int_t pages = godwit_json_integer(reporter->totals, "page-order", 0);
     if (bytes)
         fprintf(reporter->out,
                 "%" JSON_INTEGER_FORMAT
@@ -133,7 +136,7 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
         fprintf(reporter->out,
                 "%" JSON_INTEGER_FORMAT " pages found in the order that the guest wrote them\n",
                 pages);
-    const json_int_t stamped = godwit_json_integer(reporter->totals, "stamp_bytes", 0);
+    const json_int_t stamped = godwit_json_integer(reporter->totals, "stamp", 0);
     if (stamped)
         fprintf(reporter->out,
                 "%" JSON_INTEGER_FORMAT " bytes found to be what the guest stamped there\n",

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
@@ -59,4 +61,62 @@ bool godwit_files_folder(const char *path, GError **error)
         return false;
     }
     return true;
+}
+
+/* A folder of that name in TO, or of that name with a number behind it, that was not there. */
+static char *make_free(const char *to, const char *name, GError **error)
+{
+    for (unsigned number = 1; number < 10000; number++) {
+        g_autofree char *file =
+            number == 1 ? g_strdup(name) : g_strdup_printf("%s.%u", name, number);
+        g_autofree char *path = g_build_filename(to, file, NULL);
+        if (!mkdir(path, 0700))
+            return g_steal_pointer(&path);
+        if (errno != EEXIST) {
+            godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot make folder %s: %s", path,
+                        g_strerror(errno));
+            return NULL;
+        }
+    }
+    godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s is full of folders called %s", to, name);
+    return NULL;
+}
+
+/* Into another file system, by mv(1), which knows about holes (cores have many) and sockets. */
+static bool move_far(const char *from, const char *path, GError **error)
+{
+    const char *const argv[] = {"mv", "-T", "--", from, path, NULL};
+    g_autofree char *said = NULL;
+    g_autoptr(GError) cause = NULL;
+    int status = 0;
+    if (g_spawn_sync(NULL, (char **)(uintptr_t)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
+                     &said, &status, &cause) &&
+        g_spawn_check_wait_status(status, NULL))
+        return true;
+    return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot move %s to %s: %s", from, path,
+                       cause ? cause->message : g_strchomp(said));
+}
+
+void godwit_files_trim(const char *folder, uint64_t limit)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        struct stat status;
+        if (!lstat(path, &status) && S_ISREG(status.st_mode) &&
+            (uint64_t)status.st_blocks * 512 > limit)
+            unlink(path);
+    }
+}
+
+char *godwit_files_move(const char *from, const char *to, GError **error)
+{
+    g_autofree char *name = g_path_get_basename(from);
+    if (!godwit_files_folder(to, error))
+        return NULL;
+    g_autofree char *path = make_free(to, name, error);
+    if (!path)
+        return NULL;
+    /* In place of an empty folder: no other run can take the name meanwhile. */
+    return !rename(from, path) || move_far(from, path, error) ? g_steal_pointer(&path) : NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Removes the folder at PATH and everything in it. What cannot be removed stays. Allocates nothing
  * from the heap itself and may run in a forked child. */
@@ -15,6 +16,14 @@ void godwit_files_remove(const char *path);
 
 /* Creates a private folder (0700) in $TMPDIR or /tmp; its path is the caller's. */
 char *godwit_files_temporary(GError **error);
+
+/* Moves the folder FROM into the folder TO, which is created unless it is there, under the same
+ * name or, if that is taken, that name with a number behind it. Its new path is the caller's. */
+char *godwit_files_move(const char *from, const char *to, GError **error);
+
+/* Removes the files of the folder, not those in folders inside it, that take more than LIMIT bytes
+ * on disk. */
+void godwit_files_trim(const char *folder, uint64_t limit);
 
 /* Creates the folder PATH (0700) and those above it, unless it is there, and sees that files can be
  * made in it. */

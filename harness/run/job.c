@@ -2,6 +2,7 @@
 #include "run/job.h"
 
 #include "godwit/guest_abi.h"
+#include "oracle/ledger.h"
 #include "shell.h"
 #include "vm/image.h"
 #include <string.h>
@@ -108,6 +109,10 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append(line, " --read-memory pmemsave");
     if (job->scenario && job->scenario->hops)
         g_string_append_printf(line, " --hops %u", setup->hops);
+    if (setup->oracles_off) {
+        g_autofree char *oracles = godwit_oracles_chosen(setup->oracles_off);
+        g_string_append_printf(line, " --oracle %s", oracles);
+    }
     if (setup->timeout_scale != 1)
         g_string_append_printf(line, " --timeout-scale %g", setup->timeout_scale);
     return g_string_free(line, FALSE);
@@ -129,22 +134,22 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
             &g_array_index(job->parameters, struct godwit_parameter, i);
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
-    return json_pack("{s:s*, s:{s:i, s:b, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-                     " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:b}",
-                     "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
-                     (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy",
-                     job->plan.postcopy, "suspend", job->plan.suspend, "capabilities", capabilities,
-                     "parameters", parameters, "arch", setup->machine->arch, "image",
-                     setup->image->name, "type", setup->type, "accel", setup->accel, "memory_mib",
-                     (int)setup->memory_mib, "source", godwit_qemu_to_json(setup->source),
-                     "destination", godwit_qemu_to_json(setup->destination), "workload",
-                     "window_start", (json_int_t)workload->window_start, "window_end",
-                     (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
-                     "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
-                     (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks,
-                     "cpus", (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "hops",
-                     (int)setup->hops, "timeout_scale", setup->timeout_scale, "pmemsave",
-                     setup->pmemsave, "progress", job->progress);
+    return json_pack(
+        "{s:s*, s:{s:i, s:b, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
+        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:i, s:b, s:b}",
+        "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
+        (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy", job->plan.postcopy,
+        "suspend", job->plan.suspend, "capabilities", capabilities, "parameters", parameters,
+        "arch", setup->machine->arch, "image", setup->image->name, "type", setup->type, "accel",
+        setup->accel, "memory_mib", (int)setup->memory_mib, "source",
+        godwit_qemu_to_json(setup->source), "destination", godwit_qemu_to_json(setup->destination),
+        "workload", "window_start", (json_int_t)workload->window_start, "window_end",
+        (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
+        "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
+        (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks, "cpus",
+        (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "hops", (int)setup->hops,
+        "timeout_scale", setup->timeout_scale, "pmemsave", setup->pmemsave, "oracles_off",
+        (int)setup->oracles_off, "progress", job->progress, "keep", job->keep);
 }
 
 /* Whether there is all that a rig relies on. */
@@ -199,7 +204,9 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->timeout_scale = json_number_value(json_object_get(json, "timeout_scale"));
     setup->hops = (unsigned)godwit_json_integer(json, "hops", 0);
     setup->pmemsave = godwit_json_true(json, "pmemsave");
+    setup->oracles_off = (unsigned)godwit_json_integer(json, "oracles_off", 0);
     job->progress = godwit_json_true(json, "progress");
+    job->keep = godwit_json_true(json, "keep");
 
     const json_t *workload = json_object_get(json, "workload");
     setup->workload = (struct godwit_workload){

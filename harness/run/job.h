@@ -8,9 +8,18 @@
  *   status    "pass", "known" (passed, but for a known bug of QEMU, see the facts), "fail", "skip",
  *             or "error" (environment: exit status 2)
  *   message   what was wrong, or missing; "" for a pass
- *   phases    [{"name", "ms"}]: how long each phase took, in order
+ *   kind      of a failure: what sort it is, an enum godwit_error in a word
+ *   phase     of a failure: the phase that it was met in
+ *   phases    [{"name", "at", "ms"}]: when each phase began and how long it took, in order
+ *   oracles   which oracles have judged, and how much, godwit_oracles_judged()
  *   facts     what was measured and proven; "checks" among them, godwit_rig_note_check()
- *   vms       of everything but a pass: what a bug report needs of each VM, godwit_vm_describe()
+ *
+ * and of everything but a pass, or if the job says `keep`, what a bundle needs besides:
+ *
+ *   vms       what a bug report needs of each VM, godwit_vm_describe(), "mailboxes" and, of one
+ *             that has crashed, "backtrace"
+ *   timeline  what the QEMUs told by events, and the phases: [{"at", "vm", "what"}], in order
+ *   guest     what the guest was told to do
  *
  * SPDX-License-Identifier: MIT
  */
@@ -33,6 +42,7 @@ struct godwit_job {
     unsigned repetition;  /* from 1 */
     unsigned repetitions; /* of this scenario in the run; 0: no end set */
     bool progress;        /* somebody watches: report it */
+    bool keep;            /* a pass is to leave its bundle, too */
 };
 
 /* Descriptor on which a worker reports. */

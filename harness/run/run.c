@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/run.h"
 
+#include "report/bundle.h"
 #include "report/report.h"
 #include "run/files.h"
+#include "version.h"
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
@@ -14,6 +16,9 @@
 
 /* A worker reports its own timeout; this much later it is taken for lost. In seconds. */
 #define GRACE_SECONDS 20
+
+/* The largest file that is kept of a run that met a known bug. In bytes. */
+#define KNOWN_FILE_MAX ((uint64_t)16 << 20)
 
 /* A job that is running. */
 struct worker {
@@ -31,6 +36,7 @@ struct worker {
     gint64 began;
     bool late;
     bool exited;
+    bool kept; /* its folder has been put where it stays */
 };
 
 static void tell_progress(struct godwit_run *run, const struct godwit_job *job,
@@ -173,7 +179,7 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     g_autofree char *name =
         g_strdup_printf("%04u-%s-%s", serial, job->setup.machine->arch, godwit_job_name(job));
     g_strdelimit(name, "/", '-');
-    worker->folder = g_build_filename(run->folder, name, NULL);
+    worker->folder = g_build_filename(run->keep ? run->output : run->folder, name, NULL);
     g_autofree char *input = g_build_filename(worker->folder, "job.json", NULL);
     g_autofree char *log = g_build_filename(worker->folder, "worker.log", NULL);
     int ends[2];
@@ -272,6 +278,49 @@ static json_t *lost_result(const struct worker *worker)
                      "facts", "vms", vms);
 }
 
+/* Writes into the worker's folder, which is kept, what makes it a bundle. */
+static void write_bundle(const struct worker *worker, const json_t *result)
+{
+    g_autofree char *json = g_build_filename(worker->folder, "result.json", NULL);
+    g_autofree char *report = g_build_filename(worker->folder, "report.txt", NULL);
+    g_autofree char *text = godwit_report_bundle(result);
+    g_autoptr(GError) error = NULL;
+    json_dump_file(result, json, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    if (!g_file_set_contents(report, text, -1, &error))
+        g_printerr("godwit: %s\n", error->message);
+}
+
+/* Whether a result is one that leaves its folder behind though nobody asked for it. */
+static bool is_evidence(const json_t *result)
+{
+    const char *status = godwit_json_string(result, "status", "fail");
+    return strcmp(status, "pass") != 0 && strcmp(status, "skip") != 0;
+}
+
+/* Puts the folder of a worker that is to be kept where it stays. */
+static bool keep_folder(struct worker *worker, const json_t *result)
+{
+    const struct godwit_run *run = worker->run;
+    if (run->keep)
+        return true;
+    if (!run->output || !is_evidence(result))
+        return false;
+    /* A known bug needs no proof as large as a guest's memory, each time anew. */
+    if (godwit_report_passed(result))
+        godwit_files_trim(worker->folder, KNOWN_FILE_MAX);
+    g_autoptr(GError) error = NULL;
+    char *path = godwit_files_move(worker->folder, run->output, &error);
+    if (!path) {
+        g_printerr("godwit: nothing is left of %s: %s\n", godwit_job_name(worker->job),
+                   error->message);
+        return false;
+    }
+    g_free(worker->folder);
+    worker->folder = path;
+    worker->kept = true;
+    return true;
+}
+
 /* Completes a result with what the worker does not know of itself. */
 static json_t *finish_result(struct worker *worker)
 {
@@ -281,20 +330,20 @@ static json_t *finish_result(struct worker *worker)
                        g_subprocess_get_exit_status(worker->process) == 0;
     json_t *result = sound ? json_incref(worker->result) : lost_result(worker);
     const struct godwit_job *job = worker->job;
+    const bool keep = keep_folder(worker, result);
     g_autofree char *again = godwit_job_again(job);
     g_autoptr(json_t) more = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*}", "scenario",
-        godwit_job_name(job), "target", godwit_job_target(job), "arch", job->setup.machine->arch,
-        "image", job->setup.image->name, "machine", job->setup.type, "accel", job->setup.accel,
+        "{s:s, s:s*, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*}", "scenario",
+        godwit_job_name(job), "summary", job->scenario ? job->scenario->summary : NULL, "kit",
+        GODWIT_VERSION, "target", godwit_job_target(job), "arch", job->setup.machine->arch, "image",
+        job->setup.image->name, "machine", job->setup.type, "accel", job->setup.accel,
         "source_version", job->setup.source->version, "destination_version",
         job->setup.destination->version, "repetition", (int)job->repetition, "repetitions",
         (int)job->repetitions, "ms", (double)(g_get_monotonic_time() - worker->began) / 1000.0,
-        "again", again, "folder", worker->run->keep ? worker->folder : NULL);
+        "again", again, "folder", keep ? worker->folder : NULL);
     json_object_update(result, more);
-    if (worker->run->keep) {
-        g_autofree char *path = g_build_filename(worker->folder, "result.json", NULL);
-        json_dump_file(result, path, JSON_INDENT(2));
-    }
+    if (keep)
+        write_bundle(worker, result);
     return result;
 }
 
@@ -329,7 +378,7 @@ static void worker_end(struct worker *worker, struct godwit_summary *summary)
         count(summary, result);
         tell_result(run, result);
     }
-    if (!run->keep)
+    if (!run->keep && !worker->kept)
         godwit_files_remove(worker->folder);
     worker_free(worker);
 }

@@ -27,8 +27,9 @@ struct godwit_run {
     bool until_fail;    /* end at the first that is no pass and no skip; the jobs are run
                            again and again, if endless */
     bool endless;
-    bool keep;          /* keep each job's folder */
-    const char *folder; /* where the jobs' folders are made */
+    bool keep;          /* keep the folder of each job that passed, too */
+    const char *folder; /* temporary folder: where the jobs' folders are made */
+    const char *output; /* where those go that are kept; NULL: none is. Made when it is needed */
     struct godwit_janitor *janitor;
     GPtrArray *reporters; /* of struct godwit_reporter; borrowed */
     bool *interrupted;    /* set by the signal handlers */

@@ -5,7 +5,10 @@
  */
 #include "run/job.h"
 
+#include "oracle/ledger.h"
+#include "oracle/pages.h"
 #include "oracle/states.h"
+#include "run/evidence.h"
 #include "vm/memory.h"
 #include "vm/vm.h"
 #include <errno.h>
@@ -59,33 +62,67 @@ static void explain_fault(struct godwit_rig *rig, GError **error)
             continue;
         /* Asking must be possible for a VM that is known to be unwell. */
         vm->console->fault_provoked = true;
+        /* In a postcopy, who reads all of memory may wait for ever. */
+        if (!godwit_json_true(vm->capabilities, "postcopy-ram"))
+            godwit_pages_alone(vm);
         for (unsigned cpu = 0; cpu < rig->setup->workload.cpus; cpu++) {
             struct godwit_mailbox mailbox;
-            if (godwit_memory_mailbox(vm, cpu, &mailbox, NULL) &&
-                mailbox.state == GODWIT_STATE_FAULT)
-                g_prefix_error(error,
-                               "the %s's guest itself found 0x%02" PRIx64 " at 0x%" PRIx64
-                               " where 0x%02" PRIx64 " should be, in pass %" PRIu64 ": ",
-                               vm->name, mailbox.fault_found, mailbox.fault_address,
-                               mailbox.fault_expected, mailbox.passes);
+            if (!godwit_memory_mailbox(vm, cpu, &mailbox, NULL) ||
+                mailbox.state != GODWIT_STATE_FAULT)
+                continue;
+            godwit_oracle_accuse(rig, GODWIT_ORACLE_GUEST, vm->name);
+            g_prefix_error(error,
+                           "the %s's guest itself found 0x%02" PRIx64 " at 0x%" PRIx64
+                           " where 0x%02" PRIx64 " should be, in pass %" PRIu64 ": ",
+                           vm->name, mailbox.fault_found, mailbox.fault_address,
+                           mailbox.fault_expected, mailbox.passes);
         }
     }
 }
 
-static json_t *result_of(struct godwit_rig *rig, const GError *error)
+/* What sort of failure an error is, in a word. */
+static const char *kind_of(const GError *error)
 {
+    switch ((enum godwit_error)error->code) {
+    case GODWIT_ERROR_USAGE:
+    case GODWIT_ERROR_ENVIRONMENT:
+        return "environment";
+    case GODWIT_ERROR_SKIP:
+        return "skip";
+    case GODWIT_ERROR_TIMEOUT:
+        return "timeout";
+    case GODWIT_ERROR_CRASH:
+        return "crash";
+    case GODWIT_ERROR_QMP:
+        return "qmp";
+    case GODWIT_ERROR_MIGRATION:
+        return "migration";
+    case GODWIT_ERROR_ORACLE:
+        return "oracle";
+    case GODWIT_ERROR_INTERRUPTED:
+        return "interrupted";
+    }
+    return "unknown";
+}
+
+static json_t *result_of(struct godwit_rig *rig, const GError *error, bool keep)
+{
+    const char *status = status_of(rig, error);
     json_t *phases = json_array();
     for (guint i = 0; i < rig->phases->len; i++) {
         const struct godwit_phase *phase = &g_array_index(rig->phases, struct godwit_phase, i);
-        json_array_append_new(phases,
-                              json_pack("{s:s, s:f}", "name", phase->name, "ms", phase->ms));
+        json_array_append_new(phases, json_pack("{s:s, s:f, s:f}", "name", phase->name, "at",
+                                                phase->at, "ms", phase->ms));
     }
-    json_t *vms = json_array();
-    for (guint i = 0; error && i < rig->vms->len; i++)
-        json_array_append_new(vms, godwit_vm_describe(g_ptr_array_index(rig->vms, i)));
-    return json_pack("{s:s, s:s, s:s*, s:o, s:O, s:o}", "status", status_of(rig, error), "message",
-                     error ? error->message : "", "phase", error ? rig->phase : NULL, "phases",
-                     phases, "facts", rig->facts, "vms", vms);
+    json_t *oracles = godwit_oracles_judged(rig);
+    json_object_del(rig->facts, "oracles");
+    json_t *result = json_pack("{s:s, s:s, s:s*, s:s*, s:o, s:o, s:O, s:[]}", "status", status,
+                               "message", error ? error->message : "", "kind",
+                               error ? kind_of(error) : NULL, "phase", error ? rig->phase : NULL,
+                               "phases", phases, "oracles", oracles, "facts", rig->facts, "vms");
+    if (keep || strcmp(status, "pass") != 0)
+        godwit_evidence_add(rig, result);
+    return result;
 }
 
 /* What holds for every scenario, once its own course is through. */
@@ -112,6 +149,9 @@ int godwit_worker_main(const char *directory)
         return 2;
     }
     godwit_scenario_prepare(job->scenario, &job->setup.workload);
+    if (job->setup.oracles_off & (1u << GODWIT_ORACLE_GUEST) &&
+        !(job->scenario && job->scenario->flags & GODWIT_FLAG_VERIFY))
+        job->setup.workload.flags &= ~(uint32_t)GODWIT_FLAG_VERIFY;
     struct godwit_rig *rig = godwit_rig_new(&job->setup, directory);
     rig->deadline = godwit_rig_seconds(rig, godwit_scenario_seconds(job->scenario, &job->setup));
     if (job->progress)
@@ -121,7 +161,7 @@ int godwit_worker_main(const char *directory)
                         judge_all(rig, &error);
     if (!passed)
         explain_fault(rig, &error);
-    g_autoptr(json_t) result = result_of(rig, error);
+    g_autoptr(json_t) result = result_of(rig, error, job->keep);
     godwit_rig_free(rig);
     report(result);
     godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.source);

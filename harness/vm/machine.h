@@ -52,8 +52,11 @@ struct godwit_machine {
     bool big_endian;     /* byte order of parameter block and mailbox */
     bool can_suspend;    /* GODWIT_FLAG_SUSPEND works */
     bool native_on_x86;  /* KVM on an x86 host can run it */
-    uint64_t timer_hz;   /* ticks per second of the mailbox timer; 0: the host's
-                            own cycle counter, to be measured */
+    const char *position_label; /* where `info registers` shows the register that the guest has its
+                                   position in: the value behind this label ... */
+    unsigned position_index;    /* ... or that many values further */
+    uint64_t timer_hz;          /* ticks per second of the mailbox timer; 0: the host's
+                                   own cycle counter, to be measured */
 };
 
 /*

@@ -3,6 +3,7 @@
 
 #include "vm/image.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -318,6 +319,39 @@ bool godwit_memory_read(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t
     return block && godwit_memory_read_block(vm, block, offset, buffer, length, error);
 }
 
+bool godwit_memory_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t length, uint64_t *hva,
+                       GError **error)
+{
+    uint64_t offset = 0;
+    const struct godwit_block *block = godwit_memory_locate(vm, gpa, length, &offset, error);
+    if (block)
+        *hva = block->hva && !vm->pmemsave ? block->hva + offset : 0;
+    return block != NULL;
+}
+
+/* Whether the page at HVA is in memory or swapped out: who reads one that is neither may have to
+ * wait for a postcopy to bring it. */
+static bool is_there(const struct godwit_vm *vm, uint64_t hva)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/pagemap", (int)godwit_vm_pid(vm));
+    const uint64_t page = hva / (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t entry = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    const ssize_t n = pread(fd, &entry, sizeof(entry), (off_t)(page * sizeof(entry)));
+    close(fd);
+    return n == sizeof(entry) && (entry >> 62) != 0;
+}
+
+bool godwit_memory_peek(const struct godwit_vm *vm, uint64_t hva, void *buffer, size_t length)
+{
+    const struct iovec local = {buffer, length};
+    const struct iovec remote = {(void *)(uintptr_t)hva, length};
+    return hva && !vm->exited && is_there(vm, hva) &&
+           process_vm_readv(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) == (ssize_t)length;
+}
+
 bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, size_t length,
                          GError **error)
 {
@@ -337,23 +371,31 @@ bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, 
     return true;
 }
 
+struct godwit_mailbox godwit_memory_parse_mailbox(const struct godwit_machine *machine,
+                                                  const void *raw)
+{
+    const unsigned char *bytes = raw;
+    const bool big = machine->big_endian;
+    return (struct godwit_mailbox){
+        .magic = godwit_guest_get32(bytes + GODWIT_MAILBOX_OFF_MAGIC, big),
+        .state = godwit_guest_get32(bytes + GODWIT_MAILBOX_OFF_STATE, big),
+        .passes = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_PASSES, big),
+        .position = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_POSITION, big),
+        .timer = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_TIMER, big),
+        .fault_address = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_FAULT_ADDRESS, big),
+        .fault_expected = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_FAULT_EXPECTED, big),
+        .fault_found = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_FAULT_FOUND, big),
+    };
+}
+
 bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mailbox *mailbox,
                            GError **error)
 {
     unsigned char raw[GODWIT_MAILBOX_SIZE];
-    const bool big = vm->rig->setup->machine->big_endian;
-    const uint64_t gpa = vm->rig->setup->image->mailbox + cpu * (uint64_t)GODWIT_MAILBOX_STRIDE;
+    const struct godwit_setup *setup = vm->rig->setup;
+    const uint64_t gpa = setup->image->mailbox + cpu * (uint64_t)GODWIT_MAILBOX_STRIDE;
     if (!godwit_memory_read(vm, gpa, raw, sizeof(raw), error))
         return false;
-    *mailbox = (struct godwit_mailbox){
-        .magic = godwit_guest_get32(raw + GODWIT_MAILBOX_OFF_MAGIC, big),
-        .state = godwit_guest_get32(raw + GODWIT_MAILBOX_OFF_STATE, big),
-        .passes = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_PASSES, big),
-        .position = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_POSITION, big),
-        .timer = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_TIMER, big),
-        .fault_address = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_ADDRESS, big),
-        .fault_expected = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_EXPECTED, big),
-        .fault_found = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_FOUND, big),
-    };
+    *mailbox = godwit_memory_parse_mailbox(setup->machine, raw);
     return true;
 }

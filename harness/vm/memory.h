@@ -60,10 +60,25 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
 bool godwit_memory_readable(const struct godwit_vm *vm, const struct godwit_block *block,
                             uint64_t offset, uint64_t length);
 
+/* Where the vm's QEMU has LENGTH bytes at guest-physical address GPA, for godwit_memory_peek();
+ * *HVA is 0 if it does not tell, or the system does not let its memory be read from outside. */
+bool godwit_memory_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t length, uint64_t *hva,
+                       GError **error);
+
+/* Reads LENGTH bytes, none of them in another page than the first, at a place that
+ * godwit_memory_hva() gave, while the guest may run. Asks QEMU nothing and waits for nothing: false
+ * if they cannot be had at once, as those that a postcopy has yet to bring. */
+bool godwit_memory_peek(const struct godwit_vm *vm, uint64_t hva, void *buffer, size_t length);
+
 /* Overwrites LENGTH bytes at guest-physical address GPA, to spoil a guest on purpose. Needs
  * process_vm_writev(2): a SKIP error where the system refuses it. */
 bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, size_t length,
                          GError **error);
+
+/* The mailbox that is in the GODWIT_MAILBOX_SIZE bytes at RAW, as a guest of that machine has it.
+ */
+struct godwit_mailbox godwit_memory_parse_mailbox(const struct godwit_machine *machine,
+                                                  const void *raw);
 
 /* The mailbox of the guest's CPU of that number in the host's byte order; it may be running. */
 bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mailbox *mailbox,

@@ -19,6 +19,8 @@ struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *
     rig->vms = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_vm_free);
     rig->phases = g_array_new(FALSE, FALSE, sizeof(struct godwit_phase));
     rig->facts = json_object();
+    rig->began = g_get_monotonic_time();
+    rig->began_at = g_get_real_time();
     rig->deadline = godwit_rig_seconds(rig, GODWIT_DEADLINE_SECONDS);
     return rig;
 }
@@ -91,7 +93,9 @@ void godwit_rig_phase(struct godwit_rig *rig, const char *name)
 {
     const gint64 now = g_get_monotonic_time();
     if (rig->phase) {
-        const struct godwit_phase phase = {rig->phase, (double)(now - rig->phase_began) / 1000.0};
+        const struct godwit_phase phase = {rig->phase,
+                                           (double)(rig->phase_began - rig->began) / 1000.0,
+                                           (double)(now - rig->phase_began) / 1000.0};
         g_array_append_val(rig->phases, phase);
     }
     rig->phase = name;

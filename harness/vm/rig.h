@@ -40,12 +40,14 @@ struct godwit_setup {
     struct godwit_workload workload;
     unsigned hops; /* migrations that a guest is sent on where it is sent to and fro */
     double timeout_scale;
-    bool pmemsave; /* read guest memory by QMP, not by process_vm_readv */
+    bool pmemsave;        /* read guest memory by QMP, not by process_vm_readv */
+    unsigned oracles_off; /* a bit for each enum godwit_oracle that is not to judge */
 };
 
 /* A phase of a scenario and how long it took. */
 struct godwit_phase {
     const char *name;
+    double at; /* when it began, in ms since the rig's start */
     double ms;
 };
 
@@ -57,6 +59,8 @@ struct godwit_rig {
     const struct godwit_setup *setup;
     char *directory;   /* where this rig's files are; the VMs' working directory */
     GPtrArray *vms;    /* of struct godwit_vm, in order of their start; owned */
+    gint64 began;      /* its start, in monotonic microseconds ... */
+    gint64 began_at;   /* ... and by the time of day */
     gint64 deadline;   /* monotonic time, in microseconds */
     bool apart;        /* each QEMU is started in a network namespace of its own, an empty one */
     bool turned;       /* destinations are of the source's binary, and the other way round */

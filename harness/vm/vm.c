@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,6 +65,12 @@ static void in_child(gpointer data)
 {
     const struct child *child = data;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* One that crashes leaves a core in its working directory, if the host allows it. */
+    struct rlimit core;
+    if (!getrlimit(RLIMIT_CORE, &core)) {
+        core.rlim_cur = core.rlim_max;
+        setrlimit(RLIMIT_CORE, &core);
+    }
     if (getppid() != child->parent || (child->apart && unshare(CLONE_NEWNET)))
         _exit(127);
 }
@@ -124,6 +131,7 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
                     vm->qemu->path, cause->message);
         return false;
     }
+    vm->pid = godwit_vm_pid(vm);
     g_subprocess_wait_async(vm->process, vm->cancel, process_ended, vm);
     return true;
 }
@@ -138,7 +146,9 @@ static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GErr
 {
     const struct godwit_setup *setup = vm->rig->setup;
     const struct godwit_machine *machine = setup->machine;
+    /* Without guest memory, cores are a tenth as large. */
     g_autoptr(GString) options = g_string_new(setup->type);
+    g_string_append(options, ",dump-guest-core=off");
     if (machine->machine_options)
         g_string_append_printf(options, ",%s", machine->machine_options);
     if (machine->machine_options_tcg && !strcmp(setup->accel, "tcg"))
@@ -245,6 +255,7 @@ void godwit_vm_free(struct godwit_vm *vm)
     g_clear_pointer(&vm->pieces, g_array_unref);
     g_clear_pointer(&vm->kept, g_ptr_array_unref);
     json_decref(vm->capabilities);
+    g_free(vm->exe);
     g_ptr_array_unref(vm->arguments);
     g_free(vm->name);
     g_free(vm);
@@ -352,6 +363,8 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
     /* Some greet before they have tried to make their machine. */
     if (godwit_rig_wait_until(vm->rig, deadline, has_greeting, vm, "the QMP greeting", &cause) &&
         godwit_vm_command(vm, "qmp_capabilities", NULL, &cause)) {
+        g_autofree char *link = g_strdup_printf("/proc/%d/exe", (int)vm->pid);
+        vm->exe = g_file_read_link(link, NULL);
         vm->answers = true;
         return true;
     }
@@ -397,6 +410,8 @@ bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **er
     g_ptr_array_add(heir->arguments, NULL);
     heir->console = g_steal_pointer(&vm->console);
     heir->process = g_object_ref(vm->process);
+    heir->pid = vm->pid;
+    heir->exe = g_strdup(vm->exe);
     g_cancellable_cancel(vm->cancel);
     vm->exited = vm->may_exit = vm->replaced = true;
     g_subprocess_wait_async(heir->process, heir->cancel, process_ended, heir);
@@ -583,8 +598,10 @@ json_t *godwit_vm_describe(const struct godwit_vm *vm)
                              : !vm->exited  ? g_strdup("was running")
                              : vm->replaced ? g_strdup("had replaced itself by exec")
                                             : godwit_vm_end(vm);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "qemu",
-                     vm->qemu->path, "version", vm->qemu->version ? vm->qemu->version : "unknown",
-                     "state", state, "command", command, "stderr", err, "console",
-                     vm->console ? vm->console->tail->str : "", "qmp", qmp);
+    const double began = vm->qmp ? (double)(vm->qmp->began - vm->rig->began) / 1e6 : 0;
+    return json_pack(
+        "{s:s, s:s, s:s, s:s*, s:s, s:f, s:s, s:s, s:s, s:s}", "name", vm->name, "qemu",
+        vm->qemu->path, "version", vm->qemu->version ? vm->qemu->version : "unknown", "package",
+        vm->qemu->package, "state", state, "began", began, "command", command, "stderr", err,
+        "console", vm->console ? vm->console->tail->str : "", "qmp", qmp);
 }

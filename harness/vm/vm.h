@@ -22,6 +22,8 @@ struct godwit_vm {
     const struct godwit_qemu *qemu;
     GPtrArray *arguments; /* the command line as it was started; NULL-terminated */
     GSubprocess *process; /* NULL before the start */
+    pid_t pid;            /* of the process; 0 before the start */
+    char *exe;            /* the program that it executes, once it answers; NULL if unknown */
     bool exited;          /* the process is gone and has been waited for ... */
     int wait_status;      /* ... with this status, as wait(2) has it */
     bool answers;         /* on QMP: it has been started for good */
@@ -118,8 +120,9 @@ const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char
 /* False with ERROR set if the process died unasked, QMP broke, or the console shows a fault. */
 bool godwit_vm_healthy(struct godwit_vm *vm, GError **error);
 
-/* What a bug report needs of this VM: name, binary, version, state of the process, the command
- * line to run it by hand, the ends of stderr, console and QMP transcript. The caller's. */
+/* What a bug report needs of this VM: name, binary, version, package, state of the process, when it
+ * was started (seconds since the rig's start), the command line to run it by hand, the ends of
+ * stderr, console and QMP transcript. The caller's. */
 json_t *godwit_vm_describe(const struct godwit_vm *vm);
 
 /* How its process ended: "exited with status 1", "was killed by signal 9 (Killed)". The caller's.

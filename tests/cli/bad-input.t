@@ -138,7 +138,10 @@ run_refuses(['--format', 'tap', '--format', 'json'], qr/only one --format can go
 run_refuses(['--format', 'json:/nonexistent/x'], qr/cannot write \/nonexistent\/x: No such file/);
 run_refuses(['--format', 'junit:here.xml', '--format', 'smoke'], qr/unknown format/);
 for my $command (\&run_refuses, \&migrate_refuses) {
-    $command->(['--output', 'here'], qr/--output.* give both/);
+    $command->(['--oracle', $_], qr/unknown oracle "\w*": there are page-order,twin,position,guest,continuity,blackout/)
+        for 'smoke', 'twin,smoke', 'twin,';
+    $command->(['--oracle', ''], qr/--oracle wants the name of an oracle/);
+    $command->(['--oracle'], qr/Missing argument for --oracle/);
     $command->(['--keep', '--output', "$file/here", '--format', 'junit:here.xml'],
         qr/cannot write to folder .*Not a directory/);
     $command->(['--keep', '--output', '/proc/here'], qr/cannot write to folder \/proc\/here/);
@@ -161,7 +164,8 @@ for my $case (@cases) {
         if $run->{err} !~ /\Agodwit: [[:print:]]+\n\z/;
     push @wrong, "no match for $case->{pattern}" if $run->{err} !~ $case->{pattern};
     push @wrong, 'it wrote to standard output' if $run->{out} ne '';
-    push @wrong, 'it left behind:', @{$run->{left}} if @{$run->{left}};
+    my @left = (@{$run->{left}}, @{$run->{bundles}});
+    push @wrong, 'it left behind:', @left if @left;
     ok(!@wrong, "refused: $case->{name}")
         or diag(join "\n", @wrong, "stderr: $run->{err}", "stdout: $run->{out}");
 }

@@ -32,7 +32,27 @@ my %failures = (
 
 sub by_hand {
     my ($path, $vm) = @_;
-    return qr/^ +by hand +\Q$path\E .*-machine pc-fake-1\.2 -m 150 -accel tcg .*-name $vm .*-serial \S+$/m;
+    return qr/^ +by hand +\Q$path\E .*-machine pc-fake-1\.2,dump-guest-core=off -m 150 -accel tcg .*-name $vm .*-serial \S+$/m;
+}
+
+# A bundle has what is wrong in its first line, and all there is to know; nothing else is left.
+sub ok_bundle {
+    my ($run, $bundle, $what, $phase) = @_;
+    my $report = slurp("$bundle/report.txt");
+    like($report, $what, 'bundle: it begins with what is wrong');
+    like($report, qr/\A.*\nIt was noticed as .*, in phase "$phase"; source QEMU 1\.2\.3, destination QEMU 1\.2\.3\.\n/,
+        'bundle: then how it was noticed, in which step, with which QEMUs');
+    like($report, qr/^$_\n-+\n/m, "bundle: $_")
+        for 'What was done', 'To run it again', 'The QEMUs by hand', 'What happened', 'The source',
+        'The destination', 'Files';
+    like($report, qr/^ +godwit run precopy\/unix\/plain --arch x86_64 /m, 'bundle: how to do it again');
+    like($report, qr/^ +cd \Q$bundle\E$/m, 'bundle: where its command lines are to be run');
+    like($report, qr/^ +\d+\.\d{6}  godwit +phase "start"$/m, 'bundle: the timeline');
+    unlike($report, qr/[^[:print:]\n]/, 'bundle: no control characters');
+    ok(-f "$bundle/$_", "bundle: $_")
+        for qw(result.json job.json source.qmp destination.qmp source.image source.stderr);
+    is((stat $bundle)[2] & 0777, 0700, 'bundle: for nobody else');
+    return ok_clean($run, 'nothing else is left behind');
 }
 
 # All at once: those that hang take as long as they are let, 9 seconds.
@@ -60,7 +80,9 @@ for my $behaviour (@behaviours) {
         like($run->{out}, qr/^0 passed, 1 failed, 0 skipped in \d/m, 'the sum');
         like($run->{out}, $_, "$_") for @more;
         unlike($run->{out}, qr/[^[:print:]\n]/, 'no control characters');
-        ok_clean($run, 'nothing is left behind');
+        my $bundle = "$run->{dir}/cwd/godwit-output/0001-x86_64-precopy-unix-plain";
+        like($run->{out}, qr/^ +folder +\Q$bundle\E$/m, 'the bundle is named');
+        ok_bundle($run, $bundle, qr/\Aprecopy\/unix\/plain failed: .*$what/, $phase);
     };
 }
 
@@ -69,7 +91,7 @@ my $sides = run(['run', 'precopy/unix/plain', '--accel', 'tcg', '--qemu-src', fa
     '--qemu-dst', fake('hangs')]);
 like($sides->{out}, qr/--qemu-src \Q${\fake('crashes')}\E --qemu-dst \Q${\fake('hangs')}\E/,
     'two binaries: both are in the line that does it again');
-ok_clean($sides, 'two binaries: nothing is left behind');
+ok_clean($sides, 'two binaries: nothing but the bundle is left behind');
 
 # That line does do it again.
 my ($again) = $sides->{out} =~ /^ +again +godwit (.*)$/m;
@@ -82,7 +104,7 @@ my $kept = run(['run', 'precopy/unix/plain', '--accel', 'tcg', '--qemu', fake('c
     '--keep', '--output', 'kept']);
 my ($folder) = $kept->{out} =~ /^ +folder +(\/\S+)$/m;
 is($folder, "$kept->{dir}/cwd/kept/0001-x86_64-precopy-unix-plain", 'kept: the folder is named');
-for my $name (qw(job.json result.json worker.log),
+for my $name (qw(job.json result.json report.txt worker.log),
     map { my $vm = $_; map {"$vm.$_"} qw(image qmp serial stderr) } qw(source destination)) {
     ok(-f "$folder/$name", "kept: $name");
 }
@@ -90,6 +112,27 @@ is(slurp("$folder/source.stderr"), "fake-qemu: this will hurt\n", 'kept: what QE
 is(slurp("$folder/source.serial"), 'AB', 'kept: what the guest said');
 is((stat "$kept->{dir}/cwd/kept")[2] & 0777, 0700, 'kept: for nobody else');
 is_deeply([grep { !m{/kept(/|$)} } @{$kept->{left}}], [], 'kept: nothing else is left behind');
+
+# Without it, --output says where the bundles of failures go, and one never takes another's place.
+my @twice = (qw(run precopy/unix/plain --accel tcg --repeat 2 --output here --qemu), fake('crashes'));
+my $first = run(['run', '--accel', 'tcg', 'precopy/unix/plain', '--output', 'here', '--qemu',
+        fake('crashes')]);
+my $same = run([], command => ['sh', '-c', 'cd "$1" && shift && "$@"', 'sh', "$first->{dir}/cwd",
+        $godwit, @twice]);
+is($same->{status}, 1, 'bundles: exit status of a second run');
+is_deeply([map { s{.*/}{}r } sort glob "$first->{dir}/cwd/here/*"],
+    [map {"$_->[0]-x86_64-precopy-unix-plain$_->[1]"} ['0001', ''], ['0001', '.2'], ['0002', '']],
+    'bundles: each in a folder of its own');
+
+# A place where no bundle can be is told of, and the result is told all the same.
+my $nowhere = run(['run', 'precopy/unix/plain', '--accel', 'tcg', '--output', '/proc/here', '--qemu',
+        fake('crashes')]);
+is($nowhere->{status}, 1, 'no place for a bundle: exit status');
+like($nowhere->{err}, qr/\Agodwit: nothing is left of precopy\/unix\/plain: cannot write to folder \/proc\/here: .*\n\z/,
+    'no place for a bundle: it is told');
+like($nowhere->{out}, qr/^FAIL +x86_64 /m, 'no place for a bundle: the result');
+unlike($nowhere->{out}, qr/^ +folder /m, 'no place for a bundle: none is named');
+ok_clean($nowhere, 'no place for a bundle: nothing is left behind');
 
 SKIP: {
     skip 'no qemu-system-x86_64', 6 unless $qemu;

@@ -25,7 +25,7 @@ my $cwd = "$run->{dir}/cwd";
 is($run->{status}, 1, 'exit status');
 is($run->{out} . $run->{err}, '', 'four files, and nothing on standard output and standard error');
 is_deeply([sort map { s{.*/}{}r } @{$run->{left}}], [map {"report.$_"} qw(json junit tap text)],
-    'the reports, and nothing else');
+    'the reports, and nothing else but bundles');
 
 # TAP.
 my $tap = TAP::Parser->new({tap => slurp("$cwd/report.tap")});
@@ -61,7 +61,11 @@ is_deeply([@$passed{qw(arch accel image repetition repetitions message)}],
     ['x86_64', 'tcg', 'x86_rom', 1, 1, ''], 'JSON: what was run');
 like($passed->{$_}, qr/^\d+\.\d+\.\d+$/, "JSON: $_") for qw(source_version destination_version);
 like($passed->{machine}, qr/^pc-q35-\d/, 'JSON: the machine is a version, not an alias');
-cmp_ok($passed->{facts}{$_}, '>', 0, "JSON: $_") for qw(twin_bytes order_pages);
+my %oracle = map { ($_->{name} => $_) } @{$passed->{oracles}};
+is_deeply([sort keys %oracle], [qw(blackout continuity guest page-order position twin)],
+    'JSON: the oracles that have judged');
+cmp_ok($_->{bytes}, '>', 0, "JSON: $_->{name}: bytes") for values %oracle;
+cmp_ok($passed->{facts}{$_}, '>', 0, "JSON: $_") for qw(blackout_ms blackout_resolution_ms);
 ok($passed->{facts}{live}, 'JSON: the migration was live');
 my $sum = 0;
 $sum += $_->{ms} for @{$passed->{phases}};
@@ -100,7 +104,7 @@ $shown{"$2 $3"} = $1 while $text =~ /^(\w+) +(\w+) +(\w+\/\S+) /mg;
 is_deeply(\%shown, {map { ($_ => $word{$result{$_}{status}}) } keys %result},
     'text: a line a result');
 like($text, qr/^$summary->{passed} passed, 1 failed, 1 skipped.* in \d/m, 'text: the counts');
-like($text, qr/^$passed->{facts}{twin_bytes} bytes of guest RAM compared/m, 'text: what was proven');
+like($text, qr/^$oracle{twin}{bytes} bytes of guest RAM compared/m, 'text: what was proven');
 unlike($text, qr/[^[:print:]\n]/, 'text: no control characters in a file');
 
 my @x86 = qw(run precopy/unix/plain --arch x86_64 --accel tcg);

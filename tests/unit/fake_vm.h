@@ -55,8 +55,8 @@ static inline void fake_vm_main(int argc, char **argv)
     const size_t size = (size_t)status.st_size;
     unsigned char *all =
         mmap(NULL, size + FAKE_GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (all == MAP_FAILED ||
-        mmap(all, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, 3, 0) == MAP_FAILED)
+    if (all == MAP_FAILED || mmap(all, size, PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_FIXED | MAP_POPULATE, 3, 0) == MAP_FAILED)
         _exit(1);
     const uint64_t hva = (uintptr_t)all;
     if (write(STDOUT_FILENO, &hva, sizeof(hva)) != sizeof(hva))

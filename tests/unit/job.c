@@ -5,7 +5,9 @@
  * SPDX-License-Identifier: MIT
  */
 #include "run/job.h"
+
 #include "godwit/guest_abi.h"
+#include "oracle/ledger.h"
 #include "vm/image.h"
 
 #include <string.h>
@@ -58,7 +60,10 @@ static struct godwit_job *job_new(const char *scenario)
     };
     setup->timeout_scale = 0.1; /* no sum of powers of two */
     setup->pmemsave = true;
+    setup->oracles_off = (1u << GODWIT_ORACLE_PAGE_ORDER) | (1u << GODWIT_ORACLE_STAMP) |
+                         (1u << GODWIT_ORACLE_POSITION) | (1u << GODWIT_ORACLE_CONTINUITY);
     job->progress = true;
+    job->keep = true;
     return job;
 }
 
@@ -109,6 +114,8 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_ptr_equal(one->setup.machine, other->setup.machine);
     assert_ptr_equal(one->setup.image, other->setup.image);
     assert_string_equal(one->setup.type, other->setup.type);
+    assert_int_equal(one->setup.oracles_off, other->setup.oracles_off);
+    assert_int_equal(one->keep, other->keep);
     assert_string_equal(one->setup.accel, other->setup.accel);
     assert_int_equal(one->setup.memory_mib, other->setup.memory_mib);
     assert_same_workload(&one->setup.workload, &other->setup.workload);
@@ -174,8 +181,8 @@ static void test_across_flags(void **state)
 {
     (void)state;
     struct godwit_job *job = job_new(NULL);
-    bool *const flags[] = {&job->plan.stopped, &job->plan.postcopy, &job->plan.suspend,
-                           &job->setup.pmemsave, &job->progress};
+    bool *const flags[] = {&job->plan.stopped,   &job->plan.postcopy, &job->plan.suspend,
+                           &job->setup.pmemsave, &job->progress,      &job->keep};
     for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
         for (size_t j = 0; j < G_N_ELEMENTS(flags); j++)
             *flags[j] = i == j;
@@ -348,6 +355,7 @@ static void test_again(void **state)
     setup->destination = setup->source;
     setup->memory_mib = setup->machine->memory_mib;
     setup->pmemsave = false;
+    setup->oracles_off = 0;
     setup->timeout_scale = 1;
     setup->workload = usual;
     g_free(setup->source->path);
@@ -368,6 +376,9 @@ static void test_again(void **state)
     setup->timeout_scale = 0.1;
     expect_again(job, USUAL " --timeout-scale 0.1");
     setup->timeout_scale = 1;
+    setup->oracles_off = (1u << GODWIT_ORACLE_TWIN) | (1u << GODWIT_ORACLE_BLACKOUT);
+    expect_again(job, USUAL " --oracle page-order,stamp,position,guest,continuity");
+    setup->oracles_off = 0;
     setup->workload.page_size = 8192;
     setup->workload.page_ticks = 77;
     setup->pmemsave = true;
@@ -420,6 +431,7 @@ static void test_again_migrate(void **state)
         "--image",         "ppc64_bios",
         "--accel",         "tcg",
         "--memory",        "300000",
+        "--oracle",        "twin,guest,blackout",
         "--timeout-scale", "0.1",
     };
     assert_int_equal(argc, G_N_ELEMENTS(wanted));

@@ -497,7 +497,12 @@ static void test_workload_refused(void **state)
         {"--window 0x200000:0x400008", "whole number of pages"},
         {"--page-size 12", "multiple of 8"},
         {"--memory 99", "inside the guest's RAM"},
-        {"--cpus 2", "this guest works on 1 to 1 CPUs, not on 2"},
+        {"--cpus 65", "this guest works on 1 to 64 CPUs, not on 65"},
+        {"--workload stomp", "unknown workload \"stomp\": there are order and stamp"},
+        {"--workload stamp,", "unknown workload \"\""},
+        {"--workload stamp --page-size 12288", "a page size that is a power of two, 512 or more"},
+        {"--workload stamp --seed x", "--seed wants a number"},
+        {"--seed -1", "--seed wants a number"},
         {"--image x86_rom", "ppc64 has no image \"x86_rom\""},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

@@ -5,6 +5,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "oracle/oracle.h"
+#include "oracle/ledger.h"
+#include "oracle/registers.h"
 
 #include "fake_pair.h"
 
@@ -140,9 +142,11 @@ static void test_position_sentences(void **state)
     }
 }
 
-static json_int_t fact(const struct fake_pair *pair, const char *key)
+/* How much of UNIT an oracle has compared, -1 if it has not judged. */
+static json_int_t judged(const struct fake_pair *pair, enum godwit_oracle oracle, const char *unit)
 {
-    return godwit_json_integer(pair->rig->facts, key, -1);
+    const json_t *all = json_object_get(pair->rig->facts, "oracles");
+    return godwit_json_integer(json_object_get(all, godwit_oracle_name(oracle)), unit, -1);
 }
 
 /* The oracle's message is exactly TEXT, and it is the oracle's. */
@@ -180,9 +184,9 @@ static void look_good(struct fake_pair *pair)
     struct godwit_reading reading, later;
     assert_true(godwit_oracle_look(pair->source->vm, &reading, NULL));
     expect_reading(&reading);
-    assert_int_equal(fact(pair, "order_pages"), PAIR_PAGES);
-    assert_int_equal(fact(pair, "order_bytes"), PAIR_PAGES * PAIR_PAGE);
-    assert_int_equal(fact(pair, "twin_bytes"), -1);
+    assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "pages"), PAIR_PAGES);
+    assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "bytes"), PAIR_PAGES * PAIR_PAGE);
+    assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "bytes"), -1);
 
     /* The sum is of the window, of each byte in it, and of their order. */
     assert_true(godwit_oracle_look(pair->destination->vm, &later, NULL));
@@ -217,18 +221,20 @@ static void test_look_wrong(void **state)
         uint64_t page; /* whose first byte is ... */
         int byte;      /* ... this; -1: unchanged */
         uint64_t passes;
+        uint64_t pages;     /* in order */
+        const char *oracle; /* that finds it */
         const char *text;
     } rows[] = {
-        {0, 9, PAIR_PASSES,
+        {0, 9, PAIR_PASSES, 1, "page-order",
          "source: page order broken at 0x40101000: 0x04 after 0x09 (before 0x04), where only 0x09 "
          "or 0x08 may follow"},
-        {256, 9, PAIR_PASSES, /* the first one of the second chunk */
+        {256, 9, PAIR_PASSES, 256, "page-order", /* the first one of the second chunk */
          "source: page order broken at 0x40200000: 0x09 after 0x03 (before 0x03), where above the "
          "edge at 0x401c8000 only 0x03 may follow"},
-        {PAIR_PAGES - 1, 2, PAIR_PASSES,
+        {PAIR_PAGES - 1, 2, PAIR_PASSES, PAIR_PAGES - 1, "page-order",
          "source: page order broken at 0x402ff000: 0x02 after 0x03 (the last page) is a second "
          "edge, after the one at 0x401c8000"},
-        {0, -1, PAIR_PASSES + 1,
+        {0, -1, PAIR_PASSES + 1, PAIR_PAGES, "position",
          "source: memory and CPU are not of one instant: by its bytes the guest is at page 200 of "
          "pass 3 (mod 256), by its mailbox at page 200 of pass 4"},
     };
@@ -243,8 +249,10 @@ static void test_look_wrong(void **state)
         MAILBOX_SET(pair, source, PASSES, rows[i].passes);
         assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
         expect_error(error, rows[i].text);
-        /* Nothing is proven by it. */
-        assert_int_equal(fact(pair, "order_pages"), -1);
+        assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "pages"), rows[i].pages);
+        const json_t *finder = json_object_get(pair->rig->facts, "found_by");
+        assert_string_equal(godwit_json_string(finder, "oracle", ""), rows[i].oracle);
+        assert_string_equal(godwit_json_string(finder, "vm", ""), "source");
         fake_pair_free(pair);
     }
 }
@@ -287,9 +295,9 @@ static void twin_good(struct fake_pair *pair)
     struct godwit_reading reading;
     assert_true(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, NULL));
     expect_reading(&reading);
-    assert_int_equal(fact(pair, "twin_bytes"), PAIR_ALL);
-    assert_int_equal(fact(pair, "twin_different"), 0);
-    assert_int_equal(fact(pair, "order_pages"), 2 * PAIR_PAGES);
+    assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "bytes"), PAIR_ALL);
+    assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "different"), 0);
+    assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "pages"), 2 * PAIR_PAGES);
     assert_null(json_object_get(pair->rig->facts, "not_compared"));
     assert_null(json_object_get(pair->rig->facts, "known_bugs"));
 }
@@ -343,8 +351,8 @@ static void test_twin_one_byte(void **state)
             assert_false(
                 godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error));
             expect_error(error, text);
-            assert_int_equal(fact(pair, "twin_different"), 1);
-            assert_int_equal(fact(pair, "twin_bytes"), PAIR_ALL);
+            assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "different"), 1);
+            assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "bytes"), PAIR_ALL);
             fake_pair_free(pair);
         }
     }
@@ -375,7 +383,7 @@ static void test_twin_count(void **state)
         "RAM block the.ram: 0x%02x on the source, 0x%02x on the destination",
         pair->source->memory[0x5001], pair->destination->memory[0x5001]);
     expect_error(error, text);
-    assert_int_equal(fact(pair, "twin_different"), 4104);
+    assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "different"), 4104);
     fake_pair_free(pair);
 }
 
@@ -449,7 +457,7 @@ static void test_twin_not_compared(void **state)
         assert_string_equal(json_string_value(json_array_get(list, 0)),
                             "the.rom: 67584 of 73728 bytes are not mapped in the guest, and this "
                             "QEMU does not tell where it has them");
-        assert_int_equal(fact(pair, "twin_bytes"), PAIR_RAM + 0x1800);
+        assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "bytes"), PAIR_RAM + 0x1800);
         fake_pair_free(pair);
     }
 }
@@ -473,7 +481,7 @@ static void test_twin_both_wrong(void **state)
         assert_true(g_str_has_prefix(error->message,
                                      what == 0 ? "source: page order broken at 0x40101000: "
                                                : "source: memory and CPU are not of one instant"));
-        assert_int_equal(fact(pair, "twin_different"), 0);
+        assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "different"), 0);
         fake_pair_free(pair);
     }
 }
@@ -498,8 +506,8 @@ static void stale_known(struct fake_pair *pair)
     const json_t *bug = json_array_get(json_object_get(pair->rig->facts, "known_bugs"), 0);
     assert_string_equal(godwit_json_string(bug, "id", ""), "tcg-hot-page");
     assert_contains(godwit_json_string(bug, "seen", ""), "of RAM block the.ram: 0x");
-    assert_true(fact(pair, "twin_different") >= 2);
-    assert_int_equal(fact(pair, "order_pages"), 2 * PAIR_PAGES);
+    assert_true(judged(pair, GODWIT_ORACLE_TWIN, "different") >= 2);
+    assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "pages"), 2 * PAIR_PAGES);
 }
 
 static void test_twin_known(void **state)
@@ -635,8 +643,8 @@ static void smp_good(struct fake_pair *pair)
     struct godwit_reading reading;
     make_smp(pair);
     assert_true(godwit_oracle_look(pair->source->vm, &reading, NULL));
-    assert_int_equal(fact(pair, "order_pages"), PAIR_PAGES);
-    assert_int_equal(fact(pair, "order_bytes"), PAIR_PAGES * PAIR_PAGE);
+    assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "pages"), PAIR_PAGES);
+    assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "bytes"), PAIR_PAGES * PAIR_PAGE);
     for (unsigned cpu = 0; cpu < CPUS; cpu++) {
         const struct godwit_page_order_result *order = &reading.order[cpu];
         assert_int_equal(order->pages, EACH);
@@ -748,10 +756,68 @@ static void test_smp_known(void **state)
     }
 }
 
+/* What QEMU prints of registers, of several CPUs, as far as it matters. */
+static void test_registers_find(void **state)
+{
+    (void)state;
+    static const char x86[] = "\r\nCPU#0\r\nEAX=00000001 EBX=0012f000 ECX=00000000\r\nESI=5\r\n"
+                              "\r\nCPU#1\r\nEAX=00000001 ECX=00000000\r\n"
+                              "\r\nCPU#10\r\nEAX=00000001 EBX=00130000\r\n";
+    static const char ppc[] =
+        "CPU#0\nNIP 0000000000000100   LR 00 CPU#0\n"
+        "GPR20 0000000000000014 0000000000000015 0000000000000016 0000000000000017\n";
+    static const char s390[] = "CPU#0\nF7=1 FR07=ff R06=1 R07=0000000000abc000\n";
+    static const struct {
+        const char *text;
+        unsigned cpu;
+        const char *label;
+        unsigned index;
+        json_int_t value; /* -1: not there */
+    } rows[] = {
+        {x86, 0, "EBX=", 0, 0x12f000},
+        {x86, 1, "EBX=", 0, -1},
+        {x86, 10, "EBX=", 0, 0x130000},
+        {x86, 2, "EBX=", 0, -1},
+        {x86, 0, "BX=", 0, -1},
+        {ppc, 0, "GPR20", 2, 0x16},
+        {ppc, 0, "GPR20", 3, 0x17},
+        {ppc, 0, "GPR20", 4, -1},
+        {s390, 0, "R07=", 0, 0xabc000},
+        {"", 0, "EBX=", 0, -1},
+        {"CPU#0\nEBX=", 0, "EBX=", 0, -1},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        uint64_t value = 0;
+        const bool found =
+            godwit_registers_find(rows[i].text, rows[i].cpu, rows[i].label, rows[i].index, &value);
+        assert_int_equal(found, rows[i].value >= 0);
+        if (found)
+            assert_int_equal(value, rows[i].value);
+    }
+}
+
+/* The register is stored after it was changed: it is never behind, and ahead by one page at most.
+ */
+static void test_registers_agree(void **state)
+{
+    (void)state;
+    const struct godwit_workload workload = small_workload(4);
+    for (uint64_t at = 0; at <= 4; at++) {
+        const struct godwit_mailbox mailbox = {.position = START + at * STEP};
+        for (uint64_t page = 0; page <= 5; page++)
+            assert_int_equal(godwit_registers_agree(&workload, &mailbox, START + page * STEP),
+                             page == at || (at < 4 ? page == at + 1 : page == 0));
+        assert_false(godwit_registers_agree(&workload, &mailbox, START + at * STEP + 8));
+        assert_false(godwit_registers_agree(&workload, &mailbox, START - STEP));
+    }
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_registers_find),
+        cmocka_unit_test(test_registers_agree),
         cmocka_unit_test(test_position),
         cmocka_unit_test(test_position_sentences),
         cmocka_unit_test(test_look),

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "report/report.h"
+#include "report/bundle.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -33,9 +34,11 @@ static json_t *pass_new(const char *status)
 {
     json_t *result = result_new(status, "");
     json_object_set_new(result, "facts",
-                        json_pack("{s:i, s:i, s:i, s:{}, s:{s:i, s:i, s:i}}", "twin_bytes", 1000,
-                                  "twin_different", 8, "order_pages", 50, "live", "migration",
+                        json_pack("{s:{}, s:{s:i, s:i, s:i}}", "live", "migration",
                                   "dirty-sync-count", 4, "transferred", 3 << 20, "downtime", 17));
+    json_object_set_new(result, "oracles",
+                        json_pack("[{s:s, s:i, s:i}, {s:s, s:i}]", "name", "twin", "bytes", 1000,
+                                  "different", 8, "name", "page-order", "pages", 50));
     if (!strcmp(status, "known"))
         json_object_set_new(json_object_get(result, "facts"), "known_bugs",
                             json_pack("[{s:s, s:s, s:s, s:s}]", "id", "some-bug", "summary",
@@ -457,20 +460,23 @@ static void test_proof(void **state)
 {
     (void)state;
     static const struct {
-        const char *facts, *proof;
+        const char *oracles, *facts, *proof;
     } rows[] = {
-        {"{}", ""},
-        {"{\"twin_bytes\": 5}", "5 bytes equal"},
-        {"{\"twin_bytes\": 157483008, \"twin_different\": 8}", "157483000 bytes equal"},
-        {"{\"order_pages\": 7}", "7 pages in order"},
-        {"{\"twin_bytes\": 5, \"order_pages\": 7, \"live\": {\"address\": 1}}",
-         "5 bytes equal, 7 pages in order, live"},
-        {"{\"order_pages\": 7, \"migration\": {\"dirty-sync-count\": 2, \"transferred\": 1572864, "
-         "\"downtime\": 3}}",
-         "7 pages in order, 2 passes, 1.5 MiB sent, downtime 3 ms"},
+        {"[]", "{}", ""},
+        {"[{\"name\": \"twin\", \"bytes\": 5}]", "{}", "5 bytes equal"},
+        {"[{\"name\": \"twin\", \"bytes\": 157483008, \"different\": 8}]", "{}",
+         "157483000 bytes equal"},
+        {"[{\"name\": \"page-order\", \"pages\": 7}]", "{}", "7 pages in order"},
+        {"[{\"name\": \"twin\", \"bytes\": 5}, {\"name\": \"page-order\", \"pages\": 7}]",
+         "{\"live\": {\"address\": 1}}", "5 bytes equal, 7 pages in order, live"},
+        {"[{\"name\": \"page-order\", \"pages\": 7}]",
+         "{\"migration\": {\"dirty-sync-count\": 2, \"transferred\": 1572864, \"downtime\": 3}, "
+         "\"blackout_ms\": 4.6, \"blackout_resolution_ms\": 2.1}",
+         "7 pages in order, 2 passes, 1.5 MiB sent, downtime 3 ms, blackout 5 ms"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(json_t) result = result_new("pass", "");
+        json_object_set_new(result, "oracles", json_loads(rows[i].oracles, 0, NULL));
         json_object_set_new(result, "facts", json_loads(rows[i].facts, 0, NULL));
         g_autofree char *proof = godwit_report_proof(result);
         assert_string_equal(proof, rows[i].proof);
@@ -627,24 +633,108 @@ static void test_terminal(void **state)
 #undef LINE
 }
 
+/* The report of a bundle: what is wrong comes first, everything is told, nothing is obeyed. */
+static void test_bundle(void **state)
+{
+    (void)state;
+    static const char *const text[] = {
+        "precopy/unix/plain failed: twin: it is wrong.\n"
+        "The oracle \"twin\" has found it on the destination, in phase \"migrate\"; source QEMU "
+        "1.2.3, "
+        "destination QEMU 4.5.6.\n",
+        "\nprecopy/unix/plain: live, over a unix socket.\nppc64, machine m, accelerator tcg, guest "
+        "image "
+        "i; Godwit 7.8.9.\n",
+        "\n    cd /tmp/x\nsource:\n    qemu -x\n",
+        "\nMemory of the destination, against that of the source: 3 pages of 4096 bytes are wrong: "
+        "2 "
+        "stale 1 zero.\n",
+        "\n    0x0000100000  ..0ss\n",
+        "\n    pc.ram+0x100000, page 0, from 0x100000: all zero\n"
+        "    pc.ram+0x3000 to +0x4000: stale by 1 pass (modulo 256)\n    and 1 more\n",
+        "\n  0.500000  source       MIGRATION active\n  1.250000  godwit       phase \"verify\"\n",
+        "\n      12.5 ms  migrate\n",
+        "\ntwin         157 bytes, 9 different\n",
+        "\nThe guest made no progress for 12.3 ms, to within 2.1 ms; QEMU tells of a downtime of "
+        "11 "
+        "ms.\n",
+        "\nmailbox of CPU 0: passes 7, position 0x101000, timer 99, state fault\n"
+        "  it found 0x05 at 0x100000 where 0x06 should be\n",
+        "\nbacktrace:\n    #0  main\n",
+        "\nThe source\n----------\n",
+    };
+    g_autoptr(json_t) result = fail_new("fail", "twin: it is wrong");
+    g_autoptr(json_t) more = json_loads(
+        "{\"kind\": \"oracle\", \"summary\": \"live, over a unix socket\", \"kit\": \"7.8.9\","
+        " \"machine\": \"m\", \"accel\": \"tcg\", \"image\": \"i\", \"source_version\": \"1.2.3\","
+        " \"destination_version\": \"4.5.6\", \"guest\": {\"window_start\": 1048576, "
+        "\"window_end\":"
+        " 1069056, \"page_size\": 4096, \"cpus\": 1, \"flags\": 2, \"mailbox\": 65536},"
+        " \"phases\": [{\"name\": \"migrate\", \"at\": 1.0, \"ms\": 12.5}],"
+        " \"oracles\": [{\"name\": \"twin\", \"bytes\": 157, \"different\": 9}],"
+        " \"timeline\": [{\"at\": 0.5, \"vm\": \"source\", \"what\": \"MIGRATION active\"},"
+        " {\"at\": 1.25, \"vm\": \"godwit\", \"what\": \"phase \\\"verify\\\"\"}],"
+        " \"facts\": {\"found_by\": {\"oracle\": \"twin\", \"vm\": \"destination\"},"
+        " \"blackout_ms\": 12.34, \"blackout_resolution_ms\": 2.06, \"migration\": {\"downtime\": "
+        "11},"
+        " \"pages\": [{\"vm\": \"destination\", \"against\": \"source\", \"page_size\": 4096,"
+        " \"pages\": 5, \"bad\": 4, \"told\": 3, \"kinds\": {\"stale\": 2, \"zero\": 1},"
+        " \"picture\": \"..0ss\", \"step\": 1, \"list\": [{\"block\": \"pc.ram\", \"offset\": "
+        "1048576,"
+        " \"count\": 1, \"page\": 0, \"address\": 1048576, \"text\": \"all zero\"}, {\"block\":"
+        " \"pc.ram\", \"offset\": 12288, \"count\": 2, \"text\": \"stale by 1 pass (modulo "
+        "256)\"}]}]}}",
+        0, NULL);
+    assert_non_null(more);
+    json_object_update(result, more);
+    json_object_set_new(
+        json_array_get(json_object_get(json_object_get(result, "facts"), "pages"), 0), "bad",
+        json_integer(3));
+    json_object_set_new(
+        json_array_get(json_object_get(json_object_get(result, "facts"), "pages"), 0), "told",
+        json_integer(2));
+    json_t *vm = json_array_get(json_object_get(result, "vms"), 0);
+    json_object_set_new(vm, "backtrace", json_string("#0  main"));
+    json_object_set_new(vm, "mailboxes",
+                        json_pack("[{s:i, s:i, s:i, s:i, s:i, s:{s:i, s:i, s:i}}]", "magic",
+                                  0x47444d42, "state", 3, "passes", 7, "position", 0x101000,
+                                  "timer", 99, "fault", "address", 0x100000, "expected", 6, "found",
+                                  5));
+    g_autofree char *report_text = godwit_report_bundle(result);
+    assert_true(g_str_has_prefix(report_text, text[0]));
+    for (size_t i = 0; i < G_N_ELEMENTS(text); i++)
+        assert_contains(report_text, text[i]);
+    expect_tame(report_text);
+
+    /* Whatever there is, and whatever is missing. */
+    g_autoptr(GPtrArray) results = all_new();
+    for (guint i = 0; i < results->len; i++) {
+        g_autofree char *other = godwit_report_bundle(g_ptr_array_index(results, i));
+        expect_tame(other);
+    }
+    g_autoptr(json_t) nothing = json_object();
+    g_autofree char *empty = godwit_report_bundle(nothing);
+    assert_contains(empty, " failed: ");
+    g_autofree char *known = godwit_report_bundle(g_ptr_array_index(results, 1));
+    assert_true(g_str_has_prefix(
+        known,
+        "precopy/unix/plain met the known QEMU bug some-bug, it <forgets>: here.\nEverything "
+        "else holds"));
+    g_autofree char *passed = godwit_report_bundle(g_ptr_array_index(results, 0));
+    assert_true(g_str_has_prefix(passed, "precopy/unix/plain passed: 992 bytes equal"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tap),
-        cmocka_unit_test(test_tap_checks),
-        cmocka_unit_test(test_tap_ends),
-        cmocka_unit_test(test_junit),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_json_numbers),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_text_ends),
-        cmocka_unit_test(test_text_known),
-        cmocka_unit_test(test_proof),
-        cmocka_unit_test(test_empty_result),
-        cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_discard),
-        cmocka_unit_test(test_standard_output),
+        cmocka_unit_test(test_tap),        cmocka_unit_test(test_tap_checks),
+        cmocka_unit_test(test_tap_ends),   cmocka_unit_test(test_junit),
+        cmocka_unit_test(test_json),       cmocka_unit_test(test_json_numbers),
+        cmocka_unit_test(test_text),       cmocka_unit_test(test_text_ends),
+        cmocka_unit_test(test_text_known), cmocka_unit_test(test_bundle),
+        cmocka_unit_test(test_proof),      cmocka_unit_test(test_empty_result),
+        cmocka_unit_test(test_formats),    cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_discard),    cmocka_unit_test(test_standard_output),
         cmocka_unit_test(test_terminal),
     };
     return cmocka_run_group_tests_name("report", tests, unit_folder, unit_folder_end);

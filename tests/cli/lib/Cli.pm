@@ -109,13 +109,16 @@ sub start {
     return {pid => $pid, dir => $dir, mark => $mark, out => $read};
 }
 
-# Waits for its end, and notes its status, what it wrote, and what it left at that moment.
+# Waits for its end, and notes its status, what it wrote, and what it left at that moment: bundles of
+# failures where they belong, and all else.
 sub finish {
     my ($run) = @_;
     my $out = $run->{out} ? do { local $/; readline $run->{out} } : undef;
     waitpid $run->{pid}, 0;
     $run->{status} = $? & 127 ? 'signal ' . ($? & 127) : $? >> 8;
-    $run->{left} = [(map {"process $_"} described($run)), files_of($run)];
+    my @files = files_of($run);
+    $run->{bundles} = [grep { m{/cwd/godwit-output(/|$)} } @files];
+    $run->{left} = [(map {"process $_"} described($run)), grep { !m{/cwd/godwit-output(/|$)} } @files];
     $run->{out} = $out // slurp("$run->{dir}/out");
     $run->{err} = slurp("$run->{dir}/err");
     return $run;

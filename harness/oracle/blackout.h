@@ -1,0 +1,45 @@
+/*
+ * Blackout: how long the guest made no progress while it was migrated, as the guest sees it. Its
+ * mailbox is sampled on both sides from outside, which stops nothing: whenever the main loop wakes
+ * up, and every few milliseconds while the switchover is near.
+ *
+ * Time in which the harness itself keeps the guest from running, to look at it, does not count.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_ORACLE_BLACKOUT_H
+#define GODWIT_HARNESS_ORACLE_BLACKOUT_H
+
+#include "vm/vm.h"
+
+/*
+ * Begins to watch a migration between two VMs that answer on QMP. With POSTCOPY the destination
+ * runs by itself; otherwise it is held until godwit_blackout_resume(). One watch a rig at a time:
+ * it has to be ended, by godwit_blackout_end(), before any of the VMs goes. Does nothing if the
+ * oracle is not to judge.
+ */
+bool godwit_blackout_watch(struct godwit_vm *source, struct godwit_vm *destination, bool postcopy,
+                           GError **error);
+
+/* The rest does nothing where there is no watch. */
+
+/* From now on the source may stop at any time. */
+void godwit_blackout_near(struct godwit_rig *rig);
+
+/* The guest stands still, and the harness keeps it from going on until it is let go. */
+void godwit_blackout_hold(struct godwit_rig *rig);
+
+/* A guest that was held is let go: its migration goes on ... */
+void godwit_blackout_let_go(struct godwit_rig *rig);
+
+/* ... or is over, and the destination is about to be told to run it. */
+void godwit_blackout_resume(struct godwit_rig *rig);
+
+/*
+ * Ends the watch. What was seen goes into the rig's facts: "blackout_ms" and, by how much it can
+ * be more or less, "blackout_resolution_ms", the longest if there are several in a rig; or
+ * "blackout_unknown", why it cannot be told.
+ */
+void godwit_blackout_end(struct godwit_rig *rig);
+
+#endif

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+#include "report/bundle.h"
+
+#include "godwit/guest_abi.h"
+#include "report/report.h"
+#include <string.h>
+
+/* Characters of a picture in a line. */
+#define PICTURE_WIDTH 64
+
+#define INT JSON_INTEGER_FORMAT
+
+static json_int_t integer(const json_t *object, const char *key)
+{
+    return godwit_json_integer(object, key, 0);
+}
+
+static double number(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+static const char *string(const json_t *object, const char *key)
+{
+    return godwit_json_string(object, key, "");
+}
+
+static void heading(GString *text, const char *title)
+{
+    g_string_append_printf(text, "\n%s\n", title);
+    for (size_t i = 0; i < strlen(title); i++)
+        g_string_append_c(text, '-');
+    g_string_append_c(text, '\n');
+}
+
+/* LINES, each indented. */
+static void indented(GString *text, const char *lines)
+{
+    g_auto(GStrv) each = g_strsplit(lines, "\n", -1);
+    for (guint i = 0; each[i]; i++)
+        g_string_append_printf(text, "    %s\n", each[i]);
+}
+
+/* What kinds of failure mean, as the end of "It was noticed as ...". */
+static const char *meaning_of(const char *kind)
+{
+    static const char *const meanings[][2] = {
+        {"timeout", "something that was awaited and did not come"},
+        {"crash", "a QEMU that ended unasked"},
+        {"qmp", "a QMP command that was refused, or an answer that is none"},
+        {"migration", "a migration that did not do what it should"},
+        {"oracle", "guest memory or behaviour that is wrong"},
+        {"environment", "something that says nothing of migration: this host, or a file"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(meanings); i++)
+        if (!strcmp(meanings[i][0], kind))
+            return meanings[i][1];
+    return NULL;
+}
+
+/* The sentence that tells who has noticed it. */
+static void tell_finder(GString *text, const json_t *result)
+{
+    const json_t *finder = json_object_get(json_object_get(result, "facts"), "found_by");
+    const char *kind = string(result, "kind"), *phase = string(result, "phase");
+    if (!strcmp(kind, "oracle") && finder) {
+        g_string_append_printf(text, "The oracle \"%s\" has found it", string(finder, "oracle"));
+        if (*string(finder, "vm"))
+            g_string_append_printf(text, " on the %s", string(finder, "vm"));
+    } else {
+        const char *meaning = meaning_of(kind);
+        g_string_append_printf(text, "It was noticed as %s",
+                               meaning ? meaning : "no kind of error");
+    }
+    if (*phase)
+        g_string_append_printf(text, ", in phase \"%s\"", phase);
+    g_string_append_printf(text, "; source QEMU %s, destination QEMU %s.\n",
+                           string(result, "source_version"), string(result, "destination_version"));
+}
+
+static void tell_verdict(GString *text, const json_t *result)
+{
+    const char *status = string(result, "status");
+    const json_t *bugs = json_object_get(json_object_get(result, "facts"), "known_bugs");
+    size_t i;
+    json_t *bug;
+    if (!strcmp(status, "known")) {
+        json_array_foreach(bugs, i, bug)
+        {
+            g_string_append_printf(text, "%s met the known QEMU bug %s, %s: %s.\n",
+                                   string(result, "scenario"), string(bug, "id"),
+                                   string(bug, "summary"), string(bug, "seen"));
+        }
+        g_string_append_printf(text,
+                               "Everything else holds, so it counts as no failure; source "
+                               "QEMU %s, destination QEMU %s.\n",
+                               string(result, "source_version"),
+                               string(result, "destination_version"));
+    } else if (!strcmp(status, "pass")) {
+        g_autofree char *proof = godwit_report_proof(result);
+        g_string_append_printf(text, "%s passed: %s.\nSource QEMU %s, destination QEMU %s.\n",
+                               string(result, "scenario"), proof, string(result, "source_version"),
+                               string(result, "destination_version"));
+    } else {
+        g_string_append_printf(text, "%s %s: %s.\n", string(result, "scenario"),
+                               !strcmp(status, "error") ? "could not be run" : "failed",
+                               string(result, "message"));
+        tell_finder(text, result);
+    }
+}
+
+static void tell_scenario(GString *text, const json_t *result)
+{
+    const json_t *guest = json_object_get(result, "guest");
+    heading(text, "What was done");
+    g_string_append_printf(text, "%s: %s.\n", string(result, "scenario"),
+                           *string(result, "summary") ? string(result, "summary")
+                                                      : "one migration, put together by options");
+    g_string_append_printf(text, "%s, machine %s, accelerator %s, guest image %s; Godwit %s.\n",
+                           string(result, "arch"), string(result, "machine"),
+                           string(result, "accel"), string(result, "image"), string(result, "kit"));
+    if (!guest)
+        return;
+    const json_int_t cpus = integer(guest, "cpus");
+    g_string_append_printf(
+        text,
+        "\nThe guest is a small program without an operating system. It adds one (modulo 256) to\n"
+        "the first byte of each %" INT "-byte page from 0x%" G_GINT64_MODIFIER
+        "x to 0x%" G_GINT64_MODIFIER "x, upwards, over and over; once\n"
+        "through all of them is a pass. At any instant, therefore, all those bytes are equal, or\n"
+        "drop by one in a single place, where the guest is.%s Beside them it keeps an\n"
+        "account, the mailbox, at 0x%" G_GINT64_MODIFIER
+        "x: passes, position (the page it writes next) and a timer.\n",
+        integer(guest, "page_size"), (gint64)integer(guest, "window_start"),
+        (gint64)integer(guest, "window_end"),
+        cpus > 1 ? " (Of several CPUs, each has a stripe\nof the pages for itself.)" : "",
+        (gint64)integer(guest, "mailbox"));
+    if (integer(guest, "flags") & GODWIT_FLAG_VERIFY)
+        g_string_append(text, "Before it writes a page it checks it, and halts if it is wrong.\n");
+}
+
+static void tell_commands(GString *text, const json_t *result)
+{
+    heading(text, "To run it again");
+    indented(text, string(result, "again"));
+    heading(text, "The QEMUs by hand");
+    g_string_append(text,
+                    "Console on the terminal, QMP on a socket. What was sent by QMP is in the "
+                    "transcripts.\n");
+    if (*string(result, "folder"))
+        g_string_append_printf(text, "    cd %s\n", string(result, "folder"));
+    size_t i;
+    json_t *vm;
+    json_array_foreach(json_object_get(result, "vms"), i, vm)
+    {
+        g_string_append_printf(text, "%s:\n    %s\n", string(vm, "name"), string(vm, "command"));
+    }
+}
+
+static void tell_timeline(GString *text, const json_t *result)
+{
+    size_t i;
+    json_t *moment, *phase;
+    if (json_array_size(json_object_get(result, "timeline"))) {
+        heading(text, "What happened");
+        g_string_append(text, "Seconds since the start; events as the QEMUs told of them.\n");
+        json_array_foreach(json_object_get(result, "timeline"), i, moment)
+        {
+            g_string_append_printf(text, "%10.6f  %-12s %s\n", number(moment, "at"),
+                                   string(moment, "vm"), string(moment, "what"));
+        }
+    }
+    if (json_array_size(json_object_get(result, "phases"))) {
+        heading(text, "Phases that were completed");
+        json_array_foreach(json_object_get(result, "phases"), i, phase)
+        {
+            g_string_append_printf(text, "%10.1f ms  %s\n", number(phase, "ms"),
+                                   string(phase, "name"));
+        }
+    }
+}
+
+static void tell_oracles(GString *text, const json_t *result)
+{
+    const json_t *facts = json_object_get(result, "facts");
+    size_t i;
+    json_t *oracle, *value;
+    if (json_array_size(json_object_get(result, "oracles"))) {
+        heading(text, "Oracles that have judged");
+        json_array_foreach(json_object_get(result, "oracles"), i, oracle)
+        {
+            g_string_append_printf(text, "%-12s", string(oracle, "name"));
+            const char *key, *comma = "";
+            json_object_foreach(oracle, key, value)
+            {
+                if (json_is_integer(value)) {
+                    g_string_append_printf(text, "%s %" INT " %s", comma, json_integer_value(value),
+                                           key);
+                    comma = ",";
+                }
+            }
+            g_string_append_c(text, '\n');
+        }
+    }
+    json_array_foreach(json_object_get(facts, "not_compared"), i, value)
+    {
+        g_string_append_printf(text, "not compared: %s\n", json_string_value(value));
+    }
+    if (json_object_get(facts, "blackout_ms"))
+        g_string_append_printf(text,
+                               "The guest made no progress for %.1f ms, to within %.1f ms; QEMU "
+                               "tells of a downtime of %" INT " ms.\n",
+                               number(facts, "blackout_ms"),
+                               number(facts, "blackout_resolution_ms"),
+                               integer(json_object_get(facts, "migration"), "downtime"));
+}
+
+/* The picture, so many characters a line, each begun with the address that it shows. */
+static void tell_picture(GString *text, const json_t *map, const json_t *guest)
+{
+    const char *picture = string(map, "picture");
+    const json_int_t row = PICTURE_WIDTH * integer(map, "step") * integer(map, "page_size");
+    json_int_t address = integer(guest, "window_start");
+    for (size_t done = 0; done < strlen(picture); done += PICTURE_WIDTH, address += row)
+        g_string_append_printf(text, "    0x%010" G_GINT64_MODIFIER "x  %.*s\n", (gint64)address,
+                               PICTURE_WIDTH, picture + done);
+}
+
+/* A wrong page, or several in a row. */
+static void tell_bad(GString *text, const json_t *bad, json_int_t page_size)
+{
+    const json_int_t count = integer(bad, "count");
+    g_string_append_printf(text, "    %s+0x%" G_GINT64_MODIFIER "x", string(bad, "block"),
+                           (gint64)integer(bad, "offset"));
+    if (count > 1)
+        g_string_append_printf(text, " to +0x%" G_GINT64_MODIFIER "x",
+                               (gint64)(integer(bad, "offset") + (count - 1) * page_size));
+    if (json_object_get(bad, "page") && count > 1)
+        g_string_append_printf(text, ", pages %" INT " to %" INT, integer(bad, "page"),
+                               integer(bad, "page") + count - 1);
+    else if (json_object_get(bad, "page"))
+        g_string_append_printf(text, ", page %" INT, integer(bad, "page"));
+    if (json_object_get(bad, "page"))
+        g_string_append_printf(text, ", from 0x%" G_GINT64_MODIFIER "x",
+                               (gint64)integer(bad, "address"));
+    if (*string(bad, "use"))
+        g_string_append_printf(text, ", %s", string(bad, "use"));
+    g_string_append_printf(text, ": %s\n", string(bad, "text"));
+}
+
+static void tell_map(GString *text, const json_t *map, const json_t *guest)
+{
+    const char *key;
+    json_t *value, *bad;
+    size_t i;
+    g_string_append_printf(
+        text, "Memory of the %s, against %s: %" INT " pages of %" INT " bytes are wrong:",
+        string(map, "vm"),
+        !strcmp(string(map, "against"), "mailbox") ? "what the guest's mailbox accounts for"
+                                                   : "that of the source",
+        integer(map, "bad"), integer(map, "page_size"));
+    json_object_foreach(json_object_get(map, "kinds"), key, value)
+    {
+        g_string_append_printf(text, " %" INT " %s", json_integer_value(value), key);
+    }
+    g_string_append_printf(
+        text,
+        ".\nThe pages that the guest writes, %" INT " of them, %" INT
+        " to a character (. right, s stale,\n0 zero, m misplaced, t torn, f foreign, * of several "
+        "kinds):\n\n",
+        integer(map, "pages"), integer(map, "step"));
+    tell_picture(text, map, guest);
+    g_string_append_c(text, '\n');
+    json_array_foreach(json_object_get(map, "list"), i, bad)
+    {
+        tell_bad(text, bad, integer(map, "page_size"));
+    }
+    if (integer(map, "told") < integer(map, "bad"))
+        g_string_append_printf(text, "    and %" INT " more\n",
+                               integer(map, "bad") - integer(map, "told"));
+}
+
+static void tell_pages(GString *text, const json_t *result)
+{
+    size_t i;
+    json_t *map;
+    const json_t *maps = json_object_get(json_object_get(result, "facts"), "pages");
+    if (json_array_size(maps))
+        heading(text, "Pages");
+    json_array_foreach(maps, i, map)
+    {
+        if (i)
+            g_string_append_c(text, '\n');
+        tell_map(text, map, json_object_get(result, "guest"));
+    }
+}
+
+static void tell_mailboxes(GString *text, const json_t *vm)
+{
+    static const char *const states[] = {"?", "running", "suspended", "fault"};
+    size_t i;
+    json_t *mailbox;
+    json_array_foreach(json_object_get(vm, "mailboxes"), i, mailbox)
+    {
+        const json_int_t state = integer(mailbox, "state");
+        const json_t *fault = json_object_get(mailbox, "fault");
+        g_string_append_printf(
+            text,
+            "mailbox of CPU %zu: passes %" INT ", position 0x%" G_GINT64_MODIFIER "x, timer %" INT
+            ", state %s%s\n",
+            i, integer(mailbox, "passes"), (gint64)integer(mailbox, "position"),
+            integer(mailbox, "timer"),
+            state > 0 && state < (json_int_t)G_N_ELEMENTS(states) ? states[state] : states[0],
+            integer(mailbox, "magic") == GODWIT_MAILBOX_MAGIC ? "" : " (no mailbox: wrong magic)");
+        if (fault)
+            g_string_append_printf(text,
+                                   "  it found 0x%02" G_GINT64_MODIFIER "x at 0x%" G_GINT64_MODIFIER
+                                   "x where 0x%02" G_GINT64_MODIFIER "x should be\n",
+                                   (gint64)integer(fault, "found"),
+                                   (gint64)integer(fault, "address"),
+                                   (gint64)integer(fault, "expected"));
+    }
+}
+
+static void tell_vm(GString *text, const json_t *vm)
+{
+    static const char *const parts[][2] = {{"stderr", "the end of its standard error"},
+                                           {"console", "the end of its console"},
+                                           {"qmp", "the end of its QMP transcript"},
+                                           {"backtrace", "backtrace"}};
+    g_autofree char *title = g_strdup_printf("The %s", string(vm, "name"));
+    heading(text, title);
+    g_string_append_printf(text, "%s, version %s%s%s%s, %s.\n", string(vm, "qemu"),
+                           string(vm, "version"), *string(vm, "package") ? " (" : "",
+                           string(vm, "package"), *string(vm, "package") ? ")" : "",
+                           string(vm, "state"));
+    if (json_object_get(vm, "began"))
+        g_string_append_printf(text,
+                               "Times in its QMP transcript count from %.6f s after the start.\n",
+                               number(vm, "began"));
+    tell_mailboxes(text, vm);
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+        if (!*string(vm, parts[i][0]))
+            continue;
+        g_string_append_printf(text, "%s:\n", parts[i][1]);
+        indented(text, string(vm, parts[i][0]));
+    }
+}
+
+char *godwit_report_bundle(const json_t *result)
+{
+    GString *text = g_string_new(NULL);
+    size_t i;
+    json_t *vm;
+    tell_verdict(text, result);
+    tell_scenario(text, result);
+    tell_commands(text, result);
+    tell_pages(text, result);
+    tell_timeline(text, result);
+    tell_oracles(text, result);
+    json_array_foreach(json_object_get(result, "vms"), i, vm)
+    {
+        tell_vm(text, vm);
+    }
+    heading(text, "Files");
+    g_string_append(text,
+                    "In this folder, VM being source, destination and so on:\n"
+                    "    VM.qmp       all that went over QMP, with times in seconds\n"
+                    "    VM.serial    all that the guest wrote to its console\n"
+                    "    VM.stderr    all that QEMU wrote to standard error\n"
+                    "    VM.image     the guest image that was started\n"
+                    "    result.json  the result, with all that was measured\n"
+                    "    job.json     what was to be done\n"
+                    "    core*        of a QEMU that crashed, if the host allows it\n"
+                    "    the others   what the migration went through: sockets, files, keys\n");
+    if (!strcmp(string(result, "status"), "known"))
+        g_string_append(text, "Of a run that met a known bug, files of more than 16 MiB are kept "
+                              "by --keep only.\n");
+    godwit_report_tame(text->str);
+    return g_string_free(text, FALSE);
+}

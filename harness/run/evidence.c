@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/evidence.h"
+
+#include "vm/image.h"
+#include "vm/memory.h"
+#include "vm/vm.h"
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* The longest that gdb may take, in seconds, and what is quoted of what it says, in bytes. */
+#define GDB_SECONDS   "60"
+#define BACKTRACE_MAX 16384
+
+static json_t *mailbox_of(const struct godwit_mailbox *mailbox)
+{
+    json_t *object =
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "magic", (json_int_t)mailbox->magic, "state",
+                  (json_int_t)mailbox->state, "passes", (json_int_t)mailbox->passes, "position",
+                  (json_int_t)mailbox->position, "timer", (json_int_t)mailbox->timer);
+    if (mailbox->state == GODWIT_STATE_FAULT)
+        json_object_set_new(object, "fault",
+                            json_pack("{s:I, s:I, s:I}", "address",
+                                      (json_int_t)mailbox->fault_address, "expected",
+                                      (json_int_t)mailbox->fault_expected, "found",
+                                      (json_int_t)mailbox->fault_found));
+    return object;
+}
+
+/* The mailboxes of a VM that runs a guest, as far as they can be had without asking its QEMU, which
+ * may be beyond answering. */
+static json_t *mailboxes_of(struct godwit_vm *vm)
+{
+    const struct godwit_setup *setup = vm->rig->setup;
+    json_t *list = json_array();
+    for (unsigned cpu = 0; vm->blocks && cpu < setup->workload.cpus; cpu++) {
+        unsigned char raw[GODWIT_MAILBOX_SIZE];
+        const uint64_t gpa = setup->image->mailbox + cpu * (uint64_t)GODWIT_MAILBOX_STRIDE;
+        uint64_t hva = 0;
+        if (!godwit_memory_hva(vm, gpa, sizeof(raw), &hva, NULL) ||
+            !godwit_memory_peek(vm, hva, raw, sizeof(raw)))
+            break;
+        const struct godwit_mailbox mailbox = godwit_memory_parse_mailbox(setup->machine, raw);
+        json_array_append_new(list, mailbox_of(&mailbox));
+    }
+    return list;
+}
+
+/* The core that the process of that pid has left in FOLDER, by a file name that begins with PREFIX;
+ * NULL if there is none. The caller's. */
+static char *find_core(const char *folder, const char *prefix, pid_t pid)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    g_autofree char *number = g_strdup_printf("%d", (int)pid);
+    g_autofree char *found = NULL;
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        if (!g_str_has_prefix(name, prefix))
+            continue;
+        if (!found || strstr(name, number)) {
+            g_free(found);
+            found = g_strdup(name);
+        }
+    }
+    return found ? g_build_filename(folder, found, NULL) : NULL;
+}
+
+/* What gdb makes of a core; the caller's. */
+static char *run_gdb(const struct godwit_vm *vm, const char *core)
+{
+    const char *const argv[] = {"timeout",
+                                GDB_SECONDS,
+                                "gdb",
+                                "-nx",
+                                "-batch",
+                                "-iex",
+                                "set auto-load off",
+                                "-iex",
+                                "set debuginfod enabled off",
+                                "-ex",
+                                "thread apply all backtrace 48",
+                                vm->exe,
+                                core,
+                                NULL};
+    g_autofree char *out = NULL;
+    g_autoptr(GError) error = NULL;
+    int status = 0;
+    if (!g_spawn_sync(vm->rig->directory, (char **)(uintptr_t)argv, NULL,
+                      G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &out, NULL,
+                      &status, &error))
+        return g_strdup_printf("none: gdb cannot be run: %s; the core is %s", error->message, core);
+    const char *from = strstr(out, "Core was generated");
+    if (status || !from)
+        return g_strdup_printf("none: gdb made nothing of the core, %s", core);
+    g_autofree char *text = g_utf8_make_valid(from, (gssize)MIN(strlen(from), BACKTRACE_MAX));
+    return g_strchomp(g_strdup(text));
+}
+
+/* Where a QEMU was when it crashed, or in one line why that is not known; NULL if it has not
+ * crashed. The caller's. */
+static char *backtrace_of(const struct godwit_vm *vm)
+{
+    if (!vm->process || !vm->exited || vm->replaced || !WIFSIGNALED(vm->wait_status) ||
+        WTERMSIG(vm->wait_status) == SIGKILL)
+        return NULL;
+    g_autofree char *pattern = NULL;
+    if (!g_file_get_contents("/proc/sys/kernel/core_pattern", &pattern, NULL, NULL))
+        return g_strdup("none: the kernel does not tell where it puts cores");
+    g_strchomp(pattern);
+    if (!WCOREDUMP(vm->wait_status))
+        return g_strdup("none: the kernel wrote no core");
+    if (*pattern == '|' || strchr(pattern, '/'))
+        return g_strdup_printf("none: on this host cores go elsewhere (kernel.core_pattern is "
+                               "\"%s\")",
+                               pattern);
+    g_autofree char *prefix = g_strndup(pattern, strcspn(pattern, "%"));
+    g_autofree char *core = find_core(vm->rig->directory, prefix, vm->pid);
+    if (!core)
+        return g_strdup("none: there is no core in the folder");
+    return run_gdb(vm, core);
+}
+
+static json_t *vm_of(struct godwit_vm *vm)
+{
+    json_t *object = godwit_vm_describe(vm);
+    g_autofree char *backtrace = backtrace_of(vm);
+    if (backtrace)
+        json_object_set_new(object, "backtrace", json_string(backtrace));
+    if (vm->console)
+        json_object_set_new(object, "mailboxes", mailboxes_of(vm));
+    return object;
+}
+
+/* A moment of the timeline. */
+struct moment {
+    double at; /* seconds since the rig's start */
+    guint order;
+    const char *vm; /* NULL: the harness */
+    char *what;     /* owned */
+};
+
+static void moment_clear(gpointer data)
+{
+    struct moment *moment = data;
+    g_free(moment->what);
+}
+
+static gint by_time(gconstpointer a, gconstpointer b)
+{
+    const struct moment *one = a, *other = b;
+    if (one->at != other->at)
+        return one->at < other->at ? -1 : 1;
+    return one->order < other->order ? -1 : 1;
+}
+
+static void add_moment(GArray *moments, double at, const char *vm, char *what)
+{
+    const struct moment moment = {at, moments->len, vm, what};
+    g_array_append_val(moments, moment);
+}
+
+/* An event in a few words: its name, and what of its data matters. The caller's. */
+static char *words_of(const json_t *event)
+{
+    GString *words = g_string_new(godwit_json_string(event, "event", "?"));
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(event, "data"), key, value)
+    {
+        if (!strcmp(key, "status") && json_is_string(value)) {
+            g_string_append_printf(words, " %s", json_string_value(value));
+        } else {
+            g_autofree char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+            g_string_append_printf(words, " %s=%s", key, text);
+        }
+    }
+    return g_string_free(words, FALSE);
+}
+
+/* QEMUs put the time of day into their events: that of this host, the same for all. */
+static void add_events(GArray *moments, const struct godwit_vm *vm)
+{
+    for (guint i = 0; vm->qmp && i < vm->qmp->events->len; i++) {
+        const json_t *event = g_ptr_array_index(vm->qmp->events, i);
+        const json_t *stamp = json_object_get(event, "timestamp");
+        const gint64 time = godwit_json_integer(stamp, "seconds", 0) * G_USEC_PER_SEC +
+                            godwit_json_integer(stamp, "microseconds", 0);
+        add_moment(moments, stamp ? (double)(time - vm->rig->began_at) / 1e6 : 0, vm->name,
+                   words_of(event));
+    }
+}
+
+static json_t *timeline_of(const struct godwit_rig *rig)
+{
+    g_autoptr(GArray) moments = g_array_new(FALSE, FALSE, sizeof(struct moment));
+    g_array_set_clear_func(moments, moment_clear);
+    for (guint i = 0; i < rig->phases->len; i++) {
+        const struct godwit_phase *phase = &g_array_index(rig->phases, struct godwit_phase, i);
+        add_moment(moments, phase->at / 1000, NULL, g_strdup_printf("phase \"%s\"", phase->name));
+    }
+    if (rig->phase)
+        add_moment(moments, (double)(rig->phase_began - rig->began) / 1e6, NULL,
+                   g_strdup_printf("phase \"%s\"", rig->phase));
+    for (guint i = 0; i < rig->vms->len; i++)
+        add_events(moments, g_ptr_array_index(rig->vms, i));
+    g_array_sort(moments, by_time);
+    json_t *timeline = json_array();
+    for (guint i = 0; i < moments->len; i++) {
+        const struct moment *moment = &g_array_index(moments, struct moment, i);
+        json_array_append_new(timeline,
+                              json_pack("{s:f, s:s, s:s}", "at", moment->at, "vm",
+                                        moment->vm ? moment->vm : "godwit", "what", moment->what));
+    }
+    return timeline;
+}
+
+void godwit_evidence_add(struct godwit_rig *rig, json_t *result)
+{
+    const struct godwit_workload *workload = &rig->setup->workload;
+    json_t *vms = json_array();
+    for (guint i = 0; i < rig->vms->len; i++)
+        json_array_append_new(vms, vm_of(g_ptr_array_index(rig->vms, i)));
+    json_object_set_new(result, "vms", vms);
+    json_object_set_new(result, "timeline", timeline_of(rig));
+    json_object_set_new(result, "guest",
+                        json_pack("{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:i}", "window_start",
+                                  (json_int_t)workload->window_start, "window_end",
+                                  (json_int_t)workload->window_end, "page_size",
+                                  (json_int_t)workload->page_size, "page_ticks",
+                                  (json_int_t)workload->page_ticks, "cpus", (int)workload->cpus,
+                                  "flags", (json_int_t)workload->flags, "mailbox",
+                                  (json_int_t)rig->setup->image->mailbox, "memory_mib",
+                                  (int)rig->setup->memory_mib));
+}

@@ -1,0 +1,98 @@
+/*
+ * Folders that are kept: moved under a name that is free, and without what is too large.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "run/files.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+static char *make(void **state, const char *folder, const char *file, const char *text)
+{
+    char *path = g_build_filename(*state, folder, NULL);
+    g_autofree char *inside = g_build_filename(path, file, NULL);
+    assert_int_equal(g_mkdir_with_parents(path, 0700), 0);
+    assert_true(g_file_set_contents(inside, text, -1, NULL));
+    return path;
+}
+
+static void expect(const char *folder, const char *file, const char *text)
+{
+    g_autofree char *path = g_build_filename(folder, file, NULL);
+    g_autofree char *found = NULL;
+    g_file_get_contents(path, &found, NULL, NULL);
+    if (text)
+        assert_string_equal(found, text);
+    else
+        assert_null(found);
+}
+
+static void test_move(void **state)
+{
+    g_autofree char *to = g_build_filename(*state, "out", "deeper", NULL);
+    static const char *const names[] = {"one", "one.2", "one.3"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *from = make(state, "one", "a", names[i]);
+        g_autofree char *path = godwit_files_move(from, to, NULL);
+        g_autofree char *wanted = g_build_filename(to, names[i], NULL);
+        assert_string_equal(path, wanted);
+        assert_false(g_file_test(from, G_FILE_TEST_EXISTS));
+        expect(path, "a", names[i]);
+    }
+    /* A file in the way of a folder. */
+    g_autofree char *from = make(state, "one", "a", "x");
+    g_autofree char *file = g_build_filename(from, "a", "below", NULL);
+    g_autoptr(GError) error = NULL;
+    assert_null(godwit_files_move(from, file, &error));
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT));
+    expect(from, "a", "x");
+    godwit_files_remove(from);
+    g_autofree char *out = g_build_filename(*state, "out", NULL);
+    godwit_files_remove(out);
+}
+
+/* Into another file system, if there is one to be had. */
+static void test_move_far(void **state)
+{
+    g_autofree char *to = g_strdup("/dev/shm/godwit-unit-XXXXXX");
+    if (!g_mkdtemp(to))
+        skip();
+    g_autofree char *from = make(state, "far", "a", "text");
+    g_autofree char *path = godwit_files_move(from, to, NULL);
+    assert_non_null(path);
+    assert_false(g_file_test(from, G_FILE_TEST_EXISTS));
+    expect(path, "a", "text");
+    godwit_files_remove(to);
+}
+
+static void test_trim(void **state)
+{
+    g_autofree char *large = g_malloc0(100001);
+    memset(large, 'x', 100000);
+    g_autofree char *folder = make(state, "trim", "large", large);
+    g_autofree char *same = make(state, "trim", "small", "text");
+    g_autofree char *inside = make(state, "trim/inside", "large", large);
+    /* As long, but hardly anything on disk. */
+    g_autofree char *sparse = g_build_filename(folder, "sparse", NULL);
+    assert_true(g_file_set_contents(sparse, "", 0, NULL));
+    assert_int_equal(truncate(sparse, 100000), 0);
+    godwit_files_trim(folder, 65536);
+    expect(folder, "large", NULL);
+    expect(folder, "small", "text");
+    expect(inside, "large", large);
+    assert_true(g_file_test(sparse, G_FILE_TEST_EXISTS));
+    godwit_files_remove(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_move),
+        cmocka_unit_test(test_move_far),
+        cmocka_unit_test(test_trim),
+    };
+    return cmocka_run_group_tests(tests, unit_folder, unit_folder_end);
+}
