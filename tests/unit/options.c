@@ -500,7 +500,7 @@ static void test_workload_refused(void **state)
         {"--cpus 65", "this guest works on 1 to 64 CPUs, not on 65"},
         {"--workload stomp", "unknown workload \"stomp\": there are order and stamp"},
         {"--workload stamp,", "unknown workload \"\""},
-        {"--workload stamp --page-size 12288", "a page size that is a power of two, 512 or more"},
+        {"--workload stamp --page-size 256", "a page size that is a power of two, 512 or more"},
         {"--workload stamp --seed x", "--seed wants a number"},
         {"--seed -1", "--seed wants a number"},
         {"--image x86_rom", "ppc64 has no image \"x86_rom\""},
