@@ -766,6 +766,8 @@ static void test_bundle(void **state)
         known,
         "precopy/unix/plain met the known QEMU bug some-bug, it <forgets>: here.\nEverything "
         "else holds"));
+    g_autofree char *skipped = godwit_report_bundle(g_ptr_array_index(results, 3));
+    assert_true(g_str_has_prefix(skipped, "precopy/unix/plain was skipped: it <b a='1'>"));
     g_autofree char *passed = godwit_report_bundle(g_ptr_array_index(results, 0));
     assert_true(g_str_has_prefix(passed, "precopy/unix/plain passed: 992 bytes equal"));
 }
