@@ -53,7 +53,7 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
         {"parameter", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &options->parameters,
          "Set a migration parameter on both sides; may be given again", "NAME=NUMBER"},
         {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format,
-         "Report as text, tap, junit or json", "NAME[:FILE]"},
+         "Report as text, tap, junit, json or html", "NAME[:FILE]"},
         {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles,
          "Judge by these only: page-order, twin, position, guest, continuity, blackout",
          "NAME[,NAME...]"},

@@ -76,7 +76,7 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
         {"shard", 0, 0, G_OPTION_ARG_STRING, &options->shard,
          "Run only the I-th of N equal parts, for spreading over machines", "I/N"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
-         "Report as text, tap, junit or json; may be given again", "NAME[:FILE]"},
+         "Report as text, tap, junit, json or html; may be given again", "NAME[:FILE]"},
         {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles,
          "Judge by these only: page-order, twin, position, guest, continuity, blackout",
          "NAME[,NAME...]"},

@@ -51,6 +51,7 @@ static const char *meaning_of(const char *kind)
         {"migration", "a migration that did not do what it should"},
         {"oracle", "guest memory or behaviour that is wrong"},
         {"environment", "something that says nothing of migration: this host, or a file"},
+        {"lost", "the end of Godwit's own process for it, which has no more to tell"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(meanings); i++)
         if (!strcmp(meanings[i][0], kind))
@@ -96,6 +97,11 @@ static void tell_verdict(GString *text, const json_t *result)
                                "QEMU %s, destination QEMU %s.\n",
                                string(result, "source_version"),
                                string(result, "destination_version"));
+    } else if (!strcmp(status, "skip")) {
+        g_string_append_printf(
+            text, "%s was skipped: it %s.\nSource QEMU %s, destination QEMU %s.\n",
+            string(result, "scenario"), string(result, "message"), string(result, "source_version"),
+            string(result, "destination_version"));
     } else if (!strcmp(status, "pass")) {
         g_autofree char *proof = godwit_report_proof(result);
         g_string_append_printf(text, "%s passed: %s.\nSource QEMU %s, destination QEMU %s.\n",

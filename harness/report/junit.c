@@ -12,23 +12,11 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     json_array_append(reporter->results, (json_t *)(uintptr_t)result_);
 }
 
-/* TEXT with what XML reserves escaped, and without the characters that it forbids. */
-static char *xml(const char *text)
-{
-    g_autofree char *clean = g_strdup(text);
-    for (char *c = clean; *c; c++)
-        if ((unsigned char)*c < 0x20 && *c != '\n' && *c != '\t')
-            *c = '?';
-        else if (!strncmp(c, "\xef\xbf\xbe", 3) || !strncmp(c, "\xef\xbf\xbf", 3))
-            memset(c, '?', 3); /* U+FFFE and U+FFFF, which are no characters */
-    return g_markup_escape_text(clean, -1);
-}
-
 static void test_case(FILE *out, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
-    g_autofree char *name = xml(godwit_json_string(result_, "scenario", ""));
-    g_autofree char *message = xml(godwit_json_string(result_, "message", ""));
+    g_autofree char *name = godwit_report_xml(godwit_json_string(result_, "scenario", ""));
+    g_autofree char *message = godwit_report_xml(godwit_json_string(result_, "message", ""));
     fprintf(out, "    <testcase classname=\"%s\" name=\"%s", godwit_report_target(result_), name);
     if (godwit_json_integer(result_, "repetitions", 1) != 1)
         fprintf(out, " #%" JSON_INTEGER_FORMAT, godwit_json_integer(result_, "repetition", 1));
@@ -37,7 +25,7 @@ static void test_case(FILE *out, const json_t *result_)
         g_autofree char *proof = godwit_report_proof(result_);
         g_autofree char *known = godwit_report_known(result_, "");
         g_autofree char *text = g_strconcat(proof, *known ? "\n" : "", known, NULL);
-        g_autofree char *escaped = xml(text);
+        g_autofree char *escaped = godwit_report_xml(text);
         fprintf(out, "><system-out>%s</system-out></testcase>\n", escaped);
         return;
     }
@@ -46,7 +34,7 @@ static void test_case(FILE *out, const json_t *result_)
         fprintf(out, "      <skipped message=\"%s\"/>\n", message);
     } else {
         g_autofree char *details = godwit_report_details(result_, "");
-        g_autofree char *escaped = xml(details);
+        g_autofree char *escaped = godwit_report_xml(details);
         const char *kind = !strcmp(status, "error") ? "error" : "failure";
         fprintf(out, "      <%s message=\"%s\">%s</%s>\n", kind, message, escaped, kind);
     }

@@ -10,10 +10,8 @@ static const struct {
     const char *name;
     void (*set_up)(struct godwit_reporter *reporter);
 } formats[] = {
-    {"text", godwit_report_text},
-    {"tap", godwit_report_tap},
-    {"junit", godwit_report_junit},
-    {"json", godwit_report_json},
+    {"text", godwit_report_text}, {"tap", godwit_report_tap},   {"junit", godwit_report_junit},
+    {"json", godwit_report_json}, {"html", godwit_report_html},
 };
 
 struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
@@ -42,7 +40,7 @@ struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
         return reporter;
     }
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
-                "unknown format \"%s\": there are text, tap, junit and json", name);
+                "unknown format \"%s\": there are text, tap, junit, json and html", name);
     return NULL;
 }
 
@@ -86,6 +84,17 @@ char *godwit_report_line(const char *text)
     g_strdelimit(line, "\n\t", ' ');
     godwit_report_tame(line);
     return line;
+}
+
+char *godwit_report_xml(const char *text)
+{
+    g_autofree char *clean = g_strdup(text);
+    for (char *c = clean; *c; c++)
+        if ((unsigned char)*c < 0x20 && *c != '\n' && *c != '\t')
+            *c = '?';
+        else if (!strncmp(c, "\xef\xbf\xbe", 3) || !strncmp(c, "\xef\xbf\xbf", 3))
+            memset(c, '?', 3); /* U+FFFE and U+FFFF, which are no characters */
+    return g_markup_escape_text(clean, -1);
 }
 
 static void add_lines(GString *text, const char *indent, const char *label, const char *lines)

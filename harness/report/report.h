@@ -31,8 +31,8 @@ struct godwit_reporter {
 };
 
 /*
- * A reporter as --format names it: "text", "tap", "junit" or "json", with ":FILE" to write to a
- * file instead of standard output. USAGE error for another name, ENVIRONMENT error if the file
+ * A reporter as --format names it: "text", "tap", "junit", "json" or "html", with ":FILE" to write
+ * to a file instead of standard output. USAGE error for another name, ENVIRONMENT error if the file
  * cannot be written.
  */
 struct godwit_reporter *godwit_reporter_new(const char *format, GError **error);
@@ -48,6 +48,11 @@ void godwit_report_text(struct godwit_reporter *reporter);
 void godwit_report_tap(struct godwit_reporter *reporter);
 void godwit_report_junit(struct godwit_reporter *reporter);
 void godwit_report_json(struct godwit_reporter *reporter);
+void godwit_report_html(struct godwit_reporter *reporter);
+
+/* TEXT with what XML and HTML reserve escaped, and without the characters that they forbid; the
+ * caller's. */
+char *godwit_report_xml(const char *text);
 
 /* The bug report of a result that is no pass, one paragraph a VM, each line begun with INDENT; the
  * caller's. */

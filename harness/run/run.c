@@ -274,8 +274,9 @@ static json_t *lost_result(const struct worker *worker)
     g_autofree char *message = g_strdup_printf("the worker process %s (phase: %s)%s%s", how,
                                                worker->phase ? worker->phase : "none",
                                                said ? "; it said: " : "", said ? said : "");
-    return json_pack("{s:s, s:s, s:[], s:{}, s:o}", "status", "fail", "message", message, "phases",
-                     "facts", "vms", vms);
+    return json_pack("{s:s, s:s, s:s, s:s*, s:[], s:[], s:{}, s:o}", "status", "fail", "message",
+                     message, "kind", "lost", "phase", worker->phase, "phases", "oracles", "facts",
+                     "vms", vms);
 }
 
 /* Writes into the worker's folder, which is kept, what makes it a bundle. */

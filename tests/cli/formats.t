@@ -20,11 +20,11 @@ my $riscv64 = script_file('qemu-system-riscv64', qq(exec $fake "\$@"\n));
 (my $path = $riscv64) =~ s{/[^/]+$}{};
 symlink $qemu, "$path/qemu-system-x86_64" or die "$path: $!";
 my $run = run([qw(run precopy/unix/plain guest/suspend --accel tcg --arch), 'x86_64,riscv64',
-        map { ('--format', "$_:report.$_") } qw(text tap junit json)], env => {PATH => $path});
+        map { ('--format', "$_:report.$_") } qw(text tap junit json html)], env => {PATH => $path});
 my $cwd = "$run->{dir}/cwd";
 is($run->{status}, 1, 'exit status');
-is($run->{out} . $run->{err}, '', 'four files, and nothing on standard output and standard error');
-is_deeply([sort map { s{.*/}{}r } @{$run->{left}}], [map {"report.$_"} qw(json junit tap text)],
+is($run->{out} . $run->{err}, '', 'five files, and nothing on standard output and standard error');
+is_deeply([sort map { s{.*/}{}r } @{$run->{left}}], [map {"report.$_"} qw(html json junit tap text)],
     'the reports, and nothing else but bundles');
 
 # TAP.
@@ -95,6 +95,14 @@ SKIP: {
     like($xpath->("string($suite/testcase/failure)"), qr/fake-qemu: this will hurt/,
         'JUnit: the failure\'s report');
 }
+
+# HTML.
+my $html = slurp("$cwd/report.html");
+like($html, qr/\A<!DOCTYPE html>\n.*<\/html>\n\z/s, 'HTML: whole');
+like($html, qr/<a href="#(r\d+)">precopy\/unix\/plain<\/a>.*<h2 id="\1" class="FAIL">riscv64 precopy\/unix\/plain</s,
+    'HTML: what failed');
+like($html, qr/fake-qemu: this will hurt/, 'HTML: the failure\'s report');
+unlike($html, qr/(?:src|href)\s*=\s*"(?!#)|url\(|<script/, 'HTML: nothing comes from elsewhere');
 
 # Text.
 my $text = slurp("$cwd/report.text");

@@ -511,7 +511,7 @@ static void test_formats(void **state)
         g_autoptr(GError) error = NULL;
         assert_null(godwit_reporter_new(unknown[i], &error));
         assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_USAGE));
-        assert_contains(error->message, "there are text, tap, junit and json");
+        assert_contains(error->message, "there are text, tap, junit, json and html");
     }
     g_autofree char *missing = g_strdup_printf("tap:%s/no/file", (char *)*state);
     const char *const unwritable[] = {"tap:", "junit:/", "json:/dev/null/x", missing};
@@ -633,6 +633,52 @@ static void test_terminal(void **state)
 #undef LINE
 }
 
+/* HTML: well-formed, so that a reader of XML takes it; nothing of what others said is markup, and
+ * nothing is fetched from anywhere. */
+static void test_html(void **state)
+{
+    static const GMarkupParser parser = {NULL, NULL, NULL, NULL, NULL};
+    g_autoptr(GPtrArray) results = all_new();
+    json_t *bad = g_ptr_array_index(results, 2);
+    json_object_set_new(bad, "timeline",
+                        json_pack("[{s:f, s:s, s:s}]", "at", 0.25, "vm", NASTY, "what", NASTY));
+    json_object_set_new(
+        json_object_get(bad, "facts"), "pages",
+        json_pack("[{s:s, s:s, s:i}]", "vm", NASTY, "picture", "..s0mtf*<\"", "step", 3));
+    g_autofree char *text = report(state, "html", results, &all_summary);
+    expect_tame(text);
+    assert_true(g_str_has_prefix(text, "<!DOCTYPE html>\n<html"));
+    g_autofree char *body = g_strdup(strstr(text, "<body>"));
+    *strstr(body, "</html>") = '\0';
+    GMarkupParseContext *context = g_markup_parse_context_new(&parser, 0, NULL, NULL);
+    assert_true(g_markup_parse_context_parse(context, body, -1, NULL));
+    assert_true(g_markup_parse_context_end_parse(context, NULL));
+    g_markup_parse_context_free(context);
+    static const char *const has[] = {
+        "1 passed, 1 with a known bug of QEMU, 1 failed, 1 skipped, 1 could not be run; 6.2 s.",
+        "<td class=\"ok\">ok</td>",
+        "<td class=\"known\">known</td>",
+        "<td class=\"FAIL\">FAIL</td>",
+        "<td class=\"skip\">skip</td>",
+        "<td class=\"ERROR\">ERROR</td>",
+        PROOF,
+        "<a href=\"#r2\">",
+        "<h2 id=\"r2\"",
+        "&lt;b a=&apos;1&apos;&gt;",
+        "<svg width=\"640\" height=\"10\"",
+        "<td>0.250000</td>",
+        "<summary>The whole report</summary>"};
+    for (size_t i = 0; i < G_N_ELEMENTS(has); i++)
+        assert_contains(text, has[i]);
+    size_t squares = 0;
+    for (const char *at = text; (at = strstr(at, "<rect ")); at++)
+        squares++;
+    assert_int_equal(squares, strlen("..s0mtf*<\""));
+    static const char *const no[] = {"<b a", "http", "src=", "<script", "url(", "<link"};
+    for (size_t i = 0; i < G_N_ELEMENTS(no); i++)
+        assert_null(strstr(text, no[i]));
+}
+
 /* The report of a bundle: what is wrong comes first, everything is told, nothing is obeyed. */
 static void test_bundle(void **state)
 {
@@ -720,6 +766,8 @@ static void test_bundle(void **state)
         known,
         "precopy/unix/plain met the known QEMU bug some-bug, it <forgets>: here.\nEverything "
         "else holds"));
+    g_autofree char *skipped = godwit_report_bundle(g_ptr_array_index(results, 3));
+    assert_true(g_str_has_prefix(skipped, "precopy/unix/plain was skipped: it <b a='1'>"));
     g_autofree char *passed = godwit_report_bundle(g_ptr_array_index(results, 0));
     assert_true(g_str_has_prefix(passed, "precopy/unix/plain passed: 992 bytes equal"));
 }
@@ -727,14 +775,23 @@ static void test_bundle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tap),        cmocka_unit_test(test_tap_checks),
-        cmocka_unit_test(test_tap_ends),   cmocka_unit_test(test_junit),
-        cmocka_unit_test(test_json),       cmocka_unit_test(test_json_numbers),
-        cmocka_unit_test(test_text),       cmocka_unit_test(test_text_ends),
-        cmocka_unit_test(test_text_known), cmocka_unit_test(test_bundle),
-        cmocka_unit_test(test_proof),      cmocka_unit_test(test_empty_result),
-        cmocka_unit_test(test_formats),    cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_discard),    cmocka_unit_test(test_standard_output),
+        cmocka_unit_test(test_tap),
+        cmocka_unit_test(test_tap_checks),
+        cmocka_unit_test(test_tap_ends),
+        cmocka_unit_test(test_junit),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_json_numbers),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_text_ends),
+        cmocka_unit_test(test_text_known),
+        cmocka_unit_test(test_bundle),
+        cmocka_unit_test(test_html),
+        cmocka_unit_test(test_proof),
+        cmocka_unit_test(test_empty_result),
+        cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_discard),
+        cmocka_unit_test(test_standard_output),
         cmocka_unit_test(test_terminal),
     };
     return cmocka_run_group_tests_name("report", tests, unit_folder, unit_folder_end);

@@ -1,0 +1,169 @@
+/*
+ * HTML: one file that needs nothing else. A table of all results; below it, of each that failed or
+ * met a known bug, what is wrong, a picture of the pages, and what happened when.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "report/report.h"
+
+#include "report/bundle.h"
+#include <string.h>
+
+/* Squares of a picture of pages in a row, and their size. */
+#define COLUMNS 64
+#define SQUARE  10
+
+static const char head[] =
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+    "<title>Godwit</title>\n<style>\n"
+    "body { font-family: sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; }\n"
+    "table { border-collapse: collapse; }\n"
+    "th, td { text-align: left; vertical-align: top; padding: 0.2em 1em 0.2em 0; }\n"
+    "tr { border-bottom: 1px solid #ddd; }\n"
+    ".ok { color: #060; } .known, .skip { color: #850; } .FAIL, .ERROR { color: #b00; }\n"
+    "pre { overflow-x: auto; background: #f6f6f6; padding: 1em; }\n"
+    "</style>\n</head>\n<body>\n";
+
+static void result(struct godwit_reporter *reporter, const json_t *result_)
+{
+    json_array_append(reporter->results, (json_t *)(uintptr_t)result_);
+}
+
+/* How the table calls a result. */
+static const char *word_of(const json_t *result_)
+{
+    static const char *const words[][2] = {
+        {"pass", "ok"}, {"known", "known"}, {"skip", "skip"}, {"error", "ERROR"}};
+    const char *status = godwit_json_string(result_, "status", "fail");
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+        if (!strcmp(words[i][0], status))
+            return words[i][1];
+    return "FAIL";
+}
+
+/* Whether there is more to tell of it than a line. */
+static bool has_section(const json_t *result_)
+{
+    const char *status = godwit_json_string(result_, "status", "fail");
+    return strcmp(status, "pass") != 0 && strcmp(status, "skip") != 0;
+}
+
+static void put(FILE *out, const char *before, const char *text, const char *after)
+{
+    g_autofree char *clean = g_strdup(text);
+    godwit_report_tame(clean);
+    g_autofree char *escaped = godwit_report_xml(clean);
+    fprintf(out, "%s%s%s", before, escaped, after);
+}
+
+static void row(FILE *out, const json_t *result_, size_t index)
+{
+    const char *word = word_of(result_);
+    g_autofree char *proof = godwit_report_passed(result_)
+                                 ? godwit_report_proof(result_)
+                                 : g_strdup(godwit_json_string(result_, "message", ""));
+    fprintf(out, "<tr><td class=\"%s\">%s</td>", word, word);
+    put(out, "<td>", godwit_report_target(result_), "</td>");
+    if (has_section(result_))
+        fprintf(out, "<td><a href=\"#r%zu\">", index);
+    put(out, has_section(result_) ? "" : "<td>", godwit_json_string(result_, "scenario", ""),
+        has_section(result_) ? "</a>" : "");
+    fprintf(out, "</td><td>%.2f s</td>", json_number_value(json_object_get(result_, "ms")) / 1000);
+    put(out, "<td>", proof, "</td></tr>\n");
+}
+
+static const char *colour_of(char kind)
+{
+    static const char *const colours[][2] = {{".", "#d8e8d8"}, {"s", "#e08020"}, {"0", "#404040"},
+                                             {"m", "#8040c0"}, {"t", "#c02060"}, {"f", "#d02020"}};
+    for (size_t i = 0; i < G_N_ELEMENTS(colours); i++)
+        if (*colours[i][0] == kind)
+            return colours[i][1];
+    return "#000000"; /* of several kinds */
+}
+
+/* A square for each character of the picture; they come from a fixed set, but are trusted no more
+ * than the rest. */
+static void map(FILE *out, const json_t *map_)
+{
+    const char *picture = godwit_json_string(map_, "picture", "");
+    const size_t length = strlen(picture), rows = (length + COLUMNS - 1) / COLUMNS;
+    put(out, "<p>Pages of the ", godwit_json_string(map_, "vm", ""), "");
+    fprintf(out,
+            ", %" JSON_INTEGER_FORMAT " to a square: right, <b style=\"color:%s\">stale</b>, "
+            "<b style=\"color:%s\">zero</b>, <b style=\"color:%s\">misplaced</b>, "
+            "<b style=\"color:%s\">torn</b>, <b style=\"color:%s\">foreign</b>, or of several "
+            "kinds (black).</p>\n",
+            godwit_json_integer(map_, "step", 1), colour_of('s'), colour_of('0'), colour_of('m'),
+            colour_of('t'), colour_of('f'));
+    fprintf(out, "<svg width=\"%d\" height=\"%zu\" role=\"img\">\n", COLUMNS * SQUARE,
+            rows * SQUARE);
+    for (size_t i = 0; i < length; i++)
+        fprintf(out, "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"%s\"/>%s",
+                i % COLUMNS * SQUARE, i / COLUMNS * SQUARE, SQUARE - 1, SQUARE - 1,
+                colour_of(picture[i]), i % COLUMNS == COLUMNS - 1 ? "\n" : "");
+    fputs("</svg>\n", out);
+}
+
+static void timeline(FILE *out, const json_t *list)
+{
+    size_t i;
+    json_t *moment;
+    if (!json_array_size(list))
+        return;
+    fputs("<table>\n<tr><th>s</th><th>who</th><th>what</th></tr>\n", out);
+    json_array_foreach(list, i, moment)
+    {
+        fprintf(out, "<tr><td>%.6f</td>", json_number_value(json_object_get(moment, "at")));
+        put(out, "<td>", godwit_json_string(moment, "vm", ""), "</td>");
+        put(out, "<td>", godwit_json_string(moment, "what", ""), "</td></tr>\n");
+    }
+    fputs("</table>\n", out);
+}
+
+static void section(FILE *out, const json_t *result_, size_t index)
+{
+    size_t i;
+    json_t *map_;
+    g_autofree char *report = godwit_report_bundle(result_);
+    fprintf(out, "<h2 id=\"r%zu\" class=\"%s\">", index, word_of(result_));
+    put(out, "", godwit_report_target(result_), " ");
+    put(out, "", godwit_json_string(result_, "scenario", ""), "</h2>\n");
+    put(out, "<p>", godwit_json_string(result_, "message", ""), "</p>\n");
+    g_autofree char *known = godwit_report_known(result_, "");
+    if (*known)
+        put(out, "<pre>", known, "</pre>\n");
+    json_array_foreach(json_object_get(json_object_get(result_, "facts"), "pages"), i, map_)
+    {
+        map(out, map_);
+    }
+    timeline(out, json_object_get(result_, "timeline"));
+    put(out, "<details><summary>The whole report</summary><pre>", report, "</pre></details>\n");
+}
+
+static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
+{
+    FILE *out = reporter->out;
+    size_t i;
+    json_t *result_;
+    fputs(head, out);
+    fprintf(out,
+            "<h1>Godwit</h1>\n<p>%u passed, %u with a known bug of QEMU, %u failed, %u skipped, %u "
+            "could not be run; %.1f s%s.</p>\n<table>\n",
+            summary->passed, summary->known, summary->failed, summary->skipped, summary->errors,
+            summary->seconds, summary->interrupted ? ", interrupted" : "");
+    json_array_foreach(reporter->results, i, result_) row(out, result_, i);
+    fputs("</table>\n", out);
+    json_array_foreach(reporter->results, i, result_)
+    {
+        if (has_section(result_))
+            section(out, result_, i);
+    }
+    fputs("</body>\n</html>\n", out);
+}
+
+void godwit_report_html(struct godwit_reporter *reporter)
+{
+    reporter->result = result;
+    reporter->end = end;
+}
