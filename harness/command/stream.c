@@ -5,16 +5,13 @@
  */
 #include "command/command.h"
 
+#include "stream/file.h"
 #include "stream/memory.h"
 #include "stream/verify.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
-
-#define HEX "0x%" PRIx64
 
 struct stream_options {
     char *arch;
@@ -23,35 +20,6 @@ struct stream_options {
     char **words;
 };
 
-/* Reads the file from the offset on, to its end, or to the first byte that cannot be. */
-static bool read_file(const char *path, uint64_t offset, godwit_stream_sink sink, gpointer data,
-                      enum godwit_stream_channel *channel, GError **error)
-{
-    enum { CHUNK = 1 << 20 };
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot read %s: %s", path,
-                           g_strerror(errno));
-    struct godwit_stream *stream = godwit_stream_new(offset, sink, data);
-    g_autofree char *buffer = g_malloc(CHUNK);
-    bool good = offset == 0 || lseek(fd, (off_t)offset, SEEK_SET) >= 0;
-    ssize_t got = good ? 1 : -1;
-    while (good && got > 0) {
-        do
-            got = read(fd, buffer, CHUNK);
-        while (got < 0 && errno == EINTR);
-        good = got > 0 && godwit_stream_feed(stream, buffer, (size_t)got, error);
-    }
-    if (got < 0)
-        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot read %s: %s", path, g_strerror(errno));
-    else if (got == 0)
-        good = godwit_stream_end(stream, error);
-    *channel = godwit_stream_channel(stream);
-    godwit_stream_free(stream);
-    close(fd);
-    return good;
-}
-
 /* A stretch of a stream for the summary: parts of one section that follow each other are one. */
 struct stretch {
     uint64_t offset, length;
@@ -59,6 +27,7 @@ struct stretch {
     char *name;
     uint32_t id, instance, version;
     uint64_t parts;
+    bool section; /* it has a number, an instance and a version */
     bool packaged;
 };
 
@@ -116,6 +85,7 @@ static struct stretch *add_stretch(struct summary *summary, const struct godwit_
         .instance = item->instance_id,
         .version = item->version,
         .parts = 1,
+        .section = *item->section != 0,
         .packaged = item->packaged,
     };
     g_ptr_array_add(summary->stretches, last);
@@ -215,7 +185,7 @@ static void print_stretches(const GPtrArray *stretches)
         const struct stretch *stretch = g_ptr_array_index(stretches, i);
         printf("%12" PRIu64 " %12" PRIu64 " %s%-*s", stretch->offset, stretch->length,
                stretch->packaged ? "| " : "", stretch->packaged ? 10 : 12, stretch->kind);
-        if (stretch->version)
+        if (stretch->section)
             printf(" %6" PRIu32 " %-34s %8" PRIu32 " %7" PRIu32, stretch->id, stretch->name,
                    stretch->instance, stretch->version);
         else if (*stretch->name)
@@ -285,8 +255,8 @@ static bool inspect(const struct stream_options *options, const char *path, GErr
         .head = g_string_new(NULL),
     };
     enum godwit_stream_channel channel;
-    const bool good =
-        read_file(path, (uint64_t)options->offset, summarise, &summary, &channel, error);
+    const bool good = godwit_stream_read_file(path, (uint64_t)options->offset, summarise, &summary,
+                                              &channel, error);
     /* What was found before the damage helps to understand it. */
     if (summary.bytes) {
         printf("%s channel, %" PRIu64 " bytes%s\n%s", channel_name(channel), summary.bytes,
@@ -319,9 +289,9 @@ static bool verify(const struct stream_options *options, const char *path, GErro
     struct godwit_stream_memory *memory = godwit_stream_memory_new();
     enum godwit_stream_channel channel;
     struct godwit_stream_guest guest;
-    const bool good =
-        read_file(path, (uint64_t)options->offset, remember, memory, &channel, error) &&
-        godwit_stream_verify(memory, machine, &guest, error);
+    const bool good = godwit_stream_read_file(path, (uint64_t)options->offset, remember, memory,
+                                              &channel, error) &&
+                      godwit_stream_verify(memory, machine, &guest, error);
     for (unsigned cpu = 0; good && cpu < guest.workload.cpus; cpu++) {
         char text[320];
         godwit_page_order_format(&guest.order[cpu], text, sizeof(text));
@@ -377,7 +347,8 @@ static bool print_item(const struct godwit_stream_item *item, gpointer data, GEr
 static bool list_items(const struct stream_options *options, const char *path, GError **error)
 {
     enum godwit_stream_channel channel;
-    return read_file(path, (uint64_t)options->offset, print_item, NULL, &channel, error);
+    return godwit_stream_read_file(path, (uint64_t)options->offset, print_item, NULL, &channel,
+                                   error);
 }
 
 static bool act(const struct stream_options *options, GError **error)
