@@ -1269,7 +1269,9 @@ bool godwit_stream_feed(struct godwit_stream *stream, const void *bytes, size_t 
 bool godwit_stream_end(struct godwit_stream *stream, GError **error)
 {
     GByteArray *pending = stream->pending;
-    const size_t used = parse(stream, pending->data, pending->len, true);
+    /* An array that never had anything has no address. */
+    const uint8_t *bytes = pending->len ? pending->data : (const uint8_t *)"";
+    const size_t used = parse(stream, bytes, pending->len, true);
     if (used)
         g_byte_array_remove_range(pending, 0, (guint)used);
     const enum place place = stream->place;
