@@ -1,6 +1,17 @@
 /*
  * Reads a migration stream, as QEMU 7.2 to 11.1 write it, while it flows or from a file.
  *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_STREAM_READER_H
+#define GODWIT_HARNESS_STREAM_READER_H
+
+#include "error.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
  * The reader is fed with the stream in pieces of any size and calls its sink with each item that it
  * recognises: a header, a section's start, a page, a footer. Items follow each other without a gap:
  * the first begins where the stream does, each other one where the one before it ended, and after
@@ -34,16 +45,7 @@
  * The reader trusts nothing: every number is checked against a limit before it is used, no item is
  * longer than GODWIT_STREAM_ITEM_MAX, and that much, and a few KiB for names, is all that it ever
  * keeps. Whatever cannot be is a STREAM error whose message begins with the offset.
- *
- * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_STREAM_READER_H
-#define GODWIT_HARNESS_STREAM_READER_H
-
-#include "error.h"
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /* No item is longer. A device's state and a bitmap of pages are items. */
 #define GODWIT_STREAM_ITEM_MAX (64u << 20)

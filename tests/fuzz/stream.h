@@ -1,7 +1,7 @@
 /*
- * What must hold for any bytes that somebody calls a migration stream: nothing crashes, items follow
- * each other without a gap and within bounds, and pieces of other sizes make the same items and the
- * same error. Whatever was read is put together to RAM, and judged.
+ * What must hold for any bytes that somebody calls a migration stream: nothing crashes, items
+ * follow each other without a gap and within bounds, and pieces of other sizes make the same items
+ * and the same error. Whatever was read is put together to RAM, and judged.
  *
  * For the fuzzer, and for the unit test that replays its seeds.
  *
@@ -40,10 +40,18 @@ static inline bool fuzz_take(const struct godwit_stream_item *item, gpointer dat
     fuzz_demand(!memcmp(item->bytes, reading->bytes + item->offset, item->length),
                 "an item has the stream's bytes");
     reading->next += item->length;
-    const uint64_t numbers[] = {item->kind,        item->length,     item->data,
-                                item->packaged,    item->section_id, item->instance_id,
-                                item->version,     item->value,      item->flags,
-                                item->page_offset, item->page_size,  g_str_hash(item->name),
+    const uint64_t numbers[] = {item->kind,
+                                item->length,
+                                item->data,
+                                item->packaged,
+                                item->section_id,
+                                item->instance_id,
+                                item->version,
+                                item->value,
+                                item->flags,
+                                item->page_offset,
+                                item->page_size,
+                                g_str_hash(item->name),
                                 g_str_hash(item->section)};
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
         reading->hash = (reading->hash ^ numbers[i]) * 0x100000001b3;
