@@ -20,11 +20,11 @@
  * the pieces were, so one byte at a time makes the same items as all at once.
  *
  * What kind of channel it is, its first four bytes tell:
- *   main     begins with the stream's header (magic "QEVM", version 3): sections and commands; or,
- *            when a postcopy goes on after a failure, with a command, and has no list of RAM
- * blocks; multifd  begins with its own packet (magic 0x11223344): packets of pages; preempt  begins
- * with no magic, but with a page's record that names its RAM block: the second channel of a
- * postcopy, page records only. It does not tell the size of pages.
+ * - main: begins with the stream's header (magic "QEVM", version 3): sections and commands. When a
+ *   postcopy goes on after a failure, it begins with a command, and has no list of RAM blocks.
+ * - multifd: begins with its own packet (magic 0x11223344): packets of pages.
+ * - preempt: begins with no magic, but with a page's record that names its RAM block: the second
+ *   channel of a postcopy, page records only. It does not tell the size of pages.
  *
  * Sections have no length in the stream. Of those called "ram" each record is known, and so is
  * their end. Everything else is a device's state, which only that device could read: it ends with
