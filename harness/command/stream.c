@@ -5,6 +5,7 @@
  */
 #include "command/command.h"
 
+#include "stream/description.h"
 #include "stream/file.h"
 #include "stream/memory.h"
 #include "stream/verify.h"
@@ -40,6 +41,7 @@ static void free_stretch(gpointer data)
 
 struct summary {
     struct godwit_stream_memory *memory;
+    struct godwit_stream_description *description;
     GPtrArray *stretches;
     GString *head; /* lines about the stream as a whole */
     uint64_t bytes;
@@ -154,7 +156,8 @@ static bool summarise(const struct godwit_stream_item *item, gpointer data, GErr
         struct stretch *last = g_ptr_array_index(summary->stretches, summary->stretches->len - 1);
         last->length += item->length;
     }
-    return godwit_stream_memory_take(summary->memory, item, error);
+    return godwit_stream_memory_take(summary->memory, item, error) &&
+           godwit_stream_description_take(summary->description, item, error);
 }
 
 static void print_blocks(const struct godwit_stream_memory *memory)
@@ -194,6 +197,16 @@ static void print_stretches(const GPtrArray *stretches)
             printf("  (%" PRIu64 " times)", stretch->parts);
         printf("\n");
     }
+}
+
+static void print_description(const struct godwit_stream_description *description)
+{
+    if (description->agreed + description->untold == 0)
+        return;
+    printf("\n%u states are as long as they are described", description->agreed);
+    if (description->untold)
+        printf("; of %u the description does not tell", description->untold);
+    printf("\n");
 }
 
 /* What the map has for a page: how it was sent last. */
@@ -251,6 +264,7 @@ static bool inspect(const struct stream_options *options, const char *path, GErr
 {
     struct summary summary = {
         .memory = godwit_stream_memory_new(),
+        .description = godwit_stream_description_new(),
         .stretches = g_ptr_array_new_with_free_func(free_stretch),
         .head = g_string_new(NULL),
     };
@@ -264,6 +278,7 @@ static bool inspect(const struct stream_options *options, const char *path, GErr
         if (summary.packets)
             printf("%" PRIu64 " packets\n", summary.packets);
         print_stretches(summary.stretches);
+        print_description(summary.description);
         print_blocks(summary.memory);
         if (options->pages)
             print_map(summary.memory);
@@ -271,12 +286,21 @@ static bool inspect(const struct stream_options *options, const char *path, GErr
     g_ptr_array_unref(summary.stretches);
     g_string_free(summary.head, TRUE);
     godwit_stream_memory_free(summary.memory);
+    godwit_stream_description_free(summary.description);
     return good;
 }
 
+/* What is verified: memory, and the states' lengths. */
+struct evidence {
+    struct godwit_stream_memory *memory;
+    struct godwit_stream_description *description;
+};
+
 static bool remember(const struct godwit_stream_item *item, gpointer data, GError **error)
 {
-    return godwit_stream_memory_take(data, item, error);
+    struct evidence *evidence = data;
+    return godwit_stream_memory_take(evidence->memory, item, error) &&
+           godwit_stream_description_take(evidence->description, item, error);
 }
 
 static bool verify(const struct stream_options *options, const char *path, GError **error)
@@ -286,19 +310,20 @@ static bool verify(const struct stream_options *options, const char *path, GErro
     if (options->arch && !machine)
         return godwit_fail(error, GODWIT_ERROR_USAGE, "unknown architecture \"%s\" (see --help)",
                            options->arch);
-    struct godwit_stream_memory *memory = godwit_stream_memory_new();
+    struct evidence evidence = {godwit_stream_memory_new(), godwit_stream_description_new()};
     enum godwit_stream_channel channel;
     struct godwit_stream_guest guest;
-    const bool good = godwit_stream_read_file(path, (uint64_t)options->offset, remember, memory,
+    const bool good = godwit_stream_read_file(path, (uint64_t)options->offset, remember, &evidence,
                                               &channel, error) &&
-                      godwit_stream_verify(memory, machine, &guest, error);
+                      godwit_stream_verify(evidence.memory, machine, &guest, error);
     for (unsigned cpu = 0; good && cpu < guest.workload.cpus; cpu++) {
         char text[320];
         godwit_page_order_format(&guest.order[cpu], text, sizeof(text));
         printf("CPU %u: %s; %" PRIu64 " pages, pass %" PRIu64 "\n", cpu, text,
                guest.order[cpu].pages, guest.mailbox[cpu].passes);
     }
-    godwit_stream_memory_free(memory);
+    godwit_stream_memory_free(evidence.memory);
+    godwit_stream_description_free(evidence.description);
     return good;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "scenario/scenario.h"
 
+#include "stream/description.h"
 #include "stream/file.h"
 #include "stream/memory.h"
 #include "stream/verify.h"
@@ -22,8 +23,9 @@ static const unsigned char uuid[16] = {0x5d, 0x9e, 0x3c, 0x0a, 0x41, 0xc7, 0x4f,
 /* What the stream is found to have. */
 struct analysis {
     struct godwit_stream_memory *memory;
+    struct godwit_stream_description *description;
     uint64_t bytes, items, sections, pages;
-    bool type_told, uuid_told, capabilities_told, described;
+    bool type_told, uuid_told, capabilities_told;
     const char *type; /* that it should tell */
 };
 
@@ -51,13 +53,11 @@ static bool take(const struct godwit_stream_item *item, gpointer data, GError **
     case GODWIT_STREAM_PAGE:
         analysis->pages++;
         break;
-    case GODWIT_STREAM_DESCRIPTION:
-        analysis->described = true;
-        break;
     default:
         break;
     }
-    return godwit_stream_memory_take(analysis->memory, item, error);
+    return godwit_stream_memory_take(analysis->memory, item, error) &&
+           godwit_stream_description_take(analysis->description, item, error);
 }
 
 /* That the block in the stream is, byte for byte, that of the stopped source. */
@@ -125,21 +125,24 @@ static bool judge(struct analysis *analysis, struct godwit_vm *source, GError **
     if (!godwit_stream_read_file(path, 0, take, analysis, &channel, error))
         return false;
     if (channel != GODWIT_STREAM_MAIN || !analysis->type_told || !analysis->uuid_told ||
-        !analysis->capabilities_told || !analysis->described)
-        return godwit_fail(
-            error, GODWIT_ERROR_ORACLE,
-            "the stream is of machine type %s: %s; it has the UUID: %s; it has "
-            "x-ignore-shared: %s; it describes the devices: %s",
-            analysis->type, analysis->type_told ? "yes" : "no", analysis->uuid_told ? "yes" : "no",
-            analysis->capabilities_told ? "yes" : "no", analysis->described ? "yes" : "no");
+        !analysis->capabilities_told || !analysis->description->agreed)
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "the stream is of machine type %s: %s; it has the UUID: %s; it has "
+                           "x-ignore-shared: %s; it describes the devices: %s",
+                           analysis->type, analysis->type_told ? "yes" : "no",
+                           analysis->uuid_told ? "yes" : "no",
+                           analysis->capabilities_told ? "yes" : "no",
+                           analysis->description->agreed ? "yes" : "no");
     if (!judge_guest(source, analysis, error) ||
         !compare_source(source, analysis, &compared, error))
         return false;
     json_object_set_new(source->rig->facts, "stream",
-                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "bytes", (json_int_t)analysis->bytes,
-                                  "items", (json_int_t)analysis->items, "sections",
-                                  (json_int_t)analysis->sections, "pages",
-                                  (json_int_t)analysis->pages, "compared", (json_int_t)compared));
+                        json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "bytes",
+                                  (json_int_t)analysis->bytes, "items", (json_int_t)analysis->items,
+                                  "sections", (json_int_t)analysis->sections, "pages",
+                                  (json_int_t)analysis->pages, "compared", (json_int_t)compared,
+                                  "described", (int)analysis->description->agreed, "untold",
+                                  (int)analysis->description->untold));
     return true;
 }
 
@@ -147,10 +150,12 @@ static bool analyze(struct godwit_vm *source, struct godwit_vm *destination, GEr
 {
     (void)destination;
     struct analysis analysis = {.memory = godwit_stream_memory_new(),
+                                .description = godwit_stream_description_new(),
                                 .type = source->rig->setup->type};
     const bool good = judge(&analysis, source, error);
     godwit_error_context(error, "%s", GODWIT_MIGRATE_FILE);
     godwit_stream_memory_free(analysis.memory);
+    godwit_stream_description_free(analysis.description);
     return good;
 }
 

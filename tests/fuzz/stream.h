@@ -10,6 +10,7 @@
 #ifndef GODWIT_TESTS_FUZZ_STREAM_H
 #define GODWIT_TESTS_FUZZ_STREAM_H
 
+#include "stream/description.h"
 #include "stream/memory.h"
 #include "stream/reader.h"
 #include "stream/verify.h"
@@ -21,6 +22,7 @@ struct fuzz_reading {
     uint64_t next; /* where the next item has to begin */
     uint64_t hash; /* of all items */
     struct godwit_stream_memory *memory;
+    struct godwit_stream_description *description;
 };
 
 static inline void fuzz_demand(bool condition, const char *what)
@@ -55,7 +57,8 @@ static inline bool fuzz_take(const struct godwit_stream_item *item, gpointer dat
                                 g_str_hash(item->section)};
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
         reading->hash = (reading->hash ^ numbers[i]) * 0x100000001b3;
-    return godwit_stream_memory_take(reading->memory, item, error);
+    return godwit_stream_memory_take(reading->memory, item, error) &&
+           godwit_stream_description_take(reading->description, item, error);
 }
 
 /* Reads the bytes in pieces of that size. The error, or NULL, is the caller's. */
@@ -63,6 +66,8 @@ static inline GError *fuzz_read(struct fuzz_reading *reading, size_t length, siz
 {
     /* Pieces end where their memory ends, so that reading on is found out. */
     GError *error = NULL;
+    reading->memory = godwit_stream_memory_new();
+    reading->description = godwit_stream_description_new();
     struct godwit_stream *stream = godwit_stream_new(0, fuzz_take, reading);
     bool good = true;
     for (size_t done = 0; good && done < length; done += piece) {
@@ -80,8 +85,8 @@ static inline GError *fuzz_read(struct fuzz_reading *reading, size_t length, siz
 /* Returns whether it is a sound stream. */
 static inline bool fuzz_stream(const uint8_t *bytes, size_t length, size_t piece)
 {
-    struct fuzz_reading one = {.bytes = bytes, .memory = godwit_stream_memory_new()};
-    struct fuzz_reading other = {.bytes = bytes, .memory = godwit_stream_memory_new()};
+    struct fuzz_reading one = {.bytes = bytes};
+    struct fuzz_reading other = {.bytes = bytes};
     g_autoptr(GError) error = fuzz_read(&one, length, MAX(length, 1));
     g_autoptr(GError) again = fuzz_read(&other, length, piece);
     fuzz_demand(one.next == other.next && one.hash == other.hash, "pieces do not matter");
@@ -91,8 +96,11 @@ static inline bool fuzz_stream(const uint8_t *bytes, size_t length, size_t piece
     g_autoptr(GError) verdict = NULL;
     const bool good = godwit_stream_verify(one.memory, NULL, &guest, &verdict);
     fuzz_demand(good == !verdict, "a verdict is an error or none");
-    godwit_stream_memory_free(one.memory);
-    godwit_stream_memory_free(other.memory);
+    struct fuzz_reading *const both[] = {&one, &other};
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+        godwit_stream_memory_free(both[i]->memory);
+        godwit_stream_description_free(both[i]->description);
+    }
     return !error;
 }
 

@@ -69,12 +69,18 @@ static void put_part(GByteArray *to, uint8_t type, uint32_t id)
     put(to, 4, id);
 }
 
-static void put_end(GByteArray *to)
+/* The end of sections, and a description. */
+static void put_described_end(GByteArray *to, const char *json)
 {
     put(to, 1, 0);
     put(to, 1, 6);
-    put(to, 4, 2);
-    put_text(to, "{}");
+    put(to, 4, strlen(json));
+    put_text(to, json);
+}
+
+static void put_end(GByteArray *to)
+{
+    put_described_end(to, "{}");
 }
 
 /* The beginning of a section "ram", number 1, with one block "pc.ram" of so many pages, up to where
@@ -108,6 +114,10 @@ static GByteArray *begin(void)
     return to;
 }
 
+static const char small_description[] =
+    "{\"devices\":[{\"name\":\"timer\",\"instance_id\":0,\"fields\":[{\"size\":7}]},"
+    "{\"name\":\"nothing\",\"instance_id\":0}]}";
+
 /* A stream with some of everything that is short. */
 static GByteArray *small_stream(void)
 {
@@ -135,7 +145,7 @@ static GByteArray *small_stream(void)
     put_footer(to, 2);
     put_section(to, 4, 3, "nothing", 1);
     put_footer(to, 3);
-    put_end(to);
+    put_described_end(to, small_description);
     return to;
 }
 
@@ -237,7 +247,7 @@ static void test_truncated(void **state)
 {
     (void)state;
     g_autoptr(GByteArray) bytes = small_stream();
-    const size_t whole = bytes->len, eof = whole - 7;
+    const size_t whole = bytes->len, eof = whole - 5 - strlen(small_description);
     for (size_t length = 0; length < whole; length++)
         assert_int_equal(fuzz_stream(bytes->data, length, 1), length == eof);
     expect_damage(g_byte_array_new(), 0, "the stream ends in nothing: it is empty");
@@ -925,6 +935,50 @@ static void test_guest(void **state)
     assert_contains(error->message, "no RAM block in the stream has a Godwit guest's mailbox");
 }
 
+/* A device's state of 12 bytes, and descriptions of it: what is said of them, "" if nothing. */
+static void test_description(void **state)
+{
+    (void)state;
+#define DEVICE(rest)    "{\"devices\":[{\"name\":\"a\",\"instance_id\":0," rest "}]}"
+#define OF_BYTES(count) DEVICE("\"fields\":[{\"size\":" count "}]")
+    static const struct {
+        const char *json, *said;
+        unsigned agreed, untold;
+    } rows[] = {
+        {OF_BYTES("12"), "", 1, 0},
+        {OF_BYTES("11"), "the state of \"a 0\" has 12 bytes; by its description it has 11", 0, 0},
+        {OF_BYTES("-12"), "by its description it has 67108864", 0, 0},
+        {DEVICE("\"fields\":[{\"size\":4,\"array_len\":2},{\"size\":4}]"), "", 1, 0},
+        {DEVICE("\"fields\":[{\"size\":3}],\"subsections\":[{\"vmsd_name\":\"s\",\"fields\":["
+                "{\"size\":2}]}]"),
+         "", 1, 0},
+        {DEVICE("\"fields\":[{\"size\":1,\"array_len\":9,\"struct\":{}}]"), "", 0, 1},
+        {"{\"devices\":[]}", "the description does not have \"a 0\"", 0, 0},
+        {"{\"devices\":[{\"name\":\"b\",\"instance_id\":0}]}",
+         "the description has \"b 0\", which no section is, or has it twice", 0, 0},
+        {"{\"devices\"}", "the description is no JSON: ", 0, 0},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GByteArray) bytes = begin();
+        put_section(bytes, 4, 4, "a", 1);
+        put_bytes(bytes, 12, 0x33);
+        put_footer(bytes, 4);
+        put_described_end(bytes, rows[i].json);
+        struct fuzz_reading reading = {.bytes = bytes->data};
+        g_autoptr(GError) error = fuzz_read(&reading, bytes->len, bytes->len);
+        if (*rows[i].said == 0)
+            assert_null(error);
+        else
+            assert_contains(error ? error->message : "nothing", rows[i].said);
+        assert_int_equal(reading.description->agreed, rows[i].agreed);
+        assert_int_equal(reading.description->untold, rows[i].untold);
+        godwit_stream_memory_free(reading.memory);
+        godwit_stream_description_free(reading.description);
+    }
+#undef DEVICE
+#undef OF_BYTES
+}
+
 static void test_file(void **state)
 {
     struct heard heard = listen();
@@ -963,7 +1017,7 @@ int main(void)
         cmocka_unit_test(test_packages),       cmocka_unit_test(test_multifd),
         cmocka_unit_test(test_sink),           cmocka_unit_test(test_memory),
         cmocka_unit_test(test_changes),        cmocka_unit_test(test_guest),
-        cmocka_unit_test(test_file),
+        cmocka_unit_test(test_description),    cmocka_unit_test(test_file),
     };
     return cmocka_run_group_tests_name("stream", tests, unit_folder, unit_folder_end);
 }
