@@ -21,6 +21,7 @@ enum godwit_error {
     GODWIT_ERROR_QMP,         /* a QEMU refused a command or spoke nonsense: failed */
     GODWIT_ERROR_MIGRATION,   /* a migration ended in another state than wanted: failed */
     GODWIT_ERROR_ORACLE,      /* the guest's memory or behaviour is wrong: failed */
+    GODWIT_ERROR_STREAM,      /* a migration stream is damaged, or none: failed */
     GODWIT_ERROR_INTERRUPTED, /* the user or the system stopped the run */
 };
 

@@ -41,7 +41,7 @@ static json_t *mailboxes_of(struct godwit_vm *vm)
         if (!godwit_memory_hva(vm, gpa, sizeof(raw), &hva, NULL) ||
             !godwit_memory_peek(vm, hva, raw, sizeof(raw)))
             break;
-        const struct godwit_mailbox mailbox = godwit_memory_parse_mailbox(setup->machine, raw);
+        const struct godwit_mailbox mailbox = godwit_guest_mailbox(raw, setup->machine->big_endian);
         json_array_append_new(list, mailbox_of(&mailbox));
     }
     return list;

@@ -371,31 +371,13 @@ bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, 
     return true;
 }
 
-struct godwit_mailbox godwit_memory_parse_mailbox(const struct godwit_machine *machine,
-                                                  const void *raw)
-{
-    const unsigned char *bytes = raw;
-    const bool big = machine->big_endian;
-    return (struct godwit_mailbox){
-        .magic = godwit_guest_get32(bytes + GODWIT_MAILBOX_OFF_MAGIC, big),
-        .state = godwit_guest_get32(bytes + GODWIT_MAILBOX_OFF_STATE, big),
-        .passes = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_PASSES, big),
-        .position = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_POSITION, big),
-        .timer = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_TIMER, big),
-        .fault_address = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_FAULT_ADDRESS, big),
-        .fault_expected = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_FAULT_EXPECTED, big),
-        .fault_found = godwit_guest_get64(bytes + GODWIT_MAILBOX_OFF_FAULT_FOUND, big),
-    };
-}
-
 bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mailbox *mailbox,
                            GError **error)
 {
     unsigned char raw[GODWIT_MAILBOX_SIZE];
-    const struct godwit_setup *setup = vm->rig->setup;
-    const uint64_t gpa = setup->image->mailbox + cpu * (uint64_t)GODWIT_MAILBOX_STRIDE;
+    const uint64_t gpa = vm->rig->setup->image->mailbox + cpu * (uint64_t)GODWIT_MAILBOX_STRIDE;
     if (!godwit_memory_read(vm, gpa, raw, sizeof(raw), error))
         return false;
-    *mailbox = godwit_memory_parse_mailbox(setup->machine, raw);
+    *mailbox = godwit_guest_mailbox(raw, vm->rig->setup->machine->big_endian);
     return true;
 }

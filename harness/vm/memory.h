@@ -75,11 +75,6 @@ bool godwit_memory_peek(const struct godwit_vm *vm, uint64_t hva, void *buffer, 
 bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, size_t length,
                          GError **error);
 
-/* The mailbox that is in the GODWIT_MAILBOX_SIZE bytes at RAW, as a guest of that machine has it.
- */
-struct godwit_mailbox godwit_memory_parse_mailbox(const struct godwit_machine *machine,
-                                                  const void *raw);
-
 /* The mailbox of the guest's CPU of that number in the host's byte order; it may be running. */
 bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mailbox *mailbox,
                            GError **error);
