@@ -226,6 +226,31 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
     return port ? g_strdup_printf("tcp:%s:%s", host, port) : NULL;
 }
 
+/* Under which a rig keeps its relay. */
+#define RELAY "relay"
+
+static void free_relay(gpointer relay)
+{
+    godwit_relay_free(relay);
+}
+
+struct godwit_relay *godwit_migrate_relay(struct godwit_rig *rig, const char *uri, GError **error)
+{
+    struct godwit_relay *relay = godwit_relay_new(rig->directory, uri, error);
+    if (relay)
+        g_datalist_set_data_full(&rig->kept, RELAY, relay, free_relay);
+    return relay;
+}
+
+const char *godwit_migrate_turn(struct godwit_rig *rig, const char *uri)
+{
+    struct godwit_relay *relay = g_datalist_get_data(&rig->kept, RELAY);
+    if (!relay)
+        return uri;
+    godwit_relay_turn(relay, uri);
+    return godwit_relay_uri(relay);
+}
+
 static bool start(struct godwit_vm *source, json_t *arguments, GError **error)
 {
     source->migration_first = source->migration_leg = source->qmp->events->len;

@@ -7,6 +7,7 @@
 #ifndef GODWIT_HARNESS_MIGRATE_MIGRATE_H
 #define GODWIT_HARNESS_MIGRATE_MIGRATE_H
 
+#include "stream/relay.h"
 #include "vm/vm.h"
 
 enum godwit_transport {
@@ -75,6 +76,17 @@ json_t *godwit_migrate_channels(const char *uri);
 /* Tells a waiting destination to take its migration from URI. */
 bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, bool channels,
                              GError **error);
+
+/*
+ * Puts a relay in front of the address URI (unix: or tcp:), where a destination listens: the source
+ * is to connect to it instead. The rig owns it, and has one at most.
+ */
+struct godwit_relay *godwit_migrate_relay(struct godwit_rig *rig, const char *uri, GError **error);
+
+/* Where the source is to connect to instead of URI, another address where the destination listens
+ * later in the same migration: to the rig's relay, which leads there from now on, or, if there is
+ * none, to URI itself. Borrowed. */
+const char *godwit_migrate_turn(struct godwit_rig *rig, const char *uri);
 
 /* Starts sending to URI. */
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error);

@@ -155,6 +155,20 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
     return godwit_migrate_wait(destination, "completed", error);
 }
 
+/* Where the source is to connect to instead of ADDRESS, where the destination listens: to a relay,
+ * if the plan has a use for one. The caller's. */
+static char *relay_to(const struct godwit_plan *plan, struct godwit_rig *rig, const char *address,
+                      GError **error)
+{
+    if (!plan->tls)
+        return g_strdup(address);
+    struct godwit_relay *relay = godwit_migrate_relay(rig, address, error);
+    if (!relay)
+        return NULL;
+    godwit_tls_follow(rig, relay);
+    return g_strdup(godwit_relay_uri(relay));
+}
+
 /* Through a connection between the two. */
 static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm *source,
                                struct godwit_vm *destination, GError **error)
@@ -163,8 +177,7 @@ static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm 
         godwit_migrate_listen(destination, plan->transport, plan->channels, error);
     if (!address)
         return false;
-    g_autofree char *uri =
-        plan->tls ? godwit_tls_tap(source->rig, address, error) : g_steal_pointer(&address);
+    g_autofree char *uri = relay_to(plan, source->rig, address, error);
     if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
         !step(plan->started, source, destination, error))
         return false;

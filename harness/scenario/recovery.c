@@ -125,7 +125,7 @@ static bool resume(struct godwit_vm *source, struct godwit_vm *destination, cons
 {
     struct godwit_account after = {0};
     godwit_rig_phase(source->rig, "recover");
-    if (!godwit_migrate_resume(source, godwit_tls_turn(source->rig, uri), error) ||
+    if (!godwit_migrate_resume(source, godwit_migrate_turn(source->rig, uri), error) ||
         !wait_both(source, destination, "postcopy-active", error) ||
         !await_requests(source, before->requests, &after, error))
         return false;

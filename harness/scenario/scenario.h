@@ -27,7 +27,7 @@ struct godwit_plan {
     const char *uri; /* what both sides are given, of a transport that is a file; NULL: the usual */
     const struct godwit_capability *capabilities; /* set on both sides; NULL: none */
     const struct godwit_parameter *parameters;    /* set on both sides; NULL: none */
-    const struct godwit_tls *tls;                 /* over TLS, through a tap; NULL: plain */
+    const struct godwit_tls *tls;                 /* over TLS, through a relay; NULL: plain */
     const char *const *source_arguments;          /* more of the command line; NULL: none */
     const char *const *destination_arguments;     /* likewise */
 
