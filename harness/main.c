@@ -24,6 +24,7 @@ static const struct {
     {"migrate", godwit_command_migrate, "one migration, put together by flags"},
     {"doctor", godwit_command_doctor, "what this host and its QEMUs can do, and why not"},
     {"bench", godwit_command_bench, "how long each phase takes: median and spread"},
+    {"stream", godwit_command_stream, "what is in a migration stream, and whether it is sound"},
 };
 
 static void help(void)

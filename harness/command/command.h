@@ -111,5 +111,7 @@ bool godwit_command_migrate(struct godwit_process *process, int argc, char **arg
                             GError **error);
 bool godwit_command_bench(struct godwit_process *process, int argc, char **argv, int *status,
                           GError **error);
+bool godwit_command_stream(struct godwit_process *process, int argc, char **argv, int *status,
+                           GError **error);
 
 #endif

@@ -61,6 +61,21 @@
 #define GODWIT_RAM_COMPRESSED    0x100
 #define GODWIT_RAM_MULTIFD_FLUSH 0x200
 
+/* Commands, as a COMMAND's value has them. */
+enum godwit_stream_command {
+    GODWIT_COMMAND_OPEN_RETURN_PATH = 1,
+    GODWIT_COMMAND_PING = 2,
+    GODWIT_COMMAND_POSTCOPY_ADVISE = 3,
+    GODWIT_COMMAND_POSTCOPY_LISTEN = 4,
+    GODWIT_COMMAND_POSTCOPY_RUN = 5,
+    GODWIT_COMMAND_POSTCOPY_RAM_DISCARD = 6,
+    GODWIT_COMMAND_POSTCOPY_RESUME = 7,
+    GODWIT_COMMAND_PACKAGED = 8,
+    GODWIT_COMMAND_ENABLE_COLO = 9,
+    GODWIT_COMMAND_RECV_BITMAP = 10,
+    GODWIT_COMMAND_SWITCHOVER_START = 11,
+};
+
 enum godwit_stream_channel {
     GODWIT_STREAM_UNKNOWN, /* fewer than four bytes have come */
     GODWIT_STREAM_MAIN,
@@ -104,6 +119,7 @@ enum godwit_stream_page {
     GODWIT_PAGE_XBZRLE,     /* what has changed since it was sent last */
     GODWIT_PAGE_COMPRESSED, /* a zlib stream of it */
     GODWIT_PAGE_PACKED,     /* in the MULTIFD_DATA item that follows its packet's pages */
+    GODWIT_PAGE_KINDS,      /* how many there are */
 };
 
 struct godwit_stream_item {

@@ -30,11 +30,10 @@ uint64_t godwit_guest_get64(const void *bytes, bool big_endian)
     return big_endian ? GUINT64_FROM_BE(value) : GUINT64_FROM_LE(value);
 }
 
-struct godwit_workload godwit_image_workload(const struct godwit_machine *machine,
-                                             const struct godwit_image *image)
+struct godwit_workload godwit_guest_workload(const void *bytes, bool big_endian)
 {
-    const unsigned char *block = image->bytes + image->params_offset;
-    const bool big = machine->big_endian;
+    const unsigned char *block = bytes;
+    const bool big = big_endian;
     const uint32_t flags = godwit_guest_get32(block + GODWIT_PARAMS_OFF_FLAGS, big);
     return (struct godwit_workload){
         .window_start = godwit_guest_get64(block + GODWIT_PARAMS_OFF_WINDOW_START, big),
@@ -45,6 +44,28 @@ struct godwit_workload godwit_image_workload(const struct godwit_machine *machin
         .page_ticks = godwit_guest_get32(block + GODWIT_PARAMS_OFF_PAGE_TICKS, big),
         .cpus = ((flags & GODWIT_FLAGS_MORE_MASK) >> GODWIT_FLAGS_MORE_SHIFT) + 1,
     };
+}
+
+struct godwit_mailbox godwit_guest_mailbox(const void *bytes, bool big_endian)
+{
+    const unsigned char *raw = bytes;
+    const bool big = big_endian;
+    return (struct godwit_mailbox){
+        .magic = godwit_guest_get32(raw + GODWIT_MAILBOX_OFF_MAGIC, big),
+        .state = godwit_guest_get32(raw + GODWIT_MAILBOX_OFF_STATE, big),
+        .passes = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_PASSES, big),
+        .position = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_POSITION, big),
+        .timer = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_TIMER, big),
+        .fault_address = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_ADDRESS, big),
+        .fault_expected = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_EXPECTED, big),
+        .fault_found = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_FOUND, big),
+    };
+}
+
+struct godwit_workload godwit_image_workload(const struct godwit_machine *machine,
+                                             const struct godwit_image *image)
+{
+    return godwit_guest_workload(image->bytes + image->params_offset, machine->big_endian);
 }
 
 bool godwit_image_write(const struct godwit_image *image, bool big_endian,

@@ -6,6 +6,7 @@
 #ifndef GODWIT_HARNESS_VM_IMAGE_H
 #define GODWIT_HARNESS_VM_IMAGE_H
 
+#include "godwit/guest_abi.h"
 #include "vm/rig.h"
 
 /* The workload that an image has when nobody changes its parameter block. */
@@ -35,5 +36,11 @@ struct godwit_workload godwit_workload_stripe(const struct godwit_workload *work
 /* The number in guest byte order at BYTES. */
 uint32_t godwit_guest_get32(const void *bytes, bool big_endian);
 uint64_t godwit_guest_get64(const void *bytes, bool big_endian);
+
+/* The parameter block at BYTES, GODWIT_PARAMS_SIZE of them. Nothing is checked. */
+struct godwit_workload godwit_guest_workload(const void *bytes, bool big_endian);
+
+/* The mailbox at BYTES, GODWIT_MAILBOX_SIZE of them, in the host's byte order. */
+struct godwit_mailbox godwit_guest_mailbox(const void *bytes, bool big_endian);
 
 #endif

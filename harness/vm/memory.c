@@ -341,19 +341,9 @@ bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mai
                            GError **error)
 {
     unsigned char raw[GODWIT_MAILBOX_SIZE];
-    const bool big = vm->rig->setup->machine->big_endian;
     const uint64_t gpa = vm->rig->setup->image->mailbox + cpu * (uint64_t)GODWIT_MAILBOX_STRIDE;
     if (!godwit_memory_read(vm, gpa, raw, sizeof(raw), error))
         return false;
-    *mailbox = (struct godwit_mailbox){
-        .magic = godwit_guest_get32(raw + GODWIT_MAILBOX_OFF_MAGIC, big),
-        .state = godwit_guest_get32(raw + GODWIT_MAILBOX_OFF_STATE, big),
-        .passes = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_PASSES, big),
-        .position = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_POSITION, big),
-        .timer = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_TIMER, big),
-        .fault_address = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_ADDRESS, big),
-        .fault_expected = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_EXPECTED, big),
-        .fault_found = godwit_guest_get64(raw + GODWIT_MAILBOX_OFF_FAULT_FOUND, big),
-    };
+    *mailbox = godwit_guest_mailbox(raw, vm->rig->setup->machine->big_endian);
     return true;
 }

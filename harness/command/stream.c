@@ -1,0 +1,447 @@
+/*
+ * godwit stream: what is in a migration stream that was written to a file.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "command/command.h"
+
+#include "stream/memory.h"
+#include "stream/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEX "0x%" PRIx64
+
+struct stream_options {
+    char *arch;
+    gint64 offset;
+    gboolean pages;
+    char **words;
+};
+
+/* Reads the file from the offset on, to its end, or to the first byte that cannot be. */
+static bool read_file(const char *path, uint64_t offset, godwit_stream_sink sink, gpointer data,
+                      enum godwit_stream_channel *channel, GError **error)
+{
+    enum { CHUNK = 1 << 20 };
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot read %s: %s", path,
+                           g_strerror(errno));
+    struct godwit_stream *stream = godwit_stream_new(offset, sink, data);
+    g_autofree char *buffer = g_malloc(CHUNK);
+    bool good = offset == 0 || lseek(fd, (off_t)offset, SEEK_SET) >= 0;
+    ssize_t got = good ? 1 : -1;
+    while (good && got > 0) {
+        do
+            got = read(fd, buffer, CHUNK);
+        while (got < 0 && errno == EINTR);
+        good = got > 0 && godwit_stream_feed(stream, buffer, (size_t)got, error);
+    }
+    if (got < 0)
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot read %s: %s", path, g_strerror(errno));
+    else if (got == 0)
+        good = godwit_stream_end(stream, error);
+    *channel = godwit_stream_channel(stream);
+    godwit_stream_free(stream);
+    close(fd);
+    return good;
+}
+
+/* A stretch of a stream for the summary: parts of one section that follow each other are one. */
+struct stretch {
+    uint64_t offset, length;
+    const char *kind; /* literal */
+    char *name;
+    uint32_t id, instance, version;
+    uint64_t parts;
+    bool packaged;
+};
+
+static void free_stretch(gpointer data)
+{
+    struct stretch *stretch = data;
+    g_free(stretch->name);
+    g_free(stretch);
+}
+
+struct summary {
+    struct godwit_stream_memory *memory;
+    GPtrArray *stretches;
+    GString *head; /* lines about the stream as a whole */
+    uint64_t bytes;
+    uint64_t marks, packets;
+};
+
+static const char *command_name(uint64_t type)
+{
+    static const char *const names[] = {
+        [GODWIT_COMMAND_OPEN_RETURN_PATH] = "open-return-path",
+        [GODWIT_COMMAND_PING] = "ping",
+        [GODWIT_COMMAND_POSTCOPY_ADVISE] = "postcopy-advise",
+        [GODWIT_COMMAND_POSTCOPY_LISTEN] = "postcopy-listen",
+        [GODWIT_COMMAND_POSTCOPY_RUN] = "postcopy-run",
+        [GODWIT_COMMAND_POSTCOPY_RAM_DISCARD] = "postcopy-ram-discard",
+        [GODWIT_COMMAND_POSTCOPY_RESUME] = "postcopy-resume",
+        [GODWIT_COMMAND_PACKAGED] = "packaged",
+        [GODWIT_COMMAND_ENABLE_COLO] = "enable-colo",
+        [GODWIT_COMMAND_RECV_BITMAP] = "recv-bitmap",
+        [GODWIT_COMMAND_SWITCHOVER_START] = "switchover-start",
+    };
+    return names[type];
+}
+
+static struct stretch *add_stretch(struct summary *summary, const struct godwit_stream_item *item,
+                                   const char *kind, const char *name)
+{
+    const guint count = summary->stretches->len;
+    struct stretch *last = count ? g_ptr_array_index(summary->stretches, count - 1) : NULL;
+    if (last && last->kind == kind && !strcmp(last->name, name) && last->id == item->section_id &&
+        last->packaged == item->packaged && item->kind != GODWIT_STREAM_FULL) {
+        last->parts++;
+        last->length += item->length;
+        return last;
+    }
+    last = g_new0(struct stretch, 1);
+    *last = (struct stretch){
+        .offset = item->offset,
+        .length = item->length,
+        .kind = kind,
+        .name = g_strdup(name),
+        .id = item->section_id,
+        .instance = item->instance_id,
+        .version = item->version,
+        .parts = 1,
+        .packaged = item->packaged,
+    };
+    g_ptr_array_add(summary->stretches, last);
+    return last;
+}
+
+static void summarise_subsection(struct summary *summary, const struct godwit_stream_item *item)
+{
+    g_string_append_printf(summary->head, "  %s", item->name);
+    const uint8_t *bytes = item->bytes + item->data;
+    size_t left = item->length - item->data;
+    if (!strcmp(item->name, "configuration/capabilities")) {
+        /* Their number, then each with its length before it; the reader has checked them. */
+        for (bytes += 4, left -= 4; left; left -= 1u + bytes[0], bytes += 1u + bytes[0])
+            g_string_append_printf(summary->head, " %.*s", (int)bytes[0], (const char *)bytes + 1);
+    } else if (!strcmp(item->name, "configuration/target-page-bits")) {
+        g_string_append_printf(summary->head, " %u", bytes[3]);
+    } else {
+        g_string_append_c(summary->head, ' ');
+        for (size_t i = 0; i < left; i++)
+            g_string_append_printf(summary->head, "%02x%s", bytes[i],
+                                   i == 3 || i == 5 || i == 7 || i == 9 ? "-" : "");
+    }
+    g_string_append_c(summary->head, '\n');
+}
+
+static bool summarise(const struct godwit_stream_item *item, gpointer data, GError **error)
+{
+    struct summary *summary = data;
+    summary->bytes += item->length;
+    switch (item->kind) {
+    case GODWIT_STREAM_CONFIGURATION:
+        g_string_append_printf(summary->head, "machine type %s\n", item->name);
+        break;
+    case GODWIT_STREAM_SUBSECTION:
+        summarise_subsection(summary, item);
+        break;
+    case GODWIT_STREAM_START:
+    case GODWIT_STREAM_PART:
+    case GODWIT_STREAM_LAST:
+    case GODWIT_STREAM_FULL:
+        add_stretch(summary, item, godwit_stream_kind_name(item->kind), item->section);
+        break;
+    case GODWIT_STREAM_COMMAND:
+        add_stretch(summary, item, "command", command_name(item->value));
+        break;
+    case GODWIT_STREAM_EOF:
+        add_stretch(summary, item, "eof", "");
+        break;
+    case GODWIT_STREAM_DESCRIPTION:
+        add_stretch(summary, item, "description", "");
+        break;
+    case GODWIT_STREAM_MULTIFD_INIT:
+        g_string_append_printf(summary->head, "channel number %" PRIu64 "\n", item->value);
+        break;
+    case GODWIT_STREAM_MULTIFD_PACKET:
+        summary->packets++;
+        break;
+    case GODWIT_STREAM_MARK:
+        summary->marks++;
+        break;
+    default:
+        break;
+    }
+    if (*item->section && item->kind > GODWIT_STREAM_FULL && summary->stretches->len) {
+        struct stretch *last = g_ptr_array_index(summary->stretches, summary->stretches->len - 1);
+        last->length += item->length;
+    }
+    return godwit_stream_memory_take(summary->memory, item, error);
+}
+
+static void print_blocks(const struct godwit_stream_memory *memory)
+{
+    if (memory->blocks->len == 0)
+        return;
+    printf("\n%-32s %14s %10s", "RAM block", "bytes", "pages sent");
+    for (int kind = 0; kind < GODWIT_PAGE_KINDS; kind++)
+        printf(" %10s", godwit_stream_page_name((enum godwit_stream_page)kind));
+    printf("\n");
+    for (guint i = 0; i < memory->blocks->len; i++) {
+        const struct godwit_stream_memory_block *block = g_ptr_array_index(memory->blocks, i);
+        printf("%-32s %14" PRIu64 " %10u", block->name, block->length,
+               g_hash_table_size(block->pages));
+        for (int kind = 0; kind < GODWIT_PAGE_KINDS; kind++)
+            printf(" %10" PRIu64, block->records[kind]);
+        printf("\n");
+    }
+}
+
+static void print_stretches(const GPtrArray *stretches)
+{
+    if (stretches->len == 0)
+        return;
+    printf("\n%12s %12s %-12s %6s %-34s %8s %s\n", "offset", "bytes", "what", "id", "name",
+           "instance", "version");
+    for (guint i = 0; i < stretches->len; i++) {
+        const struct stretch *stretch = g_ptr_array_index(stretches, i);
+        printf("%12" PRIu64 " %12" PRIu64 " %s%-*s", stretch->offset, stretch->length,
+               stretch->packaged ? "| " : "", stretch->packaged ? 10 : 12, stretch->kind);
+        if (stretch->version)
+            printf(" %6" PRIu32 " %-34s %8" PRIu32 " %7" PRIu32, stretch->id, stretch->name,
+                   stretch->instance, stretch->version);
+        else if (*stretch->name)
+            printf(" %6s %s", "", stretch->name);
+        if (stretch->parts > 1)
+            printf("  (%" PRIu64 " times)", stretch->parts);
+        printf("\n");
+    }
+}
+
+/* What the map has for a page: how it was sent last. */
+static char map_letter(const struct godwit_stream_memory_block *block, uint64_t page)
+{
+    const struct godwit_stream_memory_page *sent =
+        g_hash_table_lookup(block->pages, GSIZE_TO_POINTER(page));
+    return sent ? "zwxcp"[sent->sent] : block->mapped ? 'z' : '.';
+}
+
+static void print_map(const struct godwit_stream_memory *memory)
+{
+    enum { ROW = 64 };
+    printf("\npages, %d in a row: z zero, w whole, x xbzrle, c compressed, p packed (multifd), "
+           ". not sent;\n* rows like the one before\n",
+           ROW);
+    for (guint i = 0; i < memory->blocks->len; i++) {
+        const struct godwit_stream_memory_block *block = g_ptr_array_index(memory->blocks, i);
+        const uint64_t size = block->page_size ? block->page_size : 4096;
+        const uint64_t pages = block->length / size;
+        char row[ROW + 1] = "", before[ROW + 1] = "";
+        bool starred = false;
+        printf("%s\n", block->name);
+        for (uint64_t page = 0; page < pages; page += ROW) {
+            const uint64_t count = MIN((uint64_t)ROW, pages - page);
+            for (uint64_t k = 0; k < count; k++)
+                row[k] = map_letter(block, page + k);
+            row[count] = 0;
+            if (strcmp(row, before) != 0)
+                printf("%12" PRIx64 " %s\n", page * size, row);
+            else if (!starred)
+                printf("           *\n");
+            starred = !strcmp(row, before);
+            memcpy(before, row, sizeof(row));
+        }
+    }
+}
+
+static const char *channel_name(enum godwit_stream_channel channel)
+{
+    switch (channel) {
+    case GODWIT_STREAM_MAIN:
+        return "main";
+    case GODWIT_STREAM_MULTIFD:
+        return "multifd";
+    case GODWIT_STREAM_PREEMPT:
+        return "preempt";
+    case GODWIT_STREAM_UNKNOWN:
+        break;
+    }
+    return "unknown";
+}
+
+static bool inspect(const struct stream_options *options, const char *path, GError **error)
+{
+    struct summary summary = {
+        .memory = godwit_stream_memory_new(),
+        .stretches = g_ptr_array_new_with_free_func(free_stretch),
+        .head = g_string_new(NULL),
+    };
+    enum godwit_stream_channel channel;
+    const bool good =
+        read_file(path, (uint64_t)options->offset, summarise, &summary, &channel, error);
+    /* What was found before the damage helps to understand it. */
+    if (summary.bytes) {
+        printf("%s channel, %" PRIu64 " bytes%s\n%s", channel_name(channel), summary.bytes,
+               good ? "" : " before the damage", summary.head->str);
+        if (summary.packets)
+            printf("%" PRIu64 " packets\n", summary.packets);
+        print_stretches(summary.stretches);
+        print_blocks(summary.memory);
+        if (options->pages)
+            print_map(summary.memory);
+    }
+    g_ptr_array_unref(summary.stretches);
+    g_string_free(summary.head, TRUE);
+    godwit_stream_memory_free(summary.memory);
+    return good;
+}
+
+static bool remember(const struct godwit_stream_item *item, gpointer data, GError **error)
+{
+    return godwit_stream_memory_take(data, item, error);
+}
+
+static bool verify(const struct stream_options *options, const char *path, GError **error)
+{
+    const struct godwit_machine *machine =
+        options->arch ? godwit_machine_find(options->arch) : NULL;
+    if (options->arch && !machine)
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "unknown architecture \"%s\" (see --help)",
+                           options->arch);
+    struct godwit_stream_memory *memory = godwit_stream_memory_new();
+    enum godwit_stream_channel channel;
+    struct godwit_stream_guest guest;
+    const bool good =
+        read_file(path, (uint64_t)options->offset, remember, memory, &channel, error) &&
+        godwit_stream_verify(memory, machine, &guest, error);
+    for (unsigned cpu = 0; good && cpu < guest.workload.cpus; cpu++) {
+        char text[320];
+        godwit_page_order_format(&guest.order[cpu], text, sizeof(text));
+        printf("CPU %u: %s; %" PRIu64 " pages, pass %" PRIu64 "\n", cpu, text,
+               guest.order[cpu].pages, guest.mailbox[cpu].passes);
+    }
+    godwit_stream_memory_free(memory);
+    return good;
+}
+
+static bool print_item(const struct godwit_stream_item *item, gpointer data, GError **error)
+{
+    (void)data;
+    json_t *line =
+        json_pack("{s:s, s:I, s:I}", "kind", godwit_stream_kind_name(item->kind), "offset",
+                  (json_int_t)item->offset, "length", (json_int_t)item->length);
+    const struct {
+        const char *name;
+        uint64_t value;
+        bool there;
+    } numbers[] = {
+        {"data", item->data, item->data < item->length},
+        {"id", item->section_id, *item->section},
+        {"instance", item->instance_id, *item->section},
+        {"version", item->version, item->version},
+        {"value", item->value, item->value},
+        {"flags", item->flags, item->flags},
+        {"address", item->address, item->address},
+        {"pages", item->pages, item->kind == GODWIT_STREAM_MULTIFD_PACKET},
+        {"zero-pages", item->zero_pages, item->kind == GODWIT_STREAM_MULTIFD_PACKET},
+        {"package-size", item->package_size, item->package_size},
+        {"page-offset", item->page_offset, item->kind == GODWIT_STREAM_PAGE},
+    };
+    if (*item->section)
+        json_object_set_new(line, "section", json_string(item->section));
+    if (*item->name)
+        json_object_set_new(line, "name", json_string(item->name));
+    if (item->kind == GODWIT_STREAM_PAGE)
+        json_object_set_new(line, "page", json_string(godwit_stream_page_name(item->page)));
+    if (item->kind == GODWIT_STREAM_COMMAND)
+        json_object_set_new(line, "command", json_string(command_name(item->value)));
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+        if (numbers[i].there)
+            json_object_set_new(line, numbers[i].name, json_integer((json_int_t)numbers[i].value));
+    if (item->packaged)
+        json_object_set_new(line, "packaged", json_true());
+    const bool good = json_dumpf(line, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
+    json_decref(line);
+    return good || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                               "cannot write to standard output: %s", g_strerror(errno));
+}
+
+static bool list_items(const struct stream_options *options, const char *path, GError **error)
+{
+    enum godwit_stream_channel channel;
+    return read_file(path, (uint64_t)options->offset, print_item, NULL, &channel, error);
+}
+
+static bool act(const struct stream_options *options, GError **error)
+{
+    static const struct {
+        const char *name;
+        bool (*act)(const struct stream_options *options, const char *path, GError **error);
+    } actions[] = {{"inspect", inspect}, {"verify", verify}, {"json", list_items}};
+    const char *action = options->words ? options->words[0] : NULL;
+    const char *path = action ? options->words[1] : NULL;
+    if (!action)
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "stream wants inspect, verify or json, and a file (see --help)");
+    for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
+        if (strcmp(actions[i].name, action) != 0)
+            continue;
+        if (!path || options->words[2])
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "stream %s wants one file (see --help)",
+                               action);
+        if (options->offset < 0)
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "--offset wants 0 or more");
+        if (options->pages && actions[i].act != inspect)
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "--pages goes with inspect only");
+        if (options->arch && actions[i].act != verify)
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "--arch goes with verify only");
+        const bool good = actions[i].act(options, path, error);
+        if (!good && g_error_matches(*error, GODWIT_ERROR, GODWIT_ERROR_STREAM))
+            godwit_error_context(error, "%s", path);
+        return good;
+    }
+    return godwit_fail(error, GODWIT_ERROR_USAGE,
+                       "unknown action \"%s\": there are inspect, verify and json", action);
+}
+
+bool godwit_command_stream(struct godwit_process *process, int argc, char **argv, int *status,
+                           GError **error)
+{
+    (void)process;
+    (void)status;
+    struct stream_options options = {0};
+    bool helped = false;
+    const GOptionEntry entries[] = {
+        {"arch", 'a', 0, G_OPTION_ARG_STRING, &options.arch,
+         "verify: the guest's architecture, where its window does not tell", "ARCH"},
+        {"offset", 0, 0, G_OPTION_ARG_INT64, &options.offset,
+         "Where in the file the stream begins (default: 0)", "BYTES"},
+        {"pages", 0, 0, G_OPTION_ARG_NONE, &options.pages,
+         "inspect: show for each page how it was sent last", NULL},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.words, NULL, NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new("inspect|verify|json FILE");
+    g_option_context_set_summary(
+        context,
+        "Reads a migration stream from a file, or one channel's part of it.\n"
+        "  inspect  what is in it: machine type, sections, RAM blocks, pages of each kind\n"
+        "  verify   that the guest's memory in it is in order, from the file alone\n"
+        "  json     every item of it, one JSON object in a line\n"
+        "Exit status: 0 it is sound, 1 it is damaged or the memory is wrong,\n"
+        "2 usage or environment error.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    const bool good = godwit_options_parse(context, &argc, &argv, &helped, error) &&
+                      (helped || act(&options, error));
+    g_free(options.arch);
+    g_strfreev(options.words);
+    return good;
+}
