@@ -23,6 +23,7 @@ void godwit_job_free(struct godwit_job *job)
         return;
     g_array_unref(job->capabilities);
     g_array_unref(job->parameters);
+    g_free(job->fault);
     g_free(job->target);
     g_free(job->type);
     g_free(job->accel);
@@ -34,6 +35,8 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
     struct godwit_job *copy = g_memdup2(job, sizeof(*job));
     copy->capabilities = g_array_copy(job->capabilities);
     copy->parameters = g_array_copy(job->parameters);
+    copy->fault = g_strdup(job->fault);
+    copy->plan.fault = copy->fault;
     copy->target = g_strdup(job->target);
     copy->type = g_strdup(job->type);
     copy->accel = g_strdup(job->accel);
@@ -65,6 +68,8 @@ char *godwit_job_again(const struct godwit_job *job)
                                job->plan.transport == GODWIT_TRANSPORT_TCP ? "tcp" : "unix",
                                job->plan.postcopy ? " --postcopy" : "",
                                job->plan.stopped ? " --stopped" : "");
+    if (job->fault)
+        g_string_append_printf(line, " --fault %s", job->fault);
     for (guint i = 0; i < job->capabilities->len; i++) {
         const struct godwit_capability *c =
             &g_array_index(job->capabilities, struct godwit_capability, i);
@@ -100,6 +105,8 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append(line, " --read-memory pmemsave");
     if (job->scenario && job->scenario->hops)
         g_string_append_printf(line, " --hops %u", setup->hops);
+    if (job->scenario && job->scenario->random)
+        g_string_append_printf(line, " --seed %" G_GUINT64_FORMAT, setup->seed);
     if (setup->timeout_scale != 1)
         g_string_append_printf(line, " --timeout-scale %g", setup->timeout_scale);
     return g_string_free(line, FALSE);
@@ -121,21 +128,22 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
             &g_array_index(job->parameters, struct godwit_parameter, i);
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
-    return json_pack("{s:s*, s:{s:i, s:b, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-                     " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:b}",
-                     "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
-                     (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy",
-                     job->plan.postcopy, "suspend", job->plan.suspend, "capabilities", capabilities,
-                     "parameters", parameters, "arch", setup->machine->arch, "image",
-                     setup->image->name, "type", setup->type, "accel", setup->accel, "memory_mib",
-                     (int)setup->memory_mib, "source", godwit_qemu_to_json(setup->source),
-                     "destination", godwit_qemu_to_json(setup->destination), "workload",
-                     "window_start", (json_int_t)workload->window_start, "window_end",
-                     (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
-                     "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
-                     (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks,
-                     "cpus", (json_int_t)workload->cpus, "hops", (int)setup->hops, "timeout_scale",
-                     setup->timeout_scale, "pmemsave", setup->pmemsave, "progress", job->progress);
+    return json_pack(
+        "{s:s*, s:{s:i, s:b, s:b, s:b, s:s*, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
+        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:i, s:f, s:b, s:b}",
+        "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
+        (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy", job->plan.postcopy,
+        "suspend", job->plan.suspend, "fault", job->fault, "capabilities", capabilities,
+        "parameters", parameters, "arch", setup->machine->arch, "image", setup->image->name, "type",
+        setup->type, "accel", setup->accel, "memory_mib", (int)setup->memory_mib, "source",
+        godwit_qemu_to_json(setup->source), "destination", godwit_qemu_to_json(setup->destination),
+        "workload", "window_start", (json_int_t)workload->window_start, "window_end",
+        (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
+        "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
+        (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks, "cpus",
+        (json_int_t)workload->cpus, "seed", (json_int_t)setup->seed, "hops", (int)setup->hops,
+        "timeout_scale", setup->timeout_scale, "pmemsave", setup->pmemsave, "progress",
+        job->progress);
 }
 
 /* Whether there is all that a rig relies on. */
@@ -188,6 +196,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->source = godwit_qemu_from_json(json_object_get(json, "source"));
     setup->destination = godwit_qemu_from_json(json_object_get(json, "destination"));
     setup->timeout_scale = json_number_value(json_object_get(json, "timeout_scale"));
+    setup->seed = (uint64_t)godwit_json_integer(json, "seed", 0);
     setup->hops = (unsigned)godwit_json_integer(json, "hops", 0);
     setup->pmemsave = godwit_json_true(json, "pmemsave");
     job->progress = godwit_json_true(json, "progress");
@@ -208,6 +217,8 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     job->plan.stopped = godwit_json_true(plan, "stopped");
     job->plan.postcopy = godwit_json_true(plan, "postcopy");
     job->plan.suspend = godwit_json_true(plan, "suspend");
+    job->fault = g_strdup(godwit_json_string(plan, "fault", NULL));
+    job->plan.fault = job->fault;
     size_t i;
     json_t *pair;
     json_array_foreach(json_object_get(plan, "capabilities"), i, pair)

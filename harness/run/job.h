@@ -27,6 +27,7 @@ struct godwit_job {
     GArray *capabilities; /* of struct godwit_capability, what plan.capabilities points to */
     GArray *parameters;   /* of struct godwit_parameter, likewise */
     struct godwit_setup setup;
+    char *fault;          /* what plan.fault points to, of an ad-hoc migration; NULL: none */
     char *target;         /* how reports call what it runs on; NULL: by the architecture */
     char *type;           /* what setup.type points to */
     char *accel;          /* what setup.accel points to */

@@ -157,15 +157,17 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
 
 /* Where the source is to connect to instead of ADDRESS, where the destination listens: to a relay,
  * if the plan has a use for one. The caller's. */
-static char *relay_to(const struct godwit_plan *plan, struct godwit_rig *rig, const char *address,
+static char *relay_to(const struct godwit_plan *plan, struct godwit_vm *source, const char *address,
                       GError **error)
 {
-    if (!plan->tls)
+    struct godwit_rig *rig = source->rig;
+    if (!plan->tls && !plan->fault)
         return g_strdup(address);
     struct godwit_relay *relay = godwit_migrate_relay(rig, address, error);
-    if (!relay)
+    if (!relay || (plan->fault && !godwit_migrate_spoil(source, relay, plan->fault, error)))
         return NULL;
-    godwit_tls_follow(rig, relay);
+    if (plan->tls)
+        godwit_tls_follow(rig, relay);
     return g_strdup(godwit_relay_uri(relay));
 }
 
@@ -177,7 +179,7 @@ static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm 
         godwit_migrate_listen(destination, plan->transport, plan->channels, error);
     if (!address)
         return false;
-    g_autofree char *uri = relay_to(plan, source->rig, address, error);
+    g_autofree char *uri = relay_to(plan, source, address, error);
     if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
         !step(plan->started, source, destination, error))
         return false;
@@ -380,7 +382,11 @@ bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
      */
     if (plan->suspend && plan->postcopy)
         destination->console->ready_allowed++;
-    if (!transfer(plan, source, destination, error))
+    const bool transferred = transfer(plan, source, destination, error);
+    /* What a fault has done is told in any case; that it has done nothing, when all else is well.
+     */
+    if ((plan->fault && !godwit_migrate_note_fault(rig, transferred ? error : NULL)) ||
+        !transferred)
         return false;
     if (plan->fails) {
         godwit_rig_phase(rig, "verify");

@@ -27,9 +27,10 @@ struct godwit_plan {
     const char *uri; /* what both sides are given, of a transport that is a file; NULL: the usual */
     const struct godwit_capability *capabilities; /* set on both sides; NULL: none */
     const struct godwit_parameter *parameters;    /* set on both sides; NULL: none */
-    const struct godwit_tls *tls;                 /* over TLS, through a relay; NULL: plain */
-    const char *const *source_arguments;          /* more of the command line; NULL: none */
-    const char *const *destination_arguments;     /* likewise */
+    const char *fault; /* the relay spoils what is sent, as godwit_fault_parse() has it; NULL: no */
+    const struct godwit_tls *tls;             /* over TLS, through a relay; NULL: plain */
+    const char *const *source_arguments;      /* more of the command line; NULL: none */
+    const char *const *destination_arguments; /* likewise */
 
     /* Own steps, NULL for none: */
     godwit_step configure; /* before the destination listens */
@@ -50,12 +51,14 @@ struct godwit_scenario {
                         * as godwit_qemu_lacks() has them */
     const char *accel; /* the only accelerator that it makes sense with; NULL: any */
     bool slow;         /* takes so long that it runs only when asked for */
+    bool random;       /* chooses something by the setup's seed */
     bool hops;         /* has the usual deadline once for each of setup's hops */
     /* Why this setup on this host cannot run it, for what the rest of the row cannot say: the
      * caller's; NULL if it can. The hook may be NULL. */
     char *(*obstacle)(const struct godwit_setup *setup);
-    uint32_t flags; /* GODWIT_FLAG_* for the guest, beside VERIFY */
-    uint32_t cpus;  /* of the guest; 0: as many as the user asks for */
+    const void *data; /* what `run` wants to know beside; the family's own */
+    uint32_t flags;   /* GODWIT_FLAG_* for the guest, beside VERIFY */
+    uint32_t cpus;    /* of the guest; 0: as many as the user asks for */
     /* Changes the guest's parameters, which are the image's own and what the user asked for; NULL:
      * godwit_scenario_usual(). */
     void (*prepare)(const struct godwit_scenario *scenario, struct godwit_workload *workload);
