@@ -42,6 +42,7 @@ struct godwit_options {
     int page_ticks;
     int cpus;
     int hops;
+    gint64 seed;
     double timeout_scale;
     char *read_memory;
 };
@@ -109,6 +110,8 @@ bool godwit_command_doctor(struct godwit_process *process, int argc, char **argv
                            GError **error);
 bool godwit_command_migrate(struct godwit_process *process, int argc, char **argv, int *status,
                             GError **error);
+bool godwit_command_selftest(struct godwit_process *process, int argc, char **argv, int *status,
+                             GError **error);
 bool godwit_command_bench(struct godwit_process *process, int argc, char **argv, int *status,
                           GError **error);
 bool godwit_command_stream(struct godwit_process *process, int argc, char **argv, int *status,

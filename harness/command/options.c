@@ -26,6 +26,7 @@ void godwit_options_init(struct godwit_options *options)
     options->dirty_rate = GODWIT_NOT_GIVEN;
     options->page_ticks = GODWIT_NOT_GIVEN;
     options->cpus = GODWIT_NOT_GIVEN;
+    options->seed = g_random_int();
 }
 
 void godwit_options_clear(struct godwit_options *options)
@@ -77,6 +78,8 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "CPUs of the guest, each with every N-th page of the window (default: 1)", "N"},
         {"hops", 0, 0, G_OPTION_ARG_INT, &o->hops,
          "Migrations that hops/ping-pong sends its guest on (default: 20)", "N"},
+        {"seed", 0, 0, G_OPTION_ARG_INT64, &o->seed,
+         "Choose from N what scenarios leave to chance (default: from another one each time)", "N"},
         {"timeout-scale", 0, 0, G_OPTION_ARG_DOUBLE, &o->timeout_scale,
          "Multiply every deadline by X (default: 1)", "X"},
         {"read-memory", 0, 0, G_OPTION_ARG_STRING, &o->read_memory,

@@ -139,6 +139,7 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
         for (guint i = 0; i < round; i++) {
             struct godwit_job *copy = godwit_job_copy(g_ptr_array_index(jobs, i));
             copy->repetition = (unsigned)r;
+            copy->setup.seed += (uint64_t)r - 1;
             g_ptr_array_add(jobs, copy);
         }
     }

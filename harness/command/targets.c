@@ -92,6 +92,7 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->source = target->source;
     setup->destination = target->destination;
     setup->hops = (unsigned)options->hops;
+    setup->seed = (uint64_t)options->seed;
     setup->timeout_scale = options->timeout_scale;
     setup->pmemsave = !g_strcmp0(options->read_memory, "pmemsave");
     setup->image = godwit_machine_image(machine, options->image);

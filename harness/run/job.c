@@ -105,7 +105,7 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append(line, " --read-memory pmemsave");
     if (job->scenario && job->scenario->hops)
         g_string_append_printf(line, " --hops %u", setup->hops);
-    if (job->scenario && job->scenario->random)
+    if (job->fault || (job->scenario && job->scenario->random))
         g_string_append_printf(line, " --seed %" G_GUINT64_FORMAT, setup->seed);
     if (setup->timeout_scale != 1)
         g_string_append_printf(line, " --timeout-scale %g", setup->timeout_scale);
