@@ -1,6 +1,6 @@
 /*
- * godwit selftest: that the oracles see what is wrong. Every fault among the scenarios with one seed
- * after another, and who found it.
+ * godwit selftest: that the oracles see what is wrong. Every fault among the scenarios with one
+ * seed after another, and who found it.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -81,6 +81,22 @@ static bool prepare_course(struct course *course, GError **error)
     return true;
 }
 
+/* Stops the guest in the middle of a pass: then there are pages of two sorts. */
+static bool stop_in_pass(struct godwit_vm *source, GError **error)
+{
+    struct godwit_reading reading;
+    for (;;) {
+        if (!godwit_vm_command(source, "stop", NULL, error) ||
+            !godwit_oracle_look(source, &reading, error))
+            return false;
+        if (reading.order->has_edge)
+            return true;
+        if (!godwit_vm_command(source, "cont", NULL, error) ||
+            !godwit_plan_see_it_run(source, error))
+            return false;
+    }
+}
+
 /* The migration up to its first byte, with the fault on its way. */
 static bool start(struct course *course, const char *name, GError **error)
 {
@@ -94,8 +110,7 @@ static bool start(struct course *course, const char *name, GError **error)
     if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error) ||
         !godwit_migrate_set_capabilities(source, NULL, error) ||
         !(live ? godwit_migrate_hold(source, error)
-               : godwit_vm_command(source, "stop", NULL, error) &&
-                     godwit_migrate_release(source, error)))
+               : stop_in_pass(source, error) && godwit_migrate_release(source, error)))
         return false;
     godwit_rig_phase(rig, "migrate");
     g_autofree char *address =
@@ -383,10 +398,12 @@ static bool run_sections(struct godwit_rig *rig, const struct godwit_scenario *s
     return false;
 }
 
-/* A window of 512 pages: all that is not in it is zero and takes little room in the stream. */
+/* A window of 512 pages: all that is not in it is zero and takes little room in the stream. The
+ * guest is to be at work on it, not at its console. */
 static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
     godwit_scenario_usual(scenario, workload);
+    workload->passes_per_report = 16;
     workload->window_end = workload->window_start + 512 * (uint64_t)workload->page_size;
 }
 
