@@ -161,13 +161,15 @@ static char *relay_to(const struct godwit_plan *plan, struct godwit_vm *source, 
                       GError **error)
 {
     struct godwit_rig *rig = source->rig;
-    if (!plan->tls && !plan->fault)
+    if (!plan->tls && !plan->fault && !plan->watch)
         return g_strdup(address);
     struct godwit_relay *relay = godwit_migrate_relay(rig, address, error);
     if (!relay || (plan->fault && !godwit_migrate_spoil(source, relay, plan->fault, error)))
         return NULL;
     if (plan->tls)
         godwit_tls_follow(rig, relay);
+    if (plan->watch)
+        plan->watch(rig, relay);
     return g_strdup(godwit_relay_uri(relay));
 }
 

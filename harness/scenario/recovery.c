@@ -204,8 +204,8 @@ static bool fail_reconnect(struct godwit_vm *source, struct godwit_vm *destinati
            resume(source, destination, RECOVER_URI, &account, error);
 }
 
-static bool fail_and_recover(struct godwit_vm *source, struct godwit_vm *destination,
-                             GError **error)
+bool godwit_recovery_fail_and_recover(struct godwit_vm *source, struct godwit_vm *destination,
+                                      GError **error)
 {
     struct godwit_account account = {0};
     return fail_network(source, destination, &account, error) &&
@@ -240,7 +240,7 @@ GODWIT_SCENARIOS(recovery) = {
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = held,
-                 .released = fail_and_recover},
+                 .released = godwit_recovery_fail_and_recover},
     },
     {
         .name = "postcopy/preempt/recovery/plain",
@@ -250,7 +250,7 @@ GODWIT_SCENARIOS(recovery) = {
                  .postcopy = true,
                  .capabilities = preempt,
                  .parameters = held,
-                 .released = fail_and_recover},
+                 .released = godwit_recovery_fail_and_recover},
     },
     {
         .name = "postcopy/preempt/tls/psk",
@@ -271,7 +271,7 @@ GODWIT_SCENARIOS(recovery) = {
                  .postcopy = true,
                  .parameters = held,
                  .tls = &psk,
-                 .released = fail_and_recover},
+                 .released = godwit_recovery_fail_and_recover},
     },
     {
         .name = "postcopy/preempt/recovery/tls/psk",
@@ -282,7 +282,7 @@ GODWIT_SCENARIOS(recovery) = {
                  .capabilities = preempt,
                  .parameters = held,
                  .tls = &psk,
-                 .released = fail_and_recover},
+                 .released = godwit_recovery_fail_and_recover},
     },
     {
         .name = "postcopy/recovery/double-failures/reconnect",

@@ -32,4 +32,9 @@ bool godwit_recovery_await_pause(struct godwit_vm *source, struct godwit_vm *des
 bool godwit_recovery_recover(struct godwit_vm *source, struct godwit_vm *destination,
                              const char *uri, const struct godwit_account *before, GError **error);
 
+/* The network fails while the guest waits for memory, and both sides go on by another connection:
+ * all of the above. */
+bool godwit_recovery_fail_and_recover(struct godwit_vm *source, struct godwit_vm *destination,
+                                      GError **error);
+
 #endif

@@ -32,6 +32,9 @@ struct godwit_plan {
     const char *const *source_arguments;      /* more of the command line; NULL: none */
     const char *const *destination_arguments; /* likewise */
 
+    /* Has what goes by way of a relay watched; NULL: there is no relay for it. */
+    void (*watch)(struct godwit_rig *rig, struct godwit_relay *relay);
+
     /* Own steps, NULL for none: */
     godwit_step configure; /* before the destination listens */
     godwit_step started;   /* the source has been told to send */
