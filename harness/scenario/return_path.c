@@ -239,6 +239,41 @@ static bool judge_switchover(struct godwit_vm *source, struct godwit_vm *destina
     return judge(source->rig, &seen, error) && expect(seen, GODWIT_ANSWER_SWITCHOVER_ACK, error);
 }
 
+/* Newer machine types have an acknowledgement for each device that asks for one, which none of ours
+ * does, instead of one for all; this property of the migration brings that one back. */
+#define LEGACY "switchover-ack-legacy"
+
+/* The arguments that have QEMU send an acknowledgement in any case: NULL if it does so anyway. */
+static bool ask_legacy(struct godwit_rig *rig, const struct godwit_qemu *qemu,
+                       const char *const **arguments, GError **error)
+{
+    static const char *const legacy[] = {"-global", "migration." LEGACY "=on", NULL};
+    struct godwit_vm *probe = godwit_vm_start_bare(rig, qemu, error);
+    if (!probe || !godwit_vm_handshake(probe, error))
+        return false;
+    g_autoptr(json_t) properties = godwit_vm_execute(
+        probe, "device-list-properties", json_pack("{s:s}", "typename", "migration"), error);
+    if (!properties)
+        return false;
+    size_t i;
+    json_t *property;
+    json_array_foreach(properties, i, property)
+    {
+        if (!strcmp(godwit_json_string(property, "name", ""), LEGACY))
+            *arguments = legacy;
+    }
+    return godwit_vm_quit(probe, error);
+}
+
+static bool run_switchover(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                           GError **error)
+{
+    struct godwit_plan plan = scenario->plan;
+    return ask_legacy(rig, rig->setup->source, &plan.source_arguments, error) &&
+           ask_legacy(rig, rig->setup->destination, &plan.destination_arguments, error) &&
+           godwit_plan_run(rig, &plan, error);
+}
+
 static const struct godwit_parameter held[] = {
     {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
 static const struct godwit_capability switchover_ack[] = {
@@ -266,6 +301,7 @@ GODWIT_SCENARIOS(return_path) = {
     {
         .name = "relay/return-path/switchover-ack",
         .summary = "the destination says that it may be switched over to",
+        .run = run_switchover,
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = switchover_ack,
                  .watch = watch,
