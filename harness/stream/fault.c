@@ -297,7 +297,8 @@ static bool swap_pages(struct godwit_injection *injection, const struct godwit_s
         keep(injection, item, page);
         return false;
     }
-    if (!differs || !is_target(injection, item))
+    const bool first_is_target = injection->target - injection->kept_offset < item->page_size;
+    if (!differs || (!first_is_target && !is_target(injection, item)))
         return false;
     send_page(injection, item->name, item->page_offset, injection->kept->data, item->page_size);
     send_page(injection, item->name, injection->kept_offset, page, item->page_size);

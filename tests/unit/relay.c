@@ -3,76 +3,183 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "unit.h"
+#include "wire.h"
 
-#include "stream/relay.h"
-#include <gio/gio.h>
-#include <gio/gunixsocketaddress.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-/* One who listens, as the destination, and the relay in front of it. */
-struct wire {
-    GSocket *listener, *near, *far;
-    struct godwit_relay *relay;
+/* What the tests below have had a filter do. */
+struct filtered {
+    struct godwit_flow *flow;
+    size_t at;    /* after that many bytes ... */
+    size_t taken; /* of these ... */
+    void (*act)(struct godwit_flow *flow);
+    bool acted;
 };
 
-static GSocket *new_socket(GSocketFamily family)
+static void act_cut(struct godwit_flow *flow)
 {
-    GSocket *socket = g_socket_new(family, G_SOCKET_TYPE_STREAM, 0, NULL);
-    assert_non_null(socket);
-    return socket;
+    godwit_flow_cut(flow);
 }
 
-static GSocketAddress *address_of(void **state, bool tcp, guint16 port, const char *name)
+static void act_close(struct godwit_flow *flow)
 {
-    if (tcp) {
-        g_autoptr(GInetAddress) loopback = g_inet_address_new_loopback(G_SOCKET_FAMILY_IPV4);
-        return g_inet_socket_address_new(loopback, port);
+    godwit_flow_close(flow);
+}
+
+static void act_stall(struct godwit_flow *flow)
+{
+    godwit_flow_stall(flow, 20);
+}
+
+static void act_split(struct godwit_flow *flow)
+{
+    godwit_flow_slow(flow, 1, 0);
+}
+
+static void act_throttle(struct godwit_flow *flow)
+{
+    godwit_flow_slow(flow, 0, 10u << 20);
+}
+
+static void act_change(struct godwit_flow *flow)
+{
+    godwit_flow_send(flow, "changed", 7);
+}
+
+/* Acts when AT bytes have gone on. */
+static void filter(struct godwit_flow *flow, gpointer data, const unsigned char *bytes,
+                   size_t length)
+{
+    struct filtered *filtered = data;
+    if (!filtered->acted && filtered->taken + length > filtered->at) {
+        const size_t first = filtered->at - filtered->taken;
+        godwit_flow_send(flow, bytes, first);
+        filtered->act(flow);
+        filtered->acted = true;
+        bytes += first;
+        length -= first;
+        filtered->taken += first;
     }
-    g_autofree char *path = g_build_filename(*state, name, NULL);
-    return g_unix_socket_address_new(path);
+    godwit_flow_send(flow, bytes, length);
+    filtered->taken += length;
 }
 
-static struct wire open_wire(void **state, bool tcp)
+static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
+                  gpointer data)
 {
-    const GSocketFamily family = tcp ? G_SOCKET_FAMILY_IPV4 : G_SOCKET_FAMILY_UNIX;
-    struct wire wire = {.listener = new_socket(family), .near = new_socket(family)};
-    g_autoptr(GSocketAddress) any = address_of(state, tcp, 0, "target");
-    assert_true(g_socket_bind(wire.listener, any, TRUE, NULL));
-    assert_true(g_socket_listen(wire.listener, NULL));
-    g_autoptr(GSocketAddress) bound = g_socket_get_local_address(wire.listener, NULL);
-    g_autofree char *uri =
-        tcp ? g_strdup_printf("tcp:127.0.0.1:%u",
-                              g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(bound)))
-            : g_strdup("unix:target");
-    wire.relay = godwit_relay_new(*state, uri, NULL);
-    assert_non_null(wire.relay);
-    const char *relayed = godwit_relay_uri(wire.relay);
-    assert_string_not_equal(relayed, uri);
-    const guint64 port = tcp ? g_ascii_strtoull(strrchr(relayed, ':') + 1, NULL, 10) : 0;
-    g_autoptr(GSocketAddress) to = address_of(state, tcp, (guint16)port, "relay.sock");
-    assert_true(g_socket_connect(wire.near, to, NULL, NULL));
-    while (!godwit_relay_count(wire.relay))
-        g_main_context_iteration(NULL, TRUE);
-    wire.far = g_socket_accept(wire.listener, NULL, NULL);
-    assert_non_null(wire.far);
-    return wire;
+    struct filtered *filtered = data;
+    (void)answered;
+    assert_int_equal(index, 0);
+    filtered->flow = sent;
+    godwit_flow_filter_by(sent, filter, filtered);
 }
 
-static void close_wire(void **state, struct wire *wire)
+static void prepare(struct godwit_relay *relay, gpointer data)
 {
-    godwit_relay_free(wire->relay);
-    g_clear_object(&wire->near);
-    g_clear_object(&wire->far);
-    g_clear_object(&wire->listener);
-    static const char *const files[] = {"target", "relay.sock"};
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *path = g_build_filename(*state, files[i], NULL);
-        g_unlink(path);
+    godwit_relay_greet(relay, greet, data);
+}
+
+/* What a filter does is done after the bytes that it sent before, and before those after. */
+static void test_filters(void **state)
+{
+    enum { LENGTH = 600000, AT = 300001 };
+    g_autofree guint8 *bytes = g_malloc(LENGTH);
+    for (size_t i = 0; i < LENGTH; i++)
+        bytes[i] = (guint8)g_random_int();
+    const struct {
+        void (*act)(struct godwit_flow *flow);
+        size_t whole; /* how much comes out */
+    } rows[] = {
+        {act_stall, LENGTH}, {act_split, LENGTH}, {act_throttle, LENGTH},
+        {act_cut, AT},       {act_close, AT},     {act_change, LENGTH + 7},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        for (int tcp = 0; tcp < 2; tcp++) {
+            struct filtered filtered = {.at = AT, .act = rows[i].act};
+            struct wire wire = wire_open(state, tcp, prepare, &filtered);
+            g_autoptr(GByteArray) came = wire_pass(&wire, bytes, LENGTH);
+            assert_true(filtered.acted);
+            assert_int_equal(came->len, rows[i].whole);
+            const size_t more = came->len > LENGTH ? came->len - LENGTH : 0;
+            assert_memory_equal(came->data, bytes, AT);
+            assert_memory_equal(came->data + AT + more, bytes + AT, came->len - AT - more);
+            wire_close(state, &wire);
+        }
     }
+}
+
+/* A connection that is cut is so for both; one direction that is closed leaves the other. */
+static void test_other_direction(void **state)
+{
+    for (int cut = 0; cut < 2; cut++) {
+        struct filtered filtered = {.at = 0, .act = cut ? act_cut : act_close};
+        struct wire wire = wire_open(state, false, prepare, &filtered);
+        char byte = 'x';
+        assert_int_equal(g_socket_send(wire.near, &byte, 1, NULL, NULL), 1);
+        g_socket_set_blocking(wire.far, FALSE);
+        gssize n;
+        while ((n = g_socket_receive(wire.far, &byte, 1, NULL, NULL)) < 0)
+            g_main_context_iteration(NULL, FALSE);
+        assert_int_equal(n, 0);
+        g_socket_send(wire.far, "y", 1, NULL, NULL);
+        g_socket_set_blocking(wire.near, FALSE);
+        while ((n = g_socket_receive(wire.near, &byte, 1, NULL, NULL)) < 0)
+            g_main_context_iteration(NULL, FALSE);
+        assert_int_equal(n, cut ? 0 : 1);
+        wire_close(state, &wire);
+    }
+}
+
+struct watched {
+    size_t bytes;
+    unsigned ends;
+};
+
+static void watch(gpointer data, const unsigned char *bytes, size_t length)
+{
+    struct watched *watched = data;
+    (void)bytes;
+    watched->bytes += length;
+    watched->ends += length == 0;
+}
+
+static void greet_watched(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
+                          gpointer data)
+{
+    struct watched *watched = data;
+    (void)index;
+    godwit_flow_watch(sent, watch, &watched[0]);
+    godwit_flow_watch(sent, watch, &watched[1]);
+    godwit_flow_watch(answered, watch, &watched[2]);
+}
+
+static void prepare_watched(struct godwit_relay *relay, gpointer data)
+{
+    godwit_relay_greet(relay, greet_watched, data);
+}
+
+/* Everybody who watches a direction sees all of it, and its end once. */
+static void test_watchers(void **state)
+{
+    struct watched watched[3] = {0};
+    struct wire wire = wire_open(state, false, prepare_watched, watched);
+    g_autoptr(GByteArray) came = wire_pass(&wire, "0123456789", 10);
+    assert_int_equal(came->len, 10);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(watched[i].bytes, 10);
+        assert_int_equal(watched[i].ends, 1);
+    }
+    assert_int_equal(watched[2].bytes, 0);
+    wire_close(state, &wire);
+}
+
+/* The network fails: both sides see their end. */
+static void test_hang_up(void **state)
+{
+    struct wire wire = wire_open(state, true, NULL, NULL);
+    char byte;
+    godwit_relay_hang_up(wire.relay);
+    assert_true(g_socket_receive(wire.near, &byte, 1, NULL, NULL) <= 0);
+    assert_true(g_socket_receive(wire.far, &byte, 1, NULL, NULL) <= 0);
+    wire_close(state, &wire);
 }
 
 /* Sends LENGTH bytes and takes them at the other end, with the main loop in between. */
@@ -99,10 +206,10 @@ static void send_through(GSocket *from, GSocket *to, size_t length)
 static void test_nothing_is_changed(void **state)
 {
     for (int tcp = 0; tcp < 2; tcp++) {
-        struct wire wire = open_wire(state, tcp);
+        struct wire wire = wire_open(state, tcp, NULL, NULL);
         send_through(wire.near, wire.far, 8u << 20);
         send_through(wire.far, wire.near, 3u << 20);
-        close_wire(state, &wire);
+        wire_close(state, &wire);
     }
 }
 
@@ -110,7 +217,7 @@ static void test_nothing_is_changed(void **state)
 static void test_end(void **state)
 {
     for (int tcp = 0; tcp < 2; tcp++) {
-        struct wire wire = open_wire(state, tcp);
+        struct wire wire = wire_open(state, tcp, NULL, NULL);
         char byte;
         send_through(wire.near, wire.far, 10);
         assert_true(g_socket_shutdown(wire.near, FALSE, TRUE, NULL));
@@ -120,7 +227,7 @@ static void test_end(void **state)
             g_main_context_iteration(NULL, TRUE);
         assert_int_equal(n, 0);
         send_through(wire.far, wire.near, 10);
-        close_wire(state, &wire);
+        wire_close(state, &wire);
     }
 }
 
@@ -139,25 +246,25 @@ static bool send_all(GSocket *socket)
 static void test_hung_up(void **state)
 {
     for (int tcp = 0; tcp < 2; tcp++) {
-        struct wire wire = open_wire(state, tcp);
+        struct wire wire = wire_open(state, tcp, NULL, NULL);
         send_through(wire.near, wire.far, 10);
         assert_true(send_all(wire.near));
         g_clear_object(&wire.far);
         while (send_all(wire.near))
             g_main_context_iteration(NULL, FALSE);
-        close_wire(state, &wire);
+        wire_close(state, &wire);
     }
 }
 
 /* Nobody listens any more: who connects is hung up on. */
 static void test_refused(void **state)
 {
-    struct wire wire = open_wire(state, true);
+    struct wire wire = wire_open(state, true, NULL, NULL);
     g_autofree char *uri = g_strdup(godwit_relay_uri(wire.relay));
     g_clear_object(&wire.listener);
-    g_autoptr(GSocket) late = new_socket(G_SOCKET_FAMILY_IPV4);
+    g_autoptr(GSocket) late = wire_socket(G_SOCKET_FAMILY_IPV4);
     g_autoptr(GSocketAddress) to =
-        address_of(state, true, (guint16)g_ascii_strtoull(strrchr(uri, ':') + 1, NULL, 10), NULL);
+        wire_address(state, true, (guint16)g_ascii_strtoull(strrchr(uri, ':') + 1, NULL, 10), NULL);
     assert_true(g_socket_connect(late, to, NULL, NULL));
     char byte;
     g_socket_set_blocking(late, FALSE);
@@ -166,7 +273,7 @@ static void test_refused(void **state)
         g_main_context_iteration(NULL, FALSE);
     assert_int_equal(n, 0);
     assert_int_equal(godwit_relay_count(wire.relay), 1);
-    close_wire(state, &wire);
+    wire_close(state, &wire);
 }
 
 static void test_cannot(void **state)
@@ -186,6 +293,10 @@ int main(void)
         cmocka_unit_test(test_hung_up),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_cannot),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_other_direction),
+        cmocka_unit_test(test_watchers),
+        cmocka_unit_test(test_hang_up),
     };
     return cmocka_run_group_tests_name("relay", tests, unit_folder, unit_folder_end);
 }
