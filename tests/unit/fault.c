@@ -31,7 +31,7 @@ static void put_section(GByteArray *stream, unsigned type, guint32 id, const cha
     put(stream, id, 4);
     if (name) {
         put_name(stream, name);
-        put(stream, 0, 4); /* instance */
+        put(stream, 0, 4);                           /* instance */
         put(stream, strcmp(name, "ram") ? 1 : 4, 4); /* version */
     }
 }

@@ -57,6 +57,8 @@ static struct godwit_job *job_new(const char *scenario)
     };
     setup->timeout_scale = 0.1; /* no sum of powers of two */
     setup->pmemsave = true;
+    setup->seed = 0x123456789;
+    job->fault = g_strdup("flip-bit:byte=1");
     job->progress = true;
     return job;
 }
@@ -114,6 +116,9 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_true(one->setup.timeout_scale >= other->setup.timeout_scale &&
                 one->setup.timeout_scale <= other->setup.timeout_scale);
     assert_int_equal(one->setup.pmemsave, other->setup.pmemsave);
+    assert_true(one->setup.seed == other->setup.seed);
+    assert_int_equal(g_strcmp0(one->fault, other->fault), 0);
+    assert_ptr_equal(one->plan.fault, one->fault);
     assert_int_equal(one->progress, other->progress);
     expect_qemu(one->setup.source, other->setup.source);
     expect_qemu(one->setup.destination, other->setup.destination);
@@ -159,6 +164,8 @@ static void test_across_empty(void **state)
     g_array_set_size(job->capabilities, 0);
     g_array_set_size(job->parameters, 0);
     job->setup.pmemsave = job->progress = false;
+    g_clear_pointer(&job->fault, g_free);
+    job->setup.seed = 0;
     struct godwit_job *back = across(job, NULL);
     assert_non_null(back);
     expect_same(back, job);
@@ -349,6 +356,7 @@ static void test_again(void **state)
     setup->pmemsave = false;
     setup->timeout_scale = 1;
     setup->workload = usual;
+    g_clear_pointer(&job->fault, g_free);
     g_free(setup->source->path);
     ((struct godwit_qemu *)(uintptr_t)setup->source)->path = g_strdup("/usr/bin/qemu-system-ppc64");
 #define USUAL                                                                                      \
@@ -376,6 +384,11 @@ static void test_again(void **state)
     setup->pmemsave = false;
     expect_again(job, USUAL " --cpus 4");
 #undef USUAL
+    /* The seed only where something is left to chance. */
+    job->scenario = godwit_scenario_find("relay/flip-bit");
+    g_autofree char *seeded = godwit_job_again(job);
+    assert_contains(seeded, " --seed 4886718345");
+    job->scenario = godwit_scenario_find("precopy/unix/plain");
     /* What the workload is for a scenario is not the user's to say. */
     setup->workload = usual;
     setup->workload.flags = GODWIT_FLAG_VERIFY;
@@ -404,6 +417,7 @@ static void test_again_migrate(void **state)
         "godwit",          "migrate",
         "--transport",     "tcp",
         "--postcopy",      "--stopped",
+        "--fault",         "flip-bit:byte=1",
         "--capability",    "xbzrle=on",
         "--capability",    "events=off",
         "--parameter",     "max-bandwidth=9223372036854775807",
@@ -415,6 +429,7 @@ static void test_again_migrate(void **state)
         "--image",         "ppc64_bios",
         "--accel",         "tcg",
         "--memory",        "300000",
+        "--seed",          "4886718345",
         "--timeout-scale", "0.1",
     };
     assert_int_equal(argc, G_N_ELEMENTS(wanted));
