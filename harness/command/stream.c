@@ -5,16 +5,14 @@
  */
 #include "command/command.h"
 
+#include "stream/description.h"
+#include "stream/file.h"
 #include "stream/memory.h"
 #include "stream/verify.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
-
-#define HEX "0x%" PRIx64
 
 struct stream_options {
     char *arch;
@@ -23,35 +21,6 @@ struct stream_options {
     char **words;
 };
 
-/* Reads the file from the offset on, to its end, or to the first byte that cannot be. */
-static bool read_file(const char *path, uint64_t offset, godwit_stream_sink sink, gpointer data,
-                      enum godwit_stream_channel *channel, GError **error)
-{
-    enum { CHUNK = 1 << 20 };
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot read %s: %s", path,
-                           g_strerror(errno));
-    struct godwit_stream *stream = godwit_stream_new(offset, sink, data);
-    g_autofree char *buffer = g_malloc(CHUNK);
-    bool good = offset == 0 || lseek(fd, (off_t)offset, SEEK_SET) >= 0;
-    ssize_t got = good ? 1 : -1;
-    while (good && got > 0) {
-        do
-            got = read(fd, buffer, CHUNK);
-        while (got < 0 && errno == EINTR);
-        good = got > 0 && godwit_stream_feed(stream, buffer, (size_t)got, error);
-    }
-    if (got < 0)
-        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot read %s: %s", path, g_strerror(errno));
-    else if (got == 0)
-        good = godwit_stream_end(stream, error);
-    *channel = godwit_stream_channel(stream);
-    godwit_stream_free(stream);
-    close(fd);
-    return good;
-}
-
 /* A stretch of a stream for the summary: parts of one section that follow each other are one. */
 struct stretch {
     uint64_t offset, length;
@@ -59,6 +28,7 @@ struct stretch {
     char *name;
     uint32_t id, instance, version;
     uint64_t parts;
+    bool section; /* it has a number, an instance and a version */
     bool packaged;
 };
 
@@ -71,6 +41,7 @@ static void free_stretch(gpointer data)
 
 struct summary {
     struct godwit_stream_memory *memory;
+    struct godwit_stream_description *description;
     GPtrArray *stretches;
     GString *head; /* lines about the stream as a whole */
     uint64_t bytes;
@@ -116,6 +87,7 @@ static struct stretch *add_stretch(struct summary *summary, const struct godwit_
         .instance = item->instance_id,
         .version = item->version,
         .parts = 1,
+        .section = *item->section != 0,
         .packaged = item->packaged,
     };
     g_ptr_array_add(summary->stretches, last);
@@ -184,7 +156,8 @@ static bool summarise(const struct godwit_stream_item *item, gpointer data, GErr
         struct stretch *last = g_ptr_array_index(summary->stretches, summary->stretches->len - 1);
         last->length += item->length;
     }
-    return godwit_stream_memory_take(summary->memory, item, error);
+    return godwit_stream_memory_take(summary->memory, item, error) &&
+           godwit_stream_description_take(summary->description, item, error);
 }
 
 static void print_blocks(const struct godwit_stream_memory *memory)
@@ -215,7 +188,7 @@ static void print_stretches(const GPtrArray *stretches)
         const struct stretch *stretch = g_ptr_array_index(stretches, i);
         printf("%12" PRIu64 " %12" PRIu64 " %s%-*s", stretch->offset, stretch->length,
                stretch->packaged ? "| " : "", stretch->packaged ? 10 : 12, stretch->kind);
-        if (stretch->version)
+        if (stretch->section)
             printf(" %6" PRIu32 " %-34s %8" PRIu32 " %7" PRIu32, stretch->id, stretch->name,
                    stretch->instance, stretch->version);
         else if (*stretch->name)
@@ -224,6 +197,16 @@ static void print_stretches(const GPtrArray *stretches)
             printf("  (%" PRIu64 " times)", stretch->parts);
         printf("\n");
     }
+}
+
+static void print_description(const struct godwit_stream_description *description)
+{
+    if (description->agreed + description->untold == 0)
+        return;
+    printf("\n%u states are as long as they are described", description->agreed);
+    if (description->untold)
+        printf("; of %u the description does not tell", description->untold);
+    printf("\n");
 }
 
 /* What the map has for a page: how it was sent last. */
@@ -281,12 +264,13 @@ static bool inspect(const struct stream_options *options, const char *path, GErr
 {
     struct summary summary = {
         .memory = godwit_stream_memory_new(),
+        .description = godwit_stream_description_new(),
         .stretches = g_ptr_array_new_with_free_func(free_stretch),
         .head = g_string_new(NULL),
     };
     enum godwit_stream_channel channel;
-    const bool good =
-        read_file(path, (uint64_t)options->offset, summarise, &summary, &channel, error);
+    const bool good = godwit_stream_read_file(path, (uint64_t)options->offset, summarise, &summary,
+                                              &channel, error);
     /* What was found before the damage helps to understand it. */
     if (summary.bytes) {
         printf("%s channel, %" PRIu64 " bytes%s\n%s", channel_name(channel), summary.bytes,
@@ -294,6 +278,7 @@ static bool inspect(const struct stream_options *options, const char *path, GErr
         if (summary.packets)
             printf("%" PRIu64 " packets\n", summary.packets);
         print_stretches(summary.stretches);
+        print_description(summary.description);
         print_blocks(summary.memory);
         if (options->pages)
             print_map(summary.memory);
@@ -301,12 +286,21 @@ static bool inspect(const struct stream_options *options, const char *path, GErr
     g_ptr_array_unref(summary.stretches);
     g_string_free(summary.head, TRUE);
     godwit_stream_memory_free(summary.memory);
+    godwit_stream_description_free(summary.description);
     return good;
 }
 
+/* What is verified: memory, and the states' lengths. */
+struct evidence {
+    struct godwit_stream_memory *memory;
+    struct godwit_stream_description *description;
+};
+
 static bool remember(const struct godwit_stream_item *item, gpointer data, GError **error)
 {
-    return godwit_stream_memory_take(data, item, error);
+    struct evidence *evidence = data;
+    return godwit_stream_memory_take(evidence->memory, item, error) &&
+           godwit_stream_description_take(evidence->description, item, error);
 }
 
 static bool verify(const struct stream_options *options, const char *path, GError **error)
@@ -316,19 +310,20 @@ static bool verify(const struct stream_options *options, const char *path, GErro
     if (options->arch && !machine)
         return godwit_fail(error, GODWIT_ERROR_USAGE, "unknown architecture \"%s\" (see --help)",
                            options->arch);
-    struct godwit_stream_memory *memory = godwit_stream_memory_new();
+    struct evidence evidence = {godwit_stream_memory_new(), godwit_stream_description_new()};
     enum godwit_stream_channel channel;
     struct godwit_stream_guest guest;
-    const bool good =
-        read_file(path, (uint64_t)options->offset, remember, memory, &channel, error) &&
-        godwit_stream_verify(memory, machine, &guest, error);
+    const bool good = godwit_stream_read_file(path, (uint64_t)options->offset, remember, &evidence,
+                                              &channel, error) &&
+                      godwit_stream_verify(evidence.memory, machine, &guest, error);
     for (unsigned cpu = 0; good && cpu < guest.workload.cpus; cpu++) {
         char text[320];
         godwit_page_order_format(&guest.order[cpu], text, sizeof(text));
         printf("CPU %u: %s; %" PRIu64 " pages, pass %" PRIu64 "\n", cpu, text,
                guest.order[cpu].pages, guest.mailbox[cpu].passes);
     }
-    godwit_stream_memory_free(memory);
+    godwit_stream_memory_free(evidence.memory);
+    godwit_stream_description_free(evidence.description);
     return good;
 }
 
@@ -377,7 +372,8 @@ static bool print_item(const struct godwit_stream_item *item, gpointer data, GEr
 static bool list_items(const struct stream_options *options, const char *path, GError **error)
 {
     enum godwit_stream_channel channel;
-    return read_file(path, (uint64_t)options->offset, print_item, NULL, &channel, error);
+    return godwit_stream_read_file(path, (uint64_t)options->offset, print_item, NULL, &channel,
+                                   error);
 }
 
 static bool act(const struct stream_options *options, GError **error)

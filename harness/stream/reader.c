@@ -43,7 +43,7 @@ enum {
     MOST_SECTIONS = 16384,
     MOST_BLOCKS = 4096,
     MOST_CAPABILITIES = 256,
-    MOST_PACKET_PAGES = 4096,
+    PACKET_SIZE = 512 << 10, /* of a multifd packet's pages: it has room for so many */
     HIGHEST_VERSION = 0xffff,
     PIECE = 64 << 10,
 };
@@ -1018,9 +1018,9 @@ static enum step take_packet(struct godwit_stream *stream, struct cursor *cursor
     item->kind = GODWIT_STREAM_MULTIFD_PACKET;
     item->version = MULTIFD_VERSION;
     item->flags = get32(cursor);
-    const uint32_t room = get32(cursor);
+    skip(cursor, 4); /* for how many pages it has room, or 0; there is always the same room */
     item->pages = get32(cursor);
-    const uint32_t data = get32(cursor);
+    const uint32_t size = get32(cursor);
     item->value = get(cursor, 8);
     item->zero_pages = get32(cursor);
     skip(cursor, 4 + 24);
@@ -1030,11 +1030,14 @@ static enum step take_packet(struct godwit_stream *stream, struct cursor *cursor
         return STEP_MORE;
     if (item->flags & ~(uint32_t)(MULTIFD_SYNC | MULTIFD_METHODS))
         return wrong(stream, 8, error, "a multifd packet with flags 0x%" PRIx32, item->flags);
-    if (room > MOST_PACKET_PAGES || item->pages > room || item->zero_pages > room - item->pages)
-        return wrong(stream, 12, error,
-                     "a multifd packet of %" PRIu32 " and %" PRIu32 " zero pages, with room for "
-                     "%" PRIu32,
-                     item->pages, item->zero_pages, room);
+    const uint32_t most = PACKET_SIZE / stream->page_size;
+    if (item->pages > most || item->zero_pages > most - item->pages)
+        return wrong(stream, 16, error,
+                     "a multifd packet of %" PRIu32 " and %" PRIu32
+                     " zero pages, with room for %" PRIu32,
+                     item->pages, item->zero_pages, most);
+    /* Packets that only synchronise have the size of an earlier packet's data, and none. */
+    const uint32_t data = item->pages ? size : 0;
     const bool packed = item->flags & MULTIFD_METHODS;
     const uint64_t whole = (uint64_t)item->pages * stream->page_size;
     if (packed ? data > 2 * whole + PIECE : data != whole)
@@ -1048,13 +1051,13 @@ static enum step take_packet(struct godwit_stream *stream, struct cursor *cursor
         return wrong(stream, name_at, error, "the name of a multifd packet's RAM block is no text");
     const size_t pages_at = cursor->at;
     item->data = pages_at;
-    skip(cursor, room * sizeof(uint64_t));
+    skip(cursor, most * sizeof(uint64_t));
     if (cursor->lacking)
         return STEP_MORE;
     struct cursor pages = *cursor;
     pages.at = pages_at;
     g_free(stream->packet_pages);
-    stream->packet_pages = g_new0(uint64_t, room);
+    stream->packet_pages = g_new0(uint64_t, most);
     for (uint32_t i = 0; i < item->pages + item->zero_pages; i++) {
         stream->packet_pages[i] = get(&pages, 8);
         if (stream->packet_pages[i] % stream->page_size || stream->packet_pages[i] >= LARGEST_BLOCK)
@@ -1266,12 +1269,16 @@ bool godwit_stream_feed(struct godwit_stream *stream, const void *bytes, size_t 
 bool godwit_stream_end(struct godwit_stream *stream, GError **error)
 {
     GByteArray *pending = stream->pending;
-    const size_t used = parse(stream, pending->data, pending->len, true);
+    /* An array that never had anything has no address. */
+    const uint8_t *bytes = pending->len ? pending->data : (const uint8_t *)"";
+    const size_t used = parse(stream, bytes, pending->len, true);
     if (used)
         g_byte_array_remove_range(pending, 0, (guint)used);
     const enum place place = stream->place;
+    /* Newer QEMUs end a preempt channel without a mark. */
     const bool complete =
-        pending->len == 0 && (place == OVER || place == AFTER_EOF || place == PACKETS);
+        pending->len == 0 && (place == OVER || place == AFTER_EOF || place == PACKETS ||
+                              (place == RECORDS && !stream->section));
     if (!stream->failure && !complete)
         wrong(stream, pending->len, &stream->failure, "the stream ends in %s",
               stream->offset + pending->len ? place_names[place] : "nothing: it is empty");

@@ -1,6 +1,17 @@
 /*
  * Reads a migration stream, as QEMU 7.2 to 11.1 write it, while it flows or from a file.
  *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_STREAM_READER_H
+#define GODWIT_HARNESS_STREAM_READER_H
+
+#include "error.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
  * The reader is fed with the stream in pieces of any size and calls its sink with each item that it
  * recognises: a header, a section's start, a page, a footer. Items follow each other without a gap:
  * the first begins where the stream does, each other one where the one before it ended, and after
@@ -9,10 +20,11 @@
  * the pieces were, so one byte at a time makes the same items as all at once.
  *
  * What kind of channel it is, its first four bytes tell:
- *   main     begins with the stream's header (magic "QEVM", version 3): sections and commands;
- *   multifd  begins with its own packet (magic 0x11223344): packets of pages;
- *   preempt  begins with no magic, but with a page's record that names its RAM block: the second
- *            channel of a postcopy, page records only. It does not tell the size of pages.
+ * - main: begins with the stream's header (magic "QEVM", version 3): sections and commands. When a
+ *   postcopy goes on after a failure, it begins with a command, and has no list of RAM blocks.
+ * - multifd: begins with its own packet (magic 0x11223344): packets of pages.
+ * - preempt: begins with no magic, but with a page's record that names its RAM block: the second
+ *   channel of a postcopy, page records only. It does not tell the size of pages.
  *
  * Sections have no length in the stream. Of those called "ram" each record is known, and so is
  * their end. Everything else is a device's state, which only that device could read: it ends with
@@ -33,16 +45,7 @@
  * The reader trusts nothing: every number is checked against a limit before it is used, no item is
  * longer than GODWIT_STREAM_ITEM_MAX, and that much, and a few KiB for names, is all that it ever
  * keeps. Whatever cannot be is a STREAM error whose message begins with the offset.
- *
- * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_STREAM_READER_H
-#define GODWIT_HARNESS_STREAM_READER_H
-
-#include "error.h"
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /* No item is longer. A device's state and a bitmap of pages are items. */
 #define GODWIT_STREAM_ITEM_MAX (64u << 20)
@@ -69,9 +72,9 @@ enum godwit_stream_command {
     GODWIT_COMMAND_POSTCOPY_LISTEN = 4,
     GODWIT_COMMAND_POSTCOPY_RUN = 5,
     GODWIT_COMMAND_POSTCOPY_RAM_DISCARD = 6,
-    GODWIT_COMMAND_POSTCOPY_RESUME = 7,
-    GODWIT_COMMAND_PACKAGED = 8,
-    GODWIT_COMMAND_ENABLE_COLO = 9,
+    GODWIT_COMMAND_PACKAGED = 7,
+    GODWIT_COMMAND_ENABLE_COLO = 8,
+    GODWIT_COMMAND_POSTCOPY_RESUME = 9,
     GODWIT_COMMAND_RECV_BITMAP = 10,
     GODWIT_COMMAND_SWITCHOVER_START = 11,
 };

@@ -224,6 +224,7 @@ sub value_of {
         migrate => ['What to start', 'Options of migrate'],
         doctor  => ['What to start'],
         bench   => ['What to start', 'Options of bench'],
+        stream  => ['Options of stream'],
     );
     my $summary = join("\n", lines_of($godwit, '--help'));
     my ($commands) = $summary =~ /^Commands:\n((?:  .*\n)+)/m;

@@ -75,7 +75,7 @@ refuses([], qr/which command\?/);
 refuses(['fly'], qr/unknown command "fly"/);
 refuses(['--fly'], qr/unknown command "--fly"/);
 refuses(['worker', '/nonexistent'], qr/is for godwit itself/);
-for my $command (qw(run list migrate doctor bench)) {
+for my $command (qw(run list migrate doctor bench stream)) {
     refuses([$command, '--fly'], qr/nknown option --fly .*--help/);
 }
 refuses([$_, 'fly'], qr/$_ takes no "fly"/) for qw(migrate doctor);

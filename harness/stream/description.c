@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "stream/description.h"
+
+#include "json.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define HEX "0x%" PRIx64
+
+/* Of a length that the description does not tell. */
+#define UNTOLD UINT64_MAX
+
+struct godwit_stream_description *godwit_stream_description_new(void)
+{
+    struct godwit_stream_description *description = g_new0(struct godwit_stream_description, 1);
+    description->states = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    return description;
+}
+
+void godwit_stream_description_free(struct godwit_stream_description *description)
+{
+    if (!description)
+        return;
+    g_hash_table_unref(description->states);
+    g_free(description);
+}
+
+/* A number in the description, none of which is as large as the limit; that, if it is. */
+static uint64_t number(const json_t *object, const char *key, json_int_t otherwise)
+{
+    const json_int_t value = godwit_json_integer(object, key, otherwise);
+    return value < 0 || value > GODWIT_STREAM_ITEM_MAX ? GODWIT_STREAM_ITEM_MAX : (uint64_t)value;
+}
+
+/* The bytes of a field: all elements of an array are described once. */
+static uint64_t field_length(const json_t *field)
+{
+    const json_t *structure = json_object_get(field, "struct");
+    const bool array = json_object_get(field, "array_len") != NULL;
+    if (array && structure && json_object_size(structure) == 0)
+        return UNTOLD;
+    return number(field, "size", GODWIT_STREAM_ITEM_MAX) * number(field, "array_len", 1);
+}
+
+/* The bytes of a state or a subsection: its fields, then its subsections, each with a mark, its
+ * name and its version before it. What is nested in a field is in the field's own size. */
+static uint64_t state_length(const json_t *state)
+{
+    uint64_t length = 0;
+    size_t index;
+    const json_t *element;
+    json_array_foreach(json_object_get(state, "fields"), index, element)
+    {
+        const uint64_t more = field_length(element);
+        if (more == UNTOLD)
+            return UNTOLD;
+        length += more;
+    }
+    json_array_foreach(json_object_get(state, "subsections"), index, element)
+    {
+        const uint64_t more = state_length(element);
+        if (more == UNTOLD)
+            return UNTOLD;
+        length += 1 + 1 + strlen(godwit_json_string(element, "vmsd_name", "")) + 4 + more;
+    }
+    return length;
+}
+
+static char *key_of(const char *name, uint64_t instance)
+{
+    return g_strdup_printf("%s %" PRIu64, name, instance);
+}
+
+static bool compare(struct godwit_stream_description *description, const json_t *device,
+                    uint64_t offset, GError **error)
+{
+    const char *name = godwit_json_string(device, "name", "");
+    const json_int_t instance = godwit_json_integer(device, "instance_id", 0);
+    g_autofree char *key = key_of(name, (uint32_t)instance);
+    const uint64_t *length = g_hash_table_lookup(description->states, key);
+    const uint64_t told = state_length(device);
+    if (!length)
+        return godwit_fail(error, GODWIT_ERROR_STREAM,
+                           "offset " HEX ": the description has \"%s\", which no section is, or "
+                           "has it twice",
+                           offset, key);
+    if (told != UNTOLD && told != *length)
+        return godwit_fail(error, GODWIT_ERROR_STREAM,
+                           "offset " HEX ": the state of \"%s\" has %" PRIu64
+                           " bytes; by its description it has %" PRIu64,
+                           offset, key, *length, told);
+    if (told == UNTOLD)
+        description->untold++;
+    else
+        description->agreed++;
+    g_hash_table_remove(description->states, key);
+    return true;
+}
+
+static bool compare_all(struct godwit_stream_description *description,
+                        const struct godwit_stream_item *item, GError **error)
+{
+    json_error_t reason;
+    g_autoptr(json_t) root =
+        json_loadb((const char *)item->bytes + item->data, item->length - item->data, 0, &reason);
+    if (!root)
+        return godwit_fail(
+            error, GODWIT_ERROR_STREAM, "offset " HEX ": the description is no JSON: %s",
+            item->offset + item->data + (uint64_t)MAX(reason.position, 0), reason.text);
+    size_t index;
+    const json_t *device;
+    json_array_foreach(json_object_get(root, "devices"), index,
+                       device) if (!compare(description, device, item->offset, error)) return false;
+    GHashTableIter left;
+    gpointer key;
+    g_hash_table_iter_init(&left, description->states);
+    if (g_hash_table_iter_next(&left, &key, NULL))
+        return godwit_fail(error, GODWIT_ERROR_STREAM,
+                           "offset " HEX ": the description does not have \"%s\"", item->offset,
+                           (const char *)key);
+    return true;
+}
+
+bool godwit_stream_description_take(struct godwit_stream_description *description,
+                                    const struct godwit_stream_item *item, GError **error)
+{
+    if (item->kind == GODWIT_STREAM_DESCRIPTION)
+        return compare_all(description, item, error);
+    if (item->kind == GODWIT_STREAM_FULL)
+        g_hash_table_insert(description->states, key_of(item->section, item->instance_id),
+                            g_new0(uint64_t, 1));
+    if (item->kind == GODWIT_STREAM_STATE) {
+        g_autofree char *key = key_of(item->section, item->instance_id);
+        uint64_t *length = g_hash_table_lookup(description->states, key);
+        if (length)
+            *length = item->length;
+    }
+    return true;
+}
