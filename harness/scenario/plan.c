@@ -39,8 +39,7 @@ bool godwit_plan_settle(struct godwit_vm *source, GError **error)
     return godwit_plan_expect_status(source, "postmigrate", "after the migration", error);
 }
 
-/* Postcopy is the host's to allow: a refusal where the host has no userfaultfd for us is a skip. */
-static bool enable_postcopy(struct godwit_vm *vm, GError **error)
+bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error)
 {
     static const struct godwit_capability postcopy[] = {{"postcopy-ram", true}, {NULL, false}};
     g_autoptr(GError) cause = NULL;
@@ -88,7 +87,7 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
     struct godwit_vm *const both[] = {destination, source};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
         /* postcopy-ram first: others build upon it. */
-        if ((plan->postcopy && !enable_postcopy(both[i], error)) ||
+        if ((plan->postcopy && !godwit_plan_enable_postcopy(both[i], error)) ||
             !godwit_migrate_set_capabilities(both[i], plan->capabilities, error) ||
             (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
             return false;

@@ -7,7 +7,6 @@
 #include "scenario/recovery.h"
 
 #include "godwit/guest_abi.h"
-#include "migrate/peer.h"
 #include "vm/tcp.h"
 
 #include <string.h>
@@ -159,6 +158,16 @@ static bool interrupt(struct godwit_vm *vm, GError **error)
     return false;
 }
 
+bool godwit_recovery_hang(struct godwit_vm *source, struct godwit_vm *destination,
+                          godwit_peer *here, godwit_peer *there, GError **error)
+{
+    return godwit_peer_silent(there, destination, "silent", error) &&
+           godwit_migrate_recover(destination, "fd:silent", error) &&
+           godwit_peer_speak(there, error) && godwit_peer_silent(here, source, "silent", error) &&
+           godwit_migrate_resume(source, "fd:silent", error) &&
+           wait_both(source, destination, "postcopy-recover", error);
+}
+
 /* Both sides recover, each over a connection on which nobody answers. */
 static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
@@ -167,12 +176,8 @@ static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destinati
     if (!fail_network(source, destination, &account, error))
         return false;
     godwit_rig_phase(source->rig, "handshake");
-    return godwit_peer_silent(&there, destination, "silent", error) &&
-           godwit_migrate_recover(destination, "fd:silent", error) &&
-           godwit_peer_speak(&there, error) && godwit_peer_silent(&here, source, "silent", error) &&
-           godwit_migrate_resume(source, "fd:silent", error) &&
-           wait_both(source, destination, "postcopy-recover", error) && interrupt(source, error) &&
-           interrupt(destination, error) &&
+    return godwit_recovery_hang(source, destination, &here, &there, error) &&
+           interrupt(source, error) && interrupt(destination, error) &&
            godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
 }
 

@@ -131,6 +131,10 @@ struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *na
 bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
                                GError **error);
 
+/* Turns postcopy-ram on. Postcopy is the host's to allow: a refusal where the host has no
+ * userfaultfd for us is a SKIP error. */
+bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error);
+
 /* Waits for the source to have settled, in run state postmigrate, after its migration. */
 bool godwit_plan_settle(struct godwit_vm *source, GError **error);
 
