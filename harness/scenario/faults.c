@@ -394,6 +394,7 @@ GODWIT_SCENARIOS(faults) = {
     ALL(PRE_SWITCHOVER, "pre-switchover", "capability:pause-before-switchover"),
     ALL(POSTCOPY_ACTIVE, "postcopy-active", POSTCOPY),
     KILLS(POSTCOPY_PAUSED, "postcopy-paused", POSTCOPY),
-    ALL(POSTCOPY_RECOVER, "postcopy-recover", POSTCOPY),
+    /* Those before do not get out of this state when the network fails once more. */
+    ALL(POSTCOPY_RECOVER, "postcopy-recover", POSTCOPY " state:postcopy-recover-setup"),
 };
 GODWIT_SCENARIOS_END(faults);
