@@ -24,6 +24,7 @@ static const struct {
     {"list", godwit_command_list, "list scenarios"},
     {"migrate", godwit_command_migrate, "one migration, put together by flags"},
     {"doctor", godwit_command_doctor, "what this host and its QEMUs can do, and why not"},
+    {"selftest", godwit_command_selftest, "that the oracles find what is spoiled on the wire"},
     {"bench", godwit_command_bench, "how long each phase takes: median and spread"},
     {"stream", godwit_command_stream, "what is in a migration stream, and whether it is sound"},
 };

@@ -4,7 +4,7 @@ export CMOCKA_MESSAGE_OUTPUT = TAP
 PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) prove --timer --exec ''
 
 .PHONY: check check-scenarios check-lint check-all check-sanitize check-valgrind check-repeat \
-	bench format conformance-table
+	bench format conformance-table fault-table
 
 ## check: set up, build, and all quick tests: units, headers, lint, bad input, scenarios
 check:
@@ -52,3 +52,7 @@ format:
 ## conformance-table: write docs/conformance.md's tables anew, a column each of [QEMUS="PATH ..."]
 conformance-table: build
 	mk/conformance-table.pl $(O)/godwit docs/conformance.md $(or $(QEMUS),qemu-system-x86_64)
+
+## fault-table: write docs/oracles.md's table of wire faults anew, from all of [QEMUS="PATH ..."] [RUNS=10]
+fault-table: build
+	mk/fault-table.sh $(O)/godwit docs/oracles.md $(or $(RUNS),10) $(or $(QEMUS),qemu-system-x86_64)

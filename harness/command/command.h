@@ -41,8 +41,8 @@ struct godwit_options {
     int cpus;
     char *workload;              /* several with commas */
     const char *usual_workloads; /* the same, where none is given */
-    char *seed;
     int hops;
+    gint64 seed;
     double timeout_scale;
     char *read_memory;
 };
@@ -111,6 +111,8 @@ bool godwit_command_doctor(struct godwit_process *process, int argc, char **argv
                            GError **error);
 bool godwit_command_migrate(struct godwit_process *process, int argc, char **argv, int *status,
                             GError **error);
+bool godwit_command_selftest(struct godwit_process *process, int argc, char **argv, int *status,
+                             GError **error);
 bool godwit_command_bench(struct godwit_process *process, int argc, char **argv, int *status,
                           GError **error);
 bool godwit_command_stream(struct godwit_process *process, int argc, char **argv, int *status,

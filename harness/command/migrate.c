@@ -19,6 +19,7 @@ struct migrate_options {
     gboolean stopped;
     char **capabilities;
     char **parameters;
+    char *fault;
     char *format;
     char *oracles;
     unsigned oracles_off;
@@ -32,6 +33,7 @@ static void clear(struct migrate_options *options)
     g_free(options->transport);
     g_strfreev(options->capabilities);
     g_strfreev(options->parameters);
+    g_free(options->fault);
     g_free(options->format);
     g_free(options->oracles);
     g_free(options->output);
@@ -52,6 +54,9 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
          "Set a migration capability on both sides; may be given again", "NAME[=on|off]"},
         {"parameter", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &options->parameters,
          "Set a migration parameter on both sides; may be given again", "NAME=NUMBER"},
+        {"fault", 0, 0, G_OPTION_ARG_STRING, &options->fault,
+         "Have a relay spoil one thing in what is sent (`godwit selftest --list`)",
+         "NAME[:KEY=NUMBER,...]"},
         {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format,
          "Report as text, tap, junit, json or html", "NAME[:FILE]"},
         {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles,
@@ -100,7 +105,13 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--stopped and --postcopy: a stopped guest cannot be switched to "
                            "postcopy: use one of the two");
-    job->plan.stopped = options->stopped;
+    struct godwit_fault fault;
+    if (options->fault && !godwit_fault_parse(options->fault, &fault, error))
+        return false;
+    job->fault = g_strdup(options->fault);
+    job->plan.fault = job->fault;
+    job->plan.stopped = options->stopped ||
+                        (options->fault && !options->postcopy && !godwit_fault_is_live(fault.kind));
     job->plan.postcopy = options->postcopy;
     for (guint i = 0; options->capabilities && options->capabilities[i]; i++) {
         g_auto(GStrv) parts = g_strsplit(options->capabilities[i], "=", 2);

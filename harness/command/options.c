@@ -27,6 +27,7 @@ void godwit_options_init(struct godwit_options *options)
     options->dirty_rate = GODWIT_NOT_GIVEN;
     options->page_ticks = GODWIT_NOT_GIVEN;
     options->cpus = GODWIT_NOT_GIVEN;
+    options->seed = g_random_int();
 }
 
 void godwit_options_clear(struct godwit_options *options)
@@ -40,7 +41,6 @@ void godwit_options_clear(struct godwit_options *options)
     g_free(options->accel);
     g_free(options->window);
     g_free(options->workload);
-    g_free(options->seed);
     g_free(options->read_memory);
 }
 
@@ -83,10 +83,12 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "commas "
          "(default of run: order,stamp; otherwise: order)",
          "NAME"},
-        {"seed", 0, 0, G_OPTION_ARG_STRING, &o->seed,
-         "Number that stamp fills the window by (default: another one each time)", "N"},
         {"hops", 0, 0, G_OPTION_ARG_INT, &o->hops,
          "Migrations that hops/ping-pong sends its guest on (default: 20)", "N"},
+        {"seed", 0, 0, G_OPTION_ARG_INT64, &o->seed,
+         "Number that stamp fills the window by, and that chooses what is left to chance (default: "
+         "another one each time)",
+         "N"},
         {"timeout-scale", 0, 0, G_OPTION_ARG_DOUBLE, &o->timeout_scale,
          "Multiply every deadline by X (default: 1)", "X"},
         {"read-memory", 0, 0, G_OPTION_ARG_STRING, &o->read_memory,

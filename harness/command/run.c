@@ -157,7 +157,7 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
         for (guint i = 0; i < round; i++) {
             struct godwit_job *copy = godwit_job_copy(g_ptr_array_index(jobs, i));
             copy->repetition = (unsigned)r;
-            copy->setup.workload.seed += (unsigned)r - 1;
+            godwit_job_reseed(copy, (unsigned)r - 1);
             g_ptr_array_add(jobs, copy);
         }
     }

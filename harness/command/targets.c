@@ -61,15 +61,6 @@ static bool parse_window(const char *text, struct godwit_workload *workload, GEr
  * which writes a byte a page. In bytes. */
 #define STAMP_WINDOW ((uint64_t)4 << 20)
 
-static bool parse_seed(const char *text, uint64_t *seed, GError **error)
-{
-    char *end = NULL;
-    *seed = g_ascii_strtoull(text, &end, 0);
-    return (end != text && !*end && *text != '-') ||
-           godwit_fail(error, GODWIT_ERROR_USAGE,
-                       "--seed wants a number, for example 42 or 0x2a, not \"%s\"", text);
-}
-
 static bool choose_workload(struct godwit_setup *setup, const struct godwit_options *options,
                             const char *name, GError **error)
 {
@@ -77,12 +68,10 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
     *workload = godwit_image_workload(setup->machine, setup->image);
     if (!godwit_workload_choose(workload, name, error))
         return false;
-    if (workload->flags & GODWIT_FLAG_STAMP)
-        workload->seed = (uint64_t)g_random_int() << 32 | g_random_int();
-    if (options->seed && !parse_seed(options->seed, &workload->seed, error))
-        return false;
-    if (workload->flags & GODWIT_FLAG_STAMP)
+    if (workload->flags & GODWIT_FLAG_STAMP) {
+        workload->seed = setup->seed;
         workload->window_end = MIN(workload->window_end, workload->window_start + STAMP_WINDOW);
+    }
     if (options->window && !parse_window(options->window, workload, error))
         return false;
     if (options->page_size != GODWIT_NOT_GIVEN)
@@ -116,6 +105,7 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->source = target->source;
     setup->destination = target->destination;
     setup->hops = (unsigned)options->hops;
+    setup->seed = (uint64_t)options->seed;
     setup->timeout_scale = options->timeout_scale;
     setup->pmemsave = !g_strcmp0(options->read_memory, "pmemsave");
     setup->image = godwit_machine_image(machine, options->image);

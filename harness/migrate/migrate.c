@@ -231,6 +231,85 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
     return port ? g_strdup_printf("tcp:%s:%s", host, port) : NULL;
 }
 
+/* Under which a rig keeps its relay. */
+#define RELAY "relay"
+
+static void free_relay(gpointer relay)
+{
+    godwit_relay_free(relay);
+}
+
+struct godwit_relay *godwit_migrate_relay(struct godwit_rig *rig, const char *uri, GError **error)
+{
+    g_datalist_remove_data(&rig->kept, RELAY);
+    struct godwit_relay *relay = godwit_relay_new(rig->directory, uri, error);
+    if (relay)
+        g_datalist_set_data_full(&rig->kept, RELAY, relay, free_relay);
+    return relay;
+}
+
+const char *godwit_migrate_turn(struct godwit_rig *rig, const char *uri)
+{
+    struct godwit_relay *relay = g_datalist_get_data(&rig->kept, RELAY);
+    if (!relay)
+        return uri;
+    godwit_relay_turn(relay, uri);
+    return godwit_relay_uri(relay);
+}
+
+/* Under which a rig keeps its fault. */
+#define FAULT "fault"
+
+static void free_injection(gpointer injection)
+{
+    godwit_injection_free(injection);
+}
+
+struct godwit_injection *godwit_migrate_spoil(struct godwit_vm *source, struct godwit_relay *relay,
+                                              const char *text, GError **error)
+{
+    const struct godwit_setup *setup = source->rig->setup;
+    struct godwit_fault fault;
+    struct godwit_fault_window window = {
+        .length = setup->workload.window_end - setup->workload.window_start,
+        .page = setup->workload.page_size,
+    };
+    if (!godwit_fault_parse(text, &fault, error) || !godwit_memory_map(source, error))
+        return NULL;
+    const struct godwit_block *block = godwit_memory_locate(source, setup->workload.window_start,
+                                                            window.length, &window.offset, error);
+    if (!block)
+        return NULL;
+    window.block = g_intern_string(block->name);
+    if (!fault.given[GODWIT_FAULT_SEED])
+        fault.values[GODWIT_FAULT_SEED] = setup->seed;
+    struct godwit_injection *injection = godwit_injection_new(relay, &fault, &window);
+    g_datalist_set_data_full(&source->rig->kept, FAULT, injection, free_injection);
+    return injection;
+}
+
+bool godwit_migrate_note_fault(struct godwit_rig *rig, GError **error)
+{
+    const struct godwit_injection *injection = g_datalist_get_data(&rig->kept, FAULT);
+    const char *done = injection ? godwit_injection_done(injection) : NULL;
+    const char *lost = injection ? godwit_injection_lost(injection) : "there was none";
+    if (done) {
+        g_autofree char *text = g_strconcat("the relay ", done, NULL);
+        json_object_set_new(rig->facts, FAULT, json_string(text));
+        return true;
+    }
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the fault was not injected: %s%s",
+                       lost ? "the stream could not be followed: " : "nothing came that fits it",
+                       lost ? lost : "");
+}
+
+void godwit_migrate_hang_up(struct godwit_rig *rig)
+{
+    struct godwit_relay *relay = g_datalist_get_data(&rig->kept, RELAY);
+    if (relay)
+        godwit_relay_hang_up(relay);
+}
+
 static bool start(struct godwit_vm *source, json_t *arguments, GError **error)
 {
     source->migration_first = source->migration_leg = source->qmp->events->len;

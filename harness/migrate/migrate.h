@@ -7,6 +7,7 @@
 #ifndef GODWIT_HARNESS_MIGRATE_MIGRATE_H
 #define GODWIT_HARNESS_MIGRATE_MIGRATE_H
 
+#include "stream/fault.h"
 #include "vm/vm.h"
 
 enum godwit_transport {
@@ -75,6 +76,32 @@ json_t *godwit_migrate_channels(const char *uri);
 /* Tells a waiting destination to take its migration from URI. */
 bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, bool channels,
                              GError **error);
+
+/*
+ * Puts a relay in front of the address URI (unix: or tcp:), where a destination listens: the source
+ * is to connect to it instead. The rig owns it; a former one goes.
+ */
+struct godwit_relay *godwit_migrate_relay(struct godwit_rig *rig, const char *uri, GError **error);
+
+/* Where the source is to connect to instead of URI, another address where the destination listens
+ * later in the same migration: to the rig's relay, which leads there from now on, or, if there is
+ * none, to URI itself. Borrowed. */
+const char *godwit_migrate_turn(struct godwit_rig *rig, const char *uri);
+
+/* Breaks what goes by way of the rig's relay, if there is one. */
+void godwit_migrate_hang_up(struct godwit_rig *rig);
+
+/*
+ * Has the next connection that SOURCE makes by way of RELAY spoiled by the fault that TEXT names,
+ * as godwit_fault_parse() has it. What is left to chance is chosen by the setup's seed. The rig
+ * owns what is returned, and has one at most.
+ */
+struct godwit_injection *godwit_migrate_spoil(struct godwit_vm *source, struct godwit_relay *relay,
+                                              const char *text, GError **error);
+
+/* Notes what the rig's fault has done, as "fault" in its facts. A MIGRATION error if it has not
+ * done anything. */
+bool godwit_migrate_note_fault(struct godwit_rig *rig, GError **error);
 
 /* Starts sending to URI. */
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error);

@@ -3,8 +3,8 @@
 
 #include "migrate/identity.h"
 #include "migrate/migrate.h"
-#include "migrate/tap.h"
 #include "run/files.h"
+#include "stream/records.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -17,13 +17,13 @@
 #define CLIENT_NAME    "source"
 #define CERTIFIED_HOST "127.0.0.1"
 
-/* Under which a rig keeps its tap. */
-#define TAP "tls tap"
+/* What went over one connection that the source made. */
+struct followed {
+    struct godwit_records sent, answered;
+};
 
-static struct godwit_tap *tap_of(struct godwit_rig *rig)
-{
-    return g_datalist_get_data(&rig->kept, TAP);
-}
+/* Under which a rig keeps all of them, a GPtrArray. */
+#define FOLLOWED "tls connections"
 
 const char *godwit_tls_needs(const struct godwit_tls *tls)
 {
@@ -159,27 +159,31 @@ bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
     return give(destination, false, to, tls, error) && give(source, true, from, tls, error);
 }
 
-static void free_tap(gpointer tap)
+static void follow(gpointer records, const unsigned char *bytes, size_t length)
 {
-    godwit_tap_free(tap);
+    godwit_records_feed(records, bytes, length);
 }
 
-char *godwit_tls_tap(struct godwit_rig *rig, const char *uri, GError **error)
+static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
+                  gpointer connections)
 {
-    struct godwit_tap *tap = godwit_tap_new(rig->directory, uri, error);
-    if (!tap)
-        return NULL;
-    g_datalist_set_data_full(&rig->kept, TAP, tap, free_tap);
-    return g_strdup(godwit_tap_uri(tap));
+    (void)index;
+    struct followed *followed = g_new0(struct followed, 1);
+    g_ptr_array_add(connections, followed);
+    godwit_flow_watch(sent, follow, &followed->sent);
+    godwit_flow_watch(answered, follow, &followed->answered);
 }
 
-const char *godwit_tls_turn(struct godwit_rig *rig, const char *uri)
+static void free_followed(gpointer connections)
 {
-    struct godwit_tap *tap = tap_of(rig);
-    if (!tap)
-        return uri;
-    godwit_tap_turn(tap, uri);
-    return godwit_tap_uri(tap);
+    g_ptr_array_unref(connections);
+}
+
+void godwit_tls_follow(struct godwit_rig *rig, struct godwit_relay *relay)
+{
+    GPtrArray *connections = g_ptr_array_new_with_free_func(g_free);
+    g_datalist_set_data_full(&rig->kept, FOLLOWED, connections, free_followed);
+    godwit_relay_greet(relay, greet, connections);
 }
 
 /* That a VM's migration parameter has the value it was given. */
@@ -217,22 +221,21 @@ static bool judge_records(const struct godwit_records *records, unsigned connect
     return false;
 }
 
-/* That nothing but TLS has gone over the tap; with ALL each connection was used both ways. What the
- * source sent encrypted is in *SENT. */
+/* That nothing but TLS has gone over the relay; with ALL each connection was used both ways. What
+ * the source sent encrypted is in *SENT. */
 static bool judge_wire(struct godwit_rig *rig, bool all, uint64_t *sent, GError **error)
 {
-    const struct godwit_tap *tap = tap_of(rig);
-    const unsigned count = godwit_tap_count(tap);
+    const GPtrArray *connections = g_datalist_get_data(&rig->kept, FOLLOWED);
     *sent = 0;
-    for (unsigned i = 0; i < count; i++) {
-        const struct godwit_tapped *tapped = godwit_tap_at(tap, i);
-        if (!judge_records(&tapped->sent, i, "source", all, error) ||
-            !judge_records(&tapped->answered, i, "destination", all, error))
+    for (unsigned i = 0; i < connections->len; i++) {
+        const struct followed *followed = g_ptr_array_index(connections, i);
+        if (!judge_records(&followed->sent, i, "source", all, error) ||
+            !judge_records(&followed->answered, i, "destination", all, error))
             return false;
-        *sent += tapped->sent.data;
+        *sent += followed->sent.data;
     }
     json_t *facts = json_object_get(rig->facts, "tls");
-    json_object_set_new(facts, "connections", json_integer(count));
+    json_object_set_new(facts, "connections", json_integer(connections->len));
     json_object_set_new(facts, "encrypted", json_integer((json_int_t)*sent));
     return true;
 }

@@ -7,6 +7,7 @@
 #ifndef GODWIT_HARNESS_MIGRATE_TLS_H
 #define GODWIT_HARNESS_MIGRATE_TLS_H
 
+#include "stream/relay.h"
 #include "vm/vm.h"
 
 enum godwit_tls_kind {
@@ -43,17 +44,11 @@ const char *godwit_tls_needs(const struct godwit_tls *tls);
 bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
                        const struct godwit_tls *tls, GError **error);
 
-/* Puts a tap in front of the address URI, where the destination listens, for the judging; the
- * address that the source is to connect to instead, the caller's. */
-char *godwit_tls_tap(struct godwit_rig *rig, const char *uri, GError **error);
-
-/* Where the source is to connect to instead of URI, another address where the destination listens
- * later in the same migration: to the tap, which leads there from now on, or, of a migration
- * without one, to URI itself. Borrowed. */
-const char *godwit_tls_turn(struct godwit_rig *rig, const char *uri);
+/* Has the connections that are made by way of RELAY followed, for the judging. */
+void godwit_tls_follow(struct godwit_rig *rig, struct godwit_relay *relay);
 
 /* That a migration that is over was encrypted: the parameters are in effect on both sides, and all
- * that has gone over the tap, which is all that was sent, are TLS records. */
+ * that has gone over the relay, which is all that was sent, are TLS records. */
 bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
                       const struct godwit_tls *tls, GError **error);
 

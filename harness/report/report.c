@@ -110,6 +110,8 @@ char *godwit_report_details(const json_t *result, const char *indent)
 {
     GString *text = g_string_new(NULL);
     add_lines(text, indent, "what", godwit_json_string(result, "message", ""));
+    add_lines(text, indent, "fault",
+              godwit_json_string(json_object_get(result, "facts"), "fault", ""));
     add_lines(text, indent, "phase", godwit_json_string(result, "phase", ""));
     size_t i;
     json_t *vm;

@@ -25,6 +25,7 @@ void godwit_job_free(struct godwit_job *job)
         return;
     g_array_unref(job->capabilities);
     g_array_unref(job->parameters);
+    g_free(job->fault);
     g_free(job->target);
     g_free(job->type);
     g_free(job->accel);
@@ -36,12 +37,21 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
     struct godwit_job *copy = g_memdup2(job, sizeof(*job));
     copy->capabilities = g_array_copy(job->capabilities);
     copy->parameters = g_array_copy(job->parameters);
+    copy->fault = g_strdup(job->fault);
+    copy->plan.fault = copy->fault;
     copy->target = g_strdup(job->target);
     copy->type = g_strdup(job->type);
     copy->accel = g_strdup(job->accel);
     copy->setup.type = copy->type;
     copy->setup.accel = copy->accel;
     return copy;
+}
+
+void godwit_job_reseed(struct godwit_job *job, unsigned by)
+{
+    job->setup.seed += by;
+    if (job->setup.workload.flags & GODWIT_FLAG_STAMP)
+        job->setup.workload.seed = job->setup.seed;
 }
 
 const char *godwit_job_name(const struct godwit_job *job)
@@ -67,6 +77,8 @@ char *godwit_job_again(const struct godwit_job *job)
                                job->plan.transport == GODWIT_TRANSPORT_TCP ? "tcp" : "unix",
                                job->plan.postcopy ? " --postcopy" : "",
                                job->plan.stopped ? " --stopped" : "");
+    if (job->fault)
+        g_string_append_printf(line, " --fault %s", job->fault);
     for (guint i = 0; i < job->capabilities->len; i++) {
         const struct godwit_capability *c =
             &g_array_index(job->capabilities, struct godwit_capability, i);
@@ -88,8 +100,7 @@ char *godwit_job_again(const struct godwit_job *job)
                            setup->image->name, setup->accel);
     if (workload->flags & GODWIT_FLAG_STAMP) {
         g_autofree char *name = godwit_workload_name(workload);
-        g_string_append_printf(line, " --workload %s --seed %" G_GUINT64_FORMAT, name,
-                               workload->seed);
+        g_string_append_printf(line, " --workload %s", name);
     } else if (job->scenario) {
         g_string_append(line, " --workload order");
     }
@@ -113,6 +124,9 @@ char *godwit_job_again(const struct godwit_job *job)
         g_autofree char *oracles = godwit_oracles_chosen(setup->oracles_off);
         g_string_append_printf(line, " --oracle %s", oracles);
     }
+    if ((workload->flags & GODWIT_FLAG_STAMP) || job->fault ||
+        (job->scenario && job->scenario->random))
+        g_string_append_printf(line, " --seed %" G_GUINT64_FORMAT, setup->seed);
     if (setup->timeout_scale != 1)
         g_string_append_printf(line, " --timeout-scale %g", setup->timeout_scale);
     return g_string_free(line, FALSE);
@@ -135,21 +149,22 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
     return json_pack(
-        "{s:s*, s:{s:i, s:b, s:b, s:b, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:i, s:f, s:b, s:i, s:b, s:b}",
+        "{s:s*, s:{s:i, s:b, s:b, s:b, s:s*, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
+        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:i, s:f, s:b, s:i, s:b, s:b}",
         "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
         (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy", job->plan.postcopy,
-        "suspend", job->plan.suspend, "capabilities", capabilities, "parameters", parameters,
-        "arch", setup->machine->arch, "image", setup->image->name, "type", setup->type, "accel",
-        setup->accel, "memory_mib", (int)setup->memory_mib, "source",
+        "suspend", job->plan.suspend, "fault", job->fault, "capabilities", capabilities,
+        "parameters", parameters, "arch", setup->machine->arch, "image", setup->image->name, "type",
+        setup->type, "accel", setup->accel, "memory_mib", (int)setup->memory_mib, "source",
         godwit_qemu_to_json(setup->source), "destination", godwit_qemu_to_json(setup->destination),
         "workload", "window_start", (json_int_t)workload->window_start, "window_end",
         (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
         "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
         (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks, "cpus",
-        (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "hops", (int)setup->hops,
-        "timeout_scale", setup->timeout_scale, "pmemsave", setup->pmemsave, "oracles_off",
-        (int)setup->oracles_off, "progress", job->progress, "keep", job->keep);
+        (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "seed",
+        (json_int_t)setup->seed, "hops", (int)setup->hops, "timeout_scale", setup->timeout_scale,
+        "pmemsave", setup->pmemsave, "oracles_off", (int)setup->oracles_off, "progress",
+        job->progress, "keep", job->keep);
 }
 
 /* Whether there is all that a rig relies on. */
@@ -202,6 +217,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->source = godwit_qemu_from_json(json_object_get(json, "source"));
     setup->destination = godwit_qemu_from_json(json_object_get(json, "destination"));
     setup->timeout_scale = json_number_value(json_object_get(json, "timeout_scale"));
+    setup->seed = (uint64_t)godwit_json_integer(json, "seed", 0);
     setup->hops = (unsigned)godwit_json_integer(json, "hops", 0);
     setup->pmemsave = godwit_json_true(json, "pmemsave");
     setup->oracles_off = (unsigned)godwit_json_integer(json, "oracles_off", 0);
@@ -225,6 +241,8 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     job->plan.stopped = godwit_json_true(plan, "stopped");
     job->plan.postcopy = godwit_json_true(plan, "postcopy");
     job->plan.suspend = godwit_json_true(plan, "suspend");
+    job->fault = g_strdup(godwit_json_string(plan, "fault", NULL));
+    job->plan.fault = job->fault;
     size_t i;
     json_t *pair;
     json_array_foreach(json_object_get(plan, "capabilities"), i, pair)

@@ -36,6 +36,7 @@ struct godwit_job {
     GArray *capabilities; /* of struct godwit_capability, what plan.capabilities points to */
     GArray *parameters;   /* of struct godwit_parameter, likewise */
     struct godwit_setup setup;
+    char *fault;          /* what plan.fault points to, of an ad-hoc migration; NULL: none */
     char *target;         /* how reports call what it runs on; NULL: by the architecture */
     char *type;           /* what setup.type points to */
     char *accel;          /* what setup.accel points to */
@@ -54,6 +55,9 @@ void godwit_job_free(struct godwit_job *job);
 
 /* A copy with the same setup for another scenario or repetition. */
 struct godwit_job *godwit_job_copy(const struct godwit_job *job);
+
+/* Gives the job the seed that is BY further on. */
+void godwit_job_reseed(struct godwit_job *job, unsigned by);
 
 /* The scenario's name, "migrate" for an ad-hoc migration. */
 const char *godwit_job_name(const struct godwit_job *job);

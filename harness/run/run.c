@@ -390,8 +390,10 @@ static struct godwit_job *next_job(const struct godwit_run *run, unsigned serial
     if (serial >= run->jobs->len && (!run->endless || run->jobs->len == 0))
         return NULL;
     struct godwit_job *job = godwit_job_copy(g_ptr_array_index(run->jobs, serial % run->jobs->len));
-    if (run->endless)
+    if (run->endless) {
         job->repetition = serial / run->jobs->len + 1;
+        godwit_job_reseed(job, job->repetition - 1);
+    }
     return job;
 }
 

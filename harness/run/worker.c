@@ -99,6 +99,8 @@ static const char *kind_of(const GError *error)
         return "migration";
     case GODWIT_ERROR_ORACLE:
         return "oracle";
+    case GODWIT_ERROR_STREAM:
+        return "stream";
     case GODWIT_ERROR_INTERRUPTED:
         return "interrupted";
     }

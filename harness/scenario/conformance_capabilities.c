@@ -255,6 +255,7 @@ GODWIT_SCENARIOS(conformance_capabilities) = {
         .summary = "migration capabilities: each, what is none, and forbidden combinations",
         .run = run,
         .prepare = godwit_conformance_prepare,
+        .order = true,
         .plan = GODWIT_CONFORMANCE_PLAN,
     },
 };

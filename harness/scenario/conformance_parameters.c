@@ -328,6 +328,7 @@ GODWIT_SCENARIOS(conformance_parameters) = {
         .summary = "each migration parameter: bounds, types, and that a refusal changes nothing",
         .run = run,
         .prepare = godwit_conformance_prepare,
+        .order = true,
         .plan = GODWIT_CONFORMANCE_PLAN,
     },
 };

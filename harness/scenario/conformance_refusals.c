@@ -683,6 +683,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .summary = "what must be refused while no migration is under way",
         .run = run_idle,
         .prepare = godwit_conformance_prepare,
+        .order = true,
         .plan = GODWIT_CONFORMANCE_PLAN,
     },
     {
@@ -690,6 +691,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .summary = "addresses that cannot be meant",
         .run = run_addresses,
         .prepare = godwit_conformance_prepare,
+        .order = true,
         .plan = GODWIT_CONFORMANCE_PLAN,
     },
     {
@@ -698,6 +700,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .run = run_no_main_channel,
         .needs = "channel:cpr",
         .prepare = godwit_conformance_prepare,
+        .order = true,
         .plan = GODWIT_CONFORMANCE_PLAN,
     },
     {
@@ -705,6 +708,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .summary = "a migration blocker, and --only-migratable",
         .run = run_blocked,
         .prepare = godwit_conformance_prepare,
+        .order = true,
         .plan = GODWIT_CONFORMANCE_PLAN,
     },
     {
@@ -712,6 +716,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .summary = "what a destination must refuse before anything comes",
         .run = run_waiting,
         .prepare = godwit_conformance_prepare,
+        .order = true,
         .plan = GODWIT_CONFORMANCE_PLAN,
     },
     {
@@ -719,6 +724,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .summary = "addresses where a destination cannot listen; it takes a good one afterwards",
         .run = run_listening,
         .prepare = godwit_conformance_prepare,
+        .order = true,
         .plan = GODWIT_CONFORMANCE_PLAN,
     },
     {
@@ -726,6 +732,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .summary = "what must be refused while a migration is connecting",
         .run = run_setup,
         .prepare = godwit_conformance_prepare,
+        .order = true,
         .plan = GODWIT_CONFORMANCE_PLAN,
     },
     {

@@ -389,18 +389,21 @@ GODWIT_SCENARIOS(conformance_streams) = {
         .summary = "incoming streams that are none, or of another version",
         .run = run_foreign,
         .prepare = prepare,
+        .order = true,
     },
     {
         .name = "conformance/streams/cut",
         .summary = "incoming streams that end too early",
         .run = run_cut,
         .prepare = prepare,
+        .order = true,
     },
     {
         .name = "conformance/streams/other-machine",
         .summary = "incoming streams of another machine type, and of another RAM size",
         .run = run_other,
         .prepare = prepare,
+        .order = true,
     },
 };
 GODWIT_SCENARIOS_END(conformance_streams);

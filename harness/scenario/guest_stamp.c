@@ -189,7 +189,8 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
 
 #define STOPPED(kind, told, flag)                                                                  \
     {                                                                                              \
-        .name = "guest/stamp/" kind, .run = stop_often, .prepare = prepare, .flags = flag,         \
+        .name = "guest/stamp/" kind, .run = stop_often, .prepare = prepare, .order = true,         \
+        .flags = flag,                                                                             \
         .summary = "stamp, " told ": stopped thirty times, every byte is as it should be",         \
         .obstacle = no_stamp                                                                       \
     }
@@ -205,6 +206,7 @@ GODWIT_SCENARIOS(guest_stamp) = {
         .summary = "the rate that is chosen is kept within 10 %, by the guest's own timer",
         .run = rate,
         .prepare = prepare_rate,
+        .order = true,
         .obstacle = no_stamp,
     },
     {
@@ -212,6 +214,7 @@ GODWIT_SCENARIOS(guest_stamp) = {
         .summary = "finds a bit that was flipped in a page's last word, and says which",
         .run = verify,
         .prepare = prepare,
+        .order = true,
         .obstacle = no_stamp,
     },
 };

@@ -41,8 +41,7 @@ bool godwit_plan_settle(struct godwit_vm *source, GError **error)
     return godwit_plan_expect_status(source, "postmigrate", "after the migration", error);
 }
 
-/* Postcopy is the host's to allow: a refusal where the host has no userfaultfd for us is a skip. */
-static bool enable_postcopy(struct godwit_vm *vm, GError **error)
+bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error)
 {
     static const struct godwit_capability postcopy[] = {{"postcopy-ram", true}, {NULL, false}};
     g_autoptr(GError) cause = NULL;
@@ -90,7 +89,7 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
     struct godwit_vm *const both[] = {destination, source};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
         /* postcopy-ram first: others build upon it. */
-        if ((plan->postcopy && !enable_postcopy(both[i], error)) ||
+        if ((plan->postcopy && !godwit_plan_enable_postcopy(both[i], error)) ||
             !godwit_migrate_set_capabilities(both[i], plan->capabilities, error) ||
             (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
             return false;
@@ -164,6 +163,24 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
     return godwit_migrate_wait(destination, "completed", error);
 }
 
+/* Where the source is to connect to instead of ADDRESS, where the destination listens: to a relay,
+ * if the plan has a use for one. The caller's. */
+static char *relay_to(const struct godwit_plan *plan, struct godwit_vm *source, const char *address,
+                      GError **error)
+{
+    struct godwit_rig *rig = source->rig;
+    if (!plan->tls && !plan->fault && !plan->watch)
+        return g_strdup(address);
+    struct godwit_relay *relay = godwit_migrate_relay(rig, address, error);
+    if (!relay || (plan->fault && !godwit_migrate_spoil(source, relay, plan->fault, error)))
+        return NULL;
+    if (plan->tls)
+        godwit_tls_follow(rig, relay);
+    if (plan->watch)
+        plan->watch(rig, relay);
+    return g_strdup(godwit_relay_uri(relay));
+}
+
 /* Through a connection between the two. */
 static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm *source,
                                struct godwit_vm *destination, GError **error)
@@ -172,8 +189,7 @@ static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm 
         godwit_migrate_listen(destination, plan->transport, plan->channels, error);
     if (!address)
         return false;
-    g_autofree char *uri =
-        plan->tls ? godwit_tls_tap(source->rig, address, error) : g_steal_pointer(&address);
+    g_autofree char *uri = relay_to(plan, source, address, error);
     if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
         !step(plan->started, source, destination, error))
         return false;
@@ -405,7 +421,11 @@ static bool hop(struct godwit_rig *rig, const struct godwit_plan *plan, struct g
      */
     if (plan->suspend && plan->postcopy)
         destination->console->ready_allowed++;
-    if (!transfer(plan, source, destination, error))
+    const bool transferred = transfer(plan, source, destination, error);
+    /* What a fault has done is told in any case; that it has done nothing, when all else is well.
+     */
+    if ((plan->fault && !godwit_migrate_note_fault(rig, transferred ? error : NULL)) ||
+        !transferred)
         return false;
     if (plan->fails) {
         godwit_rig_phase(rig, "verify");

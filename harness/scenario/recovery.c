@@ -7,7 +7,6 @@
 #include "scenario/recovery.h"
 
 #include "godwit/guest_abi.h"
-#include "migrate/peer.h"
 #include "vm/tcp.h"
 
 #include <string.h>
@@ -125,7 +124,7 @@ static bool resume(struct godwit_vm *source, struct godwit_vm *destination, cons
 {
     struct godwit_account after = {0};
     godwit_rig_phase(source->rig, "recover");
-    if (!godwit_migrate_resume(source, godwit_tls_turn(source->rig, uri), error) ||
+    if (!godwit_migrate_resume(source, godwit_migrate_turn(source->rig, uri), error) ||
         !wait_both(source, destination, "postcopy-active", error) ||
         !await_requests(source, before->requests, &after, error))
         return false;
@@ -159,6 +158,16 @@ static bool interrupt(struct godwit_vm *vm, GError **error)
     return false;
 }
 
+bool godwit_recovery_hang(struct godwit_vm *source, struct godwit_vm *destination,
+                          godwit_peer *here, godwit_peer *there, GError **error)
+{
+    return godwit_peer_silent(there, destination, "silent", error) &&
+           godwit_migrate_recover(destination, "fd:silent", error) &&
+           godwit_peer_speak(there, error) && godwit_peer_silent(here, source, "silent", error) &&
+           godwit_migrate_resume(source, "fd:silent", error) &&
+           wait_both(source, destination, "postcopy-recover", error);
+}
+
 /* Both sides recover, each over a connection on which nobody answers. */
 static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
@@ -167,12 +176,8 @@ static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destinati
     if (!fail_network(source, destination, &account, error))
         return false;
     godwit_rig_phase(source->rig, "handshake");
-    return godwit_peer_silent(&there, destination, "silent", error) &&
-           godwit_migrate_recover(destination, "fd:silent", error) &&
-           godwit_peer_speak(&there, error) && godwit_peer_silent(&here, source, "silent", error) &&
-           godwit_migrate_resume(source, "fd:silent", error) &&
-           wait_both(source, destination, "postcopy-recover", error) && interrupt(source, error) &&
-           interrupt(destination, error) &&
+    return godwit_recovery_hang(source, destination, &here, &there, error) &&
+           interrupt(source, error) && interrupt(destination, error) &&
            godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
 }
 
@@ -204,8 +209,8 @@ static bool fail_reconnect(struct godwit_vm *source, struct godwit_vm *destinati
            resume(source, destination, RECOVER_URI, &account, error);
 }
 
-static bool fail_and_recover(struct godwit_vm *source, struct godwit_vm *destination,
-                             GError **error)
+bool godwit_recovery_fail_and_recover(struct godwit_vm *source, struct godwit_vm *destination,
+                                      GError **error)
 {
     struct godwit_account account = {0};
     return fail_network(source, destination, &account, error) &&
@@ -240,7 +245,7 @@ GODWIT_SCENARIOS(recovery) = {
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = held,
-                 .released = fail_and_recover},
+                 .released = godwit_recovery_fail_and_recover},
     },
     {
         .name = "postcopy/preempt/recovery/plain",
@@ -250,7 +255,7 @@ GODWIT_SCENARIOS(recovery) = {
                  .postcopy = true,
                  .capabilities = preempt,
                  .parameters = held,
-                 .released = fail_and_recover},
+                 .released = godwit_recovery_fail_and_recover},
     },
     {
         .name = "postcopy/preempt/tls/psk",
@@ -271,7 +276,7 @@ GODWIT_SCENARIOS(recovery) = {
                  .postcopy = true,
                  .parameters = held,
                  .tls = &psk,
-                 .released = fail_and_recover},
+                 .released = godwit_recovery_fail_and_recover},
     },
     {
         .name = "postcopy/preempt/recovery/tls/psk",
@@ -282,7 +287,7 @@ GODWIT_SCENARIOS(recovery) = {
                  .capabilities = preempt,
                  .parameters = held,
                  .tls = &psk,
-                 .released = fail_and_recover},
+                 .released = godwit_recovery_fail_and_recover},
     },
     {
         .name = "postcopy/recovery/double-failures/reconnect",

@@ -7,6 +7,7 @@
 #ifndef GODWIT_HARNESS_SCENARIO_RECOVERY_H
 #define GODWIT_HARNESS_SCENARIO_RECOVERY_H
 
+#include "migrate/peer.h"
 #include "scenario/scenario.h"
 
 /* At this bandwidth, in bytes a second, what is left after the switch to postcopy takes hours,
@@ -31,5 +32,15 @@ bool godwit_recovery_await_pause(struct godwit_vm *source, struct godwit_vm *des
  * and goes on to ask for, comes by this connection. Then nothing is held back any longer. */
 bool godwit_recovery_recover(struct godwit_vm *source, struct godwit_vm *destination,
                              const char *uri, const struct godwit_account *before, GError **error);
+
+/* Both sides recover, each over a connection of its own on which nobody answers, whose other ends
+ * are HERE and THERE: both are in postcopy-recover then. */
+bool godwit_recovery_hang(struct godwit_vm *source, struct godwit_vm *destination,
+                          godwit_peer *here, godwit_peer *there, GError **error);
+
+/* The network fails while the guest waits for memory, and both sides go on by another connection:
+ * all of the above. */
+bool godwit_recovery_fail_and_recover(struct godwit_vm *source, struct godwit_vm *destination,
+                                      GError **error);
 
 #endif

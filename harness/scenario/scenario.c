@@ -61,7 +61,7 @@ void godwit_scenario_prepare(const struct godwit_scenario *scenario,
 
 bool godwit_scenario_stamps(const struct godwit_scenario *scenario)
 {
-    return !scenario->order && !scenario->prepare && !(scenario->flags & GODWIT_FLAG_SUSPEND);
+    return !scenario->order && !(scenario->flags & GODWIT_FLAG_SUSPEND);
 }
 
 /* Why the guest cannot have as many CPUs as it should, the caller's; NULL if it can. */

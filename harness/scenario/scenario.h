@@ -27,9 +27,13 @@ struct godwit_plan {
     const char *uri; /* what both sides are given, of a transport that is a file; NULL: the usual */
     const struct godwit_capability *capabilities; /* set on both sides; NULL: none */
     const struct godwit_parameter *parameters;    /* set on both sides; NULL: none */
-    const struct godwit_tls *tls;                 /* over TLS, through a tap; NULL: plain */
-    const char *const *source_arguments;          /* more of the command line; NULL: none */
-    const char *const *destination_arguments;     /* likewise */
+    const char *fault; /* the relay spoils what is sent, as godwit_fault_parse() has it; NULL: no */
+    const struct godwit_tls *tls;             /* over TLS, through a relay; NULL: plain */
+    const char *const *source_arguments;      /* more of the command line; NULL: none */
+    const char *const *destination_arguments; /* likewise */
+
+    /* Has what goes by way of a relay watched; NULL: there is no relay for it. */
+    void (*watch)(struct godwit_rig *rig, struct godwit_relay *relay);
 
     /* Own steps, NULL for none: */
     godwit_step configure; /* before the destination listens */
@@ -50,13 +54,15 @@ struct godwit_scenario {
                         * as godwit_qemu_lacks() has them */
     const char *accel; /* the only accelerator that it makes sense with; NULL: any */
     bool slow;         /* takes so long that it runs only when asked for */
+    bool random;       /* chooses something by the setup's seed */
     bool hops;         /* has the usual deadline once for each of setup's hops */
     /* Why this setup on this host cannot run it, for what the rest of the row cannot say: the
      * caller's; NULL if it can. The hook may be NULL. */
     char *(*obstacle)(const struct godwit_setup *setup);
-    uint32_t flags; /* GODWIT_FLAG_* for the guest, beside VERIFY */
-    uint32_t cpus;  /* of the guest; 0: as many as the user asks for */
-    bool order;     /* is about the workload `order`, or hardly about memory: not for `stamp` */
+    const void *data; /* what `run` wants to know beside; the family's own */
+    uint32_t flags;   /* GODWIT_FLAG_* for the guest, beside VERIFY */
+    uint32_t cpus;    /* of the guest; 0: as many as the user asks for */
+    bool order;       /* is about the workload `order`, or hardly about memory: not for `stamp` */
     uint32_t
         content; /* what `stamp` writes, if the user does not say: GODWIT_FLAG_SPARSE or _ZERO */
     /* Changes the guest's parameters, which are the image's own and what the user asked for; NULL:
@@ -96,7 +102,7 @@ GPtrArray *godwit_scenario_all(void);
 /* The scenario of that name, or NULL. */
 const struct godwit_scenario *godwit_scenario_find(const char *name);
 
-/* Whether the guest's workload may be `stamp`: not where the row has parameters of its own. */
+/* Whether the guest's workload may be `stamp`. */
 bool godwit_scenario_stamps(const struct godwit_scenario *scenario);
 
 /* Why this host, machine and these binaries cannot run the scenario, the caller's; NULL if they
@@ -130,6 +136,10 @@ struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *na
 /* Fails unless the VM's run state is WANTED. WHEN completes "the run state ...". */
 bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
                                GError **error);
+
+/* Turns postcopy-ram on. Postcopy is the host's to allow: a refusal where the host has no
+ * userfaultfd for us is a SKIP error. */
+bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error);
 
 /* Waits for the source to have settled, in run state postmigrate, after its migration. */
 bool godwit_plan_settle(struct godwit_vm *source, GError **error);

@@ -38,6 +38,7 @@ struct godwit_setup {
     const struct godwit_qemu *source;      /* the binary of source VMs ... */
     const struct godwit_qemu *destination; /* ... and of destinations */
     struct godwit_workload workload;
+    uint64_t seed; /* of what a scenario leaves to chance */
     unsigned hops; /* migrations that a guest is sent on where it is sent to and fro */
     double timeout_scale;
     bool pmemsave;        /* read guest memory by QMP, not by process_vm_readv */

@@ -224,6 +224,7 @@ sub value_of {
         migrate => ['What to start', 'Options of migrate'],
         doctor  => ['What to start'],
         bench   => ['What to start', 'Options of bench'],
+        selftest => ['What to start', 'Options of selftest'],
         stream  => ['Options of stream'],
     );
     my $summary = join("\n", lines_of($godwit, '--help'));

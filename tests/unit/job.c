@@ -62,6 +62,8 @@ static struct godwit_job *job_new(const char *scenario)
     setup->pmemsave = true;
     setup->oracles_off = (1u << GODWIT_ORACLE_PAGE_ORDER) | (1u << GODWIT_ORACLE_STAMP) |
                          (1u << GODWIT_ORACLE_POSITION) | (1u << GODWIT_ORACLE_CONTINUITY);
+    setup->seed = 0x123456789;
+    job->fault = g_strdup("flip-bit:byte=1");
     job->progress = true;
     job->keep = true;
     return job;
@@ -122,6 +124,9 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_true(one->setup.timeout_scale >= other->setup.timeout_scale &&
                 one->setup.timeout_scale <= other->setup.timeout_scale);
     assert_int_equal(one->setup.pmemsave, other->setup.pmemsave);
+    assert_true(one->setup.seed == other->setup.seed);
+    assert_int_equal(g_strcmp0(one->fault, other->fault), 0);
+    assert_ptr_equal(one->plan.fault, one->fault);
     assert_int_equal(one->progress, other->progress);
     expect_qemu(one->setup.source, other->setup.source);
     expect_qemu(one->setup.destination, other->setup.destination);
@@ -167,6 +172,8 @@ static void test_across_empty(void **state)
     g_array_set_size(job->capabilities, 0);
     g_array_set_size(job->parameters, 0);
     job->setup.pmemsave = job->progress = false;
+    g_clear_pointer(&job->fault, g_free);
+    job->setup.seed = 0;
     struct godwit_job *back = across(job, NULL);
     assert_non_null(back);
     expect_same(back, job);
@@ -358,6 +365,7 @@ static void test_again(void **state)
     setup->oracles_off = 0;
     setup->timeout_scale = 1;
     setup->workload = usual;
+    g_clear_pointer(&job->fault, g_free);
     g_free(setup->source->path);
     ((struct godwit_qemu *)(uintptr_t)setup->source)->path = g_strdup("/usr/bin/qemu-system-ppc64");
 #define USUAL                                                                                      \
@@ -388,6 +396,11 @@ static void test_again(void **state)
     setup->pmemsave = false;
     expect_again(job, USUAL " --cpus 4");
 #undef USUAL
+    /* The seed only where something is left to chance. */
+    job->scenario = godwit_scenario_find("relay/flip-bit");
+    g_autofree char *seeded = godwit_job_again(job);
+    assert_contains(seeded, " --seed 4886718345");
+    job->scenario = godwit_scenario_find("precopy/unix/plain");
     /* What the workload is for a scenario is not the user's to say. */
     setup->workload = usual;
     setup->workload.flags = GODWIT_FLAG_VERIFY;
@@ -395,7 +408,7 @@ static void test_again(void **state)
     g_autofree char *line = godwit_job_again(job);
     assert_null(strstr(line, "VERIFY"));
     setup->workload.flags |= GODWIT_FLAG_STAMP | GODWIT_FLAG_ZERO | GODWIT_FLAG_RANDOM;
-    setup->workload.seed = UINT64_MAX;
+    setup->seed = UINT64_MAX;
     g_autofree char *stamped = godwit_job_again(job);
     assert_contains(stamped, " --workload stamp:zero:random --seed 18446744073709551615");
     setup->destination = NULL;
@@ -420,6 +433,7 @@ static void test_again_migrate(void **state)
         "godwit",          "migrate",
         "--transport",     "tcp",
         "--postcopy",      "--stopped",
+        "--fault",         "flip-bit:byte=1",
         "--capability",    "xbzrle=on",
         "--capability",    "events=off",
         "--parameter",     "max-bandwidth=9223372036854775807",
@@ -432,6 +446,7 @@ static void test_again_migrate(void **state)
         "--accel",         "tcg",
         "--memory",        "300000",
         "--oracle",        "twin,guest,blackout",
+        "--seed",          "4886718345",
         "--timeout-scale", "0.1",
     };
     assert_int_equal(argc, G_N_ELEMENTS(wanted));

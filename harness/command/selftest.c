@@ -1,0 +1,331 @@
+/*
+ * godwit selftest: that the oracles see what is wrong. Every fault among the scenarios with one
+ * seed after another, and who found it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "command/command.h"
+
+#include "report/report.h"
+#include "vm/host.h"
+#include <string.h>
+
+struct selftest_options {
+    struct godwit_options target;
+    int jobs;
+    int runs;
+    gboolean list;
+    gboolean markdown;
+    char **globs;
+};
+
+/* The table's columns: how a result's "seen" calls those that can see something, and two more. */
+static const char *const columns[] = {"twin",    "page order", "stamp",   "position", "guest",
+                                      "console", "progress",   "process", "refused",  "nothing"};
+enum { REFUSED = 8, NOTHING = 9 };
+
+/* What came of one fault on all targets. */
+struct row {
+    const char *name; /* of the scenario, borrowed */
+    unsigned runs, wrong;
+    unsigned seen[G_N_ELEMENTS(columns)];
+    GHashTable *reasons; /* of refusals: text -> how many */
+    char *why;           /* nothing was seen */
+};
+
+static void row_free(gpointer data)
+{
+    struct row *row = data;
+    g_hash_table_unref(row->reasons);
+    g_free(row->why);
+    g_free(row);
+}
+
+/* The row of that scenario, made if there is none. */
+static struct row *row_of(GPtrArray *rows, const char *name)
+{
+    for (guint i = 0; i < rows->len; i++) {
+        struct row *row = g_ptr_array_index(rows, i);
+        if (!strcmp(row->name, name))
+            return row;
+    }
+    struct row *row = g_new0(struct row, 1);
+    row->name = g_intern_string(name);
+    row->reasons = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_ptr_array_add(rows, row);
+    return row;
+}
+
+/* A reason without what is of this one run only: numbers and what is quoted. The caller's. */
+static char *general(const char *reason)
+{
+    g_autoptr(GRegex) particular = g_regex_new("0x[0-9a-f]+|[0-9]+|'[^']*'|\"[^\"]*\"", 0, 0, NULL);
+    return g_regex_replace_literal(particular, reason, -1, 0, "...", 0, NULL);
+}
+
+static void count(struct row *row, const json_t *result)
+{
+    const json_t *trial = json_object_get(json_object_get(result, "facts"), "trial");
+    const json_t *seen = json_object_get(trial, "seen");
+    const char *reason = godwit_json_string(trial, "refused", NULL);
+    row->runs++;
+    if (!godwit_report_passed(result)) {
+        row->wrong++;
+        return;
+    }
+    for (unsigned i = 0; i < REFUSED; i++)
+        row->seen[i] += json_object_get(seen, columns[i]) != NULL;
+    if (reason) {
+        char *text = general(reason);
+        const guint times = GPOINTER_TO_UINT(g_hash_table_lookup(row->reasons, text));
+        g_hash_table_replace(row->reasons, text, GUINT_TO_POINTER(times + 1));
+        row->seen[REFUSED]++;
+    } else if (json_object_size(seen) == 0) {
+        row->seen[NOTHING]++;
+        g_free(row->why);
+        row->why = g_strdup(godwit_json_string(trial, "why", ""));
+    }
+}
+
+/* The reason that was given most often, or NULL; how many others there were in *OTHERS. */
+static const char *main_reason(const struct row *row, guint *others)
+{
+    GHashTableIter iter;
+    gpointer text, times;
+    const char *best = NULL;
+    guint most = 0;
+    g_hash_table_iter_init(&iter, row->reasons);
+    while (g_hash_table_iter_next(&iter, &text, &times)) {
+        const guint n = GPOINTER_TO_UINT(times);
+        if (n > most || (n == most && strcmp(text, best) < 0)) {
+            best = text;
+            most = n;
+        }
+    }
+    *others = best ? g_hash_table_size(row->reasons) - 1 : 0;
+    return best;
+}
+
+/* Who saw it how often, in words; the caller's. */
+static char *row_text(const struct row *row)
+{
+    GString *text = g_string_new(NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
+        if (row->seen[i])
+            g_string_append_printf(text, "%s%s %u", text->len ? ", " : "", columns[i],
+                                   row->seen[i]);
+    guint others;
+    const char *reason = main_reason(row, &others);
+    if (reason)
+        g_string_append_printf(text, " (%s", reason);
+    if (others)
+        g_string_append_printf(text, ", and %u other reasons", others);
+    if (reason)
+        g_string_append_c(text, ')');
+    if (row->seen[NOTHING] && row->why)
+        g_string_append_printf(text, "; nothing: %s", row->why);
+    if (row->wrong)
+        g_string_append_printf(text, "%sWRONG %u", text->len ? "; " : "", row->wrong);
+    return g_string_free(text, FALSE);
+}
+
+static void print_text(const GPtrArray *rows)
+{
+    printf("%-28s %5s  found by\n", "fault", "runs");
+    for (guint i = 0; i < rows->len; i++) {
+        const struct row *row = g_ptr_array_index(rows, i);
+        g_autofree char *text = row_text(row);
+        printf("%-28s %5u  %s\n", row->name, row->runs, text);
+    }
+}
+
+static void print_markdown(const GPtrArray *rows)
+{
+    printf("| fault | runs |");
+    for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
+        printf(" %s |", columns[i]);
+    printf("\n|---|---|");
+    for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
+        printf("---|");
+    putchar('\n');
+    for (guint i = 0; i < rows->len; i++) {
+        const struct row *row = g_ptr_array_index(rows, i);
+        printf("| `%s` | %u |", row->name, row->runs);
+        for (size_t c = 0; c < G_N_ELEMENTS(columns); c++)
+            if (row->seen[c])
+                printf(" %u |", row->seen[c]);
+            else
+                printf(" - |");
+        putchar('\n');
+    }
+}
+
+/* What all of it came to. */
+static void print_end(const GPtrArray *rows)
+{
+    unsigned runs = 0, found = 0, refused = 0, nothing = 0, wrong = 0;
+    for (guint i = 0; i < rows->len; i++) {
+        const struct row *row = g_ptr_array_index(rows, i);
+        runs += row->runs;
+        wrong += row->wrong;
+        refused += row->seen[REFUSED];
+        nothing += row->seen[NOTHING];
+        found += row->runs - row->wrong - row->seen[REFUSED] - row->seen[NOTHING];
+    }
+    printf("%u faults, %u runs: %u found by an oracle, %u refused by the destination, %u with "
+           "nothing to be seen, %u not as they should be\n",
+           rows->len, runs, found, refused, nothing, wrong);
+}
+
+static void print_kinds(void)
+{
+    const struct godwit_fault_kind *kind;
+    for (unsigned i = 0; (kind = godwit_fault_kind_at(i)); i++) {
+        g_autofree char *keys = godwit_fault_keys(kind);
+        printf("%-18s %s (%s%s)\n", godwit_fault_name(kind), godwit_fault_summary(kind),
+               godwit_fault_is_live(kind) ? "live; " : "", keys);
+    }
+}
+
+static void keep_result(struct godwit_reporter *reporter, const json_t *result)
+{
+    json_array_append(reporter->results, (json_t *)(uintptr_t)result);
+    if (godwit_report_passed(result))
+        return;
+    g_autofree char *details = godwit_report_details(result, "      ");
+    fprintf(stderr, "FAIL  %s %s\n%s", godwit_report_target(result),
+            godwit_json_string(result, "scenario", ""), details);
+}
+
+/* A job for each fault on each target with each seed. */
+static GPtrArray *plan_jobs(const struct selftest_options *options, const GPtrArray *targets,
+                            const GPtrArray *scenarios)
+{
+    GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
+    for (int r = 0; r < options->runs; r++) {
+        for (guint t = 0; t < targets->len; t++) {
+            for (guint s = 0; s < scenarios->len; s++) {
+                const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
+                const struct godwit_target *target = g_ptr_array_index(targets, t);
+                g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
+                if (obstacle)
+                    continue;
+                struct godwit_job *job = godwit_target_job(target, scenario);
+                godwit_job_reseed(job, (unsigned)r);
+                g_ptr_array_add(jobs, job);
+            }
+        }
+    }
+    return jobs;
+}
+
+/* The scenarios that spoil something by chance, of those that match. */
+static GPtrArray *choose_faults(char **globs, GError **error)
+{
+    char *all[] = {(char *)(uintptr_t) "relay/*", NULL};
+    g_autoptr(GPtrArray) matching = godwit_match_scenarios(globs ? globs : all, error);
+    if (!matching)
+        return NULL;
+    g_autoptr(GPtrArray) faults = g_ptr_array_new();
+    for (guint i = 0; i < matching->len; i++) {
+        const struct godwit_scenario *scenario = g_ptr_array_index(matching, i);
+        if (g_str_has_prefix(scenario->name, "relay/") && scenario->random)
+            g_ptr_array_add(faults, g_ptr_array_index(matching, i));
+    }
+    if (faults->len)
+        return g_steal_pointer(&faults);
+    godwit_fail(error, GODWIT_ERROR_USAGE, "none of those is a fault: `godwit list 'relay/*'`");
+    return NULL;
+}
+
+static bool selftest(struct godwit_process *process, const struct selftest_options *options,
+                     int *status, GError **error)
+{
+    g_autoptr(GPtrArray) scenarios = choose_faults(options->globs, error);
+    if (!scenarios || !godwit_process_begin(process, error))
+        return false;
+    g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
+    if (!targets || !godwit_enough_memory(targets, (unsigned)options->jobs, error))
+        return false;
+    g_autoptr(GPtrArray) jobs = plan_jobs(options, targets, scenarios);
+    struct godwit_reporter collector = {.result = keep_result, .out = stdout};
+    g_autoptr(json_t) results = json_array();
+    collector.results = results;
+    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
+    g_ptr_array_add(reporters, &collector);
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    struct godwit_run todo = {
+        .jobs = jobs,
+        .skipped = none,
+        .parallel = (unsigned)options->jobs,
+        .folder = process->folder,
+        .janitor = process->janitor,
+        .reporters = reporters,
+        .interrupted = &process->interrupted,
+    };
+    const struct godwit_summary summary = godwit_run_jobs(&todo);
+    *status = godwit_summary_status(&summary);
+    if (summary.interrupted)
+        return true;
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(row_free);
+    for (guint s = 0; s < scenarios->len; s++)
+        row_of(rows, ((const struct godwit_scenario *)g_ptr_array_index(scenarios, s))->name);
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        count(row_of(rows, godwit_json_string(result, "scenario", "")), result);
+    }
+    if (options->markdown)
+        print_markdown(rows);
+    else
+        print_text(rows);
+    if (!options->markdown)
+        print_end(rows);
+    return true;
+}
+
+bool godwit_command_selftest(struct godwit_process *process, int argc, char **argv, int *status,
+                             GError **error)
+{
+    struct selftest_options options = {
+        .jobs = (int)MAX(1, godwit_host_processors() / 2),
+        .runs = 1,
+    };
+    bool helped = false;
+    godwit_options_init(&options.target);
+    const GOptionEntry entries[] = {
+        {"runs", 'n', 0, G_OPTION_ARG_INT, &options.runs,
+         "Runs of each fault, each with the next seed (default: 1)", "N"},
+        {"jobs", 'j', 0, G_OPTION_ARG_INT, &options.jobs,
+         "Runs at a time (default: one for two processors)", "N"},
+        {"list", 0, 0, G_OPTION_ARG_NONE, &options.list,
+         "Only list the faults, with the keys that --fault of `godwit migrate` takes", NULL},
+        {"markdown", 0, 0, G_OPTION_ARG_NONE, &options.markdown,
+         "Print the table as Markdown, for docs/oracles.md", NULL},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.globs, NULL, NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
+    g_option_context_set_summary(
+        context,
+        "Tests the oracles: spoils migrations on the wire, one thing in each, as the scenarios\n"
+        "relay/* do, and prints who found it, how often.\n"
+        "Exit status: 0 each fault was found, refused or did no harm, as it should, 1 one was "
+        "not,\n"
+        "2 usage or environment error.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_add_group(context, godwit_options_group(&options.target));
+    bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
+    if (good && !helped && (options.runs < 1 || options.jobs < 1 || options.jobs > 256))
+        good = godwit_fail(error, GODWIT_ERROR_USAGE, "%s",
+                           options.runs < 1 ? "--runs wants a number of 1 or more"
+                                            : "-j wants a number from 1 to 256");
+    if (good && !helped && options.list)
+        print_kinds();
+    else
+        good = good && (helped || selftest(process, &options, status, error));
+    godwit_options_clear(&options.target);
+    g_strfreev(options.globs);
+    return good;
+}

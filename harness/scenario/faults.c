@@ -1,0 +1,400 @@
+/*
+ * What can befall a migration in each of its states: the connection is cut, one side is killed, or
+ * stopped for a while. Whoever survives is in the state that he should be in, with his memory in
+ * order; a source that still has its guest can be migrated elsewhere.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "migrate/peer.h"
+#include "oracle/oracle.h"
+#include "scenario/recovery.h"
+
+#include <signal.h>
+#include <string.h>
+
+/* For how long a side is stopped, before scaling: far longer than anything here takes. In seconds.
+ */
+#define STOPPED_SECONDS 1
+
+/* Where a destination that has lost its source listens. */
+#define RECOVER_URI "unix:recover.sock"
+
+/* What befalls it. */
+enum blow {
+    BLOW_CUT,
+    BLOW_KILL_DESTINATION,
+    BLOW_KILL_SOURCE,
+    BLOW_STOP_DESTINATION,
+    BLOW_STOP_SOURCE
+};
+
+enum state {
+    STATE_SETUP, /* the source's connection is neither made nor refused; there is no destination */
+    STATE_ACTIVE,
+    STATE_PRE_SWITCHOVER,
+    STATE_POSTCOPY_ACTIVE,
+    STATE_POSTCOPY_PAUSED,
+    STATE_POSTCOPY_RECOVER,
+};
+
+static const char *const state_names[] = {
+    [STATE_SETUP] = "setup",
+    [STATE_ACTIVE] = "active",
+    [STATE_PRE_SWITCHOVER] = "pre-switchover",
+    [STATE_POSTCOPY_ACTIVE] = "postcopy-active",
+    [STATE_POSTCOPY_PAUSED] = "postcopy-paused",
+    [STATE_POSTCOPY_RECOVER] = "postcopy-recover",
+};
+
+struct trial {
+    enum state state;
+    enum blow blow;
+};
+
+struct course {
+    struct godwit_rig *rig;
+    const struct trial *trial;
+    struct godwit_vm *source, *destination;
+    struct godwit_relay *relay;
+    struct godwit_account account; /* of a postcopy when it was last seen to wait */
+    godwit_peer here, there;       /* of a connection that gets no answer: the other ends */
+};
+
+static const struct godwit_capability pause_on[] = {{"pause-before-switchover", true},
+                                                    {NULL, false}};
+static const struct godwit_capability pause_off[] = {{"pause-before-switchover", false},
+                                                     {NULL, false}};
+
+static bool is_postcopy(const struct trial *trial)
+{
+    return trial->state >= STATE_POSTCOPY_ACTIVE;
+}
+
+static bool is_stop(const struct trial *trial)
+{
+    return trial->blow == BLOW_STOP_DESTINATION || trial->blow == BLOW_STOP_SOURCE;
+}
+
+static bool never(gpointer data)
+{
+    (void)data;
+    return false;
+}
+
+static bool is_gone(gpointer data)
+{
+    return ((const struct godwit_vm *)data)->exited;
+}
+
+static bool end_now(struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *what = g_strdup_printf("the %s's QEMU to be gone", vm->name);
+    vm->may_exit = true;
+    kill(godwit_vm_pid(vm), SIGKILL);
+    return godwit_rig_wait(vm->rig, is_gone, vm, what, error);
+}
+
+/* Nothing tells that nothing happens but time. */
+static bool stop_for_a_while(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(GError) over = NULL;
+    const pid_t pid = godwit_vm_pid(vm);
+    kill(pid, SIGSTOP);
+    godwit_rig_wait_until(vm->rig, godwit_rig_seconds(vm->rig, STOPPED_SECONDS), never, NULL,
+                          "nothing", &over);
+    kill(pid, SIGCONT);
+    if (over->code == GODWIT_ERROR_TIMEOUT)
+        return true;
+    g_propagate_error(error, g_steal_pointer(&over));
+    return false;
+}
+
+/* Who gets no answer sees the end of the connection, or its refusal. */
+static void end_peers(struct course *course)
+{
+    godwit_peer_close(&course->here);
+    godwit_peer_close(&course->there);
+}
+
+/* In the state: what befalls it. */
+static bool strike(struct course *course, GError **error)
+{
+    g_autofree char *state = godwit_migrate_state(course->source, error);
+    const char *wanted = state_names[course->trial->state];
+    if (!state)
+        return false;
+    if (strcmp(state, wanted) != 0)
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the source's migration is %s instead of %s when something is to befall "
+                           "it",
+                           state, wanted);
+    godwit_rig_phase(course->rig, "strike");
+    switch (course->trial->blow) {
+    case BLOW_CUT:
+        end_peers(course);
+        if (course->relay)
+            godwit_relay_hang_up(course->relay);
+        return true;
+    case BLOW_KILL_DESTINATION:
+        return end_now(course->destination, error);
+    case BLOW_KILL_SOURCE:
+        return end_now(course->source, error);
+    case BLOW_STOP_DESTINATION:
+        return stop_for_a_while(course->destination, error);
+    case BLOW_STOP_SOURCE:
+        return stop_for_a_while(course->source, error);
+    }
+    return false;
+}
+
+/* Capabilities, parameters, and what is held back. */
+static bool configure(struct course *course, GError **error)
+{
+    static const struct godwit_parameter held[] = {
+        {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
+    struct godwit_vm *const both[] = {course->destination, course->source};
+    const enum state state = course->trial->state;
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++)
+        if ((is_postcopy(course->trial) && !godwit_plan_enable_postcopy(both[i], error)) ||
+            !godwit_migrate_set_capabilities(
+                both[i], state == STATE_PRE_SWITCHOVER ? pause_on : NULL, error))
+            return false;
+    return godwit_migrate_hold(course->source, error) &&
+           (!is_postcopy(course->trial) ||
+            godwit_migrate_set_parameters(course->source, held, error));
+}
+
+/* A source that connects to where nobody takes the connection. */
+static bool begin_setup(struct course *course, GError **error)
+{
+    struct godwit_vm *source = course->source = godwit_plan_source(course->rig, error);
+    godwit_rig_phase(course->rig, "migrate");
+    return source && godwit_migrate_set_capabilities(source, NULL, error) &&
+           godwit_migrate_hold(source, error) &&
+           godwit_peer_busy(&course->here, course->rig, "busy.sock", error) &&
+           godwit_migrate_start(source, "unix:busy.sock", false, error);
+}
+
+/* Both are started, and the migration, by way of a relay, is proven live. */
+static bool begin(struct course *course, GError **error)
+{
+    struct godwit_rig *rig = course->rig;
+    /* One that should load is compared before it runs. One that should not would run if it did. */
+    const bool hold = is_stop(course->trial) && !is_postcopy(course->trial);
+    course->source = godwit_plan_source(rig, error);
+    course->destination =
+        course->source ? godwit_plan_destination(rig, "destination", hold, error) : NULL;
+    if (!course->destination || !configure(course, error))
+        return false;
+    godwit_rig_phase(rig, "migrate");
+    g_autofree char *address =
+        godwit_migrate_listen(course->destination, GODWIT_TRANSPORT_UNIX, false, error);
+    course->relay = address ? godwit_migrate_relay(rig, address, error) : NULL;
+    if (!course->relay)
+        return false;
+    course->destination->may_exit = !is_stop(course->trial);
+    return godwit_migrate_start(course->source, godwit_relay_uri(course->relay), false, error) &&
+           godwit_migrate_prove_live(course->source, course->destination, error);
+}
+
+/* The network fails, and both are paused. */
+static bool fail_network(struct course *course, GError **error)
+{
+    godwit_relay_hang_up(course->relay);
+    return godwit_recovery_await_pause(course->source, course->destination, &course->account,
+                                       error);
+}
+
+/* From the beginning of the migration to the state. */
+static bool reach(struct course *course, GError **error)
+{
+    struct godwit_vm *source = course->source, *destination = course->destination;
+    const enum state state = course->trial->state;
+    if (state == STATE_PRE_SWITCHOVER)
+        return godwit_migrate_release(source, error) &&
+               godwit_migrate_wait(source, "pre-switchover", error) &&
+               godwit_vm_wait_event(source, source->migration_first, "STOP", NULL, error);
+    if (state < STATE_POSTCOPY_ACTIVE)
+        return true;
+    if (!godwit_vm_command(source, "migrate-start-postcopy", NULL, error) ||
+        !godwit_recovery_await_guest(source, destination, &course->account, error))
+        return false;
+    if (state >= STATE_POSTCOPY_PAUSED && !fail_network(course, error))
+        return false;
+    return state != STATE_POSTCOPY_RECOVER ||
+           godwit_recovery_hang(source, destination, &course->here, &course->there, error);
+}
+
+/* The source's guest runs on, and can be migrated to another destination. */
+static bool migrate_elsewhere(struct course *course, GError **error)
+{
+    static const struct godwit_plan pauseless = {.transport = GODWIT_TRANSPORT_UNIX,
+                                                 .capabilities = pause_off};
+    static const struct godwit_plan usual = {.transport = GODWIT_TRANSPORT_UNIX};
+    struct godwit_vm *source = course->source;
+    const enum state state = course->trial->state;
+    godwit_rig_phase(course->rig, "elsewhere");
+    if (!godwit_plan_expect_status(source, "running", "after the failed migration", error) ||
+        !godwit_plan_see_it_run(source, error))
+        return false;
+    struct godwit_vm *second = godwit_plan_destination(course->rig, "second", true, error);
+    return second &&
+           godwit_plan_move(course->rig, state == STATE_PRE_SWITCHOVER ? &pauseless : &usual,
+                            source, second, error);
+}
+
+/* One that waits for migrate-continue takes no notice of the network before. */
+static bool go_on(struct course *course, GError **error)
+{
+    return course->trial->state != STATE_PRE_SWITCHOVER ||
+           godwit_vm_command(course->source, "migrate-continue",
+                             json_pack("{s:s}", "state", "pre-switchover"), error);
+}
+
+/* Before the switch it is the source's guest. */
+static bool survive_precopy(struct course *course, GError **error)
+{
+    struct godwit_vm *source = course->source, *destination = course->destination;
+    if (course->trial->blow == BLOW_KILL_SOURCE)
+        return godwit_plan_refused(destination, error);
+    end_peers(course);
+    if (!go_on(course, error) || !godwit_migrate_wait(source, "failed", error) ||
+        !godwit_migrate_note_failure(source, error) ||
+        (course->trial->blow == BLOW_CUT && destination &&
+         !godwit_plan_refused(destination, error)))
+        return false;
+    /* It was stopped by the migration, which starts it again. */
+    if (course->trial->state == STATE_PRE_SWITCHOVER &&
+        !godwit_vm_wait_event(source, source->migration_first, "RESUME", NULL, error))
+        return false;
+    return migrate_elsewhere(course, error);
+}
+
+/* It has a part of the guest's memory, and the other part is lost: it waits, and does not run what
+ * it has. */
+static bool survive_alone(struct course *course, struct godwit_vm *vm, GError **error)
+{
+    end_peers(course);
+    if (!godwit_migrate_wait(vm, "postcopy-paused", error))
+        return false;
+    g_autofree char *state = godwit_migrate_state(vm, error);
+    g_autofree char *status = state ? godwit_vm_status(vm, error) : NULL;
+    if (!status)
+        return false;
+    if (strcmp(state, "postcopy-paused") != 0 ||
+        (vm == course->source && !strcmp(status, "running")))
+        return godwit_fail(
+            error, GODWIT_ERROR_MIGRATION,
+            "the %s, which is alone in a postcopy, has its migration %s and is \"%s\"", vm->name,
+            state, status);
+    /* A destination whose guest waits for memory cannot end by itself. */
+    return vm == course->destination || godwit_vm_quit(vm, error);
+}
+
+/* Both are there, and come to the end. */
+static bool complete_postcopy(struct course *course, GError **error)
+{
+    static const struct godwit_parameter released[] = {{"max-postcopy-bandwidth", 0, NULL},
+                                                       {NULL, 0, NULL}};
+    struct godwit_vm *source = course->source, *destination = course->destination;
+    struct godwit_reading reading;
+    const bool stopped = is_stop(course->trial);
+    const enum state state = course->trial->state;
+    destination->may_exit = false;
+    end_peers(course);
+    if (state == STATE_POSTCOPY_ACTIVE && stopped) {
+        if (!godwit_migrate_set_parameters(source, released, error))
+            return false;
+    } else if ((state != STATE_POSTCOPY_PAUSED &&
+                !godwit_recovery_await_pause(source, destination, &course->account, error)) ||
+               !godwit_recovery_recover(source, destination, RECOVER_URI, &course->account,
+                                        error)) {
+        return false;
+    }
+    if (!godwit_migrate_wait(source, "completed", error) ||
+        !godwit_migrate_wait(destination, "completed", error) || !godwit_plan_settle(source, error))
+        return false;
+    godwit_rig_phase(course->rig, "verify");
+    godwit_memory_forget(destination);
+    return godwit_plan_see_it_run(destination, error) &&
+           godwit_vm_command(destination, "stop", NULL, error) &&
+           godwit_oracle_look(destination, &reading, error) && godwit_vm_quit(source, error) &&
+           godwit_vm_quit(destination, error);
+}
+
+/* The same of a precopy, whose destination has not run when it is compared. */
+static bool complete_precopy(struct course *course, GError **error)
+{
+    struct godwit_vm *source = course->source, *destination = course->destination;
+    struct godwit_reading reading;
+    if ((course->trial->state != STATE_PRE_SWITCHOVER && !godwit_migrate_release(source, error)) ||
+        !go_on(course, error) || !godwit_migrate_wait(source, "completed", error) ||
+        !godwit_migrate_wait(destination, "completed", error) || !godwit_plan_settle(source, error))
+        return false;
+    godwit_rig_phase(course->rig, "verify");
+    godwit_memory_forget(source);
+    godwit_memory_forget(destination);
+    return godwit_oracle_twin(source, destination, &reading, error) &&
+           godwit_vm_command(destination, "cont", NULL, error) &&
+           godwit_plan_see_it_run(destination, error) && godwit_vm_quit(source, error) &&
+           godwit_vm_quit(destination, error);
+}
+
+static bool follow(struct course *course, GError **error)
+{
+    if (course->trial->state == STATE_SETUP)
+        return begin_setup(course, error) && strike(course, error) &&
+               survive_precopy(course, error);
+    if (!begin(course, error) || !reach(course, error) || !strike(course, error))
+        return false;
+    if (!is_postcopy(course->trial))
+        return is_stop(course->trial) ? complete_precopy(course, error)
+                                      : survive_precopy(course, error);
+    if (course->trial->blow == BLOW_KILL_DESTINATION)
+        return survive_alone(course, course->source, error);
+    if (course->trial->blow == BLOW_KILL_SOURCE)
+        return survive_alone(course, course->destination, error);
+    return complete_postcopy(course, error);
+}
+
+static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+{
+    struct course course = {
+        .rig = rig, .trial = scenario->data, .here = GODWIT_PEER_NONE, .there = GODWIT_PEER_NONE};
+    const bool good = follow(&course, error);
+    end_peers(&course);
+    return good;
+}
+
+#define ROW(STATE, name_, BLOW, what, text, needs_)                                                \
+    {                                                                                              \
+        .name = "faults/" name_ "/" what, .summary = text, .run = run, .needs = needs_,            \
+        .data = &(const struct trial)                                                              \
+        {                                                                                          \
+            STATE_##STATE, BLOW_##BLOW                                                             \
+        }                                                                                          \
+    }
+#define KILLS(STATE, name_, needs_)                                                                \
+    ROW(STATE, name_, KILL_DESTINATION, "kill-destination", "the destination is killed", needs_),  \
+        ROW(STATE, name_, KILL_SOURCE, "kill-source", "the source is killed", needs_),             \
+        ROW(STATE, name_, STOP_DESTINATION, "stop-destination",                                    \
+            "the destination stands still for a while", needs_),                                   \
+        ROW(STATE, name_, STOP_SOURCE, "stop-source", "the source stands still for a while",       \
+            needs_)
+#define ALL(STATE, name_, needs_)                                                                  \
+    ROW(STATE, name_, CUT, "cut", "the connection is cut", needs_), KILLS(STATE, name_, needs_)
+
+#define POSTCOPY "capability:postcopy-ram"
+
+GODWIT_SCENARIOS(faults) = {
+    ROW(SETUP, "setup", CUT, "cut", "the connection is refused", NULL),
+    ROW(SETUP, "setup", STOP_SOURCE, "stop-source",
+        "the source stands still for a while, then the connection is refused", NULL),
+    ALL(ACTIVE, "active", NULL),
+    ALL(PRE_SWITCHOVER, "pre-switchover", "capability:pause-before-switchover"),
+    ALL(POSTCOPY_ACTIVE, "postcopy-active", POSTCOPY),
+    KILLS(POSTCOPY_PAUSED, "postcopy-paused", POSTCOPY),
+    /* Those before do not get out of this state when the network fails once more. */
+    ALL(POSTCOPY_RECOVER, "postcopy-recover", POSTCOPY " state:postcopy-recover-setup"),
+};
+GODWIT_SCENARIOS_END(faults);

@@ -1,0 +1,311 @@
+/*
+ * The return path on the wire: what the destination answers goes by way of the relay, where it is
+ * read, and held against what the source has announced.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/recovery.h"
+#include "stream/answers.h"
+#include "stream/reader.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Under which a rig keeps what was seen. */
+#define SEEN "return path"
+
+/* A RAM block that the source has announced. */
+struct block {
+    char *name;
+    uint64_t length;
+    bool bitmap; /* the destination has told which of its pages it has */
+};
+
+/* One connection. */
+struct line {
+    struct seen *seen;
+    struct godwit_stream *stream; /* that the source sends; NULL: not followed (any more) */
+    struct godwit_answers *answers;
+};
+
+struct seen {
+    GPtrArray *lines;   /* of struct line */
+    GArray *blocks;     /* of struct block */
+    uint32_t page_size; /* 0: not known yet */
+    unsigned counts[GODWIT_ANSWER_TYPES];
+    uint32_t shut; /* what the latest SHUT said */
+    char *problem; /* the first; NULL: none */
+};
+
+static void line_free(gpointer data)
+{
+    struct line *line = data;
+    godwit_stream_free(line->stream);
+    godwit_answers_free(line->answers);
+    g_free(line);
+}
+
+static void clear_block(gpointer data)
+{
+    g_free(((struct block *)data)->name);
+}
+
+static void seen_free(gpointer data)
+{
+    struct seen *seen = data;
+    g_ptr_array_unref(seen->lines);
+    g_array_unref(seen->blocks);
+    g_free(seen->problem);
+    g_free(seen);
+}
+
+static struct block *find_block(const struct seen *seen, const char *name)
+{
+    for (guint i = 0; i < seen->blocks->len; i++) {
+        struct block *block = &g_array_index(seen->blocks, struct block, i);
+        if (!strcmp(block->name, name))
+            return block;
+    }
+    return NULL;
+}
+
+/* Notes the blocks and the size of pages. */
+static bool take_item(const struct godwit_stream_item *item, gpointer data, GError **error)
+{
+    struct seen *seen = data;
+    (void)error;
+    if (item->kind == GODWIT_STREAM_RAM_BLOCK && !find_block(seen, item->name)) {
+        const struct block block = {g_strdup(item->name), item->value, false};
+        g_array_append_val(seen->blocks, block);
+    } else if (item->kind == GODWIT_STREAM_PAGE) {
+        seen->page_size = item->page_size;
+    }
+    return true;
+}
+
+/* What is wrong with a request for pages, or NULL. The caller's. */
+static char *judge_request(const struct seen *seen, const struct godwit_answer *answer)
+{
+    const struct block *block = find_block(seen, answer->block);
+    const uint64_t page = seen->page_size;
+    if (!block)
+        return g_strdup_printf("RAM block \"%s\", which the source has not announced",
+                               answer->block);
+    if (!page || answer->start % page || answer->length % page || !answer->length)
+        return g_strdup_printf("%" PRIu32 " bytes at 0x%" PRIx64
+                               " of RAM block %s, which are no whole pages of %" PRIu64,
+                               answer->length, answer->start, answer->block, page);
+    if (answer->start > block->length || answer->length > block->length - answer->start)
+        return g_strdup_printf("%" PRIu32 " bytes at 0x%" PRIx64
+                               " of RAM block %s, which ends at 0x%" PRIx64,
+                               answer->length, answer->start, answer->block, block->length);
+    return NULL;
+}
+
+/* The same of a bitmap: a bit for each page, in whole words. */
+static char *judge_bitmap(const struct seen *seen, const struct godwit_answer *answer)
+{
+    struct block *block = find_block(seen, answer->block);
+    if (!block || !seen->page_size)
+        return g_strdup_printf("the bitmap of RAM block \"%s\", which the source has not announced",
+                               answer->block);
+    const uint64_t pages = block->length / seen->page_size;
+    const uint64_t wanted = (pages + 63) / 64 * 8;
+    block->bitmap = true;
+    return answer->bitmap == wanted
+               ? NULL
+               : g_strdup_printf("a bitmap of %" PRIu64 " bytes for RAM block %s, whose %" PRIu64
+                                 " pages need %" PRIu64,
+                                 answer->bitmap, answer->block, pages, wanted);
+}
+
+static bool take_answer(const struct godwit_answer *answer, gpointer data, GError **error)
+{
+    struct seen *seen = data;
+    g_autofree char *problem = NULL;
+    seen->counts[answer->type]++;
+    if (answer->type == GODWIT_ANSWER_SHUT)
+        seen->shut = answer->value;
+    if (answer->type == GODWIT_ANSWER_REQ_PAGES || answer->type == GODWIT_ANSWER_REQ_PAGES_ID)
+        problem = judge_request(seen, answer);
+    else if (answer->type == GODWIT_ANSWER_RECV_BITMAP)
+        problem = judge_bitmap(seen, answer);
+    return !problem || godwit_fail(error, GODWIT_ERROR_STREAM, "%" PRIu64 ": %s with %s",
+                                   answer->offset, godwit_answer_name(answer->type), problem);
+}
+
+static void watch_sent(gpointer data, const unsigned char *bytes, size_t length)
+{
+    struct line *line = data;
+    if (line->stream && length && !godwit_stream_feed(line->stream, bytes, length, NULL))
+        g_clear_pointer(&line->stream, godwit_stream_free);
+}
+
+static void watch_answered(gpointer data, const unsigned char *bytes, size_t length)
+{
+    struct line *line = data;
+    g_autoptr(GError) error = NULL;
+    /* A connection that fails may end within a message. */
+    if (length && !line->seen->problem &&
+        !godwit_answers_feed(line->answers, bytes, length, &error))
+        line->seen->problem = g_strdup(error->message);
+}
+
+/* What the source announces it announces on the first connection. A later one, of a recovery, goes
+ * on without a beginning. */
+static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
+                  gpointer data)
+{
+    struct seen *seen = data;
+    struct line *line = g_new0(struct line, 1);
+    line->seen = seen;
+    line->stream = index == 0 ? godwit_stream_new(0, take_item, seen) : NULL;
+    line->answers = godwit_answers_new(take_answer, seen);
+    g_ptr_array_add(seen->lines, line);
+    godwit_flow_watch(sent, watch_sent, line);
+    godwit_flow_watch(answered, watch_answered, line);
+}
+
+static void watch(struct godwit_rig *rig, struct godwit_relay *relay)
+{
+    struct seen *seen = g_new0(struct seen, 1);
+    seen->lines = g_ptr_array_new_with_free_func(line_free);
+    seen->blocks = g_array_new(FALSE, TRUE, sizeof(struct block));
+    g_array_set_clear_func(seen->blocks, clear_block);
+    g_datalist_set_data_full(&rig->kept, SEEN, seen, seen_free);
+    godwit_relay_greet(relay, greet, seen);
+}
+
+/* That all messages are well-formed, and those that must be there are. What was seen goes into the
+ * facts. */
+static bool judge(struct godwit_rig *rig, struct seen **all, GError **error)
+{
+    struct seen *seen = *all = g_datalist_get_data(&rig->kept, SEEN);
+    json_t *facts = json_object();
+    for (int type = 1; type < GODWIT_ANSWER_TYPES; type++)
+        json_object_set_new(facts, godwit_answer_name((enum godwit_answer_type)type),
+                            json_integer(seen->counts[type]));
+    json_object_set_new(facts, "blocks", json_integer(seen->blocks->len));
+    json_object_set_new(rig->facts, "return-path", facts);
+    if (seen->problem)
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "what the destination answers is wrong at byte %s", seen->problem);
+    return seen->blocks->len ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION, "the source has announced no RAM block");
+}
+
+/* That there was such a message. */
+static bool expect(const struct seen *seen, enum godwit_answer_type type, GError **error)
+{
+    return seen->counts[type] ||
+           godwit_fail(error, GODWIT_ERROR_ORACLE, "the destination has sent no %s",
+                       godwit_answer_name(type));
+}
+
+/* Requests by name come first: those without are of the same block. */
+static bool judge_postcopy(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct seen *seen;
+    (void)destination;
+    if (!judge(source->rig, &seen, error) || !expect(seen, GODWIT_ANSWER_REQ_PAGES_ID, error) ||
+        !expect(seen, GODWIT_ANSWER_SHUT, error))
+        return false;
+    return seen->shut == 0 ||
+           godwit_fail(error, GODWIT_ERROR_ORACLE,
+                       "the destination's SHUT says %" PRIu32 " although all went well",
+                       seen->shut);
+}
+
+static bool judge_recovery(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct seen *seen;
+    if (!judge_postcopy(source, destination, error) || !judge(source->rig, &seen, error))
+        return false;
+    for (guint i = 0; i < seen->blocks->len; i++) {
+        const struct block *block = &g_array_index(seen->blocks, struct block, i);
+        if (!block->bitmap)
+            return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                               "the destination has sent no RECV_BITMAP of RAM block %s",
+                               block->name);
+    }
+    return expect(seen, GODWIT_ANSWER_RESUME_ACK, error);
+}
+
+static bool judge_switchover(struct godwit_vm *source, struct godwit_vm *destination,
+                             GError **error)
+{
+    struct seen *seen;
+    (void)destination;
+    return judge(source->rig, &seen, error) && expect(seen, GODWIT_ANSWER_SWITCHOVER_ACK, error);
+}
+
+/* Newer machine types have an acknowledgement for each device that asks for one, which none of ours
+ * does, instead of one for all; this property of the migration brings that one back. */
+#define LEGACY "switchover-ack-legacy"
+
+/* The arguments that have QEMU send an acknowledgement in any case: NULL if it does so anyway. */
+static bool ask_legacy(struct godwit_rig *rig, const struct godwit_qemu *qemu,
+                       const char *const **arguments, GError **error)
+{
+    static const char *const legacy[] = {"-global", "migration." LEGACY "=on", NULL};
+    struct godwit_vm *probe = godwit_vm_start_bare(rig, qemu, error);
+    if (!probe || !godwit_vm_handshake(probe, error))
+        return false;
+    g_autoptr(json_t) properties = godwit_vm_execute(
+        probe, "device-list-properties", json_pack("{s:s}", "typename", "migration"), error);
+    if (!properties)
+        return false;
+    size_t i;
+    json_t *property;
+    json_array_foreach(properties, i, property)
+    {
+        if (!strcmp(godwit_json_string(property, "name", ""), LEGACY))
+            *arguments = legacy;
+    }
+    return godwit_vm_quit(probe, error);
+}
+
+static bool run_switchover(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                           GError **error)
+{
+    struct godwit_plan plan = scenario->plan;
+    return ask_legacy(rig, rig->setup->source, &plan.source_arguments, error) &&
+           ask_legacy(rig, rig->setup->destination, &plan.destination_arguments, error) &&
+           godwit_plan_run(rig, &plan, error);
+}
+
+static const struct godwit_parameter held[] = {
+    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
+static const struct godwit_capability switchover_ack[] = {
+    {"return-path", true}, {"switchover-ack", true}, {NULL, false}};
+
+GODWIT_SCENARIOS(return_path) = {
+    {
+        .name = "relay/return-path/postcopy",
+        .summary = "every request for pages is for whole pages of a RAM block that was announced",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .watch = watch,
+                 .judge = judge_postcopy},
+    },
+    {
+        .name = "relay/return-path/recovery",
+        .summary = "a recovery tells of every RAM block what has arrived of it, and is confirmed",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .parameters = held,
+                 .watch = watch,
+                 .released = godwit_recovery_fail_and_recover,
+                 .judge = judge_recovery},
+    },
+    {
+        .name = "relay/return-path/switchover-ack",
+        .summary = "the destination says that it may be switched over to",
+        .run = run_switchover,
+        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .capabilities = switchover_ack,
+                 .watch = watch,
+                 .judge = judge_switchover},
+    },
+};
+GODWIT_SCENARIOS_END(return_path);
