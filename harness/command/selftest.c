@@ -20,9 +20,9 @@ struct selftest_options {
 };
 
 /* The table's columns: how a result's "seen" calls those that can see something, and two more. */
-static const char *const columns[] = {"twin",     "page order", "position", "guest",  "console",
-                                      "progress", "process",    "refused",  "nothing"};
-enum { REFUSED = 7, NOTHING = 8 };
+static const char *const columns[] = {"twin",    "state",    "page order", "position", "guest",
+                                      "console", "progress", "process",    "refused",  "nothing"};
+enum { REFUSED = 8, NOTHING = 9 };
 
 /* What came of one fault on all targets. */
 struct row {
