@@ -20,7 +20,7 @@ for qemu; do
     set -- "$@" --qemu "$qemu"
     shift
 done
-"$godwit" selftest --accel tcg --runs "$runs" --markdown "$@" >"$table"
+"$godwit" selftest -j "$(nproc)" --accel tcg --runs "$runs" --markdown "$@" >"$table"
 awk -v begin="$begin" -v end="$end" -v table="$table" '
     $0 == end { inside = 0 }
     !inside { print }

@@ -20,9 +20,10 @@ struct selftest_options {
 };
 
 /* The table's columns: how a result's "seen" calls those that can see something, and two more. */
-static const char *const columns[] = {"twin",    "page order", "stamp",   "position", "guest",
-                                      "console", "progress",   "process", "refused",  "nothing"};
-enum { REFUSED = 8, NOTHING = 9 };
+static const char *const columns[] = {"twin",     "state",   "page order", "stamp",
+                                      "position", "guest",   "console",    "progress",
+                                      "process",  "refused", "nothing"};
+enum { REFUSED = 9, NOTHING = 10 };
 
 /* What came of one fault on all targets. */
 struct row {
@@ -294,6 +295,7 @@ bool godwit_command_selftest(struct godwit_process *process, int argc, char **ar
     };
     bool helped = false;
     godwit_options_init(&options.target);
+    options.target.usual_workloads = "order,stamp";
     const GOptionEntry entries[] = {
         {"runs", 'n', 0, G_OPTION_ARG_INT, &options.runs,
          "Runs of each fault, each with the next seed (default: 1)", "N"},

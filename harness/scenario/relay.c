@@ -11,8 +11,8 @@
  */
 #include "godwit/guest_abi.h"
 #include "oracle/oracle.h"
+#include "oracle/state.h"
 #include "scenario/scenario.h"
-#include "stream/fault.h"
 #include "vm/image.h"
 
 #include <string.h>
@@ -21,6 +21,7 @@
 /* What can see that something is wrong with a guest that has been loaded. */
 enum oracle {
     ORACLE_TWIN,     /* a byte of RAM is another */
+    ORACLE_STATE,    /* a byte of a device's state is another */
     ORACLE_ORDER,    /* page order is broken */
     ORACLE_STAMP,    /* a stamped word is wrong, or not of the instant of the account */
     ORACLE_POSITION, /* memory and the guest's account are not of one instant */
@@ -30,8 +31,8 @@ enum oracle {
     ORACLE_PROCESS,  /* the QEMU died */
 };
 
-static const char *const oracles[] = {"twin",  "page order", "stamp",    "position",
-                                      "guest", "console",    "progress", "process"};
+static const char *const oracles[] = {"twin",  "state",   "page order", "stamp",  "position",
+                                      "guest", "console", "progress",   "process"};
 
 #define BY(name) (1u << ORACLE_##name)
 
@@ -61,8 +62,9 @@ struct course {
     const struct godwit_fault_kind *kind;
     const struct godwit_injection *injection;
     struct godwit_vm *source, *destination;
-    unsigned seen; /* BY(...) */
-    json_t *facts; /* of the fault, in the rig's; borrowed */
+    GByteArray *sent; /* all that the source has sent, as it was before the fault; the rig's */
+    unsigned seen;    /* BY(...) */
+    json_t *facts;    /* of the fault, in the rig's; borrowed */
 };
 
 /* That an oracle has seen what TEXT says. */
@@ -70,6 +72,20 @@ static void see(struct course *course, enum oracle oracle, const char *text)
 {
     course->seen |= 1u << oracle;
     json_object_set_new(json_object_get(course->facts, "seen"), oracles[oracle], json_string(text));
+}
+
+/* Keeps what the source sends. */
+static void record(gpointer data, const unsigned char *bytes, size_t length)
+{
+    g_byte_array_append(data, bytes, (guint)length);
+}
+
+static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
+                  gpointer data)
+{
+    (void)answered;
+    (void)index;
+    godwit_flow_watch(sent, record, data);
 }
 
 /* What is known of the fault before it is at work. */
@@ -125,6 +141,9 @@ static bool start(struct course *course, const char *name, GError **error)
         relay ? godwit_migrate_spoil(source, relay, course->trial->fault, error) : NULL;
     if (!course->injection)
         return false;
+    /* Of a live migration that would be a lot. */
+    if (course->sent && !live)
+        godwit_relay_greet(relay, greet, course->sent);
     destination->may_exit = true;
     destination->console->fault_provoked = true; /* what it shows is judged here */
     return godwit_migrate_start(source, godwit_relay_uri(relay), false, error) &&
@@ -256,6 +275,62 @@ static bool look(struct course *course, GError **error)
     return true;
 }
 
+/* The devices' states that another destination would send on, to which all that the source sent has
+ * come as it was. */
+static GHashTable *send_on_unspoiled(struct course *course, GError **error)
+{
+    struct godwit_rig *rig = course->rig;
+    g_autofree char *path = g_build_filename(rig->directory, "sent.stream", NULL);
+    g_autoptr(GError) cause = NULL;
+    if (!g_file_set_contents(path, (const char *)course->sent->data, course->sent->len, &cause)) {
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s", cause->message);
+        return NULL;
+    }
+    struct godwit_vm *vm = godwit_plan_destination(rig, "unspoiled", true, error);
+    if (!vm || !godwit_migrate_set_capabilities(vm, NULL, error) ||
+        !godwit_migrate_incoming(vm, "exec:cat sent.stream", false, error) ||
+        !godwit_migrate_wait(vm, "completed", error))
+        return NULL;
+    g_autoptr(GHashTable) states = godwit_state_send_on(vm, error);
+    return states && godwit_vm_quit(vm, error) ? g_steal_pointer(&states) : NULL;
+}
+
+/* Whether the destination has the devices' states that it was sent: it would send them on as they
+ * came. What it would not even of what was not spoiled, host clocks mostly, is found out when there
+ * is something to be asked. */
+static bool judge_states(struct course *course, GError **error)
+{
+    if (!course->sent->len)
+        return true;
+    g_autoptr(GHashTable) sent = godwit_state_read(course->sent->data, course->sent->len, error);
+    if (!sent)
+        return false;
+    g_autoptr(GError) wrong = NULL;
+    g_autoptr(GHashTable) again = godwit_state_send_on(course->destination, &wrong);
+    if (!again && (wrong->code == GODWIT_ERROR_MIGRATION || wrong->code == GODWIT_ERROR_STREAM ||
+                   course->destination->exited)) {
+        see(course, ORACLE_STATE, wrong->message);
+        return true;
+    }
+    if (!again) {
+        g_propagate_error(error, g_steal_pointer(&wrong));
+        return false;
+    }
+    if (!godwit_plan_settle(course->destination, error))
+        return false;
+    json_object_set_new(course->rig->facts, "states", json_integer(g_hash_table_size(sent)));
+    g_autofree char *first = godwit_state_compare(sent, again, NULL);
+    if (!first)
+        return true;
+    g_autoptr(GHashTable) unspoiled = send_on_unspoiled(course, error);
+    if (!unspoiled)
+        return false;
+    g_autofree char *text = godwit_state_compare(sent, again, unspoiled);
+    if (text)
+        see(course, ORACLE_STATE, text);
+    return true;
+}
+
 struct progress {
     const struct godwit_vm *vm;
     guint64 passes;
@@ -318,7 +393,8 @@ static bool judge_loaded(struct course *course, GError **error)
         if (g_str_has_prefix(wrong->message, "twin:"))
             see(course, ORACLE_TWIN, wrong->message);
     }
-    return look(course, error) && survive(course, error) && run_on(course, error);
+    return look(course, error) && judge_states(course, error) && survive(course, error) &&
+           run_on(course, error);
 }
 
 /* Whether it is what had to come of the fault. */
@@ -347,11 +423,18 @@ static bool judge(const struct course *course, bool refused, GError **error)
                        godwit_json_string(json_object_get(course->facts, "seen"), oracle, ""));
 }
 
+static void free_sent(gpointer sent)
+{
+    g_byte_array_unref(sent);
+}
+
 static bool run_fault(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                       GError **error)
 {
     struct course course = {.rig = rig, .trial = scenario->data};
     const bool stuck = course.trial->verdict == VERDICT_STUCK;
+    course.sent = g_byte_array_new();
+    g_datalist_set_data_full(&rig->kept, "sent", course.sent, free_sent);
     course.source = prepare_course(&course, error) ? godwit_plan_source(rig, error) : NULL;
     if (!course.source || !start(&course, "destination", error) ||
         !(stuck ? give_up(&course, error)
@@ -459,7 +542,7 @@ GODWIT_SCENARIOS(relay) = {
     LIVE("repeat-page", "live; a page's first copy is sent again after its last one", "repeat-page",
          VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL),
     STOPPED("flip-state", "one bit of a device's state is flipped", "flip-state", VERDICT_ANY, 0,
-            "no oracle reads that device's state, and the guest does not use it"),
+            "QEMU does not keep what was spoiled: it computes it anew, or it means nothing"),
     STOPPED("magic", "the stream's magic is another", "magic", VERDICT_REFUSED, 0, NULL),
     STOPPED("version", "the stream's version is another", "version", VERDICT_REFUSED, 0, NULL),
     STOPPED("section-id", "a section's number is another", "section-id", VERDICT_REFUSED, 0, NULL),
