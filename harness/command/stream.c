@@ -165,14 +165,14 @@ static void print_blocks(const struct godwit_stream_memory *memory)
     if (memory->blocks->len == 0)
         return;
     printf("\n%-32s %14s %10s", "RAM block", "bytes", "pages sent");
-    for (int kind = 0; kind < GODWIT_PAGE_KINDS; kind++)
+    for (int kind = 0; kind < GODWIT_STREAM_PAGE_KINDS; kind++)
         printf(" %10s", godwit_stream_page_name((enum godwit_stream_page)kind));
     printf("\n");
     for (guint i = 0; i < memory->blocks->len; i++) {
         const struct godwit_stream_memory_block *block = g_ptr_array_index(memory->blocks, i);
         printf("%-32s %14" PRIu64 " %10u", block->name, block->length,
                g_hash_table_size(block->pages));
-        for (int kind = 0; kind < GODWIT_PAGE_KINDS; kind++)
+        for (int kind = 0; kind < GODWIT_STREAM_PAGE_KINDS; kind++)
             printf(" %10" PRIu64, block->records[kind]);
         printf("\n");
     }
@@ -318,10 +318,16 @@ static bool verify(const struct stream_options *options, const char *path, GErro
                       godwit_stream_verify(evidence.memory, machine, &guest, error);
     for (unsigned cpu = 0; good && cpu < guest.workload.cpus; cpu++) {
         char text[320];
+        if (guest.stamped) {
+            printf("CPU %u: stamp holds, pass %" PRIu64 "\n", cpu, guest.mailbox[cpu].passes);
+            continue;
+        }
         godwit_page_order_format(&guest.order[cpu], text, sizeof(text));
         printf("CPU %u: %s; %" PRIu64 " pages, pass %" PRIu64 "\n", cpu, text,
                guest.order[cpu].pages, guest.mailbox[cpu].passes);
     }
+    if (good && guest.stamped)
+        printf("%u pages, each byte as it was stamped\n", guest.stamped);
     godwit_stream_memory_free(evidence.memory);
     godwit_stream_description_free(evidence.description);
     return good;

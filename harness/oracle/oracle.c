@@ -79,7 +79,8 @@ static bool view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm
         if (!read_mailboxes(accountant, mailbox, error))
             return false;
         g_autofree char *wrong =
-            godwit_stamp_walk_begin(&view->stamp, workload, setup->machine, setup->image, mailbox);
+            godwit_stamp_walk_begin(&view->stamp, workload, setup->machine->big_endian,
+                                    setup->image->stamp_store < sizeof(uint64_t), mailbox);
         if (wrong)
             return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: %s", accountant->name, wrong);
     }

@@ -15,16 +15,14 @@ struct godwit_stamp godwit_stamp_of(const struct godwit_workload *workload)
 }
 
 char *godwit_stamp_walk_begin(struct godwit_stamp_walk *walk,
-                              const struct godwit_workload *workload,
-                              const struct godwit_machine *machine,
-                              const struct godwit_image *image,
+                              const struct godwit_workload *workload, bool big_endian, bool halves,
                               const struct godwit_mailbox *mailbox)
 {
     *walk = (struct godwit_stamp_walk){
         .stamp = godwit_stamp_of(workload),
         .start = workload->window_start,
-        .big_endian = machine->big_endian,
-        .halves = image->stamp_store < sizeof(uint64_t),
+        .big_endian = big_endian,
+        .halves = halves,
         .partial = g_malloc(workload->page_size),
     };
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {

@@ -39,9 +39,7 @@ struct godwit_stamp godwit_stamp_of(const struct godwit_workload *workload);
  * CPUs. Returns NULL, or, if a mailbox can be of no guest, what is wrong with it: the caller's.
  */
 char *godwit_stamp_walk_begin(struct godwit_stamp_walk *walk,
-                              const struct godwit_workload *workload,
-                              const struct godwit_machine *machine,
-                              const struct godwit_image *image,
+                              const struct godwit_workload *workload, bool big_endian, bool halves,
                               const struct godwit_mailbox *mailbox);
 
 /* Takes the window's next LENGTH bytes. */

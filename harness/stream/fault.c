@@ -163,9 +163,9 @@ static void send_item(struct godwit_injection *injection, const struct godwit_st
 /* The bytes of the page, the caller's; NULL if the item does not have all of them. */
 static uint8_t *page_of(const struct godwit_stream_item *item)
 {
-    if (item->page == GODWIT_PAGE_WHOLE)
+    if (item->page == GODWIT_STREAM_PAGE_WHOLE)
         return g_memdup2(item->bytes + item->data, item->page_size);
-    if (item->page != GODWIT_PAGE_ZERO)
+    if (item->page != GODWIT_STREAM_PAGE_ZERO)
         return NULL;
     uint8_t *page = g_malloc(item->page_size);
     memset(page, item->bytes[item->length - 1], item->page_size);
@@ -256,7 +256,7 @@ static bool page_to_zero(struct godwit_injection *injection, const struct godwit
 static bool zero_to_page(struct godwit_injection *injection, const struct godwit_stream_item *item)
 {
     const struct godwit_fault_window *window = &injection->window;
-    if (injection->done || item->page != GODWIT_PAGE_ZERO ||
+    if (injection->done || item->page != GODWIT_STREAM_PAGE_ZERO ||
         injection->zeros++ < (injection->target - window->offset) / window->page)
         return false;
     g_autofree uint8_t *page = g_malloc(item->page_size);

@@ -152,33 +152,33 @@ static bool take_page(struct godwit_stream_memory *memory, const struct godwit_s
     const bool sent = page->records++ > 0 && page->known;
     page->sent = item->page;
     page->at = item->offset;
-    page->known = item->page != GODWIT_PAGE_PACKED;
+    page->known = item->page != GODWIT_STREAM_PAGE_PACKED;
     block->records[item->page]++;
     const uint8_t *bytes = item->bytes + item->data;
     const size_t length = item->length - item->data;
     switch (item->page) {
-    case GODWIT_PAGE_ZERO:
+    case GODWIT_STREAM_PAGE_ZERO:
         fill(memory, page, length ? bytes[0] : 0, page_size);
         return true;
-    case GODWIT_PAGE_WHOLE:
+    case GODWIT_STREAM_PAGE_WHOLE:
         if (!own_bytes(memory, page, page_size, error))
             return false;
         memcpy(page->bytes, bytes, page_size);
         return true;
-    case GODWIT_PAGE_XBZRLE:
+    case GODWIT_STREAM_PAGE_XBZRLE:
         if (!sent)
             return wrong(item, "changes of a page that was not sent before", error);
         if (!own_bytes(memory, page, page_size, error))
             return false;
         return apply_changes(bytes, length, page->bytes, page_size) ||
                wrong(item, "its changes cannot be decoded", error);
-    case GODWIT_PAGE_COMPRESSED:
+    case GODWIT_STREAM_PAGE_COMPRESSED:
         if (!own_bytes(memory, page, page_size, error))
             return false;
         return decompress(bytes, length, page->bytes, page_size) ||
                wrong(item, "it cannot be decompressed", error);
-    case GODWIT_PAGE_PACKED:
-    case GODWIT_PAGE_KINDS:
+    case GODWIT_STREAM_PAGE_PACKED:
+    case GODWIT_STREAM_PAGE_KINDS:
         break;
     }
     return true;

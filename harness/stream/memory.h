@@ -24,11 +24,11 @@ struct godwit_stream_memory_page {
 /* A RAM block that the stream names. */
 struct godwit_stream_memory_block {
     char *name;
-    uint64_t length;                     /* 0: not told, as on other channels than the main */
-    uint32_t page_size;                  /* bytes of a page */
-    bool mapped;                         /* mapped-ram: pages that the file has not are zero */
-    uint64_t records[GODWIT_PAGE_KINDS]; /* of pages, of each kind */
-    GHashTable *pages;                   /* number of the page -> its struct */
+    uint64_t length;    /* 0: not told, as on other channels than the main */
+    uint32_t page_size; /* bytes of a page */
+    bool mapped;        /* mapped-ram: pages that the file has not are zero */
+    uint64_t records[GODWIT_STREAM_PAGE_KINDS]; /* of pages, of each kind */
+    GHashTable *pages;                          /* number of the page -> its struct */
 };
 
 struct godwit_stream_memory {

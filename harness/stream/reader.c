@@ -160,9 +160,9 @@ static const char *const kind_names[] = {
 };
 
 static const char *const page_names[] = {
-    [GODWIT_PAGE_ZERO] = "zero",     [GODWIT_PAGE_WHOLE] = "whole",
-    [GODWIT_PAGE_XBZRLE] = "xbzrle", [GODWIT_PAGE_COMPRESSED] = "compressed",
-    [GODWIT_PAGE_PACKED] = "packed",
+    [GODWIT_STREAM_PAGE_ZERO] = "zero",     [GODWIT_STREAM_PAGE_WHOLE] = "whole",
+    [GODWIT_STREAM_PAGE_XBZRLE] = "xbzrle", [GODWIT_STREAM_PAGE_COMPRESSED] = "compressed",
+    [GODWIT_STREAM_PAGE_PACKED] = "packed",
 };
 
 /* What a stream that ends there ends in. */
@@ -832,7 +832,7 @@ static enum step take_mapped_page(struct godwit_stream *stream, struct cursor *c
     if (has_page(stream, page)) {
         skip(cursor, stream->page_size);
         item->kind = GODWIT_STREAM_PAGE;
-        item->page = GODWIT_PAGE_WHOLE;
+        item->page = GODWIT_STREAM_PAGE_WHOLE;
         item->page_offset = page++ * stream->page_size;
         item->data = 0;
     } else {
@@ -876,15 +876,15 @@ static enum step take_record_page(struct godwit_stream *stream, struct cursor *c
     size_t length = 0;
     switch (kind) {
     case GODWIT_RAM_ZERO:
-        item->page = GODWIT_PAGE_ZERO;
+        item->page = GODWIT_STREAM_PAGE_ZERO;
         length = 1;
         break;
     case GODWIT_RAM_PAGE:
-        item->page = GODWIT_PAGE_WHOLE;
+        item->page = GODWIT_STREAM_PAGE_WHOLE;
         length = stream->page_size;
         break;
     case GODWIT_RAM_XBZRLE: {
-        item->page = GODWIT_PAGE_XBZRLE;
+        item->page = GODWIT_STREAM_PAGE_XBZRLE;
         const uint64_t encoding = get(cursor, 1);
         length = (size_t)get(cursor, 2);
         if (!cursor->lacking && encoding != XBZRLE_ENCODING)
@@ -894,7 +894,7 @@ static enum step take_record_page(struct godwit_stream *stream, struct cursor *c
         break;
     }
     default:
-        item->page = GODWIT_PAGE_COMPRESSED;
+        item->page = GODWIT_STREAM_PAGE_COMPRESSED;
         length = get32(cursor);
         if (length > 2 * stream->page_size || (!cursor->lacking && length == 0))
             return wrong(stream, cursor->at - 4, error, "a page compressed to %zu bytes", length);
@@ -1087,10 +1087,10 @@ static enum step take_packet_page(struct godwit_stream *stream, struct cursor *c
     item->name = stream->packet_block;
     item->data = 0;
     item->page_offset = stream->packet_pages[next];
-    item->page = next >= stream->packet_whole ? GODWIT_PAGE_ZERO
-                 : stream->packet_packed      ? GODWIT_PAGE_PACKED
-                                              : GODWIT_PAGE_WHOLE;
-    if (item->page == GODWIT_PAGE_WHOLE)
+    item->page = next >= stream->packet_whole ? GODWIT_STREAM_PAGE_ZERO
+                 : stream->packet_packed      ? GODWIT_STREAM_PAGE_PACKED
+                                              : GODWIT_STREAM_PAGE_WHOLE;
+    if (item->page == GODWIT_STREAM_PAGE_WHOLE)
         skip(cursor, stream->page_size);
     if (cursor->lacking)
         return STEP_MORE;

@@ -116,13 +116,13 @@ enum godwit_stream_kind {
 
 /* How a page is sent. */
 enum godwit_stream_page {
-    GODWIT_PAGE_ZERO,       /* all of its bytes are the same: the record's last one, usually zero; a
-                               multifd packet's zero page has no bytes, and is all zero */
-    GODWIT_PAGE_WHOLE,      /* its bytes as they are */
-    GODWIT_PAGE_XBZRLE,     /* what has changed since it was sent last */
-    GODWIT_PAGE_COMPRESSED, /* a zlib stream of it */
-    GODWIT_PAGE_PACKED,     /* in the MULTIFD_DATA item that follows its packet's pages */
-    GODWIT_PAGE_KINDS,      /* how many there are */
+    GODWIT_STREAM_PAGE_ZERO,  /* all of its bytes are the same: the record's last one, usually zero;
+                          a  multifd packet's zero page has no bytes, and is all zero */
+    GODWIT_STREAM_PAGE_WHOLE, /* its bytes as they are */
+    GODWIT_STREAM_PAGE_XBZRLE,     /* what has changed since it was sent last */
+    GODWIT_STREAM_PAGE_COMPRESSED, /* a zlib stream of it */
+    GODWIT_STREAM_PAGE_PACKED,     /* in the MULTIFD_DATA item that follows its packet's pages */
+    GODWIT_STREAM_PAGE_KINDS,      /* how many there are */
 };
 
 struct godwit_stream_item {

@@ -2,6 +2,7 @@
 #include "stream/verify.h"
 
 #include "oracle/oracle.h"
+#include "oracle/stamp.h"
 #include "vm/image.h"
 
 #include <inttypes.h>
@@ -57,6 +58,8 @@ static bool take_parameters(const unsigned char *bytes, struct godwit_stream_gue
     const uint64_t step = (uint64_t)workload.page_size * workload.cpus;
     if (workload.page_size < 8 || workload.cpus > GODWIT_MAX_CPUS || start >= end ||
         end - start > guest->ram->length || (end - start) % step)
+        return false;
+    if ((workload.flags & GODWIT_FLAG_STAMP) && godwit_workload_stamp_wrong(&workload))
         return false;
     guest->workload = workload;
     return true;
@@ -159,6 +162,35 @@ static bool judge_stripe(struct godwit_stream_guest *guest, unsigned cpu, GError
     return good || godwit_fail(error, GODWIT_ERROR_ORACLE, "CPU %u: %s", cpu, text);
 }
 
+/* A window that is stamped, of all CPUs. Which image it is, and so whether it stores a word at
+ * once, is not known: a half of the word that is being written is let pass. */
+static bool judge_stamp(struct godwit_stream_guest *guest, GError **error)
+{
+    const struct godwit_workload *workload = &guest->workload;
+    const uint64_t length = workload->window_end - workload->window_start;
+    struct godwit_stamp_walk walk;
+    for (unsigned cpu = 0; cpu < workload->cpus; cpu++)
+        if (!read_mailbox(guest, cpu, &guest->mailbox[cpu], error))
+            return false;
+    g_autofree char *impossible =
+        godwit_stamp_walk_begin(&walk, workload, guest->big_endian, true, guest->mailbox);
+    unsigned char buffer[4096];
+    for (uint64_t done = 0; !impossible && done < length;) {
+        const size_t size = (size_t)MIN(sizeof(buffer), length - done);
+        if (!godwit_stream_memory_read(guest->ram, workload->window_start - guest->ram_base + done,
+                                       buffer, size, error)) {
+            g_free(walk.partial);
+            return false;
+        }
+        godwit_stamp_walk_feed(&walk, buffer, size);
+        done += size;
+    }
+    g_autofree char *wrong = godwit_stamp_walk_end(&walk);
+    guest->stamped = !impossible && !wrong ? walk.stamp.pages : 0;
+    return guest->stamped ||
+           godwit_fail(error, GODWIT_ERROR_ORACLE, "%s", impossible ? impossible : wrong);
+}
+
 bool godwit_stream_verify(const struct godwit_stream_memory *memory,
                           const struct godwit_machine *machine, struct godwit_stream_guest *guest,
                           GError **error)
@@ -167,6 +199,8 @@ bool godwit_stream_verify(const struct godwit_stream_memory *memory,
     if (!find_ram(memory, guest, error) || !find_parameters(memory, guest, error) ||
         !find_base(machine, guest, error))
         return false;
+    if (guest->workload.flags & GODWIT_FLAG_STAMP)
+        return judge_stamp(guest, error);
     for (unsigned cpu = 0; cpu < guest->workload.cpus; cpu++)
         if (!judge_stripe(guest, cpu, error))
             return false;

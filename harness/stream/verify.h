@@ -19,14 +19,15 @@ struct godwit_stream_guest {
     bool big_endian;
     struct godwit_workload workload;
     struct godwit_mailbox mailbox[GODWIT_MAX_CPUS];
-    struct godwit_page_order_result order[GODWIT_MAX_CPUS];
+    struct godwit_page_order_result order[GODWIT_MAX_CPUS]; /* of `order` */
+    uint32_t stamped; /* pages that are as `stamp` has them; 0: it is `order` */
 };
 
 /*
  * Finds the guest in MEMORY, and checks that its window holds what its workload can have left
- * there: page order, and that the mailboxes are of the same instant. MACHINE is the one that it is
- * for; NULL: found by where the window is. An ORACLE error if that does not hold, a STREAM one if
- * the stream does not have it, a USAGE one if MACHINE is needed, or another.
+ * there: page order or stamp, and that the mailboxes are of the same instant. MACHINE is the one
+ * that it is for; NULL: found by where the window is. An ORACLE error if that does not hold, a
+ * STREAM one if the stream does not have it, a USAGE one if MACHINE is needed, or another.
  */
 bool godwit_stream_verify(const struct godwit_stream_memory *memory,
                           const struct godwit_machine *machine, struct godwit_stream_guest *guest,

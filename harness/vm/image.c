@@ -141,12 +141,8 @@ char *godwit_workload_name(const struct godwit_workload *workload)
     return g_string_free(name, FALSE);
 }
 
-/* What is wrong with `stamp` in particular, or NULL. */
-static const char *stamp_wrong(const struct godwit_workload *workload,
-                               const struct godwit_image *image)
+const char *godwit_workload_stamp_wrong(const struct godwit_workload *workload)
 {
-    if (!image->stamp_store)
-        return "this guest has no stamp workload";
     if (workload->flags & GODWIT_FLAG_SUSPEND)
         return "the stamp workload does not suspend";
     if ((workload->flags & GODWIT_FLAG_CONTENT_MASK) == GODWIT_FLAG_CONTENT_MASK ||
@@ -217,7 +213,8 @@ bool godwit_workload_check(const struct godwit_workload *workload,
     else if ((workload->flags & GODWIT_FLAG_SUSPEND) && workload->cpus > 1)
         wrong = "only a single CPU suspends itself";
     else if (workload->flags & GODWIT_FLAG_STAMP)
-        wrong = stamp_wrong(workload, image);
+        wrong = image->stamp_store ? godwit_workload_stamp_wrong(workload)
+                                   : "this guest has no stamp workload";
     const uint64_t usable = MIN(ram_end - machine->tail, machine->reach ? machine->reach : ram_end);
     if (wrong)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,

@@ -32,6 +32,9 @@ bool godwit_workload_choose(struct godwit_workload *workload, const char *name, 
 /* The NAME of what it does; the caller's. */
 char *godwit_workload_name(const struct godwit_workload *workload);
 
+/* What no guest that does `stamp` could work with, in words, beside what none could; or NULL. */
+const char *godwit_workload_stamp_wrong(const struct godwit_workload *workload);
+
 /* How many pages the window has. */
 uint64_t godwit_workload_pages(const struct godwit_workload *workload);
 

@@ -114,7 +114,7 @@ static bool load_item(const struct godwit_stream_item *item, gpointer data, GErr
     assert_string_equal(item->name, "ram");
     assert_true(item->page_offset < sizeof(memory->ram));
     memory->pages++;
-    if (item->page == GODWIT_PAGE_WHOLE)
+    if (item->page == GODWIT_STREAM_PAGE_WHOLE)
         memcpy(memory->ram + item->page_offset, item->bytes + item->data, PAGE);
     else
         memset(memory->ram + item->page_offset, item->bytes[item->length - 1], PAGE);

@@ -777,7 +777,7 @@ static void test_memory(void **state)
     g_clear_error(&error);
     assert_false(godwit_stream_memory_read(ram, 4 * PAGE, found, 1, &error));
     assert_contains(error->message, "has 0x4000 bytes: there is nothing at 0x4000");
-    assert_int_equal(ram->records[GODWIT_PAGE_XBZRLE], 1);
+    assert_int_equal(ram->records[GODWIT_STREAM_PAGE_XBZRLE], 1);
     assert_null(godwit_stream_memory_block(heard.memory, "pc.rom"));
     forget(&heard);
 }
