@@ -43,12 +43,14 @@ static bool find_ram(const struct godwit_stream_memory *memory, struct godwit_st
                        unread ? ": " : "", unread ? unread->message : "");
 }
 
-/* Whether there is a parameter block at BYTES, one that fits the RAM that was found. */
+/* Whether there is a parameter block at BYTES, one that fits the RAM that was found. Streams
+ * outlive versions: what is used here is where it was in the first one. */
 static bool take_parameters(const unsigned char *bytes, struct godwit_stream_guest *guest)
 {
     const bool big = guest->big_endian;
-    if (godwit_guest_get32(bytes, big) != GODWIT_PARAMS_MAGIC ||
-        godwit_guest_get32(bytes + GODWIT_PARAMS_OFF_VERSION, big) != GODWIT_ABI_VERSION)
+    const uint32_t version = godwit_guest_get32(bytes + GODWIT_PARAMS_OFF_VERSION, big);
+    if (godwit_guest_get32(bytes, big) != GODWIT_PARAMS_MAGIC || version == 0 ||
+        version > GODWIT_ABI_VERSION)
         return false;
     const struct godwit_workload workload = godwit_guest_workload(bytes, big);
     const uint64_t start = workload.window_start, end = workload.window_end;
