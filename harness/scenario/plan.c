@@ -29,16 +29,19 @@ bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const c
 
 /* QEMU tells of the migration's end a moment before the run state follows, and has no event for
  * that. */
-bool godwit_plan_settle(struct godwit_vm *source, GError **error)
+bool godwit_plan_unwind(struct godwit_vm *source, GError **error)
 {
     for (;;) {
         g_autofree char *status = godwit_vm_status(source, error);
-        if (!status)
-            return false;
-        if (strcmp(status, "finish-migrate") != 0)
-            break;
+        if (!status || strcmp(status, "finish-migrate") != 0)
+            return status != NULL;
     }
-    return godwit_plan_expect_status(source, "postmigrate", "after the migration", error);
+}
+
+bool godwit_plan_settle(struct godwit_vm *source, GError **error)
+{
+    return godwit_plan_unwind(source, error) &&
+           godwit_plan_expect_status(source, "postmigrate", "after the migration", error);
 }
 
 bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error)

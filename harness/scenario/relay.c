@@ -238,7 +238,7 @@ static bool run_source(struct course *course, GError **error)
         return false;
     /* Who has sent all does not know that it was in vain; whoever was stopped stays so. */
     const bool completed = !strcmp(godwit_migrate_told_state(source), "completed");
-    if ((completed && !godwit_plan_settle(source, error)) ||
+    if (!(completed ? godwit_plan_settle(source, error) : godwit_plan_unwind(source, error)) ||
         ((completed || !godwit_fault_is_live(course->kind)) &&
          !godwit_vm_command(source, "cont", NULL, error)))
         return false;

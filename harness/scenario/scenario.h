@@ -141,6 +141,9 @@ bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const c
  * userfaultfd for us is a SKIP error. */
 bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error);
 
+/* Waits until the source's run state is no longer that of a migration that is coming to its end. */
+bool godwit_plan_unwind(struct godwit_vm *source, GError **error);
+
 /* Waits for the source to have settled, in run state postmigrate, after its migration. */
 bool godwit_plan_settle(struct godwit_vm *source, GError **error);
 
