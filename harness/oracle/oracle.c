@@ -422,6 +422,9 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
     *stale = difference->one_block &&
              godwit_known_stale_page(source, destination, difference->block, difference->lowest,
                                      difference->highest, text);
+    if (!*stale && difference->one_block)
+        source->rig->lost = *stale = godwit_known_stale_stamp(
+            source, destination, difference->block, difference->lowest, difference->highest, text);
     if (*stale || !judges ||
         (difference->one_block &&
          godwit_known_device_tree(source, destination, difference->block, difference->lowest,
@@ -453,8 +456,8 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     bool stale = false;
     good = good && judge_difference(source, destination, &difference, &stale, error);
     /* Mailboxes that are known to be stale say nothing of the destination's memory. */
-    good =
-        good && view_judge(&here, &twin, true, error) && view_judge(&there, reading, !stale, error);
+    good = good && view_judge(&here, &twin, true, error) &&
+           (source->rig->lost || view_judge(&there, reading, !stale, error));
     memcpy(reading->mailbox, twin.mailbox, sizeof(reading->mailbox));
     view_end(&here);
     view_end(&there);

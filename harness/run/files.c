@@ -97,18 +97,6 @@ static bool move_far(const char *from, const char *path, GError **error)
                        cause ? cause->message : g_strchomp(said));
 }
 
-void godwit_files_trim(const char *folder, uint64_t limit)
-{
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        struct stat status;
-        if (!lstat(path, &status) && S_ISREG(status.st_mode) &&
-            (uint64_t)status.st_blocks * 512 > limit)
-            unlink(path);
-    }
-}
-
 char *godwit_files_move(const char *from, const char *to, GError **error)
 {
     g_autofree char *name = g_path_get_basename(from);

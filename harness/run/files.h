@@ -21,10 +21,6 @@ char *godwit_files_temporary(GError **error);
  * name or, if that is taken, that name with a number behind it. Its new path is the caller's. */
 char *godwit_files_move(const char *from, const char *to, GError **error);
 
-/* Removes the files of the folder, not those in folders inside it, that take more than LIMIT bytes
- * on disk. */
-void godwit_files_trim(const char *folder, uint64_t limit);
-
 /* Creates the folder PATH (0700) and those above it, unless it is there, and sees that files can be
  * made in it. */
 bool godwit_files_folder(const char *path, GError **error);

@@ -17,9 +17,6 @@
 /* A worker reports its own timeout; this much later it is taken for lost. In seconds. */
 #define GRACE_SECONDS 20
 
-/* The largest file that is kept of a run that met a known bug. In bytes. */
-#define KNOWN_FILE_MAX ((uint64_t)16 << 20)
-
 /* A job that is running. */
 struct worker {
     struct godwit_run *run;
@@ -291,11 +288,12 @@ static void write_bundle(const struct worker *worker, const json_t *result)
         g_printerr("godwit: %s\n", error->message);
 }
 
-/* Whether a result is one that leaves its folder behind though nobody asked for it. */
+/* Whether a result is one that leaves its folder behind though nobody asked for it. What is known
+ * needs no proof each time anew. */
 static bool is_evidence(const json_t *result)
 {
-    const char *status = godwit_json_string(result, "status", "fail");
-    return strcmp(status, "pass") != 0 && strcmp(status, "skip") != 0;
+    return !godwit_report_passed(result) &&
+           strcmp(godwit_json_string(result, "status", "fail"), "skip") != 0;
 }
 
 /* Puts the folder of a worker that is to be kept where it stays. */
@@ -306,9 +304,6 @@ static bool keep_folder(struct worker *worker, const json_t *result)
         return true;
     if (!run->output || !is_evidence(result))
         return false;
-    /* A known bug needs no proof as large as a guest's memory, each time anew. */
-    if (godwit_report_passed(result))
-        godwit_files_trim(worker->folder, KNOWN_FILE_MAX);
     g_autoptr(GError) error = NULL;
     char *path = godwit_files_move(worker->folder, run->output, &error);
     if (!path) {

@@ -31,6 +31,8 @@ static bool ping_pong(struct godwit_rig *rig, const struct godwit_scenario *scen
         }
         json_object_set_new(rig->facts, "hops", json_integer(hop));
         source = destination;
+        if (rig->lost)
+            break;
     }
     godwit_rig_phase(rig, "end");
     const bool ended = godwit_vm_quit(source, error);

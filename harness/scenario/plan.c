@@ -184,6 +184,33 @@ static char *relay_to(const struct godwit_plan *plan, struct godwit_vm *source, 
     return g_strdup(godwit_relay_uri(relay));
 }
 
+/* Whether the plan itself sets that parameter. */
+static bool has_parameter(const struct godwit_plan *plan, const char *name)
+{
+    const struct godwit_parameter *p = plan->parameters;
+    while (p && p->name && strcmp(p->name, name) != 0)
+        p++;
+    return p && p->name;
+}
+
+/* Switches over while there is memory to send, and keeps it back until the destination's guest
+ * runs: what is left of a small window would be there before. */
+static bool switch_to_postcopy(const struct godwit_plan *plan, struct godwit_vm *source,
+                               struct godwit_vm *destination, GError **error)
+{
+    static const char limit[] = "max-postcopy-bandwidth";
+    static const struct godwit_parameter held[] = {{limit, GODWIT_POSTCOPY_HELD, NULL},
+                                                   {NULL, 0, NULL}};
+    static const struct godwit_parameter released[] = {{limit, 0, NULL}, {NULL, 0, NULL}};
+    const bool holds = !plan->suspend && !has_parameter(plan, limit);
+    if (holds && !godwit_migrate_set_parameters(source, held, error))
+        return false;
+    godwit_blackout_near(source->rig);
+    return godwit_vm_command(source, "migrate-start-postcopy", NULL, error) &&
+           (!holds || (godwit_vm_wait_event(destination, 0, "RESUME", NULL, error) &&
+                       godwit_migrate_set_parameters(source, released, error)));
+}
+
 /* Through a connection between the two. */
 static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm *source,
                                struct godwit_vm *destination, GError **error)
@@ -204,8 +231,7 @@ static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm 
         !step(plan->live, source, destination, error))
         return false;
     if (plan->postcopy) {
-        godwit_blackout_near(source->rig);
-        if (!godwit_vm_command(source, "migrate-start-postcopy", NULL, error))
+        if (!switch_to_postcopy(plan, source, destination, error))
             return false;
     } else if (!release(source, error)) {
         return false;
@@ -452,6 +478,8 @@ static bool hop(struct godwit_rig *rig, const struct godwit_plan *plan, struct g
         !step(plan->judge, source, destination, error))
         return false;
 
+    if (rig->lost)
+        return true;
     godwit_rig_phase(rig, "resume");
     if (plan->suspend && !plan->postcopy)
         destination->console->ready_allowed++;

@@ -10,10 +10,6 @@
 #include "migrate/peer.h"
 #include "scenario/scenario.h"
 
-/* At this bandwidth, in bytes a second, what is left after the switch to postcopy takes hours,
- * whether the guest asks for it or not. */
-#define GODWIT_POSTCOPY_HELD 4096
-
 /* What the source has to tell in the middle of a postcopy migration. */
 struct godwit_account {
     json_int_t remaining; /* bytes */

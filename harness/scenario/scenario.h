@@ -11,6 +11,10 @@
 #include "migrate/tls.h"
 #include "vm/rig.h"
 
+/* At this bandwidth, in bytes a second, what is left after the switch to postcopy takes hours,
+ * whether the guest asks for it or not. */
+#define GODWIT_POSTCOPY_HELD 4096
+
 /* A scenario's own step in the common course. False with ERROR set fails the scenario. */
 typedef bool (*godwit_step)(struct godwit_vm *source, struct godwit_vm *destination,
                             GError **error);

@@ -114,7 +114,7 @@ is((stat "$kept->{dir}/cwd/kept")[2] & 0777, 0700, 'kept: for nobody else');
 is_deeply([grep { !m{/kept(/|$)} } @{$kept->{left}}], [], 'kept: nothing else is left behind');
 
 # Without it, --output says where the bundles of failures go, and one never takes another's place.
-my @twice = (qw(run precopy/unix/plain --accel tcg --repeat 2 --output here --qemu), fake('crashes'));
+my @twice = (qw(run -w order precopy/unix/plain --accel tcg --repeat 2 --output here --qemu), fake('crashes'));
 my $first = run(['run', '--accel', 'tcg', 'precopy/unix/plain', '--output', 'here', '--qemu',
         fake('crashes')]);
 my $same = run([], command => ['sh', '-c', 'cd "$1" && shift && "$@"', 'sh', "$first->{dir}/cwd",

@@ -115,7 +115,7 @@ like($text, qr/^$summary->{passed} passed, 1 failed, 1 skipped.* in \d/m, 'text:
 like($text, qr/^$oracle{twin}{bytes} bytes of guest RAM compared/m, 'text: what was proven');
 unlike($text, qr/[^[:print:]\n]/, 'text: no control characters in a file');
 
-my @x86 = qw(run precopy/unix/plain --arch x86_64 --accel tcg);
+my @x86 = qw(run -w order precopy/unix/plain --arch x86_64 --accel tcg);
 
 # One format to standard output is what the file has; there is nothing else there.
 for my $format (qw(text tap junit json)) {

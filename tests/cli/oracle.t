@@ -41,7 +41,7 @@ for (
         is(join(' ', $report =~ /^(\S+) +\d+ (?:bytes|pages|samples)/mg), "@$judged",
             "$name: the report says so");
         my $again = @$asked ? ' --oracle ' . join(',', @$judged) : '';
-        like($result->{again}, qr/ --accel tcg\Q$again\E$/,
+        like($result->{again}, qr{ --accel tcg(?: --workload order)?\Q$again\E$},
             "$name: and so does the line that does it again");
         is(exists $result->{facts}{blackout_ms}, !!(grep { $_ eq 'blackout' } @$judged),
             "$name: a blackout, or none");

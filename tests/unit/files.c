@@ -68,31 +68,11 @@ static void test_move_far(void **state)
     godwit_files_remove(to);
 }
 
-static void test_trim(void **state)
-{
-    g_autofree char *large = g_malloc0(100001);
-    memset(large, 'x', 100000);
-    g_autofree char *folder = make(state, "trim", "large", large);
-    g_autofree char *same = make(state, "trim", "small", "text");
-    g_autofree char *inside = make(state, "trim/inside", "large", large);
-    /* As long, but hardly anything on disk. */
-    g_autofree char *sparse = g_build_filename(folder, "sparse", NULL);
-    assert_true(g_file_set_contents(sparse, "", 0, NULL));
-    assert_int_equal(truncate(sparse, 100000), 0);
-    godwit_files_trim(folder, 65536);
-    expect(folder, "large", NULL);
-    expect(folder, "small", "text");
-    expect(inside, "large", large);
-    assert_true(g_file_test(sparse, G_FILE_TEST_EXISTS));
-    godwit_files_remove(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_move),
         cmocka_unit_test(test_move_far),
-        cmocka_unit_test(test_trim),
     };
     return cmocka_run_group_tests(tests, unit_folder, unit_folder_end);
 }

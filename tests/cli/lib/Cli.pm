@@ -88,6 +88,10 @@ sub slurp {
 # read from the run's handle "out").
 sub start {
     my ($args, %how) = @_;
+    my @args = @$args;
+    # One job a scenario: what `run` does with each workload is the same.
+    splice @args, 1, 0, '--workload', 'order'
+        if @args && $args[0] eq 'run' && !grep { /^(-w|--workload)/ } @args;
     my $dir = "$scratch/run-" . ++$count;
     my $mark = "$owner-$count";
     mkdir $_ or die "$_: $!" for $dir, "$dir/tmp", "$dir/cwd";
@@ -97,7 +101,7 @@ sub start {
         POSIX::setpgid(0, 0);
         %ENV = (%ENV, TMPDIR => "$dir/tmp", GODWIT_TEST_MARK => $mark, %{$how{env} || {}});
         my ($mode, $where) = $how{pipe} ? ('>&', $write) : ('>', "$dir/out");
-        my @command = ($how{command} ? @{$how{command}} : $godwit, @$args);
+        my @command = ($how{command} ? @{$how{command}} : $godwit, @args);
         chdir "$dir/cwd"
             and open STDIN, '<', '/dev/null'
             and open STDERR, '>', "$dir/err"
