@@ -284,6 +284,7 @@ struct godwit_injection *godwit_migrate_spoil(struct godwit_vm *source, struct g
     if (!fault.given[GODWIT_FAULT_SEED])
         fault.values[GODWIT_FAULT_SEED] = setup->seed;
     struct godwit_injection *injection = godwit_injection_new(relay, &fault, &window);
+    source->rig->spoiled = strcmp(text, "none") != 0;
     g_datalist_set_data_full(&source->rig->kept, FAULT, injection, free_injection);
     return injection;
 }

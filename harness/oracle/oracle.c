@@ -422,7 +422,7 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
     *stale = difference->one_block &&
              godwit_known_stale_page(source, destination, difference->block, difference->lowest,
                                      difference->highest, text);
-    if (!*stale && difference->one_block)
+    if (!*stale && difference->one_block && !source->rig->spoiled)
         source->rig->lost = *stale = godwit_known_stale_stamp(
             source, destination, difference->block, difference->lowest, difference->highest, text);
     if (*stale || !judges ||

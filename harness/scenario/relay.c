@@ -420,7 +420,9 @@ static bool judge(const struct course *course, bool refused, GError **error)
             return godwit_fail(error, GODWIT_ERROR_ORACLE,
                                "the relay %s, and %s did not see it; what was seen: %s", done,
                                oracles[i], seen);
-    if (trial->verdict != VERDICT_HARMLESS || !course->seen)
+    /* What only takes time is no harm to a state either, though the host's clock goes on in some.
+     */
+    if (trial->verdict != VERDICT_HARMLESS || !(course->seen & ~BY(STATE)))
         return true;
     return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and that did harm: %s", done,
                        seen);
