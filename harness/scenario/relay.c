@@ -219,6 +219,13 @@ static bool judge_refusal(struct course *course, GError **error)
 {
     struct godwit_vm *destination = course->destination;
     g_autofree char *reason = NULL;
+    /* A state that is spoiled somewhere may be one that QEMU asserts. */
+    if (course->trial->verdict == VERDICT_ANY && destination->exited &&
+        WIFSIGNALED(destination->wait_status)) {
+        g_autofree char *end = godwit_vm_end(destination);
+        see(course, ORACLE_PROCESS, end);
+        return true;
+    }
     if (!godwit_plan_refused(destination, error))
         return false;
     reason = reason_of(destination);

@@ -5,6 +5,6 @@ exec "${GODWIT:-build/godwit}" run --format tap --accel tcg -j "$(nproc)" --arch
     'guest/*' 'precopy/unix/plain' 'precopy/unix/suspend/*' precopy/tcp/plain precopy/bad-dest \
     precopy/tcp/tls/psk/match precopy/tcp/tls/x509/default-host precopy/fd/socket \
     postcopy/plain postcopy/recovery/plain multifd/tcp/uri/plain file/plain stream/analyze hops/ping-pong \
-    relay/none relay/flip-bit/first-byte relay/flip-state relay/magic relay/truncate \
+    relay/none relay/flip-bit/first-byte relay/magic relay/truncate \
     relay/return-path/recovery faults/active/cut faults/postcopy-active/cut \
     'smp/*' 'conformance/*' 'validate/*' 'legacy/*'
