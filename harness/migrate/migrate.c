@@ -16,7 +16,7 @@
 /* How long the first pass over the window takes at least while a migration is held. QEMU's
  * migration thread works out every 100 ms how much it could send within the downtime limit; a first
  * pass that is over before would be taken for the last one, whatever the limit. In seconds. */
-#define FIRST_PASS_SECONDS 0.2
+#define FIRST_PASS_SECONDS 0.12
 /* Passes that the guest makes at the most while its window is sent for the first time: some 10 ms
  * each. */
 #define PASSES_BEFORE_ZERO 64
@@ -341,13 +341,14 @@ bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **e
 }
 
 /*
- * Waits, if need be, until `order` is some way from the pass in which its bytes come round to zero.
- * Pages are all zero then and cost next to nothing: a first pass over them is over at once.
+ * Where pages could not be marked, waits, if need be, until `order` is some way from the pass in
+ * which its bytes come round to zero. Pages are all zero then and cost next to nothing: a first
+ * pass over them is over at once.
  */
 static bool avoid_zeros(struct godwit_vm *source, GError **error)
 {
     const struct godwit_workload *workload = &source->rig->setup->workload;
-    if (workload->flags & GODWIT_FLAG_STAMP)
+    if ((workload->flags & GODWIT_FLAG_STAMP) || godwit_memory_marked(source))
         return true;
     for (unsigned cpu = 0; cpu < workload->cpus;) {
         struct godwit_mailbox mailbox;

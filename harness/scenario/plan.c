@@ -74,7 +74,10 @@ static bool see_first_pass(struct godwit_vm *source, GError **error)
     if (!godwit_vm_wait_console(source, 1, 0, error))
         return false;
     godwit_rig_phase(source->rig, "to B");
-    return godwit_vm_wait_console(source, 1, 1, error);
+    if (!godwit_vm_wait_console(source, 1, 1, error))
+        return false;
+    godwit_memory_mark(source);
+    return true;
 }
 
 struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error)

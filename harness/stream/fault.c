@@ -284,7 +284,8 @@ static bool wrong_offset(struct godwit_injection *injection, const struct godwit
     return true;
 }
 
-/* One of the two has gone on when the other comes: it is sent once more. */
+/* Two that differ in their first word, which the guest writes, not just in what else tells them
+ * apart. One of the two has gone on when the other comes: it is sent once more. */
 static bool swap_pages(struct godwit_injection *injection, const struct godwit_stream_item *item)
 {
     g_autofree uint8_t *page =
@@ -292,7 +293,7 @@ static bool swap_pages(struct godwit_injection *injection, const struct godwit_s
     if (!page)
         return false;
     const bool differs = injection->kept->len == item->page_size &&
-                         memcmp(injection->kept->data, page, item->page_size) != 0;
+                         memcmp(injection->kept->data, page, sizeof(uint64_t)) != 0;
     if (!injection->kept->len) {
         keep(injection, item, page);
         return false;

@@ -75,6 +75,18 @@ bool godwit_memory_peek(const struct godwit_vm *vm, uint64_t hva, void *buffer, 
 bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, size_t length,
                          GError **error);
 
+/*
+ * Writes into each page of the window, beside the byte that `order` changes, the page's number and
+ * more, so that no page is like another, and none is all zero when that byte comes round to zero: a
+ * migration that is held back by its bandwidth would be through with zero pages at once. Done as
+ * far as the system lets QEMU's memory be written.
+ */
+void godwit_memory_mark(struct godwit_vm *vm);
+
+/* Whether the window's pages have been marked, in this VM or in the one that it was migrated from.
+ */
+bool godwit_memory_marked(struct godwit_vm *vm);
+
 /* The mailbox of the guest's CPU of that number in the host's byte order; it may be running. */
 bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mailbox *mailbox,
                            GError **error);

@@ -451,6 +451,51 @@ static void test_write(void **state)
     guest_free(guest);
 }
 
+/* Each page of the window gets a mark of its own behind its first word, and nothing else changes;
+ * more pages than one call of the system takes, too. Where it cannot be, it is not. */
+static void test_mark(void **state)
+{
+    enum { SPACING = 32, START = 0x1000, PAGES = 1500 };
+    struct guest *guest = three_blocks(state, false);
+    struct godwit_workload *workload = &guest->setup.workload;
+    *workload = (struct godwit_workload){.window_start = BASE + START,
+                                         .window_end = BASE + START + PAGES * SPACING,
+                                         .page_size = SPACING};
+    assert_false(godwit_memory_marked(guest->vm));
+    g_autofree unsigned char *before = g_memdup2(guest->fake->memory, SIZE);
+    godwit_memory_mark(guest->vm);
+    assert_true(godwit_memory_marked(guest->vm));
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_int64_hash, g_int64_equal);
+    for (size_t page = 0; page < PAGES; page++) {
+        unsigned char *mark = guest->fake->memory + START + page * SPACING + 8;
+        gint64 value;
+        memcpy(&value, mark, sizeof(value));
+        assert_true(value != 0);
+        g_hash_table_add(seen, g_memdup2(&value, sizeof(value)));
+        memcpy(before + (mark - guest->fake->memory), mark, sizeof(value));
+    }
+    assert_int_equal(g_hash_table_size(seen), PAGES);
+    assert_memory_equal(guest->fake->memory, before, SIZE);
+    GList *values = g_hash_table_get_keys(seen);
+    g_list_free_full(values, g_free);
+
+    workload->page_size = 8; /* no room */
+    assert_false(godwit_memory_marked(guest->vm));
+    godwit_memory_mark(guest->vm);
+    workload->page_size = SPACING;
+    workload->flags = GODWIT_FLAG_STAMP; /* no need */
+    assert_false(godwit_memory_marked(guest->vm));
+    godwit_memory_mark(guest->vm);
+    assert_memory_equal(guest->fake->memory, before, SIZE);
+    guest_free(guest);
+    struct guest *refused = three_blocks(state, true);
+    refused->setup.workload = (struct godwit_workload){
+        .window_start = BASE + START, .window_end = BASE + 2 * START, .page_size = SPACING};
+    godwit_memory_mark(refused->vm);
+    assert_false(godwit_memory_marked(refused->vm));
+    guest_free(refused);
+}
+
 /* Every field of the mailbox, in both byte orders. */
 static void test_mailbox(void **state)
 {
@@ -492,7 +537,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_read),       cmocka_unit_test(test_read_without_place),
         cmocka_unit_test(test_keep),       cmocka_unit_test(test_out_of_reach),
         cmocka_unit_test(test_read_fails), cmocka_unit_test(test_pmemsave_fails),
-        cmocka_unit_test(test_write),      cmocka_unit_test(test_mailbox),
+        cmocka_unit_test(test_write),      cmocka_unit_test(test_mark),
+        cmocka_unit_test(test_mailbox),
     };
     return cmocka_run_group_tests_name("memory", tests, unit_folder, unit_folder_end);
 }
