@@ -23,6 +23,7 @@ GODWIT_MACHINE(aarch64) = {
     .machine_options_tcg = NULL,
     .arguments = NULL,
     .memory_mib = 150,
+    .memory_least_mib = 24,
     .ram_base = GODWIT_AARCH64_KERNEL_RAM_BASE_ADDR,
     .big_endian = GODWIT_AARCH64_KERNEL_BIG_ENDIAN,
     .can_suspend = false,

@@ -22,6 +22,7 @@ GODWIT_MACHINE(ppc64) = {
     .machine_options_tcg = "cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off",
     .arguments = NULL,
     .memory_mib = 256,
+    .memory_least_mib = 256, /* the machine takes it by this much only */
     .ram_base = GODWIT_PPC64_BIOS_RAM_BASE_ADDR,
     .big_endian = GODWIT_PPC64_BIOS_BIG_ENDIAN,
     .can_suspend = false,

@@ -21,6 +21,7 @@ GODWIT_MACHINE(riscv64) = {
     .machine_options_tcg = NULL,
     .arguments = NULL,
     .memory_mib = 150,
+    .memory_least_mib = 24,
     .ram_base = GODWIT_RISCV64_BIOS_RAM_BASE_ADDR,
     .big_endian = GODWIT_RISCV64_BIOS_BIG_ENDIAN,
     .can_suspend = false,

@@ -21,6 +21,7 @@ GODWIT_MACHINE(s390x) = {
     .machine_options_tcg = NULL,
     .arguments = NULL,
     .memory_mib = 128,
+    .memory_least_mib = 24,
     .tail = 2 << 20, /* QEMU loads the image there */
     .ram_base = GODWIT_S390X_BIOS_RAM_BASE_ADDR,
     .big_endian = GODWIT_S390X_BIOS_BIG_ENDIAN,

@@ -57,10 +57,6 @@ static bool parse_window(const char *text, struct godwit_workload *workload, GEr
     return true;
 }
 
-/* How much of the window `stamp` takes if the user does not say: it is as quick as `order` then,
- * which writes a byte a page. In bytes. */
-#define STAMP_WINDOW ((uint64_t)4 << 20)
-
 static bool choose_workload(struct godwit_setup *setup, const struct godwit_options *options,
                             const char *name, GError **error)
 {
@@ -68,12 +64,11 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
     *workload = godwit_image_workload(setup->machine, setup->image);
     if (!godwit_workload_choose(workload, name, error))
         return false;
-    if (workload->flags & GODWIT_FLAG_STAMP) {
+    if (workload->flags & GODWIT_FLAG_STAMP)
         workload->seed = setup->seed;
-        workload->window_end = MIN(workload->window_end, workload->window_start + STAMP_WINDOW);
-    }
     if (options->window && !parse_window(options->window, workload, error))
         return false;
+    setup->window_given = options->window != NULL;
     if (options->page_size != GODWIT_NOT_GIVEN)
         workload->page_size = (uint32_t)options->page_size;
     if (options->page_ticks != GODWIT_NOT_GIVEN)
@@ -112,8 +107,8 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     if (!setup->image)
         return godwit_fail(error, GODWIT_ERROR_USAGE, "%s has no image \"%s\"", machine->arch,
                            options->image);
-    setup->memory_mib =
-        options->memory == GODWIT_NOT_GIVEN ? machine->memory_mib : (unsigned)options->memory;
+    setup->memory_given = options->memory != GODWIT_NOT_GIVEN;
+    setup->memory_mib = setup->memory_given ? (unsigned)options->memory : machine->memory_mib;
     if (options->machine)
         setup->type =
             godwit_qemu_common_type(target->source, target->destination, options->machine);

@@ -104,9 +104,9 @@ char *godwit_job_again(const struct godwit_job *job)
     } else if (job->scenario) {
         g_string_append(line, " --workload order");
     }
-    if (setup->memory_mib != setup->machine->memory_mib)
+    if (setup->memory_given)
         g_string_append_printf(line, " --memory %u", setup->memory_mib);
-    if (workload->window_start != usual.window_start || workload->window_end != usual.window_end)
+    if (setup->window_given)
         g_string_append_printf(line,
                                " --window 0x%" G_GINT64_MODIFIER "x:0x%" G_GINT64_MODIFIER "x",
                                workload->window_start, workload->window_end);
@@ -150,7 +150,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
     }
     return json_pack(
         "{s:s*, s:{s:i, s:b, s:b, s:b, s:s*, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:i, s:f, s:b, s:i, s:b, s:b}",
+        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:b, s:b, s:I, s:i, s:f, s:b, s:i, s:b, s:b}",
         "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
         (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy", job->plan.postcopy,
         "suspend", job->plan.suspend, "fault", job->fault, "capabilities", capabilities,
@@ -161,10 +161,11 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
         "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
         (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks, "cpus",
-        (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "seed",
-        (json_int_t)setup->seed, "hops", (int)setup->hops, "timeout_scale", setup->timeout_scale,
-        "pmemsave", setup->pmemsave, "oracles_off", (int)setup->oracles_off, "progress",
-        job->progress, "keep", job->keep);
+        (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "window_given",
+        setup->window_given, "memory_given", setup->memory_given, "seed", (json_int_t)setup->seed,
+        "hops", (int)setup->hops, "timeout_scale", setup->timeout_scale, "pmemsave",
+        setup->pmemsave, "oracles_off", (int)setup->oracles_off, "progress", job->progress, "keep",
+        job->keep);
 }
 
 /* Whether there is all that a rig relies on. */
@@ -219,6 +220,8 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->timeout_scale = json_number_value(json_object_get(json, "timeout_scale"));
     setup->seed = (uint64_t)godwit_json_integer(json, "seed", 0);
     setup->hops = (unsigned)godwit_json_integer(json, "hops", 0);
+    setup->window_given = godwit_json_true(json, "window_given");
+    setup->memory_given = godwit_json_true(json, "memory_given");
     setup->pmemsave = godwit_json_true(json, "pmemsave");
     setup->oracles_off = (unsigned)godwit_json_integer(json, "oracles_off", 0);
     job->progress = godwit_json_true(json, "progress");

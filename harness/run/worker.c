@@ -150,7 +150,7 @@ int godwit_worker_main(const char *directory)
         g_printerr("godwit: %s\n", error->message);
         return 2;
     }
-    godwit_scenario_prepare(job->scenario, &job->setup.workload);
+    godwit_scenario_prepare(job->scenario, &job->setup);
     if (job->setup.oracles_off & (1u << GODWIT_ORACLE_GUEST) &&
         !(job->scenario && job->scenario->flags & GODWIT_FLAG_VERIFY))
         job->setup.workload.flags &= ~(uint32_t)GODWIT_FLAG_VERIFY;

@@ -40,8 +40,8 @@ static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mai
                        vm->name, shown, mailbox->passes, workload->passes_per_report);
 }
 
-/* RAM between the default window's ends, as it was before the guest's first instruction. Firmware
- * and QEMU may have put things there, a device tree for example. */
+/* RAM between the default window's ends, as far as there is any, as it was before the guest's first
+ * instruction. Firmware and QEMU may have put things there, a device tree for example. */
 struct footprint {
     uint64_t start;
     size_t length;
@@ -57,8 +57,11 @@ static void footprint_clear(struct footprint *footprint)
  * lets it go. */
 static struct godwit_vm *start(struct godwit_rig *rig, struct footprint *footprint, GError **error)
 {
-    footprint->start = rig->setup->machine->ram_base + GODWIT_WINDOW_OFFSET;
-    footprint->length = GODWIT_WINDOW_END_OFFSET - GODWIT_WINDOW_OFFSET;
+    const struct godwit_machine *machine = rig->setup->machine;
+    footprint->start = machine->ram_base + GODWIT_WINDOW_OFFSET;
+    footprint->length =
+        MIN(GODWIT_WINDOW_END_OFFSET, ((uint64_t)rig->setup->memory_mib << 20) - machine->tail) -
+        GODWIT_WINDOW_OFFSET;
     footprint->before = g_malloc(footprint->length);
     godwit_rig_phase(rig, "start");
     struct godwit_vm *vm = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE_HELD, NULL, error);
@@ -389,6 +392,7 @@ GODWIT_SCENARIOS(guest) = {
         .summary = "the image as it is built: window, page size, one B in 8 passes",
         .run = watch,
         .prepare = prepare_defaults,
+        .whole = true,
         .order = true,
     },
     {

@@ -66,6 +66,7 @@ struct godwit_scenario {
     const void *data; /* what `run` wants to know beside; the family's own */
     uint32_t flags;   /* GODWIT_FLAG_* for the guest, beside VERIFY */
     uint32_t cpus;    /* of the guest; 0: as many as the user asks for */
+    bool whole;       /* wants the guest's own window, if the user does not say another */
     bool order;       /* is about the workload `order`, or hardly about memory: not for `stamp` */
     uint32_t
         content; /* what `stamp` writes, if the user does not say: GODWIT_FLAG_SPARSE or _ZERO */
@@ -79,10 +80,10 @@ struct godwit_scenario {
 void godwit_scenario_usual(const struct godwit_scenario *scenario,
                            struct godwit_workload *workload);
 
-/* Makes of WORKLOAD, the image's own with what the user asked for, what the scenario (or an ad-hoc
- * migration, NULL) tells its guests. */
-void godwit_scenario_prepare(const struct godwit_scenario *scenario,
-                             struct godwit_workload *workload);
+/* Makes of SETUP's workload, the image's own with what the user asked for, what the scenario (or an
+ * ad-hoc migration, NULL) tells its guests: over a small part of the image's own window and in
+ * little RAM, unless the user or the scenario wants another. */
+void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godwit_setup *setup);
 
 /* The rows of one file. GODWIT_SCENARIOS_END() puts a pointer to it into a linker section of its
  * own, so no list elsewhere has to be kept. */

@@ -44,14 +44,15 @@ struct godwit_machine {
     const char *machine_options;              /* more for -machine ("a=b,c=d"), or NULL */
     const char *machine_options_tcg;          /* still more, under TCG only, or NULL */
     const char *const *arguments;             /* further arguments, NULL-terminated, or NULL */
-    unsigned memory_mib; /* -m: default, and least that holds the default window */
-    uint64_t reach;      /* guest-physical address that the guest's own code can write up to, or
-                            at which RAM has a gap; 0: all of it */
-    uint64_t tail;       /* bytes at the end of RAM that the guest itself lives in */
-    uint64_t ram_base;   /* guest-physical address of the first byte of RAM */
-    bool big_endian;     /* byte order of parameter block and mailbox */
-    bool can_suspend;    /* GODWIT_FLAG_SUSPEND works */
-    bool native_on_x86;  /* KVM on an x86 host can run it */
+    unsigned memory_mib;                      /* -m that holds the guest's own window ... */
+    unsigned memory_least_mib; /* ... and what the machine starts with, for a small window */
+    uint64_t reach;     /* guest-physical address that the guest's own code can write up to, or
+                           at which RAM has a gap; 0: all of it */
+    uint64_t tail;      /* bytes at the end of RAM that the guest itself lives in */
+    uint64_t ram_base;  /* guest-physical address of the first byte of RAM */
+    bool big_endian;    /* byte order of parameter block and mailbox */
+    bool can_suspend;   /* GODWIT_FLAG_SUSPEND works */
+    bool native_on_x86; /* KVM on an x86 host can run it */
     const char *position_label; /* where `info registers` shows the register that the guest has its
                                    position in: the value behind this label ... */
     unsigned position_index;    /* ... or that many values further */

@@ -35,6 +35,8 @@ struct godwit_setup {
     const char *type;  /* -machine TYPE */
     const char *accel; /* "tcg" or "kvm" */
     unsigned memory_mib;
+    bool memory_given; /* ... is what the user asked for, whatever the window ... */
+    bool window_given; /* ... and so is the workload's window, whatever the scenario */
     const struct godwit_qemu *source;      /* the binary of source VMs ... */
     const struct godwit_qemu *destination; /* ... and of destinations */
     struct godwit_workload workload;

@@ -46,6 +46,7 @@ static struct godwit_job *job_new(const char *scenario)
     setup->type = job->type = g_strdup("pseries-7.2");
     setup->accel = job->accel = g_strdup("tcg");
     setup->memory_mib = 300000;
+    setup->memory_given = true;
     setup->source = qemu_new("/bin/\xc3\xa4", "7.2.0");
     setup->destination = qemu_new("/bin/b", "10.0.0");
     setup->workload = (struct godwit_workload){
@@ -120,6 +121,8 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_int_equal(one->keep, other->keep);
     assert_string_equal(one->setup.accel, other->setup.accel);
     assert_int_equal(one->setup.memory_mib, other->setup.memory_mib);
+    assert_int_equal(one->setup.memory_given, other->setup.memory_given);
+    assert_int_equal(one->setup.window_given, other->setup.window_given);
     assert_same_workload(&one->setup.workload, &other->setup.workload);
     assert_true(one->setup.timeout_scale >= other->setup.timeout_scale &&
                 one->setup.timeout_scale <= other->setup.timeout_scale);
@@ -360,7 +363,7 @@ static void test_again(void **state)
     g_array_set_size(job->parameters, 0);
     godwit_qemu_free((struct godwit_qemu *)(uintptr_t)setup->destination);
     setup->destination = setup->source;
-    setup->memory_mib = setup->machine->memory_mib;
+    setup->memory_given = false;
     setup->pmemsave = false;
     setup->oracles_off = 0;
     setup->timeout_scale = 1;
@@ -373,13 +376,16 @@ static void test_again(void **state)
     "pseries-7.2 --image ppc64_bios --accel tcg --workload order"
     expect_again(job, USUAL);
     setup->memory_mib = 512;
+    setup->memory_given = true;
     expect_again(job, USUAL " --memory 512");
-    setup->memory_mib = setup->machine->memory_mib;
+    setup->memory_given = false;
+    setup->window_given = true;
     setup->workload.window_end -= 0x1000;
     expect_again(job, USUAL " --window 0x100000:0x63ff000");
     setup->workload = usual;
     setup->workload.window_start += 0x1000;
     expect_again(job, USUAL " --window 0x101000:0x6400000");
+    setup->window_given = false;
     setup->workload = usual;
     setup->timeout_scale = 0.1;
     expect_again(job, USUAL " --timeout-scale 0.1");
@@ -455,6 +461,58 @@ static void test_again_migrate(void **state)
     job_end(job);
 }
 
+/* Without a word about it, the window is a small part of the guest's own, of whole pages and the
+ * same number for each CPU, and RAM is what it takes; what the user or the scenario asks for
+ * stands.
+ */
+static void test_prepare(void **state)
+{
+    enum { MIB = 1 << 20 };
+    static const struct {
+        const char *arch, *scenario;
+        uint32_t page_size, cpus, flags;
+        uint64_t given;    /* length of the window that was asked for, or 0 */
+        unsigned memory;   /* that was asked for, or 0 */
+        uint64_t length;   /* that the guest is told */
+        unsigned expected; /* RAM */
+    } rows[] = {
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, 0, 0, 8 * MIB, 24},
+        {"x86_64", NULL, 4096, 1, 0, 0, 0, 8 * MIB, 24},
+        {"ppc64", "precopy/unix/plain", 4096, 1, 0, 0, 0, 8 * MIB, 256},
+        {"s390x", "precopy/unix/plain", 4096, 1, GODWIT_FLAG_STAMP, 0, 0, 4 * MIB, 24},
+        {"aarch64", "precopy/unix/plain", 3 * 4096, 1, 0, 0, 0, 682 * 3 * 4096, 24},
+        {"riscv64", "precopy/unix/plain", 2 * MIB, 2, 0, 0, 0, 64 * MIB, 150},
+        {"x86_64", "smp/4", 4096, 1, 0, 0, 0, 8 * MIB, 24},
+        {"x86_64", "precopy/unix/plain", 4096, 3, 0, 0, 0, 2046 * 4096, 24},
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, 98 * MIB, 0, 98 * MIB, 150},
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, 2 * MIB, 0, 2 * MIB, 24},
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, 0, 300, 8 * MIB, 300},
+        {"x86_64", "guest/defaults", 4096, 1, 0, 0, 0, 99 * MIB, 150},
+        {"x86_64", "guest/defaults", 4096, 1, 0, 7 * MIB, 0, 7 * MIB, 24},
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct godwit_scenario *scenario =
+            rows[i].scenario ? godwit_scenario_find(rows[i].scenario) : NULL;
+        struct godwit_setup setup = {.machine = godwit_machine_find(rows[i].arch)};
+        setup.image = godwit_machine_image(setup.machine, NULL);
+        setup.workload = godwit_image_workload(setup.machine, setup.image);
+        setup.workload.page_size = rows[i].page_size;
+        setup.workload.cpus = rows[i].cpus;
+        setup.workload.flags |= rows[i].flags;
+        setup.memory_given = rows[i].memory != 0;
+        setup.memory_mib = rows[i].memory ? rows[i].memory : setup.machine->memory_mib;
+        setup.window_given = rows[i].given != 0;
+        if (rows[i].given)
+            setup.workload.window_end = setup.workload.window_start + rows[i].given;
+        godwit_scenario_prepare(scenario, &setup);
+        assert_int_equal(setup.workload.window_end - setup.workload.window_start, rows[i].length);
+        assert_int_equal(setup.memory_mib, rows[i].expected);
+        assert_true(godwit_workload_check(&setup.workload, setup.machine, setup.image,
+                                          setup.memory_mib, NULL));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -463,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_foreign),      cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_spoiled),      cmocka_unit_test(test_without_image),
         cmocka_unit_test(test_again),        cmocka_unit_test(test_again_migrate),
+        cmocka_unit_test(test_prepare),
     };
     return cmocka_run_group_tests_name("job", tests, NULL, NULL);
 }
