@@ -94,16 +94,6 @@ static void print_row(const json_t *results, const char *arch, const char *scena
     putchar('\n');
 }
 
-static void keep_result(struct godwit_reporter *reporter, const json_t *result)
-{
-    json_array_append(reporter->results, (json_t *)(uintptr_t)result);
-    if (godwit_report_passed(result) || !strcmp(godwit_json_string(result, "status", ""), "skip"))
-        return;
-    g_autofree char *details = godwit_report_details(result, "      ");
-    fprintf(stderr, "FAIL  %s %s\n%s", godwit_json_string(result, "arch", ""),
-            godwit_json_string(result, "scenario", ""), details);
-}
-
 static bool bench(struct godwit_process *process, const struct bench_options *options, int *status,
                   GError **error)
 {
@@ -113,34 +103,9 @@ static bool bench(struct godwit_process *process, const struct bench_options *op
     g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
     if (!targets || !godwit_enough_memory(targets, 1, error))
         return false;
-    g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
-    for (int r = 0; r < options->runs; r++) {
-        for (guint t = 0; t < targets->len; t++) {
-            const struct godwit_target *target = g_ptr_array_index(targets, t);
-            for (guint s = 0; s < scenarios->len; s++) {
-                const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
-                g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
-                if (!obstacle)
-                    g_ptr_array_add(jobs, godwit_target_job(target, scenario));
-            }
-        }
-    }
-    struct godwit_reporter collector = {.result = keep_result, .out = stdout};
-    g_autoptr(json_t) results = json_array();
-    collector.results = results;
-    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
-    g_ptr_array_add(reporters, &collector);
-    g_autoptr(GPtrArray) none = g_ptr_array_new();
-    struct godwit_run todo = {
-        .jobs = jobs,
-        .skipped = none,
-        .parallel = 1,
-        .folder = process->folder,
-        .janitor = process->janitor,
-        .reporters = reporters,
-        .interrupted = &process->interrupted,
-    };
-    const struct godwit_summary summary = godwit_run_jobs(&todo);
+    struct godwit_summary summary;
+    g_autoptr(json_t) results =
+        godwit_collect(process, targets, scenarios, (unsigned)options->runs, 1, &summary);
     *status = godwit_summary_status(&summary);
     if (summary.interrupted)
         return true;

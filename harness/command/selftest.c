@@ -188,38 +188,6 @@ static void print_kinds(void)
     }
 }
 
-static void keep_result(struct godwit_reporter *reporter, const json_t *result)
-{
-    json_array_append(reporter->results, (json_t *)(uintptr_t)result);
-    if (godwit_report_passed(result))
-        return;
-    g_autofree char *details = godwit_report_details(result, "      ");
-    fprintf(stderr, "FAIL  %s %s\n%s", godwit_report_target(result),
-            godwit_json_string(result, "scenario", ""), details);
-}
-
-/* A job for each fault on each target with each seed. */
-static GPtrArray *plan_jobs(const struct selftest_options *options, const GPtrArray *targets,
-                            const GPtrArray *scenarios)
-{
-    GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
-    for (int r = 0; r < options->runs; r++) {
-        for (guint t = 0; t < targets->len; t++) {
-            for (guint s = 0; s < scenarios->len; s++) {
-                const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
-                const struct godwit_target *target = g_ptr_array_index(targets, t);
-                g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
-                if (obstacle)
-                    continue;
-                struct godwit_job *job = godwit_target_job(target, scenario);
-                godwit_job_reseed(job, (unsigned)r);
-                g_ptr_array_add(jobs, job);
-            }
-        }
-    }
-    return jobs;
-}
-
 /* The scenarios that spoil something by chance, of those that match. */
 static GPtrArray *choose_faults(char **globs, GError **error)
 {
@@ -248,23 +216,9 @@ static bool selftest(struct godwit_process *process, const struct selftest_optio
     g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
     if (!targets || !godwit_enough_memory(targets, (unsigned)options->jobs, error))
         return false;
-    g_autoptr(GPtrArray) jobs = plan_jobs(options, targets, scenarios);
-    struct godwit_reporter collector = {.result = keep_result, .out = stdout};
-    g_autoptr(json_t) results = json_array();
-    collector.results = results;
-    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
-    g_ptr_array_add(reporters, &collector);
-    g_autoptr(GPtrArray) none = g_ptr_array_new();
-    struct godwit_run todo = {
-        .jobs = jobs,
-        .skipped = none,
-        .parallel = (unsigned)options->jobs,
-        .folder = process->folder,
-        .janitor = process->janitor,
-        .reporters = reporters,
-        .interrupted = &process->interrupted,
-    };
-    const struct godwit_summary summary = godwit_run_jobs(&todo);
+    struct godwit_summary summary;
+    g_autoptr(json_t) results = godwit_collect(process, targets, scenarios, (unsigned)options->runs,
+                                               (unsigned)options->jobs, &summary);
     *status = godwit_summary_status(&summary);
     if (summary.interrupted)
         return true;

@@ -184,11 +184,11 @@ static const struct known_bug cpr_versions = {
     .reference = "measured from QEMU 11.1 to 10.0; from 10.0 to 11.1 it works",
 };
 
-static bool may_strike_version(const struct known_bug *bug, const struct godwit_rig *rig,
+static bool may_strike_version(const struct known_bug *bug, const struct godwit_setup *setup,
                                const struct godwit_qemu *qemu)
 {
     int major = 0, minor = 0;
-    if (bug->accel && strcmp(bug->accel, rig->setup->accel) != 0)
+    if (bug->accel && strcmp(bug->accel, setup->accel) != 0)
         return false;
     if (sscanf(qemu->version, "%d.%d", &major, &minor) != 2)
         return false;
@@ -198,7 +198,7 @@ static bool may_strike_version(const struct known_bug *bug, const struct godwit_
 
 static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
 {
-    return may_strike_version(bug, vm->rig, vm->qemu);
+    return may_strike_version(bug, vm->rig->setup, vm->qemu);
 }
 
 /* Notes that a bug was met. More than once in a scenario it is still one bug. */
@@ -246,6 +246,12 @@ static bool same_gap(struct godwit_vm *source, struct godwit_vm *destination, un
     return godwit_memory_read(source, gpa, here, sizeof(here), NULL) &&
            godwit_memory_read(destination, gpa, there, sizeof(there), NULL) &&
            !memcmp(here, there, sizeof(here));
+}
+
+bool godwit_known_hot_pages(const struct godwit_setup *setup)
+{
+    return may_strike_version(&hot_page, setup, setup->source) ||
+           may_strike_version(&hot_page, setup, setup->destination);
 }
 
 bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destination,
@@ -351,7 +357,7 @@ bool godwit_known_lost_suspend(struct godwit_vm *source, const char *status)
 {
     /* The state is carried by the newer of two, and understood by it. */
     if (!may_strike(&lost_suspend, source) &&
-        !may_strike_version(&lost_suspend, source->rig, source->rig->setup->destination))
+        !may_strike_version(&lost_suspend, source->rig->setup, source->rig->setup->destination))
         return false;
     g_autofree char *seen =
         g_strdup_printf("the suspended guest is \"%s\" on the destination", status);
@@ -477,8 +483,8 @@ bool godwit_known_cpu_versions(const struct godwit_vm *destination)
     const struct known_bug *bug = !strcmp(arch, "aarch64") ? &aarch64_cpu
                                   : !strcmp(arch, "ppc64") ? &ppc64_cpu
                                                            : NULL;
-    if (!bug || (!may_strike_version(bug, destination->rig, setup->source) &&
-                 !may_strike_version(bug, destination->rig, setup->destination)))
+    if (!bug || (!may_strike_version(bug, setup, setup->source) &&
+                 !may_strike_version(bug, setup, setup->destination)))
         return false;
     g_autofree char *said = godwit_vm_stderr(destination, 20);
     static const char *const words[] = {

@@ -11,6 +11,10 @@
 #include "vm/memory.h"
 #include "vm/vm.h"
 
+/* Whether one of the setup's QEMUs has the bug of that name: it loses the last writes to pages that
+ * are few enough to stay in its TLB, so that `order` wants a window of more. */
+bool godwit_known_hot_pages(const struct godwit_setup *setup);
+
 /*
  * All bytes that differ between source and destination after a migration lie in BLOCK from offset
  * FIRST to offset LAST: whether that is a known bug of the source's QEMU. If so it is noted in the

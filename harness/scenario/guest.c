@@ -13,16 +13,6 @@
 
 #define HEX "0x%" PRIx64
 
-/* Stops the guest and takes everything off the console that it had written by then. */
-static bool stop(struct godwit_vm *vm, GError **error)
-{
-    if (!godwit_vm_command(vm, "stop", NULL, error))
-        return false;
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
-    return godwit_rig_healthy(vm->rig, error);
-}
-
 /* One PASS for every passes_per_report passes, as the mailbox counts them: at the end of a pass it
  * may not have been written yet. */
 static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mailbox,
@@ -103,7 +93,7 @@ static bool observe(struct godwit_vm *vm, unsigned ready, guint64 passes,
                     const struct footprint *footprint, struct godwit_reading *reading,
                     GError **error)
 {
-    return godwit_vm_wait_console(vm, ready, passes, error) && stop(vm, error) &&
+    return godwit_vm_wait_console(vm, ready, passes, error) && godwit_plan_stop(vm, error) &&
            godwit_oracle_look(vm, reading, error) && judge_reports(vm, reading->mailbox, error) &&
            judge_footprint(vm, footprint, error);
 }
@@ -188,7 +178,7 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
     unsigned edges = 0;
     for (int i = 0; i < STOPS; i++) {
         struct godwit_reading reading;
-        if (!stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
+        if (!godwit_plan_stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
             !judge_reports(vm, reading.mailbox, error) ||
             !godwit_vm_command(vm, "cont", NULL, error))
             return false;
@@ -219,7 +209,7 @@ static bool spoil(struct godwit_vm *vm, uint64_t *address, unsigned *cpu, unsign
     const uint64_t page = pages / 2 * workload->cpus + (workload->cpus > 1);
     *address = workload->window_start + page * workload->page_size;
     *cpu = (unsigned)(page % workload->cpus);
-    if (!stop(vm, error) || !godwit_memory_read(vm, *address, byte, 1, error))
+    if (!godwit_plan_stop(vm, error) || !godwit_memory_read(vm, *address, byte, 1, error))
         return false;
     *byte = (unsigned char)(*byte + 0x40);
     vm->console->fault_provoked = workload->flags & GODWIT_FLAG_VERIFY;
@@ -248,7 +238,7 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
         return false;
     struct godwit_mailbox mailbox;
     const guint64 passes = vm->console->passes;
-    if (!stop(vm, error) || !godwit_memory_mailbox(vm, cpu, &mailbox, error))
+    if (!godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, cpu, &mailbox, error))
         return false;
     if (mailbox.state != GODWIT_STATE_FAULT || mailbox.fault_address != address ||
         mailbox.fault_found != byte || mailbox.fault_expected != mailbox.passes % 256 ||
@@ -263,8 +253,8 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
      * first CPU's, which goes on if it is another one that halted. */
     struct godwit_mailbox later;
     if (!godwit_vm_command(vm, "cont", NULL, error) ||
-        (cpu > 0 && !godwit_vm_wait_console(vm, 1, passes + 2, error)) || !stop(vm, error) ||
-        !godwit_memory_mailbox(vm, cpu, &later, error))
+        (cpu > 0 && !godwit_vm_wait_console(vm, 1, passes + 2, error)) ||
+        !godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, cpu, &later, error))
         return false;
     if (memcmp(&later, &mailbox, sizeof(later)) != 0 || (cpu == 0 && vm->console->passes != passes))
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
@@ -321,10 +311,10 @@ static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario,
     (void)scenario;
     struct godwit_vm *vm = godwit_plan_source(rig, error);
     godwit_rig_phase(rig, "observe");
-    if (!vm || !stop(vm, error) || !godwit_memory_mailbox(vm, 0, &early, error) ||
+    if (!vm || !godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &early, error) ||
         !godwit_vm_command(vm, "cont", NULL, error) ||
-        !godwit_vm_wait_console(vm, 1, vm->console->passes + 4, error) || !stop(vm, error) ||
-        !godwit_memory_mailbox(vm, 0, &late, error))
+        !godwit_vm_wait_console(vm, 1, vm->console->passes + 4, error) ||
+        !godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &late, error))
         return false;
     const uint64_t made = least_increments(workload, &late) - most_increments(workload, &early);
     const uint64_t ticks = late.timer - early.timer;

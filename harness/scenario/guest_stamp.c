@@ -28,16 +28,6 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
     workload->passes_per_report = 1;
 }
 
-/* Stops the guest and takes everything off the console that it had written by then. */
-static bool stop(struct godwit_vm *vm, GError **error)
-{
-    if (!godwit_vm_command(vm, "stop", NULL, error))
-        return false;
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
-    return godwit_rig_healthy(vm->rig, error);
-}
-
 /* At instants that nothing chooses but the host's scheduling. */
 static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                        GError **error)
@@ -54,7 +44,7 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
     for (int i = 0; i < STOPS; i++) {
         struct godwit_reading reading;
         struct godwit_stamp_account account = {0};
-        if (!stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
+        if (!godwit_plan_stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
             !godwit_vm_command(vm, "cont", NULL, error))
             return false;
         const struct godwit_mailbox *mailbox = reading.mailbox;
@@ -72,7 +62,8 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
     if (passes < wanted && !godwit_vm_wait_console(vm, 1, wanted, error))
         return false;
     struct godwit_reading last;
-    return stop(vm, error) && godwit_oracle_look(vm, &last, error) && godwit_vm_quit(vm, error);
+    return godwit_plan_stop(vm, error) && godwit_oracle_look(vm, &last, error) &&
+           godwit_vm_quit(vm, error);
 }
 
 /* 100 ms a page on the slowest timer, 0.24 ms on the fastest. */
@@ -97,7 +88,7 @@ static uint64_t written(const struct godwit_workload *workload,
 static bool stop_amid(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GError **error)
 {
     for (;;) {
-        if (!stop(vm, error) || !godwit_memory_mailbox(vm, 0, mailbox, error))
+        if (!godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, 0, mailbox, error))
             return false;
         if (mailbox->position != vm->rig->setup->workload.window_end)
             return true;
@@ -161,7 +152,7 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
         workload->window_start + (page + UINT64_C(1)) * workload->page_size - sizeof(uint64_t);
     const bool big = rig->setup->machine->big_endian;
     unsigned char word[sizeof(uint64_t)];
-    if (!stop(vm, error) || !godwit_memory_read(vm, address, word, sizeof(word), error))
+    if (!godwit_plan_stop(vm, error) || !godwit_memory_read(vm, address, word, sizeof(word), error))
         return false;
     word[3] ^= 1;
     vm->console->fault_provoked = true;
@@ -170,7 +161,7 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
         !godwit_rig_wait(rig, complained, vm, "the guest to find a spoiled word", error))
         return false;
     struct godwit_mailbox mailbox;
-    if (!stop(vm, error) || !godwit_memory_mailbox(vm, 0, &mailbox, error))
+    if (!godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &mailbox, error))
         return false;
     const struct godwit_stamp stamp = godwit_stamp_of(workload);
     const uint32_t last = godwit_stamp_words(&stamp) - 1;

@@ -88,6 +88,15 @@ struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error)
                                                                                          : NULL;
 }
 
+bool godwit_plan_stop(struct godwit_vm *vm, GError **error)
+{
+    if (!godwit_vm_command(vm, "stop", NULL, error))
+        return false;
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    return godwit_rig_healthy(vm->rig, error);
+}
+
 /* Capabilities, parameters and, for a live migration, the hold. */
 static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
                       struct godwit_vm *destination, GError **error)

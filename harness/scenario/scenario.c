@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "scenario/scenario.h"
 
+#include "oracle/known_bugs.h"
+
 #include "godwit/guest_abi.h"
 #include "vm/image.h"
 #include "vm/qemu.h"
@@ -56,9 +58,12 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
 /* But at least so many pages for each CPU. */
 #define LEAST_PAGES 16
 
-static void shorten(struct godwit_workload *workload)
+static void shorten(const struct godwit_setup *setup, struct godwit_workload *workload)
 {
-    const uint64_t size = workload->flags & GODWIT_FLAG_STAMP ? STAMP_WINDOW : ORDER_WINDOW;
+    const bool stamped = workload->flags & GODWIT_FLAG_STAMP;
+    if (!stamped && godwit_known_hot_pages(setup))
+        return;
+    const uint64_t size = stamped ? STAMP_WINDOW : ORDER_WINDOW;
     const uint64_t pages = MAX(size / workload->page_size, LEAST_PAGES * (uint64_t)workload->cpus);
     workload->window_end = workload->window_start + MIN(pages, godwit_workload_pages(workload)) *
                                                         (uint64_t)workload->page_size;
@@ -79,7 +84,7 @@ void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godw
     if (scenario && scenario->cpus)
         workload->cpus = scenario->cpus;
     if (!setup->window_given && !(scenario && scenario->whole))
-        shorten(workload);
+        shorten(setup, workload);
     if (scenario && scenario->prepare)
         scenario->prepare(scenario, workload);
     else

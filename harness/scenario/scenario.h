@@ -134,6 +134,9 @@ bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GEr
 /* Starts a source and waits for its guest's first READY and PASS. */
 struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error);
 
+/* Stops the guest, and takes everything off its console that it had written by then. */
+bool godwit_plan_stop(struct godwit_vm *vm, GError **error);
+
 /* Starts a destination and waits for it to answer. */
 struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *name, bool held,
                                           GError **error);

@@ -66,7 +66,10 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GErro
     const json_int_t memory = (json_int_t)source->rig->setup->memory_mib << 20;
     const json_int_t sent = godwit_json_integer(ram, "transferred", memory);
     const json_int_t total = godwit_json_integer(ram, "total", memory);
-    return (sent < memory / 8 && total < memory) ||
+    json_int_t others = -memory;
+    for (guint i = 0; i < source->blocks->len; i++)
+        others += (json_int_t)g_array_index(source->blocks, struct godwit_block, i).length;
+    return (sent < memory / 8 && total <= others) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the source sent %" JSON_INTEGER_FORMAT " bytes of %" JSON_INTEGER_FORMAT
                        " bytes of RAM, although it shares %u MiB with the destination",

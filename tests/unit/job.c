@@ -471,30 +471,38 @@ static void test_prepare(void **state)
     static const struct {
         const char *arch, *scenario;
         uint32_t page_size, cpus, flags;
+        const char *version;
         uint64_t given;    /* length of the window that was asked for, or 0 */
         unsigned memory;   /* that was asked for, or 0 */
         uint64_t length;   /* that the guest is told */
         unsigned expected; /* RAM */
     } rows[] = {
-        {"x86_64", "precopy/unix/plain", 4096, 1, 0, 0, 0, 8 * MIB, 24},
-        {"x86_64", NULL, 4096, 1, 0, 0, 0, 8 * MIB, 24},
-        {"ppc64", "precopy/unix/plain", 4096, 1, 0, 0, 0, 8 * MIB, 256},
-        {"s390x", "precopy/unix/plain", 4096, 1, GODWIT_FLAG_STAMP, 0, 0, 4 * MIB, 24},
-        {"aarch64", "precopy/unix/plain", 3 * 4096, 1, 0, 0, 0, 682 * 3 * 4096, 24},
-        {"riscv64", "precopy/unix/plain", 2 * MIB, 2, 0, 0, 0, 64 * MIB, 150},
-        {"x86_64", "smp/4", 4096, 1, 0, 0, 0, 8 * MIB, 24},
-        {"x86_64", "precopy/unix/plain", 4096, 3, 0, 0, 0, 2046 * 4096, 24},
-        {"x86_64", "precopy/unix/plain", 4096, 1, 0, 98 * MIB, 0, 98 * MIB, 150},
-        {"x86_64", "precopy/unix/plain", 4096, 1, 0, 2 * MIB, 0, 2 * MIB, 24},
-        {"x86_64", "precopy/unix/plain", 4096, 1, 0, 0, 300, 8 * MIB, 300},
-        {"x86_64", "guest/defaults", 4096, 1, 0, 0, 0, 99 * MIB, 150},
-        {"x86_64", "guest/defaults", 4096, 1, 0, 7 * MIB, 0, 7 * MIB, 24},
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, "9.0.0", 0, 0, 8 * MIB, 24},
+        {"x86_64", NULL, 4096, 1, 0, "9.0.0", 0, 0, 8 * MIB, 24},
+        {"ppc64", "precopy/unix/plain", 4096, 1, 0, "9.0.0", 0, 0, 8 * MIB, 256},
+        {"s390x", "precopy/unix/plain", 4096, 1, GODWIT_FLAG_STAMP, "9.0.0", 0, 0, 4 * MIB, 24},
+        {"aarch64", "precopy/unix/plain", 3 * 4096, 1, 0, "9.0.0", 0, 0, 682 * 3 * 4096, 24},
+        {"riscv64", "precopy/unix/plain", 2 * MIB, 2, 0, "9.0.0", 0, 0, 64 * MIB, 150},
+        {"x86_64", "smp/4", 4096, 1, 0, "9.0.0", 0, 0, 8 * MIB, 24},
+        {"x86_64", "precopy/unix/plain", 4096, 3, 0, "9.0.0", 0, 0, 2046 * 4096, 24},
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, "9.0.0", 98 * MIB, 0, 98 * MIB, 150},
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, "9.0.0", 2 * MIB, 0, 2 * MIB, 24},
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, "9.0.0", 0, 300, 8 * MIB, 300},
+        {"x86_64", "guest/defaults", 4096, 1, 0, "9.0.0", 0, 0, 99 * MIB, 150},
+        {"x86_64", "guest/defaults", 4096, 1, 0, "9.0.0", 7 * MIB, 0, 7 * MIB, 24},
+        /* What stays in the TLB of an older one is lost. */
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, "8.2.9", 0, 0, 99 * MIB, 150},
+        {"x86_64", "precopy/unix/plain", 4096, 1, GODWIT_FLAG_STAMP, "8.2.9", 0, 0, 4 * MIB, 24},
     };
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const struct godwit_scenario *scenario =
             rows[i].scenario ? godwit_scenario_find(rows[i].scenario) : NULL;
-        struct godwit_setup setup = {.machine = godwit_machine_find(rows[i].arch)};
+        const struct godwit_qemu *qemu = qemu_new("/bin/q", rows[i].version);
+        struct godwit_setup setup = {.machine = godwit_machine_find(rows[i].arch),
+                                     .accel = "tcg",
+                                     .source = qemu,
+                                     .destination = qemu};
         setup.image = godwit_machine_image(setup.machine, NULL);
         setup.workload = godwit_image_workload(setup.machine, setup.image);
         setup.workload.page_size = rows[i].page_size;
@@ -510,6 +518,7 @@ static void test_prepare(void **state)
         assert_int_equal(setup.memory_mib, rows[i].expected);
         assert_true(godwit_workload_check(&setup.workload, setup.machine, setup.image,
                                           setup.memory_mib, NULL));
+        godwit_qemu_free((struct godwit_qemu *)(uintptr_t)qemu);
     }
 }
 

@@ -1,0 +1,62 @@
+/*
+ * Many runs of some scenarios, and their results for a table.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "command/command.h"
+
+#include "report/report.h"
+#include <string.h>
+
+static void keep_result(struct godwit_reporter *reporter, const json_t *result)
+{
+    json_array_append(reporter->results, (json_t *)(uintptr_t)result);
+    if (godwit_report_passed(result) || !strcmp(godwit_json_string(result, "status", ""), "skip"))
+        return;
+    g_autofree char *details = godwit_report_details(result, "      ");
+    fprintf(stderr, "FAIL  %s %s\n%s", godwit_report_target(result),
+            godwit_json_string(result, "scenario", ""), details);
+}
+
+static GPtrArray *plan_jobs(const GPtrArray *targets, const GPtrArray *scenarios, unsigned runs)
+{
+    GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
+    for (unsigned r = 0; r < runs; r++) {
+        for (guint t = 0; t < targets->len; t++) {
+            const struct godwit_target *target = g_ptr_array_index(targets, t);
+            for (guint s = 0; s < scenarios->len; s++) {
+                const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
+                g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
+                if (obstacle)
+                    continue;
+                struct godwit_job *job = godwit_target_job(target, scenario);
+                godwit_job_reseed(job, r);
+                g_ptr_array_add(jobs, job);
+            }
+        }
+    }
+    return jobs;
+}
+
+json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
+                       const GPtrArray *scenarios, unsigned runs, unsigned parallel,
+                       struct godwit_summary *summary)
+{
+    struct godwit_reporter collector = {
+        .result = keep_result, .out = stdout, .results = json_array()};
+    g_autoptr(GPtrArray) jobs = plan_jobs(targets, scenarios, runs);
+    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
+    g_ptr_array_add(reporters, &collector);
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    struct godwit_run todo = {
+        .jobs = jobs,
+        .skipped = none,
+        .parallel = parallel,
+        .folder = process->folder,
+        .janitor = process->janitor,
+        .reporters = reporters,
+        .interrupted = &process->interrupted,
+    };
+    *summary = godwit_run_jobs(&todo);
+    return collector.results;
+}
