@@ -3,6 +3,7 @@
 
 #include "vm/vm.h"
 #include <string.h>
+#include <sys/wait.h>
 
 /* The deadline's source does nothing: that the main loop wakes up is all it is for. */
 static gboolean wake(gpointer data)
@@ -110,16 +111,36 @@ gint64 godwit_rig_seconds(const struct godwit_rig *rig, double seconds)
            (gint64)(seconds * rig->setup->timeout_scale * (double)G_USEC_PER_SEC);
 }
 
+/* The VM whose process was killed by a signal that nobody sent it on purpose, or NULL. */
+static struct godwit_vm *killed(const struct godwit_rig *rig)
+{
+    for (guint i = 0; i < rig->vms->len; i++) {
+        struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+        if (vm->exited && !vm->may_exit && WIFSIGNALED(vm->wait_status))
+            return vm;
+    }
+    return NULL;
+}
+
 bool godwit_rig_healthy(struct godwit_rig *rig, GError **error)
 {
     if (rig->interrupted && *rig->interrupted) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_INTERRUPTED, "interrupted");
         return false;
     }
-    for (guint i = 0; i < rig->vms->len; i++)
-        if (!godwit_vm_healthy(g_ptr_array_index(rig->vms, i), error))
-            return false;
-    return true;
+    g_autoptr(GError) cause = NULL;
+    for (guint i = 0; i < rig->vms->len && !cause; i++)
+        godwit_vm_healthy(g_ptr_array_index(rig->vms, i), &cause);
+    if (!cause)
+        return true;
+    /* One that is killed takes its peer along, whose end may be noticed first. */
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    struct godwit_vm *victim = killed(rig);
+    if (victim)
+        return godwit_vm_healthy(victim, error);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
 }
 
 bool godwit_rig_wait(struct godwit_rig *rig, godwit_condition condition, gpointer data,
