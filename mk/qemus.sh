@@ -62,8 +62,9 @@ wrapper() {
     cat <<EOF
 #!/bin/sh
 # Made by mk/qemus.sh: the QEMU unpacked beside this folder, with its own libraries and files.
-here=\$(dirname "\$(readlink -f "\$0")")
-root=\${here%/bin}/root
+self=\$0
+[ ! -h "\$self" ] || self=\$(readlink -f "\$self")
+root=\${self%/bin/*}/root
 export QEMU_MODULE_DIR="\$root/usr/lib/x86_64-linux-gnu/qemu"
 exec "\$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "\$root/usr/lib/x86_64-linux-gnu" \\
     "\$root/usr/bin/qemu-system-$1" -L "\$root/usr/share/qemu" -L "\$root/usr/share/seabios" "\$@"

@@ -9,8 +9,8 @@
  * how many bytes go one by one, if nobody says. */
 #define FILLING       0x5a
 #define STALL_MS      300
-#define THROTTLE_RATE (2u << 20)
-#define SPLIT_BYTES   (1u << 20)
+#define THROTTLE_RATE (8u << 20)
+#define SPLIT_BYTES   (256u << 10)
 
 #define KEY(name)   (1u << GODWIT_FAULT_##name)
 #define PLACE(name) (1u << GODWIT_STREAM_##name)
