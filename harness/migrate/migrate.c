@@ -366,8 +366,11 @@ static bool avoid_zeros(struct godwit_vm *source, GError **error)
 bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
 {
     const struct godwit_workload *workload = &source->rig->setup->workload;
-    /* Whole pages are sent, however few bytes of them the guest dirties. */
-    const double window = (double)(workload->window_end - workload->window_start);
+    /* Whole pages are sent, however few bytes of them the guest dirties, and zero ones for next to
+     * nothing: a page in GODWIT_STAMP_CYCLE at any time. */
+    double window = (double)(workload->window_end - workload->window_start);
+    if ((workload->flags & GODWIT_FLAG_STAMP) && (workload->flags & GODWIT_FLAG_ZERO))
+        window -= window / GODWIT_STAMP_CYCLE;
     const struct godwit_parameter held[] = {
         {"max-bandwidth", (json_int_t)(window / FIRST_PASS_SECONDS), NULL},
         {"downtime-limit", DOWNTIME_HELD, NULL},

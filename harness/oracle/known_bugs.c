@@ -279,25 +279,70 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
     return true;
 }
 
-/* Whether PAGE of the window holds nothing but words of its own that are right or older than that.
- */
-static bool is_older(const struct godwit_stamp *stamp, uint32_t page, const unsigned char *right,
-                     const unsigned char *found, uint64_t latest, bool big_endian)
+/* Words of a page that can have been sent half written: who copies it meets who writes it. */
+#define HALF_WORDS 4u
+
+/* Whether WORD is half one generation's of INDEX of PAGE, and half the next one's: between the two
+ * stores that it takes, or copied while they are made. */
+static bool is_half_written(const struct godwit_stamp *stamp, uint32_t page, uint32_t index,
+                            uint64_t word, uint64_t latest)
 {
+    const uint64_t low = UINT32_MAX;
+    uint64_t older = godwit_stamp_word(stamp, page, index, 0);
+    for (uint64_t generation = 1; generation <= latest; generation++) {
+        const uint64_t newer = godwit_stamp_word(stamp, page, index, generation);
+        if (word == ((newer & low) | (older & ~low)) || word == ((older & low) | (newer & ~low)))
+            return true;
+        older = newer;
+    }
+    return false;
+}
+
+/* Whether PAGE of the window holds nothing but words of its own that are right or older than that.
+ * With HALVES a few of them may have been sent when they were half written. */
+static bool is_older(const struct godwit_stamp *stamp, uint32_t page, const unsigned char *right,
+                     const unsigned char *found, uint64_t latest, bool halves, bool big_endian)
+{
+    unsigned left = halves ? HALF_WORDS : 0;
     for (uint32_t i = 0; i < godwit_stamp_words(stamp); i++) {
         const uint64_t word = godwit_stamp_load(found, i, big_endian);
         uint64_t generation;
-        if (word != godwit_stamp_load(right, i, big_endian) &&
-            !godwit_stamp_date(stamp, word, page, i, latest, &generation) &&
-            !(word == 0 && (stamp->flags & GODWIT_FLAG_ZERO)))
+        if (word == godwit_stamp_load(right, i, big_endian) ||
+            godwit_stamp_date(stamp, word, page, i, latest, &generation) ||
+            (word == 0 && (stamp->flags & GODWIT_FLAG_ZERO)))
+            continue;
+        if (left == 0 || !is_half_written(stamp, page, i, word, latest))
             return false;
+        left--;
     }
     return true;
 }
 
-bool godwit_known_stale_stamp(struct godwit_vm *source, struct godwit_vm *destination,
-                              const struct godwit_block *block, uint64_t first, uint64_t last,
-                              const char *text)
+/* The same of a page of `order`, which changes its first byte. */
+static bool is_earlier_pass(const unsigned char *right, const unsigned char *found, size_t size)
+{
+    return (signed char)(right[0] - found[0]) > 0 && !memcmp(right + 1, found + 1, size - 1);
+}
+
+/* Of a window with more pages than the TLB has places, so many at the most can stay there: it is
+ * two that were seen. */
+#define HOT_PAGES 8u
+
+/* Whether two pages of SIZE bytes, which begin at AT of the first CPU's mailbox, differ in CPUS'
+ * mailboxes alone. */
+static bool only_mailboxes(const unsigned char *right, const unsigned char *found, size_t size,
+                           uint64_t at, unsigned cpus)
+{
+    for (size_t i = 0; i < size; i++)
+        if (right[i] != found[i] && ((at + i) / GODWIT_MAILBOX_STRIDE >= cpus ||
+                                     (at + i) % GODWIT_MAILBOX_STRIDE >= GODWIT_MAILBOX_SIZE))
+            return false;
+    return true;
+}
+
+bool godwit_known_stale_window(struct godwit_vm *source, struct godwit_vm *destination,
+                               const struct godwit_block *block, uint64_t first, uint64_t last,
+                               const char *text)
 {
     const struct godwit_setup *setup = source->rig->setup;
     const struct godwit_workload *workload = &setup->workload;
@@ -305,7 +350,9 @@ bool godwit_known_stale_stamp(struct godwit_vm *source, struct godwit_vm *destin
     const size_t size = workload->page_size;
     const uint64_t length = workload->window_end - workload->window_start;
     uint64_t window = 0, mailboxes = 0;
-    if (!(workload->flags & GODWIT_FLAG_STAMP) || !may_strike(&hot_page, source) || !there ||
+    const bool stamped = workload->flags & GODWIT_FLAG_STAMP;
+    unsigned left = stamped ? UINT_MAX : HOT_PAGES;
+    if (!may_strike(&hot_page, source) || !there ||
         godwit_memory_locate(source, workload->window_start, length, &window, NULL) != block ||
         godwit_memory_locate(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, &mailboxes,
                              NULL) != block ||
@@ -322,12 +369,16 @@ bool godwit_known_stale_stamp(struct godwit_vm *source, struct godwit_vm *destin
         if (!godwit_memory_read_block(source, block, offset, right, size, NULL) ||
             !godwit_memory_read_block(destination, there, offset, found, size, NULL))
             return false;
-        if (offset == mailboxes || !memcmp(right, found, size))
+        if (!memcmp(right, found, size) ||
+            only_mailboxes(right, found, size, offset - mailboxes, workload->cpus))
             continue;
         const uint32_t page = (uint32_t)((offset - window) / size);
-        if (offset < window || offset - window >= length ||
-            !is_older(&stamp, page, right, found, here[page % workload->cpus].passes + 1,
-                      setup->machine->big_endian))
+        if (offset < window || offset - window >= length || left-- == 0)
+            return false;
+        if (!stamped ? !is_earlier_pass(right, found, size)
+                     : !is_older(&stamp, page, right, found, here[page % workload->cpus].passes + 1,
+                                 setup->image->stamp_store < sizeof(uint64_t),
+                                 setup->machine->big_endian))
             return false;
     }
     note(source->rig, &hot_page, text);

@@ -25,12 +25,12 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
                              const char *text);
 
 /*
- * The same of a window that is stamped, where every word that differs tells how old it is. The
- * destination's guest would find it, too.
+ * The same of the window, where every word of `stamp` that differs tells how old it is, and every
+ * byte of `order`, of which there must be few. The destination's guest would find it, too.
  */
-bool godwit_known_stale_stamp(struct godwit_vm *source, struct godwit_vm *destination,
-                              const struct godwit_block *block, uint64_t first, uint64_t last,
-                              const char *text);
+bool godwit_known_stale_window(struct godwit_vm *source, struct godwit_vm *destination,
+                               const struct godwit_block *block, uint64_t first, uint64_t last,
+                               const char *text);
 
 /* The same for a destination that was given the source's memory itself, instead of a copy. */
 bool godwit_known_device_tree(struct godwit_vm *source, struct godwit_vm *destination,

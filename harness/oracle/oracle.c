@@ -423,7 +423,7 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
              godwit_known_stale_page(source, destination, difference->block, difference->lowest,
                                      difference->highest, text);
     if (!*stale && difference->one_block && !source->rig->spoiled)
-        source->rig->lost = *stale = godwit_known_stale_stamp(
+        source->rig->lost = *stale = godwit_known_stale_window(
             source, destination, difference->block, difference->lowest, difference->highest, text);
     if (*stale || !judges ||
         (difference->one_block &&

@@ -127,19 +127,29 @@ static void tell_scenario(GString *text, const json_t *result)
                            string(result, "accel"), string(result, "image"), string(result, "kit"));
     if (!guest)
         return;
-    const json_int_t cpus = integer(guest, "cpus");
+    g_string_append(text, "\nThe guest is a small program without an operating system. ");
     g_string_append_printf(
         text,
-        "\nThe guest is a small program without an operating system. It adds one (modulo 256) to\n"
-        "the first byte of each %" INT "-byte page from 0x%" G_GINT64_MODIFIER
-        "x to 0x%" G_GINT64_MODIFIER "x, upwards, over and over; once\n"
-        "through all of them is a pass. At any instant, therefore, all those bytes are equal, or\n"
-        "drop by one in a single place, where the guest is.%s Beside them it keeps an\n"
-        "account, the mailbox, at 0x%" G_GINT64_MODIFIER
-        "x: passes, position (the page it writes next) and a timer.\n",
+        integer(guest, "flags") & GODWIT_FLAG_STAMP
+            ? "It fills the\n%" INT "-byte pages from 0x%" G_GINT64_MODIFIER
+              "x to 0x%" G_GINT64_MODIFIER
+              "x, one after another, over and over;\nonce through all of them is a pass. Each word "
+              "of a page is a known function of page,\nword, pass and seed "
+              "(include/godwit/stamp.h), so that of each it can be told what it is."
+            : "It adds one (modulo 256) to\nthe first byte of each %" INT
+              "-byte page from 0x%" G_GINT64_MODIFIER "x to 0x%" G_GINT64_MODIFIER
+              "x, upwards, over and over; once\nthrough all of them is a pass. At any instant, "
+              "therefore, all those bytes are equal, or\ndrop by one in a single place, where the "
+              "guest is.",
         integer(guest, "page_size"), (gint64)integer(guest, "window_start"),
-        (gint64)integer(guest, "window_end"),
-        cpus > 1 ? " (Of several CPUs, each has a stripe\nof the pages for itself.)" : "",
+        (gint64)integer(guest, "window_end"));
+    g_string_append_printf(
+        text,
+        "%s Beside them it keeps an\naccount, the mailbox, at 0x%" G_GINT64_MODIFIER
+        "x: passes, position (the page it writes next) and a timer.\n",
+        integer(guest, "cpus") > 1
+            ? " (Of several CPUs, each has a stripe\nof the pages for itself.)"
+            : "",
         (gint64)integer(guest, "mailbox"));
     if (integer(guest, "flags") & GODWIT_FLAG_VERIFY)
         g_string_append(text, "Before it writes a page it checks it, and halts if it is wrong.\n");
@@ -303,13 +313,13 @@ static void tell_pages(GString *text, const json_t *result)
 
 static void tell_mailboxes(GString *text, const json_t *vm)
 {
-    static const char *const states[] = {"?", "running", "suspended", "fault"};
+    static const char *const states[] = {
+        "?", "running", "suspended", "fault", "fault of a register", "fault of the timer"};
     size_t i;
     json_t *mailbox;
     json_array_foreach(json_object_get(vm, "mailboxes"), i, mailbox)
     {
         const json_int_t state = integer(mailbox, "state");
-        const json_t *fault = json_object_get(mailbox, "fault");
         g_string_append_printf(
             text,
             "mailbox of CPU %zu: passes %" INT ", position 0x%" G_GINT64_MODIFIER "x, timer %" INT
@@ -318,13 +328,9 @@ static void tell_mailboxes(GString *text, const json_t *vm)
             integer(mailbox, "timer"),
             state > 0 && state < (json_int_t)G_N_ELEMENTS(states) ? states[state] : states[0],
             integer(mailbox, "magic") == GODWIT_MAILBOX_MAGIC ? "" : " (no mailbox: wrong magic)");
-        if (fault)
-            g_string_append_printf(text,
-                                   "  it found 0x%02" G_GINT64_MODIFIER "x at 0x%" G_GINT64_MODIFIER
-                                   "x where 0x%02" G_GINT64_MODIFIER "x should be\n",
-                                   (gint64)integer(fault, "found"),
-                                   (gint64)integer(fault, "address"),
-                                   (gint64)integer(fault, "expected"));
+        if (json_object_get(mailbox, "fault"))
+            g_string_append_printf(text, "  it found %s\n",
+                                   string(json_object_get(mailbox, "fault"), "text"));
     }
 }
 

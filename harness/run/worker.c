@@ -9,6 +9,7 @@
 #include "oracle/pages.h"
 #include "oracle/states.h"
 #include "run/evidence.h"
+#include "vm/image.h"
 #include "vm/memory.h"
 #include "vm/vm.h"
 #include <errno.h>
@@ -67,15 +68,16 @@ static void explain_fault(struct godwit_rig *rig, GError **error)
             godwit_pages_alone(vm);
         for (unsigned cpu = 0; cpu < rig->setup->workload.cpus; cpu++) {
             struct godwit_mailbox mailbox;
+            g_autofree char *found = NULL;
             if (!godwit_memory_mailbox(vm, cpu, &mailbox, NULL) ||
-                mailbox.state != GODWIT_STATE_FAULT)
+                !godwit_guest_found(&mailbox, &found))
                 continue;
-            godwit_oracle_accuse(rig, GODWIT_ORACLE_GUEST, vm->name);
-            g_prefix_error(error,
-                           "the %s's guest itself found 0x%02" PRIx64 " at 0x%" PRIx64
-                           " where 0x%02" PRIx64 " should be, in pass %" PRIu64 ": ",
-                           vm->name, mailbox.fault_found, mailbox.fault_address,
-                           mailbox.fault_expected, mailbox.passes);
+            godwit_oracle_accuse(rig,
+                                 mailbox.state == GODWIT_STATE_FAULT ? GODWIT_ORACLE_GUEST
+                                                                     : GODWIT_ORACLE_CONTINUITY,
+                                 vm->name);
+            g_prefix_error(error, "the %s's guest itself found %s, in pass %" PRIu64 ": ", vm->name,
+                           found, mailbox.passes);
         }
     }
 }

@@ -55,27 +55,39 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
  * bytes. */
 #define ORDER_WINDOW ((uint64_t)8 << 20)
 #define STAMP_WINDOW ((uint64_t)4 << 20)
+/* Of a postcopy nothing holds back the pages that the guest asks for, some thousands in a second,
+ * and something has to be left when its network fails, say. */
+#define WIDE_ORDER_WINDOW ((uint64_t)32 << 20)
+#define WIDE_STAMP_WINDOW ((uint64_t)8 << 20)
 /* But at least so many pages for each CPU. */
 #define LEAST_PAGES 16
 
-static void shorten(const struct godwit_setup *setup, struct godwit_workload *workload)
+static void shorten(const struct godwit_scenario *scenario, const struct godwit_setup *setup,
+                    struct godwit_workload *workload)
 {
     const bool stamped = workload->flags & GODWIT_FLAG_STAMP;
+    const bool wide = scenario && (scenario->wide || scenario->plan.postcopy);
     if (!stamped && godwit_known_hot_pages(setup))
         return;
-    const uint64_t size = stamped ? STAMP_WINDOW : ORDER_WINDOW;
+    const uint64_t size = stamped ? (wide ? WIDE_STAMP_WINDOW : STAMP_WINDOW)
+                                  : (wide ? WIDE_ORDER_WINDOW : ORDER_WINDOW);
     const uint64_t pages = MAX(size / workload->page_size, LEAST_PAGES * (uint64_t)workload->cpus);
     workload->window_end = workload->window_start + MIN(pages, godwit_workload_pages(workload)) *
                                                         (uint64_t)workload->page_size;
 }
 
-/* The RAM that it takes. */
+/* The RAM that it takes, with some at its end for firmware, in steps that all machines take. */
+#define FIRMWARE_ROOM   ((uint64_t)4 << 20)
+#define MEMORY_STEP_MIB 8u
+
 static void fit_memory(struct godwit_setup *setup)
 {
     const struct godwit_machine *machine = setup->machine;
-    const uint64_t least = (uint64_t)machine->memory_least_mib << 20;
-    if (setup->workload.window_end + machine->tail <= machine->ram_base + least)
-        setup->memory_mib = machine->memory_least_mib;
+    const uint64_t needed =
+        setup->workload.window_end - machine->ram_base + machine->tail + FIRMWARE_ROOM;
+    const unsigned mib =
+        (unsigned)((needed >> 20) + MEMORY_STEP_MIB) / MEMORY_STEP_MIB * MEMORY_STEP_MIB;
+    setup->memory_mib = MIN(MAX(mib, machine->memory_least_mib), machine->memory_mib);
 }
 
 void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godwit_setup *setup)
@@ -84,7 +96,7 @@ void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godw
     if (scenario && scenario->cpus)
         workload->cpus = scenario->cpus;
     if (!setup->window_given && !(scenario && scenario->whole))
-        shorten(setup, workload);
+        shorten(scenario, setup, workload);
     if (scenario && scenario->prepare)
         scenario->prepare(scenario, workload);
     else

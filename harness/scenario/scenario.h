@@ -66,7 +66,8 @@ struct godwit_scenario {
     const void *data; /* what `run` wants to know beside; the family's own */
     uint32_t flags;   /* GODWIT_FLAG_* for the guest, beside VERIFY */
     uint32_t cpus;    /* of the guest; 0: as many as the user asks for */
-    bool whole;       /* wants the guest's own window, if the user does not say another */
+    bool whole;       /* wants the guest's own window, if the user does not say another ... */
+    bool wide;        /* ... or more pages than others do, as all do whose plan is a postcopy */
     bool order;       /* is about the workload `order`, or hardly about memory: not for `stamp` */
     uint32_t
         content; /* what `stamp` writes, if the user does not say: GODWIT_FLAG_SPARSE or _ZERO */
