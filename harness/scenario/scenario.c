@@ -87,7 +87,9 @@ static void fit_memory(struct godwit_setup *setup)
         setup->workload.window_end - machine->ram_base + machine->tail + FIRMWARE_ROOM;
     const unsigned mib =
         (unsigned)((needed >> 20) + MEMORY_STEP_MIB) / MEMORY_STEP_MIB * MEMORY_STEP_MIB;
-    setup->memory_mib = MIN(MAX(mib, machine->memory_least_mib), machine->memory_mib);
+    /* What is not far below it had better be what the guest was made for. */
+    setup->memory_mib =
+        mib <= machine->memory_mib / 2 ? MAX(mib, machine->memory_least_mib) : machine->memory_mib;
 }
 
 void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godwit_setup *setup)

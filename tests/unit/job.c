@@ -489,13 +489,13 @@ static void test_prepare(void **state)
         {"s390x", "faults/active/kill-source", 4096, 1, 0, "9.0.0", 0, 0, 8 * MIB, 24},
         {"x86_64", "smp/4", 4096, 1, 0, "9.0.0", 0, 0, 8 * MIB, 24},
         {"x86_64", "precopy/unix/plain", 4096, 3, 0, "9.0.0", 0, 0, 2046 * 4096, 24},
-        {"x86_64", "precopy/unix/plain", 4096, 1, 0, "9.0.0", 98 * MIB, 0, 98 * MIB, 104},
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, "9.0.0", 98 * MIB, 0, 98 * MIB, 150},
         {"x86_64", "precopy/unix/plain", 4096, 1, 0, "9.0.0", 2 * MIB, 0, 2 * MIB, 24},
         {"x86_64", "precopy/unix/plain", 4096, 1, 0, "9.0.0", 0, 300, 8 * MIB, 300},
-        {"x86_64", "guest/defaults", 4096, 1, 0, "9.0.0", 0, 0, 99 * MIB, 104},
+        {"x86_64", "guest/defaults", 4096, 1, 0, "9.0.0", 0, 0, 99 * MIB, 150},
         {"x86_64", "guest/defaults", 4096, 1, 0, "9.0.0", 7 * MIB, 0, 7 * MIB, 24},
         /* What stays in the TLB of an older one is lost. */
-        {"x86_64", "precopy/unix/plain", 4096, 1, 0, "8.2.9", 0, 0, 99 * MIB, 104},
+        {"x86_64", "precopy/unix/plain", 4096, 1, 0, "8.2.9", 0, 0, 99 * MIB, 150},
         {"x86_64", "precopy/unix/plain", 4096, 1, GODWIT_FLAG_STAMP, "8.2.9", 0, 0, 4 * MIB, 24},
     };
     (void)state;
