@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 #
 # QEMU does not migrate all that is in aarch64's SVE registers, nor riscv64's floating-point
-# exception flags. No Godwit in here: a guest of 68 bytes at most, a migration into a file and out of
-# it, the monitor.
+# exception flags, and inverts a bit of ppc64's MSR. No Godwit in here: a guest of 68 bytes at most, a
+# migration into a file and out of it, the monitor.
 #
-#   registers-lost.sh [QEMU]        default: qemu-system-riscv64; or qemu-system-aarch64
+#   registers-lost.sh [QEMU]        default: qemu-system-riscv64; or qemu-system-aarch64 or -ppc64
 #
 # The guest fills a register once, and from then on stores what is in it and what should be, over and
 # over, and counts. Needs bash, 300 MiB of memory and as much in $TMPDIR.
@@ -28,6 +28,8 @@ qemu=$(realpath -s "$qemu")
 cd "$directory"
 "$qemu" --version | sed -n 1p || die "no QEMU: $qemu"
 
+machine=virt
+memory=64
 case ${qemu##*/} in
 *aarch64*)
     #         no traps of SVE, vectors as long as can be: CPACR_EL1, ZCR_EL1
@@ -56,16 +58,33 @@ case ${qemu##*/} in
     result=0x80001000
     meaning='fcsr'
     ;;
-*) die "neither qemu-system-aarch64 nor qemu-system-riscv64: $qemu" ;;
+*ppc64*)
+    #         at 0x100, where a reset leads to:
+    #         mfmsr %r4; lis %r5, 0x10; li %r6, 0
+    # again:  mfmsr %r3; std %r3, 0(%r5); std %r4, 8(%r5)
+    #         %r6 counts; std %r6, 16(%r5)
+    #         b again
+    guest=$(printf '00000000 %.0s' {1..64})
+    guest+='7c8000a6 3ca00010 38c00000 7c6000a6 f8650000 f8850008 38c60001 f8c50010 4bffffec'
+    machine=pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off
+    memory=256
+    options=(-bios image)
+    result=0x100000
+    meaning='MSR'
+    ;;
+*) die "neither qemu-system-aarch64, qemu-system-ppc64 nor qemu-system-riscv64: $qemu" ;;
 esac
 for word in $guest; do
-    printf '%b' "\\x${word:6:2}\\x${word:4:2}\\x${word:2:2}\\x${word:0:2}"
+    case ${qemu##*/} in
+    *ppc64*) printf '%b' "\\x${word:0:2}\\x${word:2:2}\\x${word:4:2}\\x${word:6:2}" ;;
+    *) printf '%b' "\\x${word:6:2}\\x${word:4:2}\\x${word:2:2}\\x${word:0:2}" ;;
+    esac
 done >image
 
 # Starts one side, its monitor on this shell's descriptors 3 (from it) and 4 (to it).
 start() {
     mkfifo "$1.out" "$1.in"
-    "$qemu" -machine virt,accel=tcg -m 64 -nodefaults -display none -monitor stdio \
+    "$qemu" -machine "$machine,accel=tcg" -m "$memory" -nodefaults -display none -monitor stdio \
         "${options[@]}" "${@:2}" <"$1.in" >"$1.out" 2>errors &
     exec 4>"$1.in" 3<"$1.out"
 }
