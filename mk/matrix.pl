@@ -6,10 +6,13 @@
 #
 #   matrix.pl GODWIT FILE JOBS QEMU-FOLDER...
 #
-# MATRIX_ARGS in the environment is more for both runs ("--arch x86_64").
+# In the environment: MATRIX_ARGS is more for both runs ("--arch x86_64"), MATRIX_CROSS_ARGS for the
+# second one. MATRIX_RESULTS is a folder that keeps what each run has found; what is there already is
+# taken from there, so that one that was interrupted need not begin anew.
 # Exit status: 0 nothing failed, 1 something did, 2 it could not be run.
 use strict;
 use warnings;
+use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use JSON::PP;
 
@@ -19,7 +22,8 @@ if (!@qemus) {
     exit 2;
 }
 my @main   = qw(precopy/* postcopy/* multifd/* file/* hops/*);
-my $folder = tempdir(CLEANUP => 1);
+my $folder = $ENV{MATRIX_RESULTS} // tempdir(CLEANUP => 1);
+make_path($folder);
 my @common = (
     '--accel', 'tcg', '-j', $jobs,
     split(' ', $ENV{MATRIX_ARGS} // ''),
@@ -28,7 +32,8 @@ my @common = (
 
 my $failed = 0;
 my $alone  = results('alone', @common);
-my $cross  = @qemus > 1 ? results('cross', @common, '--cross', @main) : [];
+my @pairs  = ('--cross', split(' ', $ENV{MATRIX_CROSS_ARGS} // ''), @main);
+my $cross  = @qemus > 1 ? results('cross', @common, @pairs) : [];
 
 open my $out, '>', $file or die "$file: $!\n";
 print $out <<'END';
@@ -40,7 +45,8 @@ What came of every scenario on every QEMU, alone and from one version to another
 END
 print $out "## Each QEMU alone\n\n", report($alone);
 print $out "## From one version to another\n\n",
-    "The families `", join('`, `', map {s{/\*}{}r} @main), "`.\n\n", report($cross)
+    "The families `", join('`, `', map {s{/\*}{}r} @main), "`",
+    ($ENV{MATRIX_CROSS_ARGS} ? ", with `$ENV{MATRIX_CROSS_ARGS}`" : ''), ".\n\n", report($cross)
     if @$cross;
 close $out or die "$file: $!\n";
 exit($failed ? 1 : 0);
@@ -48,16 +54,28 @@ exit($failed ? 1 : 0);
 # Runs godwit; its results.
 sub results {
     my ($name, @arguments) = @_;
-    my $json   = "$folder/$name.json";
-    my $status = system($godwit, 'run', '--format', "json:$json", '--format', 'text', @arguments) >> 8;
-    if ($status > 1 || !-s $json) {
-        print STDERR "$0: godwit ended with status $status\n";
-        exit 2;
+    my $json = "$folder/$name.json";
+    my $done = read_json($json);
+    if (!$done || $done->{summary}{interrupted}) {
+        my $status =
+            system($godwit, 'run', '--format', "json:$json", '--format', 'text', @arguments) >> 8;
+        $done = read_json($json);
+        if ($status > 1 || !$done) {
+            print STDERR "$0: godwit ended with status $status\n";
+            exit 2;
+        }
     }
-    $failed ||= $status;
-    open my $in, '<', $json or die "$json: $!\n";
+    my $results = $done->{results};
+    $failed ||= grep { $_->{status} =~ /^(?:fail|error)$/ } @$results;
+    return $results;
+}
+
+# What is in a file, or nothing if it is not there or not complete.
+sub read_json {
+    my ($json) = @_;
+    open my $in, '<', $json or return;
     local $/ = undef;
-    return decode_json(<$in>)->{results};
+    return eval { decode_json(<$in>) };
 }
 
 sub family {

@@ -9,7 +9,8 @@ qemus:
 	@mk/setup.sh qemus
 	mk/qemus.sh $(QEMUS) $(QEMU_VERSIONS)
 
-# An hour and more on two cores: not a part of check-all.
+# An hour and more on two cores: not a part of check-all. MATRIX_RESULTS=DIR keeps what each of its two
+# runs has found, and takes it from there if it is there already.
 ## check-matrix: all on each QEMU, the main families from each to each other; writes docs/matrix.md
 check-matrix: build qemus
 	mk/matrix.pl $(O)/godwit docs/matrix.md $(shell nproc) /usr/bin \
