@@ -537,10 +537,12 @@ bool godwit_known_cpu_versions(const struct godwit_vm *destination)
     if (!bug || (!may_strike_version(bug, setup, setup->source) &&
                  !may_strike_version(bug, setup, setup->destination)))
         return false;
-    g_autofree char *said = godwit_vm_stderr(destination, 20);
+    /* Some tell of each register by a line. */
+    g_autofree char *said = godwit_vm_stderr(destination, 200);
     static const char *const words[] = {
         "of device 'cpu'", "of device 'arm_gicv3'",
-        "expecting positive value <=", "vmstate_load_state: Assertion"};
+        "expecting positive value <=", "unknown on the destination: fail migration",
+        "vmstate_load_state: Assertion"};
     for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
         if (!strstr(said, words[i]))
             continue;

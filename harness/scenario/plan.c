@@ -128,20 +128,19 @@ static bool is_held(const struct godwit_plan *plan)
     return !plan->stopped && !plan->suspend && !plan->no_ram;
 }
 
-/* Starts to write the file. A QEMU that says that it takes no file's descriptor any more is a skip.
- */
-static bool start_file(const struct godwit_plan *plan, struct godwit_vm *source, const char *to,
-                       GError **error)
+/* A VM that says that it takes no file's descriptor any more is a skip. Always false. */
+static bool fail_file(const struct godwit_plan *plan, const struct godwit_vm *vm, GError *refusal,
+                      GError **error)
 {
-    g_autoptr(GError) refusal = NULL;
-    if (godwit_migrate_start(source, to, plan->channels, &refusal))
-        return true;
     if (plan->transport == GODWIT_TRANSPORT_FD_FILE && refusal->code == GODWIT_ERROR_QMP &&
-        strstr(refusal->message, "to a file is not supported"))
-        return godwit_fail(error, GODWIT_ERROR_SKIP,
-                           "needs a file by its descriptor (fd:): QEMU %s takes it by file: only",
-                           source->qemu->version);
-    g_propagate_error(error, g_steal_pointer(&refusal));
+        strstr(refusal->message, "to a file is not supported")) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
+                    "needs a file by its descriptor (fd:): QEMU %s takes it by file: only",
+                    vm->qemu->version);
+        g_error_free(refusal);
+    } else {
+        g_propagate_error(error, refusal);
+    }
     return false;
 }
 
@@ -158,8 +157,10 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
 {
     g_autofree char *to = plan->uri ? g_strdup(plan->uri)
                                     : godwit_migrate_file_address(source, plan->transport, error);
-    if (!to || !start_file(plan, source, to, error) ||
-        !step(plan->started, source, destination, error))
+    g_autoptr(GError) refusal = NULL;
+    if (to && !godwit_migrate_start(source, to, plan->channels, &refusal))
+        return fail_file(plan, source, g_steal_pointer(&refusal), error);
+    if (!to || !step(plan->started, source, destination, error))
         return false;
     if ((is_held(plan) && !godwit_migrate_prove_dirtied(source, error)) ||
         !step(plan->live, source, destination, error) || !release(source, error) ||
@@ -171,9 +172,9 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
             return false;
     } else {
         g_autofree char *from =
-            godwit_migrate_listen(destination, plan->transport, plan->channels, error);
+            godwit_migrate_listen(destination, plan->transport, plan->channels, &refusal);
         if (!from)
-            return false;
+            return fail_file(plan, destination, g_steal_pointer(&refusal), error);
     }
     return godwit_migrate_wait(destination, "completed", error);
 }

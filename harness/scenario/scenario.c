@@ -57,7 +57,7 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
 #define STAMP_WINDOW ((uint64_t)4 << 20)
 /* Of a postcopy nothing holds back the pages that the guest asks for, some thousands in a second,
  * and something has to be left when its network fails, say. */
-#define WIDE_ORDER_WINDOW ((uint64_t)32 << 20)
+#define WIDE_ORDER_WINDOW ((uint64_t)16 << 20)
 #define WIDE_STAMP_WINDOW ((uint64_t)8 << 20)
 /* But at least so many pages for each CPU. */
 #define LEAST_PAGES 16
