@@ -542,7 +542,9 @@ bool godwit_known_cpu_versions(const struct godwit_vm *destination)
     static const char *const words[] = {
         "of device 'cpu'", "of device 'arm_gicv3'",
         "expecting positive value <=", "unknown on the destination: fail migration",
-        "vmstate_load_state: Assertion"};
+        "vmstate_load_state: Assertion",
+        /* 11.1, which does not say of what in a postcopy: */
+        "loadvm failed during postcopy: -22"};
     for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
         if (!strstr(said, words[i]))
             continue;
