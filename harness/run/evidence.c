@@ -19,8 +19,8 @@ static json_t *mailbox_of(const struct godwit_mailbox *mailbox)
         json_pack("{s:I, s:I, s:I, s:I, s:I}", "magic", (json_int_t)mailbox->magic, "state",
                   (json_int_t)mailbox->state, "passes", (json_int_t)mailbox->passes, "position",
                   (json_int_t)mailbox->position, "timer", (json_int_t)mailbox->timer);
-    g_autofree char *found = NULL;
-    if (godwit_guest_found(mailbox, &found))
+    g_autofree char *found = godwit_guest_found(mailbox);
+    if (found)
         json_object_set_new(object, "fault",
                             json_pack("{s:s, s:I, s:I, s:I}", "text", found, "address",
                                       (json_int_t)mailbox->fault_address, "expected",

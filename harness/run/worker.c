@@ -68,9 +68,10 @@ static void explain_fault(struct godwit_rig *rig, GError **error)
             godwit_pages_alone(vm);
         for (unsigned cpu = 0; cpu < rig->setup->workload.cpus; cpu++) {
             struct godwit_mailbox mailbox;
-            g_autofree char *found = NULL;
-            if (!godwit_memory_mailbox(vm, cpu, &mailbox, NULL) ||
-                !godwit_guest_found(&mailbox, &found))
+            if (!godwit_memory_mailbox(vm, cpu, &mailbox, NULL))
+                continue;
+            g_autofree char *found = godwit_guest_found(&mailbox);
+            if (!found)
                 continue;
             godwit_oracle_accuse(rig,
                                  mailbox.state == GODWIT_STATE_FAULT ? GODWIT_ORACLE_GUEST

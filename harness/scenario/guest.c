@@ -32,8 +32,6 @@ static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mai
 
 /* RAM between the default window's ends, as far as there is any, as it was before the guest's first
  * instruction. Firmware and QEMU may have put things there, a device tree for example. */
-#define FIRMWARE ((uint64_t)4 << 20) /* at the end of RAM, where some firmware writes */
-
 struct footprint {
     uint64_t start;
     size_t length;
@@ -50,9 +48,9 @@ static void footprint_clear(struct footprint *footprint)
 static struct godwit_vm *start(struct godwit_rig *rig, struct footprint *footprint, GError **error)
 {
     footprint->start = rig->setup->machine->ram_base + GODWIT_WINDOW_OFFSET;
-    footprint->length =
-        MIN(GODWIT_WINDOW_END_OFFSET, ((uint64_t)rig->setup->memory_mib << 20) - FIRMWARE) -
-        GODWIT_WINDOW_OFFSET;
+    footprint->length = MIN(GODWIT_WINDOW_END_OFFSET,
+                            ((uint64_t)rig->setup->memory_mib << 20) - GODWIT_FIRMWARE_ROOM) -
+                        GODWIT_WINDOW_OFFSET;
     footprint->before = g_malloc(footprint->length);
     godwit_rig_phase(rig, "start");
     struct godwit_vm *vm = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE_HELD, NULL, error);

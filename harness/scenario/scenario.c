@@ -77,14 +77,13 @@ static void shorten(const struct godwit_scenario *scenario, const struct godwit_
 }
 
 /* The RAM that it takes, with some at its end for firmware, in steps that all machines take. */
-#define FIRMWARE_ROOM   ((uint64_t)4 << 20)
 #define MEMORY_STEP_MIB 8u
 
 static void fit_memory(struct godwit_setup *setup)
 {
     const struct godwit_machine *machine = setup->machine;
     const uint64_t needed =
-        setup->workload.window_end - machine->ram_base + machine->tail + FIRMWARE_ROOM;
+        setup->workload.window_end - machine->ram_base + machine->tail + GODWIT_FIRMWARE_ROOM;
     const unsigned mib =
         (unsigned)((needed >> 20) + MEMORY_STEP_MIB) / MEMORY_STEP_MIB * MEMORY_STEP_MIB;
     /* What is not far below it had better be what the guest was made for. */

@@ -64,34 +64,25 @@ struct godwit_mailbox godwit_guest_mailbox(const void *bytes, bool big_endian)
     };
 }
 
-bool godwit_guest_found(const struct godwit_mailbox *mailbox, char **text)
+char *godwit_guest_found(const struct godwit_mailbox *mailbox)
 {
     const uint64_t found = mailbox->fault_found, where = mailbox->fault_address,
                    expected = mailbox->fault_expected;
-    char *said;
     switch (mailbox->state) {
     case GODWIT_STATE_FAULT:
-        said = g_strdup_printf("0x%02" PRIx64 " at 0x%" PRIx64 " where 0x%02" PRIx64 " should be",
+        return g_strdup_printf("0x%02" PRIx64 " at 0x%" PRIx64 " where 0x%02" PRIx64 " should be",
                                found, where, expected);
-        break;
     case GODWIT_STATE_FAULT_REGISTER:
-        said =
-            g_strdup_printf("0x%" PRIx64 " in register %" PRIu64
-                            " (docs/guest-abi.md has their numbers) where 0x%" PRIx64 " should be",
-                            found, where, expected);
-        break;
+        return g_strdup_printf("0x%" PRIx64 " in register %" PRIu64
+                               " (docs/guest-abi.md has their numbers) where 0x%" PRIx64
+                               " should be",
+                               found, where, expected);
     case GODWIT_STATE_FAULT_TIMER:
-        said = g_strdup_printf("its timer at %" PRIu64 " after it had been at %" PRIu64, found,
+        return g_strdup_printf("its timer at %" PRIu64 " after it had been at %" PRIu64, found,
                                expected);
-        break;
     default:
-        return false;
+        return NULL;
     }
-    if (text)
-        *text = said;
-    else
-        g_free(said);
-    return true;
 }
 
 struct godwit_workload godwit_image_workload(const struct godwit_machine *machine,

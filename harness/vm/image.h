@@ -55,8 +55,8 @@ struct godwit_workload godwit_guest_workload(const void *bytes, bool big_endian)
 /* The mailbox at BYTES, GODWIT_MAILBOX_SIZE of them, in the host's byte order. */
 struct godwit_mailbox godwit_guest_mailbox(const void *bytes, bool big_endian);
 
-/* Whether the guest has halted for something that is wrong. TEXT, unless NULL, is set to what it
- * found, in words ("0x01 at 0x2000 where 0x02 should be"), the caller's. */
-bool godwit_guest_found(const struct godwit_mailbox *mailbox, char **text);
+/* What the guest has found wrong and halted for, in words ("0x01 at 0x2000 where 0x02 should be"),
+ * the caller's; NULL if it has not. */
+char *godwit_guest_found(const struct godwit_mailbox *mailbox);
 
 #endif

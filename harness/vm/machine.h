@@ -34,6 +34,10 @@ struct godwit_image {
                                    has none */
 };
 
+/* At the end of RAM, where some firmware writes: no guest's window is put there unasked. In bytes.
+ */
+#define GODWIT_FIRMWARE_ROOM ((uint64_t)4 << 20)
+
 /* How to start the guest of one QEMU target (one qemu-system-ARCH binary). */
 struct godwit_machine {
     const char *arch;                         /* QEMU's name for the target: qemu-system-ARCH */
