@@ -1,7 +1,8 @@
-# Tests. Everything speaks TAP and is run by prove; `make check` is one prove of all that is quick.
+# Tests. Everything speaks TAP and is run by mk/prove.pl, which is prove, and tells at its end what
+# failed; `make check` is one run of all that is quick.
 
 export CMOCKA_MESSAGE_OUTPUT = TAP
-PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) prove --timer --exec ''
+PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) mk/prove.pl
 
 .PHONY: check check-scenarios check-lint check-all check-sanitize check-valgrind check-repeat \
 	bench format conformance-table fault-table

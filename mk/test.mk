@@ -1,5 +1,5 @@
 # Tests of the harness: its parts by themselves (tests/unit, one cmocka program each) and its command
-# line (tests/cli, Perl that speaks TAP). Both run by prove.
+# line (tests/cli, Perl that speaks TAP). Both run by mk/prove.pl.
 
 UNIT_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*.c))
 FAKE_QEMU := $(O)/tests/fake-qemu
