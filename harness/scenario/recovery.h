@@ -14,9 +14,12 @@
 struct godwit_account {
     json_int_t remaining; /* bytes */
     json_int_t requests;  /* of pages, by the destination */
+    json_int_t sent;      /* bytes, since the switchover */
+    double mbps;          /* as it works it out every 100 ms */
 };
 
-/* Waits until the guest runs on the destination and waits for memory. */
+/* Waits until the guest runs on the destination and waits for memory, and the source is able to
+ * pause. */
 bool godwit_recovery_await_guest(struct godwit_vm *source, struct godwit_vm *destination,
                                  struct godwit_account *account, GError **error);
 
