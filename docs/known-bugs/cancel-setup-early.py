@@ -9,40 +9,12 @@ The source connects to a unix socket whose queue is full, so that the connection
 nor refused; then it is cancelled, and told to migrate to another destination.
 Exit status: 0 a migration that is cancelled is over, 1 it is not, 2 that could not be tried.
 """
-import json
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 
-
-class Qemu:
-    def __init__(self, binary):
-        self.process = subprocess.Popen(
-            [binary, "-machine", "q35,accel=tcg", "-m", "64", "-nodefaults", "-display", "none",
-             "-S", "-qmp", "stdio"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.read()
-        self.tell("qmp_capabilities")
-
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(2)
-        return json.loads(line)
-
-    def tell(self, command, **arguments):
-        """The answer, with "return" or "error" in it."""
-        request = {"execute": command, "arguments": arguments, "id": 1}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        while "id" not in (answer := self.read()):
-            pass
-        return answer
-
-    def state(self):
-        return self.tell("query-migrate")["return"].get("status", "none")
+from qemu import Qemu
 
 
 def listen(name, queue):
@@ -60,9 +32,9 @@ def main():
         other = listen("other.sock", 1)
         first = socket.socket(socket.AF_UNIX)
         first.connect("busy.sock")
-        source = Qemu(binary)
+        source = Qemu(binary, "-machine", "q35,accel=tcg", "-m", "64", "-S")
         try:
-            print("QEMU", source.tell("query-version")["return"]["qemu"])
+            print("QEMU", source.tell("query-version")["qemu"])
             source.tell("migrate", uri="unix:busy.sock")
             print("connecting:", source.state())
             source.tell("migrate_cancel")
@@ -70,7 +42,7 @@ def main():
             print("after migrate_cancel:", cancelled)
             if cancelled != "cancelled":
                 return 0
-            again = source.tell("migrate", uri="unix:other.sock")
+            again = source.ask("migrate", uri="unix:other.sock")
             if "error" not in again:
                 return 0
             print("another migrate:", again["error"]["desc"])
@@ -82,8 +54,7 @@ def main():
             print("sent to the destination that was cancelled:", len(late.recv(1)) > 0)
             return 1
         finally:
-            source.process.kill()
-            source.process.wait()
+            source.end()
             other.close()
 
 

@@ -20,7 +20,7 @@ void godwit_options_init(struct godwit_options *options)
 {
     memset(options, 0, sizeof(*options));
     options->timeout_scale = 1;
-    options->hops = 20;
+    options->hops = 10;
     options->usual_workloads = "order";
     options->memory = GODWIT_NOT_GIVEN;
     options->page_size = GODWIT_NOT_GIVEN;
@@ -86,7 +86,7 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "(default of run: order,stamp; otherwise: order)",
          "NAME"},
         {"hops", 0, 0, G_OPTION_ARG_INT, &o->hops,
-         "Migrations that hops/ping-pong sends its guest on (default: 20)", "N"},
+         "Migrations that hops/ping-pong sends its guest on (default: 10)", "N"},
         {"seed", 0, 0, G_OPTION_ARG_INT64, &o->seed,
          "Number that stamp fills the window by, and that chooses what is left to chance (default: "
          "another one each time)",

@@ -80,10 +80,12 @@ const char *godwit_known_stuck_incoming(struct godwit_vm *destination, const jso
 const char *godwit_known_channels_crash(struct godwit_vm *source);
 
 /*
- * A destination has ended, or a source's migration is in STATE long after it was cancelled: whether
- * that is a known bug of multifd in its QEMU. Noted as above.
+ * A multifd migration with postcopy has failed because its destination has ended, or STATE is what
+ * the source has been in for too long (NULL if there is none); or a source's migration is in STATE
+ * long after it was cancelled: whether that is a known bug of multifd. Noted as above.
  */
-bool godwit_known_multifd_postcopy(const struct godwit_vm *destination);
+bool godwit_known_multifd_postcopy(const struct godwit_vm *source,
+                                   const struct godwit_vm *destination, const char *state);
 bool godwit_known_multifd_cancel(const struct godwit_vm *source, const char *state);
 
 /*

@@ -12,9 +12,9 @@
 #include <signal.h>
 #include <string.h>
 
-/* For how long a side is stopped, before scaling: far longer than anything here takes. In seconds.
- */
-#define STOPPED_SECONDS 1
+/* For how long a side is stopped, before scaling: several of the 0.1 s by which QEMU reckons, and
+ * longer than all of a migration takes here. In seconds. */
+#define STOPPED_SECONDS 0.4
 
 /* Where a destination that has lost its source listens. */
 #define RECOVER_URI "unix:recover.sock"

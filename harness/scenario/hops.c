@@ -43,7 +43,7 @@ static bool ping_pong(struct godwit_rig *rig, const struct godwit_scenario *scen
 GODWIT_SCENARIOS(hops) = {
     {
         .name = "hops/ping-pong",
-        .summary = "the same guest to and fro (--hops N, 20 times), judged after each hop",
+        .summary = "the same guest to and fro (--hops N, 10 times), judged after each hop",
         .run = ping_pong,
         .hops = true,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},

@@ -251,8 +251,11 @@ static bool postcopy(struct godwit_rig *rig, const struct godwit_scenario *scena
     plan.postcopy = here;
     if (here) {
         g_autoptr(GError) cause = NULL;
-        if (godwit_plan_move(rig, &plan, source, destination, &cause) ||
-            godwit_known_multifd_postcopy(destination))
+        if (godwit_plan_move(rig, &plan, source, destination, &cause))
+            return true;
+        const bool late = cause->code == GODWIT_ERROR_TIMEOUT;
+        if (godwit_known_multifd_postcopy(source, destination,
+                                          late ? godwit_migrate_told_state(source) : NULL))
             return true;
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;

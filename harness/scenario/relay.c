@@ -584,6 +584,7 @@ GODWIT_SCENARIOS(relay) = {
         .summary = "the connection is cut before each section in turn, the last time not at all",
         .run = run_sections,
         .prepare = prepare,
+        .slow = true,
         .data = &(const struct trial){"truncate-section", VERDICT_REFUSED, 0, NULL},
     },
 };

@@ -171,6 +171,47 @@ static void test_unreadable(void **state)
     }
 }
 
+/* Pages of the window that are older on the destination: many before 9.0, by any number of passes;
+ * later one, by one pass, of a guest that was migrated live. */
+static void test_stale_window(void **state)
+{
+    static const struct {
+        const char *version, *accel;
+        unsigned pages, passes;
+        bool live, foreign, known;
+    } rows[] = {
+        {"7.2.22", "tcg", 1, 1, true, false, true},   {"7.2.22", "tcg", 8, 3, true, false, true},
+        {"7.2.22", "tcg", 9, 1, true, false, false},  {"7.2.22", "kvm", 1, 1, true, false, false},
+        {"10.0.13", "tcg", 1, 1, true, false, true},  {"10.0.13", "tcg", 2, 1, true, false, false},
+        {"10.0.13", "tcg", 1, 2, true, false, false}, {"10.0.13", "tcg", 1, 1, false, false, false},
+        {"10.0.13", "tcg", 1, 1, true, true, false},  {"10.0.13", "kvm", 1, 1, true, false, false},
+        {"11.1.3", "tcg", 1, 1, true, false, true},   {"10.0.13", "tcg", 1, 0, true, true, false},
+        {"unknown", "tcg", 1, 1, true, false, false},
+    };
+    enum { STEP = 50 }; /* pages from one that is stale to the next */
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        pair->setup.accel = rows[i].accel;
+        if (rows[i].live)
+            json_object_set_new(pair->rig->facts, "live", json_object());
+        for (unsigned page = 0; page < rows[i].pages; page++)
+            pair->destination->memory[PAIR_WINDOW + page * STEP * PAIR_PAGE] -=
+                (unsigned char)rows[i].passes;
+        if (rows[i].foreign)
+            pair->destination->memory[PAIR_WINDOW + 1]++;
+        const struct godwit_block *ram = godwit_memory_block(pair->source->vm, "the.ram");
+        const bool known = godwit_known_stale_window(
+            pair->source->vm, pair->destination->vm, ram, PAIR_WINDOW,
+            PAIR_WINDOW + (rows[i].pages - 1) * STEP * PAIR_PAGE, "what was seen");
+        if (known != rows[i].known)
+            fail_msg("row %zu is %s", i, known ? "excused" : "not");
+        assert_int_equal(json_array_size(noted(pair)), known);
+        assert_true(!known || !strcmp(godwit_json_string(json_array_get(noted(pair), 0), "id", ""),
+                                      i < 4 ? "tcg-hot-page" : "tcg-dirty-race"));
+        fake_pair_free(pair);
+    }
+}
+
 /* A destination that tells of "setup" is excused when it is paused, and for nothing else. */
 static void test_setup_event(void **state)
 {
@@ -381,11 +422,36 @@ static void test_last_words(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct fake_pair *pair = pair_new(state, rows[i].source, rows[i].destination);
         struct godwit_vm vm = ended(state, pair, rows[i].wait_status, rows[i].words);
-        assert_int_equal(godwit_known_multifd_postcopy(&vm), rows[i].multifd);
+        assert_int_equal(godwit_known_multifd_postcopy(pair->source->vm, &vm, NULL),
+                         rows[i].multifd);
         assert_int_equal(godwit_known_cpr_versions(&vm), rows[i].cpr);
         fake_pair_free(pair);
     }
     remove_stderr(state);
+}
+
+/* A source that still waits for a destination that does not know better. */
+static void test_multifd_postcopy(void **state)
+{
+    static const struct {
+        const char *source, *destination, *told;
+        bool known;
+    } rows[] = {
+        {"11.1.3", "7.2.22", "postcopy-active", true},
+        {"11.1.3", "7.2.22", "active", false},
+        {"11.1.3", "7.2.22", NULL, false},
+        {"7.2.22", "7.2.22", "postcopy-active", false},
+        {"11.1.3", "11.1.3", "postcopy-active", false},
+        {"7.2.22", "11.1.3", "postcopy-active", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].source, rows[i].destination);
+        assert_int_equal(
+            godwit_known_multifd_postcopy(pair->source->vm, pair->destination->vm, rows[i].told),
+            rows[i].known);
+        assert_int_equal(json_array_size(noted(pair)), rows[i].known);
+        fake_pair_free(pair);
+    }
 }
 
 /* Only a cancellation that does not come to its end. */
@@ -393,6 +459,9 @@ static void test_cancel_hangs(void **state)
 {
     struct fake_pair *pair = pair_new(state, "7.2.22", "7.2.22");
     assert_false(godwit_known_multifd_cancel(pair->source->vm, "cancelled"));
+    assert_true(godwit_known_multifd_cancel(pair->source->vm, "cancelling"));
+    fake_pair_free(pair);
+    pair = pair_new(state, "10.0.0", "7.2.22");
     assert_true(godwit_known_multifd_cancel(pair->source->vm, "cancelling"));
     fake_pair_free(pair);
     pair = pair_new(state, "10.0.0", "10.0.0");
@@ -404,13 +473,22 @@ int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions),      cmocka_unit_test(test_accelerators),
-        cmocka_unit_test(test_bounds),        cmocka_unit_test(test_earlier),
-        cmocka_unit_test(test_unreadable),    cmocka_unit_test(test_notes),
-        cmocka_unit_test(test_failed_twice),  cmocka_unit_test(test_setup_event),
-        cmocka_unit_test(test_early_cancel),  cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_stuck),         cmocka_unit_test(test_crash),
-        cmocka_unit_test(test_recover_crash), cmocka_unit_test(test_last_words),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_accelerators),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_earlier),
+        cmocka_unit_test(test_unreadable),
+        cmocka_unit_test(test_stale_window),
+        cmocka_unit_test(test_multifd_postcopy),
+        cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_failed_twice),
+        cmocka_unit_test(test_setup_event),
+        cmocka_unit_test(test_early_cancel),
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_stuck),
+        cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_recover_crash),
+        cmocka_unit_test(test_last_words),
         cmocka_unit_test(test_cancel_hangs),
     };
     return cmocka_run_group_tests_name("known bugs", tests, unit_folder, unit_folder_end);

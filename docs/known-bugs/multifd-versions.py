@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Two ways in which a multifd migration to QEMU 7.2 from a later one does not come to its end. No
+Godwit in here: a boot sector, two QEMUs, QMP.
+
+    multifd-versions.py WHAT SOURCE DESTINATION
+
+WHAT is "postcopy", with which the migration goes on when it has begun its second pass, or "cancel".
+SOURCE and DESTINATION are QEMU binaries for x86_64.
+Exit status: 0 the migration ended, 1 it did not in 20 s, 2 that could not be tried.
+"""
+import os
+import sys
+import tempfile
+import time
+
+from qemu import END, GUEST, START, Qemu, version
+
+SECONDS = 20
+ENDS = "completed", "failed", "cancelled"
+
+
+def migrate(what, first, second):
+    machine = ("-machine", "pc-i440fx-7.2,accel=tcg", "-m", "24", "-snapshot",
+               "-drive", "file=disk,format=raw,if=ide")
+    source = Qemu(first, *machine, "-debugcon", "file:console")
+    destination = Qemu(second, *machine, "-incoming", "defer")
+    try:
+        with open("console", "rb", buffering=0) as console:
+            console.read(1)
+        for side in source, destination:
+            side.enable("multifd", *(["postcopy-ram"] if what == "postcopy" else []))
+        destination.tell("migrate-incoming", uri="tcp:127.0.0.1:0")
+        port = destination.tell("query-migrate")["socket-address"][0]["port"]
+        source.set(max_bandwidth=(END - START) * 5, downtime_limit=1)
+        source.tell("migrate", uri=f"tcp:127.0.0.1:{port}")
+        source.await_event("MIGRATION_PASS", **{"pass": 2})
+        source.tell("migrate-start-postcopy" if what == "postcopy" else "migrate_cancel")
+        deadline = time.monotonic() + SECONDS
+        while source.state() not in ENDS and time.monotonic() < deadline:
+            time.sleep(0.1)
+        state = source.state()
+        print(f"the source is {state}" + ("" if state in ENDS else f" after {SECONDS} s"))
+        return 0 if state in ENDS else 1
+    finally:
+        source.end()
+        destination.end()
+
+
+def main():
+    if len(sys.argv) != 4 or sys.argv[1] not in ("postcopy", "cancel"):
+        sys.exit("usage: multifd-versions.py postcopy|cancel SOURCE DESTINATION")
+    what, source, destination = sys.argv[1:]
+    print(f"{what}, from {version(source)}\nto {version(destination)}")
+    with tempfile.TemporaryDirectory() as directory:
+        os.chdir(directory)
+        os.mkfifo("console")
+        keep = os.open("console", os.O_RDWR)
+        with open("disk", "wb") as disk:
+            disk.write(GUEST)
+        result = migrate(what, source, destination)
+        os.close(keep)
+    return result
+
+
+sys.exit(main())

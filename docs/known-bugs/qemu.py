@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""A QEMU and its QMP, for the scripts here, and a guest that writes to memory."""
+import json
+import signal
+import subprocess
+import sys
+
+# However the program is ended, its QEMUs are.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+
+# A boot sector that adds one to the first byte of each page from START up to END, over and over. It
+# writes to port 0xe9, which -debugcon shows, before the first time.
+#
+#       cli
+#       out 0xe9, al
+#       lgdt cs:[0x7c34]                32-bit segments
+#       mov eax, cr0
+#       or al, 1
+#       mov cr0, eax
+#       mov ax, 8
+#       mov ds, ax
+# 1:    mov edi, START
+# 2:    inc byte [edi]
+#       add edi, 4096                   the next page
+#       cmp edi, END
+#       jb 2b
+#       jmp 1b
+# 0x34: limit and address of the table at 0x3a: nothing, and data from 0 to 4 GiB
+START, END, PAGE = 0x100000, 0x900000, 4096
+GUEST = bytes.fromhex(
+    "fae6e92e660f0116347c0f20c00c010f22c0b808008ed866bf0000100067fe07"
+    "6681c7001000006681ff0000900072edebe566900f003a7c0000000000000000"
+    "0000ffff00000092cf00").ljust(510, b"\0") + b"\x55\xaa"
+
+
+class Qemu:
+    """Started with ARGUMENTS and a monitor; whatever goes wrong with it ends the program with 2."""
+
+    def __init__(self, binary, *arguments):
+        self.process = subprocess.Popen(
+            [binary, "-nodefaults", "-display", "none", "-qmp", "stdio", *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.events = []
+        self.read()
+        self.tell("qmp_capabilities")
+        self.enable("events")
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            print("QEMU is gone", file=sys.stderr)
+            sys.exit(2)
+        return json.loads(line)
+
+    def ask(self, command, **arguments):
+        """The answer, with "return" or "error" in it. Events that come before are kept."""
+        request = {"execute": command, "arguments": arguments, "id": 1}
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        while "id" not in (answer := self.read()):
+            self.events.append(answer)
+        return answer
+
+    def tell(self, command, **arguments):
+        """What is returned; there has to be no error."""
+        answer = self.ask(command, **arguments)
+        if "error" in answer:
+            print(f"{command}: {answer['error']['desc']}", file=sys.stderr)
+            sys.exit(2)
+        return answer["return"]
+
+    def enable(self, *capabilities):
+        self.tell("migrate-set-capabilities",
+                  capabilities=[{"capability": name, "state": True} for name in capabilities])
+
+    def set(self, **parameters):
+        self.tell("migrate-set-parameters",
+                  **{name.replace("_", "-"): value for name, value in parameters.items()})
+
+    def state(self):
+        return self.tell("query-migrate").get("status", "none")
+
+    def await_event(self, name, **data):
+        """Waits for an event with that DATA in it, whatever comes before."""
+        while True:
+            while self.events:
+                event = self.events.pop(0)
+                if event["event"] == name and data.items() <= event["data"].items():
+                    return
+            self.events.append(self.read())
+
+    def end(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def version(binary):
+    return subprocess.run([binary, "--version"], stdout=subprocess.PIPE, check=True,
+                          text=True).stdout.splitlines()[0]
