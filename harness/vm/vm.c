@@ -205,8 +205,8 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
         add(vm->arguments, "-incoming", "defer", NULL);
     if (role == GODWIT_VM_SOURCE_HELD || role == GODWIT_VM_DESTINATION_HELD)
         add(vm->arguments, "-S", NULL);
-    add(vm->arguments, "-chardev", QMP_CHARDEV, "-mon", "chardev=qmp,mode=control", "-chardev",
-        CONSOLE_CHARDEV, "-serial", "chardev:console", NULL);
+    add(vm->arguments, "-chardev", QMP_CHARDEV, "-qmp", "chardev:qmp", "-chardev", CONSOLE_CHARDEV,
+        "-serial", "chardev:console", NULL);
     for (size_t i = 0; arguments && arguments[i]; i++)
         add(vm->arguments, arguments[i], NULL);
     return vm;
@@ -224,8 +224,8 @@ struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godw
                                        GError **error)
 {
     struct godwit_vm *vm = vm_new(rig, "probe", qemu);
-    add(vm->arguments, "-machine", "none", "-S", "-chardev", QMP_CHARDEV, "-mon",
-        "chardev=qmp,mode=control", NULL);
+    add(vm->arguments, "-machine", "none", "-S", "-chardev", QMP_CHARDEV, "-qmp", "chardev:qmp",
+        NULL);
     return spawn(vm, false, 0, error) ? vm : NULL;
 }
 
