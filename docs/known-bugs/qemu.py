@@ -52,11 +52,14 @@ class Qemu:
             sys.exit(2)
         return json.loads(line)
 
-    def ask(self, command, **arguments):
-        """The answer, with "return" or "error" in it. Events that come before are kept."""
+    def send(self, command, **arguments):
         request = {"execute": command, "arguments": arguments, "id": 1}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
+
+    def ask(self, command, **arguments):
+        """The answer, with "return" or "error" in it. Events that come before are kept."""
+        self.send(command, **arguments)
         while "id" not in (answer := self.read()):
             self.events.append(answer)
         return answer

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/known_bugs.h"
 
+#include "migrate/migrate.h"
 #include "oracle/stamp.h"
 #include "vm/image.h"
 #include <signal.h>
@@ -152,6 +153,14 @@ static const struct known_bug multifd_cancel = {
     .reference = "measured in QEMU 7.2, and in 10.0 with a machine type of 7.2, as to a "
                  "destination of 7.2; not with one of its own",
     .fixed = {10, 0},
+};
+
+/* Once the guest is stopped, all that is left is sent by who holds the lock that the monitor needs,
+ * too. */
+static const struct known_bug stalled_completion = {
+    .id = "completion-stalls-monitor",
+    .summary = "a source whose peer takes no more bytes at the end answers nothing on QMP",
+    .reference = "measured in QEMU 7.2, 10.0 and 11.1",
 };
 
 /*
@@ -387,7 +396,8 @@ bool godwit_known_stale_window(struct godwit_vm *source, struct godwit_vm *desti
     const struct known_bug *bug = hot ? &hot_page : &dirty_race;
     /* A CPU can be preempted in one page only. */
     unsigned left = !hot ? workload->cpus : stamped ? UINT_MAX : HOT_PAGES;
-    if (!may_strike(bug, source) || !json_object_get(source->rig->facts, "live") || !there ||
+    if (!may_strike(bug, source) || !there ||
+        (!hot && !json_object_get(source->rig->facts, "live")) ||
         godwit_memory_locate(source, workload->window_start, length, &window, NULL) != block ||
         godwit_memory_locate(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, &mailboxes,
                              NULL) != block ||
@@ -552,6 +562,16 @@ bool godwit_known_multifd_cancel(const struct godwit_vm *source, const char *sta
         strcmp(state, "cancelling") != 0)
         return false;
     note(source->rig, &multifd_cancel, "the source is still \"cancelling\"");
+    return true;
+}
+
+bool godwit_known_stalled_completion(const struct godwit_vm *source)
+{
+    if (!may_strike(&stalled_completion, source) ||
+        strcmp(godwit_migrate_told_state(source), "device") != 0)
+        return false;
+    note(source->rig, &stalled_completion,
+         "migrate_cancel is not answered while the source's migration is \"device\"");
     return true;
 }
 

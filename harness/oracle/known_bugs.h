@@ -88,6 +88,10 @@ bool godwit_known_multifd_postcopy(const struct godwit_vm *source,
                                    const struct godwit_vm *destination, const char *state);
 bool godwit_known_multifd_cancel(const struct godwit_vm *source, const char *state);
 
+/* A source whose connection hangs does not answer: whether that is a known bug of its QEMU. Noted
+ * as above. */
+bool godwit_known_stalled_completion(const struct godwit_vm *source);
+
 /*
  * A migration from one version of QEMU to another has failed: whether the destination says that it
  * was for the state of the CPU, which is known for this architecture. Noted as above.

@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "godwit/guest_abi.h"
+#include "oracle/known_bugs.h"
 #include "oracle/oracle.h"
 #include "oracle/state.h"
 #include "scenario/scenario.h"
@@ -54,6 +55,8 @@ struct trial {
 
 /* As long as a guest that goes on may take for two passes, before scaling. In seconds. */
 #define PROGRESS_SECONDS 10
+/* For how long the answer to migrate_cancel is waited for: it is the matter of a moment. */
+#define CANCEL_SECONDS 10
 
 /* What is under way. */
 struct course {
@@ -182,17 +185,41 @@ static bool wait_for(struct course *course, godwit_condition condition, const ch
     return godwit_rig_wait(course->rig, condition, course, what, error);
 }
 
+/* Tells the source to give up. One that is known to be stuck where nothing can be told to it is
+ * STALLED: it only sees that the connection breaks. */
+static bool cancel(struct course *course, bool *stalled, GError **error)
+{
+    struct godwit_rig *rig = course->rig;
+    g_autoptr(GError) late = NULL;
+    const gint64 deadline = rig->deadline;
+    rig->deadline = MIN(deadline, godwit_rig_seconds(rig, CANCEL_SECONDS));
+    const bool done = godwit_vm_command(course->source, "migrate_cancel", NULL, &late);
+    rig->deadline = deadline;
+    *stalled = !done && late->code == GODWIT_ERROR_TIMEOUT &&
+               godwit_known_stalled_completion(course->source);
+    if (done || *stalled)
+        return true;
+    g_propagate_error(error, g_steal_pointer(&late));
+    return false;
+}
+
 /* Nothing comes to an end by itself: the source is told to give up, and then the connection breaks,
  * which the destination cannot see before. */
 static bool give_up(struct course *course, GError **error)
 {
+    bool stalled = false;
     if (!wait_for(course, injected, "the fault to be injected", error))
         return false;
     if (both_ended(course))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the migration came to an end although its connection hung");
-    if (!godwit_vm_command(course->source, "migrate_cancel", NULL, error) ||
-        !wait_for(course, source_ended, "the source to give up", error))
+    if (!cancel(course, &stalled, error))
+        return false;
+    if (stalled) {
+        godwit_migrate_hang_up(course->rig);
+        return wait_for(course, source_ended, "the source to fail", error);
+    }
+    if (!wait_for(course, source_ended, "the source to give up", error))
         return false;
     if (course->destination->exited)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,

@@ -2,6 +2,7 @@
 #include "vm/memory.h"
 
 #include "vm/image.h"
+#include "vm/untouched.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -9,6 +10,9 @@
 #include <unistd.h>
 
 #define HEX "0x%" G_GINT64_MODIFIER "x"
+
+/* Less than that is read without a look at whether it was ever written to. In bytes. */
+#define UNTOUCHED_LEAST ((size_t)64 << 10)
 
 /* `info ramblock`: a heading, then lines "NAME PSIZE UNIT OFFSET USED TOTAL [HVA RO]". Names have
  * no blanks. HVA came with QEMU 8.2. */
@@ -100,6 +104,11 @@ static bool ask_map(struct godwit_vm *vm, GError **error)
         if (!ask_hva(vm, piece->gpa, &block->hva, error))
             return false;
         block->hva = block->hva ? block->hva - piece->offset : 0;
+    }
+    for (guint i = 0; i < vm->blocks->len; i++) {
+        struct godwit_block *block = &g_array_index(vm->blocks, struct godwit_block, i);
+        block->private = block->hva && block->length >= UNTOUCHED_LEAST &&
+                         godwit_untouched_private(godwit_vm_pid(vm), block->hva, block->length);
     }
     return true;
 }
@@ -249,6 +258,18 @@ bool godwit_memory_readable(const struct godwit_vm *vm, const struct godwit_bloc
     return (block->hva && !vm->pmemsave) || piece_of(vm, block, offset, length);
 }
 
+/* Whether those bytes are known to be zero without being read. Pages that a postcopy has yet to
+ * bring are not there either, and are not zero. */
+static bool is_untouched(const struct godwit_vm *vm, const struct godwit_block *block,
+                         uint64_t offset, uint64_t length)
+{
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    return block->private && !vm->pmemsave && length >= UNTOUCHED_LEAST &&
+           (block->hva + offset) % page == 0 && length % page == 0 &&
+           !godwit_json_true(vm->capabilities, "postcopy-ram") &&
+           godwit_untouched(godwit_vm_pid(vm), block->hva + offset, length);
+}
+
 bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *block,
                               uint64_t offset, void *buffer, size_t length, GError **error)
 {
@@ -261,6 +282,10 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
     if (vm->kept) {
         const unsigned char *copy = g_ptr_array_index(vm->kept, index_of(vm, block));
         memcpy(buffer, copy + offset, length);
+        return true;
+    }
+    if (is_untouched(vm, block, offset, length)) {
+        memset(buffer, 0, length);
         return true;
     }
     while (block->hva && !vm->pmemsave && length > 0) {

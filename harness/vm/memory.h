@@ -18,6 +18,7 @@ struct godwit_block {
     char name[256];  /* "pc.ram" */
     uint64_t length; /* bytes in use */
     uint64_t hva;    /* where it is in QEMU's address space; 0: this QEMU does not tell */
+    bool private;    /* memory of QEMU's own: what was never written to is zero */
 };
 
 /* A piece of a RAM block that the guest sees, as RAM or ROM. */

@@ -454,6 +454,22 @@ static void test_multifd_postcopy(void **state)
     }
 }
 
+/* Only when the guest is stopped already. */
+static void test_stalled_completion(void **state)
+{
+    static const char *const states[] = {"device", "active", "completed", NULL};
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+        struct fake_pair *pair = pair_new(state, "11.1.3", "7.2.22");
+        if (states[i])
+            g_ptr_array_add(
+                pair->source->vm->qmp->events,
+                json_pack("{s:s, s:{s:s}}", "event", "MIGRATION", "data", "status", states[i]));
+        assert_int_equal(godwit_known_stalled_completion(pair->source->vm), i == 0);
+        assert_int_equal(json_array_size(noted(pair)), i == 0);
+        fake_pair_free(pair);
+    }
+}
+
 /* Only a cancellation that does not come to its end. */
 static void test_cancel_hangs(void **state)
 {
@@ -479,6 +495,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_earlier),
         cmocka_unit_test(test_unreadable),
         cmocka_unit_test(test_stale_window),
+        cmocka_unit_test(test_stalled_completion),
         cmocka_unit_test(test_multifd_postcopy),
         cmocka_unit_test(test_notes),
         cmocka_unit_test(test_failed_twice),

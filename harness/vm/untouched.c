@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/untouched.h"
+
+#include <fcntl.h>
+#include <glib.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* PAGEMAP_SCAN, by Linux's Documentation/admin-guide/mm/pagemap.rst: headers before 6.7 lack it. */
+struct scan {
+    uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+struct region {
+    uint64_t start, end, categories;
+};
+#define SCAN    _IOWR('f', 16, struct scan)
+#define PRESENT (UINT64_C(1) << 3)
+#define SWAPPED (UINT64_C(1) << 4)
+#define ZERO    (UINT64_C(1) << 5)
+
+bool godwit_untouched_private(pid_t pid, uint64_t start, uint64_t length)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int)pid);
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return false;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    uint64_t reached = start;
+    for (guint i = 0; lines[i] && reached < start + length; i++) {
+        unsigned long long from, to, inode;
+        char kind;
+        if (sscanf(lines[i], "%llx-%llx %*c%*c%*c%c %*s %*s %llu", &from, &to, &kind, &inode) < 4 ||
+            to <= reached)
+            continue;
+        if (from > reached || kind != 'p' || inode != 0)
+            return false;
+        reached = to;
+    }
+    return reached >= start + length;
+}
+
+bool godwit_untouched(pid_t pid, uint64_t start, uint64_t length)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/pagemap", (int)pid);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    struct region found;
+    struct scan scan = {
+        .size = sizeof(scan),
+        .start = start,
+        .end = start + length,
+        .vec = (uint64_t)(uintptr_t)&found,
+        .vec_len = 1,
+        .max_pages = 1,
+        /* There, and not the page of zeros. */
+        .category_inverted = ZERO,
+        .category_mask = ZERO,
+        .category_anyof_mask = PRESENT | SWAPPED,
+        .return_mask = PRESENT,
+    };
+    const int regions = ioctl(fd, SCAN, &scan);
+    close(fd);
+    return regions == 0;
+}

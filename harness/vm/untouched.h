@@ -1,0 +1,25 @@
+/*
+ * Memory of another process that it has never written to, which need not be read to be known.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_VM_UNTOUCHED_H
+#define GODWIT_HARNESS_VM_UNTOUCHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Whether all of [START, START + LENGTH) in the process's address space is private anonymous
+ * memory: what was never written there is zero. False, too, if the system does not tell. */
+bool godwit_untouched_private(pid_t pid, uint64_t start, uint64_t length);
+
+/*
+ * Whether no page of [START, START + LENGTH), which is of such memory, is anything but absent or
+ * the kernel's page of zeros: all of it reads as zero. Both are to be multiples of the host's page
+ * size; a page that userfaultfd would bring must not be among them. False if one is, and if the
+ * system does not tell (Linux before 6.7).
+ */
+bool godwit_untouched(pid_t pid, uint64_t start, uint64_t length);
+
+#endif
