@@ -11,23 +11,21 @@ Exit status: 0 the migration ended, 1 it did not in 20 s, 2 that could not be tr
 """
 import os
 import sys
-import tempfile
 import time
 
-from qemu import END, GUEST, START, Qemu, version
+from qemu import END, START, Qemu, folder, version
 
 SECONDS = 20
 ENDS = "completed", "failed", "cancelled"
 
 
-def migrate(what, first, second):
+def migrate(what, first, second, console):
     machine = ("-machine", "pc-i440fx-7.2,accel=tcg", "-m", "24", "-snapshot",
                "-drive", "file=disk,format=raw,if=ide")
     source = Qemu(first, *machine, "-debugcon", "file:console")
     destination = Qemu(second, *machine, "-incoming", "defer")
     try:
-        with open("console", "rb", buffering=0) as console:
-            console.read(1)
+        os.read(console, 1)
         for side in source, destination:
             side.enable("multifd", *(["postcopy-ram"] if what == "postcopy" else []))
         destination.tell("migrate-incoming", uri="tcp:127.0.0.1:0")
@@ -52,15 +50,8 @@ def main():
         sys.exit("usage: multifd-versions.py postcopy|cancel SOURCE DESTINATION")
     what, source, destination = sys.argv[1:]
     print(f"{what}, from {version(source)}\nto {version(destination)}")
-    with tempfile.TemporaryDirectory() as directory:
-        os.chdir(directory)
-        os.mkfifo("console")
-        keep = os.open("console", os.O_RDWR)
-        with open("disk", "wb") as disk:
-            disk.write(GUEST)
-        result = migrate(what, source, destination)
-        os.close(keep)
-    return result
+    with folder() as console:
+        return migrate(what, source, destination, console)
 
 
 sys.exit(main())

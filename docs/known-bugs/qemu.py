@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A QEMU and its QMP, for the scripts here, and a guest that writes to memory."""
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 # However the program is ended, its QEMUs are.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
@@ -31,6 +34,23 @@ GUEST = bytes.fromhex(
     "fae6e92e660f0116347c0f20c00c010f22c0b808008ed866bf0000100067fe07"
     "6681c7001000006681ff0000900072edebe566900f003a7c0000000000000000"
     "0000ffff00000092cf00").ljust(510, b"\0") + b"\x55\xaa"
+
+
+@contextlib.contextmanager
+def folder():
+    """The program is in a folder of its own, with the boot sector as "disk" and a FIFO "console", whose
+    descriptor this is, for what -debugcon or -serial show."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chdir(directory)
+        os.mkfifo("console")
+        console = os.open("console", os.O_RDWR)
+        with open("disk", "wb") as disk:
+            disk.write(GUEST)
+        try:
+            yield console
+        finally:
+            os.close(console)
+            os.chdir("/")
 
 
 class Qemu:

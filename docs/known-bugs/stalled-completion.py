@@ -11,11 +11,10 @@ Exit status: 0 the source answers query-migrate, 1 it does not, 2 that could not
 import os
 import socket
 import sys
-import tempfile
 import threading
 import time
 
-from qemu import END, GUEST, START, Qemu, version
+from qemu import END, START, Qemu, folder, version
 
 SECONDS, ENOUGH = 10, 20
 
@@ -41,12 +40,7 @@ def ask(source):
 def main():
     binary = sys.argv[1] if len(sys.argv) > 1 else "qemu-system-x86_64"
     print(version(binary))
-    with tempfile.TemporaryDirectory() as directory:
-        os.chdir(directory)
-        os.mkfifo("console")
-        keep = os.open("console", os.O_RDWR)
-        with open("disk", "wb") as disk:
-            disk.write(GUEST)
+    with folder() as console:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind("peer.sock")
         listener.listen()
@@ -56,7 +50,7 @@ def main():
         source = Qemu(binary, "-machine", "pc,accel=tcg", "-m", "24", "-snapshot", "-drive",
                       "file=disk,format=raw,if=ide", "-debugcon", "file:console")
         try:
-            os.read(keep, 1)
+            os.read(console, 1)
             source.enable("pause-before-switchover")
             source.set(max_bandwidth=(END - START) * 5, downtime_limit=10000)
             source.tell("migrate", uri="unix:peer.sock")
@@ -75,7 +69,6 @@ def main():
             patience.cancel()
         finally:
             source.end()
-            os.close(keep)
     if answers < ENOUGH:
         print(f"query-migrate is not answered in {SECONDS} s, after {answers} answers")
         return 1

@@ -19,9 +19,8 @@ Exit status: 0 both sides were always equal, 1 they were not, 2 that could not b
 """
 import os
 import sys
-import tempfile
 
-from qemu import END, PAGE, START, Qemu, version
+from qemu import END, PAGE, START, Qemu, folder, version
 
 
 def memory(side, name):
@@ -31,16 +30,15 @@ def memory(side, name):
         return file.read()[::PAGE]
 
 
-def migrate(image, binary):
+def migrate(image, binary, console):
     """The bytes of both sides."""
     machine = "-machine", "q35,accel=tcg", "-m", "24", "-bios", image
     source = Qemu(binary, *machine, "-serial", "file:console")
     destination = Qemu(binary, *machine, "-serial", "null", "-S", "-incoming",
                        "unix:migrate.sock")
     try:
-        with open("console", "rb", buffering=0) as console:
-            while console.read(1) != b"B":
-                pass
+        while os.read(console, 1) != b"B":
+            pass
         for cpu in source.tell("query-cpus-fast"):
             os.setpriority(os.PRIO_PROCESS, cpu["thread-id"], 19)
         # So slowly that the first pass takes longer than the 0.1 s after which QEMU first works out
@@ -66,18 +64,14 @@ def main():
     print(version(binary), flush=True)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     wrong = 0
-    with tempfile.TemporaryDirectory() as directory:
-        os.chdir(directory)
-        os.mkfifo("console")
-        keep = os.open("console", os.O_RDWR)
+    with folder() as console:
         for i in range(count):
-            here, there = migrate(image, binary)
+            here, there = migrate(image, binary, console)
             pages = [page for page in range(len(here)) if here[page] != there[page]]
             wrong += bool(pages)
             for page in pages:
                 print(f"migration {i}: at {START + page * PAGE:#x} the source has "
                       f"{here[page]:#04x}, the destination {there[page]:#04x}", flush=True)
-        os.close(keep)
     print(f"memory differs after {wrong} of {count} migrations")
     return 1 if wrong else 0
 
