@@ -405,34 +405,45 @@ static void report_progress(struct godwit_vm *vm)
     rig->progress(rig->phase, migration, rig->progress_data);
 }
 
-/* Looks at pages spread over the window for a byte that on the destination is neither that of
- * untouched memory nor the source's present one. Whether there is one is in *PROVEN. */
+/* Looks at the page at GPA for a byte that on the destination is neither that of untouched memory
+ * nor the source's present one. Whether there is one is in *PROVEN. */
+static bool seek_in_page(struct godwit_vm *source, struct godwit_vm *destination, uint64_t gpa,
+                         guint pass, bool *proven, GError **error)
+{
+    /* `order` changes a page's first byte, `stamp:sparse` one word in sixteen. */
+    enum { PROOF = 8 * GODWIT_STAMP_CLASSES };
+    unsigned char received[PROOF], present[PROOF];
+    const size_t length = MIN(PROOF, source->rig->setup->workload.page_size);
+    *proven = false;
+    /* In this order: what the destination has was sent before the source is looked at. */
+    if (!godwit_memory_read(destination, gpa, received, length, error) ||
+        !godwit_memory_read(source, gpa, present, length, error))
+        return false;
+    for (size_t b = 0; b < length && !*proven; b++) {
+        if (received[b] == 0 || received[b] == present[b])
+            continue;
+        *proven = true;
+        json_object_set_new(source->rig->facts, "live",
+                            json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
+                                      "received", received[b], "dirtied", present[b], "pass",
+                                      (int)pass));
+    }
+    return true;
+}
+
+/* The same with pages spread over the window. */
 static bool seek_proof(struct godwit_vm *source, struct godwit_vm *destination, guint pass,
                        bool *proven, GError **error)
 {
-    /* `order` changes a page's first byte, `stamp:sparse` one word in sixteen. */
-    enum { SAMPLES = 64, PROOF = 8 * GODWIT_STAMP_CLASSES };
+    enum { SAMPLES = 64 };
     const struct godwit_workload *workload = &source->rig->setup->workload;
     const uint64_t pages = godwit_workload_pages(workload);
     *proven = false;
     for (uint64_t i = 0; i < SAMPLES && !*proven; i++) {
         const uint64_t gpa =
             workload->window_start + (pages * i / SAMPLES) * (uint64_t)workload->page_size;
-        unsigned char received[PROOF], present[PROOF];
-        const size_t length = MIN(PROOF, workload->page_size);
-        /* In this order: what the destination has was sent before the source is looked at. */
-        if (!godwit_memory_read(destination, gpa, received, length, error) ||
-            !godwit_memory_read(source, gpa, present, length, error))
+        if (!seek_in_page(source, destination, gpa, pass, proven, error))
             return false;
-        for (size_t b = 0; b < length && !*proven; b++) {
-            if (received[b] == 0 || received[b] == present[b])
-                continue;
-            *proven = true;
-            json_object_set_new(source->rig->facts, "live",
-                                json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
-                                          "received", received[b], "dirtied", present[b], "pass",
-                                          (int)pass));
-        }
     }
     return true;
 }
@@ -503,6 +514,17 @@ bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *desti
     for (guint pass = 1; !proven;)
         if (!godwit_migrate_next_pass(source, &pass, error) ||
             !seek_proof(source, destination, pass, &proven, error))
+            return false;
+    return true;
+}
+
+bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *destination,
+                               uint64_t gpa, GError **error)
+{
+    bool proven = false;
+    for (guint pass = 1; !proven;)
+        if (!godwit_migrate_next_pass(source, &pass, error) ||
+            !seek_in_page(source, destination, gpa, pass, &proven, error))
             return false;
     return true;
 }

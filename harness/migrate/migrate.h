@@ -142,6 +142,10 @@ bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **er
 bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
                                GError **error);
 
+/* The same of the page at guest-physical address GPA, which the destination has received. */
+bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *destination,
+                               uint64_t gpa, GError **error);
+
 /*
  * The same where no destination takes what is sent yet: every page has been sent once, and the
  * guest has written each again since.

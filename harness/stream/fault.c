@@ -63,7 +63,8 @@ struct godwit_injection {
 
     uint64_t target;  /* offset of a page in the window's block: this one, or the first after it */
     uint64_t zeros;   /* zero pages that have come by */
-    GByteArray *kept; /* a page as it was before */
+    GByteArray *kept; /* a page as it came */
+    GByteArray *before; /* the same as it was before it was last changed */
     uint64_t kept_offset;
 
     bool chosen;            /* the section is known: this one, ... */
@@ -308,40 +309,47 @@ static bool swap_pages(struct godwit_injection *injection, const struct godwit_s
     return true;
 }
 
-/* Keeps the target when it comes for the first time. Whether this is it, or was. */
-static bool keep_first(struct godwit_injection *injection, const struct godwit_stream_item *item)
+/* Keeps the target as it comes. The target as it was before it was last changed, or NULL if this is
+ * not the target, or it was never seen to be anything else: a page can be sent again unchanged. */
+static const GByteArray *earlier(struct godwit_injection *injection,
+                                 const struct godwit_stream_item *item)
 {
-    if (injection->kept->len || !is_target(injection, item))
-        return false;
+    GByteArray *kept = injection->kept, *before = injection->before;
+    if (kept->len ? !is_kept(injection, item) : !is_target(injection, item))
+        return NULL;
     g_autofree uint8_t *page = page_of(item);
-    if (page && !is_zero(page, item->page_size))
-        keep(injection, item, page);
-    return true;
+    if (!page || (!kept->len && is_zero(page, item->page_size)))
+        return NULL;
+    if (kept->len && memcmp(kept->data, page, kept->len) != 0) {
+        g_byte_array_set_size(before, 0);
+        g_byte_array_append(before, kept->data, kept->len);
+    }
+    keep(injection, item, page);
+    return before->len ? before : NULL;
 }
 
 static bool stale_page(struct godwit_injection *injection, const struct godwit_stream_item *item)
 {
-    if (keep_first(injection, item) || !is_kept(injection, item))
+    const GByteArray *page = earlier(injection, item);
+    if (!page)
         return false;
-    send_page(injection, item->name, item->page_offset, injection->kept->data,
-              injection->kept->len);
+    send_page(injection, item->name, item->page_offset, page->data, page->len);
     done(injection,
-         "sent the page at 0x%" PRIx64 " of RAM block %s as it was the first time, whenever it "
-         "came again",
+         "sent the page at 0x%" PRIx64 " of RAM block %s as it was before, whenever it came again",
          item->page_offset, item->name);
     return true;
 }
 
 static bool repeat_page(struct godwit_injection *injection, const struct godwit_stream_item *item)
 {
-    if (keep_first(injection, item) || !is_kept(injection, item))
+    const GByteArray *page = earlier(injection, item);
+    if (!page)
         return false;
     send_item(injection, item);
-    send_page(injection, item->name, item->page_offset, injection->kept->data,
-              injection->kept->len);
+    send_page(injection, item->name, item->page_offset, page->data, page->len);
     done(injection,
-         "sent the page at 0x%" PRIx64 " of RAM block %s once more as it was the first time, "
-         "whenever it came again",
+         "sent the page at 0x%" PRIx64 " of RAM block %s once more as it was before, whenever it "
+         "came again",
          item->page_offset, item->name);
     return true;
 }
@@ -514,12 +522,12 @@ static const struct godwit_fault_kind kinds[] = {
      .keys = KEY(PAGE),
      .page = wrong_offset},
     {.name = "stale-page",
-     .summary = "of a page that is sent again only the first copy is sent",
+     .summary = "a page that is sent again is sent as it was before",
      .keys = KEY(PAGE),
      .live = true,
      .page = stale_page},
     {.name = "repeat-page",
-     .summary = "after a page that is sent again its first copy is sent once more",
+     .summary = "after a page that is sent again it is sent as it was before",
      .keys = KEY(PAGE),
      .live = true,
      .page = repeat_page},
@@ -753,6 +761,7 @@ struct godwit_injection *godwit_injection_new(struct godwit_relay *relay,
     injection->random = g_rand_new_with_seed_array(words, G_N_ELEMENTS(words));
     injection->block = g_string_new("");
     injection->kept = g_byte_array_new();
+    injection->before = g_byte_array_new();
     injection->held_bytes = g_byte_array_new();
     injection->held = g_array_new(FALSE, FALSE, sizeof(struct held));
     const struct godwit_fault_kind *kind = fault->kind;
@@ -786,6 +795,7 @@ void godwit_injection_free(struct godwit_injection *injection)
     godwit_stream_free(injection->stream);
     g_string_free(injection->block, TRUE);
     g_byte_array_unref(injection->kept);
+    g_byte_array_unref(injection->before);
     g_byte_array_unref(injection->held_bytes);
     g_array_unref(injection->held);
     g_free(injection->done);
@@ -796,6 +806,12 @@ void godwit_injection_free(struct godwit_injection *injection)
 const char *godwit_injection_done(const struct godwit_injection *injection)
 {
     return injection->done;
+}
+
+bool godwit_injection_awaits(const struct godwit_injection *injection, uint64_t *offset)
+{
+    *offset = injection->kept_offset - injection->window.offset;
+    return injection->kept->len > 0;
 }
 
 const char *godwit_injection_lost(const struct godwit_injection *injection)

@@ -69,6 +69,10 @@ void godwit_injection_free(struct godwit_injection *injection);
 /* What was done, in words that follow "the relay"; NULL as long as nothing was. */
 const char *godwit_injection_done(const struct godwit_injection *injection);
 
+/* Where in the window the page is that a live fault waits to see again, in bytes from the window's
+ * start; false if none has come yet. */
+bool godwit_injection_awaits(const struct godwit_injection *injection, uint64_t *offset);
+
 /* Why the stream could not be followed, if so; NULL otherwise. */
 const char *godwit_injection_lost(const struct godwit_injection *injection);
 

@@ -62,7 +62,8 @@ static void put_page(GByteArray *stream, unsigned page, guint8 byte, bool first)
     g_byte_array_append(stream, bytes, byte ? PAGE : 1);
 }
 
-static GByteArray *new_stream(unsigned passes)
+/* One whose pages change in the first CHANGES passes only. */
+static GByteArray *new_stream_of(unsigned passes, unsigned changes)
 {
     static const char json[] = "{}";
     GByteArray *stream = g_byte_array_new();
@@ -82,7 +83,7 @@ static GByteArray *new_stream(unsigned passes)
     for (unsigned pass = 1; pass <= passes; pass++) {
         put_section(stream, pass == passes ? 3 : 2, 2, NULL);
         for (unsigned page = 0; page < PAGES; page++)
-            put_page(stream, page, byte_of(page, pass), page == 0);
+            put_page(stream, page, byte_of(page, MIN(pass, changes)), page == 0);
         put(stream, GODWIT_RAM_END, 8);
         put_footer(stream, 2);
     }
@@ -97,6 +98,11 @@ static GByteArray *new_stream(unsigned passes)
     put(stream, strlen(json), 4);
     g_byte_array_append(stream, (const guint8 *)json, (guint)strlen(json));
     return stream;
+}
+
+static GByteArray *new_stream(unsigned passes)
+{
+    return new_stream_of(passes, passes);
 }
 
 /* A destination: the memory that comes of a stream. */
@@ -200,8 +206,8 @@ static void test_pages(void **state)
         {"swap-pages:page=4", 2, WINDOW, 0x18, 1, false},
         {"swap-pages:page=0", 2, WINDOW, 0x15, 1, false},
         {"wrong-offset:page=4", 2, WINDOW + 3, 0x18, 0, false},
-        {"stale-page:page=1", 1, WINDOW + 1, 0x15, 0, true},
-        {"repeat-page:page=1", 1, WINDOW + 1, 0x15, 2, true},
+        {"stale-page:page=1", 1, WINDOW + 1, 0x25, 0, true},
+        {"repeat-page:page=1", 1, WINDOW + 1, 0x25, 2, true},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         for (unsigned seed = 0; seed < 5; seed++) {
@@ -223,6 +229,23 @@ static void test_pages(void **state)
                 assert_int_equal(memory->ram[lowest * PAGE], rows[i].byte);
             assert_int_equal((int)memory->pages - (int)whole->pages, rows[i].pages);
         }
+    }
+}
+
+/* A page that comes again as it was is no reason to strike, and none not to have struck. */
+static void test_unchanged(void **state)
+{
+    for (unsigned changes = 1; changes <= LIVE_PASSES; changes++) {
+        g_autofree char *done = NULL;
+        g_autoptr(GByteArray) stream = new_stream_of(LIVE_PASSES, changes);
+        g_autoptr(GByteArray) came = spoil(state, stream, "stale-page:page=1", &done);
+        g_autofree struct memory *whole = load(stream);
+        g_autofree struct memory *memory = load(came);
+        unsigned lowest = PAGES;
+        assert_int_equal(done != NULL, changes > 1);
+        assert_int_equal(differing(whole, memory, &lowest), changes > 1);
+        if (changes > 1)
+            assert_int_equal(memory->ram[(WINDOW + 1) * PAGE], byte_of(WINDOW + 1, changes - 1));
     }
 }
 
@@ -386,10 +409,11 @@ static void test_parse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),    cmocka_unit_test(test_bits),
-        cmocka_unit_test(test_sections), cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_harmless), cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_lost),     cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_pages), cmocka_unit_test(test_unchanged),
+        cmocka_unit_test(test_bits),  cmocka_unit_test(test_sections),
+        cmocka_unit_test(test_cuts),  cmocka_unit_test(test_harmless),
+        cmocka_unit_test(test_seeds), cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_parse),
     };
     return cmocka_run_group_tests_name("fault", tests, unit_folder, unit_folder_end);
 }
