@@ -507,26 +507,29 @@ bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **er
     return fail_over(source, error);
 }
 
-bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
-                               GError **error)
+/* Looks for the proof at each pass from the second on, at GPA or, if that is 0, anywhere. */
+static bool prove(struct godwit_vm *source, struct godwit_vm *destination, uint64_t gpa,
+                  GError **error)
 {
     bool proven = false;
     for (guint pass = 1; !proven;)
         if (!godwit_migrate_next_pass(source, &pass, error) ||
-            !seek_proof(source, destination, pass, &proven, error))
+            !(gpa ? seek_in_page(source, destination, gpa, pass, &proven, error)
+                  : seek_proof(source, destination, pass, &proven, error)))
             return false;
     return true;
+}
+
+bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
+                               GError **error)
+{
+    return prove(source, destination, 0, error);
 }
 
 bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *destination,
                                uint64_t gpa, GError **error)
 {
-    bool proven = false;
-    for (guint pass = 1; !proven;)
-        if (!godwit_migrate_next_pass(source, &pass, error) ||
-            !seek_in_page(source, destination, gpa, pass, &proven, error))
-            return false;
-    return true;
+    return prove(source, destination, gpa, error);
 }
 
 struct dirtied_goal {

@@ -226,6 +226,13 @@ static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
     return may_strike_version(bug, vm->rig->setup, vm->qemu);
 }
 
+/* One that either side can bring. */
+static bool may_strike_either(const struct known_bug *bug, const struct godwit_setup *setup)
+{
+    return may_strike_version(bug, setup, setup->source) ||
+           may_strike_version(bug, setup, setup->destination);
+}
+
 /* Notes that a bug was met. More than once in a scenario it is still one bug. */
 static void note(struct godwit_rig *rig, const struct known_bug *bug, const char *seen)
 {
@@ -275,8 +282,7 @@ static bool same_gap(struct godwit_vm *source, struct godwit_vm *destination, un
 
 bool godwit_known_hot_pages(const struct godwit_setup *setup)
 {
-    return may_strike_version(&hot_page, setup, setup->source) ||
-           may_strike_version(&hot_page, setup, setup->destination);
+    return may_strike_either(&hot_page, setup);
 }
 
 bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destination,
@@ -454,8 +460,7 @@ bool godwit_known_device_tree(struct godwit_vm *source, struct godwit_vm *destin
 bool godwit_known_lost_suspend(struct godwit_vm *source, const char *status)
 {
     /* The state is carried by the newer of two, and understood by it. */
-    if (!may_strike(&lost_suspend, source) &&
-        !may_strike_version(&lost_suspend, source->rig->setup, source->rig->setup->destination))
+    if (!may_strike_either(&lost_suspend, source->rig->setup))
         return false;
     g_autofree char *seen =
         g_strdup_printf("the suspended guest is \"%s\" on the destination", status);
@@ -556,10 +561,7 @@ bool godwit_known_multifd_postcopy(const struct godwit_vm *source,
 
 bool godwit_known_multifd_cancel(const struct godwit_vm *source, const char *state)
 {
-    const struct godwit_setup *setup = source->rig->setup;
-    if ((!may_strike(&multifd_cancel, source) &&
-         !may_strike_version(&multifd_cancel, setup, setup->destination)) ||
-        strcmp(state, "cancelling") != 0)
+    if (!may_strike_either(&multifd_cancel, source->rig->setup) || strcmp(state, "cancelling") != 0)
         return false;
     note(source->rig, &multifd_cancel, "the source is still \"cancelling\"");
     return true;
@@ -601,8 +603,7 @@ bool godwit_known_cpu_versions(const struct godwit_vm *destination)
     const struct known_bug *bug = !strcmp(arch, "aarch64") ? &aarch64_cpu
                                   : !strcmp(arch, "ppc64") ? &ppc64_cpu
                                                            : NULL;
-    if (!bug || (!may_strike_version(bug, setup, setup->source) &&
-                 !may_strike_version(bug, setup, setup->destination)))
+    if (!bug || !may_strike_either(bug, setup))
         return false;
     /* Some tell of each register by a line. */
     g_autofree char *said = godwit_vm_stderr(destination, 200);

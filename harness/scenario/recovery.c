@@ -96,7 +96,7 @@ static bool await_switchover(struct godwit_vm *source, const struct godwit_accou
                              struct godwit_account *account, GError **error)
 {
     /* With preempt there is another thread that sends pages; the speed is for the first to say. */
-    const bool preempts = json_is_true(json_object_get(source->capabilities, preempt[0].name));
+    const bool preempts = godwit_json_true(source->capabilities, preempt[0].name);
     while (preempts ? account->mbps == first->mbps : account->sent == 0)
         if (!ask_account(source, "postcopy-active", account, error))
             return false;
