@@ -17,6 +17,9 @@
  * migration thread works out every 100 ms how much it could send within the downtime limit; a first
  * pass that is over before would be taken for the last one, whatever the limit. In seconds. */
 #define FIRST_PASS_SECONDS 0.12
+/* The same where the 100 ms may be over before the first page is sent: the thread then sends at
+ * once what it may in 100 ms, and as much again. */
+#define HANDSHAKE_PASS_SECONDS 0.25
 /* Passes that the guest makes at the most while its window is sent for the first time: some 10 ms
  * each. */
 #define PASSES_BEFORE_ZERO 64
@@ -281,6 +284,10 @@ struct godwit_injection *godwit_migrate_spoil(struct godwit_vm *source, struct g
     if (!block)
         return NULL;
     window.block = g_intern_string(block->name);
+    struct godwit_mailbox mailbox;
+    window.busy = godwit_memory_mailbox(source, 0, &mailbox, NULL)
+                      ? mailbox.position - setup->workload.window_start + window.offset
+                      : UINT64_MAX;
     if (!fault.given[GODWIT_FAULT_SEED])
         fault.values[GODWIT_FAULT_SEED] = setup->seed;
     struct godwit_injection *injection = godwit_injection_new(relay, &fault, &window);
@@ -363,7 +370,7 @@ static bool avoid_zeros(struct godwit_vm *source, GError **error)
     return true;
 }
 
-bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
+bool godwit_migrate_hold(struct godwit_vm *source, enum godwit_hold hold, GError **error)
 {
     const struct godwit_workload *workload = &source->rig->setup->workload;
     /* Whole pages are sent, however few bytes of them the guest dirties, and zero ones for next to
@@ -371,10 +378,11 @@ bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
     double window = (double)(workload->window_end - workload->window_start);
     if ((workload->flags & GODWIT_FLAG_STAMP) && (workload->flags & GODWIT_FLAG_ZERO))
         window -= window / GODWIT_STAMP_CYCLE;
-    const struct godwit_parameter held[] = {
-        {"max-bandwidth", (json_int_t)(window / FIRST_PASS_SECONDS), NULL},
-        {"downtime-limit", DOWNTIME_HELD, NULL},
-        {NULL, 0, NULL}};
+    const double seconds =
+        hold == GODWIT_HOLD_HANDSHAKE ? HANDSHAKE_PASS_SECONDS : FIRST_PASS_SECONDS;
+    const struct godwit_parameter held[] = {{"max-bandwidth", (json_int_t)(window / seconds), NULL},
+                                            {"downtime-limit", DOWNTIME_HELD, NULL},
+                                            {NULL, 0, NULL}};
     return godwit_migrate_set_parameters(source, held, error) && avoid_zeros(source, error);
 }
 
@@ -507,16 +515,30 @@ bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **er
     return fail_over(source, error);
 }
 
-/* Looks for the proof at each pass from the second on, at GPA or, if that is 0, anywhere. */
+/* How often memory is looked at for the proof, which no event tells of: in milliseconds, and in
+ * looks' own time, which may be long by QMP. */
+#define LOOK_MS   1
+#define LOOK_REST 4
+
+/* Looks for the proof, at GPA or, if that is 0, anywhere. */
 static bool prove(struct godwit_vm *source, struct godwit_vm *destination, uint64_t gpa,
                   GError **error)
 {
-    bool proven = false;
-    for (guint pass = 1; !proven;)
-        if (!godwit_migrate_next_pass(source, &pass, error) ||
-            !(gpa ? seek_in_page(source, destination, gpa, pass, &proven, error)
-                  : seek_proof(source, destination, pass, &proven, error)))
+    struct pass_goal goal = {.source = source, .next = source->migration_first};
+    gint64 rest = LOOK_MS;
+    for (bool proven = false; !proven;) {
+        if (!godwit_rig_rest(source->rig, (guint)rest, "the migration to be proven live", error))
             return false;
+        while (!goal.over && pass_began(&goal))
+            ;
+        if (goal.over)
+            return fail_over(source, error);
+        const gint64 began = g_get_monotonic_time();
+        if (!(gpa ? seek_in_page(source, destination, gpa, goal.pass, &proven, error)
+                  : seek_proof(source, destination, goal.pass, &proven, error)))
+            return false;
+        rest = MAX(LOOK_REST * (g_get_monotonic_time() - began) / 1000, LOOK_MS);
+    }
     return true;
 }
 

@@ -118,12 +118,18 @@ bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **e
 /* Passes a VM a descriptor under NAME (getfd). It stays the caller's. */
 bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError **error);
 
+/* What a migration that is held begins with. */
+enum godwit_hold {
+    GODWIT_HOLD_USUAL,     /* the first page goes out in far less than 100 ms */
+    GODWIT_HOLD_HANDSHAKE, /* it waits for handshakes that may take that long */
+};
+
 /*
  * A downtime limit far below what sending the window takes, and a bandwidth at which the guest
  * dirties all of it again in every pass: the migration goes on, pass after pass, until it is
  * released. Set before the start.
  */
-bool godwit_migrate_hold(struct godwit_vm *source, GError **error);
+bool godwit_migrate_hold(struct godwit_vm *source, enum godwit_hold hold, GError **error);
 
 /* Lets a held migration converge. */
 bool godwit_migrate_release(struct godwit_vm *source, GError **error);
@@ -136,8 +142,8 @@ bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **er
 
 /*
  * Waits until a held migration is proven to be live: the destination has received a page of the
- * window that the source has dirtied again since. The proof (address, both bytes, pass) goes into
- * the rig's facts.
+ * window that the source has dirtied again since. That may be so in the source's first pass. The
+ * proof (address, both bytes, pass) goes into the rig's facts.
  */
 bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
                                GError **error);

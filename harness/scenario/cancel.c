@@ -65,7 +65,7 @@ static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
 {
     struct godwit_vm *source = godwit_plan_source(rig, error);
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
-                   godwit_migrate_hold(source, error)
+                   godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error)
                ? source
                : NULL;
 }
@@ -133,7 +133,9 @@ static bool settle_cancelled(struct godwit_vm *source, godwit_peer *busy, GError
     }
     godwit_peer_close(busy);
     while (pending)
-        if (!ask_pending(source, &pending, error))
+        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to give up its connection",
+                             error) ||
+            !ask_pending(source, &pending, error))
             return false;
     return true;
 }

@@ -128,15 +128,10 @@ static bool is_sending(const struct godwit_vm *vm)
 bool godwit_conformance_settle(struct godwit_vm *vm, GError **error)
 {
     while (is_sending(vm)) {
-        g_autofree char *status = godwit_vm_status(vm, error);
-        if (!status)
+        g_autofree char *what =
+            g_strdup_printf("the thread of the %s that sends to end, once it has failed", vm->name);
+        if (!godwit_rig_rest(vm->rig, 1, what, error))
             return false;
-        if (g_get_monotonic_time() > vm->rig->deadline) {
-            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT,
-                        "the %s's migration has failed, but the thread that sends it never ends",
-                        vm->name);
-            return false;
-        }
     }
     /* What that thread leaves to the main loop is done when the main loop has answered. */
     return godwit_vm_command(vm, "query-status", NULL, error);

@@ -307,7 +307,8 @@ static struct godwit_vm *start_held(struct godwit_rig *rig, struct godwit_confor
         !godwit_vm_wait_console(source, 1, 1, error))
         return NULL;
     godwit_rig_phase(rig, "check");
-    return godwit_migrate_hold(source, error) && godwit_conformance_begin(vm, source, error)
+    return godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error) &&
+                   godwit_conformance_begin(vm, source, error)
                ? source
                : NULL;
 }

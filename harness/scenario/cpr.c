@@ -243,10 +243,9 @@ static bool has_socket(pid_t pid, guint64 inode)
 
 /* Whether the VM listens on CPR_SOCKET: the kernel's list of unix sockets has flags and inode of
  * each, and the path that it was bound to, which other rigs use as well. */
-static bool listens(gpointer data)
+static bool listens(const struct godwit_vm *vm)
 {
     enum { ACCEPTS = 0x10000 };
-    const struct godwit_vm *vm = data;
     const pid_t pid = godwit_vm_pid(vm);
     g_autofree char *path = g_strdup_printf("/proc/%d/net/unix", (int)pid);
     g_autofree char *text = NULL;
@@ -265,20 +264,14 @@ static bool listens(gpointer data)
     return false;
 }
 
-static gboolean look_again(gpointer data)
-{
-    (void)data;
-    return G_SOURCE_CONTINUE;
-}
-
 /* Nothing tells when a QEMU that has no monitor yet has come so far. */
 static bool await_listener(struct godwit_vm *vm, GError **error)
 {
-    const guint timer = g_timeout_add(LOOK_AGAIN_MS, look_again, NULL);
-    const bool listening = godwit_rig_wait(vm->rig, listens, vm,
-                                           "the destination to listen on its CPR channel", error);
-    g_source_remove(timer);
-    return listening;
+    while (!listens(vm))
+        if (!godwit_rig_rest(vm->rig, LOOK_AGAIN_MS, "the destination to listen on its CPR channel",
+                             error))
+            return false;
+    return true;
 }
 
 /* The channel "cpr" by way of CPR_SOCKET. */
@@ -301,6 +294,9 @@ static bool await_loaded(struct godwit_vm *destination, GError **error)
             return true;
         if (!strcmp(state, "failed"))
             return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the destination's migration failed");
+        if (!godwit_rig_rest(destination->rig, GODWIT_REST_MS, "the destination to have loaded",
+                             error))
+            return false;
     }
 }
 

@@ -12,9 +12,9 @@
 #include <signal.h>
 #include <string.h>
 
-/* For how long a side is stopped, before scaling: several of the 0.1 s by which QEMU reckons, and
- * longer than all of a migration takes here. In seconds. */
-#define STOPPED_SECONDS 0.4
+/* For how long a side is stopped: more than two of the 0.1 s by which QEMU reckons, and longer than
+ * all of a migration that is let go takes here. In milliseconds. */
+#define STOPPED_MS 250
 
 /* Where a destination that has lost its source listens. */
 #define RECOVER_URI "unix:recover.sock"
@@ -75,12 +75,6 @@ static bool is_stop(const struct trial *trial)
     return trial->blow == BLOW_STOP_DESTINATION || trial->blow == BLOW_STOP_SOURCE;
 }
 
-static bool never(gpointer data)
-{
-    (void)data;
-    return false;
-}
-
 static bool is_gone(gpointer data)
 {
     return ((const struct godwit_vm *)data)->exited;
@@ -97,16 +91,11 @@ static bool end_now(struct godwit_vm *vm, GError **error)
 /* Nothing tells that nothing happens but time. */
 static bool stop_for_a_while(struct godwit_vm *vm, GError **error)
 {
-    g_autoptr(GError) over = NULL;
     const pid_t pid = godwit_vm_pid(vm);
     kill(pid, SIGSTOP);
-    godwit_rig_wait_until(vm->rig, godwit_rig_seconds(vm->rig, STOPPED_SECONDS), never, NULL,
-                          "nothing", &over);
+    const bool rested = godwit_rig_rest(vm->rig, STOPPED_MS, "nothing", error);
     kill(pid, SIGCONT);
-    if (over->code == GODWIT_ERROR_TIMEOUT)
-        return true;
-    g_propagate_error(error, g_steal_pointer(&over));
-    return false;
+    return rested;
 }
 
 /* Who gets no answer sees the end of the connection, or its refusal. */
@@ -164,7 +153,7 @@ static bool configure(struct course *course, GError **error)
             !godwit_migrate_set_capabilities(
                 both[i], state == STATE_PRE_SWITCHOVER ? pause_on : NULL, error))
             return false;
-    return godwit_migrate_hold(course->source, error) &&
+    return godwit_migrate_hold(course->source, GODWIT_HOLD_USUAL, error) &&
            (!is_postcopy(course->trial) ||
             godwit_migrate_set_parameters(course->source, held, error));
 }
@@ -175,7 +164,7 @@ static bool begin_setup(struct course *course, GError **error)
     struct godwit_vm *source = course->source = godwit_plan_source(course->rig, error);
     godwit_rig_phase(course->rig, "migrate");
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
-           godwit_migrate_hold(source, error) &&
+           godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error) &&
            godwit_peer_busy(&course->here, course->rig, "busy.sock", error) &&
            godwit_migrate_start(source, "unix:busy.sock", false, error);
 }

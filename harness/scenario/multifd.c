@@ -101,9 +101,11 @@ static bool hold_as_counted(struct godwit_vm *source, struct godwit_vm *destinat
     struct sent sent = {0};
     (void)destination;
     while (sent.normal == 0 || sent.bytes == 0)
-        if (!ask_sent(source, &sent, error))
+        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to have sent pages", error) ||
+            !ask_sent(source, &sent, error))
             return false;
-    return sent.bytes < sent.normal * sent.page_size / 2 || godwit_migrate_hold(source, error);
+    return sent.bytes < sent.normal * sent.page_size / 2 ||
+           godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error);
 }
 
 /*
@@ -166,7 +168,7 @@ static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenari
         !godwit_migrate_set_parameters(first, plan->parameters, error) ||
         !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
         !godwit_migrate_set_parameters(source, plan->parameters, error) ||
-        !godwit_migrate_hold(source, error))
+        !godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error))
         return false;
 
     godwit_rig_phase(rig, "cancel");
@@ -300,6 +302,7 @@ GODWIT_SCENARIOS(multifd) = {
         .summary = "live, over 16 connections beside the main one",
         .qemu_name = "/migration/multifd/tcp/uri/plain/none",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .passes = true,
                  .capabilities = multifd,
                  .parameters = sixteen,
                  .live = see_channels,
@@ -322,6 +325,7 @@ GODWIT_SCENARIOS(multifd) = {
         .summary = "live, zero pages found by the migration thread, as older QEMUs do",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/legacy",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .passes = true,
                  .capabilities = multifd,
                  .parameters = WITH("zero-page-detection", "legacy"),
                  .judge = judge_zero_pages},
@@ -333,6 +337,7 @@ GODWIT_SCENARIOS(multifd) = {
         .summary = "live, zero pages sent like any other",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/none",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
+                 .passes = true,
                  .capabilities = multifd,
                  .parameters = WITH("zero-page-detection", "none"),
                  .judge = judge_no_zero_pages},

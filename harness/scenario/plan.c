@@ -35,6 +35,9 @@ bool godwit_plan_unwind(struct godwit_vm *source, GError **error)
         g_autofree char *status = godwit_vm_status(source, error);
         if (!status || strcmp(status, "finish-migrate") != 0)
             return status != NULL;
+        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source's run state to follow",
+                             error))
+            return false;
     }
 }
 
@@ -97,6 +100,15 @@ bool godwit_plan_stop(struct godwit_vm *vm, GError **error)
     return godwit_rig_healthy(vm->rig, error);
 }
 
+/* Whether the plan has that capability on. */
+static bool sets_capability(const struct godwit_plan *plan, const char *name)
+{
+    const struct godwit_capability *c = plan->capabilities;
+    while (c && c->name && (!c->on || strcmp(c->name, name) != 0))
+        c++;
+    return c && c->name;
+}
+
 /* Capabilities, parameters and, for a live migration, the hold. */
 static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
                       struct godwit_vm *destination, GError **error)
@@ -109,7 +121,10 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
             (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
             return false;
     }
-    return godwit_migrate_hold(source, error) &&
+    /* The first pass waits until all channels are there. */
+    const enum godwit_hold hold =
+        plan->tls && sets_capability(plan, "multifd") ? GODWIT_HOLD_HANDSHAKE : GODWIT_HOLD_USUAL;
+    return godwit_migrate_hold(source, hold, error) &&
            (!plan->tls || godwit_tls_set_up(source, destination, plan->tls, error)) &&
            (!plan->configure || plan->configure(source, destination, error));
 }
@@ -126,6 +141,16 @@ static bool step(godwit_step own, struct godwit_vm *source, struct godwit_vm *de
 static bool is_held(const struct godwit_plan *plan)
 {
     return !plan->stopped && !plan->suspend && !plan->no_ram;
+}
+
+/* Holds the migration back until it is proven to be live, and in a later pass than the first if the
+ * plan wants that. */
+static bool hold_back(const struct godwit_plan *plan, struct godwit_vm *source,
+                      struct godwit_vm *destination, GError **error)
+{
+    guint pass = 1;
+    return !is_held(plan) || ((!plan->passes || godwit_migrate_next_pass(source, &pass, error)) &&
+                              godwit_migrate_prove_live(source, destination, error));
 }
 
 /* A VM that says that it takes no file's descriptor any more is a skip. Always false. */
@@ -240,7 +265,7 @@ static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm 
         return godwit_migrate_release(source, error) &&
                godwit_migrate_wait(source, "failed", error) &&
                godwit_migrate_note_failure(source, error);
-    if ((is_held(plan) && !godwit_migrate_prove_live(source, destination, error)) ||
+    if (!hold_back(plan, source, destination, error) ||
         !step(plan->live, source, destination, error))
         return false;
     if (plan->postcopy) {

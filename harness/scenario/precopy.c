@@ -155,13 +155,13 @@ GODWIT_SCENARIOS(precopy) = {
         .name = "precopy/unix/plain",
         .summary = "live, over a unix socket",
         .qemu_name = "/migration/precopy/unix/plain",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .passes = true},
     },
     {
         .name = "precopy/tcp/plain",
         .summary = "live, over TCP, to a port that the destination tells",
         .qemu_name = "/migration/precopy/tcp/plain",
-        .plan = {.transport = GODWIT_TRANSPORT_TCP},
+        .plan = {.transport = GODWIT_TRANSPORT_TCP, .passes = true},
     },
     {
         .name = "precopy/unix/xbzrle",
@@ -169,6 +169,7 @@ GODWIT_SCENARIOS(precopy) = {
         .summary = "pages that were sent before are sent as what has changed in them",
         .qemu_name = "/migration/precopy/unix/xbzrle",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .passes = true,
                  .capabilities = xbzrle,
                  .configure = size_cache,
                  .live = see_cache_hit,

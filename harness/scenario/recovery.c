@@ -47,11 +47,15 @@ static bool ask_account(struct godwit_vm *source, const char *wanted,
 static bool await_requests(struct godwit_vm *source, json_int_t requests,
                            struct godwit_account *account, GError **error)
 {
-    do
+    for (;;) {
         if (!ask_account(source, "postcopy-active", account, error))
             return false;
-    while (account->requests <= requests);
-    return true;
+        if (account->requests > requests)
+            return true;
+        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the destination to ask for pages",
+                             error))
+            return false;
+    }
 }
 
 static bool wait_both(struct godwit_vm *source, struct godwit_vm *destination, const char *state,
@@ -98,7 +102,9 @@ static bool await_switchover(struct godwit_vm *source, const struct godwit_accou
     /* With preempt there is another thread that sends pages; the speed is for the first to say. */
     const bool preempts = godwit_json_true(source->capabilities, preempt[0].name);
     while (preempts ? account->mbps == first->mbps : account->sent == 0)
-        if (!ask_account(source, "postcopy-active", account, error))
+        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to have switched over",
+                             error) ||
+            !ask_account(source, "postcopy-active", account, error))
             return false;
     return true;
 }

@@ -26,6 +26,8 @@ struct godwit_plan {
     bool stopped;    /* the source is stopped first; otherwise the migration is proven to be live */
     bool postcopy;   /* switch to postcopy once it is proven to be live */
     bool suspend;    /* the guest suspends itself before, and is woken up after */
+    bool passes;     /* let go in the second pass at the earliest, usually after many: what is sent
+                      * again is what it is about, or how */
     bool no_ram;     /* no RAM is sent, so there is nothing to hold back or prove to be live */
     bool fails;      /* it must fail: the source runs on, the destination never runs */
     const char *uri; /* what both sides are given, of a transport that is a file; NULL: the usual */

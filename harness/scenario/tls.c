@@ -6,7 +6,8 @@
 #include "scenario/scenario.h"
 
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
-static const struct godwit_parameter channels[] = {{"multifd-channels", 16, NULL}, {NULL, 0, NULL}};
+/* Each has its own handshake, one after the other. */
+static const struct godwit_parameter channels[] = {{"multifd-channels", 4, NULL}, {NULL, 0, NULL}};
 
 /* Who meets whom. Names of hosts are only looked for in certificates, never resolved. */
 static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};

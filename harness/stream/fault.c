@@ -10,7 +10,7 @@
 #define FILLING       0x5a
 #define STALL_MS      300
 #define THROTTLE_RATE (8u << 20)
-#define SPLIT_BYTES   (256u << 10)
+#define SPLIT_BYTES   (64u << 10)
 
 #define KEY(name)   (1u << GODWIT_FAULT_##name)
 #define PLACE(name) (1u << GODWIT_STREAM_##name)
@@ -183,9 +183,12 @@ static bool in_window(const struct godwit_injection *injection,
                       const struct godwit_stream_item *item)
 {
     const struct godwit_fault_window *window = &injection->window;
+    const bool busy =
+        item->page_offset <= window->busy && window->busy - item->page_offset < item->page_size;
     return !strcmp(item->name, window->block) &&
            item->page_offset + item->page_size > window->offset &&
-           item->page_offset < window->offset + window->length;
+           item->page_offset < window->offset + window->length &&
+           (!busy || injection->fault.given[GODWIT_FAULT_PAGE]);
 }
 
 /* Whether it is the page that was asked for, or, if any will do, one that is good for it. */

@@ -38,7 +38,10 @@ struct godwit_fault_window {
     const char *block; /* the RAM block that holds it ... */
     uint64_t offset;   /* ... where in it the window begins ... */
     uint64_t length;   /* ... its length ... */
-    uint64_t page;     /* ... and the distance from one of its pages to the next */
+    uint64_t page;     /* ... the distance from one of its pages to the next ... */
+    uint64_t busy;     /* ... and where in the block the one is that the guest is at, which it may
+                        * have looked at already, and be about to overwrite: left alone by faults
+                        * that are not told which page to spoil. UINT64_MAX: none */
 };
 
 /* Reads "NAME[:KEY=NUMBER,...]". USAGE error if there is no such fault, or it has no such key. */

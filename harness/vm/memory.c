@@ -105,10 +105,11 @@ static bool ask_map(struct godwit_vm *vm, GError **error)
             return false;
         block->hva = block->hva ? block->hva - piece->offset : 0;
     }
+    g_auto(GStrv) maps = godwit_untouched_maps(godwit_vm_pid(vm));
     for (guint i = 0; i < vm->blocks->len; i++) {
         struct godwit_block *block = &g_array_index(vm->blocks, struct godwit_block, i);
         block->private = block->hva && block->length >= UNTOUCHED_LEAST &&
-                         godwit_untouched_private(godwit_vm_pid(vm), block->hva, block->length);
+                         godwit_untouched_private(maps, block->hva, block->length);
     }
     return true;
 }

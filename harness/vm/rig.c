@@ -143,6 +143,26 @@ bool godwit_rig_healthy(struct godwit_rig *rig, GError **error)
     return false;
 }
 
+static gboolean set(gpointer data)
+{
+    *(bool *)data = true;
+    return G_SOURCE_CONTINUE;
+}
+
+static bool is_set(gpointer data)
+{
+    return *(bool *)data;
+}
+
+bool godwit_rig_rest(struct godwit_rig *rig, guint ms, const char *what, GError **error)
+{
+    bool rested = false;
+    const guint timer = g_timeout_add(ms, set, &rested);
+    const bool well = godwit_rig_wait(rig, is_set, &rested, what, error);
+    g_source_remove(timer);
+    return well;
+}
+
 bool godwit_rig_wait(struct godwit_rig *rig, godwit_condition condition, gpointer data,
                      const char *what, GError **error)
 {

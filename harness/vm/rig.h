@@ -135,6 +135,15 @@ bool godwit_rig_wait(struct godwit_rig *rig, godwit_condition condition, gpointe
 bool godwit_rig_wait_until(struct godwit_rig *rig, gint64 deadline, godwit_condition condition,
                            gpointer data, const char *what, GError **error);
 
+/*
+ * Lets MS milliseconds go by before another look at something that no event tells of, WHAT. A QEMU
+ * that is asked without a rest has little time for anything else. False with ERROR set as above.
+ */
+bool godwit_rig_rest(struct godwit_rig *rig, guint ms, const char *what, GError **error);
+
+/* A rest between two questions to a QEMU, in milliseconds, where the answer is due soon. */
+#define GODWIT_REST_MS 2
+
 /* Seconds from now, scaled as the setup says, as a monotonic time. */
 gint64 godwit_rig_seconds(const struct godwit_rig *rig, double seconds);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -20,19 +21,23 @@ struct region {
 #define SWAPPED (UINT64_C(1) << 4)
 #define ZERO    (UINT64_C(1) << 5)
 
-bool godwit_untouched_private(pid_t pid, uint64_t start, uint64_t length)
+char **godwit_untouched_maps(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int)pid);
     g_autofree char *text = NULL;
-    if (!g_file_get_contents(path, &text, NULL, NULL))
-        return false;
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    return g_strsplit(g_file_get_contents(path, &text, NULL, NULL) ? text : "", "\n", -1);
+}
+
+bool godwit_untouched_private(char *const *maps, uint64_t start, uint64_t length)
+{
     uint64_t reached = start;
-    for (guint i = 0; lines[i] && reached < start + length; i++) {
+    for (guint i = 0; maps[i] && reached < start + length; i++) {
+        const char *dash = strchr(maps[i], '-');
         unsigned long long from, to, inode;
         char kind;
-        if (sscanf(lines[i], "%llx-%llx %*c%*c%*c%c %*s %*s %llu", &from, &to, &kind, &inode) < 4 ||
-            to <= reached)
+        /* Most lines are of libraries, far away. */
+        if (!dash || g_ascii_strtoull(dash + 1, NULL, 16) <= reached ||
+            sscanf(maps[i], "%llx-%llx %*c%*c%*c%c %*s %*s %llu", &from, &to, &kind, &inode) < 4)
             continue;
         if (from > reached || kind != 'p' || inode != 0)
             return false;

@@ -10,9 +10,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Whether all of [START, START + LENGTH) in the process's address space is private anonymous
- * memory: what was never written there is zero. False, too, if the system does not tell. */
-bool godwit_untouched_private(pid_t pid, uint64_t start, uint64_t length);
+/* What /proc/PID/maps tells of a process's address space, a line each: the caller's (g_strfreev).
+ * None if the system does not tell. */
+char **godwit_untouched_maps(pid_t pid);
+
+/* Whether all of [START, START + LENGTH) is private anonymous memory by those maps: what was never
+ * written there is zero. */
+bool godwit_untouched_private(char *const *maps, uint64_t start, uint64_t length);
 
 /*
  * Whether no page of [START, START + LENGTH), which is of such memory, is anything but absent or

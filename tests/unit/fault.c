@@ -140,6 +140,9 @@ static struct memory *load(const GByteArray *bytes)
     return memory;
 }
 
+/* The page that the guest is at. */
+#define BUSY (WINDOW + 7)
+
 struct spoiled {
     const char *text;
     struct godwit_injection *injection;
@@ -148,7 +151,7 @@ struct spoiled {
 static void inject(struct godwit_relay *relay, gpointer data)
 {
     static const struct godwit_fault_window window = {"ram", WINDOW * PAGE, (PAGES - WINDOW) * PAGE,
-                                                      PAGE};
+                                                      PAGE, BUSY * PAGE};
     struct spoiled *spoiled = data;
     struct godwit_fault fault;
     assert_true(godwit_fault_parse(spoiled->text, &fault, NULL));
@@ -230,6 +233,33 @@ static void test_pages(void **state)
             assert_int_equal((int)memory->pages - (int)whole->pages, rows[i].pages);
         }
     }
+}
+
+/* The page that the guest is at is left alone, whatever chance would have, but not if it is asked
+ * for. */
+static void test_busy(void **state)
+{
+    static const char *const faults[] = {"flip-bit", "drop-page", "page-to-zero", "swap-pages",
+                                         "wrong-offset"};
+    g_autoptr(GByteArray) stream = new_stream(1);
+    g_autofree struct memory *whole = load(stream);
+    for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
+        for (unsigned seed = 0; seed < 40; seed++) {
+            g_autofree char *text = g_strdup_printf("%s:seed=%u", faults[i], seed);
+            g_autofree char *done = NULL;
+            g_autoptr(GByteArray) came = spoil(state, stream, text, &done);
+            g_autofree struct memory *memory = load(came);
+            if (memcmp(whole->ram + BUSY * PAGE, memory->ram + BUSY * PAGE, PAGE) != 0)
+                fail_msg("%s: the relay %s", text, done ? done : "did nothing");
+        }
+    }
+    g_autofree char *text = g_strdup_printf("drop-page:page=%u", BUSY - WINDOW);
+    g_autofree char *done = NULL;
+    g_autoptr(GByteArray) came = spoil(state, stream, text, &done);
+    g_autofree struct memory *memory = load(came);
+    unsigned lowest = PAGES;
+    assert_int_equal(differing(whole, memory, &lowest), 1);
+    assert_int_equal(lowest, BUSY);
 }
 
 /* A page that comes again as it was is no reason to strike, and none not to have struck. */
@@ -409,11 +439,11 @@ static void test_parse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages), cmocka_unit_test(test_unchanged),
-        cmocka_unit_test(test_bits),  cmocka_unit_test(test_sections),
-        cmocka_unit_test(test_cuts),  cmocka_unit_test(test_harmless),
-        cmocka_unit_test(test_seeds), cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_pages),     cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_unchanged), cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_sections),  cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_harmless),  cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_lost),      cmocka_unit_test(test_parse),
     };
     return cmocka_run_group_tests_name("fault", tests, unit_folder, unit_folder_end);
 }

@@ -1,5 +1,5 @@
 /*
- * Which VM of a rig is told of when several have ended.
+ * Which VM of a rig is told of when several have ended, and how a rest ends.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -46,9 +46,28 @@ static void test_blame(void **state)
     fake_pair_free(pair);
 }
 
+/* A rest takes its time and no more than the deadline, and is over when a VM is. */
+static void test_rest(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    g_autoptr(GError) late = NULL, ended = NULL;
+    const gint64 began = g_get_monotonic_time();
+    assert_true(godwit_rig_rest(pair->rig, 20, "a moment", NULL));
+    assert_true(g_get_monotonic_time() - began >= 20000);
+    pair->rig->deadline = g_get_monotonic_time() + 10000;
+    assert_false(godwit_rig_rest(pair->rig, 60000, "a minute", &late));
+    assert_true(g_error_matches(late, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT));
+    assert_contains(late->message, "in vain for a minute");
+    pair->source->vm->exited = true;
+    pair->source->vm->wait_status = ENDED_WITH(1);
+    assert_false(godwit_rig_rest(pair->rig, 60000, "a minute", &ended));
+    assert_true(g_error_matches(ended, GODWIT_ERROR, GODWIT_ERROR_CRASH));
+    fake_pair_free(pair);
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blame)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blame), cmocka_unit_test(test_rest)};
     return cmocka_run_group_tests_name("rig", tests, unit_folder, unit_folder_end);
 }

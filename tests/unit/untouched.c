@@ -35,7 +35,8 @@ static bool untouched(const unsigned char *memory, size_t first, size_t pages)
 
 static bool private(const unsigned char *memory, size_t first, size_t pages)
 {
-    return godwit_untouched_private(getpid(), (uint64_t)(uintptr_t)(memory + first * page_size()),
+    g_auto(GStrv) maps = godwit_untouched_maps(getpid());
+    return godwit_untouched_private(maps, (uint64_t)(uintptr_t)(memory + first * page_size()),
                                     pages * page_size());
 }
 
@@ -106,7 +107,8 @@ static void test_nobody(void **state)
 {
     (void)state;
     assert_false(godwit_untouched(-1, 0, page_size()));
-    assert_false(godwit_untouched_private(-1, 0, page_size()));
+    g_auto(GStrv) maps = godwit_untouched_maps(-1);
+    assert_false(godwit_untouched_private(maps, 0, page_size()));
 }
 
 int main(void)
