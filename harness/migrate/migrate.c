@@ -370,7 +370,8 @@ static bool avoid_zeros(struct godwit_vm *source, GError **error)
     return true;
 }
 
-bool godwit_migrate_hold(struct godwit_vm *source, enum godwit_hold hold, GError **error)
+/* The first pass over the window takes SECONDS at least. */
+static bool hold(struct godwit_vm *source, double seconds, GError **error)
 {
     const struct godwit_workload *workload = &source->rig->setup->workload;
     /* Whole pages are sent, however few bytes of them the guest dirties, and zero ones for next to
@@ -378,12 +379,20 @@ bool godwit_migrate_hold(struct godwit_vm *source, enum godwit_hold hold, GError
     double window = (double)(workload->window_end - workload->window_start);
     if ((workload->flags & GODWIT_FLAG_STAMP) && (workload->flags & GODWIT_FLAG_ZERO))
         window -= window / GODWIT_STAMP_CYCLE;
-    const double seconds =
-        hold == GODWIT_HOLD_HANDSHAKE ? HANDSHAKE_PASS_SECONDS : FIRST_PASS_SECONDS;
     const struct godwit_parameter held[] = {{"max-bandwidth", (json_int_t)(window / seconds), NULL},
                                             {"downtime-limit", DOWNTIME_HELD, NULL},
                                             {NULL, 0, NULL}};
     return godwit_migrate_set_parameters(source, held, error) && avoid_zeros(source, error);
+}
+
+bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
+{
+    return hold(source, FIRST_PASS_SECONDS, error);
+}
+
+bool godwit_migrate_hold_handshakes(struct godwit_vm *source, GError **error)
+{
+    return hold(source, HANDSHAKE_PASS_SECONDS, error);
 }
 
 bool godwit_migrate_release(struct godwit_vm *source, GError **error)
@@ -568,12 +577,29 @@ static bool guest_passed(gpointer data)
     return goal->migration.over || goal->migration.source->console->passes >= goal->passes;
 }
 
+/* Waits until so much has been sent that half of the window is among it: what is not of the window
+ * is next to nothing. No event tells of that. */
+static bool await_half(struct godwit_vm *source, GError **error)
+{
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const uint64_t half = (workload->window_end - workload->window_start) / 2;
+    for (;;) {
+        g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+        if (!info)
+            return false;
+        if (godwit_json_integer(json_object_get(info, "ram"), "normal-bytes", 0) >=
+            (json_int_t)half)
+            return true;
+        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to send its memory", error))
+            return false;
+    }
+}
+
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
 {
-    guint pass = 1;
-    if (!godwit_migrate_next_pass(source, &pass, error))
+    if (!await_half(source, error))
         return false;
-    /* The pass that is under way may have begun before; the one after it has not. */
+    /* The guest's pass that is under way may have begun before; the one after it has not. */
     struct dirtied_goal goal = {
         .migration = {.source = source, .next = source->migration_first},
         .passes = source->console->passes + 2,
@@ -584,7 +610,7 @@ bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
     if (goal.migration.over)
         return fail_over(source, error);
     json_object_set_new(source->rig->facts, "live",
-                        json_pack("{s:i, s:I}", "pass", (int)pass, "guest_pass",
+                        json_pack("{s:i, s:I}", "pass", (int)goal.migration.pass, "guest_pass",
                                   (json_int_t)source->console->passes));
     return true;
 }

@@ -118,18 +118,15 @@ bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **e
 /* Passes a VM a descriptor under NAME (getfd). It stays the caller's. */
 bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError **error);
 
-/* What a migration that is held begins with. */
-enum godwit_hold {
-    GODWIT_HOLD_USUAL,     /* the first page goes out in far less than 100 ms */
-    GODWIT_HOLD_HANDSHAKE, /* it waits for handshakes that may take that long */
-};
-
 /*
  * A downtime limit far below what sending the window takes, and a bandwidth at which the guest
  * dirties all of it again in every pass: the migration goes on, pass after pass, until it is
  * released. Set before the start.
  */
-bool godwit_migrate_hold(struct godwit_vm *source, enum godwit_hold hold, GError **error);
+bool godwit_migrate_hold(struct godwit_vm *source, GError **error);
+
+/* The same for a migration whose first page waits for handshakes, which may take 0.1 s. */
+bool godwit_migrate_hold_handshakes(struct godwit_vm *source, GError **error);
 
 /* Lets a held migration converge. */
 bool godwit_migrate_release(struct godwit_vm *source, GError **error);
@@ -153,8 +150,8 @@ bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *desti
                                uint64_t gpa, GError **error);
 
 /*
- * The same where no destination takes what is sent yet: every page has been sent once, and the
- * guest has written each again since.
+ * The same where no destination takes what is sent yet: half of the window has been sent, and the
+ * guest has written each of its pages since.
  */
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error);
 

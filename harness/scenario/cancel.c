@@ -65,7 +65,7 @@ static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
 {
     struct godwit_vm *source = godwit_plan_source(rig, error);
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
-                   godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error)
+                   godwit_migrate_hold(source, error)
                ? source
                : NULL;
 }

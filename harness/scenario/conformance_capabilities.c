@@ -240,7 +240,8 @@ static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, 
     GODWIT_CONFORMANCE conformance = {0};
     struct godwit_vm *source = godwit_plan_source(rig, error);
     godwit_rig_phase(rig, "check");
-    return source && godwit_conformance_begin(&conformance, source, error) &&
+    return source && godwit_plan_stop(source, error) &&
+           godwit_conformance_begin(&conformance, source, error) &&
            godwit_conformance_requests(&conformance, malformed, G_N_ELEMENTS(malformed), error) &&
            check_each(&conformance, error) && check_combinations(&conformance, error) &&
            check_dependence(&conformance, "return-path", "switchover-ack", error) &&

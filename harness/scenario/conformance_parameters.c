@@ -316,8 +316,8 @@ static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, 
     GODWIT_CONFORMANCE conformance = {0};
     struct godwit_vm *source = godwit_plan_source(rig, error);
     godwit_rig_phase(rig, "check");
-    if (!source || !godwit_conformance_begin(&conformance, source, error) ||
-        !check_all(&conformance, error))
+    if (!source || !godwit_plan_stop(source, error) ||
+        !godwit_conformance_begin(&conformance, source, error) || !check_all(&conformance, error))
         return false;
     return godwit_conformance_move_on(rig, &scenario->plan, source, error);
 }

@@ -153,7 +153,7 @@ static bool configure(struct course *course, GError **error)
             !godwit_migrate_set_capabilities(
                 both[i], state == STATE_PRE_SWITCHOVER ? pause_on : NULL, error))
             return false;
-    return godwit_migrate_hold(course->source, GODWIT_HOLD_USUAL, error) &&
+    return godwit_migrate_hold(course->source, error) &&
            (!is_postcopy(course->trial) ||
             godwit_migrate_set_parameters(course->source, held, error));
 }
@@ -164,7 +164,7 @@ static bool begin_setup(struct course *course, GError **error)
     struct godwit_vm *source = course->source = godwit_plan_source(course->rig, error);
     godwit_rig_phase(course->rig, "migrate");
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
-           godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error) &&
+           godwit_migrate_hold(source, error) &&
            godwit_peer_busy(&course->here, course->rig, "busy.sock", error) &&
            godwit_migrate_start(source, "unix:busy.sock", false, error);
 }

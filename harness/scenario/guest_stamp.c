@@ -33,7 +33,6 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
                        GError **error)
 {
     enum { STOPS = 30 };
-    (void)scenario;
     struct godwit_vm *vm = godwit_plan_source(rig, error);
     if (!vm)
         return false;
@@ -57,8 +56,10 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "%s: stopped %d times, and never in the middle of a pass", vm->name,
                            STOPS);
-    /* Long enough for each of `zero`'s pages to have been zero and otherwise. */
-    const guint64 wanted = 2 * GODWIT_STAMP_CLASSES;
+    /* Long enough for all words of `sparse` to have been written twice, and for each of `zero`'s
+     * pages to have been zero and otherwise. */
+    const bool slowly = scenario->flags & (GODWIT_FLAG_SPARSE | GODWIT_FLAG_ZERO);
+    const guint64 wanted = slowly ? 2 * GODWIT_STAMP_CLASSES : 4;
     if (passes < wanted && !godwit_vm_wait_console(vm, 1, wanted, error))
         return false;
     struct godwit_reading last;

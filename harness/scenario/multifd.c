@@ -104,8 +104,7 @@ static bool hold_as_counted(struct godwit_vm *source, struct godwit_vm *destinat
         if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to have sent pages", error) ||
             !ask_sent(source, &sent, error))
             return false;
-    return sent.bytes < sent.normal * sent.page_size / 2 ||
-           godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error);
+    return sent.bytes < sent.normal * sent.page_size / 2 || godwit_migrate_hold(source, error);
 }
 
 /*
@@ -168,7 +167,7 @@ static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenari
         !godwit_migrate_set_parameters(first, plan->parameters, error) ||
         !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
         !godwit_migrate_set_parameters(source, plan->parameters, error) ||
-        !godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error))
+        !godwit_migrate_hold(source, error))
         return false;
 
     godwit_rig_phase(rig, "cancel");
@@ -337,7 +336,6 @@ GODWIT_SCENARIOS(multifd) = {
         .summary = "live, zero pages sent like any other",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/none",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
-                 .passes = true,
                  .capabilities = multifd,
                  .parameters = WITH("zero-page-detection", "none"),
                  .judge = judge_no_zero_pages},

@@ -122,9 +122,9 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
             return false;
     }
     /* The first pass waits until all channels are there. */
-    const enum godwit_hold hold =
-        plan->tls && sets_capability(plan, "multifd") ? GODWIT_HOLD_HANDSHAKE : GODWIT_HOLD_USUAL;
-    return godwit_migrate_hold(source, hold, error) &&
+    const bool handshakes = plan->tls && sets_capability(plan, "multifd");
+    return (handshakes ? godwit_migrate_hold_handshakes(source, error)
+                       : godwit_migrate_hold(source, error)) &&
            (!plan->tls || godwit_tls_set_up(source, destination, plan->tls, error)) &&
            (!plan->configure || plan->configure(source, destination, error));
 }
@@ -149,8 +149,13 @@ static bool hold_back(const struct godwit_plan *plan, struct godwit_vm *source,
                       struct godwit_vm *destination, GError **error)
 {
     guint pass = 1;
-    return !is_held(plan) || ((!plan->passes || godwit_migrate_next_pass(source, &pass, error)) &&
-                              godwit_migrate_prove_live(source, destination, error));
+    if (!is_held(plan))
+        return true;
+    if (plan->passes && !godwit_migrate_next_pass(source, &pass, error))
+        return false;
+    return godwit_transport_is_file(plan->transport)
+               ? godwit_migrate_prove_dirtied(source, error)
+               : godwit_migrate_prove_live(source, destination, error);
 }
 
 /* A VM that says that it takes no file's descriptor any more is a skip. Always false. */
@@ -187,7 +192,7 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
         return fail_file(plan, source, g_steal_pointer(&refusal), error);
     if (!to || !step(plan->started, source, destination, error))
         return false;
-    if ((is_held(plan) && !godwit_migrate_prove_dirtied(source, error)) ||
+    if (!hold_back(plan, source, destination, error) ||
         !step(plan->live, source, destination, error) || !release(source, error) ||
         !step(plan->released, source, destination, error) ||
         !godwit_migrate_wait(source, "completed", error))

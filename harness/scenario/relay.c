@@ -151,7 +151,7 @@ static bool start(struct course *course, const char *name, GError **error)
         godwit_plan_destination(rig, name, course->trial->verdict != VERDICT_REFUSED, error);
     if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error) ||
         !godwit_migrate_set_capabilities(source, NULL, error) ||
-        !(live ? godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error)
+        !(live ? godwit_migrate_hold(source, error)
                : stop_in_pass(source, error) && godwit_migrate_release(source, error)))
         return false;
     godwit_rig_phase(rig, "migrate");

@@ -289,8 +289,7 @@ static bool limit_migration(struct godwit_rig *rig, const struct godwit_scenario
         !godwit_migrate_set_capabilities(first, plan->capabilities, error) ||
         !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
         !godwit_migrate_set_parameters(source, plan->parameters, error) ||
-        !godwit_migrate_hold(source, GODWIT_HOLD_USUAL, error) ||
-        !hold_by_rate(source, first, error))
+        !godwit_migrate_hold(source, error) || !hold_by_rate(source, first, error))
         return false;
 
     godwit_rig_phase(rig, "cancel");

@@ -8,9 +8,9 @@
 /* What a page that was zero is filled with, and how long a stall is, how much goes a second, and
  * how many bytes go one by one, if nobody says. */
 #define FILLING       0x5a
-#define STALL_MS      300
-#define THROTTLE_RATE (8u << 20)
-#define SPLIT_BYTES   (64u << 10)
+#define STALL_MS      200
+#define THROTTLE_RATE (16u << 20)
+#define SPLIT_BYTES   (16u << 10)
 
 #define KEY(name)   (1u << GODWIT_FAULT_##name)
 #define PLACE(name) (1u << GODWIT_STREAM_##name)
