@@ -113,6 +113,7 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
     job->plan.stopped = options->stopped ||
                         (options->fault && !options->postcopy && !godwit_fault_is_live(fault.kind));
     job->plan.postcopy = options->postcopy;
+    job->plan.passes = !options->postcopy;
     for (guint i = 0; options->capabilities && options->capabilities[i]; i++) {
         g_auto(GStrv) parts = g_strsplit(options->capabilities[i], "=", 2);
         const char *value = parts[0] && parts[1] ? parts[1] : "on";

@@ -534,7 +534,7 @@ static bool prove(struct godwit_vm *source, struct godwit_vm *destination, uint6
                   GError **error)
 {
     struct pass_goal goal = {.source = source, .next = source->migration_first};
-    gint64 rest = LOOK_MS;
+    gint64 rest = LOOK_MS, shown = g_get_monotonic_time();
     for (bool proven = false; !proven;) {
         if (!godwit_rig_rest(source->rig, (guint)rest, "the migration to be proven live", error))
             return false;
@@ -542,6 +542,10 @@ static bool prove(struct godwit_vm *source, struct godwit_vm *destination, uint6
             ;
         if (goal.over)
             return fail_over(source, error);
+        if (g_get_monotonic_time() - shown > PROGRESS_MS * 1000) {
+            report_progress(source);
+            shown = g_get_monotonic_time();
+        }
         const gint64 began = g_get_monotonic_time();
         if (!(gpa ? seek_in_page(source, destination, gpa, goal.pass, &proven, error)
                   : seek_proof(source, destination, goal.pass, &proven, error)))
@@ -590,6 +594,9 @@ static bool await_half(struct godwit_vm *source, GError **error)
         if (godwit_json_integer(json_object_get(info, "ram"), "normal-bytes", 0) >=
             (json_int_t)half)
             return true;
+        const char *status = godwit_json_string(info, "status", "");
+        if (strcmp(status, "setup") != 0 && strcmp(status, "active") != 0)
+            return fail_over(source, error);
         if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to send its memory", error))
             return false;
     }

@@ -149,23 +149,23 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
     return json_pack(
-        "{s:s*, s:{s:i, s:b, s:b, s:b, s:s*, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
+        "{s:s*, s:{s:i, s:b, s:b, s:b, s:b, s:s*, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
         " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:b, s:b, s:I, s:i, s:f, s:b, s:i, s:b, s:b}",
         "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
         (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy", job->plan.postcopy,
-        "suspend", job->plan.suspend, "fault", job->fault, "capabilities", capabilities,
-        "parameters", parameters, "arch", setup->machine->arch, "image", setup->image->name, "type",
-        setup->type, "accel", setup->accel, "memory_mib", (int)setup->memory_mib, "source",
-        godwit_qemu_to_json(setup->source), "destination", godwit_qemu_to_json(setup->destination),
-        "workload", "window_start", (json_int_t)workload->window_start, "window_end",
-        (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
-        "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
-        (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks, "cpus",
-        (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "window_given",
-        setup->window_given, "memory_given", setup->memory_given, "seed", (json_int_t)setup->seed,
-        "hops", (int)setup->hops, "timeout_scale", setup->timeout_scale, "pmemsave",
-        setup->pmemsave, "oracles_off", (int)setup->oracles_off, "progress", job->progress, "keep",
-        job->keep);
+        "passes", job->plan.passes, "suspend", job->plan.suspend, "fault", job->fault,
+        "capabilities", capabilities, "parameters", parameters, "arch", setup->machine->arch,
+        "image", setup->image->name, "type", setup->type, "accel", setup->accel, "memory_mib",
+        (int)setup->memory_mib, "source", godwit_qemu_to_json(setup->source), "destination",
+        godwit_qemu_to_json(setup->destination), "workload", "window_start",
+        (json_int_t)workload->window_start, "window_end", (json_int_t)workload->window_end,
+        "page_size", (json_int_t)workload->page_size, "passes_per_report",
+        (json_int_t)workload->passes_per_report, "flags", (json_int_t)workload->flags, "page_ticks",
+        (json_int_t)workload->page_ticks, "cpus", (json_int_t)workload->cpus, "seed",
+        (json_int_t)workload->seed, "window_given", setup->window_given, "memory_given",
+        setup->memory_given, "seed", (json_int_t)setup->seed, "hops", (int)setup->hops,
+        "timeout_scale", setup->timeout_scale, "pmemsave", setup->pmemsave, "oracles_off",
+        (int)setup->oracles_off, "progress", job->progress, "keep", job->keep);
 }
 
 /* Whether there is all that a rig relies on. */
@@ -243,6 +243,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     job->plan.transport = (enum godwit_transport)godwit_json_integer(plan, "transport", 0);
     job->plan.stopped = godwit_json_true(plan, "stopped");
     job->plan.postcopy = godwit_json_true(plan, "postcopy");
+    job->plan.passes = godwit_json_true(plan, "passes");
     job->plan.suspend = godwit_json_true(plan, "suspend");
     job->fault = g_strdup(godwit_json_string(plan, "fault", NULL));
     job->plan.fault = job->fault;

@@ -35,7 +35,7 @@ static struct godwit_job *job_new(const char *scenario)
     job->scenario = scenario ? godwit_scenario_find(scenario) : NULL;
     assert_true(!scenario || job->scenario);
     job->plan.transport = GODWIT_TRANSPORT_TCP;
-    job->plan.stopped = job->plan.postcopy = job->plan.suspend = true;
+    job->plan.stopped = job->plan.postcopy = job->plan.suspend = job->plan.passes = true;
     static const struct godwit_capability capabilities[] = {{"xbzrle", true}, {"events", false}};
     g_array_append_vals(job->capabilities, capabilities, G_N_ELEMENTS(capabilities));
     static const struct godwit_parameter parameters[] = {
@@ -95,6 +95,7 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_int_equal(one->plan.stopped, other->plan.stopped);
     assert_int_equal(one->plan.postcopy, other->plan.postcopy);
     assert_int_equal(one->plan.suspend, other->plan.suspend);
+    assert_int_equal(one->plan.passes, other->plan.passes);
     assert_int_equal(one->capabilities->len, other->capabilities->len);
     for (guint i = 0; i < one->capabilities->len; i++) {
         const struct godwit_capability *c = &g_array_index(one->capabilities,
