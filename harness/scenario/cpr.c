@@ -313,12 +313,17 @@ static bool keep_written(struct godwit_vm *source, GError **error)
 {
     const struct godwit_setup *setup = source->rig->setup;
     const struct godwit_workload *workload = &setup->workload;
+    /* A guest that lives there has its requests to the console there, too. */
+    const uint64_t tail = setup->machine->tail;
+    const uint64_t end =
+        setup->machine->ram_base + MIN((uint64_t)setup->memory_mib << 20, UINT64_C(2) << 30);
     return judge_stop(source, error) &&
            godwit_memory_keep_again(source, workload->window_start,
                                     workload->window_end - workload->window_start, error) &&
            godwit_memory_keep_again(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, error) &&
            godwit_memory_keep_again(source, setup->machine->ram_base + GODWIT_STACK_OFFSET,
-                                    GODWIT_MAX_CPUS * GODWIT_STACK_SIZE, error);
+                                    GODWIT_MAX_CPUS * GODWIT_STACK_SIZE, error) &&
+           (!tail || godwit_memory_keep_again(source, end - tail, tail, error));
 }
 
 static bool go_on(struct godwit_vm *source, GError **error)

@@ -52,7 +52,8 @@ struct godwit_machine {
     unsigned memory_least_mib; /* ... and what the machine starts with, for a small window */
     uint64_t reach;     /* guest-physical address that the guest's own code can write up to, or
                            at which RAM has a gap; 0: all of it */
-    uint64_t tail;      /* bytes at the end of RAM that the guest itself lives in */
+    uint64_t tail;      /* bytes at the end of RAM, or of its first 2 GiB, that the guest itself
+                         * lives in */
     uint64_t ram_base;  /* guest-physical address of the first byte of RAM */
     bool big_endian;    /* byte order of parameter block and mailbox */
     bool can_suspend;   /* GODWIT_FLAG_SUSPEND works */
