@@ -126,10 +126,12 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     }
     if (!choose_workload(setup, options, name, error))
         return false;
-    if (like) {
+    target->second = like != NULL;
+    /* KVM may run one guest program fast and the other not at all: where it is emulated itself, it
+     * does not know each instruction. */
+    if (like && !((like->setup.workload.flags ^ setup->workload.flags) & GODWIT_FLAG_STAMP)) {
         setup->accel = like->setup.accel;
         target->accel_reason = g_strdup(like->accel_reason);
-        target->second = true;
         return true;
     }
     if (options->accel && strcmp(options->accel, "auto") != 0) {
@@ -241,17 +243,17 @@ static bool add_workloads(const struct binaries *binaries, const struct godwit_m
     const struct godwit_options *options = binaries->options;
     const char *list = options->workload ? options->workload : options->usual_workloads;
     g_auto(GStrv) names = g_strsplit(list, ",", -1);
-    const struct godwit_target *first = NULL;
+    const struct godwit_target *previous = NULL;
     for (guint i = 0; names[i]; i++) {
         /* Nobody asked for the usual ones: they are taken as far as they go. */
-        if (first && !options->workload && !first->setup.image->stamp_store)
+        if (previous && !options->workload && !previous->setup.image->stamp_store)
             continue;
         struct godwit_target *target =
-            make_target(binaries, machine, source, destination, names[i], first, error);
+            make_target(binaries, machine, source, destination, names[i], previous, error);
         if (!target)
             return false;
         g_ptr_array_add(targets, target);
-        first = first ? first : target;
+        previous = target;
     }
     return true;
 }

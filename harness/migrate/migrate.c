@@ -20,9 +20,16 @@
 /* The same where the 100 ms may be over before the first page is sent: the thread then sends at
  * once what it may in 100 ms, and as much again. */
 #define HANDSHAKE_PASS_SECONDS 0.25
+/* The same into a file, in passes of the guest's own: it is to change all of the window in it. */
+#define FILE_PASS 1.5
+/* How much of a pass is sent before it is proven to be live: a little less than goes out at once,
+ * before the 100 ms are over, where the guest is no slower. */
+#define MOST_SENT 0.75
 /* Passes that the guest makes at the most while its window is sent for the first time: some 10 ms
  * each. */
 #define PASSES_BEFORE_ZERO 64
+/* What QEMU sends at a time, on every machine here. In bytes. */
+#define QEMU_PAGE 4096
 /* The least that downtime-limit can be without that reckoning being out of play. In milliseconds.
  */
 #define DOWNTIME_HELD 1
@@ -370,16 +377,29 @@ static bool avoid_zeros(struct godwit_vm *source, GError **error)
     return true;
 }
 
+/* The bytes that are sent of a page of the window: what the guest leaves alone is zero, and whole
+ * pages of QEMU's are sent, however few of their bytes it dirties. */
+static uint64_t page_bytes(const struct godwit_workload *workload)
+{
+    return (workload->flags & GODWIT_FLAG_STAMP) ? workload->page_size
+                                                 : MIN(workload->page_size, QEMU_PAGE);
+}
+
+/* The bytes that a pass over the window sends. Zero pages cost next to nothing: a page in
+ * GODWIT_STAMP_CYCLE at any time. */
+static double pass_bytes(const struct godwit_workload *workload)
+{
+    const double window = (double)(godwit_workload_pages(workload) * page_bytes(workload));
+    return (workload->flags & GODWIT_FLAG_STAMP) && (workload->flags & GODWIT_FLAG_ZERO)
+               ? window - window / GODWIT_STAMP_CYCLE
+               : window;
+}
+
 /* The first pass over the window takes SECONDS at least. */
 static bool hold(struct godwit_vm *source, double seconds, GError **error)
 {
-    const struct godwit_workload *workload = &source->rig->setup->workload;
-    /* Whole pages are sent, however few bytes of them the guest dirties, and zero ones for next to
-     * nothing: a page in GODWIT_STAMP_CYCLE at any time. */
-    double window = (double)(workload->window_end - workload->window_start);
-    if ((workload->flags & GODWIT_FLAG_STAMP) && (workload->flags & GODWIT_FLAG_ZERO))
-        window -= window / GODWIT_STAMP_CYCLE;
-    const struct godwit_parameter held[] = {{"max-bandwidth", (json_int_t)(window / seconds), NULL},
+    const double bandwidth = pass_bytes(&source->rig->setup->workload) / seconds;
+    const struct godwit_parameter held[] = {{"max-bandwidth", (json_int_t)bandwidth, NULL},
                                             {"downtime-limit", DOWNTIME_HELD, NULL},
                                             {NULL, 0, NULL}};
     return godwit_migrate_set_parameters(source, held, error) && avoid_zeros(source, error);
@@ -393,6 +413,13 @@ bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
 bool godwit_migrate_hold_handshakes(struct godwit_vm *source, GError **error)
 {
     return hold(source, HANDSHAKE_PASS_SECONDS, error);
+}
+
+bool godwit_migrate_hold_file(struct godwit_vm *source, GError **error)
+{
+    const double pass = (double)source->console->interval / G_USEC_PER_SEC /
+                        source->rig->setup->workload.passes_per_report;
+    return hold(source, MAX(FIRST_PASS_SECONDS, FILE_PASS * pass), error);
 }
 
 bool godwit_migrate_release(struct godwit_vm *source, GError **error)
@@ -422,15 +449,33 @@ static void report_progress(struct godwit_vm *vm)
     rig->progress(rig->phase, migration, rig->progress_data);
 }
 
+enum {
+    /* Of a page: `order` changes its first byte, `stamp:sparse` one word in sixteen. In bytes. */
+    PROOF = 8 * GODWIT_STAMP_CLASSES,
+    /* Pages that are looked at, spread over the window. */
+    SAMPLES = 64,
+};
+
+/* Where sample I is. */
+static uint64_t sample(const struct godwit_workload *workload, uint64_t i)
+{
+    return workload->window_start +
+           godwit_workload_pages(workload) * i / SAMPLES * (uint64_t)workload->page_size;
+}
+
+/* How much of a sample is looked at. */
+static size_t proof_length(const struct godwit_vm *source)
+{
+    return MIN(PROOF, source->rig->setup->workload.page_size);
+}
+
 /* Looks at the page at GPA for a byte that on the destination is neither that of untouched memory
  * nor the source's present one. Whether there is one is in *PROVEN. */
 static bool seek_in_page(struct godwit_vm *source, struct godwit_vm *destination, uint64_t gpa,
                          guint pass, bool *proven, GError **error)
 {
-    /* `order` changes a page's first byte, `stamp:sparse` one word in sixteen. */
-    enum { PROOF = 8 * GODWIT_STAMP_CLASSES };
     unsigned char received[PROOF], present[PROOF];
-    const size_t length = MIN(PROOF, source->rig->setup->workload.page_size);
+    const size_t length = proof_length(source);
     *proven = false;
     /* In this order: what the destination has was sent before the source is looked at. */
     if (!godwit_memory_read(destination, gpa, received, length, error) ||
@@ -444,23 +489,6 @@ static bool seek_in_page(struct godwit_vm *source, struct godwit_vm *destination
                             json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
                                       "received", received[b], "dirtied", present[b], "pass",
                                       (int)pass));
-    }
-    return true;
-}
-
-/* The same with pages spread over the window. */
-static bool seek_proof(struct godwit_vm *source, struct godwit_vm *destination, guint pass,
-                       bool *proven, GError **error)
-{
-    enum { SAMPLES = 64 };
-    const struct godwit_workload *workload = &source->rig->setup->workload;
-    const uint64_t pages = godwit_workload_pages(workload);
-    *proven = false;
-    for (uint64_t i = 0; i < SAMPLES && !*proven; i++) {
-        const uint64_t gpa =
-            workload->window_start + (pages * i / SAMPLES) * (uint64_t)workload->page_size;
-        if (!seek_in_page(source, destination, gpa, pass, proven, error))
-            return false;
     }
     return true;
 }
@@ -496,6 +524,14 @@ static bool pass_began(gpointer data)
     return false;
 }
 
+/* Takes what has been told by now: whether the migration is over. */
+static bool is_over(struct pass_goal *goal)
+{
+    while (!goal->over && pass_began(goal))
+        ;
+    return goal->over;
+}
+
 /* That a held migration is over. Always false. */
 static bool fail_over(struct godwit_vm *source, GError **error)
 {
@@ -524,78 +560,120 @@ bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **er
     return fail_over(source, error);
 }
 
+/* A proof that is looked for. */
+struct proof {
+    struct godwit_vm *source;
+    struct godwit_vm *destination; /* or NULL: what is sent goes into a file */
+    uint64_t gpa;                  /* the page that is to prove it, 0 for any */
+    struct pass_goal migration;
+    uint64_t unsent;                     /* pages of the window that may not have been sent */
+    unsigned char noted[SAMPLES][PROOF]; /* what was there when the others had been */
+};
+
+typedef bool (*seek)(struct proof *proof, bool *proven, GError **error);
+
+/* In one page, or in all samples. */
+static bool seek_received(struct proof *proof, bool *proven, GError **error)
+{
+    const struct godwit_workload *workload = &proof->source->rig->setup->workload;
+    *proven = false;
+    for (uint64_t i = 0; i < (proof->gpa ? 1 : SAMPLES) && !*proven; i++) {
+        const uint64_t gpa = proof->gpa ? proof->gpa : sample(workload, i);
+        if (!seek_in_page(proof->source, proof->destination, gpa, proof->migration.pass, proven,
+                          error))
+            return false;
+    }
+    return true;
+}
+
+/* By the samples, which are that far from each other: whether more pages were changed than may not
+ * have been sent. */
+static bool seek_changed(struct proof *proof, bool *proven, GError **error)
+{
+    const struct godwit_workload *workload = &proof->source->rig->setup->workload;
+    unsigned char present[PROOF];
+    uint64_t changed = 0;
+    *proven = false;
+    for (uint64_t i = 0; i < SAMPLES; i++) {
+        const size_t length = proof_length(proof->source);
+        if (!godwit_memory_read(proof->source, sample(workload, i), present, length, error))
+            return false;
+        changed += memcmp(present, proof->noted[i], length) != 0;
+    }
+    const uint64_t pages = godwit_workload_pages(workload);
+    *proven = changed > 0 && (changed - 1) * pages / SAMPLES >= proof->unsent;
+    if (*proven)
+        json_object_set_new(proof->source->rig->facts, "live",
+                            json_pack("{s:I, s:I, s:I, s:i}", "pages", (json_int_t)pages, "unsent",
+                                      (json_int_t)proof->unsent, "changed",
+                                      (json_int_t)(changed * pages / SAMPLES), "pass",
+                                      (int)proof->migration.pass));
+    return true;
+}
+
 /* How often memory is looked at for the proof, which no event tells of: in milliseconds, and in
  * looks' own time, which may be long by QMP. */
 #define LOOK_MS   1
 #define LOOK_REST 4
 
-/* Looks for the proof, at GPA or, if that is 0, anywhere. */
-static bool prove(struct godwit_vm *source, struct godwit_vm *destination, uint64_t gpa,
-                  GError **error)
+/* Looks for the proof until it is there. */
+static bool prove(struct proof *proof, seek look, GError **error)
 {
-    struct pass_goal goal = {.source = source, .next = source->migration_first};
+    struct godwit_vm *source = proof->source;
     gint64 rest = LOOK_MS, shown = g_get_monotonic_time();
     for (bool proven = false; !proven;) {
         if (!godwit_rig_rest(source->rig, (guint)rest, "the migration to be proven live", error))
             return false;
-        while (!goal.over && pass_began(&goal))
-            ;
-        if (goal.over)
+        if (is_over(&proof->migration))
             return fail_over(source, error);
         if (g_get_monotonic_time() - shown > PROGRESS_MS * 1000) {
             report_progress(source);
             shown = g_get_monotonic_time();
         }
         const gint64 began = g_get_monotonic_time();
-        if (!(gpa ? seek_in_page(source, destination, gpa, goal.pass, &proven, error)
-                  : seek_proof(source, destination, goal.pass, &proven, error)))
+        if (!look(proof, &proven, error))
             return false;
         rest = MAX(LOOK_REST * (g_get_monotonic_time() - began) / 1000, LOOK_MS);
     }
     return true;
 }
 
-bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
-                               GError **error)
-{
-    return prove(source, destination, 0, error);
-}
-
 bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *destination,
                                uint64_t gpa, GError **error)
 {
-    return prove(source, destination, gpa, error);
+    struct proof proof = {
+        .source = source,
+        .destination = destination,
+        .gpa = gpa,
+        .migration = {.source = source, .next = source->migration_first},
+    };
+    return prove(&proof, seek_received, error);
 }
 
-struct dirtied_goal {
-    struct pass_goal migration;
-    guint64 passes; /* of the guest, that are wanted */
-};
-
-/* True when the guest has made its passes, and at the migration's end. */
-static bool guest_passed(gpointer data)
+bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
+                               GError **error)
 {
-    struct dirtied_goal *goal = data;
-    while (!goal->migration.over && pass_began(&goal->migration))
-        ;
-    return goal->migration.over || goal->migration.source->console->passes >= goal->passes;
+    return godwit_migrate_prove_page(source, destination, 0, error);
 }
 
-/* Waits until so much has been sent that half of the window is among it: what is not of the window
+/* Waits until most of the window has been sent, and reckons what has not: what is not of the window
  * is next to nothing. No event tells of that. */
-static bool await_half(struct godwit_vm *source, GError **error)
+static bool await_most(struct proof *proof, GError **error)
 {
+    struct godwit_vm *source = proof->source;
     const struct godwit_workload *workload = &source->rig->setup->workload;
-    const uint64_t half = (workload->window_end - workload->window_start) / 2;
     for (;;) {
         g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
         if (!info)
             return false;
-        if (godwit_json_integer(json_object_get(info, "ram"), "normal-bytes", 0) >=
-            (json_int_t)half)
+        const json_int_t sent =
+            godwit_json_integer(json_object_get(info, "ram"), "normal-bytes", 0);
+        if ((double)sent >= pass_bytes(workload) * MOST_SENT) {
+            const uint64_t pages = godwit_workload_pages(workload);
+            proof->unsent = pages - MIN((uint64_t)sent / page_bytes(workload), pages);
             return true;
-        const char *status = godwit_json_string(info, "status", "");
-        if (strcmp(status, "setup") != 0 && strcmp(status, "active") != 0)
+        }
+        if (is_over(&proof->migration))
             return fail_over(source, error);
         if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to send its memory", error))
             return false;
@@ -604,22 +682,17 @@ static bool await_half(struct godwit_vm *source, GError **error)
 
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
 {
-    if (!await_half(source, error))
+    g_autofree struct proof *proof = g_new0(struct proof, 1);
+    proof->source = source;
+    proof->migration = (struct pass_goal){.source = source, .next = source->migration_first};
+    if (!await_most(proof, error))
         return false;
-    /* The guest's pass that is under way may have begun before; the one after it has not. */
-    struct dirtied_goal goal = {
-        .migration = {.source = source, .next = source->migration_first},
-        .passes = source->console->passes + 2,
-    };
-    if (!godwit_rig_wait(source->rig, guest_passed, &goal,
-                         "the source's guest to dirty every page once more", error))
-        return false;
-    if (goal.migration.over)
-        return fail_over(source, error);
-    json_object_set_new(source->rig->facts, "live",
-                        json_pack("{s:i, s:I}", "pass", (int)goal.migration.pass, "guest_pass",
-                                  (json_int_t)source->console->passes));
-    return true;
+    for (uint64_t i = 0; i < SAMPLES; i++) {
+        if (!godwit_memory_read(source, sample(&source->rig->setup->workload, i), proof->noted[i],
+                                proof_length(source), error))
+            return false;
+    }
+    return prove(proof, seek_changed, error);
 }
 
 struct end_goal {

@@ -128,6 +128,10 @@ bool godwit_migrate_hold(struct godwit_vm *source, GError **error);
 /* The same for a migration whose first page waits for handshakes, which may take 0.1 s. */
 bool godwit_migrate_hold_handshakes(struct godwit_vm *source, GError **error);
 
+/* The same for a migration into a file, with a bandwidth that goes by how long the guest took for
+ * its latest pass, too. */
+bool godwit_migrate_hold_file(struct godwit_vm *source, GError **error);
+
 /* Lets a held migration converge. */
 bool godwit_migrate_release(struct godwit_vm *source, GError **error);
 
@@ -150,8 +154,8 @@ bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *desti
                                uint64_t gpa, GError **error);
 
 /*
- * The same where no destination takes what is sent yet: half of the window has been sent, and the
- * guest has written each of its pages since.
+ * The same where no destination takes what is sent yet: since most of the window was sent, the
+ * guest has changed more of its pages than had not been (both by the pages in the facts).
  */
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error);
 

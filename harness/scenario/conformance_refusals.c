@@ -297,8 +297,7 @@ static bool check_postcopy_start(struct godwit_conformance *vm, GError **error)
 
 /* A source that holds back what is sent, so that nothing is over before it is refused. Its threads
  * have names, for godwit_conformance_settle(). */
-static struct godwit_vm *start_held(struct godwit_rig *rig, struct godwit_conformance *vm,
-                                    GError **error)
+static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
 {
     static const char *const arguments[] = {"-name", "debug-threads=on", NULL};
     godwit_rig_phase(rig, "start");
@@ -307,9 +306,14 @@ static struct godwit_vm *start_held(struct godwit_rig *rig, struct godwit_confor
         !godwit_vm_wait_console(source, 1, 1, error))
         return NULL;
     godwit_rig_phase(rig, "check");
-    return godwit_migrate_hold(source, error) && godwit_conformance_begin(vm, source, error)
-               ? source
-               : NULL;
+    return godwit_migrate_hold(source, error) ? source : NULL;
+}
+
+static struct godwit_vm *start_held(struct godwit_rig *rig, struct godwit_conformance *vm,
+                                    GError **error)
+{
+    struct godwit_vm *source = start_source(rig, error);
+    return source && godwit_conformance_begin(vm, source, error) ? source : NULL;
 }
 
 /* The same with the guest stopped: what is refused before any migration is refused all the same,
@@ -317,9 +321,10 @@ static struct godwit_vm *start_held(struct godwit_rig *rig, struct godwit_confor
 static struct godwit_vm *start_stopped(struct godwit_rig *rig, struct godwit_conformance *vm,
                                        GError **error)
 {
-    struct godwit_vm *source = start_held(rig, vm, error);
-    return source && godwit_plan_stop(source, error) && godwit_conformance_renew(vm, error) ? source
-                                                                                            : NULL;
+    struct godwit_vm *source = start_source(rig, error);
+    return source && godwit_plan_stop(source, error) && godwit_conformance_begin(vm, source, error)
+               ? source
+               : NULL;
 }
 
 static bool run_idle(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)

@@ -100,13 +100,14 @@ bool godwit_plan_stop(struct godwit_vm *vm, GError **error)
     return godwit_rig_healthy(vm->rig, error);
 }
 
-/* Whether the plan has that capability on. */
-static bool sets_capability(const struct godwit_plan *plan, const char *name)
+static bool hold(const struct godwit_plan *plan, struct godwit_vm *source, GError **error)
 {
-    const struct godwit_capability *c = plan->capabilities;
-    while (c && c->name && (!c->on || strcmp(c->name, name) != 0))
-        c++;
-    return c && c->name;
+    if (godwit_transport_is_file(plan->transport))
+        return godwit_migrate_hold_file(source, error);
+    /* The first pass waits until all channels are there. */
+    const bool handshakes = plan->tls && godwit_json_true(source->capabilities, "multifd");
+    return handshakes ? godwit_migrate_hold_handshakes(source, error)
+                      : godwit_migrate_hold(source, error);
 }
 
 /* Capabilities, parameters and, for a live migration, the hold. */
@@ -121,10 +122,7 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
             (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
             return false;
     }
-    /* The first pass waits until all channels are there. */
-    const bool handshakes = plan->tls && sets_capability(plan, "multifd");
-    return (handshakes ? godwit_migrate_hold_handshakes(source, error)
-                       : godwit_migrate_hold(source, error)) &&
+    return hold(plan, source, error) &&
            (!plan->tls || godwit_tls_set_up(source, destination, plan->tls, error)) &&
            (!plan->configure || plan->configure(source, destination, error));
 }

@@ -22,6 +22,9 @@ static void fail(struct godwit_console *console, const char *format, ...)
 
 void godwit_console_feed(struct godwit_console *console, const char *bytes, size_t length)
 {
+    const gint64 now = g_get_monotonic_time();
+    console->interval = console->last ? (now - console->last) / (gint64)length : 0;
+    console->last = now;
     for (size_t i = 0; i < length; i++) {
         const unsigned char c = (unsigned char)bytes[i];
         if (g_ascii_isprint((char)c))

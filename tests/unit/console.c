@@ -126,6 +126,22 @@ static void test_ready_allowed_later(void **state)
     g_free(wire_end(state, &wire, NULL));
 }
 
+/* How long the guest took for a character, of those that came together each the same. */
+static void test_interval(void **state)
+{
+    struct wire wire = wire_new(state, 1);
+    godwit_console_feed(wire.console, "AB", 2);
+    assert_int_equal(wire.console->interval, 0);
+    g_usleep(3000);
+    godwit_console_feed(wire.console, "BB", 2);
+    const gint64 one = wire.console->interval;
+    assert_true(one >= 1500);
+    g_usleep(4 * (gulong)one);
+    godwit_console_feed(wire.console, "B", 1);
+    assert_true(wire.console->interval >= 4 * one);
+    g_free(wire_end(state, &wire, NULL));
+}
+
 /* However much comes, the tail stays short and is of the end. */
 static void test_tail_is_short(void **state)
 {
@@ -185,7 +201,7 @@ int main(void)
         cmocka_unit_test(test_outputs),       cmocka_unit_test(test_every_byte),
         cmocka_unit_test(test_tail_is_short), cmocka_unit_test(test_first_failure_stays),
         cmocka_unit_test(test_socket),        cmocka_unit_test(test_ready_allowed_later),
-        cmocka_unit_test(test_no_log),
+        cmocka_unit_test(test_no_log),        cmocka_unit_test(test_interval),
     };
     return cmocka_run_group_tests_name("console", tests, unit_folder, unit_folder_end);
 }
