@@ -161,7 +161,7 @@ static bool write_job(const struct worker *worker, const char *path, GError **er
 {
     g_autoptr(json_t) json = godwit_job_to_json(worker->job);
     g_autofree char *text = json_dumps(json, JSON_INDENT(2));
-    return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, error);
+    return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, error);
 }
 
 static struct worker *worker_start(struct godwit_run *run, struct godwit_job *job, unsigned serial,

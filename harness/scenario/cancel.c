@@ -60,9 +60,11 @@ static bool migrate_after_all(struct godwit_vm *source, const struct godwit_scen
            godwit_plan_move(source->rig, &scenario->plan, source, destination, error);
 }
 
-/* A source that has been told to send events. */
+/* A source that has been told to send events, and the destination that it ends at. */
 static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
 {
+    if (!godwit_plan_ahead(rig, "destination", true, error))
+        return NULL;
     struct godwit_vm *source = godwit_plan_source(rig, error);
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
                    godwit_migrate_hold(source, error)
@@ -76,7 +78,7 @@ static bool start_both(struct godwit_rig *rig, const struct godwit_scenario *sce
                        const struct godwit_capability *capabilities, struct godwit_vm **source,
                        struct godwit_vm **first, GError **error)
 {
-    *source = start_source(rig, error);
+    *source = godwit_plan_ahead(rig, "first", true, error) ? start_source(rig, error) : NULL;
     *first = *source ? godwit_plan_destination(rig, "first", true, error) : NULL;
     if (!*first || !godwit_migrate_set_capabilities(*first, capabilities, error) ||
         !godwit_migrate_set_capabilities(*source, capabilities, error))

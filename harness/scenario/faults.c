@@ -75,6 +75,12 @@ static bool is_stop(const struct trial *trial)
     return trial->blow == BLOW_STOP_DESTINATION || trial->blow == BLOW_STOP_SOURCE;
 }
 
+/* Whether the source loses its destination, and can find another. */
+static bool goes_elsewhere(const struct trial *trial)
+{
+    return !is_postcopy(trial) && !is_stop(trial) && trial->blow != BLOW_KILL_SOURCE;
+}
+
 static bool is_gone(gpointer data)
 {
     return ((const struct godwit_vm *)data)->exited;
@@ -161,7 +167,9 @@ static bool configure(struct course *course, GError **error)
 /* A source that connects to where nobody takes the connection. */
 static bool begin_setup(struct course *course, GError **error)
 {
-    struct godwit_vm *source = course->source = godwit_plan_source(course->rig, error);
+    struct godwit_vm *source = NULL;
+    if (godwit_plan_ahead(course->rig, "second", true, error))
+        source = course->source = godwit_plan_source(course->rig, error);
     godwit_rig_phase(course->rig, "migrate");
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
            godwit_migrate_hold(source, error) &&
@@ -175,6 +183,9 @@ static bool begin(struct course *course, GError **error)
     struct godwit_rig *rig = course->rig;
     /* One that should load is compared before it runs. One that should not would run if it did. */
     const bool hold = is_stop(course->trial) && !is_postcopy(course->trial);
+    if (!godwit_plan_ahead(rig, "destination", hold, error) ||
+        (goes_elsewhere(course->trial) && !godwit_plan_ahead(rig, "second", true, error)))
+        return false;
     course->source = godwit_plan_source(rig, error);
     course->destination =
         course->source ? godwit_plan_destination(rig, "destination", hold, error) : NULL;

@@ -161,6 +161,9 @@ static bool judge_zero_pages(struct godwit_vm *source, struct godwit_vm *destina
 static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
 {
     const struct godwit_plan *plan = &scenario->plan;
+    if (!godwit_plan_ahead(rig, "first", true, error) ||
+        !godwit_plan_ahead(rig, "second", true, error))
+        return false;
     struct godwit_vm *source = godwit_plan_source(rig, error);
     struct godwit_vm *first = source ? godwit_plan_destination(rig, "first", true, error) : NULL;
     if (!first || !godwit_migrate_set_capabilities(first, plan->capabilities, error) ||
@@ -237,8 +240,10 @@ static bool postcopy(struct godwit_rig *rig, const struct godwit_scenario *scena
 {
     bool here = false, there = false;
     struct godwit_plan plan = scenario->plan;
-    struct godwit_vm *source = godwit_plan_source(rig, error);
     /* Not held: without -S it runs when it may, which is what postcopy is about. */
+    if (!godwit_plan_ahead(rig, "destination", false, error))
+        return false;
+    struct godwit_vm *source = godwit_plan_source(rig, error);
     struct godwit_vm *destination =
         source ? godwit_plan_destination(rig, "destination", false, error) : NULL;
     if (!destination || !ask_both(source, &here, error) || !ask_both(destination, &there, error))

@@ -63,11 +63,23 @@ bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error)
     return false;
 }
 
+static struct godwit_vm *start_destination(struct godwit_rig *rig, const char *name, bool held,
+                                           GError **error)
+{
+    return godwit_vm_start(rig, name, held ? GODWIT_VM_DESTINATION_HELD : GODWIT_VM_DESTINATION,
+                           NULL, error);
+}
+
+bool godwit_plan_ahead(struct godwit_rig *rig, const char *name, bool held, GError **error)
+{
+    return start_destination(rig, name, held, error) != NULL;
+}
+
 struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *name, bool held,
                                           GError **error)
 {
-    struct godwit_vm *vm = godwit_vm_start(
-        rig, name, held ? GODWIT_VM_DESTINATION_HELD : GODWIT_VM_DESTINATION, NULL, error);
+    struct godwit_vm *ahead = godwit_rig_vm(rig, name);
+    struct godwit_vm *vm = ahead ? ahead : start_destination(rig, name, held, error);
     return vm && godwit_vm_handshake(vm, error) ? vm : NULL;
 }
 
@@ -576,16 +588,15 @@ bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GEr
     /* Both at once: neither needs the other to start. A guest that falls asleep waits for us, lest
      * it does before QMP is ready to tell of it. */
     godwit_rig_phase(rig, "start");
+    struct godwit_vm *destination = godwit_vm_start(
+        rig, "destination", plan->postcopy ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_HELD,
+        plan->destination_arguments, error);
     struct godwit_vm *source =
-        godwit_vm_start(rig, "source", plan->suspend ? GODWIT_VM_SOURCE_HELD : GODWIT_VM_SOURCE,
-                        plan->source_arguments, error);
-    struct godwit_vm *destination =
-        source
-            ? godwit_vm_start(rig, "destination",
-                              plan->postcopy ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_HELD,
-                              plan->destination_arguments, error)
-            : NULL;
-    if (!destination || !godwit_vm_handshake(source, error) ||
+        destination ? godwit_vm_start(rig, "source",
+                                      plan->suspend ? GODWIT_VM_SOURCE_HELD : GODWIT_VM_SOURCE,
+                                      plan->source_arguments, error)
+                    : NULL;
+    if (!source || !godwit_vm_handshake(source, error) ||
         !godwit_vm_handshake(destination, error) ||
         (plan->suspend && !godwit_vm_command(source, "cont", NULL, error)) ||
         !see_first_pass(source, error))

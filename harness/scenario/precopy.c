@@ -38,7 +38,8 @@ static bool bad_dest(struct godwit_rig *rig, const struct godwit_scenario *scena
 {
     static const char *const dead[] = {"unix:nobody.sock", "tcp:127.0.0.1:1"};
     static const struct godwit_capability none[] = {{NULL, false}};
-    struct godwit_vm *source = godwit_plan_source(rig, error);
+    struct godwit_vm *source =
+        godwit_plan_ahead(rig, "destination", true, error) ? godwit_plan_source(rig, error) : NULL;
     if (!source || !godwit_migrate_set_capabilities(source, none, error))
         return false;
     godwit_rig_phase(rig, "fail");

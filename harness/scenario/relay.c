@@ -486,7 +486,12 @@ static bool run_fault(struct godwit_rig *rig, const struct godwit_scenario *scen
     const bool stuck = course.trial->verdict == VERDICT_STUCK;
     course.sent = g_byte_array_new();
     g_datalist_set_data_full(&rig->kept, "sent", course.sent, free_sent);
-    course.source = prepare_course(&course, error) ? godwit_plan_source(rig, error) : NULL;
+    const bool refuses = course.trial->verdict == VERDICT_REFUSED;
+    if (!prepare_course(&course, error) ||
+        !godwit_plan_ahead(rig, "destination", !refuses, error) ||
+        ((refuses || stuck) && !godwit_plan_ahead(rig, "second", true, error)))
+        return false;
+    course.source = godwit_plan_source(rig, error);
     if (!course.source || !start(&course, "destination", error) ||
         !(stuck ? give_up(&course, error)
                 : wait_for(&course, both_ended, "an end of the migration", error)) ||
@@ -546,11 +551,12 @@ static bool run_sections(struct godwit_rig *rig, const struct godwit_scenario *s
 }
 
 /* A window of 512 pages: all that is not in it is zero and takes little room in the stream. The
- * guest is to be at work on it, not at its console. */
+ * guest is to be at work on it, not at its console, which takes it as long as several passes of
+ * `order`. */
 static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
     godwit_scenario_usual(scenario, workload);
-    workload->passes_per_report = 16;
+    workload->passes_per_report = workload->flags & GODWIT_FLAG_STAMP ? 16 : 32;
     workload->window_end = workload->window_start + 512 * (uint64_t)workload->page_size;
 }
 

@@ -140,9 +140,14 @@ struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error);
 /* Stops the guest, and takes everything off its console that it had written by then. */
 bool godwit_plan_stop(struct godwit_vm *vm, GError **error);
 
-/* Starts a destination and waits for it to answer. */
+/* Starts a destination and waits for it to answer, or only waits for one of that name that was
+ * started ahead. */
 struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *name, bool held,
                                           GError **error);
+
+/* Starts a destination that will be asked for later, under the same name and HELD alike: it gets
+ * ready together with others, and no guest runs for nothing while everybody waits for it. */
+bool godwit_plan_ahead(struct godwit_rig *rig, const char *name, bool held, GError **error);
 
 /* Fails unless the VM's run state is WANTED. WHEN completes "the run state ...". */
 bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,

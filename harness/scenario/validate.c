@@ -61,7 +61,8 @@ static bool judge_mismatch(struct godwit_vm *source, struct godwit_vm *destinati
 static bool refuse_both(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                         json_t *wrong, GError **error)
 {
-    struct godwit_vm *source = godwit_plan_source(rig, error);
+    struct godwit_vm *source =
+        godwit_plan_ahead(rig, "destination", true, error) ? godwit_plan_source(rig, error) : NULL;
     struct godwit_vm *destination =
         source ? godwit_plan_destination(rig, "destination", true, error) : NULL;
     const struct godwit_capability *capabilities = scenario->plan.capabilities;

@@ -4,6 +4,7 @@
 #include "godwit/guest_abi.h"
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 static void put32(unsigned char *bytes, uint32_t value, bool big_endian)
 {
@@ -106,8 +107,11 @@ bool godwit_image_write(const struct godwit_image *image, bool big_endian,
     put32(block + GODWIT_PARAMS_OFF_PAGE_TICKS, workload->page_ticks, big_endian);
     put64(block + GODWIT_PARAMS_OFF_SEED, workload->seed, big_endian);
     g_autoptr(GError) cause = NULL;
+    /* Nothing that has to last: it is not waited for until it is on the disk. What is there already
+     * would not be shortened. */
+    unlink(path);
     if (!g_file_set_contents_full(path, (const char *)file, (gssize)image->file_size,
-                                  G_FILE_SET_CONTENTS_CONSISTENT, 0600, &cause)) {
+                                  G_FILE_SET_CONTENTS_NONE, 0600, &cause)) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
                     cause->message);
         return false;

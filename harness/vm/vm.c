@@ -38,8 +38,9 @@ static void add(GPtrArray *arguments, ...)
     va_end(list);
 }
 
+/* At PLACE among the rig's, -1 for the end. */
 static struct godwit_vm *vm_new(struct godwit_rig *rig, const char *name,
-                                const struct godwit_qemu *qemu)
+                                const struct godwit_qemu *qemu, gint place)
 {
     struct godwit_vm *vm = g_new0(struct godwit_vm, 1);
     vm->rig = rig;
@@ -48,7 +49,7 @@ static struct godwit_vm *vm_new(struct godwit_rig *rig, const char *name,
     vm->pmemsave = rig->setup->pmemsave;
     vm->cancel = g_cancellable_new();
     vm->arguments = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_add(rig->vms, vm);
+    g_ptr_array_insert(rig->vms, place, vm);
     add(vm->arguments, qemu->path, "-nodefaults", "-no-user-config", "-display", "none", NULL);
     return vm;
 }
@@ -196,8 +197,10 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
                                     enum godwit_vm_role role, const char *const *arguments,
                                     GError **error)
 {
+    /* Whoever reads about them wants to read of the source first. */
     struct godwit_vm *vm = vm_new(
-        rig, name, is_source(role) != rig->turned ? rig->setup->source : rig->setup->destination);
+        rig, name, is_source(role) != rig->turned ? rig->setup->source : rig->setup->destination,
+        is_source(role) ? 0 : -1);
     if (!add_machine(vm, arguments, error))
         return NULL;
     add(vm->arguments, "-name", name, NULL);
@@ -223,7 +226,7 @@ struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
 struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,
                                        GError **error)
 {
-    struct godwit_vm *vm = vm_new(rig, "probe", qemu);
+    struct godwit_vm *vm = vm_new(rig, "probe", qemu, -1);
     add(vm->arguments, "-machine", "none", "-S", "-chardev", QMP_CHARDEV, "-qmp", "chardev:qmp",
         NULL);
     return spawn(vm, false, 0, error) ? vm : NULL;
