@@ -181,8 +181,7 @@ static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenari
         !godwit_vm_command(source, "migrate_cancel", NULL, error))
         return false;
     g_autoptr(GError) cause = NULL;
-    const gint64 deadline = rig->deadline;
-    rig->deadline = godwit_rig_seconds(rig, CANCEL_SECONDS);
+    const gint64 deadline = godwit_rig_hasten(rig, CANCEL_SECONDS);
     const bool cancelled = godwit_migrate_wait(source, "cancelled", &cause);
     rig->deadline = deadline;
     if (!cancelled) {

@@ -205,8 +205,7 @@ static bool cancel(struct course *course, bool *stalled, GError **error)
 {
     struct godwit_rig *rig = course->rig;
     g_autoptr(GError) late = NULL;
-    const gint64 deadline = rig->deadline;
-    rig->deadline = MIN(deadline, godwit_rig_seconds(rig, CANCEL_SECONDS));
+    const gint64 deadline = godwit_rig_hasten(rig, CANCEL_SECONDS);
     const bool done = godwit_vm_command(course->source, "migrate_cancel", NULL, &late);
     rig->deadline = deadline;
     *stalled = !done && late->code == GODWIT_ERROR_TIMEOUT &&

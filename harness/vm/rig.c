@@ -111,6 +111,13 @@ gint64 godwit_rig_seconds(const struct godwit_rig *rig, double seconds)
            (gint64)(seconds * rig->setup->timeout_scale * (double)G_USEC_PER_SEC);
 }
 
+gint64 godwit_rig_hasten(struct godwit_rig *rig, double seconds)
+{
+    const gint64 deadline = rig->deadline;
+    rig->deadline = MIN(deadline, godwit_rig_seconds(rig, seconds));
+    return deadline;
+}
+
 /* The VM whose process was killed by a signal that nobody sent it on purpose, or NULL. */
 static struct godwit_vm *killed(const struct godwit_rig *rig)
 {

@@ -147,6 +147,10 @@ bool godwit_rig_rest(struct godwit_rig *rig, guint ms, const char *what, GError 
 /* Seconds from now, scaled as the setup says, as a monotonic time. */
 gint64 godwit_rig_seconds(const struct godwit_rig *rig, double seconds);
 
+/* Lets what comes next take so many seconds at the most. The deadline that was before is returned,
+ * for the caller to put back. */
+gint64 godwit_rig_hasten(struct godwit_rig *rig, double seconds);
+
 /* False with ERROR set if a VM has died, spoken nonsense or reported a fault, or at an interrupt.
  */
 bool godwit_rig_healthy(struct godwit_rig *rig, GError **error);

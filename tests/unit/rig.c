@@ -1,5 +1,5 @@
 /*
- * Which VM of a rig is told of when several have ended, and how a rest ends.
+ * Which VM of a rig is told of when several have ended, how a rest ends, and the deadline.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -65,9 +65,24 @@ static void test_rest(void **state)
     fake_pair_free(pair);
 }
 
+/* A deadline that is nearer comes first, whichever it is, and the other one can come back. */
+static void test_hasten(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    struct godwit_rig *rig = pair->rig;
+    const gint64 far = rig->deadline = g_get_monotonic_time() + (gint64)3600 * G_USEC_PER_SEC;
+    assert_true(godwit_rig_hasten(rig, 1) == far);
+    assert_true(rig->deadline < far);
+    const gint64 near = rig->deadline;
+    assert_true(godwit_rig_hasten(rig, 60) == near);
+    assert_true(rig->deadline == near);
+    fake_pair_free(pair);
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blame), cmocka_unit_test(test_rest)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blame), cmocka_unit_test(test_rest),
+                                       cmocka_unit_test(test_hasten)};
     return cmocka_run_group_tests_name("rig", tests, unit_folder, unit_folder_end);
 }
