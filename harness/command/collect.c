@@ -30,7 +30,8 @@ static GPtrArray *plan_jobs(const GPtrArray *targets, const GPtrArray *scenarios
                 if (obstacle)
                     continue;
                 struct godwit_job *job = godwit_target_job(target, scenario);
-                godwit_job_reseed(job, r);
+                /* Chance is to choose anew on each target, too. */
+                godwit_job_reseed(job, r * targets->len + t);
                 g_ptr_array_add(jobs, job);
             }
         }

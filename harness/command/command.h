@@ -99,9 +99,9 @@ GPtrArray *godwit_match_scenarios(char **globs, GError **error);
 /* ENVIRONMENT error if PARALLEL jobs of the largest target would not fit into the host's memory. */
 bool godwit_enough_memory(const GPtrArray *targets, unsigned parallel, GError **error);
 
-/* Runs each scenario on each target that can run it, RUNS times, each time with the next seed,
- * PARALLEL at a time. What fails is told on stderr. The results are the caller's, and *SUMMARY says
- * how many ended how. */
+/* Runs each scenario on each target that can run it, RUNS times, PARALLEL at a time; each run of a
+ * scenario has the next seed. What fails is told on stderr. The results are the caller's, and
+ * *SUMMARY says how many ended how. */
 json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
                        const GPtrArray *scenarios, unsigned runs, unsigned parallel,
                        struct godwit_summary *summary);

@@ -252,7 +252,7 @@ bool godwit_command_selftest(struct godwit_process *process, int argc, char **ar
     options.target.usual_workloads = "order,stamp";
     const GOptionEntry entries[] = {
         {"runs", 'n', 0, G_OPTION_ARG_INT, &options.runs,
-         "Runs of each fault, each with the next seed (default: 1)", "N"},
+         "Runs of each fault on each target, each with the next seed (default: 1)", "N"},
         {"jobs", 'j', 0, G_OPTION_ARG_INT, &options.jobs,
          "Runs at a time (default: one for two processors)", "N"},
         {"list", 0, 0, G_OPTION_ARG_NONE, &options.list,
