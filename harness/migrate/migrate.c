@@ -20,8 +20,11 @@
 /* The same where the 100 ms may be over before the first page is sent: the thread then sends at
  * once what it may in 100 ms, and as much again. */
 #define HANDSHAKE_PASS_SECONDS 0.25
-/* The same into a file, in passes of the guest's own: it is to change all of the window in it. */
-#define FILE_PASS 1.5
+/* The same in passes of the guest's own, as long as its latest one was: a guest that is slow, or
+ * gets little of the processor, is to change all of the window in it, too. */
+#define GUEST_PASSES 1.5
+/* Or as many seconds, for one that is made to be slow. */
+#define PASS_SECONDS_MOST 10
 /* How much of a pass is sent before it is proven to be live: a little less than goes out at once,
  * before the 100 ms are over, where the guest is no slower. */
 #define MOST_SENT 0.75
@@ -395,10 +398,14 @@ static double pass_bytes(const struct godwit_workload *workload)
                : window;
 }
 
-/* The first pass over the window takes SECONDS at least. */
+/* The first pass over the window takes SECONDS at least, more if the guest is slow. */
 static bool hold(struct godwit_vm *source, double seconds, GError **error)
 {
-    const double bandwidth = pass_bytes(&source->rig->setup->workload) / seconds;
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const double guest =
+        (double)source->console->interval / G_USEC_PER_SEC / workload->passes_per_report;
+    seconds = CLAMP(GUEST_PASSES * guest, seconds, PASS_SECONDS_MOST);
+    const double bandwidth = pass_bytes(workload) / seconds;
     const struct godwit_parameter held[] = {{"max-bandwidth", (json_int_t)bandwidth, NULL},
                                             {"downtime-limit", DOWNTIME_HELD, NULL},
                                             {NULL, 0, NULL}};
@@ -413,13 +420,6 @@ bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
 bool godwit_migrate_hold_handshakes(struct godwit_vm *source, GError **error)
 {
     return hold(source, HANDSHAKE_PASS_SECONDS, error);
-}
-
-bool godwit_migrate_hold_file(struct godwit_vm *source, GError **error)
-{
-    const double pass = (double)source->console->interval / G_USEC_PER_SEC /
-                        source->rig->setup->workload.passes_per_report;
-    return hold(source, MAX(FIRST_PASS_SECONDS, FILE_PASS * pass), error);
 }
 
 bool godwit_migrate_release(struct godwit_vm *source, GError **error)

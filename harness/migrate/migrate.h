@@ -120,17 +120,13 @@ bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError
 
 /*
  * A downtime limit far below what sending the window takes, and a bandwidth at which the guest
- * dirties all of it again in every pass: the migration goes on, pass after pass, until it is
- * released. Set before the start.
+ * dirties all of it again in every pass, by how long it took for its latest one: the migration goes
+ * on, pass after pass, until it is released. Set before the start.
  */
 bool godwit_migrate_hold(struct godwit_vm *source, GError **error);
 
 /* The same for a migration whose first page waits for handshakes, which may take 0.1 s. */
 bool godwit_migrate_hold_handshakes(struct godwit_vm *source, GError **error);
-
-/* The same for a migration into a file, with a bandwidth that goes by how long the guest took for
- * its latest pass, too. */
-bool godwit_migrate_hold_file(struct godwit_vm *source, GError **error);
 
 /* Lets a held migration converge. */
 bool godwit_migrate_release(struct godwit_vm *source, GError **error);

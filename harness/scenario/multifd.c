@@ -8,6 +8,7 @@
 #include "godwit/guest_abi.h"
 
 #include "oracle/known_bugs.h"
+#include "vm/image.h"
 #include "vm/tcp.h"
 #include <inttypes.h>
 #include <string.h>
@@ -107,26 +108,37 @@ static bool hold_as_counted(struct godwit_vm *source, struct godwit_vm *destinat
     return sent.bytes < sent.normal * sent.page_size / 2 || godwit_migrate_hold(source, error);
 }
 
+/* Bytes that tell of a page on the wire beside what is in it, at the most: where it belongs, and
+ * its share of its packet's header. That is all there is to a zero page. */
+#define PAGE_OVERHEAD 12
+
 /*
- * A page of the window is zeros but for its first byte: any compressor makes it far smaller. What
- * QEMU says that it sent is no measure: 7.2 counts pages as they were before.
+ * A page of the window is zeros but for its first bytes: any compressor makes it far smaller. What
+ * QEMU says that it sent is no measure: 7.2 counts pages as they were before. There have to be so
+ * many of them that what is sent beside them, of zero pages mostly, could not hide them.
  */
 static bool see_compression(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct sent sent;
+    const json_int_t least = (json_int_t)godwit_workload_pages(&source->rig->setup->workload) / 8;
+    struct sent sent = {0};
     struct godwit_tcp tcp;
+    if (!see_channels(source, destination, error) || !ask_sent(source, &sent, error))
+        return false;
+    while (sent.normal < least)
+        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "more pages to be sent", error) ||
+            !ask_sent(source, &sent, error))
+            return false;
     /* In this order: what is received meanwhile does not help. */
-    if (!see_channels(source, destination, error) || !ask_sent(source, &sent, error) ||
-        !godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
+    if (!godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
         return false;
     json_object_set_new(source->rig->facts, "received", json_integer((json_int_t)tcp.received));
-    return (sent.normal > 0 &&
-            tcp.received < (uint64_t)sent.normal * (uint64_t)sent.page_size / 4) ||
+    return tcp.received < (uint64_t)(sent.normal * sent.page_size / 4 +
+                                     (sent.normal + sent.duplicate) * PAGE_OVERHEAD) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the destination had received %" PRIu64 " bytes when %" JSON_INTEGER_FORMAT
-                       " pages of %" JSON_INTEGER_FORMAT
-                       " bytes had been sent: they should be compressed to a fraction",
-                       tcp.received, sent.normal, sent.page_size);
+                       " pages of %" JSON_INTEGER_FORMAT " bytes and %" JSON_INTEGER_FORMAT
+                       " zero pages had been sent: they should be compressed to a fraction",
+                       tcp.received, sent.normal, sent.page_size, sent.duplicate);
 }
 
 /* Multifd was used before the switch to postcopy, which sends its pages over the main channel. */

@@ -114,8 +114,6 @@ bool godwit_plan_stop(struct godwit_vm *vm, GError **error)
 
 static bool hold(const struct godwit_plan *plan, struct godwit_vm *source, GError **error)
 {
-    if (godwit_transport_is_file(plan->transport))
-        return godwit_migrate_hold_file(source, error);
     /* The first pass waits until all channels are there. */
     const bool handshakes = plan->tls && godwit_json_true(source->capabilities, "multifd");
     return handshakes ? godwit_migrate_hold_handshakes(source, error)

@@ -17,7 +17,7 @@ struct godwit_console {
     unsigned ready_allowed; /* how many READYs may come; one more is a fault */
     unsigned ready;         /* how many came */
     guint64 passes;         /* PASS characters since the start */
-    gint64 last;            /* when the latest character came, 0 before the first */
+    gint64 last;            /* when the latest character came, 0 before the first (after `cont`) */
     gint64 interval;        /* from the one before to it, 0 if it is the first; microseconds */
     bool guest_fault;       /* FAULT came: the mailbox has the record */
     bool fault_provoked;    /* the harness spoils the guest on purpose: FAULT is no failure */
