@@ -55,10 +55,9 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
  * bytes. */
 #define ORDER_WINDOW ((uint64_t)8 << 20)
 #define STAMP_WINDOW ((uint64_t)4 << 20)
-/* Of a postcopy nothing holds back the pages that the guest asks for, some thousands in a second,
- * and something has to be left when its network fails, say. */
-#define WIDE_ORDER_WINDOW ((uint64_t)16 << 20)
-#define WIDE_STAMP_WINDOW ((uint64_t)8 << 20)
+/* Of a postcopy nothing holds back the pages that the guest asks for, up to ten thousand in a
+ * second, and something has to be left when its network fails, say, which takes two tenths. */
+#define WIDE_WINDOW ((uint64_t)16 << 20)
 /* But at least so many pages for each CPU. */
 #define LEAST_PAGES 16
 
@@ -69,8 +68,7 @@ static void shorten(const struct godwit_scenario *scenario, const struct godwit_
     const bool wide = scenario && (scenario->wide || scenario->plan.postcopy);
     if (!stamped && godwit_known_hot_pages(setup))
         return;
-    const uint64_t size = stamped ? (wide ? WIDE_STAMP_WINDOW : STAMP_WINDOW)
-                                  : (wide ? WIDE_ORDER_WINDOW : ORDER_WINDOW);
+    const uint64_t size = wide ? WIDE_WINDOW : stamped ? STAMP_WINDOW : ORDER_WINDOW;
     const uint64_t pages = MAX(size / workload->page_size, LEAST_PAGES * (uint64_t)workload->cpus);
     workload->window_end = workload->window_start + MIN(pages, godwit_workload_pages(workload)) *
                                                         (uint64_t)workload->page_size;
