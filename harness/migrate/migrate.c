@@ -19,7 +19,7 @@
 #define FIRST_PASS_SECONDS 0.12
 /* The same where the 100 ms may be over before the first page is sent: the thread then sends at
  * once what it may in 100 ms, and as much again. */
-#define HANDSHAKE_PASS_SECONDS 0.25
+#define CHANNELS_PASS_SECONDS 0.25
 /* The same in passes of the guest's own, as long as its latest one was: a guest that is slow, or
  * gets little of the processor, is to change all of the window in it, too. */
 #define GUEST_PASSES 1.5
@@ -417,9 +417,9 @@ bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
     return hold(source, FIRST_PASS_SECONDS, error);
 }
 
-bool godwit_migrate_hold_handshakes(struct godwit_vm *source, GError **error)
+bool godwit_migrate_hold_channels(struct godwit_vm *source, GError **error)
 {
-    return hold(source, HANDSHAKE_PASS_SECONDS, error);
+    return hold(source, CHANNELS_PASS_SECONDS, error);
 }
 
 bool godwit_migrate_release(struct godwit_vm *source, GError **error)

@@ -125,8 +125,8 @@ bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError
  */
 bool godwit_migrate_hold(struct godwit_vm *source, GError **error);
 
-/* The same for a migration whose first page waits for handshakes, which may take 0.1 s. */
-bool godwit_migrate_hold_handshakes(struct godwit_vm *source, GError **error);
+/* The same for one whose first page waits for many channels, which may take 0.1 s. */
+bool godwit_migrate_hold_channels(struct godwit_vm *source, GError **error);
 
 /* Lets a held migration converge. */
 bool godwit_migrate_release(struct godwit_vm *source, GError **error);

@@ -182,7 +182,7 @@ static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenari
         !godwit_migrate_set_parameters(first, plan->parameters, error) ||
         !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
         !godwit_migrate_set_parameters(source, plan->parameters, error) ||
-        !godwit_migrate_hold(source, error))
+        !godwit_migrate_hold_channels(source, error))
         return false;
 
     godwit_rig_phase(rig, "cancel");

@@ -112,14 +112,6 @@ bool godwit_plan_stop(struct godwit_vm *vm, GError **error)
     return godwit_rig_healthy(vm->rig, error);
 }
 
-static bool hold(const struct godwit_plan *plan, struct godwit_vm *source, GError **error)
-{
-    /* The first pass waits until all channels are there. */
-    const bool handshakes = plan->tls && godwit_json_true(source->capabilities, "multifd");
-    return handshakes ? godwit_migrate_hold_handshakes(source, error)
-                      : godwit_migrate_hold(source, error);
-}
-
 /* Capabilities, parameters and, for a live migration, the hold. */
 static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
                       struct godwit_vm *destination, GError **error)
@@ -132,7 +124,10 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
             (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
             return false;
     }
-    return hold(plan, source, error) &&
+    /* The first pass waits until all channels are there. */
+    const bool waits = godwit_json_true(source->capabilities, "multifd");
+    return (waits ? godwit_migrate_hold_channels(source, error)
+                  : godwit_migrate_hold(source, error)) &&
            (!plan->tls || godwit_tls_set_up(source, destination, plan->tls, error)) &&
            (!plan->configure || plan->configure(source, destination, error));
 }
