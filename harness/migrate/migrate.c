@@ -469,27 +469,12 @@ static size_t proof_length(const struct godwit_vm *source)
     return MIN(PROOF, source->rig->setup->workload.page_size);
 }
 
-/* Looks at the page at GPA for a byte that on the destination is neither that of untouched memory
- * nor the source's present one. Whether there is one is in *PROVEN. */
-static bool seek_in_page(struct godwit_vm *source, struct godwit_vm *destination, uint64_t gpa,
-                         guint pass, bool *proven, GError **error)
+static bool read_samples(struct godwit_vm *source, unsigned char (*samples)[PROOF], GError **error)
 {
-    unsigned char received[PROOF], present[PROOF];
-    const size_t length = proof_length(source);
-    *proven = false;
-    /* In this order: what the destination has was sent before the source is looked at. */
-    if (!godwit_memory_read(destination, gpa, received, length, error) ||
-        !godwit_memory_read(source, gpa, present, length, error))
-        return false;
-    for (size_t b = 0; b < length && !*proven; b++) {
-        if (received[b] == 0 || received[b] == present[b])
-            continue;
-        *proven = true;
-        json_object_set_new(source->rig->facts, "live",
-                            json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
-                                      "received", received[b], "dirtied", present[b], "pass",
-                                      (int)pass));
-    }
+    for (uint64_t i = 0; i < SAMPLES; i++)
+        if (!godwit_memory_read(source, sample(&source->rig->setup->workload, i), samples[i],
+                                proof_length(source), error))
+            return false;
     return true;
 }
 
@@ -562,27 +547,48 @@ bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **er
 
 /* A proof that is looked for. */
 struct proof {
-    struct godwit_vm *source;
+    struct pass_goal migration;
     struct godwit_vm *destination; /* or NULL: what is sent goes into a file */
     uint64_t gpa;                  /* the page that is to prove it, 0 for any */
-    struct pass_goal migration;
+    /* Of a file: */
     uint64_t unsent;                     /* pages of the window that may not have been sent */
     unsigned char noted[SAMPLES][PROOF]; /* what was there when the others had been */
 };
 
-typedef bool (*seek)(struct proof *proof, bool *proven, GError **error);
+/* Looks at the page at GPA for a byte that on the destination is neither that of untouched memory
+ * nor the source's present one. Whether there is one is in *PROVEN. */
+static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError **error)
+{
+    struct godwit_vm *source = proof->migration.source;
+    unsigned char received[PROOF], present[PROOF];
+    const size_t length = proof_length(source);
+    *proven = false;
+    /* In this order: what the destination has was sent before the source is looked at. */
+    if (!godwit_memory_read(proof->destination, gpa, received, length, error) ||
+        !godwit_memory_read(source, gpa, present, length, error))
+        return false;
+    for (size_t b = 0; b < length && !*proven; b++) {
+        if (received[b] == 0 || received[b] == present[b])
+            continue;
+        *proven = true;
+        json_object_set_new(source->rig->facts, "live",
+                            json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
+                                      "received", received[b], "dirtied", present[b], "pass",
+                                      (int)proof->migration.pass));
+    }
+    return true;
+}
 
 /* In one page, or in all samples. */
 static bool seek_received(struct proof *proof, bool *proven, GError **error)
 {
-    const struct godwit_workload *workload = &proof->source->rig->setup->workload;
+    const struct godwit_workload *workload = &proof->migration.source->rig->setup->workload;
+    if (proof->gpa)
+        return seek_in_page(proof, proof->gpa, proven, error);
     *proven = false;
-    for (uint64_t i = 0; i < (proof->gpa ? 1 : SAMPLES) && !*proven; i++) {
-        const uint64_t gpa = proof->gpa ? proof->gpa : sample(workload, i);
-        if (!seek_in_page(proof->source, proof->destination, gpa, proof->migration.pass, proven,
-                          error))
+    for (uint64_t i = 0; i < SAMPLES && !*proven; i++)
+        if (!seek_in_page(proof, sample(workload, i), proven, error))
             return false;
-    }
     return true;
 }
 
@@ -590,20 +596,18 @@ static bool seek_received(struct proof *proof, bool *proven, GError **error)
  * have been sent. */
 static bool seek_changed(struct proof *proof, bool *proven, GError **error)
 {
-    const struct godwit_workload *workload = &proof->source->rig->setup->workload;
-    unsigned char present[PROOF];
+    struct godwit_vm *source = proof->migration.source;
+    unsigned char present[SAMPLES][PROOF];
     uint64_t changed = 0;
     *proven = false;
-    for (uint64_t i = 0; i < SAMPLES; i++) {
-        const size_t length = proof_length(proof->source);
-        if (!godwit_memory_read(proof->source, sample(workload, i), present, length, error))
-            return false;
-        changed += memcmp(present, proof->noted[i], length) != 0;
-    }
-    const uint64_t pages = godwit_workload_pages(workload);
+    if (!read_samples(source, present, error))
+        return false;
+    for (size_t i = 0; i < SAMPLES; i++)
+        changed += memcmp(present[i], proof->noted[i], proof_length(source)) != 0;
+    const uint64_t pages = godwit_workload_pages(&source->rig->setup->workload);
     *proven = changed > 0 && (changed - 1) * pages / SAMPLES >= proof->unsent;
     if (*proven)
-        json_object_set_new(proof->source->rig->facts, "live",
+        json_object_set_new(source->rig->facts, "live",
                             json_pack("{s:I, s:I, s:I, s:i}", "pages", (json_int_t)pages, "unsent",
                                       (json_int_t)proof->unsent, "changed",
                                       (json_int_t)(changed * pages / SAMPLES), "pass",
@@ -617,9 +621,9 @@ static bool seek_changed(struct proof *proof, bool *proven, GError **error)
 #define LOOK_REST 4
 
 /* Looks for the proof until it is there. */
-static bool prove(struct proof *proof, seek look, GError **error)
+static bool prove(struct proof *proof, GError **error)
 {
-    struct godwit_vm *source = proof->source;
+    struct godwit_vm *source = proof->migration.source;
     gint64 rest = LOOK_MS, shown = g_get_monotonic_time();
     for (bool proven = false; !proven;) {
         if (!godwit_rig_rest(source->rig, (guint)rest, "the migration to be proven live", error))
@@ -631,7 +635,8 @@ static bool prove(struct proof *proof, seek look, GError **error)
             shown = g_get_monotonic_time();
         }
         const gint64 began = g_get_monotonic_time();
-        if (!look(proof, &proven, error))
+        if (!(proof->destination ? seek_received(proof, &proven, error)
+                                 : seek_changed(proof, &proven, error)))
             return false;
         rest = MAX(LOOK_REST * (g_get_monotonic_time() - began) / 1000, LOOK_MS);
     }
@@ -642,12 +647,11 @@ bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *desti
                                uint64_t gpa, GError **error)
 {
     struct proof proof = {
-        .source = source,
+        .migration = {.source = source, .next = source->migration_first},
         .destination = destination,
         .gpa = gpa,
-        .migration = {.source = source, .next = source->migration_first},
     };
-    return prove(&proof, seek_received, error);
+    return prove(&proof, error);
 }
 
 bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
@@ -660,7 +664,7 @@ bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *desti
  * is next to nothing. No event tells of that. */
 static bool await_most(struct proof *proof, GError **error)
 {
-    struct godwit_vm *source = proof->source;
+    struct godwit_vm *source = proof->migration.source;
     const struct godwit_workload *workload = &source->rig->setup->workload;
     for (;;) {
         g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
@@ -682,17 +686,9 @@ static bool await_most(struct proof *proof, GError **error)
 
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
 {
-    g_autofree struct proof *proof = g_new0(struct proof, 1);
-    proof->source = source;
-    proof->migration = (struct pass_goal){.source = source, .next = source->migration_first};
-    if (!await_most(proof, error))
-        return false;
-    for (uint64_t i = 0; i < SAMPLES; i++) {
-        if (!godwit_memory_read(source, sample(&source->rig->setup->workload, i), proof->noted[i],
-                                proof_length(source), error))
-            return false;
-    }
-    return prove(proof, seek_changed, error);
+    struct proof proof = {.migration = {.source = source, .next = source->migration_first}};
+    return await_most(&proof, error) && read_samples(source, proof.noted, error) &&
+           prove(&proof, error);
 }
 
 struct end_goal {

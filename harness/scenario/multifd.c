@@ -95,17 +95,27 @@ static bool hold_compressed(struct godwit_vm *source, struct godwit_vm *destinat
     return godwit_migrate_set_parameters(source, slow, error);
 }
 
+/* Waits until at least so many PAGES with contents have been sent. No event tells of that. */
+static bool await_sent(struct godwit_vm *source, json_int_t pages, struct sent *sent,
+                       GError **error)
+{
+    while (ask_sent(source, sent, error)) {
+        if (sent->normal >= pages && sent->bytes > 0)
+            return true;
+        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to have sent pages", error))
+            return false;
+    }
+    return false;
+}
+
 /* Some QEMUs hold the bandwidth against pages as they were before compression. They get the usual
- * hold. No event tells of what has been sent. */
+ * hold. */
 static bool hold_as_counted(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct sent sent = {0};
+    struct sent sent;
     (void)destination;
-    while (sent.normal == 0 || sent.bytes == 0)
-        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to have sent pages", error) ||
-            !ask_sent(source, &sent, error))
-            return false;
-    return sent.bytes < sent.normal * sent.page_size / 2 || godwit_migrate_hold(source, error);
+    return await_sent(source, 1, &sent, error) &&
+           (sent.bytes < sent.normal * sent.page_size / 2 || godwit_migrate_hold(source, error));
 }
 
 /* Bytes that tell of a page on the wire beside what is in it, at the most: where it belongs, and
@@ -119,17 +129,13 @@ static bool hold_as_counted(struct godwit_vm *source, struct godwit_vm *destinat
  */
 static bool see_compression(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    const json_int_t least = (json_int_t)godwit_workload_pages(&source->rig->setup->workload) / 8;
-    struct sent sent = {0};
+    const uint64_t pages = godwit_workload_pages(&source->rig->setup->workload);
+    struct sent sent;
     struct godwit_tcp tcp;
-    if (!see_channels(source, destination, error) || !ask_sent(source, &sent, error))
-        return false;
-    while (sent.normal < least)
-        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "more pages to be sent", error) ||
-            !ask_sent(source, &sent, error))
-            return false;
     /* In this order: what is received meanwhile does not help. */
-    if (!godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
+    if (!see_channels(source, destination, error) ||
+        !await_sent(source, (json_int_t)MAX(pages / 8, 1), &sent, error) ||
+        !godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
         return false;
     json_object_set_new(source->rig->facts, "received", json_integer((json_int_t)tcp.received));
     return tcp.received < (uint64_t)(sent.normal * sent.page_size / 4 +
