@@ -69,8 +69,8 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
         {"memory", 'm', 0, G_OPTION_ARG_INT, &o->memory,
          "Guest RAM (default: as much as the machine and the window need)", "MIB"},
         {"window", 0, 0, G_OPTION_ARG_STRING, &o->window,
-         "Guest-physical addresses that the guest dirties, END not included (default: the first 8 "
-         "MiB of its own window, 4 MiB if stamped)",
+         "Guest-physical addresses that the guest dirties, END not included (default: the first 4 "
+         "MiB of its own window)",
          "START:END"},
         {"page-size", 0, 0, G_OPTION_ARG_INT, &o->page_size,
          "Bytes from one dirtied page to the next (default: 4096)", "BYTES"},

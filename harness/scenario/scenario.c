@@ -49,12 +49,10 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
     workload->passes_per_report = 1;
 }
 
-/* How much of its own window the guest takes if nobody says how much. A scenario's time and memory
- * go by it, and what it proves does not: 8 MiB give each of 16 multifd channels a full packet of
- * 128 pages in every pass. `stamp` writes each page as a whole, and is as quick with half of it. In
- * bytes. */
-#define ORDER_WINDOW ((uint64_t)8 << 20)
-#define STAMP_WINDOW ((uint64_t)4 << 20)
+/* How much of its own window the guest takes if nobody says how much: of QEMU's pages eight packets
+ * for the channels of multifd in every pass. A scenario's time and memory go by it, and what it
+ * proves does not. In bytes. */
+#define WINDOW ((uint64_t)4 << 20)
 /* Of a postcopy nothing holds back the pages that the guest asks for, up to ten thousand in a
  * second, and something has to be left when its network fails, say, which takes two tenths. */
 #define WIDE_WINDOW ((uint64_t)16 << 20)
@@ -64,18 +62,17 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
 static void shorten(const struct godwit_scenario *scenario, const struct godwit_setup *setup,
                     struct godwit_workload *workload)
 {
-    const bool stamped = workload->flags & GODWIT_FLAG_STAMP;
     const bool wide = scenario && (scenario->wide || scenario->plan.postcopy);
-    if (!stamped && godwit_known_hot_pages(setup))
+    if (!(workload->flags & GODWIT_FLAG_STAMP) && godwit_known_hot_pages(setup))
         return;
-    const uint64_t size = wide ? WIDE_WINDOW : stamped ? STAMP_WINDOW : ORDER_WINDOW;
+    const uint64_t size = wide ? WIDE_WINDOW : WINDOW;
     const uint64_t pages = MAX(size / workload->page_size, LEAST_PAGES * (uint64_t)workload->cpus);
     workload->window_end = workload->window_start + MIN(pages, godwit_workload_pages(workload)) *
                                                         (uint64_t)workload->page_size;
 }
 
 /* The RAM that it takes, with some at its end for firmware, in steps that all machines take. */
-#define MEMORY_STEP_MIB 8u
+#define MEMORY_STEP_MIB 4u
 
 static void fit_memory(struct godwit_setup *setup)
 {
