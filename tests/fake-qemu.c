@@ -142,9 +142,9 @@ static bool is(const char *command, const char *place)
 /* What a QEMU in order returns; NULL for what is not known here. The caller's. */
 static json_t *good_answer(const struct behaviour *behaviour, const char *command)
 {
-    static const char *const plain[] = {"qmp_capabilities",       "quit",
-                                        "migrate-set-parameters", "migrate-set-capabilities",
-                                        "migrate-incoming",       "migrate"};
+    static const char *const plain[] = {
+        "qmp_capabilities", "quit",   "cont", "migrate-set-parameters", "migrate-set-capabilities",
+        "migrate-incoming", "migrate"};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
         if (!strcmp(plain[i], command))
             return json_object();
@@ -196,18 +196,19 @@ static void answer(const struct behaviour *behaviour, const json_t *message)
     }
 }
 
-/* Answers one object a line, for as long as there is somebody to answer. The guest starts to speak
- * after the first of them, as it would if it took some time to start. */
+/* Answers one object a line, for as long as there is somebody to answer. The guest speaks once it
+ * is told to run. */
 static void __attribute__((noreturn)) serve(const struct behaviour *behaviour, bool guest)
 {
     FILE *in = fdopen(QMP_FD, "r");
     char *line = NULL;
     size_t size = 0;
-    for (bool first = true; in && getline(&line, &size, in) > 0; first = false) {
+    while (in && getline(&line, &size, in) > 0) {
         json_t *message = json_loads(line, 0, NULL);
         answer(behaviour, message);
+        const bool runs = is("cont", json_string_value(json_object_get(message, "execute")));
         json_decref(message);
-        if (!guest || !first)
+        if (!guest || !runs)
             continue;
         send_text(CONSOLE_FD, behaviour->console ? behaviour->console : "AB");
         if (behaviour->console)

@@ -2,6 +2,7 @@
 #include "command/command.h"
 
 #include "run/files.h"
+#include "run/run.h"
 #include "vm/host.h"
 #include <string.h>
 
@@ -208,7 +209,9 @@ bool godwit_enough_memory(const GPtrArray *targets, unsigned parallel, GError **
         const struct godwit_target *target = g_ptr_array_index(targets, i);
         largest = MAX(largest, target->setup.memory_mib);
     }
-    const uint64_t needed = 2 * (uint64_t)parallel * (largest + OVERHEAD);
+    /* Those who get ready meanwhile have not touched theirs. */
+    const uint64_t needed = 2 * ((uint64_t)parallel * (largest + OVERHEAD) +
+                                 (uint64_t)godwit_run_ahead(parallel) * OVERHEAD);
     const uint64_t available = godwit_host_available_mib();
     if (needed <= available)
         return true;

@@ -139,7 +139,11 @@ static bool complete(struct godwit_process *process, const struct godwit_options
         target->accel_reason = g_strdup("as asked for");
         return true;
     }
-    setup->accel = godwit_accel_choose(setup, process->folder, &process->interrupted,
+    /* By what most scenarios have the guest do. */
+    struct godwit_setup usual = *setup;
+    usual.accel = "tcg";
+    godwit_scenario_prepare(NULL, &usual);
+    setup->accel = godwit_accel_choose(&usual, process->folder, &process->interrupted,
                                        &target->accel_reason, error);
     return setup->accel != NULL;
 }

@@ -13,9 +13,11 @@
 
 #define HEX "0x%" G_GINT64_MODIFIER "x"
 
-/* How long the first pass over the window takes at least while a migration is held. QEMU's
- * migration thread works out every 100 ms how much it could send within the downtime limit; a first
- * pass that is over before would be taken for the last one, whatever the limit. In seconds. */
+/* QEMU's migration thread works out every 100 ms how much it could send within the downtime limit,
+ * for the first time after as much. In seconds. */
+#define FIRST_SECONDS 0.1
+/* How long the first pass over the window takes at least while a migration is held: one that is
+ * over before that would be taken for the last one, whatever the limit. */
 #define FIRST_PASS_SECONDS 0.12
 /* The same where the 100 ms may be over before the first page is sent: the thread then sends at
  * once what it may in 100 ms, and as much again. */
@@ -331,6 +333,7 @@ void godwit_migrate_hang_up(struct godwit_rig *rig)
 static bool start(struct godwit_vm *source, json_t *arguments, GError **error)
 {
     source->migration_first = source->migration_leg = source->qmp->events->len;
+    source->migration_began = g_get_monotonic_time();
     return godwit_vm_command(source, "migrate", arguments, error);
 }
 
@@ -424,9 +427,15 @@ bool godwit_migrate_hold_channels(struct godwit_vm *source, GError **error)
 
 bool godwit_migrate_release(struct godwit_vm *source, GError **error)
 {
-    const struct godwit_parameter released[] = {{"max-bandwidth", BANDWIDTH_UNLIMITED, NULL},
-                                                {"downtime-limit", DOWNTIME_UNLIMITED, NULL},
-                                                {NULL, 0, NULL}};
+    /* QEMU goes by the new downtime limit when its next 100 ms are over. Until then more bandwidth
+     * would have it send the same pages over and over, except in the first 100 ms, in which the
+     * end of the first pass is the migration's. */
+    const bool first =
+        g_get_monotonic_time() - source->migration_began < FIRST_SECONDS * G_USEC_PER_SEC;
+    const struct godwit_parameter released[] = {
+        {"downtime-limit", DOWNTIME_UNLIMITED, NULL},
+        {first ? "max-bandwidth" : NULL, BANDWIDTH_UNLIMITED, NULL},
+        {NULL, 0, NULL}};
     return godwit_migrate_set_parameters(source, released, error);
 }
 

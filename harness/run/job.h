@@ -2,8 +2,10 @@
  * A job: one scenario on one machine with one pair of binaries, to be run once by a worker process;
  * and how it crosses to that process and back, as JSON.
  *
- * To the worker, on its standard input: one object, godwit_job_to_json(). Back, on descriptor 3:
- * one object a line, {"progress": phase, ...} any number of times, then the result:
+ * To the worker, on its standard input: one object, godwit_job_to_json(); and on descriptor 4, when
+ * its guests may run, one byte. Back, on descriptor 3: one object a line, {"progress": phase, ...}
+ * any number of times, {"over": true} when no guest of it runs any more, if it knows that before it
+ * is through with everything else, then the result:
  *
  *   status    "pass", "known" (passed, but for a known bug of QEMU, see the facts), "fail", "skip",
  *             or "error" (environment: exit status 2)
@@ -12,6 +14,7 @@
  *   phase     of a failure: the phase that it was met in
  *   phases    [{"name", "at", "ms"}]: when each phase began and how long it took, in order
  *   oracles   which oracles have judged, and how much, godwit_oracles_judged()
+ *   waited    how long it waited until its guests might run, in ms: no part of any phase
  *   facts     what was measured and proven; "checks" among them, godwit_rig_note_check()
  *
  * and of everything but a pass, or if the job says `keep`, what a bundle needs besides:
@@ -48,6 +51,8 @@ struct godwit_job {
 
 /* Descriptor on which a worker reports. */
 #define GODWIT_WORKER_FD 3
+/* ... and on which it is told that it is its turn. */
+#define GODWIT_TURN_FD 4
 
 /* A job with no strings set. */
 struct godwit_job *godwit_job_new(void);

@@ -25,13 +25,15 @@ struct worker {
     GSubprocess *process;
     pid_t pid; /* and process group */
     int fd;    /* reading end of its reports */
+    int turn;  /* writing end of what tells it that it is its turn; -1 once it is */
     guint source;
-    guint timer;
+    guint timer; /* from its turn on */
     GString *input;
     char *phase;    /* the latest it reported */
     json_t *result; /* once it reported one */
     gint64 began;
     bool late;
+    bool over; /* it has no guest any more that runs */
     bool exited;
     bool kept; /* its folder has been put where it stays */
 };
@@ -63,6 +65,8 @@ static void take_line(struct worker *worker, const char *line)
         g_free(worker->phase);
         worker->phase = g_strdup(phase);
         tell_progress(worker->run, worker->job, object);
+    } else if (godwit_json_true(object, "over")) {
+        worker->over = true;
     } else if (godwit_json_string(object, "status", NULL) && !worker->result) {
         worker->result = json_incref(object);
     }
@@ -147,6 +151,8 @@ static void worker_free(struct worker *worker)
         g_source_remove(worker->timer);
     if (worker->fd >= 0)
         close(worker->fd);
+    if (worker->turn >= 0)
+        close(worker->turn);
     g_clear_object(&worker->process);
     g_string_free(worker->input, TRUE);
     json_decref(worker->result);
@@ -170,7 +176,7 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     struct worker *worker = g_new0(struct worker, 1);
     worker->run = run;
     worker->job = job;
-    worker->fd = -1;
+    worker->fd = worker->turn = -1;
     worker->input = g_string_new(NULL);
     worker->began = g_get_monotonic_time();
     g_autofree char *name =
@@ -179,11 +185,17 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     worker->folder = g_build_filename(run->keep ? run->output : run->folder, name, NULL);
     g_autofree char *input = g_build_filename(worker->folder, "job.json", NULL);
     g_autofree char *log = g_build_filename(worker->folder, "worker.log", NULL);
-    int ends[2];
+    int ends[2], turn[2];
     if (run->keep) /* an earlier run's */
         godwit_files_remove(worker->folder);
     if (!godwit_files_folder(worker->folder, error) || !write_job(worker, input, error) ||
-        !g_unix_open_pipe(ends, FD_CLOEXEC, error)) {
+        !g_unix_open_pipe(turn, FD_CLOEXEC, error)) {
+        worker_free(worker);
+        return NULL;
+    }
+    worker->turn = turn[1];
+    if (!g_unix_open_pipe(ends, FD_CLOEXEC, error)) {
+        close(turn[0]);
         worker_free(worker);
         return NULL;
     }
@@ -195,6 +207,7 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     g_subprocess_launcher_set_stdin_file_path(launcher, input);
     g_subprocess_launcher_set_stdout_file_path(launcher, log);
     g_subprocess_launcher_take_fd(launcher, ends[1], GODWIT_WORKER_FD);
+    g_subprocess_launcher_take_fd(launcher, turn[0], GODWIT_TURN_FD);
     g_subprocess_launcher_set_child_setup(launcher, in_child, GINT_TO_POINTER(getpid()), NULL);
     /* This very program, even if another has taken its place in the file system since: the link's
      * text ends in " (deleted)" then. Where there is no reason for it, the link itself is not used,
@@ -212,13 +225,19 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     if (run->janitor)
         godwit_janitor_watch(run->janitor, worker->pid);
     worker->source = g_unix_fd_add(worker->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, readable, worker);
-    worker->timer = g_timeout_add(
-        (guint)((godwit_scenario_seconds(job->scenario, &job->setup) * job->setup.timeout_scale +
-                 GRACE_SECONDS) *
-                1000),
-        too_late, worker);
     g_subprocess_wait_async(worker->process, NULL, exited, worker);
     return worker;
+}
+
+/* Lets the worker run its guests. One that is gone is noticed otherwise. */
+static void give_turn(struct worker *worker)
+{
+    const struct godwit_job *job = worker->job;
+    const double seconds =
+        godwit_scenario_seconds(job->scenario, &job->setup) * job->setup.timeout_scale;
+    worker->timer = g_timeout_add((guint)((seconds + GRACE_SECONDS) * 1000), too_late, worker);
+    close(worker->turn);
+    worker->turn = -1;
 }
 
 /* What a VM left behind in the folder of a worker that cannot tell any more. */
@@ -335,7 +354,9 @@ static json_t *finish_result(struct worker *worker)
         job->setup.image->name, "machine", job->setup.type, "accel", job->setup.accel,
         "source_version", job->setup.source->version, "destination_version",
         job->setup.destination->version, "repetition", (int)job->repetition, "repetitions",
-        (int)job->repetitions, "ms", (double)(g_get_monotonic_time() - worker->began) / 1000.0,
+        (int)job->repetitions, "ms",
+        (double)(g_get_monotonic_time() - worker->began) / 1000.0 -
+            json_number_value(json_object_get(result, "waited")),
         "again", again, "folder", keep ? worker->folder : NULL);
     json_object_update(result, more);
     if (keep)
@@ -392,6 +413,41 @@ static struct godwit_job *next_job(const struct godwit_run *run, unsigned serial
     return job;
 }
 
+unsigned godwit_run_ahead(unsigned parallel)
+{
+    return parallel > 1 ? parallel : 0;
+}
+
+/* Whether the worker takes one of the places of those whose guests run. */
+static bool has_place(const struct worker *worker)
+{
+    return worker->turn < 0 && !worker->over;
+}
+
+/* Gives the turns that are free to those who have been there longest. */
+static void give_turns(GPtrArray *workers, unsigned parallel)
+{
+    unsigned taken = 0;
+    for (guint i = 0; i < workers->len; i++)
+        taken += has_place(g_ptr_array_index(workers, i));
+    for (guint i = 0; i < workers->len && taken < parallel; i++) {
+        struct worker *worker = g_ptr_array_index(workers, i);
+        if (worker->turn >= 0) {
+            give_turn(worker);
+            taken++;
+        }
+    }
+}
+
+/* How many workers are on their way to a place, or have one. */
+static unsigned count_ahead(const GPtrArray *workers)
+{
+    unsigned ahead = 0;
+    for (guint i = 0; i < workers->len; i++)
+        ahead += !((const struct worker *)g_ptr_array_index(workers, i))->over;
+    return ahead;
+}
+
 struct godwit_summary godwit_run_jobs(struct godwit_run *run)
 {
     struct godwit_summary summary = {.planned =
@@ -412,7 +468,8 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
         tell_result(run, g_ptr_array_index(run->skipped, i));
     }
     for (;;) {
-        while (workers->len < run->parallel && !*run->interrupted && !broken &&
+        while (count_ahead(workers) < run->parallel + godwit_run_ahead(run->parallel) &&
+               !*run->interrupted && !broken &&
                !(run->until_fail && summary.failed + summary.errors)) {
             struct godwit_job *job = next_job(run, serial);
             if (!job)
@@ -429,6 +486,7 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
         }
         if (workers->len == 0)
             break;
+        give_turns(workers, run->parallel);
         if (*run->interrupted)
             for (guint i = 0; i < workers->len; i++)
                 kill_group(g_ptr_array_index(workers, i));

@@ -23,7 +23,7 @@ struct godwit_summary {
 struct godwit_run {
     GPtrArray *jobs;    /* of struct godwit_job; borrowed */
     GPtrArray *skipped; /* of json_t: results of what cannot be run at all; borrowed */
-    unsigned parallel;  /* jobs at a time, 1 or more */
+    unsigned parallel;  /* jobs whose guests run at a time, 1 or more; more may get ready */
     bool until_fail;    /* end at the first that is no pass and no skip; the jobs are run
                            again and again, if endless */
     bool endless;
@@ -34,6 +34,10 @@ struct godwit_run {
     GPtrArray *reporters; /* of struct godwit_reporter; borrowed */
     bool *interrupted;    /* set by the signal handlers */
 };
+
+/* How many jobs beyond PARALLEL start their QEMUs meanwhile, so that one is ready when another is
+ * through. Who wants one job at a time wants nothing beside it. */
+unsigned godwit_run_ahead(unsigned parallel);
 
 /* Runs every job and tells every reporter. */
 struct godwit_summary godwit_run_jobs(struct godwit_run *run);

@@ -39,6 +39,13 @@ static void progress(const char *phase, json_t *migration, gpointer data)
     report(object);
 }
 
+static void over(gpointer data)
+{
+    (void)data;
+    g_autoptr(json_t) object = json_pack("{s:b}", "over", 1);
+    report(object);
+}
+
 static const char *status_of(const struct godwit_rig *rig, const GError *error)
 {
     if (!error)
@@ -121,10 +128,11 @@ static json_t *result_of(struct godwit_rig *rig, const GError *error, bool keep)
     }
     json_t *oracles = godwit_oracles_judged(rig);
     json_object_del(rig->facts, "oracles");
-    json_t *result = json_pack("{s:s, s:s, s:s*, s:s*, s:o, s:o, s:O, s:[]}", "status", status,
-                               "message", error ? error->message : "", "kind",
-                               error ? kind_of(error) : NULL, "phase", error ? rig->phase : NULL,
-                               "phases", phases, "oracles", oracles, "facts", rig->facts, "vms");
+    json_t *result =
+        json_pack("{s:s, s:s, s:s*, s:s*, s:o, s:f, s:o, s:O, s:[]}", "status", status, "message",
+                  error ? error->message : "", "kind", error ? kind_of(error) : NULL, "phase",
+                  error ? rig->phase : NULL, "phases", phases, "waited",
+                  (double)rig->waited / 1000.0, "oracles", oracles, "facts", rig->facts, "vms");
     if (keep || strcmp(status, "pass") != 0)
         godwit_evidence_add(rig, result);
     return result;
@@ -147,6 +155,7 @@ int godwit_worker_main(const char *directory)
 {
     g_autoptr(GError) error = NULL;
     fcntl(GODWIT_WORKER_FD, F_SETFD, FD_CLOEXEC);
+    fcntl(GODWIT_TURN_FD, F_SETFD, FD_CLOEXEC);
     g_autoptr(json_t) json = json_loadf(stdin, 0, NULL);
     struct godwit_job *job = godwit_job_from_json(json, &error);
     if (!job) {
@@ -159,6 +168,8 @@ int godwit_worker_main(const char *directory)
         job->setup.workload.flags &= ~(uint32_t)GODWIT_FLAG_VERIFY;
     struct godwit_rig *rig = godwit_rig_new(&job->setup, directory);
     rig->deadline = godwit_rig_seconds(rig, godwit_scenario_seconds(job->scenario, &job->setup));
+    rig->turn = GODWIT_TURN_FD;
+    rig->over = over;
     if (job->progress)
         rig->progress = progress;
     const bool passed = (job->scenario ? godwit_scenario_run(rig, job->scenario, &error)

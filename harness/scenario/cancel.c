@@ -185,8 +185,8 @@ static bool cancel_completed(struct godwit_vm *source, struct godwit_vm *destina
     (void)destination;
     return cancel_in_vain(source, "completed", error) &&
            godwit_plan_expect_status(source, "postmigrate", "after migrate_cancel", error) &&
-           godwit_vm_command(source, "cont", NULL, error) &&
-           godwit_plan_see_it_run(source, error) && godwit_vm_command(source, "stop", NULL, error);
+           godwit_vm_run(source, error) && godwit_plan_see_it_run(source, error) &&
+           godwit_vm_command(source, "stop", NULL, error);
 }
 
 /* The thread that sends waits for a full pipe, which cannot be shut down: it takes no notice of

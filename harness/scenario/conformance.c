@@ -228,7 +228,6 @@ bool godwit_conformance_move_on(struct godwit_rig *rig, const struct godwit_plan
                                 struct godwit_vm *source, GError **error)
 {
     struct godwit_vm *destination = godwit_plan_destination(rig, "destination", true, error);
-    return destination && godwit_vm_command(source, "cont", NULL, error) &&
-           godwit_plan_see_it_run(source, error) &&
+    return destination && godwit_vm_run(source, error) && godwit_plan_see_it_run(source, error) &&
            godwit_plan_move(rig, plan, source, destination, error);
 }

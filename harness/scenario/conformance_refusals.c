@@ -300,10 +300,8 @@ static bool check_postcopy_start(struct godwit_conformance *vm, GError **error)
 static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
 {
     static const char *const arguments[] = {"-name", "debug-threads=on", NULL};
-    godwit_rig_phase(rig, "start");
-    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, arguments, error);
-    if (!source || !godwit_vm_handshake(source, error) ||
-        !godwit_vm_wait_console(source, 1, 1, error))
+    struct godwit_vm *source = godwit_plan_source_with(rig, arguments, error);
+    if (!source)
         return NULL;
     godwit_rig_phase(rig, "check");
     return godwit_migrate_hold(source, error) ? source : NULL;
@@ -522,7 +520,7 @@ static bool check_postcopy(struct godwit_vm *source, struct godwit_vm *destinati
                                       "is pending: refused, or takes its place",
                                       "migrate-recover", "{\"uri\":\"unix:second.sock\"}",
                                       &replaced, error) &&
-           godwit_vm_command(destination, "cont", NULL, error) &&
+           godwit_vm_run(destination, error) &&
            godwit_migrate_set_parameters(source, unlimited, error) &&
            godwit_migrate_resume(source, replaced ? "unix:second.sock" : "unix:first.sock", error);
 }
@@ -605,7 +603,7 @@ static bool check_only_migratable(struct godwit_rig *rig, GError **error)
     static const char name[] = "--only-migratable: a block device that blocks migration is refused";
     static const char *const arguments[] = {"-only-migratable", "-blockdev",
                                             "driver=vvfat,node-name=folder,dir=folder,rw=on", NULL};
-    struct godwit_vm *vm = godwit_vm_start(rig, "refused", GODWIT_VM_SOURCE_HELD, arguments, error);
+    struct godwit_vm *vm = godwit_vm_start(rig, "refused", GODWIT_VM_SOURCE, arguments, error);
     if (!vm)
         return false;
     vm->may_exit = true;

@@ -214,13 +214,9 @@ static bool take_whole(struct godwit_rig *rig, struct godwit_vm *source, const v
         return false;
     godwit_rig_phase(rig, "verify");
     if (!godwit_oracle_twin(source, destination, &reading, error) ||
-        !godwit_vm_command(destination, "cont", NULL, error) ||
-        !godwit_plan_see_it_run(destination, error))
+        !godwit_vm_run(destination, error) || !godwit_plan_see_it_run(destination, error))
         return false;
-    godwit_rig_phase(rig, "end");
-    const bool ended = godwit_vm_quit(source, error) && godwit_vm_quit(destination, error);
-    godwit_rig_phase(rig, NULL);
-    return ended;
+    return godwit_plan_end(source, destination, error);
 }
 
 typedef bool (*make_trials)(struct godwit_rig *rig, GPtrArray *trials, const unsigned char *stream,

@@ -34,18 +34,6 @@ static const struct godwit_capability ignore_shared[] = {{"x-ignore-shared", tru
 static const struct godwit_capability pause_before[] = {{"pause-before-switchover", true},
                                                         {NULL, false}};
 
-/* A source at work. */
-static struct godwit_vm *start_source(struct godwit_rig *rig, const char *const *arguments,
-                                      GError **error)
-{
-    godwit_rig_phase(rig, "start");
-    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, arguments, error);
-    return source && godwit_vm_handshake(source, error) &&
-                   godwit_vm_wait_console(source, 1, 1, error)
-               ? source
-               : NULL;
-}
-
 static bool set_mode(struct godwit_vm *vm, const char *mode,
                      const struct godwit_capability *capabilities, GError **error)
 {
@@ -179,8 +167,7 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, const
     json_object_set_new(rig->facts, "blocks_in_place",
                         json_integer((json_int_t)json_object_size(backings)));
     godwit_rig_phase(rig, "resume");
-    if (!godwit_vm_command(destination, "cont", NULL, error) ||
-        !godwit_plan_see_it_run(destination, error) ||
+    if (!godwit_vm_run(destination, error) || !godwit_plan_see_it_run(destination, error) ||
         !godwit_vm_command(destination, "stop", NULL, error))
         return false;
     godwit_rig_phase(rig, "verify again");
@@ -205,7 +192,7 @@ static bool run_reboot(struct godwit_rig *rig, const struct godwit_scenario *sce
     (void)scenario;
     g_autofree char *backend = backend_of(rig, "memory-backend-file", ",mem-path=" RAM_FILE);
     const char *const arguments[] = {"-object", backend, "-machine", SHARED_FILE, NULL};
-    struct godwit_vm *source = start_source(rig, arguments, error);
+    struct godwit_vm *source = godwit_plan_source_with(rig, arguments, error);
     if (!source || !set_mode(source, mode, ignore_shared, error))
         return false;
     godwit_rig_phase(rig, "migrate");
@@ -373,7 +360,7 @@ static bool transfer(struct godwit_rig *rig, bool defer, GError **error)
     const char *const there[] = {"-object",    backend,     "-machine",
                                  SHARED_MEMFD, "-incoming", defer ? "defer" : MAIN_SOCKET,
                                  "-incoming",  cpr,         NULL};
-    struct godwit_vm *source = start_source(rig, here, error);
+    struct godwit_vm *source = godwit_plan_source_with(rig, here, error);
     struct godwit_vm *destination =
         source ? godwit_vm_start(rig, "destination", GODWIT_VM_DESTINATION_HELD, there, error)
                : NULL;
@@ -434,7 +421,7 @@ static bool run_exec(struct godwit_rig *rig, const struct godwit_scenario *scena
     (void)scenario;
     g_autofree char *backend = backend_of(rig, "memory-backend-memfd", "");
     const char *const arguments[] = {"-object", backend, "-machine", SHARED_MEMFD, NULL};
-    struct godwit_vm *source = start_source(rig, arguments, error);
+    struct godwit_vm *source = godwit_plan_source_with(rig, arguments, error);
     struct godwit_vm *destination =
         source ? godwit_vm_prepare(rig, "destination", GODWIT_VM_DESTINATION_HELD, arguments, error)
                : NULL;

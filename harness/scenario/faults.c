@@ -341,7 +341,7 @@ static bool complete_precopy(struct course *course, GError **error)
     godwit_memory_forget(destination);
     if (!godwit_oracle_twin(source, destination, &reading, error))
         return false;
-    const bool runs = course->rig->lost || (godwit_vm_command(destination, "cont", NULL, error) &&
+    const bool runs = course->rig->lost || (godwit_vm_run(destination, error) &&
                                             godwit_plan_see_it_run(destination, error));
     return runs && godwit_vm_quit(source, error) && godwit_vm_quit(destination, error);
 }

@@ -53,10 +53,10 @@ static struct godwit_vm *start(struct godwit_rig *rig, struct footprint *footpri
                         GODWIT_WINDOW_OFFSET;
     footprint->before = g_malloc(footprint->length);
     godwit_rig_phase(rig, "start");
-    struct godwit_vm *vm = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE_HELD, NULL, error);
+    struct godwit_vm *vm = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, NULL, error);
     if (!vm || !godwit_vm_handshake(vm, error) ||
         !godwit_memory_read(vm, footprint->start, footprint->before, footprint->length, error) ||
-        !godwit_vm_command(vm, "cont", NULL, error))
+        !godwit_vm_run(vm, error))
         return NULL;
     godwit_rig_phase(rig, "observe");
     return vm;
@@ -67,11 +67,17 @@ static struct godwit_vm *start(struct godwit_rig *rig, struct footprint *footpri
 static bool judge_footprint(struct godwit_vm *vm, const struct footprint *footprint, GError **error)
 {
     const struct godwit_workload *workload = &vm->rig->setup->workload;
+    enum { RUN = 64 }; /* that is mostly the same */
     g_autofree unsigned char *now = g_malloc(footprint->length);
     if (!godwit_memory_read(vm, footprint->start, now, footprint->length, error))
         return false;
     for (size_t i = 0; i < footprint->length; i++) {
         const uint64_t address = footprint->start + i;
+        const size_t run = MIN(RUN, footprint->length - i);
+        if (!memcmp(now + i, footprint->before + i, run)) {
+            i += run - 1;
+            continue;
+        }
         if (now[i] == footprint->before[i] ||
             (address >= workload->window_start && address < workload->window_end &&
              (address - workload->window_start) % workload->page_size == 0) ||
@@ -97,14 +103,6 @@ static bool observe(struct godwit_vm *vm, unsigned ready, guint64 passes,
            judge_footprint(vm, footprint, error);
 }
 
-static bool end(struct godwit_vm *vm, GError **error)
-{
-    godwit_rig_phase(vm->rig, "end");
-    const bool ended = godwit_vm_quit(vm, error);
-    godwit_rig_phase(vm->rig, NULL);
-    return ended;
-}
-
 /* Each CPU went on from one look to another. */
 static bool judge_progress(struct godwit_vm *vm, const struct godwit_reading *early,
                            const struct godwit_reading *late, GError **error)
@@ -127,11 +125,11 @@ static bool watch(struct godwit_rig *rig, const struct godwit_scenario *scenario
     __attribute__((cleanup(footprint_clear))) struct footprint footprint = {0};
     (void)scenario;
     struct godwit_vm *vm = start(rig, &footprint, error);
-    if (!vm || !observe(vm, 1, 1, &footprint, &early, error) ||
-        !godwit_vm_command(vm, "cont", NULL, error) || !godwit_plan_see_it_run(vm, error) ||
+    if (!vm || !observe(vm, 1, 1, &footprint, &early, error) || !godwit_vm_run(vm, error) ||
+        !godwit_plan_see_it_run(vm, error) ||
         !observe(vm, 1, vm->console->passes + 1, &footprint, &late, error))
         return false;
-    return judge_progress(vm, &early, &late, error) && end(vm, error);
+    return judge_progress(vm, &early, &late, error) && godwit_plan_end(vm, NULL, error);
 }
 
 /* As the image is built: no parameter changed. */
@@ -178,8 +176,7 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
     for (int i = 0; i < STOPS; i++) {
         struct godwit_reading reading;
         if (!godwit_plan_stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
-            !judge_reports(vm, reading.mailbox, error) ||
-            !godwit_vm_command(vm, "cont", NULL, error))
+            !judge_reports(vm, reading.mailbox, error) || !godwit_vm_run(vm, error))
             return false;
         edges += reading.order->has_edge;
     }
@@ -187,7 +184,7 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "%s: stopped %d times, and never in the middle of a pass", vm->name,
                            STOPS);
-    return end(vm, error);
+    return godwit_plan_end(vm, NULL, error);
 }
 
 static void prepare_stop_often(const struct godwit_scenario *scenario,
@@ -212,8 +209,7 @@ static bool spoil(struct godwit_vm *vm, uint64_t *address, unsigned *cpu, unsign
         return false;
     *byte = (unsigned char)(*byte + 0x40);
     vm->console->fault_provoked = workload->flags & GODWIT_FLAG_VERIFY;
-    return godwit_memory_write(vm, *address, byte, 1, error) &&
-           godwit_vm_command(vm, "cont", NULL, error);
+    return godwit_memory_write(vm, *address, byte, 1, error) && godwit_vm_run(vm, error);
 }
 
 static bool complained(gpointer data)
@@ -251,14 +247,14 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
     /* Halted: let it run, and see that neither console nor mailbox moves; but the console is the
      * first CPU's, which goes on if it is another one that halted. */
     struct godwit_mailbox later;
-    if (!godwit_vm_command(vm, "cont", NULL, error) ||
+    if (!godwit_vm_run(vm, error) ||
         (cpu > 0 && !godwit_vm_wait_console(vm, 1, passes + 2, error)) ||
         !godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, cpu, &later, error))
         return false;
     if (memcmp(&later, &mailbox, sizeof(later)) != 0 || (cpu == 0 && vm->console->passes != passes))
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "%s: the guest went on after it had found a wrong byte", vm->name);
-    return end(vm, error);
+    return godwit_plan_end(vm, NULL, error);
 }
 
 /* Without VERIFY, it takes no notice. */
@@ -272,7 +268,8 @@ static bool no_verify(struct godwit_rig *rig, const struct godwit_scenario *scen
     struct godwit_vm *vm = godwit_plan_source(rig, error);
     godwit_rig_phase(rig, "observe");
     return vm && spoil(vm, &address, &cpu, &byte, error) &&
-           godwit_vm_wait_console(vm, 1, vm->console->passes + 2, error) && end(vm, error);
+           godwit_vm_wait_console(vm, 1, vm->console->passes + 2, error) &&
+           godwit_plan_end(vm, NULL, error);
 }
 
 static void prepare_no_verify(const struct godwit_scenario *scenario,
@@ -311,7 +308,7 @@ static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario,
     struct godwit_vm *vm = godwit_plan_source(rig, error);
     godwit_rig_phase(rig, "observe");
     if (!vm || !godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &early, error) ||
-        !godwit_vm_command(vm, "cont", NULL, error) ||
+        !godwit_vm_run(vm, error) ||
         !godwit_vm_wait_console(vm, 1, vm->console->passes + 4, error) ||
         !godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &late, error))
         return false;
@@ -327,7 +324,7 @@ static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                         json_pack("{s:I, s:I, s:I}", "pages", (json_int_t)made, "ticks",
                                   (json_int_t)ticks, "page_ticks",
                                   (json_int_t)workload->page_ticks));
-    return end(vm, error);
+    return godwit_plan_end(vm, NULL, error);
 }
 
 /* Slower by far than any guest is by itself, on the slowest of the timers (10 MHz): 5 ms a page
@@ -372,7 +369,7 @@ static bool suspend(struct godwit_rig *rig, const struct godwit_scenario *scenar
                            "%s: awake with state %u in the mailbox; passes went from %" PRIu64
                            " to %" PRIu64,
                            vm->name, awake.mailbox->state, asleep.passes, awake.mailbox->passes);
-    return end(vm, error);
+    return godwit_plan_end(vm, NULL, error);
 }
 
 GODWIT_SCENARIOS(guest) = {

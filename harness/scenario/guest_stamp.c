@@ -44,7 +44,7 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
         struct godwit_reading reading;
         struct godwit_stamp_account account = {0};
         if (!godwit_plan_stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
-            !godwit_vm_command(vm, "cont", NULL, error))
+            !godwit_vm_run(vm, error))
             return false;
         const struct godwit_mailbox *mailbox = reading.mailbox;
         godwit_stamp_account(&stamp, 0, rig->setup->workload.window_start, mailbox->passes,
@@ -93,7 +93,7 @@ static bool stop_amid(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GErr
             return false;
         if (mailbox->position != vm->rig->setup->workload.window_end)
             return true;
-        if (!godwit_vm_command(vm, "cont", NULL, error))
+        if (!godwit_vm_run(vm, error))
             return false;
     }
 }
@@ -117,7 +117,7 @@ static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario,
     uint64_t pages = 0;
     double wanted = 1;
     while ((double)pages < 0.9 * wanted || (double)pages > 1.1 * wanted) {
-        if (!godwit_vm_command(vm, "cont", NULL, error) ||
+        if (!godwit_vm_run(vm, error) ||
             !godwit_vm_wait_console(vm, 1, vm->console->passes + PASSES, error) ||
             !stop_amid(vm, &late, error)) {
             godwit_error_context(error, "%" PRIu64 " pages were written in the time of %.0f", pages,
@@ -157,8 +157,7 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
         return false;
     word[3] ^= 1;
     vm->console->fault_provoked = true;
-    if (!godwit_memory_write(vm, address, word, sizeof(word), error) ||
-        !godwit_vm_command(vm, "cont", NULL, error) ||
+    if (!godwit_memory_write(vm, address, word, sizeof(word), error) || !godwit_vm_run(vm, error) ||
         !godwit_rig_wait(rig, complained, vm, "the guest to find a spoiled word", error))
         return false;
     struct godwit_mailbox mailbox;

@@ -19,7 +19,7 @@ static bool ping_pong(struct godwit_rig *rig, const struct godwit_scenario *scen
         g_autofree char *context = g_strdup_printf("hop %u of %u", hop, rig->setup->hops);
         rig->turned = hop % 2 == 0;
         struct godwit_vm *destination = godwit_plan_destination(rig, name, true, error);
-        if (!destination || (hop > 1 && !godwit_vm_command(source, "cont", NULL, error)) ||
+        if (!destination || (hop > 1 && !godwit_vm_run(source, error)) ||
             !godwit_plan_hop(rig, &scenario->plan, source, destination, error) ||
             !godwit_vm_quit(source, error)) {
             if (destination && godwit_known_cpu_versions(destination)) {
@@ -34,10 +34,7 @@ static bool ping_pong(struct godwit_rig *rig, const struct godwit_scenario *scen
         if (rig->lost)
             break;
     }
-    godwit_rig_phase(rig, "end");
-    const bool ended = godwit_vm_quit(source, error);
-    godwit_rig_phase(rig, NULL);
-    return ended;
+    return godwit_plan_end(source, NULL, error);
 }
 
 GODWIT_SCENARIOS(hops) = {

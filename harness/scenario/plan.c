@@ -95,12 +95,30 @@ static bool see_first_pass(struct godwit_vm *source, GError **error)
     return true;
 }
 
-struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error)
+struct godwit_vm *godwit_plan_source_with(struct godwit_rig *rig, const char *const *arguments,
+                                          GError **error)
 {
     godwit_rig_phase(rig, "start");
-    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, NULL, error);
-    return source && godwit_vm_handshake(source, error) && see_first_pass(source, error) ? source
-                                                                                         : NULL;
+    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, arguments, error);
+    return source && godwit_vm_handshake(source, error) && godwit_vm_run(source, error) &&
+                   see_first_pass(source, error)
+               ? source
+               : NULL;
+}
+
+struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error)
+{
+    return godwit_plan_source_with(rig, NULL, error);
+}
+
+bool godwit_plan_end(struct godwit_vm *vm, struct godwit_vm *other, GError **error)
+{
+    struct godwit_rig *rig = vm->rig;
+    godwit_rig_phase(rig, "end");
+    godwit_rig_end_turn(rig);
+    const bool ended = godwit_vm_quit(vm, error) && (!other || godwit_vm_quit(other, error));
+    godwit_rig_phase(rig, NULL);
+    return ended;
 }
 
 bool godwit_plan_stop(struct godwit_vm *vm, GError **error)
@@ -531,7 +549,7 @@ static bool hop(struct godwit_rig *rig, const struct godwit_plan *plan, struct g
         destination->console->ready_allowed++;
     if (!plan->postcopy) {
         godwit_blackout_resume(rig);
-        if (!godwit_vm_command(destination, "cont", NULL, error))
+        if (!godwit_vm_run(destination, error))
             return false;
     }
     bool awake = true;
@@ -569,29 +587,24 @@ bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
-    godwit_rig_phase(rig, "end");
-    const bool ended =
-        plan->fails || (godwit_vm_quit(source, error) && godwit_vm_quit(destination, error));
+    if (!plan->fails)
+        return godwit_plan_end(source, destination, error);
     godwit_rig_phase(rig, NULL);
-    return ended;
+    return true;
 }
 
 bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GError **error)
 {
-    /* Both at once: neither needs the other to start. A guest that falls asleep waits for us, lest
-     * it does before QMP is ready to tell of it. */
+    /* Both at once: neither needs the other to start. */
     godwit_rig_phase(rig, "start");
     struct godwit_vm *destination = godwit_vm_start(
         rig, "destination", plan->postcopy ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_HELD,
         plan->destination_arguments, error);
-    struct godwit_vm *source =
-        destination ? godwit_vm_start(rig, "source",
-                                      plan->suspend ? GODWIT_VM_SOURCE_HELD : GODWIT_VM_SOURCE,
-                                      plan->source_arguments, error)
-                    : NULL;
+    struct godwit_vm *source = destination ? godwit_vm_start(rig, "source", GODWIT_VM_SOURCE,
+                                                             plan->source_arguments, error)
+                                           : NULL;
     if (!source || !godwit_vm_handshake(source, error) ||
-        !godwit_vm_handshake(destination, error) ||
-        (plan->suspend && !godwit_vm_command(source, "cont", NULL, error)) ||
+        !godwit_vm_handshake(destination, error) || !godwit_vm_run(source, error) ||
         !see_first_pass(source, error))
         return false;
     if (plan->suspend && !godwit_vm_wait_event(source, 0, "SUSPEND", NULL, error))

@@ -119,8 +119,7 @@ static bool stop_in_pass(struct godwit_vm *source, GError **error)
         if (position > stripe.window_start && position < stripe.window_end - stripe.page_size &&
             (stamped || (reading.order->base != 0 && reading.order->base != UINT8_MAX)))
             return true;
-        if (!godwit_vm_command(source, "cont", NULL, error) ||
-            !godwit_plan_see_it_run(source, error))
+        if (!godwit_vm_run(source, error) || !godwit_plan_see_it_run(source, error))
             return false;
     }
 }
@@ -284,8 +283,7 @@ static bool run_source(struct course *course, GError **error)
     /* Who has sent all does not know that it was in vain; whoever was stopped stays so. */
     const bool completed = !strcmp(godwit_migrate_told_state(source), "completed");
     if (!(completed ? godwit_plan_settle(source, error) : godwit_plan_unwind(source, error)) ||
-        ((completed || !godwit_fault_is_live(course->kind)) &&
-         !godwit_vm_command(source, "cont", NULL, error)))
+        ((completed || !godwit_fault_is_live(course->kind)) && !godwit_vm_run(source, error)))
         return false;
     return godwit_plan_expect_status(source, "running", "after the migration", error) &&
            godwit_plan_see_it_run(source, error);
@@ -400,7 +398,7 @@ static bool run_on(struct course *course, GError **error)
     struct progress goal = {destination, console->passes + 2};
     g_autoptr(GError) late = NULL;
     godwit_rig_phase(course->rig, "resume");
-    if (!godwit_vm_command(destination, "cont", NULL, &late)) {
+    if (!godwit_vm_run(destination, &late)) {
         if (!destination->exited) {
             g_propagate_error(error, g_steal_pointer(&late));
             return false;

@@ -137,6 +137,14 @@ bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GEr
 /* Starts a source and waits for its guest's first READY and PASS. */
 struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error);
 
+/* The same with ARGUMENTS of its own, for godwit_vm_start(). */
+struct godwit_vm *godwit_plan_source_with(struct godwit_rig *rig, const char *const *arguments,
+                                          GError **error);
+
+/* Ends a scenario that is through: VM, and OTHER unless it is NULL, quit cleanly. Nothing of it
+ * runs a guest any more. */
+bool godwit_plan_end(struct godwit_vm *vm, struct godwit_vm *other, GError **error);
+
 /* Stops the guest, and takes everything off its console that it had written by then. */
 bool godwit_plan_stop(struct godwit_vm *vm, GError **error);
 

@@ -132,12 +132,8 @@ static bool see_rings(struct godwit_vm *source, struct godwit_vm *destination, G
 
 static struct godwit_vm *start_with_ring(struct godwit_rig *rig, GError **error)
 {
-    godwit_rig_phase(rig, "start");
-    struct godwit_vm *vm = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, ring_arguments, error);
-    return vm && godwit_vm_handshake(vm, error) && godwit_vm_wait_console(vm, 1, 1, error) &&
-                   see_ring(vm, error)
-               ? vm
-               : NULL;
+    struct godwit_vm *vm = godwit_plan_source_with(rig, ring_arguments, error);
+    return vm && see_ring(vm, error) ? vm : NULL;
 }
 
 /* Lets a quarter of a second go by, between two questions whose answer no event tells. */
@@ -237,10 +233,7 @@ static bool limit_vcpu(struct godwit_rig *rig, const struct godwit_scenario *sce
     for (rate = 0; rate <= half + TOLERANCE;)
         if (!measure(vm, &rate, error))
             return false;
-    godwit_rig_phase(rig, "end");
-    const bool ended = godwit_vm_quit(vm, error);
-    godwit_rig_phase(rig, NULL);
-    return ended;
+    return godwit_plan_end(vm, NULL, error);
 }
 
 /* How long the guest is made to sleep in a round, as query-migrate has it; 0 if it is not. */

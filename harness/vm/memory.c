@@ -259,16 +259,24 @@ bool godwit_memory_readable(const struct godwit_vm *vm, const struct godwit_bloc
     return (block->hva && !vm->pmemsave) || piece_of(vm, block, offset, length);
 }
 
+/* The QEMU's pages, as the kernel has them. */
+static int pagemap_of(struct godwit_vm *vm)
+{
+    if (vm->pagemap < 0)
+        vm->pagemap = godwit_untouched_open(godwit_vm_pid(vm));
+    return vm->pagemap;
+}
+
 /* Whether those bytes are known to be zero without being read. Pages that a postcopy has yet to
  * bring are not there either, and are not zero. */
-static bool is_untouched(const struct godwit_vm *vm, const struct godwit_block *block,
-                         uint64_t offset, uint64_t length)
+static bool is_untouched(struct godwit_vm *vm, const struct godwit_block *block, uint64_t offset,
+                         uint64_t length)
 {
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     return block->private && !vm->pmemsave && length >= UNTOUCHED_LEAST &&
            (block->hva + offset) % page == 0 && length % page == 0 &&
            !godwit_json_true(vm->capabilities, "postcopy-ram") &&
-           godwit_untouched(godwit_vm_pid(vm), block->hva + offset, length);
+           godwit_untouched(pagemap_of(vm), block->hva + offset, length);
 }
 
 bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *block,
@@ -355,26 +363,12 @@ bool godwit_memory_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t length, uint
     return block != NULL;
 }
 
-/* Whether the page at HVA is in memory or swapped out: who reads one that is neither may have to
- * wait for a postcopy to bring it. */
-static bool is_there(const struct godwit_vm *vm, uint64_t hva)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/pagemap", (int)godwit_vm_pid(vm));
-    const uint64_t page = hva / (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t entry = 0;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    const ssize_t n = pread(fd, &entry, sizeof(entry), (off_t)(page * sizeof(entry)));
-    close(fd);
-    return n == sizeof(entry) && (entry >> 62) != 0;
-}
-
-bool godwit_memory_peek(const struct godwit_vm *vm, uint64_t hva, void *buffer, size_t length)
+bool godwit_memory_peek(struct godwit_vm *vm, uint64_t hva, void *buffer, size_t length)
 {
     const struct iovec local = {buffer, length};
     const struct iovec remote = {(void *)(uintptr_t)hva, length};
-    return hva && !vm->exited && is_there(vm, hva) &&
+    /* Who reads a page that is not there may have to wait for a postcopy to bring it. */
+    return hva && !vm->exited && godwit_untouched_there(pagemap_of(vm), hva) &&
            process_vm_readv(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) == (ssize_t)length;
 }
 

@@ -69,7 +69,7 @@ bool godwit_memory_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t length, uint
 /* Reads LENGTH bytes, none of them in another page than the first, at a place that
  * godwit_memory_hva() gave, while the guest may run. Asks QEMU nothing and waits for nothing: false
  * if they cannot be had at once, as those that a postcopy has yet to bring. */
-bool godwit_memory_peek(const struct godwit_vm *vm, uint64_t hva, void *buffer, size_t length);
+bool godwit_memory_peek(struct godwit_vm *vm, uint64_t hva, void *buffer, size_t length);
 
 /* Overwrites LENGTH bytes at guest-physical address GPA, to spoil a guest on purpose. Needs
  * process_vm_writev(2): a SKIP error where the system refuses it. */

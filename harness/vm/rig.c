@@ -2,8 +2,10 @@
 #include "vm/rig.h"
 
 #include "vm/vm.h"
+#include <glib-unix.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* The deadline's source does nothing: that the main loop wakes up is all it is for. */
 static gboolean wake(gpointer data)
@@ -20,6 +22,7 @@ struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *
     rig->vms = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_vm_free);
     rig->phases = g_array_new(FALSE, FALSE, sizeof(struct godwit_phase));
     rig->facts = json_object();
+    rig->turn = -1;
     rig->began = g_get_monotonic_time();
     rig->began_at = g_get_real_time();
     rig->deadline = godwit_rig_seconds(rig, GODWIT_DEADLINE_SECONDS);
@@ -30,6 +33,8 @@ void godwit_rig_free(struct godwit_rig *rig)
 {
     if (!rig)
         return;
+    if (rig->turn >= 0)
+        close(rig->turn);
     g_ptr_array_unref(rig->vms);
     g_datalist_clear(&rig->kept);
     g_array_unref(rig->phases);
@@ -168,6 +173,41 @@ bool godwit_rig_rest(struct godwit_rig *rig, guint ms, const char *what, GError 
     const bool well = godwit_rig_wait(rig, is_set, &rested, what, error);
     g_source_remove(timer);
     return well;
+}
+
+static gboolean come(gint fd, GIOCondition condition, gpointer data)
+{
+    (void)fd;
+    (void)condition;
+    return set(data);
+}
+
+/* How long a turn may take to come: longer than any run. In seconds. */
+#define TURN_SECONDS (28 * 24 * 3600LL)
+
+bool godwit_rig_take_turn(struct godwit_rig *rig, GError **error)
+{
+    if (rig->turn < 0)
+        return true;
+    const gint64 began = g_get_monotonic_time();
+    const gint64 deadline = rig->deadline;
+    bool mine = false;
+    rig->deadline = began + TURN_SECONDS * G_USEC_PER_SEC;
+    const guint source = g_unix_fd_add(rig->turn, G_IO_IN | G_IO_HUP, come, &mine);
+    const bool well = godwit_rig_wait(rig, is_set, &mine, "its turn", error);
+    g_source_remove(source);
+    close(rig->turn);
+    rig->turn = -1;
+    rig->waited = g_get_monotonic_time() - began;
+    rig->deadline = deadline + rig->waited;
+    rig->phase_began += rig->waited;
+    return well;
+}
+
+void godwit_rig_end_turn(struct godwit_rig *rig)
+{
+    if (rig->over)
+        rig->over(rig->over_data);
 }
 
 bool godwit_rig_wait(struct godwit_rig *rig, godwit_condition condition, gpointer data,

@@ -77,6 +77,10 @@ struct godwit_rig {
     GData *kept;   /* what a step of the course keeps for the later ones (g_datalist_...) */
     godwit_progress progress;
     gpointer progress_data;
+    int turn;      /* the descriptor that tells when this rig's guests may run; -1: they may */
+    gint64 waited; /* how long its turn was waited for, in microseconds */
+    void (*over)(gpointer data); /* told when they run no more; may be NULL */
+    gpointer over_data;
 };
 
 /* The time that everything has to be done in, before scaling: generous, for it only ends what
@@ -150,6 +154,16 @@ gint64 godwit_rig_seconds(const struct godwit_rig *rig, double seconds);
 /* Lets what comes next take so many seconds at the most. The deadline that was before is returned,
  * for the caller to put back. */
 gint64 godwit_rig_hasten(struct godwit_rig *rig, double seconds);
+
+/*
+ * Waits until it is this rig's turn to run guests, once: of the rigs of a run only so many may at a
+ * time, and others get ready meanwhile. The time does not count, for the deadline neither. False
+ * with ERROR set as above.
+ */
+bool godwit_rig_take_turn(struct godwit_rig *rig, GError **error);
+
+/* Says that no guest of the rig runs any more: the turn is the next one's. */
+void godwit_rig_end_turn(struct godwit_rig *rig);
 
 /* False with ERROR set if a VM has died, spoken nonsense or reported a fault, or at an interrupt.
  */

@@ -46,12 +46,22 @@ bool godwit_untouched_private(char *const *maps, uint64_t start, uint64_t length
     return reached >= start + length;
 }
 
-bool godwit_untouched(pid_t pid, uint64_t start, uint64_t length)
+int godwit_untouched_open(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/pagemap", (int)pid);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+bool godwit_untouched_there(int pagemap, uint64_t address)
+{
+    const uint64_t page = address / (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t entry = 0;
+    return pread(pagemap, &entry, sizeof(entry), (off_t)(page * sizeof(entry))) == sizeof(entry) &&
+           (entry >> 62) != 0;
+}
+
+bool godwit_untouched(int pagemap, uint64_t start, uint64_t length)
+{
     struct region found;
     struct scan scan = {
         .size = sizeof(scan),
@@ -66,7 +76,5 @@ bool godwit_untouched(pid_t pid, uint64_t start, uint64_t length)
         .category_anyof_mask = PRESENT | SWAPPED,
         .return_mask = PRESENT,
     };
-    const int regions = ioctl(fd, SCAN, &scan);
-    close(fd);
-    return regions == 0;
+    return ioctl(pagemap, SCAN, &scan) == 0;
 }

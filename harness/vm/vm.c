@@ -46,6 +46,7 @@ static struct godwit_vm *vm_new(struct godwit_rig *rig, const char *name,
     vm->rig = rig;
     vm->name = g_strdup(name);
     vm->qemu = qemu;
+    vm->pagemap = -1;
     vm->pmemsave = rig->setup->pmemsave;
     vm->cancel = g_cancellable_new();
     vm->arguments = g_ptr_array_new_with_free_func(g_free);
@@ -190,7 +191,7 @@ static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GErr
 
 static bool is_source(enum godwit_vm_role role)
 {
-    return role == GODWIT_VM_SOURCE || role == GODWIT_VM_SOURCE_HELD;
+    return role == GODWIT_VM_SOURCE;
 }
 
 struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
@@ -206,7 +207,7 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
     add(vm->arguments, "-name", name, NULL);
     if (!is_source(role) && !has(arguments, "-incoming"))
         add(vm->arguments, "-incoming", "defer", NULL);
-    if (role == GODWIT_VM_SOURCE_HELD || role == GODWIT_VM_DESTINATION_HELD)
+    if (role != GODWIT_VM_DESTINATION)
         add(vm->arguments, "-S", NULL);
     add(vm->arguments, "-chardev", QMP_CHARDEV, "-qmp", "chardev:qmp", "-chardev", CONSOLE_CHARDEV,
         "-serial", "chardev:console", NULL);
@@ -258,6 +259,8 @@ void godwit_vm_free(struct godwit_vm *vm)
     g_clear_pointer(&vm->pieces, g_array_unref);
     g_clear_pointer(&vm->kept, g_ptr_array_unref);
     json_decref(vm->capabilities);
+    if (vm->pagemap >= 0)
+        close(vm->pagemap);
     g_free(vm->exe);
     g_ptr_array_unref(vm->arguments);
     g_free(vm->name);
@@ -483,11 +486,17 @@ json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *
 
 bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *arguments, GError **error)
 {
-    /* How long a guest stood still says nothing of how fast it is. */
-    if (vm->console && !strcmp(command, "cont"))
-        vm->console->last = 0;
     g_autoptr(json_t) value = godwit_vm_execute(vm, command, arguments, error);
     return value != NULL;
+}
+
+bool godwit_vm_run(struct godwit_vm *vm, GError **error)
+{
+    if (!godwit_rig_take_turn(vm->rig, error))
+        return false;
+    /* How long a guest stood still says nothing of how fast it is. */
+    vm->console->last = 0;
+    return godwit_vm_command(vm, "cont", NULL, error);
 }
 
 char *godwit_vm_monitor(struct godwit_vm *vm, const char *line, GError **error)
@@ -577,14 +586,24 @@ const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char
     return godwit_rig_wait(vm->rig, event_came, &goal, what, error) ? goal.found : NULL;
 }
 
-/* The command line with QMP and console where a person can reach them. The caller's. */
+static gboolean is_text(gconstpointer argument, gconstpointer text)
+{
+    return !g_strcmp0(argument, text);
+}
+
+/* The command line with QMP and console where a person can reach them, and a source that does not
+ * wait for anybody. The caller's. */
 static char *by_hand(const struct godwit_vm *vm)
 {
     g_autofree char *qmp =
         g_strdup_printf("socket,id=qmp,path=%s.qmp.sock,server=on,wait=off", vm->name);
+    const bool incoming =
+        g_ptr_array_find_with_equal_func(vm->arguments, "-incoming", is_text, NULL);
     GString *line = g_string_new(NULL);
     for (guint i = 0; i < vm->arguments->len && g_ptr_array_index(vm->arguments, i); i++) {
         const char *argument = g_ptr_array_index(vm->arguments, i);
+        if (!strcmp(argument, "-S") && !incoming)
+            continue;
         if (!strcmp(argument, QMP_CHARDEV))
             argument = qmp;
         else if (!strcmp(argument, CONSOLE_CHARDEV))

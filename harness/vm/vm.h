@@ -35,18 +35,19 @@ struct godwit_vm {
     GArray *pieces;                 /* of struct godwit_piece, likewise */
     GPtrArray *kept;                /* copies of the blocks, by godwit_memory_keep(), or NULL */
     guint migration_first;          /* index of the first event of its latest migration ... */
+    gint64 migration_began;         /* ... when it was started, in monotonic microseconds ... */
     guint migration_leg;            /* ... and since that was last resumed or recovered */
     json_t *capabilities; /* of migration, that were set on it: name -> on; owned, or NULL */
     GCancellable *cancel; /* ends the wait for the process when the vm is freed */
     const char *host;     /* where it listens for TCP; NULL: 127.0.0.1. Borrowed */
+    int pagemap;          /* what the kernel knows of its pages, opened at need; -1: not yet */
     bool pmemsave;        /* memory is read by QMP: process_vm_readv is refused */
 };
 
 enum godwit_vm_role {
-    GODWIT_VM_SOURCE,           /* runs at once */
-    GODWIT_VM_SOURCE_HELD,      /* -S: waits for `cont` before its first instruction */
+    GODWIT_VM_SOURCE,           /* -S: waits for godwit_vm_run() before its first instruction */
     GODWIT_VM_DESTINATION,      /* -incoming defer; runs when the migration is over */
-    GODWIT_VM_DESTINATION_HELD, /* the same with -S: loads, and waits for `cont` */
+    GODWIT_VM_DESTINATION_HELD, /* the same with -S: loads, and waits for godwit_vm_run() */
 };
 
 /*
@@ -81,6 +82,9 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error);
 
 /* Kills the process if it is there, waits for it, frees everything. */
 void godwit_vm_free(struct godwit_vm *vm);
+
+/* Has the guest run (QMP's cont) when it is its rig's turn: godwit_rig_take_turn(). */
+bool godwit_vm_run(struct godwit_vm *vm, GError **error);
 
 /* Asks the process to quit and waits for a clean end, exit status 0. */
 bool godwit_vm_quit(struct godwit_vm *vm, GError **error);

@@ -141,6 +141,7 @@ static inline struct fake_vm *fake_vm_new(struct godwit_rig *rig, const char *na
     vm->rig = rig;
     vm->name = g_strdup(name);
     vm->qemu = qemu;
+    vm->pagemap = -1;
     vm->pmemsave = rig->setup->pmemsave;
     vm->arguments = g_ptr_array_new();
     g_ptr_array_add(rig->vms, vm);

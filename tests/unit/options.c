@@ -580,8 +580,8 @@ static void test_enough_memory(void **state)
     g_ptr_array_add(targets, &small);
     assert_false(godwit_enough_memory(targets, 2, &error));
     assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT));
-    /* 2 jobs of 2 guests of 2^30 MiB, with 100 MiB for each QEMU. */
-    assert_contains(error->message, "2 at a time of two guests of 1073741824 MiB need 4294967696 "
+    /* 2 jobs of 2 guests of 2^30 MiB, with 100 MiB for each QEMU and for those of the next two. */
+    assert_contains(error->message, "2 at a time of two guests of 1073741824 MiB need 4294968096 "
                                     "MiB, ");
 }
 

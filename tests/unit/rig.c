@@ -1,5 +1,6 @@
 /*
- * Which VM of a rig is told of when several have ended, how a rest ends, and the deadline.
+ * Which VM of a rig is told of when several have ended, how a rest ends, the deadline, and the
+ * turn.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -7,6 +8,7 @@
 
 #include "fake_pair.h"
 #include <signal.h>
+#include <unistd.h>
 
 /* As wait(2) has it. */
 #define ENDED_WITH(status) ((status) << 8)
@@ -79,10 +81,59 @@ static void test_hasten(void **state)
     fake_pair_free(pair);
 }
 
+/* Lets the rig have its turn. */
+static gboolean let(gpointer end)
+{
+    close(GPOINTER_TO_INT(end));
+    return G_SOURCE_REMOVE;
+}
+
+static void count(gpointer data)
+{
+    ++*(int *)data;
+}
+
+/* A turn is waited for as long as it takes, however near the deadline, which is put off by that,
+ * and once; a VM that dies meanwhile ends the wait. */
+static void test_turn(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    struct godwit_rig *rig = pair->rig;
+    int ends[2], over = 0;
+    g_autoptr(GError) dead = NULL;
+    assert_true(godwit_rig_take_turn(rig, NULL));
+    assert_int_equal(rig->waited, 0);
+
+    assert_int_equal(pipe(ends), 0);
+    rig->turn = ends[0];
+    const gint64 deadline = rig->deadline = g_get_monotonic_time() + 1000;
+    g_timeout_add(30, let, GINT_TO_POINTER(ends[1]));
+    assert_true(godwit_rig_take_turn(rig, NULL));
+    assert_true(rig->waited >= 29000);
+    assert_true(rig->deadline == deadline + rig->waited);
+    assert_true(godwit_rig_take_turn(rig, NULL));
+    assert_true(rig->deadline == deadline + rig->waited);
+
+    godwit_rig_end_turn(rig);
+    rig->over = count;
+    rig->over_data = &over;
+    godwit_rig_end_turn(rig);
+    assert_int_equal(over, 1);
+
+    assert_int_equal(pipe(ends), 0);
+    rig->turn = ends[0];
+    pair->source->vm->exited = true;
+    pair->source->vm->wait_status = ENDED_WITH(1);
+    assert_false(godwit_rig_take_turn(rig, &dead));
+    assert_true(g_error_matches(dead, GODWIT_ERROR, GODWIT_ERROR_CRASH));
+    close(ends[1]);
+    fake_pair_free(pair);
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_blame), cmocka_unit_test(test_rest),
-                                       cmocka_unit_test(test_hasten)};
+                                       cmocka_unit_test(test_hasten), cmocka_unit_test(test_turn)};
     return cmocka_run_group_tests_name("rig", tests, unit_folder, unit_folder_end);
 }

@@ -29,8 +29,11 @@ static unsigned char *map(int flags, int fd)
 
 static bool untouched(const unsigned char *memory, size_t first, size_t pages)
 {
-    return godwit_untouched(getpid(), (uint64_t)(uintptr_t)(memory + first * page_size()),
-                            pages * page_size());
+    const int pagemap = godwit_untouched_open(getpid());
+    const bool is = godwit_untouched(pagemap, (uint64_t)(uintptr_t)(memory + first * page_size()),
+                                     pages * page_size());
+    close(pagemap);
+    return is;
 }
 
 static bool private(const unsigned char *memory, size_t first, size_t pages)
@@ -106,7 +109,10 @@ static void test_mappings(void **state)
 static void test_nobody(void **state)
 {
     (void)state;
-    assert_false(godwit_untouched(-1, 0, page_size()));
+    const int pagemap = godwit_untouched_open(-1);
+    assert_int_equal(pagemap, -1);
+    assert_false(godwit_untouched(pagemap, 0, page_size()));
+    assert_false(godwit_untouched_there(pagemap, 0));
     g_auto(GStrv) maps = godwit_untouched_maps(-1);
     assert_false(godwit_untouched_private(maps, 0, page_size()));
 }
