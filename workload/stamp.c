@@ -9,8 +9,11 @@
 struct share {
     struct godwit_stamp stamp;
     uint64_t start;      /* address of the window's first page */
+    uint32_t page_size;  /* in bytes */
     uint32_t pages_each; /* that each CPU has */
     uint32_t cpu;
+    bool verify;         /* a page is checked before it is written */
+    uint64_t generation; /* of the pages that are still to be written in this pass */
 };
 
 static inline struct share share_of(const struct godwit_params *params, uint32_t cpu)
@@ -26,11 +29,14 @@ static inline struct share share_of(const struct godwit_params *params, uint32_t
     share.stamp.pages = (uint32_t)((params->window_end - params->window_start) >> shift);
     share.stamp.cpus = more + 1;
     share.start = params->window_start;
+    share.page_size = params->page_size;
+    share.verify = params->flags & GODWIT_FLAG_VERIFY;
     /* Nothing here divides: 32-bit code would need a library to. */
     share.pages_each = 0;
     for (uint32_t pages = share.stamp.pages; pages > more; pages -= more + 1)
         share.pages_each++;
     share.cpu = cpu;
+    share.generation = 0;
     return share;
 }
 
@@ -39,9 +45,9 @@ static inline uint64_t address_of(const struct share *share, uint32_t page)
     return share->start + ((uint64_t)page << share->stamp.page_shift);
 }
 
-static inline volatile uint64_t *page_at(const struct share *share, uint32_t page)
+static inline uint64_t *page_at(const struct share *share, uint32_t page)
 {
-    return (volatile uint64_t *)(uintptr_t)address_of(share, page);
+    return (uint64_t *)(uintptr_t)address_of(share, page);
 }
 
 /* The page that comes after TURN pages of a pass; after the last one, where the stripe ends. */
@@ -52,69 +58,100 @@ static __attribute__((noinline)) uint32_t page_after(const struct share *share, 
     return godwit_stamp_page_at(&share->stamp, share->pages_each, share->cpu, turn);
 }
 
-/*
- * Writes the words FIRST, FIRST + BY, FIRST + 2 BY ... of a page, WORD and what STEP makes of it,
- * upwards, and each in order of its addresses.
- */
-static inline void write_words(volatile uint64_t *page, uint32_t first, uint32_t by, uint32_t words,
+/* Where a page that begins at AT ends. */
+static inline uint64_t *end_of(const struct share *share, uint64_t *at)
+{
+    return at + share->page_size / sizeof(*at);
+}
+
+/* Writes every BY-th word from AT on to END, WORD and what STEP makes of it, each in order of its
+ * addresses. */
+static inline void write_words(volatile uint64_t *at, const uint64_t *end, uint32_t by,
                                uint64_t word, uint64_t step)
 {
-    for (volatile uint64_t *at = page + first, *const end = page + words; at < end; at += by) {
+    for (; at < end; at += by) {
         ARCH_STORE_WORD(at, word);
         word += step;
     }
 }
 
 /*
- * The first of such words that is another one, or the end of the page. Not volatile: 32-bit
- * compilers take 64 volatile bits by way of the stack, and nothing here writes to the page.
+ * The first of such words that is another one, or NULL. Not volatile: 32-bit compilers take 64
+ * volatile bits by way of the stack, and nothing here writes to the page.
  */
-static inline const uint64_t *find_wrong(const uint64_t *page, uint32_t first, uint32_t by,
-                                         uint32_t words, uint64_t word, uint64_t step)
+static inline uint64_t *find_wrong(uint64_t *at, const uint64_t *end, uint32_t by, uint64_t word,
+                                   uint64_t step)
 {
-    const uint64_t *at = page + first, *const end = page + words;
     for (; at < end && *at == word; at += by)
         word += step;
-    return at < end ? at : end;
+    return at < end ? at : NULL;
 }
 
 static __attribute__((noinline)) void write_page(const struct share *share, uint32_t page,
-                                                 uint64_t generation)
+                                                 uint64_t *at, uint64_t generation)
 {
     const struct godwit_stamp *stamp = &share->stamp;
-    const uint32_t words = godwit_stamp_words(stamp);
+    const uint64_t *const end = end_of(share, at);
     const uint64_t base = godwit_stamp_base(stamp, page, generation);
     /* A loop for each, with numbers that the compiler knows: it has registers for no more. */
     if (godwit_stamp_is_zero(stamp, page, generation)) {
-        write_words(page_at(share, page), 0, 1, words, 0, 0);
+        write_words(at, end, 1, 0, 0);
     } else if (godwit_stamp_is_sparse(stamp) && generation > 0) {
         const uint32_t first = (uint32_t)generation % GODWIT_STAMP_CLASSES;
-        write_words(page_at(share, page), first, GODWIT_STAMP_CLASSES, words,
-                    base + first * GODWIT_STAMP_STEP, GODWIT_STAMP_CLASSES * GODWIT_STAMP_STEP);
+        write_words(at + first, end, GODWIT_STAMP_CLASSES, base + first * GODWIT_STAMP_STEP,
+                    GODWIT_STAMP_CLASSES * GODWIT_STAMP_STEP);
     } else {
-        write_words(page_at(share, page), 0, 1, words, base, GODWIT_STAMP_STEP);
+        write_words(at, end, 1, base, GODWIT_STAMP_STEP);
     }
 }
 
-/* The index of a word that is not as GENERATION has it, or the number of words. */
-static __attribute__((noinline)) uint32_t check_page(const struct share *share, uint32_t page,
-                                                     uint64_t generation)
+/* The first word that is not as GENERATION has it, or NULL. */
+static __attribute__((noinline)) uint64_t *check_page(const struct share *share, uint32_t page,
+                                                      uint64_t *at, uint64_t generation)
 {
     const struct godwit_stamp *stamp = &share->stamp;
-    const uint32_t words = godwit_stamp_words(stamp);
-    const uint64_t *const at = (const uint64_t *)(uintptr_t)address_of(share, page);
-    const uint64_t *wrong = at + words;
+    const uint64_t *const end = end_of(share, at);
+    uint64_t *wrong = NULL;
     if (godwit_stamp_is_zero(stamp, page, generation))
-        return (uint32_t)(find_wrong(at, 0, 1, words, 0, 0) - at);
+        return find_wrong(at, end, 1, 0, 0);
     if (!godwit_stamp_is_sparse(stamp))
-        return (uint32_t)(find_wrong(at, 0, 1, words, godwit_stamp_base(stamp, page, generation),
-                                     GODWIT_STAMP_STEP) -
-                          at);
-    for (uint32_t first = 0; first < GODWIT_STAMP_CLASSES && wrong == at + words; first++)
-        wrong = find_wrong(at, first, GODWIT_STAMP_CLASSES, words,
+        return find_wrong(at, end, 1, godwit_stamp_base(stamp, page, generation),
+                          GODWIT_STAMP_STEP);
+    for (uint32_t first = 0; first < GODWIT_STAMP_CLASSES && !wrong; first++)
+        wrong = find_wrong(at + first, end, GODWIT_STAMP_CLASSES,
                            godwit_stamp_word(stamp, page, first, generation),
                            GODWIT_STAMP_CLASSES * GODWIT_STAMP_STEP);
-    return (uint32_t)(wrong - at);
+    return wrong;
+}
+
+/* Checks a page at AT, if that is wanted, and writes it if nothing is wrong there. The first word
+ * that is wrong, or NULL. */
+static __attribute__((noinline)) uint64_t *renew(const struct share *share, uint32_t page,
+                                                 uint64_t *at)
+{
+    uint64_t *const wrong = share->verify ? check_page(share, page, at, share->generation) : NULL;
+    if (!wrong)
+        write_page(share, page, at, share->generation + 1);
+    return wrong;
+}
+
+/*
+ * The same of a page that is written as a whole, in one call: a store to the stack costs as much as
+ * many words of a page (see workload.h), and so the arguments are in registers and little else is
+ * to be kept.
+ */
+static __attribute__((noinline)) uint64_t *renew_whole(const struct share *share, uint32_t page,
+                                                       uint64_t *at)
+{
+    const uint64_t key = godwit_stamp_key(&share->stamp, page);
+    uint64_t *wrong = NULL;
+    if (share->verify)
+        wrong = find_wrong(at, end_of(share, at), 1, godwit_stamp_base_by(key, share->generation),
+                           GODWIT_STAMP_STEP);
+    if (!wrong)
+        write_words(at, end_of(share, at), 1, godwit_stamp_base_by(key, share->generation + 1),
+                    GODWIT_STAMP_STEP);
+    return wrong;
 }
 
 /* Leaves a record of what is wrong, and halts. The state follows the record, so that who sees FAULT
@@ -136,7 +173,7 @@ void godwit_stamp_fill(const struct godwit_params *params)
 {
     const struct share share = share_of(params, 0);
     for (uint32_t page = 0; page < share.stamp.pages; page++)
-        write_page(&share, page, 0);
+        write_page(&share, page, page_at(&share, page), 0);
 }
 
 uint64_t godwit_stamp_first(const struct godwit_params *params, uint32_t cpu)
@@ -161,11 +198,11 @@ void godwit_stamp_run(const struct godwit_params *params, struct godwit_mailbox 
                       uint32_t cpu)
 {
     volatile struct godwit_mailbox *const box = mailbox;
-    const struct share share = share_of(params, cpu);
+    struct share share = share_of(params, cpu);
     const uint32_t page_ticks = params->page_ticks;
-    const bool verify = params->flags & GODWIT_FLAG_VERIFY;
+    const bool whole = !(params->flags & GODWIT_FLAG_CONTENT_MASK);
+    const bool linear = !(params->flags & GODWIT_FLAG_ORDER_MASK);
     uint32_t passes_left = params->passes_per_report;
-    uint64_t generation = 0;
     uint64_t timer = box->timer, due = timer;
 
     box->position = godwit_stamp_first(params, cpu);
@@ -175,28 +212,27 @@ void godwit_stamp_run(const struct godwit_params *params, struct godwit_mailbox 
     for (;;) {
         uint32_t page = page_after(&share, 0);
         for (uint32_t turn = 1; turn <= share.pages_each; turn++) {
+            uint64_t *const at = page_at(&share, page);
             arch_touch_stack();
             if (page_ticks)
                 wait_until_due(&due, page_ticks);
-            if (verify) {
-                const uint32_t wrong = check_page(&share, page, generation);
-                if (wrong < godwit_stamp_words(&share.stamp)) {
-                    volatile uint64_t *const at = page_at(&share, page) + wrong;
-                    give_up(mailbox, GODWIT_STATE_FAULT, (uintptr_t)at,
-                            godwit_stamp_word(&share.stamp, page, wrong, generation), *at);
-                }
-            }
-            write_page(&share, page, generation + 1);
+            const uint64_t *const wrong =
+                whole ? renew_whole(&share, page, at) : renew(&share, page, at);
+            if (wrong)
+                give_up(
+                    mailbox, GODWIT_STATE_FAULT, (uintptr_t)wrong,
+                    godwit_stamp_word(&share.stamp, page, (uint32_t)(wrong - at), share.generation),
+                    *wrong);
             const uint64_t now = arch_timer();
             if ((int64_t)(now - timer) < 0)
                 give_up(mailbox, GODWIT_STATE_FAULT_TIMER, 0, timer, now);
             timer = now;
             box->timer = timer;
-            page = page_after(&share, turn);
+            page = linear ? page + share.stamp.cpus : page_after(&share, turn);
             box->position = address_of(&share, page);
         }
-        generation++;
-        box->passes = generation;
+        share.generation++;
+        box->passes = share.generation;
         struct godwit_register wrong;
         const uint32_t number = godwit_arch_check_registers(cpu, &wrong);
         if (number)

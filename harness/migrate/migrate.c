@@ -407,6 +407,8 @@ static bool hold(struct godwit_vm *source, double seconds, GError **error)
     const struct godwit_workload *workload = &source->rig->setup->workload;
     const double guest =
         (double)source->console->interval / G_USEC_PER_SEC / workload->passes_per_report;
+    if (guest > 0)
+        json_object_set_new(source->rig->facts, "pass_ms", json_real(guest * 1000));
     seconds = CLAMP(GUEST_PASSES * guest, seconds, PASS_SECONDS_MOST);
     const double bandwidth = pass_bytes(workload) / seconds;
     const struct godwit_parameter held[] = {{"max-bandwidth", (json_int_t)bandwidth, NULL},

@@ -75,11 +75,16 @@ static inline uint64_t godwit_stamp_key(const struct godwit_stamp *stamp, uint32
     return godwit_stamp_mix(stamp->seed + ((uint64_t)page + 1) * GODWIT_STAMP_GOLDEN);
 }
 
-/* Word 0 of a page that is not zero. */
+/* Word 0 of a page that is not zero, by the page's key. */
+static inline uint64_t godwit_stamp_base_by(uint64_t key, uint64_t generation)
+{
+    return godwit_stamp_mix(generation + key);
+}
+
 static inline uint64_t godwit_stamp_base(const struct godwit_stamp *stamp, uint32_t page,
                                          uint64_t generation)
 {
-    return godwit_stamp_mix(generation + godwit_stamp_key(stamp, page));
+    return godwit_stamp_base_by(godwit_stamp_key(stamp, page), generation);
 }
 
 static inline uint32_t godwit_stamp_words(const struct godwit_stamp *stamp)
