@@ -33,7 +33,8 @@ struct worker {
     json_t *result; /* once it reported one */
     gint64 began;
     bool late;
-    bool over; /* it has no guest any more that runs */
+    bool over;    /* it has no guest any more that runs */
+    bool dropped; /* its turn is not to come any more */
     bool exited;
     bool kept; /* its folder has been put where it stays */
 };
@@ -390,7 +391,7 @@ static void worker_end(struct worker *worker, struct godwit_summary *summary)
     reap_group(worker);
     if (run->janitor)
         godwit_janitor_forget(run->janitor, worker->pid);
-    if (!*run->interrupted) {
+    if (!*run->interrupted && !worker->dropped) {
         g_autoptr(json_t) result = finish_result(worker);
         count(summary, result);
         tell_result(run, result);
@@ -435,6 +436,18 @@ static void give_turns(GPtrArray *workers, unsigned parallel)
         if (worker->turn >= 0) {
             give_turn(worker);
             taken++;
+        }
+    }
+}
+
+/* Ends those who have not had their turn. */
+static void drop_waiting(GPtrArray *workers)
+{
+    for (guint i = 0; i < workers->len; i++) {
+        struct worker *worker = g_ptr_array_index(workers, i);
+        if (worker->turn >= 0 && !worker->dropped) {
+            worker->dropped = true;
+            kill_group(worker);
         }
     }
 }
@@ -486,7 +499,10 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
         }
         if (workers->len == 0)
             break;
-        give_turns(workers, run->parallel);
+        if (run->until_fail && summary.failed + summary.errors)
+            drop_waiting(workers);
+        else
+            give_turns(workers, run->parallel);
         if (*run->interrupted)
             for (guint i = 0; i < workers->len; i++)
                 kill_group(g_ptr_array_index(workers, i));

@@ -183,13 +183,9 @@ static bool begin(struct course *course, GError **error)
     struct godwit_rig *rig = course->rig;
     /* One that should load is compared before it runs. One that should not would run if it did. */
     const bool hold = is_stop(course->trial) && !is_postcopy(course->trial);
-    if (!godwit_plan_ahead(rig, "destination", hold, error) ||
-        (goes_elsewhere(course->trial) && !godwit_plan_ahead(rig, "second", true, error)))
-        return false;
-    course->source = godwit_plan_source(rig, error);
-    course->destination =
-        course->source ? godwit_plan_destination(rig, "destination", hold, error) : NULL;
-    if (!course->destination || !configure(course, error))
+    if ((goes_elsewhere(course->trial) && !godwit_plan_ahead(rig, "second", true, error)) ||
+        !godwit_plan_both(rig, "destination", hold, &course->source, &course->destination, error) ||
+        !configure(course, error))
         return false;
     godwit_rig_phase(rig, "migrate");
     g_autofree char *address =

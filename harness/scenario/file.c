@@ -283,11 +283,9 @@ static bool bad_offset(struct godwit_rig *rig, const struct godwit_scenario *sce
                        GError **error)
 {
     static const char *const bad[] = {"offset=twelve", "offset=0x12M", "offset=-4096", "offset="};
-    struct godwit_vm *source =
-        godwit_plan_ahead(rig, "destination", true, error) ? godwit_plan_source(rig, error) : NULL;
-    struct godwit_vm *destination =
-        source ? godwit_plan_destination(rig, "destination", true, error) : NULL;
-    if (!destination || !godwit_migrate_set_capabilities(source, NULL, error) ||
+    struct godwit_vm *source, *destination;
+    if (!godwit_plan_both(rig, "destination", true, &source, &destination, error) ||
+        !godwit_migrate_set_capabilities(source, NULL, error) ||
         !godwit_migrate_set_capabilities(destination, NULL, error))
         return false;
     godwit_rig_phase(rig, "refuse");

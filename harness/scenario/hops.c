@@ -6,20 +6,33 @@
 #include "oracle/known_bugs.h"
 #include "scenario/scenario.h"
 
+static char *name_of(unsigned hop)
+{
+    return g_strdup_printf("hop%u", hop);
+}
+
+/* Starts the destination of a hop while the one before it is under way. */
+static bool start_ahead(struct godwit_rig *rig, unsigned hop, GError **error)
+{
+    g_autofree char *name = name_of(hop);
+    rig->turned = hop % 2 == 0;
+    return hop > rig->setup->hops || godwit_plan_ahead(rig, name, true, error);
+}
+
 /* To and fro: each destination is the next hop's source. Where there are two binaries, they take
  * turns. */
 static bool ping_pong(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                       GError **error)
 {
-    struct godwit_vm *source = godwit_plan_source(rig, error);
+    struct godwit_vm *source = start_ahead(rig, 1, error) ? godwit_plan_source(rig, error) : NULL;
     if (!source)
         return false;
     for (unsigned hop = 1; hop <= rig->setup->hops; hop++) {
-        g_autofree char *name = g_strdup_printf("hop%u", hop);
+        g_autofree char *name = name_of(hop);
         g_autofree char *context = g_strdup_printf("hop %u of %u", hop, rig->setup->hops);
-        rig->turned = hop % 2 == 0;
         struct godwit_vm *destination = godwit_plan_destination(rig, name, true, error);
-        if (!destination || (hop > 1 && !godwit_vm_run(source, error)) ||
+        if (!destination || !start_ahead(rig, hop + 1, error) ||
+            (hop > 1 && !godwit_vm_run(source, error)) ||
             !godwit_plan_hop(rig, &scenario->plan, source, destination, error) ||
             !godwit_vm_quit(source, error)) {
             if (destination && godwit_known_cpu_versions(destination)) {

@@ -179,12 +179,10 @@ static bool judge_zero_pages(struct godwit_vm *source, struct godwit_vm *destina
 static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
 {
     const struct godwit_plan *plan = &scenario->plan;
-    if (!godwit_plan_ahead(rig, "first", true, error) ||
-        !godwit_plan_ahead(rig, "second", true, error))
-        return false;
-    struct godwit_vm *source = godwit_plan_source(rig, error);
-    struct godwit_vm *first = source ? godwit_plan_destination(rig, "first", true, error) : NULL;
-    if (!first || !godwit_migrate_set_capabilities(first, plan->capabilities, error) ||
+    struct godwit_vm *source, *first;
+    if (!godwit_plan_ahead(rig, "second", true, error) ||
+        !godwit_plan_both(rig, "first", true, &source, &first, error) ||
+        !godwit_migrate_set_capabilities(first, plan->capabilities, error) ||
         !godwit_migrate_set_parameters(first, plan->parameters, error) ||
         !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
         !godwit_migrate_set_parameters(source, plan->parameters, error) ||
@@ -258,12 +256,9 @@ static bool postcopy(struct godwit_rig *rig, const struct godwit_scenario *scena
     bool here = false, there = false;
     struct godwit_plan plan = scenario->plan;
     /* Not held: without -S it runs when it may, which is what postcopy is about. */
-    if (!godwit_plan_ahead(rig, "destination", false, error))
-        return false;
-    struct godwit_vm *source = godwit_plan_source(rig, error);
-    struct godwit_vm *destination =
-        source ? godwit_plan_destination(rig, "destination", false, error) : NULL;
-    if (!destination || !ask_both(source, &here, error) || !ask_both(destination, &there, error))
+    struct godwit_vm *source, *destination;
+    if (!godwit_plan_both(rig, "destination", false, &source, &destination, error) ||
+        !ask_both(source, &here, error) || !ask_both(destination, &there, error))
         return false;
     if (here != there)
         return godwit_fail(error, GODWIT_ERROR_SKIP,

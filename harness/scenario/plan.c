@@ -13,12 +13,10 @@
 #include <string.h>
 #include <sys/wait.h>
 
-bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
-                               GError **error)
+/* Fails unless STATUS, which VM is in, is WANTED. */
+static bool is_status(const struct godwit_vm *vm, const char *status, const char *wanted,
+                      const char *when, GError **error)
 {
-    g_autofree char *status = godwit_vm_status(vm, error);
-    if (!status)
-        return false;
     if (!strcmp(status, wanted))
         return true;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
@@ -27,24 +25,37 @@ bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const c
     return false;
 }
 
-/* QEMU tells of the migration's end a moment before the run state follows, and has no event for
- * that. */
-bool godwit_plan_unwind(struct godwit_vm *source, GError **error)
+bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
+                               GError **error)
+{
+    g_autofree char *status = godwit_vm_status(vm, error);
+    return status && is_status(vm, status, wanted, when, error);
+}
+
+/* The source's run state after a migration: QEMU tells of its end a moment before the run state
+ * follows, and has no event for that. The caller's; NULL with ERROR set if it cannot be had. */
+static char *last_status(struct godwit_vm *source, GError **error)
 {
     for (;;) {
         g_autofree char *status = godwit_vm_status(source, error);
         if (!status || strcmp(status, "finish-migrate") != 0)
-            return status != NULL;
+            return g_steal_pointer(&status);
         if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source's run state to follow",
                              error))
-            return false;
+            return NULL;
     }
+}
+
+bool godwit_plan_unwind(struct godwit_vm *source, GError **error)
+{
+    g_autofree char *status = last_status(source, error);
+    return status != NULL;
 }
 
 bool godwit_plan_settle(struct godwit_vm *source, GError **error)
 {
-    return godwit_plan_unwind(source, error) &&
-           godwit_plan_expect_status(source, "postmigrate", "after the migration", error);
+    g_autofree char *status = last_status(source, error);
+    return status && is_status(source, status, "postmigrate", "after the migration", error);
 }
 
 bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error)
@@ -81,6 +92,14 @@ struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *na
     struct godwit_vm *ahead = godwit_rig_vm(rig, name);
     struct godwit_vm *vm = ahead ? ahead : start_destination(rig, name, held, error);
     return vm && godwit_vm_handshake(vm, error) ? vm : NULL;
+}
+
+bool godwit_plan_both(struct godwit_rig *rig, const char *name, bool held,
+                      struct godwit_vm **source, struct godwit_vm **destination, GError **error)
+{
+    *source = godwit_plan_ahead(rig, name, held, error) ? godwit_plan_source(rig, error) : NULL;
+    *destination = *source ? godwit_plan_destination(rig, name, held, error) : NULL;
+    return *destination != NULL;
 }
 
 static bool see_first_pass(struct godwit_vm *source, GError **error)

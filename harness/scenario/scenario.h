@@ -157,6 +157,10 @@ struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *na
  * ready together with others, and no guest runs for nothing while everybody waits for it. */
 bool godwit_plan_ahead(struct godwit_rig *rig, const char *name, bool held, GError **error);
 
+/* Starts a destination of that NAME and, together with it, the source: godwit_plan_source(). */
+bool godwit_plan_both(struct godwit_rig *rig, const char *name, bool held,
+                      struct godwit_vm **source, struct godwit_vm **destination, GError **error);
+
 /* Fails unless the VM's run state is WANTED. WHEN completes "the run state ...". */
 bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
                                GError **error);

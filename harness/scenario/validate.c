@@ -61,12 +61,10 @@ static bool judge_mismatch(struct godwit_vm *source, struct godwit_vm *destinati
 static bool refuse_both(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                         json_t *wrong, GError **error)
 {
-    struct godwit_vm *source =
-        godwit_plan_ahead(rig, "destination", true, error) ? godwit_plan_source(rig, error) : NULL;
-    struct godwit_vm *destination =
-        source ? godwit_plan_destination(rig, "destination", true, error) : NULL;
+    struct godwit_vm *source, *destination;
     const struct godwit_capability *capabilities = scenario->plan.capabilities;
-    if (!destination || !godwit_migrate_set_capabilities(source, capabilities, error) ||
+    if (!godwit_plan_both(rig, "destination", true, &source, &destination, error) ||
+        !godwit_migrate_set_capabilities(source, capabilities, error) ||
         !godwit_migrate_set_capabilities(destination, capabilities, error))
         return false;
     godwit_rig_phase(rig, "refuse");

@@ -80,6 +80,12 @@ for my $more ([], ['--repeat', 5]) {
     is(scalar @names, 1, "--until-fail @$more: ended by the first failure");
     is_deeply($ended->{left}, [], "--until-fail @$more: nothing is left behind");
 }
+{
+    my ($ended, @names) = results_of('precopy/unix/plain', @quick, qw(-j2 --until-fail --repeat 8));
+    is($ended->{status}, 1, '--until-fail, two at a time: exit status');
+    cmp_ok(scalar @names, '<=', 2, '--until-fail, two at a time: who waits for its turn has none');
+    is_deeply($ended->{left}, [], '--until-fail, two at a time: nothing is left behind');
+}
 SKIP: {
     skip 'no qemu-system-x86_64', 1 unless $qemu;
     my @real = ('--accel', 'tcg', '--qemu', $qemu);
