@@ -88,8 +88,8 @@ bool godwit_known_multifd_postcopy(const struct godwit_vm *source,
                                    const struct godwit_vm *destination, const char *state);
 bool godwit_known_multifd_cancel(const struct godwit_vm *source, const char *state);
 
-/* A source whose connection hangs does not answer: whether that is a known bug of its QEMU. Noted
- * as above. */
+/* A source whose guest was stopped, and whose connection hangs, does not answer: whether that is a
+ * known bug of its QEMU. Noted as above. */
 bool godwit_known_stalled_completion(const struct godwit_vm *source);
 
 /*

@@ -67,6 +67,7 @@ struct course {
     struct godwit_vm *source, *destination;
     GByteArray *sent; /* all that the source has sent, as it was before the fault; the rig's */
     unsigned seen;    /* BY(...) */
+    bool at_hand;     /* the guest may have looked at the page before it was spoiled for it */
     json_t *facts;    /* of the fault, in the rig's; borrowed */
 };
 
@@ -439,6 +440,12 @@ static bool judge_loaded(struct course *course, GError **error)
         if (g_str_has_prefix(wrong->message, "twin:"))
             see(course, ORACLE_TWIN, wrong->message);
     }
+    struct godwit_mailbox mailbox;
+    uint64_t offset;
+    if (!godwit_memory_mailbox(course->source, 0, &mailbox, error))
+        return false;
+    course->at_hand = godwit_injection_awaits(course->injection, &offset) &&
+                      mailbox.position == course->rig->setup->workload.window_start + offset;
     return look(course, error) && judge_states(course, error) && survive(course, error) &&
            run_on(course, error);
 }
@@ -457,6 +464,9 @@ static bool judge(const struct course *course, bool refused, GError **error)
     unsigned by = trial->by;
     if (course->rig->setup->workload.flags & GODWIT_FLAG_STAMP && by & (BY(ORDER) | BY(POSITION)))
         by = (by & ~(BY(ORDER) | BY(POSITION))) | BY(STAMP);
+    /* Nobody chooses where a live guest stands at the switchover. */
+    if (course->at_hand)
+        by &= ~BY(GUEST);
     g_autofree char *seen = json_dumps(json_object_get(course->facts, "seen"), 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(oracles); i++)
         if (by & ~course->seen & 1u << i)

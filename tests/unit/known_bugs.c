@@ -454,18 +454,28 @@ static void test_multifd_postcopy(void **state)
     }
 }
 
-/* Only when the guest is stopped already. */
+/* Only when all but the end of the migration is over. */
 static void test_stalled_completion(void **state)
 {
-    static const char *const states[] = {"device", "active", "completed", NULL};
-    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+    static const struct {
+        const char *state;
+        int passes;
+        bool known;
+    } rows[] = {
+        {"device", 0, true}, {"device", 3, true},     {"active", 0, false}, {"active", 2, false},
+        {"active", 3, true}, {"completed", 3, false}, {NULL, 0, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct fake_pair *pair = pair_new(state, "11.1.3", "7.2.22");
-        if (states[i])
-            g_ptr_array_add(
-                pair->source->vm->qmp->events,
-                json_pack("{s:s, s:{s:s}}", "event", "MIGRATION", "data", "status", states[i]));
-        assert_int_equal(godwit_known_stalled_completion(pair->source->vm), i == 0);
-        assert_int_equal(json_array_size(noted(pair)), i == 0);
+        GPtrArray *events = pair->source->vm->qmp->events;
+        if (rows[i].state)
+            g_ptr_array_add(events, json_pack("{s:s, s:{s:s}}", "event", "MIGRATION", "data",
+                                              "status", rows[i].state));
+        for (int pass = 1; pass <= rows[i].passes; pass++)
+            g_ptr_array_add(events, json_pack("{s:s, s:{s:i}}", "event", "MIGRATION_PASS", "data",
+                                              "pass", pass));
+        assert_int_equal(godwit_known_stalled_completion(pair->source->vm), rows[i].known);
+        assert_int_equal(json_array_size(noted(pair)), rows[i].known);
         fake_pair_free(pair);
     }
 }
