@@ -399,7 +399,15 @@ static bool run_on(struct course *course, GError **error)
     struct progress goal = {destination, console->passes + 2};
     g_autoptr(GError) late = NULL;
     godwit_rig_phase(course->rig, "resume");
-    if (!godwit_vm_run(destination, &late)) {
+    const gint64 deadline = godwit_rig_hasten(course->rig, PROGRESS_SECONDS);
+    const bool told = godwit_vm_run(destination, &late);
+    course->rig->deadline = deadline;
+    if (!told) {
+        if (late->code == GODWIT_ERROR_TIMEOUT) {
+            /* A QEMU may be kept busy for ever by a state that is spoiled. */
+            see(course, ORACLE_PROGRESS, "its QEMU does not answer");
+            return true;
+        }
         if (!destination->exited) {
             g_propagate_error(error, g_steal_pointer(&late));
             return false;
