@@ -49,20 +49,29 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
     workload->passes_per_report = 1;
 }
 
-/* How much of its own window the guest takes if nobody says how much: of QEMU's pages eight packets
- * for the channels of multifd in every pass. A scenario's time and memory go by it, and what it
- * proves does not. In bytes. */
+/* How much of its own window the guest takes if nobody says how much. A scenario's time and memory
+ * go by it, and what it proves does not. In bytes. */
 #define WINDOW ((uint64_t)4 << 20)
 /* Of a postcopy nothing holds back the pages that the guest asks for, up to ten thousand in a
- * second, and something has to be left when its network fails, say, which takes two tenths. */
+ * second, and something has to be left when its network fails, say, which takes two tenths. And 16
+ * channels of multifd take a packet of half a MiB each before anything is reckoned to be sent. */
 #define WIDE_WINDOW ((uint64_t)16 << 20)
 /* But at least so many pages for each CPU. */
 #define LEAST_PAGES 16
 
+static bool has_channels(const struct godwit_plan *plan)
+{
+    const struct godwit_capability *c = plan->capabilities;
+    while (c && c->name && strcmp(c->name, "multifd") != 0)
+        c++;
+    return c && c->name && c->on;
+}
+
 static void shorten(const struct godwit_scenario *scenario, const struct godwit_setup *setup,
                     struct godwit_workload *workload)
 {
-    const bool wide = scenario && (scenario->wide || scenario->plan.postcopy);
+    const bool wide =
+        scenario && (scenario->wide || scenario->plan.postcopy || has_channels(&scenario->plan));
     if (!(workload->flags & GODWIT_FLAG_STAMP) && godwit_known_hot_pages(setup))
         return;
     const uint64_t size = wide ? WIDE_WINDOW : WINDOW;
