@@ -165,11 +165,9 @@ static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, 
     if (!try_network(error))
         return false;
     rig->apart = true;
-    struct godwit_vm *source = godwit_plan_source(rig, error);
-    struct godwit_vm *destination =
-        source ? godwit_plan_destination(rig, "destination", !scenario->plan.postcopy, error)
-               : NULL;
-    if (!destination)
+    struct godwit_vm *source, *destination;
+    if (!godwit_plan_both(rig, "destination", !scenario->plan.postcopy, &source, &destination,
+                          error))
         return false;
     destination->host = DESTINATION_ADDRESS;
     return set_up_link(source, destination, error) &&
