@@ -22,6 +22,9 @@
 /* The same where the 100 ms may be over before the first page is sent: the thread then sends at
  * once what it may in 100 ms, and as much again. */
 #define CHANNELS_PASS_SECONDS 0.25
+/* The same where the guest goes over while most of its memory has not been sent: that is so until
+ * the pass is over, and soon after no longer if it dirties little on a busy host. */
+#define POSTCOPY_PASS_SECONDS 1
 /* The same in passes of the guest's own, as long as its latest one was: a guest that is slow, or
  * gets little of the processor, is to change all of the window in it, too. */
 #define GUEST_PASSES 1.5
@@ -419,7 +422,8 @@ static bool hold(struct godwit_vm *source, double seconds, GError **error)
 
 bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
 {
-    return hold(source, FIRST_PASS_SECONDS, error);
+    const bool postcopy = godwit_json_true(source->capabilities, "postcopy-ram");
+    return hold(source, postcopy ? POSTCOPY_PASS_SECONDS : FIRST_PASS_SECONDS, error);
 }
 
 bool godwit_migrate_hold_channels(struct godwit_vm *source, GError **error)

@@ -121,7 +121,8 @@ bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError
 /*
  * A downtime limit far below what sending the window takes, and a bandwidth at which the guest
  * dirties all of it again in every pass, by how long it took for its latest one: the migration goes
- * on, pass after pass, until it is released. Set before the start.
+ * on, pass after pass, until it is released. With postcopy-ram on, most of the window is left when
+ * it is proven to be live. Set before the start.
  */
 bool godwit_migrate_hold(struct godwit_vm *source, GError **error);
 

@@ -55,29 +55,41 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
 /* Of a postcopy nothing holds back the pages that the guest asks for, up to ten thousand in a
  * second, and something has to be left when its network fails, say, which takes two tenths. */
 #define WIDE_WINDOW ((uint64_t)16 << 20)
+/* With a channel of their own, twenty thousand and more. */
+#define PREEMPT_WINDOW ((uint64_t)32 << 20)
 /* A packet of half a MiB for each of 16 channels of multifd, which take one before anything is
  * reckoned to be sent. */
 #define CHANNELS_WINDOW ((uint64_t)8 << 20)
 /* But at least so many pages for each CPU. */
 #define LEAST_PAGES 16
 
-static bool has_channels(const struct godwit_plan *plan)
+static bool has(const struct godwit_plan *plan, const char *capability)
 {
     const struct godwit_capability *c = plan->capabilities;
-    while (c && c->name && strcmp(c->name, "multifd") != 0)
+    while (c && c->name && strcmp(c->name, capability) != 0)
         c++;
     return c && c->name && c->on;
+}
+
+/* In bytes. */
+static uint64_t window_of(const struct godwit_scenario *scenario)
+{
+    if (!scenario)
+        return WINDOW;
+    if (has(&scenario->plan, "postcopy-preempt"))
+        return PREEMPT_WINDOW;
+    if (scenario->wide || scenario->plan.postcopy)
+        return WIDE_WINDOW;
+    return has(&scenario->plan, "multifd") ? CHANNELS_WINDOW : WINDOW;
 }
 
 static void shorten(const struct godwit_scenario *scenario, const struct godwit_setup *setup,
                     struct godwit_workload *workload)
 {
-    const bool wide = scenario && (scenario->wide || scenario->plan.postcopy);
-    const bool channels = scenario && has_channels(&scenario->plan);
     if (!(workload->flags & GODWIT_FLAG_STAMP) && godwit_known_hot_pages(setup))
         return;
-    const uint64_t size = wide ? WIDE_WINDOW : channels ? CHANNELS_WINDOW : WINDOW;
-    const uint64_t pages = MAX(size / workload->page_size, LEAST_PAGES * (uint64_t)workload->cpus);
+    const uint64_t pages =
+        MAX(window_of(scenario) / workload->page_size, LEAST_PAGES * (uint64_t)workload->cpus);
     workload->window_end = workload->window_start + MIN(pages, godwit_workload_pages(workload)) *
                                                         (uint64_t)workload->page_size;
 }
