@@ -71,6 +71,13 @@ struct course {
     json_t *facts;    /* of the fault, in the rig's; borrowed */
 };
 
+/* Whether the destination does not run what it has loaded before it was looked at. One that should
+ * refuse would run if it did not. */
+static bool is_held(const struct trial *trial)
+{
+    return trial->verdict != VERDICT_REFUSED;
+}
+
 /* That an oracle has seen what TEXT says. */
 static void see(struct course *course, enum oracle oracle, const char *text)
 {
@@ -145,10 +152,8 @@ static bool start(struct course *course, const char *name, GError **error)
     struct godwit_rig *rig = course->rig;
     struct godwit_vm *source = course->source;
     const bool live = godwit_fault_is_live(course->kind);
-    /* What should be loaded is looked at before it runs. What should be refused would run if it
-     * were not. */
     struct godwit_vm *destination = course->destination =
-        godwit_plan_destination(rig, name, course->trial->verdict != VERDICT_REFUSED, error);
+        godwit_plan_destination(rig, name, is_held(course->trial), error);
     if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error) ||
         !godwit_migrate_set_capabilities(source, NULL, error) ||
         !(live ? godwit_migrate_hold(source, error)
@@ -499,12 +504,11 @@ static bool run_fault(struct godwit_rig *rig, const struct godwit_scenario *scen
 {
     struct course course = {.rig = rig, .trial = scenario->data};
     const bool stuck = course.trial->verdict == VERDICT_STUCK;
+    const bool held = is_held(course.trial);
     course.sent = g_byte_array_new();
     g_datalist_set_data_full(&rig->kept, "sent", course.sent, free_sent);
-    const bool refuses = course.trial->verdict == VERDICT_REFUSED;
-    if (!prepare_course(&course, error) ||
-        !godwit_plan_ahead(rig, "destination", !refuses, error) ||
-        ((refuses || stuck) && !godwit_plan_ahead(rig, "second", true, error)))
+    if (!prepare_course(&course, error) || !godwit_plan_ahead(rig, "destination", held, error) ||
+        ((!held || stuck) && !godwit_plan_ahead(rig, "second", true, error)))
         return false;
     course.source = godwit_plan_source(rig, error);
     if (!course.source || !start(&course, "destination", error) ||

@@ -189,23 +189,19 @@ static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GErr
     return true;
 }
 
-static bool is_source(enum godwit_vm_role role)
-{
-    return role == GODWIT_VM_SOURCE;
-}
-
 struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
                                     enum godwit_vm_role role, const char *const *arguments,
                                     GError **error)
 {
+    const bool source = role == GODWIT_VM_SOURCE;
     /* Whoever reads about them wants to read of the source first. */
-    struct godwit_vm *vm = vm_new(
-        rig, name, is_source(role) != rig->turned ? rig->setup->source : rig->setup->destination,
-        is_source(role) ? 0 : -1);
+    struct godwit_vm *vm =
+        vm_new(rig, name, source != rig->turned ? rig->setup->source : rig->setup->destination,
+               source ? 0 : -1);
     if (!add_machine(vm, arguments, error))
         return NULL;
     add(vm->arguments, "-name", name, NULL);
-    if (!is_source(role) && !has(arguments, "-incoming"))
+    if (!source && !has(arguments, "-incoming"))
         add(vm->arguments, "-incoming", "defer", NULL);
     if (role != GODWIT_VM_DESTINATION)
         add(vm->arguments, "-S", NULL);
@@ -221,7 +217,7 @@ struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
                                   GError **error)
 {
     struct godwit_vm *vm = godwit_vm_prepare(rig, name, role, arguments, error);
-    return vm && spawn(vm, true, is_source(role) ? 1 : 0, error) ? vm : NULL;
+    return vm && spawn(vm, true, role == GODWIT_VM_SOURCE ? 1 : 0, error) ? vm : NULL;
 }
 
 struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,
