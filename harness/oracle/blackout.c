@@ -26,6 +26,7 @@ struct side {
 struct blackout {
     struct side source, destination;
     bool postcopy;
+    bool left;       /* the source is not to be looked at any more */
     bool held;       /* the harness keeps the guest from going on ... */
     gint64 since;    /* ... since then ... */
     gint64 held_for; /* ... and did so before, for that long in all */
@@ -72,9 +73,10 @@ static bool take(struct blackout *blackout, struct side *side)
 /* Whether the destination runs its guest; it tells when it does so by itself. */
 static bool runs(struct blackout *blackout)
 {
+    if (!blackout->postcopy || blackout->runs)
+        return blackout->runs;
     const GPtrArray *events = blackout->destination.vm->qmp->events;
-    for (; blackout->postcopy && !blackout->runs && blackout->resumed < events->len;
-         blackout->resumed++)
+    for (; !blackout->runs && blackout->resumed < events->len; blackout->resumed++)
         blackout->runs =
             godwit_qmp_event_is(g_ptr_array_index(events, blackout->resumed), "RESUME", NULL);
     return blackout->runs;
@@ -86,7 +88,8 @@ static void sample(struct blackout *blackout)
     if (blackout->seen || blackout->held)
         return;
     if (!runs(blackout)) {
-        take(blackout, source);
+        if (!blackout->left)
+            take(blackout, source);
         return;
     }
     if (blackout->postcopy) {
@@ -138,37 +141,59 @@ static void blackout_free(gpointer data)
     g_free(blackout);
 }
 
+/* Finds what is sampled of a VM. What its QEMU does not tell is no failure of the migration: that
+ * is noted, and SIDE left without a VM. */
+static bool find(struct side *side, struct godwit_vm *vm, GError **error)
+{
+    const uint64_t gpa = vm->rig->setup->image->mailbox + SAMPLE_OFFSET;
+    g_autoptr(GError) cause = NULL;
+    if (godwit_memory_hva(vm, gpa, SAMPLE_SIZE, &side->hva, &cause)) {
+        side->vm = vm;
+        return true;
+    }
+    if (cause->code != GODWIT_ERROR_QMP) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return false;
+    }
+    json_object_set_new(vm->rig->facts, "blackout_unknown", json_string(cause->message));
+    return true;
+}
+
 bool godwit_blackout_watch(struct godwit_vm *source, struct godwit_vm *destination, bool postcopy,
                            GError **error)
 {
     static GSourceFuncs functions = {.prepare = prepare, .dispatch = dispatch};
     struct godwit_rig *rig = source->rig;
-    const uint64_t gpa = rig->setup->image->mailbox + SAMPLE_OFFSET;
-    uint64_t here = 0, there = 0;
+    struct side here = {0}, there = {0};
     if (!godwit_oracle_judges(rig, GODWIT_ORACLE_BLACKOUT))
         return true;
-    g_autoptr(GError) cause = NULL;
-    if (!godwit_memory_hva(source, gpa, SAMPLE_SIZE, &here, &cause) ||
-        !godwit_memory_hva(destination, gpa, SAMPLE_SIZE, &there, &cause)) {
-        if (cause->code != GODWIT_ERROR_QMP) {
-            g_propagate_error(error, g_steal_pointer(&cause));
-            return false;
-        }
-        /* What a QEMU does not tell is no failure of the migration. */
-        json_object_set_new(rig->facts, "blackout_unknown", json_string(cause->message));
+    if (!find(&here, source, error) || (destination && !find(&there, destination, error)))
+        return false;
+    if (!here.vm || (destination && !there.vm))
         return true;
-    }
     struct blackout *blackout = g_new0(struct blackout, 1);
-    blackout->source = (struct side){.vm = source, .hva = here};
-    blackout->destination = (struct side){.vm = destination, .hva = there};
+    blackout->source = here;
+    blackout->destination = there;
     blackout->postcopy = postcopy;
     blackout->first = source->qmp->events->len;
-    blackout->resumed = destination->qmp->events->len;
+    blackout->resumed = destination ? destination->qmp->events->len : 0;
     sample(blackout);
     blackout->each = g_source_new(&functions, sizeof(struct each));
     ((struct each *)blackout->each)->blackout = blackout;
     g_source_attach(blackout->each, NULL);
     g_datalist_set_data_full(&rig->kept, kept, blackout, blackout_free);
+    return true;
+}
+
+bool godwit_blackout_join(struct godwit_vm *destination, GError **error)
+{
+    struct blackout *blackout = of(destination->rig);
+    if (!blackout)
+        return true;
+    if (!find(&blackout->destination, destination, error))
+        return false;
+    if (!blackout->destination.vm)
+        g_datalist_remove_data(&destination->rig->kept, kept);
     return true;
 }
 
@@ -201,6 +226,15 @@ void godwit_blackout_let_go(struct godwit_rig *rig)
     struct blackout *blackout = of(rig);
     if (blackout)
         let_go(blackout);
+}
+
+void godwit_blackout_leave(struct godwit_rig *rig)
+{
+    struct blackout *blackout = of(rig);
+    if (!blackout)
+        return;
+    let_go(blackout);
+    blackout->left = true;
 }
 
 void godwit_blackout_resume(struct godwit_rig *rig)

@@ -13,15 +13,19 @@
 #include "vm/vm.h"
 
 /*
- * Begins to watch a migration between two VMs that answer on QMP. With POSTCOPY the destination
- * runs by itself; otherwise it is held until godwit_blackout_resume(). One watch a rig at a time:
- * it has to be ended, by godwit_blackout_end(), before any of the VMs goes. Does nothing if the
- * oracle is not to judge.
+ * Begins to watch a migration between two VMs that answer on QMP; DESTINATION is NULL for one that
+ * does not yet, and joins later. With POSTCOPY, where it is there, the destination runs by itself;
+ * otherwise it is held until godwit_blackout_resume(). One watch a rig at a time: it has to be
+ * ended, by godwit_blackout_end(), before any of the VMs goes. Does nothing if the oracle is not to
+ * judge.
  */
 bool godwit_blackout_watch(struct godwit_vm *source, struct godwit_vm *destination, bool postcopy,
                            GError **error);
 
 /* The rest does nothing where there is no watch. */
+
+/* The destination of a watch that began without one answers on QMP now. */
+bool godwit_blackout_join(struct godwit_vm *destination, GError **error);
 
 /* From now on the source may stop at any time. */
 void godwit_blackout_near(struct godwit_rig *rig);
@@ -31,6 +35,9 @@ void godwit_blackout_hold(struct godwit_rig *rig);
 
 /* A guest that was held is let go: its migration goes on ... */
 void godwit_blackout_let_go(struct godwit_rig *rig);
+
+/* ... which will go on without the source: that is not looked at any more, and may go ... */
+void godwit_blackout_leave(struct godwit_rig *rig);
 
 /* ... or is over, and the destination is about to be told to run it. */
 void godwit_blackout_resume(struct godwit_rig *rig);
