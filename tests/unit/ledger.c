@@ -170,6 +170,31 @@ static void test_blackout(void **state)
     fake_pair_free(pair);
 }
 
+/* A destination that joins later, when its source has left: what the source's memory becomes then
+ * is not its guest's any more, and no time of the harness's. */
+static void test_blackout_joined(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, true, false);
+    fake_pair_blocks(pair, true);
+    assert_true(godwit_blackout_watch(pair->source->vm, NULL, false, NULL));
+    tick(pair, pair->source, 1);
+    const gint64 began = g_get_monotonic_time();
+    tick(pair, pair->source, 2);
+    godwit_blackout_hold(pair->rig);
+    godwit_blackout_leave(pair->rig);
+    g_usleep(20000);
+    tick(pair, pair->source, 7);
+    assert_true(godwit_blackout_join(pair->destination->vm, NULL));
+    tick(pair, pair->source, 8);
+    godwit_blackout_resume(pair->rig);
+    tick(pair, pair->destination, 4);
+    const double all = (double)(g_get_monotonic_time() - began) / 1000;
+    godwit_blackout_end(pair->rig);
+    assert_true(fact(pair, "blackout_ms") >= 20);
+    assert_true(fact(pair, "blackout_ms") <= all);
+    fake_pair_free(pair);
+}
+
 /* A destination that makes no progress has none to be told of. */
 static void test_blackout_without_end(void **state)
 {
@@ -253,9 +278,11 @@ static void test_blackout_off(void **state)
     fake_pair_blocks(pair, true);
     pair->setup.oracles_off = 1u << GODWIT_ORACLE_BLACKOUT;
     assert_true(godwit_blackout_watch(pair->source->vm, pair->destination->vm, false, NULL));
+    assert_true(godwit_blackout_join(pair->destination->vm, NULL));
     godwit_blackout_near(pair->rig);
     godwit_blackout_hold(pair->rig);
     godwit_blackout_let_go(pair->rig);
+    godwit_blackout_leave(pair->rig);
     godwit_blackout_resume(pair->rig);
     godwit_blackout_end(pair->rig);
     assert_null(json_object_get(pair->rig->facts, "blackout_ms"));
@@ -272,6 +299,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_judges),
         cmocka_unit_test(test_continuity),
         cmocka_unit_test(test_blackout),
+        cmocka_unit_test(test_blackout_joined),
         cmocka_unit_test(test_blackout_without_end),
         cmocka_unit_test(test_blackout_without_beginning),
         cmocka_unit_test(test_blackout_postcopy),
