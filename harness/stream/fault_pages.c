@@ -1,0 +1,274 @@
+/*
+ * The faults that deal with pages: each is given every page's record.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "stream/fault_parts.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* What a page that was zero is filled with. */
+#define FILLING 0x5a
+
+static void put_be64(uint8_t *bytes, uint64_t number)
+{
+    for (unsigned i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(number >> (56 - 8 * i));
+}
+
+/* Sends the head of a page's record: its offset with FLAGS, and the block unless the destination
+ * takes it for the present one anyway. */
+static void send_head(struct godwit_injection *injection, const char *block, uint64_t offset,
+                      uint32_t flags)
+{
+    const bool same = !strcmp(injection->block->str, block);
+    uint8_t head[8 + 1 + 255];
+    const size_t length = strlen(block);
+    put_be64(head, offset | flags | (same ? GODWIT_RAM_SAME_BLOCK : 0));
+    head[8] = (uint8_t)length;
+    memcpy(head + 9, block, length);
+    godwit_flow_send(injection->flow, head, same ? 8 : 9 + length);
+    g_string_assign(injection->block, block);
+}
+
+/* Sends a page, its SIZE bytes as they are. */
+static void send_page(struct godwit_injection *injection, const char *block, uint64_t offset,
+                      const uint8_t *bytes, size_t size)
+{
+    send_head(injection, block, offset, GODWIT_RAM_PAGE);
+    godwit_flow_send(injection->flow, bytes, size);
+}
+
+static void send_zero(struct godwit_injection *injection, const char *block, uint64_t offset)
+{
+    static const uint8_t zero = 0;
+    send_head(injection, block, offset, GODWIT_RAM_ZERO);
+    godwit_flow_send(injection->flow, &zero, 1);
+}
+
+void godwit_fault_send_item(struct godwit_injection *injection,
+                            const struct godwit_stream_item *item)
+{
+    const uint8_t *rest = item->bytes;
+    size_t length = item->length;
+    if (item->kind == GODWIT_STREAM_PAGE) {
+        const bool same = item->flags & GODWIT_RAM_SAME_BLOCK;
+        const size_t head = same ? 8 : 9 + strlen(item->name);
+        send_head(injection, item->name, item->page_offset,
+                  item->flags & ~(uint32_t)GODWIT_RAM_SAME_BLOCK);
+        rest += head;
+        length -= head;
+    }
+    godwit_flow_send(injection->flow, rest, length);
+}
+
+/* The bytes of the page, the caller's; NULL if the item does not have all of them. */
+static uint8_t *page_of(const struct godwit_stream_item *item)
+{
+    if (item->page == GODWIT_STREAM_PAGE_WHOLE)
+        return g_memdup2(item->bytes + item->data, item->page_size);
+    if (item->page != GODWIT_STREAM_PAGE_ZERO)
+        return NULL;
+    uint8_t *page = g_malloc(item->page_size);
+    memset(page, item->bytes[item->length - 1], item->page_size);
+    return page;
+}
+
+static bool is_zero(const uint8_t *page, size_t size)
+{
+    return page[0] == 0 && !memcmp(page, page + 1, size - 1);
+}
+
+/* Whether it is in the window. */
+static bool in_window(const struct godwit_injection *injection,
+                      const struct godwit_stream_item *item)
+{
+    const struct godwit_fault_window *window = &injection->window;
+    const bool busy =
+        item->page_offset <= window->busy && window->busy - item->page_offset < item->page_size;
+    return !strcmp(item->name, window->block) &&
+           item->page_offset + item->page_size > window->offset &&
+           item->page_offset < window->offset + window->length &&
+           (!busy || injection->fault.given[GODWIT_FAULT_PAGE]);
+}
+
+/* Whether it is the page that was asked for, or, if any will do, one that is good for it. */
+static bool is_target(const struct godwit_injection *injection,
+                      const struct godwit_stream_item *item)
+{
+    if (!in_window(injection, item))
+        return false;
+    const bool here = injection->target - item->page_offset < item->page_size;
+    return here || (!injection->fault.given[GODWIT_FAULT_PAGE] &&
+                    item->page_offset > injection->target && !injection->done);
+}
+
+/* Keeps the page, as that at its offset. */
+static void keep(struct godwit_injection *injection, const struct godwit_stream_item *item,
+                 const uint8_t *page)
+{
+    g_byte_array_set_size(injection->kept, 0);
+    g_byte_array_append(injection->kept, page, item->page_size);
+    injection->kept_offset = item->page_offset;
+}
+
+/* Whether it is the page that is kept, which has then come a second time. */
+static bool is_kept(const struct godwit_injection *injection, const struct godwit_stream_item *item)
+{
+    return injection->kept->len && !strcmp(item->name, injection->window.block) &&
+           item->page_offset == injection->kept_offset;
+}
+
+bool godwit_fault_flip_page(struct godwit_injection *injection,
+                            const struct godwit_stream_item *item)
+{
+    g_autofree uint8_t *page =
+        !injection->done && is_target(injection, item) ? page_of(item) : NULL;
+    if (!page)
+        return false;
+    const size_t byte = (size_t)godwit_fault_choose(injection, GODWIT_FAULT_BYTE, item->page_size);
+    const unsigned bit = (unsigned)godwit_fault_choose(injection, GODWIT_FAULT_BIT, 8);
+    page[byte] ^= (uint8_t)(1u << bit);
+    send_page(injection, item->name, item->page_offset, page, item->page_size);
+    godwit_fault_done(injection,
+                      "flipped bit %u of byte %zu of the page at 0x%" PRIx64 " of RAM block %s",
+                      bit, byte, item->page_offset, item->name);
+    return true;
+}
+
+bool godwit_fault_drop_page(struct godwit_injection *injection,
+                            const struct godwit_stream_item *item)
+{
+    g_autofree uint8_t *page =
+        !injection->done && is_target(injection, item) ? page_of(item) : NULL;
+    if (!page || is_zero(page, item->page_size))
+        return false;
+    godwit_fault_done(injection, "dropped the page at 0x%" PRIx64 " of RAM block %s",
+                      item->page_offset, item->name);
+    return true;
+}
+
+bool godwit_fault_page_to_zero(struct godwit_injection *injection,
+                               const struct godwit_stream_item *item)
+{
+    g_autofree uint8_t *page =
+        !injection->done && is_target(injection, item) ? page_of(item) : NULL;
+    if (!page || is_zero(page, item->page_size))
+        return false;
+    send_zero(injection, item->name, item->page_offset);
+    godwit_fault_done(injection, "sent a zero page for that at 0x%" PRIx64 " of RAM block %s",
+                      item->page_offset, item->name);
+    return true;
+}
+
+/* Zero pages are anywhere: the number of the page is that of a zero page, in order of sending. */
+bool godwit_fault_zero_to_page(struct godwit_injection *injection,
+                               const struct godwit_stream_item *item)
+{
+    const struct godwit_fault_window *window = &injection->window;
+    if (injection->done || item->page != GODWIT_STREAM_PAGE_ZERO ||
+        injection->zeros++ < (injection->target - window->offset) / window->page)
+        return false;
+    g_autofree uint8_t *page = g_malloc(item->page_size);
+    memset(page, FILLING, item->page_size);
+    send_page(injection, item->name, item->page_offset, page, item->page_size);
+    godwit_fault_done(
+        injection, "sent a page full of 0x%02x for the zero page at 0x%" PRIx64 " of RAM block %s",
+        FILLING, item->page_offset, item->name);
+    return true;
+}
+
+/* To the place of the window's page that was sent before it. */
+bool godwit_fault_wrong_offset(struct godwit_injection *injection,
+                               const struct godwit_stream_item *item)
+{
+    g_autofree uint8_t *page =
+        !injection->done && in_window(injection, item) ? page_of(item) : NULL;
+    if (!page)
+        return false;
+    if (!injection->kept->len || !is_target(injection, item) || is_zero(page, item->page_size)) {
+        keep(injection, item, page);
+        return false;
+    }
+    send_page(injection, item->name, injection->kept_offset, page, item->page_size);
+    godwit_fault_done(injection,
+                      "sent the page at 0x%" PRIx64 " of RAM block %s as that at 0x%" PRIx64,
+                      item->page_offset, item->name, injection->kept_offset);
+    return true;
+}
+
+/* Two that differ in their first word, which the guest writes, not just in what else tells them
+ * apart. One of the two has gone on when the other comes: it is sent once more. */
+bool godwit_fault_swap_pages(struct godwit_injection *injection,
+                             const struct godwit_stream_item *item)
+{
+    g_autofree uint8_t *page =
+        !injection->done && in_window(injection, item) ? page_of(item) : NULL;
+    if (!page)
+        return false;
+    const bool differs = injection->kept->len == item->page_size &&
+                         memcmp(injection->kept->data, page, sizeof(uint64_t)) != 0;
+    if (!injection->kept->len) {
+        keep(injection, item, page);
+        return false;
+    }
+    const bool first_is_target = injection->target - injection->kept_offset < item->page_size;
+    if (!differs || (!first_is_target && !is_target(injection, item)))
+        return false;
+    send_page(injection, item->name, item->page_offset, injection->kept->data, item->page_size);
+    send_page(injection, item->name, injection->kept_offset, page, item->page_size);
+    godwit_fault_done(injection,
+                      "swapped the pages at 0x%" PRIx64 " and 0x%" PRIx64 " of RAM block %s",
+                      injection->kept_offset, item->page_offset, item->name);
+    return true;
+}
+
+/* Keeps the target as it comes. The target as it was before it was last changed, or NULL if this is
+ * not the target, or it was never seen to be anything else: a page can be sent again unchanged. */
+static const GByteArray *earlier(struct godwit_injection *injection,
+                                 const struct godwit_stream_item *item)
+{
+    GByteArray *kept = injection->kept, *before = injection->before;
+    if (kept->len ? !is_kept(injection, item) : !is_target(injection, item))
+        return NULL;
+    g_autofree uint8_t *page = page_of(item);
+    if (!page || (!kept->len && is_zero(page, item->page_size)))
+        return NULL;
+    if (kept->len && memcmp(kept->data, page, kept->len) != 0) {
+        g_byte_array_set_size(before, 0);
+        g_byte_array_append(before, kept->data, kept->len);
+    }
+    keep(injection, item, page);
+    return before->len ? before : NULL;
+}
+
+bool godwit_fault_stale_page(struct godwit_injection *injection,
+                             const struct godwit_stream_item *item)
+{
+    const GByteArray *page = earlier(injection, item);
+    if (!page)
+        return false;
+    send_page(injection, item->name, item->page_offset, page->data, page->len);
+    godwit_fault_done(injection,
+                      "sent the page at 0x%" PRIx64
+                      " of RAM block %s as it was before, whenever it came again",
+                      item->page_offset, item->name);
+    return true;
+}
+
+bool godwit_fault_repeat_page(struct godwit_injection *injection,
+                              const struct godwit_stream_item *item)
+{
+    const GByteArray *page = earlier(injection, item);
+    if (!page)
+        return false;
+    godwit_fault_send_item(injection, item);
+    send_page(injection, item->name, item->page_offset, page->data, page->len);
+    godwit_fault_done(injection,
+                      "sent the page at 0x%" PRIx64
+                      " of RAM block %s once more as it was before, whenever it "
+                      "came again",
+                      item->page_offset, item->name);
+    return true;
+}

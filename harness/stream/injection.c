@@ -1,0 +1,221 @@
+/*
+ * A fault at work: the stream goes by, item by item or by the byte, and what the fault makes of it
+ * goes on.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "stream/fault_parts.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Deals with an item that is to be spoiled, or not to get any further. BYTES are a copy. */
+static void spoil(struct godwit_injection *injection, const struct godwit_stream_item *item,
+                  uint8_t *bytes)
+{
+    if (injection->fault.kind->spoil) {
+        injection->fault.kind->spoil(injection, item, bytes);
+        godwit_flow_send(injection->flow, bytes, item->length);
+        return;
+    }
+    g_autofree char *section = godwit_fault_section(injection, item);
+    godwit_fault_done(injection, "cut the connection before %s, at byte %" PRIu64, section,
+                      item->offset);
+    godwit_flow_cut(injection->flow);
+}
+
+/* Keeps back an item of the devices' states. */
+static void hold(struct godwit_injection *injection, const struct godwit_stream_item *item)
+{
+    struct held held = {*item, injection->held_bytes->len, injection->sections - 1};
+    held.item.bytes = NULL;
+    held.item.section = g_intern_string(item->section);
+    held.item.name = g_intern_string(item->name);
+    g_byte_array_append(injection->held_bytes, item->bytes, (guint)item->length);
+    g_array_append_val(injection->held, held);
+}
+
+/* Sends what was held back, one item of it spoiled. */
+static void release(struct godwit_injection *injection)
+{
+    g_autoptr(GArray) fit = g_array_new(FALSE, FALSE, sizeof(guint));
+    for (guint i = 0; i < injection->held->len; i++)
+        if (injection->fault.kind->places &
+            1u << g_array_index(injection->held, struct held, i).item.kind)
+            g_array_append_val(fit, i);
+    const guint chosen =
+        fit->len ? g_array_index(fit, guint,
+                                 godwit_fault_choose(injection, GODWIT_FAULT_SECTION, fit->len))
+                 : G_MAXUINT;
+    for (guint i = 0; i < injection->held->len; i++) {
+        const struct held *held = &g_array_index(injection->held, struct held, i);
+        uint8_t *bytes = injection->held_bytes->data + held->at;
+        injection->section = held->section;
+        if (i == chosen)
+            spoil(injection, &held->item, bytes);
+        else
+            godwit_flow_send(injection->flow, bytes, held->item.length);
+    }
+    injection->holding = false;
+    injection->chosen = true;
+}
+
+/* Whether the item is the one, of a fault that spoils. */
+static bool is_due(const struct godwit_injection *injection, const struct godwit_stream_item *item)
+{
+    const struct godwit_fault_kind *kind = injection->fault.kind;
+    if (injection->done || !(kind->places & 1u << item->kind))
+        return false;
+    return !(kind->keys & KEY(SECTION)) ||
+           (injection->chosen && injection->section + 1 == injection->sections);
+}
+
+static bool take_item(const struct godwit_stream_item *item, gpointer data, GError **error)
+{
+    struct godwit_injection *injection = data;
+    const struct godwit_fault_kind *kind = injection->fault.kind;
+    (void)error;
+    if (kind->places && SECTIONS & 1u << item->kind)
+        injection->sections++;
+    if (item->kind == GODWIT_STREAM_EOF && injection->holding)
+        release(injection);
+    else if (item->kind == GODWIT_STREAM_FULL && kind->keys & KEY(SECTION) && !injection->chosen)
+        injection->holding = true;
+    if (injection->holding) {
+        hold(injection, item);
+    } else if (is_due(injection, item)) {
+        g_autofree uint8_t *bytes = g_memdup2(item->bytes, item->length);
+        spoil(injection, item, bytes);
+    } else if (item->kind != GODWIT_STREAM_PAGE || !kind->page || !kind->page(injection, item)) {
+        godwit_fault_send_item(injection, item);
+    }
+    return true;
+}
+
+static void filter_items(struct godwit_flow *flow, gpointer data, const unsigned char *bytes,
+                         size_t length)
+{
+    struct godwit_injection *injection = data;
+    g_autoptr(GError) error = NULL;
+    if (injection->lost) {
+        godwit_flow_send(flow, bytes, length);
+        return;
+    }
+    if (length ? godwit_stream_feed(injection->stream, bytes, length, &error)
+               : godwit_stream_end(injection->stream, &error))
+        return;
+    injection->lost = g_strdup(error->message);
+    if (injection->held_bytes->len)
+        release(injection);
+    size_t pending;
+    const uint8_t *rest = godwit_stream_pending(injection->stream, &pending);
+    godwit_flow_send(flow, rest, pending);
+}
+
+static void filter_bytes(struct godwit_flow *flow, gpointer data, const unsigned char *bytes,
+                         size_t length)
+{
+    struct godwit_injection *injection = data;
+    const uint64_t before = injection->passed;
+    injection->passed += length;
+    if (!injection->done && length && before + length > injection->offset) {
+        const size_t first = (size_t)(injection->offset - before);
+        godwit_flow_send(flow, bytes, first);
+        injection->fault.kind->strike(injection);
+        bytes += first;
+        length -= first;
+    }
+    godwit_flow_send(flow, bytes, length);
+    if (injection->fault.kind->strike == godwit_fault_strike_split &&
+        injection->passed >= godwit_fault_value(injection, GODWIT_FAULT_BYTES, SPLIT_BYTES))
+        godwit_flow_slow(flow, 0, 0);
+}
+
+static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
+                  gpointer data)
+{
+    struct godwit_injection *injection = data;
+    (void)answered;
+    (void)index;
+    if (injection->flow)
+        return;
+    injection->flow = sent;
+    if (injection->fault.kind->strike) {
+        godwit_flow_filter_by(sent, filter_bytes, injection);
+        return;
+    }
+    injection->stream = godwit_stream_new(0, take_item, injection);
+    godwit_flow_filter_by(sent, filter_items, injection);
+}
+
+struct godwit_injection *godwit_injection_new(struct godwit_relay *relay,
+                                              const struct godwit_fault *fault,
+                                              const struct godwit_fault_window *window)
+{
+    struct godwit_injection *injection = g_new0(struct godwit_injection, 1);
+    const uint64_t seed = fault->values[GODWIT_FAULT_SEED];
+    const guint32 words[] = {(guint32)seed, (guint32)(seed >> 32)};
+    injection->fault = *fault;
+    injection->window = *window;
+    injection->random = g_rand_new_with_seed_array(words, G_N_ELEMENTS(words));
+    injection->block = g_string_new("");
+    injection->kept = g_byte_array_new();
+    injection->before = g_byte_array_new();
+    injection->held_bytes = g_byte_array_new();
+    injection->held = g_array_new(FALSE, FALSE, sizeof(struct held));
+    const struct godwit_fault_kind *kind = fault->kind;
+    if (kind->page)
+        injection->target =
+            window->offset + window->page * godwit_fault_choose(injection, GODWIT_FAULT_PAGE,
+                                                                window->length / window->page);
+    if (kind->places & SECTIONS || kind->places & (PLACE(FOOTER) | PLACE(STATE))) {
+        /* RAM's first two sections, where they have it, or a device's: as often the one as the
+         * other. */
+        const unsigned which = g_rand_int(injection->random) % 4;
+        const unsigned early = kind->places & (PLACE(PART) | PLACE(FOOTER)) ? 2
+                               : kind->places & PLACE(START)                ? 1
+                                                                            : 0;
+        injection->chosen = fault->given[GODWIT_FAULT_SECTION] || which < early;
+        injection->section = (unsigned)godwit_fault_value(injection, GODWIT_FAULT_SECTION, which);
+    }
+    /* As long as the window a stream is at least. */
+    injection->offset =
+        kind->at_once
+            ? godwit_fault_value(injection, GODWIT_FAULT_OFFSET, 0)
+            : godwit_fault_choose(injection, GODWIT_FAULT_OFFSET,
+                                  fault->given[GODWIT_FAULT_OFFSET] ? UINT64_MAX : window->length);
+    godwit_relay_greet(relay, greet, injection);
+    return injection;
+}
+
+void godwit_injection_free(struct godwit_injection *injection)
+{
+    if (!injection)
+        return;
+    g_rand_free(injection->random);
+    godwit_stream_free(injection->stream);
+    g_string_free(injection->block, TRUE);
+    g_byte_array_unref(injection->kept);
+    g_byte_array_unref(injection->before);
+    g_byte_array_unref(injection->held_bytes);
+    g_array_unref(injection->held);
+    g_free(injection->done);
+    g_free(injection->lost);
+    g_free(injection);
+}
+
+const char *godwit_injection_done(const struct godwit_injection *injection)
+{
+    return injection->done;
+}
+
+bool godwit_injection_awaits(const struct godwit_injection *injection, uint64_t *offset)
+{
+    *offset = injection->kept_offset - injection->window.offset;
+    return injection->kept->len > 0;
+}
+
+const char *godwit_injection_lost(const struct godwit_injection *injection)
+{
+    return injection->lost;
+}
