@@ -14,8 +14,9 @@ struct known_bug {
     const char *summary;
     const char *reference;
     const char *accel; /* only under this accelerator; NULL: under any */
-    int fixed[2]; /* major and minor version of the first release without it, 0 if there is none
-                     yet; stable releases of earlier versions never got any of the fixes */
+    int since[2]; /* major and minor version of the first release that may have it, 0 for all */
+    int fixed[2]; /* the same of the first one without it, 0 if there is none yet; stable releases
+                     of earlier versions never got any of the fixes */
 };
 
 /*
@@ -45,6 +46,22 @@ static const struct known_bug dirty_race = {
     .summary = "live migration under TCG may lose a write made while the dirty bitmap is taken",
     .reference = "measured in QEMU 10.0 and 11.1; earlier ones lose more (tcg-hot-page)",
     .accel = "tcg",
+};
+
+/*
+ * QEMU 11.1 takes the dirty bitmap again as soon as a migration begins. Pages that the guest writes
+ * to all the while, and that are sent then, may not be marked from there on until the bitmap is
+ * taken once more. If that is for the last time, they stay on the source as they are: here it is
+ * the mailbox, in a postcopy that is switched to in the first pass.
+ */
+static const struct known_bug hot_start = {
+    .id = "tcg-hot-start",
+    .summary =
+        "a migration under TCG that is soon over, or switched to postcopy, may lose writes to "
+        "pages that stay in the TLB",
+    .reference = "measured in QEMU 11.1, and not in 7.2 and 10.0",
+    .accel = "tcg",
+    .since = {10, 1},
 };
 
 /*
@@ -208,6 +225,11 @@ static const struct known_bug cpr_versions = {
     .reference = "measured from QEMU 11.1 to 10.0; from 10.0 to 11.1 it works",
 };
 
+static bool is_before(int major, int minor, const int version[2])
+{
+    return major < version[0] || (major == version[0] && minor < version[1]);
+}
+
 static bool may_strike_version(const struct known_bug *bug, const struct godwit_setup *setup,
                                const struct godwit_qemu *qemu)
 {
@@ -216,8 +238,8 @@ static bool may_strike_version(const struct known_bug *bug, const struct godwit_
         return false;
     if (sscanf(qemu->version, "%d.%d", &major, &minor) != 2)
         return false;
-    return !bug->fixed[0] || major < bug->fixed[0] ||
-           (major == bug->fixed[0] && minor < bug->fixed[1]);
+    return !is_before(major, minor, bug->since) &&
+           (!bug->fixed[0] || is_before(major, minor, bug->fixed));
 }
 
 static bool may_strike(const struct known_bug *bug, const struct godwit_vm *vm)
@@ -294,9 +316,11 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
     uint64_t mailboxes = 0;
     const struct godwit_block *mailbox_block =
         godwit_memory_locate(source, setup->image->mailbox, length, &mailboxes, NULL);
+    const struct known_bug *bug = may_strike(&hot_page, source) ? &hot_page : &hot_start;
     /* Nothing but the mailboxes' own fields: what else differs there is nobody's known bug. */
-    if (!may_strike(&hot_page, source) || block != mailbox_block || first < mailboxes ||
-        last >= mailboxes + length)
+    if (!may_strike(bug, source) ||
+        (bug == &hot_start && !godwit_json_true(source->capabilities, "postcopy-ram")) ||
+        block != mailbox_block || first < mailboxes || last >= mailboxes + length)
         return false;
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
         struct godwit_mailbox here, there;
@@ -305,7 +329,7 @@ bool godwit_known_stale_page(struct godwit_vm *source, struct godwit_vm *destina
             (cpu + 1 < cpus && !same_gap(source, destination, cpu)))
             return false;
     }
-    note(source->rig, &hot_page, text);
+    note(source->rig, bug, text);
     return true;
 }
 

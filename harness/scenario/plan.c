@@ -276,6 +276,12 @@ static bool has_parameter(const struct godwit_plan *plan, const char *name)
     return p && p->name;
 }
 
+/* Whether the destination runs its guest without being told to, as postcopy has it. */
+static bool runs_by_itself(const struct godwit_plan *plan)
+{
+    return plan->postcopy && !plan->held;
+}
+
 /* Switches over while there is memory to send, and keeps it back until the destination's guest
  * runs: what is left of a small window would be there before. */
 static bool switch_to_postcopy(const struct godwit_plan *plan, struct godwit_vm *source,
@@ -285,7 +291,7 @@ static bool switch_to_postcopy(const struct godwit_plan *plan, struct godwit_vm 
     static const struct godwit_parameter held[] = {{limit, GODWIT_POSTCOPY_HELD, NULL},
                                                    {NULL, 0, NULL}};
     static const struct godwit_parameter released[] = {{limit, 0, NULL}, {NULL, 0, NULL}};
-    const bool holds = !plan->suspend && !has_parameter(plan, limit);
+    const bool holds = !plan->suspend && !plan->held && !has_parameter(plan, limit);
     if (holds && !godwit_migrate_set_parameters(source, held, error))
         return false;
     godwit_blackout_near(source->rig);
@@ -332,7 +338,7 @@ static bool transfer(const struct godwit_plan *plan, struct godwit_vm *source,
               ? transfer_by_file(plan, source, destination, error)
               : transfer_by_socket(plan, source, destination, error)))
         return false;
-    if (!plan->postcopy)
+    if (!runs_by_itself(plan))
         godwit_blackout_hold(source->rig);
     return plan->fails || godwit_migrate_note(source, error);
 }
@@ -531,7 +537,7 @@ static bool hop(struct godwit_rig *rig, const struct godwit_plan *plan, struct g
     destination->may_exit = plan->fails;
     /* Postcopy runs the guest by itself: one that has lost its sleep (a known bug) starts at once.
      */
-    if (plan->suspend && plan->postcopy)
+    if (plan->suspend && runs_by_itself(plan))
         destination->console->ready_allowed++;
     const bool transferred = transfer(plan, source, destination, error);
     /* What a fault has done is told in any case; that it has done nothing, when all else is well.
@@ -552,7 +558,7 @@ static bool hop(struct godwit_rig *rig, const struct godwit_plan *plan, struct g
     godwit_memory_forget(destination);
 
     godwit_rig_phase(rig, "verify");
-    if (plan->postcopy) {
+    if (runs_by_itself(plan)) {
         if (!judge_postcopy(destination, error) || !read_mailboxes(source, before.mailbox, error))
             return false;
     } else if (!godwit_oracle_twin(source, destination, &before, error))
@@ -564,9 +570,9 @@ static bool hop(struct godwit_rig *rig, const struct godwit_plan *plan, struct g
     if (rig->lost)
         return true;
     godwit_rig_phase(rig, "resume");
-    if (plan->suspend && !plan->postcopy)
+    if (plan->suspend && !runs_by_itself(plan))
         destination->console->ready_allowed++;
-    if (!plan->postcopy) {
+    if (!runs_by_itself(plan)) {
         godwit_blackout_resume(rig);
         if (!godwit_vm_run(destination, error))
             return false;
@@ -587,8 +593,9 @@ static bool hop(struct godwit_rig *rig, const struct godwit_plan *plan, struct g
 bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
                      struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    /* A guest that sleeps makes no progress before it is woken up. */
-    const bool watched = !plan->fails && !plan->suspend;
+    /* A guest that sleeps makes no progress before it is woken up, and one that is kept from
+     * running none that would say anything. */
+    const bool watched = !plan->fails && !plan->suspend && !plan->held;
     const bool good =
         (!watched || godwit_blackout_watch(source, destination, plan->postcopy, error)) &&
         configure(plan, source, destination, error) && hop(rig, plan, source, destination, error);
@@ -616,9 +623,10 @@ bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GEr
 {
     /* Both at once: neither needs the other to start. */
     godwit_rig_phase(rig, "start");
-    struct godwit_vm *destination = godwit_vm_start(
-        rig, "destination", plan->postcopy ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_HELD,
-        plan->destination_arguments, error);
+    struct godwit_vm *destination =
+        godwit_vm_start(rig, "destination",
+                        runs_by_itself(plan) ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_HELD,
+                        plan->destination_arguments, error);
     struct godwit_vm *source = destination ? godwit_vm_start(rig, "source", GODWIT_VM_SOURCE,
                                                              plan->source_arguments, error)
                                            : NULL;

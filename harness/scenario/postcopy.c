@@ -4,7 +4,18 @@
  * SPDX-License-Identifier: MIT
  */
 #include "scenario/scenario.h"
+
 #include "vm/host.h"
+#include "vm/image.h"
+#include "vm/memory.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* How many pages are read while they are still missing, spread over the window. Each may have to
+ * wait until the source's 0.1 s are over. */
+#define READS 8
+/* What is asked for at a time, on every host here. In bytes. */
+#define READ_SIZE 4096
 
 /* Has the destination account for the time that its guest waits for memory, where it can. */
 static bool ask_for_blocktime(struct godwit_vm *source, struct godwit_vm *destination,
@@ -41,6 +52,77 @@ static bool judge_blocktime(struct godwit_vm *source, struct godwit_vm *destinat
     return false;
 }
 
+static const struct godwit_parameter held[] = {
+    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
+static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
+
+/* Where read number I begins: a page's first byte is what the guest writes. */
+static uint64_t read_at(const struct godwit_workload *workload, uint64_t i)
+{
+    const uint64_t at = workload->window_start +
+                        godwit_workload_pages(workload) * i / READS * (uint64_t)workload->page_size;
+    return at / READ_SIZE * READ_SIZE;
+}
+
+/*
+ * The destination's guest does not run, so that nothing asks for the pages that are missing but
+ * this: its QEMU is made to read some, and has to get what the source has, whose guest has been
+ * stopped. The others are held back meanwhile.
+ */
+static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    static const struct godwit_parameter released[] = {{"max-postcopy-bandwidth", 0, NULL},
+                                                       {NULL, 0, NULL}};
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    unsigned char here[READ_SIZE], there[READ_SIZE];
+    unsigned reads = 0;
+    g_autofree char *wrong = NULL;
+    if (!godwit_migrate_wait(source, "postcopy-active", error) ||
+        !godwit_migrate_wait(destination, "postcopy-active", error))
+        return false;
+    godwit_rig_phase(source->rig, "read");
+    for (uint64_t i = 0; i < READS; i++) {
+        const uint64_t at = read_at(workload, i);
+        /* A small window has fewer pages. */
+        if (i > 0 && at == read_at(workload, i - 1))
+            continue;
+        if (!godwit_memory_fetch(destination, at, there, sizeof(there), error) ||
+            !godwit_memory_read(source, at, here, sizeof(here), error))
+            return false;
+        reads++;
+        if (!wrong && memcmp(here, there, sizeof(here)) != 0)
+            wrong = g_strdup_printf("0x%" PRIx64, at);
+    }
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    const json_int_t requests =
+        godwit_json_integer(json_object_get(info, "ram"), "postcopy-requests", 0);
+    json_object_set_new(
+        source->rig->facts, "first_reads",
+        json_pack("{s:i, s:I, s:s*}", "pages", (int)reads, "requests", requests, "wrong", wrong));
+    if (requests == 0)
+        return godwit_fail(
+            error, GODWIT_ERROR_MIGRATION,
+            "%u pages were read on the destination, and the source was asked for none "
+            "of them, although it was held back",
+            reads);
+    return godwit_migrate_set_parameters(source, released, error);
+}
+
+/* That each of them was the source's page. What a known bug has lost before is not said again. */
+static bool judge_reads(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const json_t *facts = source->rig->facts;
+    const char *wrong = godwit_json_string(json_object_get(facts, "first_reads"), "wrong", NULL);
+    (void)destination;
+    return !wrong || json_object_get(facts, "known_bugs") ||
+           godwit_fail(error, GODWIT_ERROR_ORACLE,
+                       "destination: the page at %s was not what the source had when it was first "
+                       "read, although it is now",
+                       wrong);
+}
+
 GODWIT_SCENARIOS(postcopy) = {
     {
         .name = "postcopy/plain",
@@ -50,6 +132,27 @@ GODWIT_SCENARIOS(postcopy) = {
                  .postcopy = true,
                  .configure = ask_for_blocktime,
                  .judge = judge_blocktime},
+    },
+    {
+        .name = "postcopy/held",
+        .summary = "the destination's guest is kept from running: all of RAM is compared",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .held = true,
+                 .parameters = held,
+                 .released = read_first,
+                 .judge = judge_reads},
+    },
+    {
+        .name = "postcopy/preempt/held",
+        .summary = "the same with a channel of its own for pages that are asked for",
+        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .postcopy = true,
+                 .held = true,
+                 .capabilities = preempt,
+                 .parameters = held,
+                 .released = read_first,
+                 .judge = judge_reads},
     },
 };
 GODWIT_SCENARIOS_END(postcopy);

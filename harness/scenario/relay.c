@@ -132,7 +132,37 @@ static bool stop_in_pass(struct godwit_vm *source, GError **error)
     }
 }
 
-/* Waits until the page that the fault is to spoil is another than it was when it was first sent. */
+/* Whether the source's migration is over, one way or the other. */
+static bool source_ended(gpointer data)
+{
+    const struct course *course = data;
+    const char *state = godwit_migrate_told_state(course->source);
+    return !strcmp(state, "completed") || !strcmp(state, "failed") || !strcmp(state, "cancelled");
+}
+
+static bool both_ended(gpointer data)
+{
+    const struct course *course = data;
+    return course->destination->exited ||
+           (source_ended(data) &&
+            !strcmp(godwit_migrate_told_state(course->destination), "completed"));
+}
+
+static bool injected(gpointer data)
+{
+    const struct course *course = data;
+    return godwit_injection_done(course->injection) || both_ended(data);
+}
+
+static bool wait_for(struct course *course, godwit_condition condition, const char *what,
+                     GError **error)
+{
+    return godwit_rig_wait(course->rig, condition, course, what, error);
+}
+
+/* Waits until the page that the fault is to spoil is another than it was when it was first sent,
+ * and the fault has been at it. Many passes later a page of `order` may be what it was: then it is
+ * the next pass that shows a change. */
 static bool see_change(struct course *course, GError **error)
 {
     const uint64_t start = course->rig->setup->workload.window_start;
@@ -143,7 +173,8 @@ static bool see_change(struct course *course, GError **error)
     if (!godwit_injection_awaits(course->injection, &offset))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "no page that the fault could spoil came in the first pass");
-    return godwit_migrate_prove_page(course->source, course->destination, start + offset, error);
+    return godwit_migrate_prove_page(course->source, course->destination, start + offset, error) &&
+           wait_for(course, injected, "the fault to be injected", error);
 }
 
 /* The migration up to its first byte, with the fault on its way. */
@@ -174,34 +205,6 @@ static bool start(struct course *course, const char *name, GError **error)
     destination->console->fault_provoked = true; /* what it shows is judged here */
     return godwit_migrate_start(source, godwit_relay_uri(relay), false, error) &&
            (!live || (see_change(course, error) && godwit_migrate_release(source, error)));
-}
-
-/* Whether the source's migration is over, one way or the other. */
-static bool source_ended(gpointer data)
-{
-    const struct course *course = data;
-    const char *state = godwit_migrate_told_state(course->source);
-    return !strcmp(state, "completed") || !strcmp(state, "failed") || !strcmp(state, "cancelled");
-}
-
-static bool both_ended(gpointer data)
-{
-    const struct course *course = data;
-    return course->destination->exited ||
-           (source_ended(data) &&
-            !strcmp(godwit_migrate_told_state(course->destination), "completed"));
-}
-
-static bool injected(gpointer data)
-{
-    const struct course *course = data;
-    return godwit_injection_done(course->injection) || both_ended(data);
-}
-
-static bool wait_for(struct course *course, godwit_condition condition, const char *what,
-                     GError **error)
-{
-    return godwit_rig_wait(course->rig, condition, course, what, error);
 }
 
 /* Tells the source to give up. One that is known to be stuck where nothing can be told to it is

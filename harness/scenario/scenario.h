@@ -22,14 +22,16 @@ typedef bool (*godwit_step)(struct godwit_vm *source, struct godwit_vm *destinat
 /* One migration as data, for godwit_plan_run(). */
 struct godwit_plan {
     enum godwit_transport transport;
-    bool channels;   /* addresses go into the `channels` argument, not into `uri` */
-    bool stopped;    /* the source is stopped first; otherwise the migration is proven to be live */
-    bool postcopy;   /* switch to postcopy once it is proven to be live */
-    bool suspend;    /* the guest suspends itself before, and is woken up after */
-    bool passes;     /* let go in the second pass at the earliest, usually after many: what is sent
-                      * again is what it is about, or how */
-    bool no_ram;     /* no RAM is sent, so there is nothing to hold back or prove to be live */
-    bool fails;      /* it must fail: the source runs on, the destination never runs */
+    bool channels; /* addresses go into the `channels` argument, not into `uri` */
+    bool stopped;  /* the source is stopped first; otherwise the migration is proven to be live */
+    bool postcopy; /* switch to postcopy once it is proven to be live */
+    bool held;     /* a postcopy's destination does not run its guest before it is told to: then it
+                    * can be compared with the source as after a precopy */
+    bool suspend;  /* the guest suspends itself before, and is woken up after */
+    bool passes;   /* let go in the second pass at the earliest, usually after many: what is sent
+                    * again is what it is about, or how */
+    bool no_ram;   /* no RAM is sent, so there is nothing to hold back or prove to be live */
+    bool fails;    /* it must fail: the source runs on, the destination never runs */
     const char *uri; /* what both sides are given, of a transport that is a file; NULL: the usual */
     const struct godwit_capability *capabilities; /* set on both sides; NULL: none */
     const struct godwit_parameter *parameters;    /* set on both sides; NULL: none */

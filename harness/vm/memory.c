@@ -231,11 +231,20 @@ static bool read_by_pmemsave(struct godwit_vm *vm, uint64_t gpa, void *buffer, s
 {
     g_autofree char *file = g_strconcat(vm->name, ".pmem", NULL);
     g_autofree char *path = g_build_filename(vm->rig->directory, file, NULL);
+    g_autoptr(GError) refusal = NULL;
     if (!godwit_vm_command(vm, "pmemsave",
                            json_pack("{s:I, s:I, s:s}", "val", (json_int_t)gpa, "size",
                                      (json_int_t)length, "filename", file),
-                           error))
+                           &refusal)) {
+        /* Since 11.1, while something is on its way to it. */
+        if (refusal->code == GODWIT_ERROR_QMP && strstr(refusal->message, "during migration"))
+            return godwit_fail(error, GODWIT_ERROR_SKIP,
+                               "needs process_vm_readv: QEMU %s allows no pmemsave while it is "
+                               "migrated to",
+                               vm->qemu->version);
+        g_propagate_error(error, g_steal_pointer(&refusal));
         return false;
+    }
     g_autofree char *bytes = NULL;
     gsize got = 0;
     const bool there = g_file_get_contents(path, &bytes, &got, error);
@@ -351,6 +360,65 @@ bool godwit_memory_read(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t
     uint64_t offset = 0;
     const struct godwit_block *block = godwit_memory_locate(vm, gpa, length, &offset, error);
     return block && godwit_memory_read_block(vm, block, offset, buffer, length, error);
+}
+
+/* A read that may take as long as a page is on its way. */
+struct fetch {
+    pid_t pid;
+    uint64_t hva;
+    size_t length;
+    unsigned char *bytes; /* owned */
+};
+
+static void fetch_free(gpointer data)
+{
+    struct fetch *fetch = data;
+    g_free(fetch->bytes);
+    g_free(fetch);
+}
+
+static void fetch_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancel)
+{
+    const struct fetch *fetch = data;
+    const struct iovec local = {fetch->bytes, fetch->length};
+    const struct iovec remote = {(void *)(uintptr_t)fetch->hva, fetch->length};
+    (void)source;
+    (void)cancel;
+    const ssize_t n = process_vm_readv(fetch->pid, &local, 1, &remote, 1, 0);
+    g_task_return_int(task, n == (ssize_t)fetch->length ? 0 : n < 0 ? errno : EFAULT);
+}
+
+static bool is_fetched(gpointer data)
+{
+    return g_task_get_completed(data);
+}
+
+bool godwit_memory_fetch(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
+                         GError **error)
+{
+    uint64_t hva = 0;
+    if (!godwit_memory_hva(vm, gpa, length, &hva, error))
+        return false;
+    if (!hva)
+        return read_by_pmemsave(vm, gpa, buffer, length, error);
+    struct fetch *fetch = g_new0(struct fetch, 1);
+    *fetch = (struct fetch){godwit_vm_pid(vm), hva, length, g_malloc(length)};
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, NULL, NULL);
+    g_task_set_task_data(task, fetch, fetch_free);
+    g_task_run_in_thread(task, fetch_in_thread);
+    /* One that is not there in time has its own reference until the QEMU is gone. */
+    if (!godwit_rig_wait(vm->rig, is_fetched, task, "a page that was read to be there", error)) {
+        godwit_error_context(error, "%s: reading at " HEX, vm->name, gpa);
+        return false;
+    }
+    const int failure = (int)g_task_propagate_int(task, NULL);
+    if (failure == EPERM || failure == ENOSYS)
+        return read_by_pmemsave(vm, gpa, buffer, length, error);
+    if (failure)
+        return godwit_fail(error, GODWIT_ERROR_CRASH, "%s: cannot read its memory at " HEX ": %s",
+                           vm->name, gpa, g_strerror(failure));
+    memcpy(buffer, fetch->bytes, length);
+    return true;
 }
 
 bool godwit_memory_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t length, uint64_t *hva,

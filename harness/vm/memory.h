@@ -53,6 +53,11 @@ const struct godwit_block *godwit_memory_locate(struct godwit_vm *vm, uint64_t g
 bool godwit_memory_read(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
                         GError **error);
 
+/* The same where a postcopy may have yet to bring what is there: it is asked for, and waited for
+ * with the main loop going round. */
+bool godwit_memory_fetch(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
+                         GError **error);
+
 /* Reads LENGTH bytes at OFFSET of a RAM block of this vm. */
 bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *block,
                               uint64_t offset, void *buffer, size_t length, GError **error);

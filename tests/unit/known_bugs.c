@@ -75,6 +75,35 @@ static void test_versions(void **state)
     }
 }
 
+/* What newer sources lose, they lose in a postcopy. */
+static void test_hot_start(void **state)
+{
+    static const struct {
+        const char *version, *accel, *capability;
+        bool has;
+    } rows[] = {
+        {"11.1.3", "tcg", "postcopy-ram", true},   {"10.1.0", "tcg", "postcopy-ram", true},
+        {"10.0.13", "tcg", "postcopy-ram", false}, {"9.0.0", "tcg", "postcopy-ram", false},
+        {"11.1.3", "kvm", "postcopy-ram", false},  {"11.1.3", "tcg", "multifd", false},
+        {"10.0.99", "tcg", "postcopy-ram", false}, {"12.0.0", "tcg", "postcopy-ram", true},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, "10.0.13");
+        MAILBOX_SET(pair, destination, TIMER, 1);
+        pair->setup.accel = rows[i].accel;
+        pair->source->vm->capabilities = json_pack("{s:b}", rows[i].capability, 1);
+        if (stale(pair, FIRST(TIMER), LAST(TIMER)) != rows[i].has)
+            fail_msg("QEMU %s, %s, %s", rows[i].version, rows[i].accel, rows[i].capability);
+        assert_int_equal(noted(pair) != NULL, rows[i].has);
+        if (rows[i].has)
+            assert_string_equal(godwit_json_string(json_array_get(noted(pair), 0), "id", ""),
+                                "tcg-hot-start");
+        /* Elsewhere in memory nothing is excused. */
+        assert_false(stale(pair, FIRST(TIMER) - GODWIT_MAILBOX_SIZE, LAST(TIMER)));
+        fake_pair_free(pair);
+    }
+}
+
 /* A stale page is TCG's; a lost suspend is anybody's. */
 static void test_accelerators(void **state)
 {
@@ -500,6 +529,7 @@ int main(int argc, char **argv)
     fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_hot_start),
         cmocka_unit_test(test_accelerators),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_earlier),
