@@ -35,7 +35,8 @@ struct fake_vm {
     const char *mtree;    /* `info mtree -f` */
     const char *gpa2hva;  /* any `gpa2hva`; NULL: where its memory begins and MEMORY_GPA says */
     uint64_t memory_gpa;  /* guest-physical address of the memory's first byte */
-    bool refuses;         /* pmemsave */
+    bool refuses;         /* pmemsave ... */
+    const char *refusal;  /* ... in these words; NULL: some */
     size_t cut;           /* bytes that are missing from what pmemsave writes */
     /* Called before each pmemsave, with how many came before it; may be NULL. */
     void (*before_pmemsave)(struct fake_vm *fake, unsigned number);
@@ -80,7 +81,8 @@ static inline json_t *fake_vm_pmemsave(struct fake_vm *fake, const json_t *argum
         size > fake->size - (gpa - fake->memory_gpa) || fake->cut > size ||
         !g_file_set_contents(path, (const char *)fake->memory + (gpa - fake->memory_gpa),
                              (gssize)(size - fake->cut), NULL))
-        return json_pack("{s:{s:s, s:s}}", "error", "class", "GenericError", "desc", "not today");
+        return json_pack("{s:{s:s, s:s}}", "error", "class", "GenericError", "desc",
+                         fake->refusal ? fake->refusal : "not today");
     return json_pack("{s:{}}", "return");
 }
 

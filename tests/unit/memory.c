@@ -320,6 +320,59 @@ static void test_read(void **state)
     }
 }
 
+/* What may have to be waited for is read as well as anything. */
+static void test_fetch(void **state)
+{
+    for (int pmemsave = 0; pmemsave < 2; pmemsave++) {
+        struct guest *guest = three_blocks(state, pmemsave);
+        unsigned char buffer[0x1000];
+        g_autoptr(GError) error = NULL;
+        assert_true(godwit_memory_fetch(guest->vm, BASE + 0x1f000, buffer, 0x1000, NULL));
+        assert_memory_equal(buffer, guest->fake->memory + 0x1f000, 0x1000);
+        assert_int_equal(guest->fake->pmemsaves, pmemsave);
+        assert_false(godwit_memory_fetch(guest->vm, BASE + 0x1f001, buffer, 0x1000, &error));
+        assert_contains(error->message, "is no RAM of this guest");
+        guest_free(guest);
+    }
+}
+
+/* Not there, and no process. */
+static void test_fetch_fails(void **state)
+{
+    struct guest *guest = guest_new(state, false);
+    unsigned char buffer[0x2000];
+    fake_vm_block(guest->fake, "lie", 0, SIZE + FAKE_GUARD, true, BASE);
+    for (int dead = 0; dead < 2; dead++) {
+        g_autoptr(GError) error = NULL;
+        assert_false(godwit_memory_fetch(guest->vm, BASE + (dead ? 0 : SIZE - 0x1000), buffer,
+                                         sizeof(buffer), &error));
+        assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_CRASH));
+        assert_contains(error->message,
+                        dead ? "at 0x40000000: No such process" : "at 0x4002f000: Bad address");
+        g_subprocess_force_exit(guest->vm->process);
+        g_subprocess_wait(guest->vm->process, NULL, NULL);
+    }
+    guest_free(guest);
+}
+
+/* A QEMU that does not allow it while it is migrated to: nobody's failure. */
+static void test_pmemsave_not_now(void **state)
+{
+    static char version[] = "11.1.3";
+    const struct godwit_qemu qemu = {.version = version};
+    struct guest *guest = three_blocks(state, PMEMSAVE);
+    unsigned char buffer[16];
+    g_autoptr(GError) error = NULL;
+    guest->vm->qemu = &qemu;
+    guest->fake->refuses = true;
+    guest->fake->refusal = "Guest memory access not allowed during migration";
+    assert_false(godwit_memory_read(guest->vm, BASE, buffer, sizeof(buffer), &error));
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_SKIP));
+    assert_string_equal(error->message, "needs process_vm_readv: QEMU 11.1.3 allows no pmemsave "
+                                        "while it is migrated to");
+    guest_free(guest);
+}
+
 /* A block whose place QEMU does not tell is read by pmemsave, whatever else could be done. */
 static void test_read_without_place(void **state)
 {
@@ -531,13 +584,23 @@ int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_map),        cmocka_unit_test(test_map_old),
-        cmocka_unit_test(test_map_offset), cmocka_unit_test(test_map_fails),
-        cmocka_unit_test(test_locate),     cmocka_unit_test(test_readable),
-        cmocka_unit_test(test_read),       cmocka_unit_test(test_read_without_place),
-        cmocka_unit_test(test_keep),       cmocka_unit_test(test_out_of_reach),
-        cmocka_unit_test(test_read_fails), cmocka_unit_test(test_pmemsave_fails),
-        cmocka_unit_test(test_write),      cmocka_unit_test(test_mark),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_map_old),
+        cmocka_unit_test(test_map_offset),
+        cmocka_unit_test(test_map_fails),
+        cmocka_unit_test(test_locate),
+        cmocka_unit_test(test_readable),
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_fetch),
+        cmocka_unit_test(test_fetch_fails),
+        cmocka_unit_test(test_pmemsave_not_now),
+        cmocka_unit_test(test_read_without_place),
+        cmocka_unit_test(test_keep),
+        cmocka_unit_test(test_out_of_reach),
+        cmocka_unit_test(test_read_fails),
+        cmocka_unit_test(test_pmemsave_fails),
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_mark),
         cmocka_unit_test(test_mailbox),
     };
     return cmocka_run_group_tests_name("memory", tests, unit_folder, unit_folder_end);
