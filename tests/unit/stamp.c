@@ -82,7 +82,7 @@ uint32_t godwit_arch_check_registers(uint32_t cpu, struct godwit_register *wrong
 static int set_up(void **state)
 {
     (void)state;
-    machine.window = aligned_alloc(4096, SIZE_MAX_);
+    machine.window = aligned_alloc(4096, (SIZE_MAX_ + 4095) & ~(size_t)4095);
     return machine.window ? 0 : -1;
 }
 
