@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, after saying which and why.
 #
-#   mk/setup.sh GROUP...      groups: build, run, guests, test, qemus
+#   mk/setup.sh GROUP...      groups: build, run, guests, test, qemus, suite
 #
 # Nothing is asked of the network, and no privilege is used, when nothing is missing. As root it
 # calls apt-get, otherwise sudo apt-get. On a system without dpkg it only says what is needed.
@@ -16,6 +16,7 @@ guests='nasm binutils gcc-aarch64-linux-gnu gcc-powerpc64-linux-gnu gcc-s390x-li
 test='perl g++ clang clang-format cppcheck shellcheck mandoc libcmocka-dev valgrind procps
       libxml2-utils meson cmake bsdutils iproute2'
 qemus='mmdebstrap'
+suite='ninja-build dpkg-dev python3-venv flex bison libglib2.0-dev libpixman-1-dev'
 
 wanted=
 for group; do
@@ -25,8 +26,9 @@ for group; do
     guests) wanted="$wanted $guests" ;;
     test) wanted="$wanted $test" ;;
     qemus) wanted="$wanted $qemus" ;;
+    suite) wanted="$wanted $suite" ;;
     *)
-        echo "setup: unknown group \"$group\": there are build, run, guests, test and qemus" >&2
+        echo "setup: unknown group \"$group\": there are build, run, guests, test, qemus and suite" >&2
         exit 2
         ;;
     esac
