@@ -295,8 +295,6 @@ static bool survive_alone(struct course *course, struct godwit_vm *vm, GError **
 /* Both are there, and come to the end. */
 static bool complete_postcopy(struct course *course, GError **error)
 {
-    static const struct godwit_parameter released[] = {{"max-postcopy-bandwidth", 0, NULL},
-                                                       {NULL, 0, NULL}};
     struct godwit_vm *source = course->source, *destination = course->destination;
     struct godwit_reading reading;
     const bool stopped = is_stop(course->trial);
@@ -304,7 +302,7 @@ static bool complete_postcopy(struct course *course, GError **error)
     destination->may_exit = false;
     end_peers(course);
     if (state == STATE_POSTCOPY_ACTIVE && stopped) {
-        if (!godwit_migrate_set_parameters(source, released, error))
+        if (!godwit_plan_release_postcopy(source, error))
             return false;
     } else if ((state != STATE_POSTCOPY_PAUSED &&
                 !godwit_recovery_await_pause(source, destination, &course->account, error)) ||

@@ -276,6 +276,13 @@ static bool has_parameter(const struct godwit_plan *plan, const char *name)
     return p && p->name;
 }
 
+bool godwit_plan_release_postcopy(struct godwit_vm *source, GError **error)
+{
+    static const struct godwit_parameter released[] = {{"max-postcopy-bandwidth", 0, NULL},
+                                                       {NULL, 0, NULL}};
+    return godwit_migrate_set_parameters(source, released, error);
+}
+
 /* Whether the destination runs its guest without being told to, as postcopy has it. */
 static bool runs_by_itself(const struct godwit_plan *plan)
 {
@@ -290,14 +297,13 @@ static bool switch_to_postcopy(const struct godwit_plan *plan, struct godwit_vm 
     static const char limit[] = "max-postcopy-bandwidth";
     static const struct godwit_parameter held[] = {{limit, GODWIT_POSTCOPY_HELD, NULL},
                                                    {NULL, 0, NULL}};
-    static const struct godwit_parameter released[] = {{limit, 0, NULL}, {NULL, 0, NULL}};
     const bool holds = !plan->suspend && !plan->held && !has_parameter(plan, limit);
     if (holds && !godwit_migrate_set_parameters(source, held, error))
         return false;
     godwit_blackout_near(source->rig);
     return godwit_vm_command(source, "migrate-start-postcopy", NULL, error) &&
            (!holds || (godwit_vm_wait_event(destination, 0, "RESUME", NULL, error) &&
-                       godwit_migrate_set_parameters(source, released, error)));
+                       godwit_plan_release_postcopy(source, error)));
 }
 
 /* Through a connection between the two. */

@@ -56,14 +56,6 @@ static const struct godwit_parameter held[] = {
     {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
-/* Where read number I begins: a page's first byte is what the guest writes. */
-static uint64_t read_at(const struct godwit_workload *workload, uint64_t i)
-{
-    const uint64_t at = workload->window_start +
-                        godwit_workload_pages(workload) * i / READS * (uint64_t)workload->page_size;
-    return at / READ_SIZE * READ_SIZE;
-}
-
 /*
  * The destination's guest does not run, so that nothing asks for the pages that are missing but
  * this: its QEMU is made to read some, and has to get what the source has, whose guest has been
@@ -71,25 +63,21 @@ static uint64_t read_at(const struct godwit_workload *workload, uint64_t i)
  */
 static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    static const struct godwit_parameter released[] = {{"max-postcopy-bandwidth", 0, NULL},
-                                                       {NULL, 0, NULL}};
     const struct godwit_workload *workload = &source->rig->setup->workload;
     unsigned char here[READ_SIZE], there[READ_SIZE];
-    unsigned reads = 0;
+    const uint64_t reads = MIN(READS, godwit_workload_pages(workload));
     g_autofree char *wrong = NULL;
     if (!godwit_migrate_wait(source, "postcopy-active", error) ||
         !godwit_migrate_wait(destination, "postcopy-active", error))
         return false;
     godwit_rig_phase(source->rig, "read");
-    for (uint64_t i = 0; i < READS; i++) {
-        const uint64_t at = read_at(workload, i);
-        /* A small window has fewer pages. */
-        if (i > 0 && at == read_at(workload, i - 1))
-            continue;
+    for (uint64_t i = 0; i < reads; i++) {
+        const uint64_t page = godwit_workload_pages(workload) * i / reads;
+        const uint64_t at =
+            (workload->window_start + page * workload->page_size) / READ_SIZE * READ_SIZE;
         if (!godwit_memory_fetch(destination, at, there, sizeof(there), error) ||
             !godwit_memory_read(source, at, here, sizeof(here), error))
             return false;
-        reads++;
         if (!wrong && memcmp(here, there, sizeof(here)) != 0)
             wrong = g_strdup_printf("0x%" PRIx64, at);
     }
@@ -106,17 +94,18 @@ static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, 
             error, GODWIT_ERROR_MIGRATION,
             "%u pages were read on the destination, and the source was asked for none "
             "of them, although it was held back",
-            reads);
-    return godwit_migrate_set_parameters(source, released, error);
+            (unsigned)reads);
+    return godwit_plan_release_postcopy(source, error);
 }
 
-/* That each of them was the source's page. What a known bug has lost before is not said again. */
+/* That each of them was the source's page. What a known bug has lost in the window is not said
+ * again. */
 static bool judge_reads(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     const json_t *facts = source->rig->facts;
     const char *wrong = godwit_json_string(json_object_get(facts, "first_reads"), "wrong", NULL);
     (void)destination;
-    return !wrong || json_object_get(facts, "known_bugs") ||
+    return !wrong || source->rig->lost ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
                        "destination: the page at %s was not what the source had when it was first "
                        "read, although it is now",

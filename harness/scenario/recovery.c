@@ -65,14 +65,6 @@ static bool wait_both(struct godwit_vm *source, struct godwit_vm *destination, c
            godwit_migrate_wait(destination, state, error);
 }
 
-/* Nothing is held back any longer. */
-static bool release_postcopy(struct godwit_vm *source, GError **error)
-{
-    static const struct godwit_parameter released[] = {{"max-postcopy-bandwidth", 0, NULL},
-                                                       {NULL, 0, NULL}};
-    return godwit_migrate_set_parameters(source, released, error);
-}
-
 /* Held back, with the guest waiting for memory: its pages have a connection of their own. */
 static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
@@ -83,7 +75,7 @@ static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination
         !godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
         return false;
     if (tcp.connections == 2)
-        return release_postcopy(source, error);
+        return godwit_plan_release_postcopy(source, error);
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
                 "the destination has %u connections while the guest waits for memory, although "
                 "postcopy-preempt makes two",
@@ -160,7 +152,7 @@ static bool resume(struct godwit_vm *source, struct godwit_vm *destination, cons
                         json_pack("{s:I, s:I, s:I}", "remaining", before->remaining,
                                   "requests_before", before->requests, "requests_after",
                                   after.requests));
-    return release_postcopy(source, error);
+    return godwit_plan_release_postcopy(source, error);
 }
 
 bool godwit_recovery_recover(struct godwit_vm *source, struct godwit_vm *destination,

@@ -136,6 +136,9 @@ bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GEr
 
 /* The pieces of that course, for hooks that take another one. */
 
+/* Lets a postcopy send what GODWIT_POSTCOPY_HELD has held back. */
+bool godwit_plan_release_postcopy(struct godwit_vm *source, GError **error);
+
 /* Starts a source and waits for its guest's first READY and PASS. */
 struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error);
 
