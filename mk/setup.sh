@@ -16,7 +16,7 @@ guests='nasm binutils gcc-aarch64-linux-gnu gcc-powerpc64-linux-gnu gcc-s390x-li
 test='perl g++ clang clang-format cppcheck shellcheck mandoc libcmocka-dev valgrind procps
       libxml2-utils meson cmake bsdutils iproute2'
 qemus='mmdebstrap'
-suite='ninja-build dpkg-dev python3-venv flex bison libglib2.0-dev libpixman-1-dev'
+suite='ninja-build dpkg-dev python3-venv flex bison libpixman-1-dev'
 
 wanted=
 for group; do

@@ -12,5 +12,5 @@ check-vendor: $(MKHEADER)
 # Minutes long, and it fetches QEMU's source: not a part of `make check`.
 ## check-qemu-suite: run QEMU's own migration-test with Godwit's guests [QEMU_SUITES="bookworm ..."]
 check-qemu-suite:
-	@mk/setup.sh run suite
+	@mk/setup.sh build run suite
 	tests/vendor/qemu-suite.sh $(QEMU_SUITES)
