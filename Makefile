@@ -4,6 +4,10 @@
 .DEFAULT_GOAL := build
 MAKEFLAGS += --no-builtin-rules
 
+# Rules print one short line each, "  CC  TARGET". `make V=1` prints the whole commands instead.
+V ?= 0
+short = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' '$(1)' '$@';)
+
 CC ?= gcc
 NASM ?= nasm
 
@@ -11,7 +15,7 @@ NASM ?= nasm
 ## run: the quickstart: set up, build, one precopy and one postcopy migration per architecture
 run:
 	@mk/setup.sh build run
-	@$(MAKE) --silent build
+	@$(MAKE) --no-print-directory build
 	@$(O)/godwit run precopy/unix/plain postcopy/plain
 
 ## setup: install every Debian package that anything here needs

@@ -15,17 +15,17 @@ IMAGES += aarch64_kernel
 AARCH64_FIXED := $(addprefix -ffixed-x,14 15 16 17 18 20 21 22 23 24 25 26 27 28 29)
 
 $(GUEST)/aarch64_kernel.o: $(WORKLOAD) aarch64/workload_arch.h aarch64/arch.mk | $(GUEST)
-	$(AARCH64_CC) $(WORKLOAD_CFLAGS) -Iaarch64 -mgeneral-regs-only -mstrict-align \
+	$(call short,CC)$(AARCH64_CC) $(WORKLOAD_CFLAGS) -Iaarch64 -mgeneral-regs-only -mstrict-align \
 		-fomit-frame-pointer $(AARCH64_FIXED) -c -o $@ $<
 
 $(GUEST)/aarch64_kernel.elf: aarch64/boot.S aarch64/registers.S $(GUEST)/aarch64_kernel.o \
 		aarch64/boot.ld aarch64/arch.mk $(GUEST_ABI) | $(GUEST)
-	$(AARCH64_CC) $(GUEST_ASFLAGS) -DGODWIT_RAM_BASE=$(AARCH64_RAM_BASE) -Wl,-n \
+	$(call short,LD)$(AARCH64_CC) $(GUEST_ASFLAGS) -DGODWIT_RAM_BASE=$(AARCH64_RAM_BASE) -Wl,-n \
 		-Wl,-T,aarch64/boot.ld -o $@ aarch64/boot.S aarch64/registers.S \
 		-x none $(GUEST)/aarch64_kernel.o
 
 $(GUEST)/aarch64_kernel.bin: $(GUEST)/aarch64_kernel.elf
-	$(AARCH64_OBJCOPY) -O binary $< $@
+	$(call short,COPY)$(AARCH64_OBJCOPY) -O binary $< $@
 
 $(GUEST)/aarch64_kernel.sym: $(GUEST)/aarch64_kernel.elf
-	$(AARCH64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
+	$(call short,NM)$(AARCH64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@

@@ -18,5 +18,5 @@ fuzz:
 fuzzer: $(O)/stream-fuzzer
 
 $(O)/stream-fuzzer: tests/fuzz/stream.c tests/fuzz/stream.h $(HARNESS_OBJECTS)
-	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -fsanitize=fuzzer -o $@ $< $(HARNESS_OBJECTS) \
+	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -fsanitize=fuzzer -o $@ $< $(HARNESS_OBJECTS) \
 		$(HARNESS_LIBS)

@@ -46,21 +46,21 @@ WITHOUT_WORKLOAD := sed '/ godwit_\(stamp\|arch\)_/d'
 bootsect: $(IMAGES:%=$(GUEST)/%.bin) $(IMAGES:%=$(GUEST)/%.sym)
 
 $(GUEST):
-	mkdir -p $@
+	@mkdir -p $@
 
 # The ABI's plain numbers as nasm %defines. -dM lists macros, the character and string ones that
 # only C wants are not among them.
 $(GUEST)/guest_abi.inc: $(GUEST_ABI) mk/guest.mk | $(GUEST)
-	$(CC) -E -dM -undef -DGODWIT_ABI_MACROS_ONLY -x c $< \
+	$(call short,GEN)$(CC) -E -dM -undef -DGODWIT_ABI_MACROS_ONLY -x c $< \
 		| LC_ALL=C sort | sed -n 's/^#define \(GODWIT_[A-Z0-9_]*\) \([0-9(].*\)$$/%define \1 \2/p' > $@.tmp
-	mv $@.tmp $@
+	@mv $@.tmp $@
 
 # The host program that makes headers. Only what is asked for by name needs it: an ordinary build
 # takes gen/*.h as committed and never runs any rule below.
 MKHEADER := build/mkheader
 
 $(MKHEADER): gen/mkheader.c $(GUEST_ABI) | $(GUEST)
-	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wconversion -Iinclude \
+	$(call short,CC)$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wconversion -Iinclude \
 		$$(pkg-config --cflags glib-2.0) -o $@ $< $$(pkg-config --libs glib-2.0)
 
 # One phony target an image, so that `make headers/x86_rom` makes that header alone.
@@ -74,7 +74,7 @@ $(GUEST_HEADER_TARGETS): headers/%: $(GUEST)/%.bin $(GUEST)/%.sym $(MKHEADER)
 	$(MKHEADER) --name=$* --image=$(GUEST)/$*.bin --symbols=$(GUEST)/$*.sym --output=gen/$*.h
 
 $(GUEST)/%.h: $(GUEST)/%.bin $(GUEST)/%.sym $(MKHEADER)
-	$(MKHEADER) --name=$* --image=$(GUEST)/$*.bin --symbols=$(GUEST)/$*.sym --output=$@
+	$(call short,GEN)$(MKHEADER) --name=$* --image=$(GUEST)/$*.bin --symbols=$(GUEST)/$*.sym --output=$@
 
 ## check-headers: fail, naming them, if committed headers are not what the guest sources make
 check-headers: $(IMAGES:%=$(GUEST)/%.h)

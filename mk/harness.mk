@@ -22,9 +22,9 @@ build: $(O)/godwit
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(O)/godwit: $(O)/harness/main.o $(HARNESS_OBJECTS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(HARNESS_LIBS)
+	$(call short,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(HARNESS_LIBS)
 
 -include $(HARNESS_OBJECTS:.o=.d) $(O)/harness/main.d

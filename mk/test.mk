@@ -7,7 +7,7 @@ UNIT_LIBS = $(HARNESS_LIBS) $(shell pkg-config --libs cmocka)
 
 $(UNIT_TESTS): $(O)/tests/unit/%: tests/unit/%.c $(HARNESS_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(HARNESS_OBJECTS) $(LDFLAGS) \
+	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(HARNESS_OBJECTS) $(LDFLAGS) \
 		$(UNIT_LIBS)
 
 # This one runs the guest's C code.
@@ -15,7 +15,7 @@ $(O)/tests/unit/stamp: HARNESS_CPPFLAGS += -Iworkload -Itests/unit/guest
 
 $(FAKE_QEMU): tests/fake-qemu.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS) $(HARNESS_LIBS)
+	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS) $(HARNESS_LIBS)
 
 -include $(UNIT_TESTS:=.d)
 

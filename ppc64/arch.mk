@@ -18,17 +18,17 @@ PPC64_WORKLOAD := $(PPC64_MACHINE) -mabi=elfv2 -mcpu=power5 -msoft-float -mno-al
 	-fno-unroll-loops -ffixed-r14 -ffixed-r15 -ffixed-r16
 
 $(GUEST)/ppc64_bios.o: $(WORKLOAD) ppc64/workload_arch.h ppc64/arch.mk | $(GUEST)
-	$(PPC64_CC) $(WORKLOAD_CFLAGS) -Ippc64 $(PPC64_WORKLOAD) -c -o $@ $<
+	$(call short,CC)$(PPC64_CC) $(WORKLOAD_CFLAGS) -Ippc64 $(PPC64_WORKLOAD) -c -o $@ $<
 
 PPC64_SOURCES := ppc64/boot.S ppc64/registers.S
 
 $(GUEST)/ppc64_bios.elf: $(PPC64_SOURCES) $(GUEST)/ppc64_bios.o ppc64/boot.ld ppc64/arch.mk \
 		$(GUEST_ABI) | $(GUEST)
-	$(PPC64_CC) $(GUEST_ASFLAGS) $(PPC64_MACHINE) -DGODWIT_RAM_BASE=$(PPC64_RAM_BASE) \
+	$(call short,LD)$(PPC64_CC) $(GUEST_ASFLAGS) $(PPC64_MACHINE) -DGODWIT_RAM_BASE=$(PPC64_RAM_BASE) \
 		-Wl,-n -Wl,-T,ppc64/boot.ld -o $@ $(PPC64_SOURCES) -x none $(GUEST)/ppc64_bios.o
 
 $(GUEST)/ppc64_bios.bin: $(GUEST)/ppc64_bios.elf
-	$(PPC64_OBJCOPY) -O binary $< $@
+	$(call short,COPY)$(PPC64_OBJCOPY) -O binary $< $@
 
 $(GUEST)/ppc64_bios.sym: $(GUEST)/ppc64_bios.elf
-	$(PPC64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
+	$(call short,NM)$(PPC64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@

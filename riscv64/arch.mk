@@ -20,17 +20,17 @@ RISCV64_ASFLAGS = $(GUEST_ASFLAGS) $(RISCV64_FLAGS) -march=rv64i_zicsr_zifencei
 RISCV64_FIXED := $(addprefix -ffixed-,a6 a7 s1 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11)
 
 $(GUEST)/riscv64_bios.o: $(WORKLOAD) riscv64/workload_arch.h riscv64/arch.mk | $(GUEST)
-	$(RISCV64_CC) $(WORKLOAD_CFLAGS) -Iriscv64 $(RISCV64_FLAGS) -march=rv64im_zicsr \
+	$(call short,CC)$(RISCV64_CC) $(WORKLOAD_CFLAGS) -Iriscv64 $(RISCV64_FLAGS) -march=rv64im_zicsr \
 		-mcmodel=medany -mstrict-align -fomit-frame-pointer $(RISCV64_FIXED) -c -o $@ $<
 
 $(GUEST)/riscv64_bios.elf: riscv64/boot.S riscv64/registers.S $(GUEST)/riscv64_bios.o \
 		riscv64/boot.ld riscv64/arch.mk $(GUEST_ABI) | $(GUEST)
-	$(RISCV64_CC) $(RISCV64_ASFLAGS) -DGODWIT_RAM_BASE=$(RISCV64_RAM_BASE) -Wl,-n \
+	$(call short,LD)$(RISCV64_CC) $(RISCV64_ASFLAGS) -DGODWIT_RAM_BASE=$(RISCV64_RAM_BASE) -Wl,-n \
 		-Wl,-T,riscv64/boot.ld -o $@ riscv64/boot.S riscv64/registers.S \
 		-x none $(GUEST)/riscv64_bios.o
 
 $(GUEST)/riscv64_bios.bin: $(GUEST)/riscv64_bios.elf
-	$(RISCV64_OBJCOPY) -O binary $< $@
+	$(call short,COPY)$(RISCV64_OBJCOPY) -O binary $< $@
 
 $(GUEST)/riscv64_bios.sym: $(GUEST)/riscv64_bios.elf
-	$(RISCV64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
+	$(call short,NM)$(RISCV64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@

@@ -16,24 +16,24 @@ X86_CFLAGS := -m32 -march=i686 -mno-sse -mno-mmx -mno-80387 -mregparm=3 -fomit-f
 
 $(GUEST)/x86_bootsect.bin $(GUEST)/x86_bootsect.sym: x86/bootsect.asm x86/order.inc x86/arch.mk \
 		$(GUEST)/guest_abi.inc | $(GUEST)
-	$(NASM) -f bin $(X86_NASMFLAGS) --before '[map symbols]' -o $(GUEST)/x86_bootsect.bin $< \
+	$(call short,NASM)$(NASM) -f bin $(X86_NASMFLAGS) --before '[map symbols]' -o $(GUEST)/x86_bootsect.bin $< \
 		> $(GUEST)/x86_bootsect.map
-	awk '$$NF ~ /^godwit_/ { print $$(NF - 1), NF == 3 ? "T" : "A", $$NF }' \
+	@awk '$$NF ~ /^godwit_/ { print $$(NF - 1), NF == 3 ? "T" : "A", $$NF }' \
 		$(GUEST)/x86_bootsect.map > $(GUEST)/x86_bootsect.sym
 
 $(GUEST)/x86_rom.entry.o: x86/rom.asm x86/order.inc x86/registers.inc x86/arch.mk \
 		$(GUEST)/guest_abi.inc | $(GUEST)
-	$(NASM) -f elf32 $(X86_NASMFLAGS) -o $@ $<
+	$(call short,NASM)$(NASM) -f elf32 $(X86_NASMFLAGS) -o $@ $<
 
 $(GUEST)/x86_rom.o: $(WORKLOAD) x86/workload_arch.h x86/arch.mk | $(GUEST)
-	$(X86_CC) $(WORKLOAD_CFLAGS) -Ix86 $(X86_CFLAGS) -c -o $@ $<
+	$(call short,CC)$(X86_CC) $(WORKLOAD_CFLAGS) -Ix86 $(X86_CFLAGS) -c -o $@ $<
 
 $(GUEST)/x86_rom.elf: x86/rom.ld $(GUEST)/x86_rom.entry.o $(GUEST)/x86_rom.o
-	$(X86_LD) -m elf_i386 -nostdlib -static --build-id=none -z noexecstack \
+	$(call short,LD)$(X86_LD) -m elf_i386 -nostdlib -static --build-id=none -z noexecstack \
 		--no-warn-rwx-segments -T x86/rom.ld -o $@ $(filter %.o,$^)
 
 $(GUEST)/x86_rom.bin: $(GUEST)/x86_rom.elf
-	$(X86_OBJCOPY) -O binary $< $@
+	$(call short,COPY)$(X86_OBJCOPY) -O binary $< $@
 
 $(GUEST)/x86_rom.sym: $(GUEST)/x86_rom.elf
-	$(X86_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
+	$(call short,NM)$(X86_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
