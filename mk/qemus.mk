@@ -3,7 +3,7 @@
 QEMUS ?= build/qemus
 QEMU_VERSIONS ?= 10.0 11.1
 
-.PHONY: qemus check-matrix
+.PHONY: qemus check-matrix check-load
 ## qemus: unpack newer QEMUs from Debian's newer suites into build/qemus [QEMU_VERSIONS="10.0 11.1"]
 qemus:
 	@mk/setup.sh qemus
@@ -14,4 +14,9 @@ qemus:
 ## check-matrix: all on each QEMU, the main families from each to each other; writes docs/matrix.md
 check-matrix: build qemus
 	mk/matrix.pl $(O)/godwit docs/matrix.md $(shell nproc) /usr/bin \
+		$(addprefix $(QEMUS)/,$(QEMU_VERSIONS))
+
+## check-load: the whole catalogue on three QEMUs while [LOOPS=4] processes keep the processors busy
+check-load: build qemus
+	GODWIT=$(abspath $(O)/godwit) LOAD_JSON=$(O)/load.json tests/load.sh $(or $(LOOPS),4) /usr/bin \
 		$(addprefix $(QEMUS)/,$(QEMU_VERSIONS))
