@@ -1,5 +1,5 @@
 /*
- * The `stamp` workload: guest_abi.h says what it does, stamp.h what it writes.
+ * The `stamp` workload: guest_abi.h specifies what it does, and stamp.h what it writes.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,10 +10,10 @@ struct share {
     struct godwit_stamp stamp;
     uint64_t start;      /* address of the window's first page */
     uint32_t page_size;  /* in bytes */
-    uint32_t pages_each; /* that each CPU has */
+    uint32_t pages_each; /* of each CPU */
     uint32_t cpu;
-    bool verify;         /* a page is checked before it is written */
-    uint64_t generation; /* of the pages that are still to be written in this pass */
+    bool verify;         /* check each page before writing it */
+    uint64_t generation; /* of the pages that this pass has not written yet */
 };
 
 static inline struct share share_of(const struct godwit_params *params, uint32_t cpu)
@@ -31,7 +31,7 @@ static inline struct share share_of(const struct godwit_params *params, uint32_t
     share.start = params->window_start;
     share.page_size = params->page_size;
     share.verify = params->flags & GODWIT_FLAG_VERIFY;
-    /* Nothing here divides: 32-bit code would need a library to. */
+    /* Do not divide: 32-bit code would need a library for that. */
     share.pages_each = 0;
     for (uint32_t pages = share.stamp.pages; pages > more; pages -= more + 1)
         share.pages_each++;
@@ -50,7 +50,7 @@ static inline uint64_t *page_at(const struct share *share, uint32_t page)
     return (uint64_t *)(uintptr_t)address_of(share, page);
 }
 
-/* The page that comes after TURN pages of a pass; after the last one, where the stripe ends. */
+/* Returns the page that follows TURN pages of a pass; after the last one, the end of the stripe. */
 static __attribute__((noinline)) uint32_t page_after(const struct share *share, uint32_t turn)
 {
     if (turn == share->pages_each)
@@ -58,14 +58,14 @@ static __attribute__((noinline)) uint32_t page_after(const struct share *share, 
     return godwit_stamp_page_at(&share->stamp, share->pages_each, share->cpu, turn);
 }
 
-/* Where a page that begins at AT ends. */
+/* Returns the end of the page that begins at AT. */
 static inline uint64_t *end_of(const struct share *share, uint64_t *at)
 {
     return at + share->page_size / sizeof(*at);
 }
 
-/* Writes every BY-th word from AT on to END, WORD and what STEP makes of it, each in order of its
- * addresses. */
+/* Writes every BY-th word from AT to END in ascending order: first WORD, then STEP more each time.
+ * */
 static inline void write_words(volatile uint64_t *at, const uint64_t *end, uint32_t by,
                                uint64_t word, uint64_t step)
 {
@@ -76,8 +76,9 @@ static inline void write_words(volatile uint64_t *at, const uint64_t *end, uint3
 }
 
 /*
- * The first of such words that is another one, or NULL. Not volatile: 32-bit compilers take 64
- * volatile bits by way of the stack, and nothing here writes to the page.
+ * Checks the words that write_words() writes. Returns the first wrong one, or NULL. AT is not
+ * volatile: 32-bit compilers would load 64 volatile bits by way of the stack, and nothing writes to
+ * the page meanwhile.
  */
 static inline uint64_t *find_wrong(uint64_t *at, const uint64_t *end, uint32_t by, uint64_t word,
                                    uint64_t step)
@@ -93,7 +94,7 @@ static __attribute__((noinline)) void write_page(const struct share *share, uint
     const struct godwit_stamp *stamp = &share->stamp;
     const uint64_t *const end = end_of(share, at);
     const uint64_t base = godwit_stamp_base(stamp, page, generation);
-    /* A loop for each, with numbers that the compiler knows: it has registers for no more. */
+    /* One loop for each case, with constants: the compiler has no registers for more variables. */
     if (godwit_stamp_is_zero(stamp, page, generation)) {
         write_words(at, end, 1, 0, 0);
     } else if (godwit_stamp_is_sparse(stamp) && generation > 0) {
@@ -105,7 +106,7 @@ static __attribute__((noinline)) void write_page(const struct share *share, uint
     }
 }
 
-/* The first word that is not as GENERATION has it, or NULL. */
+/* Returns the first word that is not of GENERATION, or NULL. */
 static __attribute__((noinline)) uint64_t *check_page(const struct share *share, uint32_t page,
                                                       uint64_t *at, uint64_t generation)
 {
@@ -124,8 +125,8 @@ static __attribute__((noinline)) uint64_t *check_page(const struct share *share,
     return wrong;
 }
 
-/* Checks a page at AT, if that is wanted, and writes it if nothing is wrong there. The first word
- * that is wrong, or NULL. */
+/* Checks the page at AT, if VERIFY is set, and writes it unless a word is wrong. Returns the first
+ * wrong word, or NULL. */
 static __attribute__((noinline)) uint64_t *renew(const struct share *share, uint32_t page,
                                                  uint64_t *at)
 {
@@ -136,9 +137,9 @@ static __attribute__((noinline)) uint64_t *renew(const struct share *share, uint
 }
 
 /*
- * The same of a page that is written as a whole, in one call: a store to the stack costs as much as
- * many words of a page (see workload.h), and so the arguments are in registers and little else is
- * to be kept.
+ * A faster renew() for WHOLE contents. A store to the stack costs as much as many words of a page
+ * (see workload.h), so this does everything in one call, with its arguments in registers and few
+ * other values to keep.
  */
 static __attribute__((noinline)) uint64_t *renew_whole(const struct share *share, uint32_t page,
                                                        uint64_t *at)
@@ -154,8 +155,8 @@ static __attribute__((noinline)) uint64_t *renew_whole(const struct share *share
     return wrong;
 }
 
-/* Leaves a record of what is wrong, and halts. The state follows the record, so that who sees FAULT
- * sees a whole record. */
+/* Writes the fault record and halts. The state is stored after the record, so a reader that sees
+ * FAULT sees a complete record. */
 static __attribute__((noreturn)) void give_up(struct godwit_mailbox *mailbox, uint32_t state,
                                               uint64_t address, uint64_t expected, uint64_t found)
 {
@@ -182,7 +183,7 @@ uint64_t godwit_stamp_first(const struct godwit_params *params, uint32_t cpu)
     return address_of(&share, page_after(&share, 0));
 }
 
-/* Until the page that comes next is due. *DUE is when, and becomes when the one after it is. */
+/* Waits until the next page is due, at time *DUE, and sets *DUE for the page after it. */
 static inline void wait_until_due(uint64_t *due, uint32_t page_ticks)
 {
     const uint64_t backlog = (uint64_t)page_ticks * GODWIT_STAMP_BACKLOG;

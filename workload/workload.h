@@ -1,17 +1,19 @@
 /*
- * The workload in C: what an architecture's entry code calls, and what it offers in return. See
- * docs/adding-an-architecture.md; the guest's contract with the launcher is guest_abi.h.
+ * The workload in C: the functions that an architecture's entry code calls, and those that the
+ * entry code provides. See docs/adding-an-architecture.md. guest_abi.h defines the contract between
+ * guest and launcher.
  *
- * The C code is freestanding, position-independent where the image is, and made without
- * floating-point and vector registers, which hold patterns all the time. It has no data: what is
- * not in registers is on the stack.
+ * The C code is freestanding, and position-independent where the image is. The compiler must not
+ * use floating-point and vector registers, because they hold patterns all the time. The code has no
+ * data: everything is in registers or on the stack.
  *
- * The stack. A live migration under TCG in QEMU before 9.0 loses the last writes to a page that is
- * written over and over (docs/known-bugs.md, tcg-hot-page), unless the page holds code that is
- * executed. A stack is such a page. So each page of stacks begins with an instruction that returns,
- * and arch_touch_stack() calls it. guest_abi.h says where the stacks are; the entry code of CPU 0
- * puts the instructions there before any other CPU is started. The price is that TCG looks that
- * code up at each store to the stack, some 0.2 us: what is done for every page keeps little there.
+ * The stack. With QEMU before 9.0, a live migration under TCG loses the last writes to a page that
+ * the guest writes over and over (docs/known-bugs.md, tcg-hot-page), unless the page holds code
+ * that the guest executes. A stack is such a page. Each page of stacks therefore begins with a
+ * return instruction, which arch_touch_stack() calls. guest_abi.h defines where the stacks are; the
+ * entry code of CPU 0 stores the instructions there before it starts any other CPU. The cost is
+ * that TCG looks up that code at each store to the stack, about 0.2 us, so the per-page code uses
+ * the stack as little as possible.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,53 +23,51 @@
 #include "godwit/guest_abi.h"
 #include "godwit/stamp.h"
 
-/* ------------------------------------------------------- what the entry code calls, on a stack --
- */
+/* ------------------------------------------------ called by the entry code, with a stack -- */
 
-/* Fills the window with generation 0. For CPU 0, before any other CPU is started. */
+/* Fills the window with generation 0. CPU 0 calls it before it starts any other CPU. */
 void godwit_stamp_fill(const struct godwit_params *params);
 
-/* The address of the page that CPU writes first: the position for its mailbox. With several CPUs it
- * has to be there before the magic is, because READY may follow that before CPU does anything else.
- */
+/* Returns the address of the page that CPU writes first, which is the position for its mailbox.
+ * With several CPUs the entry code must store it before the magic, because CPU 0 may write READY as
+ * soon as it sees the magic. */
 uint64_t godwit_stamp_first(const struct godwit_params *params, uint32_t cpu);
 
 /*
- * Does the work of CPU from then on. Its mailbox is set up, as `order` has it at its first page,
- * but for position, which is set here at the latest; READY has not been printed: this does so, for
- * CPU 0.
+ * Runs the workload of CPU; does not return. The caller has set up the mailbox as `order` does,
+ * except for position, which this function sets. On CPU 0 it also writes READY.
  */
 __attribute__((noreturn)) void godwit_stamp_run(const struct godwit_params *params,
                                                 struct godwit_mailbox *mailbox, uint32_t cpu);
 
-/* ----------------------------------------------------------------- what the entry code offers --
- */
+/* ------------------------------------------------------ provided by the entry code -- */
 
 /* Writes one character to the console. */
 void godwit_arch_print(uint32_t character);
 
-/* Ends this CPU's work for good. */
+/* Halts this CPU for good. */
 __attribute__((noreturn)) void godwit_arch_halt(void);
 
-/* A register that is not as it should be. */
+/* The contents of a register that has lost its pattern. */
 struct godwit_register {
     uint64_t expected, found;
 };
 
-/* Gives the registers that C does not use their patterns, which are CPU's own. */
+/* Loads the patterns of CPU into the registers that C does not use. */
 void godwit_arch_set_registers(uint32_t cpu);
 
-/* The number of one of them that has lost its pattern, and what is in it, or 0: all are right. */
+/* Checks those registers. Returns 0 if all hold their patterns; otherwise returns the number of one
+ * that does not, and sets *WRONG to its contents. */
 uint32_t godwit_arch_check_registers(uint32_t cpu, struct godwit_register *wrong);
 
 /*
- * Inline, from ARCH/workload_arch.h:
+ * ARCH/workload_arch.h provides, inline:
  *
- *   static inline uint64_t arch_timer(void);        the mailbox's timer, now
- *   static inline void arch_touch_stack(void);      executes an instruction on the stack's page(s)
- *   static inline void arch_publish(void);          stores before it are seen before those after it
+ *   static inline uint64_t arch_timer(void);        returns the mailbox's timer
+ *   static inline void arch_touch_stack(void);      executes an instruction in each stack page
+ *   static inline void arch_publish(void);          orders earlier stores before later ones
  *   ARCH_STORE_WORD(at, word)                       stores 64 bits; if that takes two stores, the
- * half at the lower address first
+ *                                                   half at the lower address comes first
  */
 #include "workload_arch.h"
 

@@ -1,37 +1,39 @@
 /*
- * The guest ABI: everything a Godwit guest and its launcher have to agree on, written once.
+ * The guest ABI: everything that a Godwit guest and its launcher must agree on, defined once.
  *
- * Three readers share this file: C, the GNU assembler (through the C preprocessor) and nasm
- * (through build/guest/guest_abi.inc, which mk/guest.mk makes from the macros below). It therefore
- * holds nothing but integer macros without suffixes outside the C-only part. docs/guest-abi.md
- * tells the same story in prose.
+ * C, the GNU assembler (through the C preprocessor) and nasm (through build/guest/guest_abi.inc,
+ * which mk/guest.mk generates from the macros below) all read this file. Outside the C-only part at
+ * the end it therefore contains only integer macros without suffixes. docs/guest-abi.md describes
+ * the same interface in prose.
  *
- * Each architecture adds exactly one number, GODWIT_RAM_BASE, the guest-physical address at which
- * its RAM starts; it comes from the architecture's arch.mk. All addresses below are relative to
- * that.
+ * Each architecture adds one number, GODWIT_RAM_BASE: the guest-physical address at which its RAM
+ * starts, set in the architecture's arch.mk. The _OFFSET addresses below are relative to it.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef GODWIT_GUEST_ABI_H
 #define GODWIT_GUEST_ABI_H
 
-/* Goes up when a field moves, goes away or changes its meaning; a launcher refuses others. */
+/* Increases when a field moves, disappears or changes meaning. A launcher refuses any version but
+ * its own. */
 #define GODWIT_ABI_VERSION 2
 
 /*
- * Console. The guest writes these three characters and nothing else, ever.
- *   READY  once per start, when the window is ready: at a cold start after the first byte of every
- *          page has been cleared; after a wake-up from suspend at once, memory untouched.
+ * Console. The guest writes only these three characters.
+ *   READY  once per start, when the window is ready. At a cold start that is after the guest has
+ *          cleared the first byte of every page; after a wake-up from suspend it is immediately,
+ *          with memory untouched.
  *   PASS   after every passes_per_report passes.
- *   FAULT  when the guest itself finds a wrong byte; the record is in the mailbox, the guest halts.
+ *   FAULT  when the guest finds a wrong byte. It has written a fault record to the mailbox, and
+ *          halts.
  */
 #define GODWIT_CONSOLE_READY 0x41
 #define GODWIT_CONSOLE_PASS  0x42
 #define GODWIT_CONSOLE_FAULT 0x58
 
 /*
- * Defaults of the parameter block: a window from 1 MiB to 100 MiB above the start of RAM, walked
- * in steps of 4 KiB (the smallest page that any of the five architectures migrates by).
+ * Defaults of the parameter block. The window extends from 1 MiB to 100 MiB above the start of RAM.
+ * The guest walks it in steps of 4 KiB, the smallest migration page size of the five architectures.
  */
 #define GODWIT_WINDOW_OFFSET     0x00100000
 #define GODWIT_WINDOW_END_OFFSET 0x06400000
@@ -39,17 +41,17 @@
 #define GODWIT_PASSES_PER_REPORT 8
 
 /*
- * The `order` workload. After the cold-start clearing, every pass adds one (modulo 256) to the
- * first byte of each page, from the window's start upwards. No other byte of the window is ever
- * written, but one: the byte SUSPENDED_OFFSET bytes into the window is 0 at a cold start and is
- * set to 1 just before the guest suspends itself.
+ * The `order` workload. The guest clears the first byte of every page at a cold start. Each pass
+ * then adds one (modulo 256) to the first byte of each page, in ascending order. The guest writes
+ * only one other byte of the window: the byte at SUSPENDED_OFFSET is 0 at a cold start, and the
+ * guest sets it to 1 just before it suspends itself.
  */
 #define GODWIT_SUSPENDED_OFFSET 4
 
 /*
- * Parameter block: inside every image, at the exported symbol godwit_params, 8-byte aligned, all
- * fields in the guest's own byte order (so the magic tells which that is). A launcher changes it
- * in the image before the guest starts; an untouched block works.
+ * Parameter block. Every image contains one at the exported symbol godwit_params, 8-byte aligned,
+ * with all fields in guest byte order; the magic shows which order that is. A launcher may edit the
+ * block in the image before it starts the guest. The unedited block works too.
  */
 #define GODWIT_PARAMS_MAGIC 0x47445754 /* "GDWT" */
 
@@ -58,28 +60,31 @@
 #define GODWIT_PARAMS_OFF_WINDOW_START      8  /* u64: first byte of the window, guest-physical */
 #define GODWIT_PARAMS_OFF_WINDOW_END        16 /* u64: first byte after it; whole pages */
 #define GODWIT_PARAMS_OFF_PAGE_SIZE         24 /* u32: bytes from one page to the next; 8 or more */
-#define GODWIT_PARAMS_OFF_PASSES_PER_REPORT 28 /* u32: passes per PASS; 0 stands for 2^32 */
+#define GODWIT_PARAMS_OFF_PASSES_PER_REPORT 28 /* u32: passes per PASS; 0 means 2^32 */
 #define GODWIT_PARAMS_OFF_FLAGS             32 /* u32: GODWIT_FLAG_* */
 #define GODWIT_PARAMS_OFF_PAGE_TICKS        36 /* u32: see below */
-#define GODWIT_PARAMS_OFF_SEED              40 /* u64: what `stamp` fills the window with */
+#define GODWIT_PARAMS_OFF_SEED              40 /* u64: seed of the words that `stamp` writes */
 #define GODWIT_PARAMS_SIZE                  48
 
 /*
- * page_ticks: the least number of guest timer ticks (the timer is the mailbox's) between the
- * increments of two successive pages, by which a launcher chooses a dirty rate. 0: no waiting.
+ * page_ticks: the minimum number of timer ticks between the increments of two successive pages.
+ * The timer is the one in the mailbox. A launcher uses page_ticks to set a dirty rate; 0 means that
+ * the guest does not wait.
  */
 
 /*
  * Flags.
- *   SUSPEND  after the first PASS, set the suspended byte and suspend to RAM (ACPI S3); after the
- *            wake-up write READY again and go on with the next pass, without suspending again.
- *            x86 only; the other machines have no S3 and ignore it.
- *   VERIFY   before each increment, compare the byte with the value that the pass counter, kept
- *            in a register, demands; on a difference write FAULT, fill in the fault record, halt.
- *   STAMP    the workload is `stamp`, not `order`: see below. Not every image has it.
- *   SPARSE, ZERO    what `stamp` writes: parts of pages, or zero pages in between (one or none)
- *   STRIDE, RANDOM  in which order `stamp` takes the pages, if not upwards (one or none)
- * The field's second byte is a number: how many CPUs share the work beside the first one.
+ *   SUSPEND  after the first PASS, set the suspended byte and suspend to RAM (ACPI S3). After the
+ *            wake-up, write READY again and continue with the next pass; do not suspend again.
+ *            x86 only: the other machines have no S3 and ignore the flag.
+ *   VERIFY   before each increment, compare the byte with the value that follows from the pass
+ *            counter, which is kept in a register. If they differ, fill in the fault record, write
+ *            FAULT and halt.
+ *   STAMP    run the workload `stamp` instead of `order`; see below. Not every image has it.
+ *   SPARSE, ZERO    contents that `stamp` writes: parts of pages, or some all-zero pages. At most
+ *                   one of the two.
+ *   STRIDE, RANDOM  order in which `stamp` visits the pages, instead of ascending. At most one.
+ * The second byte of the field is the number of CPUs that share the work, not counting the first.
  */
 #define GODWIT_FLAG_SUSPEND      1
 #define GODWIT_FLAG_VERIFY       2
@@ -94,87 +99,90 @@
 #define GODWIT_FLAGS_MORE_MASK   0xff00
 
 /*
- * The `stamp` workload fills whole pages with words that tell their page, their place in it and the
- * pass they are of; what exactly, stamp.h says. The page size is a power of two, 512 or more; the
- * window begins at a multiple of it; pages are numbered from the window's start.
+ * The `stamp` workload fills whole pages with words that identify their page, their index in it and
+ * the pass that wrote them; stamp.h defines them. The page size is a power of two, at least 512.
+ * The window starts at a multiple of the page size, and pages are numbered from its start.
  *
- * At a cold start the window is filled with generation 0. A pass writes the next one, page by page,
- * in the order of the flags. For each page: wait (page_ticks), check the whole page (VERIFY), write
- * it, word by word upwards, then timer and position as below, position being the address of the
- * page that comes next in that order. What follows a pass is the same, too.
+ * At a cold start the guest fills the window with generation 0. Each pass writes the next
+ * generation page by page, in the order that the flags select. For each page the guest waits
+ * (page_ticks), checks the whole page (VERIFY), writes it word by word in ascending order, and then
+ * stores timer and position as `order` does; position is the address of the next page in the
+ * selected order. After the last page it does what `order` does.
  *
- * page_ticks is a rate here: who was kept from writing in time makes up for it, up to
+ * For `stamp`, page_ticks is a rate: a guest that fell behind catches up, by at most
  * GODWIT_STAMP_BACKLOG pages.
  *
- * Registers: from READY on, the CPUs' registers that are free hold patterns, which are checked
- * after every pass. docs/guest-abi.md says which on each architecture.
+ * Registers: from READY on, the unused CPU registers hold patterns, which the guest checks after
+ * every pass. docs/guest-abi.md lists them for each architecture.
  */
 #define GODWIT_STAMP_BACKLOG 16384
 
 /*
- * Several CPUs. Of N, CPU n walks the pages n, n + N, n + 2 N ... of the window, its stripe,
- * exactly as a single CPU walks all: from address window_start + n * page_size upwards in steps of
- * N * page_size, up to the stripe's end, the first of these addresses that is not below window_end.
- * The window holds the same number of pages for each. Each CPU waits, counts its passes, checks and
- * has a mailbox by itself; none waits for another.
+ * Several CPUs. With N CPUs, CPU n owns the pages n, n + N, n + 2 N ... of the window, its stripe.
+ * It walks them as a single CPU walks all pages: from address window_start + n * page_size in steps
+ * of N * page_size to the end of the stripe, which is the first of these addresses that is not
+ * below window_end. Every stripe has the same number of pages. Each CPU waits, counts passes and
+ * checks independently, and has its own mailbox.
  *
- * CPU 0 clears the window and all mailboxes, starts the others, and waits until each of them has
- * set up its mailbox; then it does so with its own, and writes READY. Of the others only FAULT is
- * ever seen on the console. A CPU that finds a wrong byte halts alone. SUSPEND is for one CPU.
+ * CPU 0 clears the window and all mailboxes, starts the other CPUs, and waits until each of them
+ * has set up its mailbox. It then sets up its own and writes READY. The other CPUs write nothing to
+ * the console but FAULT. A CPU that finds a wrong byte halts; the others continue. SUSPEND requires
+ * a single CPU.
  *
- * The machine must have the CPUs. Not every image can start more than one: docs/guest-abi.md.
+ * The machine must have enough CPUs. Not every image can start more than one; see
+ * docs/guest-abi.md.
  */
 #define GODWIT_MAX_CPUS 64
 
 /*
- * Mailbox: one page of RAM outside the window, at the exported symbol godwit_mailbox, kept current
- * by the guest, fields in the guest's own byte order.
+ * Mailbox: the guest's progress, in a page of RAM outside the window at the exported symbol
+ * godwit_mailbox, with all fields in guest byte order.
  *
- * For each page in this order: wait for page_ticks, check (VERIFY), increment the byte, store
- * timer, store position = address of the next page. After the last page, when position ==
- * window_end: passes is raised, PASS is written if it is due, then position = window_start is
- * stored. So, in a guest stopped anywhere, memory is never behind the mailbox, and is ahead of it
- * by one increment at most.
+ * For each page, the guest does the following in this order: wait for page_ticks, check (VERIFY),
+ * increment the byte, store timer, store the address of the next page in position. After the last
+ * page, when position == window_end, it increments passes, writes PASS if one is due, and stores
+ * window_start in position. Wherever the guest is stopped, its memory is therefore never behind the
+ * mailbox, and ahead of it by at most one increment.
  *
- * CPU n's mailbox is n times MAILBOX_STRIDE further on in that page; its stripe's first page and
- * end stand for window_start and window_end. The bytes from one mailbox to the next are the guest's
- * own.
+ * The mailbox of CPU n is at offset n * MAILBOX_STRIDE in that page; the first page and the end of
+ * its stripe take the place of window_start and window_end. The guest may use the bytes between two
+ * mailboxes.
  */
 #define GODWIT_MAILBOX_OFFSET 0x10000    /* from the start of RAM */
-#define GODWIT_MAILBOX_MAGIC  0x47444d42 /* "GDMB", stored last when the mailbox is set up */
+#define GODWIT_MAILBOX_MAGIC  0x47444d42 /* "GDMB"; the last field to be set up */
 
 #define GODWIT_MAILBOX_OFF_MAGIC          0  /* u32 */
 #define GODWIT_MAILBOX_OFF_STATE          4  /* u32: GODWIT_STATE_* */
-#define GODWIT_MAILBOX_OFF_PASSES         8  /* u64: whole passes since the cold start */
-#define GODWIT_MAILBOX_OFF_POSITION       16 /* u64: address of the page to be incremented next */
-#define GODWIT_MAILBOX_OFF_TIMER          24 /* u64: timer, read after the latest increment */
+#define GODWIT_MAILBOX_OFF_PASSES         8  /* u64: complete passes since the cold start */
+#define GODWIT_MAILBOX_OFF_POSITION       16 /* u64: address of the next page to increment */
+#define GODWIT_MAILBOX_OFF_TIMER          24 /* u64: timer, read after the last increment */
 #define GODWIT_MAILBOX_OFF_FAULT_ADDRESS  32 /* u64: where the wrong byte was */
-#define GODWIT_MAILBOX_OFF_FAULT_EXPECTED 40 /* u64: what it should have been */
-#define GODWIT_MAILBOX_OFF_FAULT_FOUND    48 /* u64: what it was */
+#define GODWIT_MAILBOX_OFF_FAULT_EXPECTED 40 /* u64: the value it should have had */
+#define GODWIT_MAILBOX_OFF_FAULT_FOUND    48 /* u64: the value it had */
 #define GODWIT_MAILBOX_SIZE               56
-#define GODWIT_MAILBOX_STRIDE             64 /* from one CPU's to the next one's */
+#define GODWIT_MAILBOX_STRIDE             64 /* from one CPU's to the next */
 
 /*
- * Stacks of `stamp`: one for each CPU, one after the other from CPU 0's on, whole pages of them.
- * Each page begins with code, workload/workload.h says why. Nothing reads them from outside.
+ * Stacks of `stamp`: one for each CPU, in order of CPU number, filling whole pages. Each page
+ * begins with code; workload/workload.h explains why. They are private to the guest.
  */
 #define GODWIT_STACK_OFFSET 0x30000 /* from the start of RAM */
-#define GODWIT_STACK_SIZE   512     /* of one; GODWIT_MAX_CPUS of them are 8 pages of 4 KiB */
+#define GODWIT_STACK_SIZE   512     /* of one; GODWIT_MAX_CPUS stacks fill 8 pages of 4 KiB */
 
-#define GODWIT_STATE_RUNNING   1 /* from just before READY */
+#define GODWIT_STATE_RUNNING   1 /* set just before READY */
 #define GODWIT_STATE_SUSPENDED 2 /* from just before the suspend request until the wake-up */
 #define GODWIT_STATE_FAULT     3 /* the fault record is complete; the guest has halted */
 
-/* Of `stamp` only, and as FAULT; the fault record is about something else than memory. */
-#define GODWIT_STATE_FAULT_REGISTER 4 /* fault_address: its number, docs/guest-abi.md */
-#define GODWIT_STATE_FAULT_TIMER    5 /* it went back: from fault_expected to fault_found */
+/* Used by `stamp` only. Like FAULT, but the fault record does not describe memory. */
+#define GODWIT_STATE_FAULT_REGISTER 4 /* fault_address: register number; docs/guest-abi.md */
+#define GODWIT_STATE_FAULT_TIMER    5 /* went back, from fault_expected to fault_found */
 
 #if !defined(__ASSEMBLER__) && !defined(GODWIT_ABI_MACROS_ONLY)
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* The parameter block as C sees it. Values are in guest byte order. */
+/* The parameter block. Values are in guest byte order. */
 struct godwit_params {
     uint32_t magic;
     uint32_t version;
@@ -187,7 +195,7 @@ struct godwit_params {
     uint64_t seed;
 };
 
-/* The mailbox as C sees it. Values are in guest byte order. */
+/* The mailbox. Values are in guest byte order. */
 struct godwit_mailbox {
     uint32_t magic;
     uint32_t state;

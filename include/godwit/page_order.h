@@ -1,28 +1,28 @@
 /*
- * Page order: whether the memory of a stopped guest is what one sequential writer can have left.
+ * Page order: checks that one sequential writer can have left the memory of a stopped guest.
  *
- * The guest adds one (modulo 256) to one byte of each page of a window, from its start upwards,
- * over and over. At any instant, therefore, the k lowest pages hold v + 1 and the others v: walking
- * up, every byte equals the one before it, but for at most one place, the edge, where it is one
- * less. Such memory holds the order; all other memory breaks it.
+ * The guest repeatedly adds one (modulo 256) to one byte of each page of a window, in ascending
+ * order. At any instant, the k lowest pages therefore hold v + 1 and the others hold v. Every byte
+ * equals the one before it, except in at most one place, the edge, where it is one less. Memory
+ * like this holds the order; any other memory breaks it.
  *
- * Broken order is reported at the lowest byte that no writer can have left above those below it.
- * The page that is really wrong is that one or one below: 5 4 5 5 breaks at the 5 after the 4,
- * because memory may well begin with 5 4.
+ * Broken order is reported at the lowest byte that cannot follow the bytes below it. The page that
+ * is wrong is that one or one below it: 5 4 5 5 breaks at the 5 after the 4, because memory may
+ * begin with 5 4.
  *
- * What one wrong page cannot show, because what it makes is legal as well: the first page after the
- * edge one ahead, the last page before it one behind, and likewise the window's first page one
- * ahead or its last page one behind where there is no edge. Nor can a loss of a multiple of 256
- * passes of all pages, pages of equal bytes swapped, or any byte that is not looked at. A window of
- * one page shows nothing.
+ * Some single wrong pages go unnoticed, because the result is legal: the first page after the edge
+ * one ahead, the last page before the edge one behind, and, without an edge, the first page of the
+ * window one ahead or its last page one behind. The check also cannot see the loss of a multiple of
+ * 256 passes of all pages, swapped pages whose bytes are equal, or any byte that it does not read.
+ * It can say nothing about a window of one page.
  *
- * Copy this file anywhere: it needs the C standard library alone, is C99, C11 and C++17, and keeps
- * no state of its own. Three ways to use it:
+ * You can copy this file anywhere. It needs only the C standard library, compiles as C99, C11 and
+ * C++17, and keeps no state. There are three ways to use it:
  *
- *   godwit_page_order_check_buffer()    the window is in memory
- *   godwit_page_order_check_callback()  a function of yours reads one byte at a time
+ *   godwit_page_order_check_buffer()    the whole window is in memory
+ *   godwit_page_order_check_callback()  your function reads one byte at a time
  *   godwit_page_order_init(), _feed(), _finish()
- *                                       the window comes by in pieces of any size
+ *                                       the window arrives in pieces of any size
  *
  * SPDX-License-Identifier: MIT
  */
@@ -36,51 +36,52 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Where the bytes are. */
+/* The bytes to check. */
 struct godwit_page_order_window {
-    uint64_t start;     /* address of the first page; only reported, and passed to callbacks */
-    uint64_t length;    /* in bytes; whole pages, at least one */
+    uint64_t start;     /* address of the first page, for reports and callbacks */
+    uint64_t length;    /* in bytes; a multiple of page_size, not 0 */
     uint64_t page_size; /* in bytes, from one page to the next */
-    uint64_t offset;    /* in each page, of the byte to look at; below page_size */
+    uint64_t offset;    /* of the byte to check in each page; less than page_size */
 };
 
 enum godwit_page_order_rule {
-    GODWIT_PAGE_ORDER_HOLDS,       /* none broken */
-    GODWIT_PAGE_ORDER_SECOND_EDGE, /* a byte one less than the one before, above an edge */
-    GODWIT_PAGE_ORDER_BAD_STEP,    /* a byte neither equal to the one before nor one less */
-    GODWIT_PAGE_ORDER_UNREADABLE,  /* the callback could not read a byte: order unknown */
-    GODWIT_PAGE_ORDER_BAD_LENGTH,  /* fed less or more than the window: order unknown */
-    GODWIT_PAGE_ORDER_BAD_WINDOW   /* the window itself makes no sense */
+    GODWIT_PAGE_ORDER_HOLDS,       /* no rule is broken */
+    GODWIT_PAGE_ORDER_SECOND_EDGE, /* a byte is one less than the one before, above an edge */
+    GODWIT_PAGE_ORDER_BAD_STEP,    /* a byte is neither equal to the one before nor one less */
+    GODWIT_PAGE_ORDER_UNREADABLE,  /* the callback failed to read a byte: order unknown */
+    GODWIT_PAGE_ORDER_BAD_LENGTH,  /* less or more than the window was fed: order unknown */
+    GODWIT_PAGE_ORDER_BAD_WINDOW   /* the window is invalid */
 };
 
-/* Addresses are of the bytes looked at: start + page * page_size + offset. */
+/* The result of a check. Addresses are those of the checked bytes: start + page * page_size +
+ * offset. */
 struct godwit_page_order_result {
     enum godwit_page_order_rule rule;
-    uint64_t pages;         /* that were looked at and were in order */
-    uint64_t address;       /* of the byte that broke a rule or could not be read; BAD_LENGTH:
-                               where the bytes fed ended */
-    unsigned char first;    /* byte of the window's first page */
+    uint64_t pages;         /* number of pages checked and found in order */
+    uint64_t address;       /* of the byte that broke a rule or could not be read; with
+                               BAD_LENGTH, the end of the bytes fed */
+    unsigned char first;    /* byte of the first page of the window */
     unsigned char previous; /* byte of the page before `address`, */
     unsigned char found;    /* at `address`, */
     unsigned char next;     /* and of the page after it, if has_next */
-    unsigned char base;     /* v above: byte of the highest page in order */
+    unsigned char base;     /* v: byte of the highest page in order */
     bool has_next;          /* there was a page after `address`, and it was read */
     bool has_edge;
     uint64_t edge_address; /* of the lowest byte after the edge, if has_edge */
 };
 
-/* A check that is under way. Private, but for the result. */
+/* A check in progress. Everything but the result is private. */
 struct godwit_page_order {
     struct godwit_page_order_window window;
-    uint64_t fed; /* bytes of the window that have gone by */
-    uint64_t at;  /* offset in the window of the byte to look at next */
+    uint64_t fed; /* bytes of the window fed so far */
+    uint64_t at;  /* offset in the window of the next byte to check */
     struct godwit_page_order_result result;
 };
 
-/* Reads the byte at ADDRESS into *BYTE; false if that is impossible. */
+/* Reads the byte at ADDRESS into *BYTE. Returns false if it cannot. */
 typedef bool (*godwit_page_order_read)(void *opaque, uint64_t address, unsigned char *byte);
 
-/* Starts a check. False, with the rule BAD_WINDOW, if no window can look like this one. */
+/* Starts a check. Returns false, and sets the rule to BAD_WINDOW, if the window is invalid. */
 static inline bool godwit_page_order_init(struct godwit_page_order *check,
                                           const struct godwit_page_order_window *window)
 {
@@ -97,7 +98,7 @@ static inline bool godwit_page_order_init(struct godwit_page_order *check,
     return true;
 }
 
-/* Takes the byte of the next page. Private. */
+/* Checks the byte of the next page. Private. */
 static inline void godwit_page_order_step(struct godwit_page_order *check, unsigned char byte)
 {
     struct godwit_page_order_result *result = &check->result;
@@ -131,8 +132,8 @@ static inline void godwit_page_order_step(struct godwit_page_order *check, unsig
 }
 
 /*
- * Takes the window's next LENGTH bytes. Returns whether the order still holds. Once it does not,
- * nothing more has to be fed; what is fed all the same can only add the byte after the broken one.
+ * Checks the next LENGTH bytes of the window. Returns true if the order still holds. Once it is
+ * broken, the caller may stop; further bytes only fill in `next`, the byte after the broken one.
  */
 static inline bool godwit_page_order_feed(struct godwit_page_order *check,
                                           const unsigned char *buffer, uint64_t length)
@@ -153,7 +154,7 @@ static inline bool godwit_page_order_feed(struct godwit_page_order *check,
         const unsigned char *byte = buffer + (check->at - check->fed);
         uint64_t left = length - (check->at - check->fed);
 
-        /* Most pages equal the one before: run over those without leaving registers. */
+        /* Most pages equal the one before: skip over those in a tight loop. */
         if (result->rule == GODWIT_PAGE_ORDER_HOLDS && result->pages != 0) {
             uint64_t stride = check->window.page_size;
             uint64_t run = 0;
@@ -176,7 +177,7 @@ static inline bool godwit_page_order_feed(struct godwit_page_order *check,
     return result->rule == GODWIT_PAGE_ORDER_HOLDS;
 }
 
-/* Ends a check: tells which rule was broken. The details are in check->result. */
+/* Ends a check. Returns the rule that was broken, if any; check->result has the details. */
 static inline enum godwit_page_order_rule godwit_page_order_finish(struct godwit_page_order *check)
 {
     struct godwit_page_order_result *result = &check->result;
@@ -188,7 +189,8 @@ static inline enum godwit_page_order_rule godwit_page_order_finish(struct godwit
     return result->rule;
 }
 
-/* Checks the window whose window->length bytes are in BUFFER. */
+/* Checks a window whose window->length bytes are in BUFFER. Fills in *RESULT and returns its rule.
+ * */
 static inline enum godwit_page_order_rule
 godwit_page_order_check_buffer(const struct godwit_page_order_window *window,
                                const unsigned char *buffer, struct godwit_page_order_result *result)
@@ -203,7 +205,8 @@ godwit_page_order_check_buffer(const struct godwit_page_order_window *window,
     return result->rule;
 }
 
-/* Checks a window whose bytes READ finds, given OPAQUE; it is called upwards, once a page. */
+/* Checks a window by calling READ with OPAQUE once for each page, in ascending order. Fills in
+ * *RESULT and returns its rule. */
 static inline enum godwit_page_order_rule
 godwit_page_order_check_callback(const struct godwit_page_order_window *window,
                                  godwit_page_order_read read, void *opaque,
@@ -216,7 +219,7 @@ godwit_page_order_check_callback(const struct godwit_page_order_window *window,
             unsigned char byte = 0;
 
             if (!read(opaque, window->start + check.at, &byte)) {
-                /* A byte that would only have followed a broken one is no loss. */
+                /* If the order is broken already, the byte after the break is optional. */
                 if (check.result.rule == GODWIT_PAGE_ORDER_HOLDS) {
                     check.result.rule = GODWIT_PAGE_ORDER_UNREADABLE;
                     check.result.address = window->start + check.at;
@@ -231,8 +234,8 @@ godwit_page_order_check_callback(const struct godwit_page_order_window *window,
 }
 
 /*
- * Writes one sentence that tells the result into BUFFER of SIZE bytes, cut off if need be and
- * always terminated. Returns the length of the whole sentence, as snprintf does.
+ * Writes a sentence that describes the result to BUFFER, which has SIZE bytes; truncates it if need
+ * be and always terminates it. Returns the length of the whole sentence, as snprintf does.
  */
 static inline int godwit_page_order_format(const struct godwit_page_order_result *result,
                                            char *buffer, size_t size)
@@ -280,12 +283,12 @@ static inline int godwit_page_order_format(const struct godwit_page_order_result
     case GODWIT_PAGE_ORDER_BAD_LENGTH:
         return snprintf(buffer, size,
                         "page order unknown: the bytes fed end at 0x%" PRIx64
-                        ", which is not the window's end",
+                        ", which is not the end of the window",
                         result->address);
     case GODWIT_PAGE_ORDER_BAD_WINDOW:
         break;
     }
-    return snprintf(buffer, size, "page order unknown: the window makes no sense");
+    return snprintf(buffer, size, "page order unknown: the window is invalid");
 }
 
 #endif

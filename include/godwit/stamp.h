@@ -1,40 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stamp: memory of which every word tells where it belongs and when it was written.
+ * Stamp: memory in which every word identifies its place and the pass that wrote it.
  *
- * The guest's `stamp` workload fills whole pages of a window, one page after the other, over and
- * over. A pass over the window is a generation, counted from 0 in 64 bits. What it writes into a
- * word is a function of the page, the word's place in the page, the generation and a seed:
+ * The guest's `stamp` workload repeatedly fills the whole pages of a window, one after another.
+ * Each pass over the window writes one generation, a 64-bit number that starts at 0. The value of a
+ * word is a function of its page, its index in the page, the generation and a seed:
  *
  *   word(page, index, generation) = base(page, generation) + index * GODWIT_STAMP_STEP
  *   base(page, generation)        = mix(generation + key(page))
  *   key(page)                     = mix(seed + (page + 1) * GODWIT_STAMP_GOLDEN)
  *
- * where mix() permutes the 64-bit numbers. A word found anywhere can be taken back to page, index
- * and generation (godwit_stamp_identify()): of the 2^64 values only one for each page, index and
- * generation so far is legal, so chance finds nothing.
+ * where mix() is a permutation of the 64-bit numbers. godwit_stamp_identify() maps a word back to
+ * its page, index and generation. Only one of the 2^64 values is legal for each page, index and
+ * generation written so far, so a random value practically never passes for a legal one.
  *
- * What one page holds in a generation, by flags (guest_abi.h):
+ * Flags (guest_abi.h) select what one page holds in a generation:
  *   WHOLE    every word is of that generation
- *   SPARSE   generation 0 writes all words, every later one those whose index is congruent to it
- *            modulo GODWIT_STAMP_CLASSES; the others keep what they have
- *   ZERO     as WHOLE, but every fourth generation is all zero, each page in its turn
- * and the order in which the pages are written:
- *   LINEAR   upwards
- *   STRIDE   every GODWIT_STAMP_STRIDE-th page, 2 MiB on with pages of 4 KiB, then the pages after
- *            those, and so on
- *   RANDOM   a permutation that the seed chooses
- * Of N CPUs, CPU n does so with the pages n, n + N, n + 2 N ...
+ *   SPARSE   generation 0 writes all words; every later generation writes only the words whose
+ *            index is congruent to it modulo GODWIT_STAMP_CLASSES
+ *   ZERO     as WHOLE, but every fourth generation of a page is all zero; neighbouring pages are
+ *            zero in different generations
+ * and the order in which the guest writes the pages:
+ *   LINEAR   ascending
+ *   STRIDE   every GODWIT_STAMP_STRIDE-th page (2 MiB apart with pages of 4 KiB), then the pages
+ *            that follow those, and so on
+ *   RANDOM   a permutation that depends on the seed
+ * With N CPUs, CPU n writes the pages n, n + N, n + 2 N ...
  *
- * In a guest that is stopped anywhere, with its own account (mailbox: passes and position) as in
- * guest_abi.h, every page is determined: those that the pass under way has been over are of
- * generation passes + 1, the others of generation passes, and the page at the position may be in
- * between, new words before old ones. godwit_stamp_check_page() knows no other tolerance. It
- * therefore misses nothing that is in the window: no byte, and no age.
+ * If the guest is stopped, its progress (passes and position in the mailbox, see guest_abi.h)
+ * determines the contents of every page. Pages that the current pass has written are of generation
+ * passes + 1; the others are of generation passes; the page at the position may be half written,
+ * with new words before old ones. godwit_stamp_check_page() tolerates nothing else. It therefore
+ * notices any wrong byte in the window, and any stale one.
  *
- * Copy this file and guest_abi.h anywhere: it needs the C standard library alone, is C99, C11 and
- * C++17, and keeps no state. The guest itself is made from it: what is above the line "host" below
- * is freestanding, and does not divide.
+ * You can copy this file and guest_abi.h anywhere. They need only the C standard library, compile
+ * as C99, C11 and C++17, and keep no state. The guest includes this file too: the part above the
+ * line "host" is freestanding and does not divide.
  */
 #ifndef GODWIT_STAMP_H
 #define GODWIT_STAMP_H
@@ -44,24 +45,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Odd numbers without a pattern: the golden ratio's fraction, and pi's. */
+/* Odd numbers without a pattern: the fractions of the golden ratio and of pi. */
 #define GODWIT_STAMP_GOLDEN UINT64_C(0x9e3779b97f4a7c15)
 #define GODWIT_STAMP_STEP   UINT64_C(0x243f6a8885a308d3)
 
-#define GODWIT_STAMP_CLASSES 16u  /* SPARSE: generations until every word is new */
+#define GODWIT_STAMP_CLASSES 16u  /* SPARSE: generations until every word was rewritten */
 #define GODWIT_STAMP_CYCLE   4u   /* ZERO: generations from one zero page to the next */
-#define GODWIT_STAMP_STRIDE  512u /* STRIDE: pages from one to the next */
+#define GODWIT_STAMP_STRIDE  512u /* STRIDE: distance in pages */
 
-/* What a window is filled with. */
+/* Describes the contents of a window. */
 struct godwit_stamp {
     uint64_t seed;
-    uint32_t flags;      /* GODWIT_FLAG_*; those of content and order count here */
+    uint32_t flags;      /* GODWIT_FLAG_*; only content and order are used */
     uint32_t page_shift; /* log2 of the page size in bytes, 3 or more */
     uint32_t pages;      /* in the window; a multiple of cpus */
     uint32_t cpus;       /* 1 or more */
 };
 
-/* The finalising steps of a generator that Guy Steele and others published as SplitMix64. */
+/* Returns a permutation of X: the finalizer of SplitMix64, by Guy Steele and others. */
 static inline uint64_t godwit_stamp_mix(uint64_t x)
 {
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -69,13 +70,13 @@ static inline uint64_t godwit_stamp_mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-/* Belongs to the page alone. */
+/* Returns the key of a page, which does not depend on the generation. */
 static inline uint64_t godwit_stamp_key(const struct godwit_stamp *stamp, uint32_t page)
 {
     return godwit_stamp_mix(stamp->seed + ((uint64_t)page + 1) * GODWIT_STAMP_GOLDEN);
 }
 
-/* Word 0 of a page that is not zero, by the page's key. */
+/* Returns word 0 of a non-zero page with the given key. */
 static inline uint64_t godwit_stamp_base_by(uint64_t key, uint64_t generation)
 {
     return godwit_stamp_mix(generation + key);
@@ -97,7 +98,7 @@ static inline bool godwit_stamp_is_sparse(const struct godwit_stamp *stamp)
     return (stamp->flags & GODWIT_FLAG_CONTENT_MASK) == GODWIT_FLAG_SPARSE;
 }
 
-/* Whether the page is all zero in that generation. */
+/* Returns true if the page is all zero in GENERATION. */
 static inline bool godwit_stamp_is_zero(const struct godwit_stamp *stamp, uint32_t page,
                                         uint64_t generation)
 {
@@ -105,15 +106,15 @@ static inline bool godwit_stamp_is_zero(const struct godwit_stamp *stamp, uint32
            ((uint32_t)generation + page) % GODWIT_STAMP_CYCLE == GODWIT_STAMP_CYCLE - 1;
 }
 
-/* The generation that the words of CLASS (their index modulo GODWIT_STAMP_CLASSES) are of in a
- * SPARSE page of GENERATION. */
+/* Returns the generation of the words of CLASS (index modulo GODWIT_STAMP_CLASSES) in a SPARSE page
+ * of GENERATION. */
 static inline uint64_t godwit_stamp_class_generation(uint32_t class_, uint64_t generation)
 {
     const uint32_t age = ((uint32_t)generation - class_) % GODWIT_STAMP_CLASSES;
     return age > generation ? 0 : generation - age;
 }
 
-/* What the word at INDEX of PAGE holds when the page is of GENERATION. */
+/* Returns the word at INDEX of PAGE in GENERATION. */
 static inline uint64_t godwit_stamp_word(const struct godwit_stamp *stamp, uint32_t page,
                                          uint32_t index, uint64_t generation)
 {
@@ -127,8 +128,9 @@ static inline uint64_t godwit_stamp_word(const struct godwit_stamp *stamp, uint3
 }
 
 /*
- * RANDOM: a Feistel network over the smallest even number of bits that holds all places; what it
- * takes out of them goes through it again. The functions of its four rounds come from the seed.
+ * RANDOM: a Feistel network with four rounds over the smallest even number of bits that can hold
+ * all places. A result outside the range goes through the network again. The seed selects the round
+ * functions.
  */
 static inline uint32_t godwit_stamp_half(uint32_t places)
 {
@@ -175,8 +177,8 @@ static inline uint32_t godwit_stamp_shuffle(const struct godwit_stamp *stamp, ui
     return place;
 }
 
-/* STRIDE: how many of the places 0 to PLACES - 1 are in the first COLUMN columns of a table with
- * GODWIT_STAMP_STRIDE of them, filled row by row. */
+/* STRIDE: imagine the places 0 to PLACES - 1 written row by row into a table with
+ * GODWIT_STAMP_STRIDE columns. Returns how many of them are in the first COLUMN columns. */
 static inline uint32_t godwit_stamp_column_start(uint32_t places, uint32_t column)
 {
     const uint32_t rest = places % GODWIT_STAMP_STRIDE;
@@ -184,8 +186,8 @@ static inline uint32_t godwit_stamp_column_start(uint32_t places, uint32_t colum
 }
 
 /*
- * The page that CPU writes as its TURN-th of a generation, counted from 0; there are pages / cpus.
- * PAGES_EACH is that quotient, for those who cannot divide.
+ * Returns the page that CPU writes at its turn TURN of a generation, from 0 to PAGES_EACH - 1.
+ * PAGES_EACH is pages / cpus; the caller passes it because this code must not divide.
  */
 static inline uint32_t godwit_stamp_page_at(const struct godwit_stamp *stamp, uint32_t pages_each,
                                             uint32_t cpu, uint32_t turn)
@@ -193,7 +195,7 @@ static inline uint32_t godwit_stamp_page_at(const struct godwit_stamp *stamp, ui
     uint32_t place = turn;
     switch (stamp->flags & GODWIT_FLAG_ORDER_MASK) {
     case GODWIT_FLAG_STRIDE: {
-        /* The column by halving: it is the last one that starts at TURN or before. */
+        /* Find the last column that starts at or before TURN, by bisection. */
         uint32_t low = 0, high = GODWIT_STAMP_STRIDE;
         while (high - low > 1) {
             const uint32_t middle = (low + high) / 2;
@@ -222,19 +224,19 @@ static inline uint32_t godwit_stamp_page_at(const struct godwit_stamp *stamp, ui
 #include <stdio.h>
 #include <string.h>
 
-/* The guest's own account of what it has done: of the mailbox of the CPU that the page is of. */
+/* The progress of one CPU, from its mailbox. */
 struct godwit_stamp_account {
-    uint64_t passes; /* whole ones */
-    uint32_t turn;   /* of the page to be written next, 0 to pages / cpus; see _turn_of() */
+    uint64_t passes; /* complete passes */
+    uint32_t turn;   /* of the next page to write, 0 to pages / cpus; see _turn_of() */
 };
 
-/* Which CPU writes PAGE. */
+/* Returns the CPU that writes PAGE. */
 static inline uint32_t godwit_stamp_cpu_of(const struct godwit_stamp *stamp, uint32_t page)
 {
     return page % stamp->cpus;
 }
 
-/* When that CPU does so: the other direction of godwit_stamp_page_at(). */
+/* Returns the turn at which that CPU writes PAGE: the inverse of godwit_stamp_page_at(). */
 static inline uint32_t godwit_stamp_turn_of(const struct godwit_stamp *stamp, uint32_t page)
 {
     const uint32_t places = stamp->pages / stamp->cpus;
@@ -251,8 +253,8 @@ static inline uint32_t godwit_stamp_turn_of(const struct godwit_stamp *stamp, ui
 }
 
 /*
- * The account that a mailbox gives: of CPU, with its PASSES and POSITION, in a window that begins
- * at START. False if no guest can have left that position.
+ * Sets *ACCOUNT from the mailbox of CPU, which holds PASSES and POSITION. The window starts at
+ * START. Returns false if no guest can leave that position.
  */
 static inline bool godwit_stamp_account(const struct godwit_stamp *stamp, uint32_t cpu,
                                         uint64_t start, uint64_t passes, uint64_t position,
@@ -264,7 +266,7 @@ static inline bool godwit_stamp_account(const struct godwit_stamp *stamp, uint32
     if (position < start || page << stamp->page_shift != offset || page % stamp->cpus != cpu) {
         return false;
     }
-    /* A stripe ends at the first address of its own steps that is out of the window. */
+    /* A stripe ends at its first address beyond the window. */
     if (page == (uint64_t)stamp->pages + cpu) {
         account->turn = stamp->pages / stamp->cpus;
         return true;
@@ -276,20 +278,20 @@ static inline bool godwit_stamp_account(const struct godwit_stamp *stamp, uint32
     return true;
 }
 
-/* What is wrong with a page, or that nothing is. */
+/* The result of checking a page. */
 struct godwit_stamp_finding {
     bool wrong;
-    bool torn;      /* right, and in the middle of being written */
-    uint32_t index; /* of the first wrong word, or, if torn, of the first old one */
+    bool torn;      /* correct, and half written */
+    uint32_t index; /* of the first wrong word or, if torn, of the first old one */
     uint64_t expected, found;
-    uint64_t generation; /* that the page should be of: the older one, where it is being written */
+    uint64_t generation; /* that the page should have; if half written, the older one */
 };
 
-/* The word at INDEX of a page's BYTES; words are in the guest's byte order. */
+/* Returns the word at INDEX of a page with contents BYTES, which are in guest byte order. */
 static inline uint64_t godwit_stamp_load(const unsigned char *bytes, uint32_t index,
                                          bool big_endian)
 {
-    /* Written out, because compilers then make one instruction of it. */
+    /* Compilers turn this form into a single instruction. */
     const unsigned char *b = bytes + 8 * (size_t)index;
     if (big_endian) {
         return (uint64_t)b[0] << 56 | (uint64_t)b[1] << 48 | (uint64_t)b[2] << 40 |
@@ -301,14 +303,16 @@ static inline uint64_t godwit_stamp_load(const unsigned char *bytes, uint32_t in
            (uint64_t)b[1] << 8 | (uint64_t)b[0];
 }
 
-/* The first word in [FROM, words) that is not as GENERATION has it, or their number. */
+/* Returns the index of the first word at or after FROM that is not of GENERATION, or the number of
+ * words if there is none. */
 static inline uint32_t godwit_stamp_mismatch(const struct godwit_stamp *stamp, uint32_t page,
                                              uint64_t generation, uint32_t from,
                                              const unsigned char *bytes, bool big_endian)
 {
     const uint32_t words = godwit_stamp_words(stamp);
     const uint64_t step = godwit_stamp_is_zero(stamp, page, generation) ? 0 : GODWIT_STAMP_STEP;
-    /* All words go on from the first one; SPARSE ones from the first of their class. */
+    /* Each word follows from the one before it; in a SPARSE page, from the one before in its class.
+     * */
     const uint32_t classes = godwit_stamp_is_sparse(stamp) ? GODWIT_STAMP_CLASSES : 1;
     uint64_t next[GODWIT_STAMP_CLASSES];
     uint32_t i;
@@ -326,13 +330,14 @@ static inline uint32_t godwit_stamp_mismatch(const struct godwit_stamp *stamp, u
 }
 
 /*
- * Checks PAGE, whose BYTES are 1 << page_shift of them, against the ACCOUNT of its CPU, in a guest
- * that is stopped. HALVES: the guest writes a word in two halves, the one at the lower address
- * first, and can be stopped between them (32-bit code does). Returns whether the page is right.
+ * Checks PAGE of a stopped guest, with contents BYTES (1 << page_shift bytes), against the progress
+ * ACCOUNT of its CPU. HALVES means that the guest writes a word in two halves, the one at the lower
+ * address first, and can be stopped between them, as 32-bit code does. Fills in *FINDING and
+ * returns true if the page is correct.
  *
- * With the account at the end of a pass (turn is pages / cpus) a guest may or may not have raised
- * its passes yet: then every page may be of either generation, but all of the CPU's must be of the
- * same, which the caller sees by finding->generation.
+ * If ACCOUNT is at the end of a pass (turn is pages / cpus), the guest may or may not have
+ * incremented passes yet. A page may then be of either generation, but all pages of the CPU must be
+ * of the same one; the caller compares finding->generation to check that.
  */
 static inline bool godwit_stamp_check_page(const struct godwit_stamp *stamp, uint32_t page,
                                            const unsigned char *bytes, bool big_endian, bool halves,
@@ -393,7 +398,7 @@ static inline uint64_t godwit_stamp_unshift(uint64_t x, unsigned shift)
     return y;
 }
 
-/* Takes godwit_stamp_mix() back. The factors are the inverses, modulo 2^64, of those above. */
+/* The inverse of godwit_stamp_mix(). The factors are the inverses of those above modulo 2^64. */
 static inline uint64_t godwit_stamp_unmix(uint64_t x)
 {
     x = godwit_stamp_unshift(x, 31) * UINT64_C(0x319642b2d24d8ec3);
@@ -402,20 +407,20 @@ static inline uint64_t godwit_stamp_unmix(uint64_t x)
 }
 
 enum godwit_stamp_kind {
-    GODWIT_STAMP_FOREIGN, /* no word that the guest has ever written */
+    GODWIT_STAMP_FOREIGN, /* no word that the guest ever wrote */
     GODWIT_STAMP_NULL,    /* zero */
-    GODWIT_STAMP_WORD     /* the word that it is known as */
+    GODWIT_STAMP_WORD     /* a word that the guest wrote; see page, index and generation */
 };
 
-/* What a word is. */
+/* Where a word comes from. */
 struct godwit_stamp_identity {
     enum godwit_stamp_kind kind;
     uint32_t page, index;
     uint64_t generation;
 };
 
-/* Whether WORD is at INDEX of PAGE in some generation from 0 to LATEST, which is then in
- * *GENERATION. */
+/* Returns true if WORD belongs at INDEX of PAGE in a generation from 0 to LATEST, and sets
+ * *GENERATION to it. */
 static inline bool godwit_stamp_date(const struct godwit_stamp *stamp, uint64_t word, uint32_t page,
                                      uint32_t index, uint64_t latest, uint64_t *generation)
 {
@@ -425,9 +430,9 @@ static inline bool godwit_stamp_date(const struct godwit_stamp *stamp, uint64_t 
 }
 
 /*
- * Finds out what WORD, found at INDEX of PAGE, really is. LATEST is the latest generation that can
- * have been written. The likely is tried first, then everything: pages * words of a page in all,
- * some tenths of a second with 100 MiB.
+ * Returns the origin of WORD, which was found at INDEX of PAGE. LATEST is the highest generation
+ * that can have been written. Tries the likely places first, then every index of every page, which
+ * takes some tenths of a second for 100 MiB.
  */
 static inline struct godwit_stamp_identity godwit_stamp_identify(const struct godwit_stamp *stamp,
                                                                  uint64_t word, uint32_t page,
@@ -440,7 +445,7 @@ static inline struct godwit_stamp_identity godwit_stamp_identify(const struct go
         identity.kind = GODWIT_STAMP_NULL;
         return identity;
     }
-    /* turn 0: this very place; then this index on all pages, then all other indices. */
+    /* First this place, then this index in all pages, then all other indices. */
     if (godwit_stamp_date(stamp, word, page, index, latest, &identity.generation)) {
         return identity;
     }
@@ -462,9 +467,10 @@ static inline struct godwit_stamp_identity godwit_stamp_identify(const struct go
 }
 
 /*
- * Writes one sentence that tells a finding into BUFFER of SIZE bytes, cut off if need be and always
- * terminated: what is wrong at which address and what the word found there really is. LATEST is as
- * for godwit_stamp_identify(), START the window's first address. Returns what snprintf does.
+ * Writes a sentence that describes FINDING to BUFFER, which has SIZE bytes: the address, the word
+ * found there and its origin. Truncates it if need be and always terminates it. LATEST is as for
+ * godwit_stamp_identify(); START is the first address of the window. Returns the length of the
+ * whole sentence, as snprintf does.
  */
 static inline int godwit_stamp_format(const struct godwit_stamp *stamp, uint32_t page,
                                       const struct godwit_stamp_finding *finding, uint64_t start,

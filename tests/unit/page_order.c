@@ -410,7 +410,7 @@ static void test_sentences(void **state)
     expect_sentence("\x00\x09\x09", 3,
                     "page order broken at 0x1001: 0x09 after 0x00 (before 0x09), where only 0x00 "
                     "or 0xff may follow");
-    expect_sentence("", 0, "page order unknown: the window makes no sense");
+    expect_sentence("", 0, "page order unknown: the window is invalid");
 
     godwit_page_order_format(&result, sentence, sizeof(sentence));
     assert_string_equal(sentence, "page order unknown: the byte at 0x1234 could not be read");
