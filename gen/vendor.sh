@@ -1,7 +1,8 @@
 #!/bin/sh
-# What `make vendor` does: copies the committed guest headers to where another suite wants them.
+# Implements `make vendor`: copies the committed guest headers to the directory of another suite.
 #   DEST=DIRECTORY [STYLE=godwit|qemu] [ARCH="x86 aarch64 ..."] sh gen/vendor.sh
-# Run in Godwit's top directory. Needs no compiler; docs/vendoring.md tells what comes out.
+# ARCH takes architectures, or QEMU's targets (x86_64), with blanks or commas between them.
+# Run it in Godwit's top directory. It needs no compiler. docs/vendoring.md describes its output.
 # SPDX-License-Identifier: MIT
 set -eu
 LC_ALL=C
@@ -27,11 +28,18 @@ godwit) known=$(for header in gen/*_*.h; do basename "${header%%_*}"; done | sor
 qemu) known=$(echo "$qemu_table" | awk 'NF { print $1 }' | xargs) ;;
 *) die "unknown STYLE=$style; there are godwit and qemu" ;;
 esac
-arches=${ARCH:-$known}
-for arch in $arches; do
+arches=
+for arch in $(echo "${ARCH:-$known}" | tr , ' '); do
+    case $arch in
+    x86_64 | i386) arch=x86 ;;
+    esac
     case " $known " in
     *" $arch "*) ;;
     *) die "unknown ARCH=$arch; STYLE=$style has $known" ;;
+    esac
+    case " $arches " in
+    *" $arch "*) ;;
+    *) arches="$arches $arch" ;;
     esac
 done
 [ -n "$dest" ] || die "no DEST=DIRECTORY given"
@@ -99,12 +107,12 @@ if [ "$style" = godwit ]; then
         cp "$header" "$dest/"
         files="$files ${header#include/godwit/}"
     done
-    cp LICENSE "$dest/"
-    {
-        echo "# Vendored from Godwit $version, guest ABI version $abi. Check: sha256sum -c VENDORED"
-        # shellcheck disable=SC2086 # our own names, no blanks in them
-        (cd "$dest" && sha256sum LICENSE $files)
-    } >"$dest/VENDORED"
 fi
+cp LICENSE "$dest/"
+{
+    echo "# Vendored from Godwit $version, guest ABI version $abi. Check: sha256sum -c VENDORED"
+    # shellcheck disable=SC2086 # our own names, no blanks in them
+    (cd "$dest" && sha256sum LICENSE $files)
+} >"$dest/VENDORED"
 # shellcheck disable=SC2086
 echo "vendored to $dest:" $files

@@ -116,6 +116,18 @@ works 'one architecture', "make -s vendor DEST=$dir/one ARCH=x86";
 is join(' ', sort map { s/.*\///r } glob "$dir/one/*"),
     'LICENSE VENDORED guest_abi.h page_order.h stamp.h x86_bootsect.h x86_rom.h', 'copies only what it uses';
 
+for my $spelling ('x86_64', 'i386,x86', 'x86_64 x86', 'x86,x86_64') {
+    works "ARCH=$spelling", "make -s vendor DEST=$dir/spelled ARCH='$spelling'";
+    is join(' ', sort map { s/.*\///r } glob "$dir/spelled/*_*.h"),
+        'guest_abi.h page_order.h x86_bootsect.h x86_rom.h', 'copies the x86 headers once';
+    like slurp("$dir/spelled/VENDORED"), qr/\A#[^#]* x86_bootsect\.h\n[^#]* x86_rom\.h\n/,
+        'and lists each of them';
+    works 'remove them', "rm -r $dir/spelled";
+}
+works 'two targets', "make -s vendor DEST=$dir/two ARCH=x86_64,s390x";
+is join(' ', sort map { s/.*\///r } glob "$dir/two/{s390x,x86}_*.h"),
+    's390x_bios.h x86_bootsect.h x86_rom.h', 'copies both';
+
 # QEMU's way.
 my %qemu = (
     'i386/a-b-bootblock.h' => ['x86_bootsect',   'x86_bootsect'],
@@ -125,7 +137,11 @@ my %qemu = (
 );
 works 'make vendor STYLE=qemu', "make -s vendor STYLE=qemu DEST=$dir/qemu";
 chomp(my @written = `cd $dir/qemu && find . -type f | sed 's,^./,,' | sort`);
-is_deeply \@written, [sort keys %qemu], 'the four files';
+is_deeply \@written, [sort 'LICENSE', 'VENDORED', keys %qemu], 'four headers, licence and stamp';
+works 'the stamp is right', "cd $dir/qemu && sha256sum -c VENDORED";
+is scalar(grep { !/^#/ } split /\n/, slurp("$dir/qemu/VENDORED")), @written - 1,
+    'the stamp has every file';
+is slurp("$dir/qemu/LICENSE"), slurp('LICENSE'), 'the licence is there';
 compiles("$dir/qemu", $_) for sort keys %qemu;
 compiles("$dir/qemu", sort keys %qemu);
 for my $header (sort keys %qemu) {
