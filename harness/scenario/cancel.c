@@ -243,14 +243,18 @@ static bool after_failed(struct godwit_rig *rig, const struct godwit_scenario *s
     }
 
 GODWIT_SCENARIOS(cancel) = {
-    ROW("none", "before any migration: nothing happens", .run = after_none),
-    ROW("setup", "while the source connects", .run = after_setup, .needs = "command:query-yank"),
-    ROW("active", "while memory is sent, live", .run = after_active),
-    ROW("pre-switchover", "when the guest stands still already: it runs again",
+    ROW("none", "migrate_cancel before any migration: no effect", .run = after_none),
+    ROW("setup", "migrate_cancel while the source connects", .run = after_setup,
+        .needs = "command:query-yank"),
+    ROW("active", "migrate_cancel while a live migration sends memory", .run = after_active),
+    ROW("pre-switchover", "migrate_cancel when the guest is already stopped: it resumes",
         .run = after_pre_switchover, .plan = {.capabilities = pause_off}),
-    ROW("completed", "when it is over: nothing happens", .plan = {.judge = cancel_completed}),
-    ROW("cancelling", "while it is being cancelled: nothing more happens", .run = after_cancelling),
-    ROW("cancelled", "when it has been cancelled: nothing happens", .run = after_cancelled),
-    ROW("failed", "when it has failed: nothing happens", .run = after_failed),
+    ROW("completed", "migrate_cancel after a completed migration: no effect",
+        .plan = {.judge = cancel_completed}),
+    ROW("cancelling", "a second migrate_cancel while cancelling: no further effect",
+        .run = after_cancelling),
+    ROW("cancelled", "migrate_cancel after a cancelled migration: no effect",
+        .run = after_cancelled),
+    ROW("failed", "migrate_cancel after a failed migration: no effect", .run = after_failed),
 };
 GODWIT_SCENARIOS_END(cancel);

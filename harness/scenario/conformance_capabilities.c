@@ -253,7 +253,7 @@ static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, 
 GODWIT_SCENARIOS(conformance_capabilities) = {
     {
         .name = "conformance/capabilities",
-        .summary = "migration capabilities: each, what is none, and forbidden combinations",
+        .summary = "sets each migration capability, unknown ones, and forbidden combinations",
         .run = run,
         .prepare = godwit_conformance_prepare,
         .order = true,

@@ -325,7 +325,7 @@ static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, 
 GODWIT_SCENARIOS(conformance_parameters) = {
     {
         .name = "conformance/parameters",
-        .summary = "each migration parameter: bounds, types, and that a refusal changes nothing",
+        .summary = "sets each migration parameter to its bounds, beyond them, and to other types",
         .run = run,
         .prepare = godwit_conformance_prepare,
         .order = true,

@@ -693,7 +693,7 @@ static const struct godwit_parameter slow_postcopy[] = {{"max-postcopy-bandwidth
 GODWIT_SCENARIOS(conformance_refusals) = {
     {
         .name = "conformance/refusals/idle",
-        .summary = "what must be refused while no migration is under way",
+        .summary = "requests that a source must refuse while it does not migrate",
         .run = run_idle,
         .prepare = godwit_conformance_prepare,
         .order = true,
@@ -701,7 +701,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     },
     {
         .name = "conformance/refusals/addresses",
-        .summary = "addresses that cannot be meant",
+        .summary = "invalid and implausible addresses",
         .run = run_addresses,
         .prepare = godwit_conformance_prepare,
         .order = true,
@@ -709,7 +709,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     },
     {
         .name = "conformance/refusals/no-main-channel",
-        .summary = "a list of channels without a main one",
+        .summary = "a list of channels without a main channel",
         .run = run_no_main_channel,
         .needs = "channel:cpr",
         .prepare = godwit_conformance_prepare,
@@ -726,7 +726,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     },
     {
         .name = "conformance/refusals/waiting",
-        .summary = "what a destination must refuse before anything comes",
+        .summary = "requests that a destination must refuse before a migration arrives",
         .run = run_waiting,
         .prepare = godwit_conformance_prepare,
         .order = true,
@@ -734,7 +734,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     },
     {
         .name = "conformance/refusals/listening",
-        .summary = "addresses where a destination cannot listen; it takes a good one afterwards",
+        .summary = "addresses where a destination cannot listen, then a valid one",
         .run = run_listening,
         .prepare = godwit_conformance_prepare,
         .order = true,
@@ -742,7 +742,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     },
     {
         .name = "conformance/refusals/setup",
-        .summary = "what must be refused while a migration is connecting",
+        .summary = "requests that a source must refuse while it connects",
         .run = run_setup,
         .prepare = godwit_conformance_prepare,
         .order = true,
@@ -751,13 +751,13 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     {
         .name = "conformance/refusals/active",
         .order = true,
-        .summary = "what both sides must refuse while a migration is active, which then goes well",
+        .summary = "requests that both sides must refuse while a migration is active",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX, .live = check_active},
     },
     {
         .name = "conformance/refusals/pre-switchover",
         .order = true,
-        .summary = "what must be refused before the switchover, which then goes well",
+        .summary = "requests that a source must refuse in pre-switchover",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = pausing,
                  .released = check_pre_switchover},
@@ -765,7 +765,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     {
         .name = "conformance/refusals/postcopy",
         .order = true,
-        .summary = "what both sides must refuse in postcopy, and while it is paused; it recovers",
+        .summary = "requests that both sides must refuse in postcopy and while it is paused",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = slow_postcopy,

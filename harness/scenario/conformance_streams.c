@@ -382,7 +382,7 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
 GODWIT_SCENARIOS(conformance_streams) = {
     {
         .name = "conformance/streams/foreign",
-        .summary = "incoming streams that are none, or of another version",
+        .summary = "incoming data that is no stream, or a stream of another version",
         .run = run_foreign,
         .prepare = prepare,
         .order = true,
@@ -396,7 +396,7 @@ GODWIT_SCENARIOS(conformance_streams) = {
     },
     {
         .name = "conformance/streams/other-machine",
-        .summary = "incoming streams of another machine type, and of another RAM size",
+        .summary = "an incoming stream from another machine type, and from another RAM size",
         .run = run_other,
         .prepare = prepare,
         .order = true,

@@ -469,7 +469,8 @@ static bool run_exec(struct godwit_rig *rig, const struct godwit_scenario *scena
 GODWIT_SCENARIOS(cpr) = {
     {
         .name = "mode/reboot",
-        .summary = "RAM stays in a file; the source quits before the destination is started",
+        .summary =
+            "cpr-reboot: RAM stays in a file; the source quits before the destination starts",
         .qemu_name = "/migration/mode/reboot",
         .run = run_reboot,
         .plan = {.capabilities = ignore_shared},
@@ -477,7 +478,7 @@ GODWIT_SCENARIOS(cpr) = {
     },
     {
         .name = "mode/transfer",
-        .summary = "RAM stays; its descriptors go to the destination, which goes on at once",
+        .summary = "cpr-transfer: the destination inherits the RAM descriptors and runs at once",
         .qemu_name = "/migration/mode/transfer",
         .run = run_transfer,
         .plan = {.capabilities = pause_before},
@@ -485,7 +486,7 @@ GODWIT_SCENARIOS(cpr) = {
     },
     {
         .name = "mode/transfer/defer",
-        .summary = "the same, and the destination goes on when it is told to",
+        .summary = "cpr-transfer: the destination runs only after `cont`",
         .qemu_name = "/migration/mode/transfer/defer",
         .run = run_defer,
         .plan = {.capabilities = pause_before},
@@ -493,7 +494,7 @@ GODWIT_SCENARIOS(cpr) = {
     },
     {
         .name = "mode/exec",
-        .summary = "RAM stays; the source's process executes the destination's QEMU",
+        .summary = "cpr-exec: RAM stays; the source's process executes the destination's QEMU",
         .qemu_name = "/migration/mode/exec",
         .run = run_exec,
         .plan = {.capabilities = pause_before},

@@ -29,19 +29,19 @@ static bool judge_closed(struct godwit_vm *source, struct godwit_vm *destination
 GODWIT_SCENARIOS(descriptors) = {
     {
         .name = "precopy/fd/socket",
-        .summary = "live, through a socket pair with an end passed to each",
+        .summary = "live, by fd: through a socket pair",
         .qemu_name = "/migration/precopy/fd/tcp",
         .plan = {.transport = GODWIT_TRANSPORT_FD, .judge = judge_closed},
     },
     {
         .name = "precopy/fd/file",
-        .summary = "with the source stopped, through a file that is opened for each",
+        .summary = "source stopped, by fd: through a file",
         .qemu_name = "/migration/precopy/fd/file",
         .plan = {.transport = GODWIT_TRANSPORT_FD_FILE, .stopped = true, .judge = judge_closed},
     },
     {
         .name = "precopy/exec",
-        .summary = "live, through a command that writes a file and one that reads it",
+        .summary = "live, by exec: to a command that writes a file, and from one that reads it",
         .plan = {.transport = GODWIT_TRANSPORT_EXEC},
     },
 };

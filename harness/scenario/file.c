@@ -314,13 +314,13 @@ static const struct godwit_parameter channels[] = {{"multifd-channels", CHANNELS
 GODWIT_SCENARIOS(file) = {
     {
         .name = "file/plain",
-        .summary = "live, into a file and out of it",
+        .summary = "live, into a file; the destination then reads it",
         .qemu_name = "/migration/precopy/file",
         .plan = {.transport = GODWIT_TRANSPORT_FILE},
     },
     {
         .name = "file/offset",
-        .summary = "live, into a file behind something that is there",
+        .summary = "live, into a file at an offset, behind existing data",
         .qemu_name = "/migration/precopy/file/offset",
         .plan = {.transport = GODWIT_TRANSPORT_FILE,
                  .uri = "file:" GODWIT_MIGRATE_FILE ",offset=" OFFSET_TEXT,
@@ -329,7 +329,7 @@ GODWIT_SCENARIOS(file) = {
     },
     {
         .name = "file/offset/fdset",
-        .summary = "the same, the file passed as a set of descriptors",
+        .summary = "live, into an fdset at an offset, behind existing data",
         .qemu_name = "/migration/precopy/file/offset/fdset",
         .plan = {.transport = GODWIT_TRANSPORT_FILE,
                  .uri = FDSET_ADDRESS ",offset=" OFFSET_TEXT,
@@ -338,14 +338,14 @@ GODWIT_SCENARIOS(file) = {
     },
     {
         .name = "file/offset/bad",
-        .summary = "offsets that are none: refused, nothing begins",
+        .summary = "invalid offsets: refused, no migration starts",
         .qemu_name = "/migration/precopy/file/offset/bad",
         .run = bad_offset,
         .plan = {.transport = GODWIT_TRANSPORT_FILE},
     },
     {
         .name = "file/mapped-ram",
-        .summary = "the source stopped, each page in its own place in the file",
+        .summary = "source stopped, mapped-ram: each page at a fixed offset in the file",
         .qemu_name = "/migration/precopy/file/mapped-ram",
         .plan = {.transport = GODWIT_TRANSPORT_FILE,
                  .stopped = true,
@@ -354,7 +354,7 @@ GODWIT_SCENARIOS(file) = {
     },
     {
         .name = "file/mapped-ram/live",
-        .summary = "the same with the source running",
+        .summary = "live, mapped-ram: each page at a fixed offset in the file",
         .qemu_name = "/migration/precopy/file/mapped-ram/live",
         .plan = {.transport = GODWIT_TRANSPORT_FILE,
                  .passes = true,
@@ -363,7 +363,7 @@ GODWIT_SCENARIOS(file) = {
     },
     {
         .name = "file/multifd/mapped-ram",
-        .summary = "the source stopped, each page in its own place, written by several threads",
+        .summary = "source stopped, mapped-ram, written by several multifd threads",
         .qemu_name = "/migration/multifd/file/mapped-ram",
         .plan = {.transport = GODWIT_TRANSPORT_FILE,
                  .stopped = true,
@@ -373,7 +373,7 @@ GODWIT_SCENARIOS(file) = {
     },
     {
         .name = "file/multifd/mapped-ram/live",
-        .summary = "the same with the source running",
+        .summary = "live, mapped-ram, written by several multifd threads",
         .qemu_name = "/migration/multifd/file/mapped-ram/live",
         .plan = {.transport = GODWIT_TRANSPORT_FILE,
                  .passes = true,
@@ -383,7 +383,7 @@ GODWIT_SCENARIOS(file) = {
     },
     {
         .name = "file/multifd/mapped-ram/dio",
-        .summary = "live, with direct I/O: past the host's page cache",
+        .summary = "live, mapped-ram with multifd and direct I/O",
         .qemu_name = "/migration/multifd/file/mapped-ram/dio",
         .plan = {.transport = GODWIT_TRANSPORT_FILE,
                  .capabilities = multifd,
@@ -395,7 +395,7 @@ GODWIT_SCENARIOS(file) = {
     },
     {
         .name = "file/multifd/mapped-ram/fdset",
-        .summary = "live, the file passed as a set of descriptors",
+        .summary = "live, mapped-ram with multifd, the file passed as an fdset",
         .qemu_name = "/migration/multifd/file/mapped-ram/fdset",
         .plan = {.transport = GODWIT_TRANSPORT_FILE,
                  .uri = FDSET_ADDRESS,
@@ -406,7 +406,7 @@ GODWIT_SCENARIOS(file) = {
     },
     {
         .name = "file/multifd/mapped-ram/fdset/dio",
-        .summary = "the same with direct I/O, and a descriptor for it in the set",
+        .summary = "live, mapped-ram with multifd and direct I/O, the file passed as an fdset",
         .qemu_name = "/migration/multifd/file/mapped-ram/fdset/dio",
         .plan = {.transport = GODWIT_TRANSPORT_FILE,
                  .uri = FDSET_ADDRESS,

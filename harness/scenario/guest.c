@@ -375,7 +375,7 @@ static bool suspend(struct godwit_rig *rig, const struct godwit_scenario *scenar
 GODWIT_SCENARIOS(guest) = {
     {
         .name = "guest/defaults",
-        .summary = "the image as it is built: window, page size, one B in 8 passes",
+        .summary = "the unmodified image: default window, page size, and one B for every 8 passes",
         .run = watch,
         .prepare = prepare_defaults,
         .whole = true,
@@ -383,14 +383,14 @@ GODWIT_SCENARIOS(guest) = {
     },
     {
         .name = "guest/window",
-        .summary = "another window: nothing outside it is touched",
+        .summary = "another window: the guest writes nothing outside it",
         .run = watch,
         .prepare = prepare_window,
         .order = true,
     },
     {
         .name = "guest/page-size",
-        .summary = "another page size: nothing but each page's first byte is touched",
+        .summary = "another page size: the guest writes only the first byte of each page",
         .run = watch,
         .prepare = prepare_page_size,
         .order = true,
@@ -404,14 +404,14 @@ GODWIT_SCENARIOS(guest) = {
     },
     {
         .name = "guest/order",
-        .summary = "stopped forty times: page order holds, and the mailbox is of the same instant",
+        .summary = "stopped forty times: page order holds and agrees with the mailbox",
         .run = stop_often,
         .prepare = prepare_stop_often,
         .order = true,
     },
     {
         .name = "guest/verify",
-        .summary = "told to check itself, it finds a spoiled byte, writes X and the record, halts",
+        .summary = "with VERIFY, the guest finds a corrupted byte, records it, writes X and halts",
         .run = verify,
         .prepare = prepare_window,
         .order = true,
@@ -419,21 +419,21 @@ GODWIT_SCENARIOS(guest) = {
     },
     {
         .name = "guest/no-verify",
-        .summary = "not told so, it takes no notice of a spoiled byte",
+        .summary = "without VERIFY, the guest ignores a corrupted byte",
         .run = no_verify,
         .prepare = prepare_no_verify,
         .order = true,
     },
     {
         .name = "guest/rate",
-        .summary = "a delay from page to page is kept, by the guest's own timer",
+        .summary = "page_ticks: the delay between pages holds by the guest's own timer",
         .run = rate,
         .prepare = prepare_rate,
         .order = true,
     },
     {
         .name = "guest/cpus",
-        .summary = "two CPUs, each with every other page: both go on, nothing else is touched",
+        .summary = "two CPUs with every other page each: both make progress and write nothing else",
         .run = watch,
         .prepare = prepare_window,
         .order = true,
@@ -441,7 +441,7 @@ GODWIT_SCENARIOS(guest) = {
     },
     {
         .name = "guest/cpus-verify",
-        .summary = "the second of two CPUs finds a spoiled byte of its own, and halts by itself",
+        .summary = "the second of two CPUs finds a corrupted byte in its pages, and only it halts",
         .run = verify,
         .prepare = prepare_window,
         .order = true,
@@ -450,7 +450,7 @@ GODWIT_SCENARIOS(guest) = {
     },
     {
         .name = "guest/suspend",
-        .summary = "suspends itself once (ACPI S3), is woken up, and goes on",
+        .summary = "the guest suspends itself once (ACPI S3), wakes up and continues",
         .run = suspend,
         .prepare = prepare_window,
         .order = true,

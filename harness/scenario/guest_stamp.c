@@ -181,20 +181,19 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
 #define STOPPED(kind, told, flag)                                                                  \
     {                                                                                              \
         .name = "guest/stamp/" kind, .run = stop_often, .prepare = prepare, .order = true,         \
-        .flags = flag,                                                                             \
-        .summary = "stamp, " told ": stopped thirty times, every byte is as it should be",         \
+        .flags = flag, .summary = "stamp, " told ": stopped thirty times, every byte is correct",  \
         .obstacle = no_stamp                                                                       \
     }
 
 GODWIT_SCENARIOS(guest_stamp) = {
-    STOPPED("whole", "whole pages upwards", 0),
+    STOPPED("whole", "whole pages in ascending order", 0),
     STOPPED("sparse", "one word in sixteen", GODWIT_FLAG_SPARSE),
     STOPPED("zero", "with zero pages", GODWIT_FLAG_ZERO),
-    STOPPED("stride", "2 MiB from page to page", GODWIT_FLAG_STRIDE),
-    STOPPED("random", "in a random order", GODWIT_FLAG_RANDOM),
+    STOPPED("stride", "in steps of 2 MiB", GODWIT_FLAG_STRIDE),
+    STOPPED("random", "in random order", GODWIT_FLAG_RANDOM),
     {
         .name = "guest/stamp/rate",
-        .summary = "the rate that is chosen is kept within 10 %, by the guest's own timer",
+        .summary = "stamp at a given rate: kept within 10 % by the guest's own timer",
         .run = rate,
         .prepare = prepare_rate,
         .order = true,
@@ -202,7 +201,7 @@ GODWIT_SCENARIOS(guest_stamp) = {
     },
     {
         .name = "guest/stamp/verify",
-        .summary = "finds a bit that was flipped in a page's last word, and says which",
+        .summary = "stamp with VERIFY: the guest finds a flipped bit and reports the word",
         .run = verify,
         .prepare = prepare,
         .order = true,

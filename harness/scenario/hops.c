@@ -53,7 +53,8 @@ static bool ping_pong(struct godwit_rig *rig, const struct godwit_scenario *scen
 GODWIT_SCENARIOS(hops) = {
     {
         .name = "hops/ping-pong",
-        .summary = "the same guest to and fro (--hops N, 10 times), judged after each hop",
+        .summary = "one guest migrated back and forth (--hops N, default 10), checked after each "
+                   "migration",
         .run = ping_pong,
         .hops = true,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},

@@ -110,20 +110,20 @@ static const struct godwit_parameter threads[] = {{"compress-level", 1, NULL},
 GODWIT_SCENARIOS(legacy) = {
     {
         .name = "legacy/set-downtime",
-        .summary = "migrate_set_downtime: obeyed where it exists, unknown where it does not",
+        .summary = "migrate_set_downtime: works where it exists, unknown elsewhere",
         .qemu_name = "/migration/deprecated",
         .plan = {.configure = use_set_downtime},
     },
     {
         .name = "legacy/set-speed",
-        .summary = "migrate_set_speed: obeyed where it exists, unknown where it does not",
+        .summary = "migrate_set_speed: works where it exists, unknown elsewhere",
         .qemu_name = "/migration/deprecated",
         .plan = {.configure = use_set_speed},
     },
     {
         .name = "legacy/compress",
         .order = true,
-        .summary = "live, compressed by threads",
+        .summary = "live, with the capability compress",
         .plan = {.capabilities = compress, .parameters = threads, .judge = judge_compression},
     },
 };

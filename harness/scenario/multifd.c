@@ -301,7 +301,7 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
 #define COMPRESSED(method, told)                                                                   \
     {                                                                                              \
         .name = "multifd/tcp/" method, .order = true,                                              \
-        .summary = "live, each page compressed by " told,                                          \
+        .summary = "live, pages compressed by " told,                                              \
         .qemu_name = "/migration/multifd/tcp/plain/" method,                                       \
         .plan = {.transport = GODWIT_TRANSPORT_TCP,                                                \
                  .capabilities = multifd,                                                          \
@@ -315,7 +315,7 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
 GODWIT_SCENARIOS(multifd) = {
     {
         .name = "multifd/tcp/uri/plain",
-        .summary = "live, over 16 connections beside the main one",
+        .summary = "live, over 16 channels",
         .qemu_name = "/migration/multifd/tcp/uri/plain/none",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
                  .passes = true,
@@ -326,7 +326,7 @@ GODWIT_SCENARIOS(multifd) = {
     },
     {
         .name = "multifd/tcp/channels/plain",
-        .summary = "the same, the address given by the `channels` argument",
+        .summary = "live, over 16 channels, the address given by the `channels` argument",
         .qemu_name = "/migration/multifd/tcp/channels/plain/none",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
                  .channels = true,
@@ -338,7 +338,7 @@ GODWIT_SCENARIOS(multifd) = {
     {
         .name = "multifd/tcp/zero-page/legacy",
         .content = GODWIT_FLAG_ZERO,
-        .summary = "live, zero pages found by the migration thread, as older QEMUs do",
+        .summary = "live, zero pages detected by the migration thread",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/legacy",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
                  .passes = true,
@@ -350,7 +350,7 @@ GODWIT_SCENARIOS(multifd) = {
     {
         .name = "multifd/tcp/zero-page/none",
         .content = GODWIT_FLAG_ZERO,
-        .summary = "live, zero pages sent like any other",
+        .summary = "live, without zero page detection",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/none",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = multifd,
@@ -365,7 +365,7 @@ GODWIT_SCENARIOS(multifd) = {
     COMPRESSED("qatzip", "Intel's QATzip"),
     {
         .name = "multifd/tcp/cancel",
-        .summary = "cancelled under way; then the source is migrated to a second destination",
+        .summary = "cancelled during migration; then migrated to a second destination",
         .qemu_name = "/migration/multifd/tcp/plain/cancel",
         .run = cancel,
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
@@ -376,7 +376,7 @@ GODWIT_SCENARIOS(multifd) = {
     },
     {
         .name = "multifd/tcp/postcopy",
-        .summary = "multifd and postcopy together, or a clear refusal",
+        .summary = "multifd together with postcopy, or a clear refusal",
         .run = postcopy,
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = multifd,

@@ -189,14 +189,14 @@ static const struct godwit_parameter held[] = {
 GODWIT_SCENARIOS(netns) = {
     {
         .name = "netns/two-hosts/precopy",
-        .summary = "live, over a link with a delay that loses packets",
+        .summary = "live, over a link with delay and packet loss",
         .run = run,
         .prepare = prepare,
         .plan = {.transport = GODWIT_TRANSPORT_TCP, .judge = judge_link},
     },
     {
         .name = "netns/two-hosts/multifd",
-        .summary = "the same with 4 multifd channels",
+        .summary = "live, with 4 multifd channels, over a link with delay and packet loss",
         .run = run,
         .prepare = prepare,
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
@@ -206,7 +206,7 @@ GODWIT_SCENARIOS(netns) = {
     },
     {
         .name = "netns/two-hosts/postcopy/recovery",
-        .summary = "postcopy over that link, which is cut half-way and comes back",
+        .summary = "postcopy over such a link, which fails halfway and comes back",
         .run = run,
         .prepare = prepare,
         .plan = {.transport = GODWIT_TRANSPORT_TCP,

@@ -115,7 +115,7 @@ static bool judge_reads(struct godwit_vm *source, struct godwit_vm *destination,
 GODWIT_SCENARIOS(postcopy) = {
     {
         .name = "postcopy/plain",
-        .summary = "live, switched to postcopy when memory is proven dirty again",
+        .summary = "live, switched to postcopy once memory is dirty again",
         .qemu_name = "/migration/postcopy/plain",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
@@ -124,7 +124,7 @@ GODWIT_SCENARIOS(postcopy) = {
     },
     {
         .name = "postcopy/held",
-        .summary = "the destination's guest is kept from running: all of RAM is compared",
+        .summary = "postcopy to a paused destination: all of RAM is compared",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .held = true,
@@ -134,7 +134,7 @@ GODWIT_SCENARIOS(postcopy) = {
     },
     {
         .name = "postcopy/preempt/held",
-        .summary = "the same with a channel of its own for pages that are asked for",
+        .summary = "postcopy-preempt to a paused destination: all of RAM is compared",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .held = true,

@@ -250,7 +250,7 @@ static bool hold_precopy(struct godwit_vm *source, struct godwit_vm *destination
 GODWIT_SCENARIOS(recovery) = {
     {
         .name = "postcopy/preempt/plain",
-        .summary = "with a channel of its own for pages that the guest waits for",
+        .summary = "postcopy with a preempt channel for requested pages",
         .qemu_name = "/migration/postcopy/preempt/plain",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
                  .postcopy = true,
@@ -260,7 +260,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/recovery/plain",
-        .summary = "the network fails half-way; goes on over another connection",
+        .summary = "the network fails during postcopy, which recovers over a new connection",
         .qemu_name = "/migration/postcopy/recovery/plain",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
@@ -269,7 +269,8 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/preempt/recovery/plain",
-        .summary = "the same with a channel of its own for pages that the guest waits for",
+        .summary =
+            "the network fails during postcopy-preempt, which recovers over a new connection",
         .qemu_name = "/migration/postcopy/preempt/recovery/plain",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
@@ -279,7 +280,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/preempt/tls/psk",
-        .summary = "both channels encrypted with a pre-shared key",
+        .summary = "postcopy-preempt, both channels encrypted with a pre-shared key",
         .qemu_name = "/migration/postcopy/preempt/tls/psk",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
                  .postcopy = true,
@@ -290,7 +291,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/recovery/tls/psk",
-        .summary = "the network fails half-way; both connections encrypted with a pre-shared key",
+        .summary = "the network fails during postcopy; both connections are encrypted",
         .qemu_name = "/migration/postcopy/recovery/tls/psk",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
@@ -300,7 +301,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/preempt/recovery/tls/psk",
-        .summary = "the same with a channel of its own for pages that the guest waits for",
+        .summary = "the network fails during postcopy-preempt; all connections are encrypted",
         .qemu_name = "/migration/postcopy/preempt/recovery/tls/psk",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
@@ -311,7 +312,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/recovery/double-failures/reconnect",
-        .summary = "the first recovery fails while the source connects, the second succeeds",
+        .summary = "the first recovery fails while the source connects; the second succeeds",
         .qemu_name = "/migration/postcopy/recovery/double-failures/reconnect",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
@@ -321,7 +322,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/recovery/double-failures/handshake",
-        .summary = "the first recovery gets no answer and is interrupted, the second succeeds",
+        .summary = "the first recovery gets no answer and is interrupted; the second succeeds",
         .qemu_name = "/migration/postcopy/recovery/double-failures/handshake",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
@@ -330,7 +331,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/suspend",
-        .summary = "the guest sleeps (ACPI S3) while it is migrated, and is woken up afterwards",
+        .summary = "the guest is suspended (ACPI S3) during migration and wakes up afterwards",
         .qemu_name = "/migration/postcopy/suspend",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,

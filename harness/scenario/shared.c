@@ -94,7 +94,7 @@ static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, 
 GODWIT_SCENARIOS(shared) = {
     {
         .name = "precopy/ignore-shared",
-        .summary = "source and destination share the guest's RAM in a file: none of it is sent",
+        .summary = "x-ignore-shared: both sides share guest RAM in a file; none of it is sent",
         .qemu_name = "/migration/ignore-shared",
         .run = run,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,

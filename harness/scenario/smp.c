@@ -17,19 +17,19 @@ static bool see_all_run(struct godwit_vm *source, struct godwit_vm *destination,
 GODWIT_SCENARIOS(smp) = {
     {
         .name = "smp/2",
-        .summary = "live, with two CPUs that dirty memory at the same time",
+        .summary = "live, two CPUs dirty memory at the same time",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX, .started = see_all_run},
         .cpus = 2,
     },
     {
         .name = "smp/4",
-        .summary = "the same with four",
+        .summary = "live, four CPUs dirty memory at the same time",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX, .passes = true, .started = see_all_run},
         .cpus = 4,
     },
     {
         .name = "smp/postcopy",
-        .summary = "four CPUs that all wait for missing pages on the destination",
+        .summary = "postcopy, four CPUs wait for missing pages on the destination",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX, .postcopy = true, .started = see_all_run},
         .cpus = 4,
     },

@@ -162,7 +162,7 @@ static bool analyze(struct godwit_vm *source, struct godwit_vm *destination, GEr
 GODWIT_SCENARIOS(stream) = {
     {
         .name = "stream/analyze",
-        .summary = "into a file, which is read and judged by itself, every byte of it",
+        .summary = "into a file that Godwit parses and checks, every byte of it",
         .qemu_name = "/migration/analyze-script",
         .plan = {.transport = GODWIT_TRANSPORT_EXEC,
                  .stopped = true,

@@ -328,7 +328,7 @@ static const struct godwit_parameter lowest_limit[] = {
 GODWIT_SCENARIOS(throttle) = {
     {
         .name = "precopy/auto-converge",
-        .summary = "a guest that dirties too fast is throttled more and more, within its bounds",
+        .summary = "auto-converge throttles a guest that dirties too fast, within its bounds",
         .qemu_name = "/migration/auto_converge",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .passes = true,
@@ -342,7 +342,7 @@ GODWIT_SCENARIOS(throttle) = {
     },
     {
         .name = "precopy/unix/dirty-ring",
-        .summary = "live, dirty pages told by KVM's dirty ring instead of its log",
+        .summary = "live, with KVM's dirty ring",
         .qemu_name = "/migration/dirty_ring",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .passes = true,
@@ -355,7 +355,7 @@ GODWIT_SCENARIOS(throttle) = {
     },
     {
         .name = "precopy/dirty-limit",
-        .summary = "a guest that dirties too fast is limited; cancelled, and once more",
+        .summary = "dirty-limit throttles a guest that dirties too fast; cancelled, then repeated",
         .qemu_name = "/dirty_limit",
         .run = limit_migration,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
@@ -372,7 +372,8 @@ GODWIT_SCENARIOS(throttle) = {
     },
     {
         .name = "vcpu-dirty-limit",
-        .summary = "no migration: the guest limited to half of what it dirties, and let go again",
+        .summary =
+            "no migration: set-vcpu-dirty-limit halves the guest's dirty rate, then is cancelled",
         .qemu_name = "/migration/vcpu_dirty_limit",
         .run = limit_vcpu,
         .whole = true,

@@ -92,7 +92,7 @@ static bool none_set(struct godwit_rig *rig, const struct godwit_scenario *scena
 GODWIT_SCENARIOS(validate) = {
     {
         .name = "validate/uuid/match",
-        .summary = "validate-uuid, with the same UUID on both sides",
+        .summary = "validate-uuid with the same UUID on both sides: accepted",
         .qemu_name = "/migration/validate_uuid",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = validate_uuid,
@@ -102,7 +102,7 @@ GODWIT_SCENARIOS(validate) = {
     },
     {
         .name = "validate/uuid/mismatch",
-        .summary = "validate-uuid, with two UUIDs: refused, and the source runs on",
+        .summary = "validate-uuid with different UUIDs: refused, the source keeps running",
         .qemu_name = "/migration/validate_uuid_error",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .fails = true,
@@ -113,7 +113,7 @@ GODWIT_SCENARIOS(validate) = {
     },
     {
         .name = "validate/uuid/src-not-set",
-        .summary = "validate-uuid, with no UUID on the source: nothing to be refused",
+        .summary = "validate-uuid without a UUID on the source: accepted",
         .qemu_name = "/migration/validate_uuid_src_not_set",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = validate_uuid,
@@ -122,7 +122,7 @@ GODWIT_SCENARIOS(validate) = {
     },
     {
         .name = "validate/uuid/dst-not-set",
-        .summary = "validate-uuid, with no UUID on the destination: nothing to be refused",
+        .summary = "validate-uuid without a UUID on the destination: accepted",
         .qemu_name = "/migration/validate_uuid_dst_not_set",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = validate_uuid,
@@ -131,7 +131,7 @@ GODWIT_SCENARIOS(validate) = {
     },
     {
         .name = "validate/uri-channels/both-set",
-        .summary = "an address by `uri` and another by `channels`: refused, nothing begins",
+        .summary = "both `uri` and `channels`: refused, no migration starts",
         .qemu_name = "/migration/validate_uri/channels/both_set",
         .run = both_set,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
@@ -139,7 +139,7 @@ GODWIT_SCENARIOS(validate) = {
     },
     {
         .name = "validate/uri-channels/none-set",
-        .summary = "no address at all: refused, nothing begins",
+        .summary = "neither `uri` nor `channels`: refused, no migration starts",
         .qemu_name = "/migration/validate_uri/channels/none_set",
         .run = none_set,
         .plan = {.transport = GODWIT_TRANSPORT_UNIX},
