@@ -7,15 +7,19 @@
 #define GODWIT_HARNESS_SHELL_H
 
 #include <glib.h>
-#include <stdbool.h>
-#include <string.h>
 
-/* TEXT as one word for a shell, quoted only if it has to be; the caller's. */
-static inline char *godwit_shell_word(const char *text)
-{
-    const bool plain = *text && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                             "0123456789-_=,./:+") == strlen(text);
-    return plain ? g_strdup(text) : g_shell_quote(text);
-}
+/*
+ * Returns TEXT as one word for a POSIX shell, which reads it as TEXT and as nothing else. Quotes it
+ * only if it has to be. The word is one line of text that no terminal obeys: what is not tame in the
+ * sense of text.h is written as printf(1)'s octal numbers. (Newlines at the very end of TEXT are lost
+ * then.) The caller frees it.
+ */
+char *godwit_shell_word(const char *text);
+
+/* Appends a space and godwit_shell_word(TEXT). */
+void godwit_shell_append(GString *line, const char *text);
+
+/* Appends " OPTION " and godwit_shell_word(VALUE). OPTION is taken as it is. */
+void godwit_shell_append_option(GString *line, const char *option, const char *value);
 
 #endif

@@ -69,38 +69,41 @@ char *godwit_job_again(const struct godwit_job *job)
     const struct godwit_setup *setup = &job->setup;
     const struct godwit_workload usual = godwit_image_workload(setup->machine, setup->image);
     const struct godwit_workload *workload = &setup->workload;
-    GString *line = g_string_new("godwit ");
+    GString *line = g_string_new("godwit");
     if (job->scenario)
-        g_string_append_printf(line, "run %s", job->scenario->name);
+        godwit_shell_append_option(line, "run", job->scenario->name);
     else
-        g_string_append_printf(line, "migrate --transport %s%s%s",
+        g_string_append_printf(line, " migrate --transport %s%s%s",
                                job->plan.transport == GODWIT_TRANSPORT_TCP ? "tcp" : "unix",
                                job->plan.postcopy ? " --postcopy" : "",
                                job->plan.stopped ? " --stopped" : "");
     if (job->fault)
-        g_string_append_printf(line, " --fault %s", job->fault);
+        godwit_shell_append_option(line, "--fault", job->fault);
     for (guint i = 0; i < job->capabilities->len; i++) {
         const struct godwit_capability *c =
             &g_array_index(job->capabilities, struct godwit_capability, i);
-        g_string_append_printf(line, " --capability %s=%s", c->name, c->on ? "on" : "off");
+        g_autofree char *value = g_strdup_printf("%s=%s", c->name, c->on ? "on" : "off");
+        godwit_shell_append_option(line, "--capability", value);
     }
     for (guint i = 0; i < job->parameters->len; i++) {
         const struct godwit_parameter *p =
             &g_array_index(job->parameters, struct godwit_parameter, i);
-        g_string_append_printf(line, " --parameter %s=%" JSON_INTEGER_FORMAT, p->name, p->value);
+        g_autofree char *value = g_strdup_printf("%s=%" JSON_INTEGER_FORMAT, p->name, p->value);
+        godwit_shell_append_option(line, "--parameter", value);
     }
-    g_string_append_printf(line, " --arch %s", setup->machine->arch);
-    g_autofree char *source = godwit_shell_word(setup->source->path);
-    g_autofree char *destination = godwit_shell_word(setup->destination->path);
-    if (!strcmp(source, destination))
-        g_string_append_printf(line, " --qemu %s", source);
-    else
-        g_string_append_printf(line, " --qemu-src %s --qemu-dst %s", source, destination);
-    g_string_append_printf(line, " --machine %s --image %s --accel %s", setup->type,
-                           setup->image->name, setup->accel);
+    godwit_shell_append_option(line, "--arch", setup->machine->arch);
+    if (!strcmp(setup->source->path, setup->destination->path)) {
+        godwit_shell_append_option(line, "--qemu", setup->source->path);
+    } else {
+        godwit_shell_append_option(line, "--qemu-src", setup->source->path);
+        godwit_shell_append_option(line, "--qemu-dst", setup->destination->path);
+    }
+    godwit_shell_append_option(line, "--machine", setup->type);
+    godwit_shell_append_option(line, "--image", setup->image->name);
+    godwit_shell_append_option(line, "--accel", setup->accel);
     if (workload->flags & GODWIT_FLAG_STAMP) {
         g_autofree char *name = godwit_workload_name(workload);
-        g_string_append_printf(line, " --workload %s", name);
+        godwit_shell_append_option(line, "--workload", name);
     } else if (job->scenario) {
         g_string_append(line, " --workload order");
     }
@@ -122,7 +125,7 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --hops %u", setup->hops);
     if (setup->oracles_off) {
         g_autofree char *oracles = godwit_oracles_chosen(setup->oracles_off);
-        g_string_append_printf(line, " --oracle %s", oracles);
+        godwit_shell_append_option(line, "--oracle", oracles);
     }
     if ((workload->flags & GODWIT_FLAG_STAMP) || job->fault ||
         (job->scenario && job->scenario->random))
