@@ -8,7 +8,8 @@
  * is through with everything else, then the result:
  *
  *   status    "pass", "known" (passed, but for a known bug of QEMU, see the facts), "fail", "skip",
- *             or "error" (environment: exit status 2)
+ *             or "error" (environment: exit status 2; of the kind "not-run" if the harness did not
+ *             run it, or not to its end)
  *   message   what was wrong, or missing; "" for a pass
  *   kind      of a failure: what sort it is, an enum godwit_error in a word
  *   phase     of a failure: the phase that it was met in

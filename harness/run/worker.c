@@ -9,6 +9,7 @@
 #include "oracle/pages.h"
 #include "oracle/states.h"
 #include "run/evidence.h"
+#include "text.h"
 #include "vm/image.h"
 #include "vm/memory.h"
 #include "vm/vm.h"
@@ -21,7 +22,7 @@
 /* One object, one line, on the reporting descriptor. */
 static void report(json_t *object)
 {
-    g_autofree char *text = json_dumps(object, JSON_COMPACT);
+    g_autofree char *text = godwit_json_dump(object, JSON_COMPACT);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
     for (size_t sent = 0, length = strlen(line); sent < length;) {
         const ssize_t n = write(GODWIT_WORKER_FD, line + sent, length - sent);
@@ -159,7 +160,7 @@ int godwit_worker_main(const char *directory)
     g_autoptr(json_t) json = json_loadf(stdin, 0, NULL);
     struct godwit_job *job = godwit_job_from_json(json, &error);
     if (!job) {
-        g_printerr("godwit: %s\n", error->message);
+        godwit_text_complain("%s", error->message);
         return 2;
     }
     godwit_scenario_prepare(job->scenario, &job->setup);
@@ -175,6 +176,10 @@ int godwit_worker_main(const char *directory)
     const bool passed = (job->scenario ? godwit_scenario_run(rig, job->scenario, &error)
                                        : godwit_plan_run(rig, &job->plan, &error)) &&
                         judge_all(rig, &error);
+    if (!passed && !error)
+        godwit_fail(&error, GODWIT_ERROR_MIGRATION,
+                    "a step of phase \"%s\" failed without a reason: a defect of Godwit",
+                    rig->phase ? rig->phase : "none");
     if (!passed)
         explain_fault(rig, &error);
     g_autoptr(json_t) result = result_of(rig, error, job->keep);

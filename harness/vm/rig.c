@@ -65,7 +65,11 @@ void godwit_rig_note_check(struct godwit_rig *rig, json_t *check)
         checks = json_array();
         json_object_set_new(rig->facts, "checks", checks);
     }
-    json_array_append_new(checks, check);
+    /* One that could not even be put together has not been passed. */
+    json_array_append_new(checks,
+                          check ? check
+                                : json_pack("{s:s, s:s}", "name", "(without a name)", "problem",
+                                            "what it found was lost: a defect of Godwit"));
 }
 
 void godwit_rig_excuse_check(struct godwit_rig *rig, const char *bug)
