@@ -38,6 +38,14 @@ bool godwit_oracles_choose(const char *list, unsigned *off, GError **error)
     return on || godwit_fail(error, GODWIT_ERROR_USAGE, "--oracle wants the name of an oracle");
 }
 
+char *godwit_oracles_help(void)
+{
+    g_autofree char *names_ = godwit_oracles_chosen(0);
+    g_auto(GStrv) each = g_strsplit(names_, ",", -1);
+    g_autofree char *list = g_strjoinv(", ", each);
+    return g_strdup_printf("Judge by these only: %s", list);
+}
+
 char *godwit_oracles_chosen(unsigned off)
 {
     GString *list = g_string_new(NULL);

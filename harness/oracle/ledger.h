@@ -30,6 +30,9 @@ const char *godwit_oracle_name(enum godwit_oracle oracle);
  */
 bool godwit_oracles_choose(const char *names, unsigned *off, GError **error);
 
+/* What --help says of --oracle, with the names of all; the caller frees it. */
+char *godwit_oracles_help(void);
+
 /* The names of those that are not off, with commas between them; the caller's. */
 char *godwit_oracles_chosen(unsigned off);
 

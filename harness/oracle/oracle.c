@@ -281,6 +281,16 @@ static bool find_moved(struct godwit_vm *vm, const struct godwit_reading *before
     return true;
 }
 
+/* The oracle of the window's bytes that judges, and stillness with it; GODWIT_ORACLES if none does. */
+static enum godwit_oracle memory_oracle(const struct godwit_rig *rig)
+{
+    static const enum godwit_oracle both[] = {GODWIT_ORACLE_PAGE_ORDER, GODWIT_ORACLE_STAMP};
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++)
+        if (godwit_oracle_judges(rig, both[i]))
+            return both[i];
+    return GODWIT_ORACLES;
+}
+
 bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GError **error)
 {
     struct view first = {0}, second = {0};
@@ -289,15 +299,15 @@ bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GE
     bool good = walk_window(vm, &first, error) && view_judge(&first, reading, true, error) &&
                 walk_window(vm, &second, error) && find_moved(vm, reading, &moved, &again, error);
     const unsigned cpus = vm->rig->setup->workload.cpus;
-    if (good && godwit_oracle_judges(vm->rig, GODWIT_ORACLE_PAGE_ORDER) &&
-        (first.checksum != second.checksum || moved < cpus)) {
+    const enum godwit_oracle oracle = memory_oracle(vm->rig);
+    if (good && oracle != GODWIT_ORACLES && (first.checksum != second.checksum || moved < cpus)) {
         const unsigned cpu = MIN(moved, cpus - 1);
         char text[128];
         snprintf(text, sizeof(text),
                  "its memory changes although it is stopped (position 0x%" PRIx64
                  ", then 0x%" PRIx64 ")",
                  reading->mailbox[cpu].position, again.position);
-        good = broken(vm, GODWIT_ORACLE_PAGE_ORDER, cpu, text, error);
+        good = broken(vm, oracle, cpu, text, error);
     }
     view_end(&first);
     view_end(&second);

@@ -290,6 +290,34 @@ static void test_look_moving(void **state)
     }
 }
 
+/* Stillness goes with either oracle of the window's bytes, and with no other. */
+static void test_look_moving_oracles(void **state)
+{
+    static const struct {
+        enum godwit_oracle on;
+        bool judges;
+    } rows[] = {
+        {GODWIT_ORACLE_PAGE_ORDER, true},
+        {GODWIT_ORACLE_STAMP, true},
+        {GODWIT_ORACLE_TWIN, false},
+        {GODWIT_ORACLE_CONTINUITY, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = fake_pair_new(state, false, true);
+        struct godwit_reading reading;
+        g_autoptr(GError) error = NULL;
+        fake_pair_blocks(pair, true);
+        pair->setup.oracles_off = ~(1u << rows[i].on);
+        moving_byte = PAIR_WINDOW + 1;
+        pair->source->before_pmemsave = move;
+        assert_int_equal(godwit_oracle_look(pair->source->vm, &reading, &error), !rows[i].judges);
+        if (rows[i].judges)
+            expect_error(error, "source: its memory changes although it is stopped (position "
+                                "0x401c8000, then 0x401c8000)");
+        fake_pair_free(pair);
+    }
+}
+
 static void twin_good(struct fake_pair *pair)
 {
     struct godwit_reading reading;
@@ -851,6 +879,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_look),
         cmocka_unit_test(test_look_wrong),
         cmocka_unit_test(test_look_moving),
+        cmocka_unit_test(test_look_moving_oracles),
         cmocka_unit_test(test_twin),
         cmocka_unit_test(test_twin_one_byte),
         cmocka_unit_test(test_twin_count),
