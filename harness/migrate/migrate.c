@@ -730,6 +730,27 @@ static bool ended(gpointer data)
     return goal->state != NULL;
 }
 
+/* Why the VM's migration failed: as QMP says it (GIVEN, which may be NULL), or else its own standard
+ * error; and what the other VMs' standard errors say, because a source often knows no more than that
+ * its peer has hung up. The caller frees it. */
+static char *failure_reason(const struct godwit_vm *vm, const char *given)
+{
+    GString *text = g_string_new(given);
+    g_autofree char *own = given ? NULL : godwit_vm_reason(vm);
+    if (own && *own)
+        g_string_append_printf(text, "its standard error says \"%s\"", own);
+    for (guint i = 0; i < vm->rig->vms->len; i++) {
+        const struct godwit_vm *other = g_ptr_array_index(vm->rig->vms, i);
+        g_autofree char *reason = other == vm ? NULL : godwit_vm_reason(other);
+        if (reason && *reason)
+            g_string_append_printf(text, "%sthe %s's standard error says \"%s\"",
+                                   text->len ? "; " : "", other->name, reason);
+    }
+    if (!text->len)
+        g_string_append(text, "QEMU gives no reason");
+    return g_string_free(text, FALSE);
+}
+
 bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error)
 {
     struct end_goal goal = {.vm = vm, .next = vm->migration_leg, .wanted = wanted};
@@ -750,9 +771,11 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
     if (!strcmp(goal.state, wanted))
         return true;
     g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, NULL);
+    const char *given = godwit_json_string(info, "error-desc", NULL);
+    g_autofree char *reason = failure_reason(vm, given);
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
                 "the %s's migration ended as %s instead of %s: %s", vm->name, goal.state, wanted,
-                godwit_json_string(info, "error-desc", "QEMU gives no reason"));
+                reason);
     return false;
 }
 

@@ -3,6 +3,7 @@
 
 #include "godwit/guest_abi.h"
 #include "shell.h"
+#include "text.h"
 #include "vm/image.h"
 #include "vm/memory.h"
 #include <errno.h>
@@ -298,12 +299,22 @@ static char *tail_of(const struct godwit_vm *vm, const char *suffix, unsigned li
         from--;
     g_autofree char *shorter = shorten_lines(from);
     g_free(text);
-    return g_utf8_make_valid(shorter, -1);
+    return godwit_text_utf8(shorter);
 }
 
 char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines)
 {
     return tail_of(vm, ".stderr", lines);
+}
+
+/* Lines of standard error, from its end, among which the reason is looked for. */
+#define REASON_LINES 20
+
+char *godwit_vm_reason(const struct godwit_vm *vm)
+{
+    g_autofree char *lines = godwit_vm_stderr(vm, REASON_LINES);
+    char *reason = godwit_text_reason(lines);
+    return reason ? reason : g_strdup("");
 }
 
 char *godwit_vm_end(const struct godwit_vm *vm)
@@ -322,7 +333,7 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
     }
     if (vm->exited && !vm->may_exit) {
         g_autofree char *end = godwit_vm_end(vm);
-        g_autofree char *said = tail_of(vm, ".stderr", 1);
+        g_autofree char *said = godwit_vm_reason(vm);
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH, "the %s's QEMU %s, saying \"%s\"",
                     vm->name, end, said);
         return false;
@@ -380,7 +391,7 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
         g_propagate_error(error, g_steal_pointer(&cause));
     } else if (bad->exited) {
         g_autofree char *end = godwit_vm_end(bad);
-        g_autofree char *said = tail_of(bad, ".stderr", 1);
+        g_autofree char *said = godwit_vm_reason(bad);
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
                     "%s %s before it answered on QMP, saying %s%s%s", bad->qemu->path, end,
                     *said ? "\"" : "nothing", said, *said ? "\"" : "");
@@ -447,7 +458,7 @@ static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent,
         return NULL;
     if (!vm->qmp->reply) {
         g_autofree char *end = godwit_vm_end(vm);
-        g_autofree char *said = tail_of(vm, ".stderr", 1);
+        g_autofree char *said = godwit_vm_reason(vm);
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH,
                     "the %s's QEMU %s instead of answering %s, saying \"%s\"", vm->name, end,
                     command, said);
@@ -526,7 +537,7 @@ bool godwit_vm_quit(struct godwit_vm *vm, GError **error)
         return false;
     if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) != 0) {
         g_autofree char *end = godwit_vm_end(vm);
-        g_autofree char *said = tail_of(vm, ".stderr", 1);
+        g_autofree char *said = godwit_vm_reason(vm);
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH,
                     "the %s's QEMU %s when asked to quit, saying \"%s\"", vm->name, end, said);
         return false;

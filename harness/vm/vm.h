@@ -136,6 +136,10 @@ char *godwit_vm_end(const struct godwit_vm *vm);
 /* The last LINES lines that it wrote to its standard error, "" if there are none. The caller's. */
 char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines);
 
+/* Picks, by godwit_text_reason(), the line of its standard error that says most about why it failed.
+ * "" if it wrote nothing. The caller frees it. */
+char *godwit_vm_reason(const struct godwit_vm *vm);
+
 /* The pid of the process. */
 pid_t godwit_vm_pid(const struct godwit_vm *vm);
 
