@@ -361,11 +361,15 @@ bool godwit_fault_parse(const char *text, struct godwit_fault *fault, GError **e
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
         if (!g_strcmp0(parts[0], kinds[i].name))
             fault->kind = &kinds[i];
-        g_string_append_printf(names, "%s%s", i ? ", " : "", kinds[i].name);
+        /* "none" among them would read as if there were none. */
+        if (strcmp(kinds[i].name, "none") != 0)
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", kinds[i].name);
     }
     if (!fault->kind)
-        return godwit_fail(error, GODWIT_ERROR_USAGE, "unknown fault \"%s\": there are %s",
-                           parts[0] ? parts[0] : "", names->str);
+        return godwit_fail(
+            error, GODWIT_ERROR_USAGE,
+            "unknown fault \"%s\"; the faults are: %s (see `godwit selftest --list`)",
+            parts[0] ? parts[0] : "", names->str);
     g_auto(GStrv) keys = g_strsplit(parts[1] ? parts[1] : "", ",", -1);
     for (guint i = 0; keys[i]; i++)
         if (!parse_key(keys[i], fault, error))

@@ -408,7 +408,7 @@ static void test_parse(void **state)
     } rows[] = {
         {"none", NULL},
         {"flip-bit:page=0x10,byte=7,seed=9", NULL},
-        {"", "unknown fault \"\": there are none, flip-bit,"},
+        {"", "unknown fault \"\"; the faults are: flip-bit, drop-page,"},
         {"flip", "unknown fault \"flip\""},
         {"flip-bit:", NULL},
         {"flip-bit:page", "fault flip-bit: page wants a number"},
