@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "command/command.h"
+#include "text.h"
 #include "version.h"
 
 #include <errno.h>
@@ -39,7 +40,7 @@ static void help(void)
     printf("\nOptions:\n  --help     this text; `godwit COMMAND --help` tells about a command\n"
            "  --version  the version\n\n"
            "Exit status: 0 nothing failed (known bugs of QEMU and skips are no failures),\n"
-           "1 a scenario failed, 2 usage or environment error;\n"
+           "1 a scenario failed, 2 usage or environment error, or nothing ran;\n"
            "128 and the signal's number after SIGINT, SIGTERM or SIGHUP.\n\n"
            "Try: godwit doctor; godwit run 'precopy/*' --arch x86_64\n");
 }
@@ -77,12 +78,17 @@ static int dispatch(struct godwit_process *process, int argc, char **argv, GErro
         int status = 0;
         g_autofree char *name = g_strdup_printf("godwit %s", commands[i].name);
         g_set_prgname(name);
-        if (!commands[i].command(process, argc - 1, argv + 1, &status, error))
-            status = error && *error && (*error)->domain == GODWIT_ERROR &&
-                             ((*error)->code != GODWIT_ERROR_USAGE &&
-                              (*error)->code != GODWIT_ERROR_ENVIRONMENT)
+        g_autoptr(GError) cause = NULL;
+        if (!commands[i].command(process, argc - 1, argv + 1, &status, &cause)) {
+            if (!cause)
+                godwit_fail(&cause, GODWIT_ERROR_ENVIRONMENT,
+                            "%s failed without a reason: a defect of Godwit", name);
+            status = cause->domain == GODWIT_ERROR && cause->code != GODWIT_ERROR_USAGE &&
+                             cause->code != GODWIT_ERROR_ENVIRONMENT
                          ? 1
                          : 2;
+            g_propagate_error(error, g_steal_pointer(&cause));
+        }
         return status;
     }
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
@@ -156,6 +162,6 @@ int main(int argc, char **argv)
         status = 2;
     }
     if (error)
-        g_printerr("godwit: %s\n", error->message);
+        godwit_text_complain("%s", error->message);
     return status;
 }

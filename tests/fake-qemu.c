@@ -24,6 +24,17 @@ enum { QMP_FD = 3, CONSOLE_FD = 4 };
     "{\"QMP\": {\"version\": {\"qemu\": {\"major\": 1, \"minor\": 2, \"micro\": 3}, "              \
     "\"package\": \"fake\"}, \"capabilities\": []}}\n"
 
+/* Words with which it tries to be taken for something else: by a terminal, by readers of TAP, XML and
+ * YAML, and by a shell that a line of the report is pasted into. */
+#define HOSTILE                                                                                    \
+    "\x1b[31m\x1b]0;title\x07 error <b a='1'>&amp; ]]> # SKIP it # TODO it\r"                      \
+    "\xc2\x9b\x33\x31m \xe2\x80\xae\xe2\x81\xa6 \xe2\x80\xa8ok 96\xe2\x80\xa9ok 97\xc2\x85ok 98 "  \
+    "\x7f"                                                                                         \
+    "\n  ...\nok 99 - forged\nnot ok 100 - forged\n1..1\npragma +strict\n---\nBail out! forged\n"  \
+    "`touch pwned` $(touch pwned) ; touch pwned ' \" ; touch pwned \\"
+/* What no JSON can have. */
+#define RAW "\xff\xc3\x28\xed\xa0\x80 "
+
 /* What is wrong with it; nothing where a member is NULL or false. */
 struct behaviour {
     const char *name;
@@ -40,7 +51,10 @@ struct behaviour {
     const char *stops_at;   /* QMP command that it does not answer any more ... */
     const char *crashes_at; /* ... or at which it crashes ... */
     const char *garbage_at; /* ... or that it answers with garbage ... */
-    const char *stray_at;   /* ... or with an answer to something else */
+    const char *stray_at;   /* ... or with an answer to something else ... */
+    const char *refuses_at; /* ... or that it refuses */
+    bool poor;              /* knows no migration parameters: what sets one is skipped */
+    bool hostile;           /* says all this, and its version and machine, in HOSTILE words */
 };
 
 static const struct behaviour behaviours[] = {
@@ -61,11 +75,19 @@ static const struct behaviour behaviours[] = {
     {"crashes", .crashes_at = "migrate"},
     {"crashes-riscv64", .arch = "riscv64", .machine = "virt", .crashes_at = "migrate"},
     {"babbles", .garbage_at = "migrate"},
+    {"poor", .poor = true},
     {"silent-guest", .console = ""},
     {"stuck-guest", .console = "A"},
     {"noisy-guest", .console = "ABZ"},
     {"restarting-guest", .console = "ABA"},
     {"faulty-guest", .console = "ABX"},
+    /* Its words are not to be taken for anything but words. */
+    {"hostile-dies", .hostile = true, .dies = true},
+    {"hostile-garbage", .hostile = true, .garbage_at = "query-version"},
+    {"hostile-babbles", .hostile = true, .garbage_at = "migrate"},
+    {"hostile-crashes", .hostile = true, .crashes_at = "migrate"},
+    {"hostile-refuses", .hostile = true, .refuses_at = "migrate"},
+    {"hostile-guest", .hostile = true, .console = "AB" RAW HOSTILE},
 };
 
 static void send_text(int fd, const char *text)
@@ -109,11 +131,11 @@ static void __attribute__((noreturn)) stay(void)
         pause();
 }
 
-static void __attribute__((noreturn)) crash(void)
+static void __attribute__((noreturn)) crash(const struct behaviour *behaviour)
 {
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
-    fputs("fake-qemu: this will hurt\n", stderr);
+    fputs(behaviour->hostile ? RAW HOSTILE "\n" : "fake-qemu: this will hurt\n", stderr);
     signal(SIGSEGV, SIG_DFL); /* a sanitizer may have taken it */
     raise(SIGSEGV);
     abort();
@@ -150,15 +172,18 @@ static json_t *good_answer(const struct behaviour *behaviour, const char *comman
             return json_object();
     if (!strcmp(command, "query-version"))
         return json_pack("{s:{s:i, s:i, s:i}, s:s}", "qemu", "major", 1, "minor", 2, "micro", 3,
-                         "package", "fake");
+                         "package", behaviour->hostile ? HOSTILE : "fake");
     if (!strcmp(command, "query-target"))
         return json_pack("{s:s}", "arch", behaviour->arch ? behaviour->arch : "x86_64");
     if (!strcmp(command, "query-machines"))
-        return json_pack("[{s:s, s:s}, {s:s}]", "name", "pc-fake-1.2", "alias",
+        return json_pack("[{s:s, s:s}, {s:s}]", "name",
+                         behaviour->hostile ? "pc-fake-1.2" HOSTILE : "pc-fake-1.2", "alias",
                          behaviour->machine ? behaviour->machine : "q35", "name", "none");
     if (!strcmp(command, "query-migrate-capabilities"))
         return json_pack("[{s:s, s:b}, {s:s, s:b}]", "capability", "events", "state", 0,
                          "capability", "postcopy-ram", "state", 0);
+    if (!strcmp(command, "query-qmp-schema") && behaviour->poor)
+        return json_array();
     if (!strcmp(command, "query-qmp-schema"))
         return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:[{s:s, s:s}, {s:s, s:s}]}]", "name",
                          "migrate-set-parameters", "meta-type", "command", "arg-type", "1", "name",
@@ -176,10 +201,15 @@ static void answer(const struct behaviour *behaviour, const json_t *message)
     if (is(command, behaviour->stops_at))
         stay();
     if (is(command, behaviour->crashes_at))
-        crash();
+        crash(behaviour);
     if (is(command, behaviour->garbage_at)) {
-        send_text(QMP_FD, "}} not \x1b[31mJSON {{\n");
+        send_text(QMP_FD, behaviour->hostile ? RAW HOSTILE "\n" : "}} not \x1b[31mJSON {{\n");
         stay();
+    }
+    if (is(command, behaviour->refuses_at)) {
+        send_json(
+            json_pack("{s:{s:s, s:s}, s:I}", "error", "class", HOSTILE, "desc", HOSTILE, "id", id));
+        return;
     }
     if (is(command, behaviour->stray_at)) {
         send_json(json_pack("{s:{}, s:I}", "return", "id", id + 1000));
@@ -241,7 +271,8 @@ int main(int argc, char **argv)
         signal(SIGHUP, SIG_IGN);
     }
     if (behaviour->dies || (behaviour->dies_with_machine && has_machine)) {
-        fprintf(stderr, "%s: there is no libfake.so\n", argv[0]);
+        fprintf(stderr, "%s: %s\n", argv[0],
+                behaviour->hostile ? RAW HOSTILE : "there is no libfake.so");
         return 3;
     }
     if (behaviour->silent)

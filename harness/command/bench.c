@@ -7,12 +7,14 @@
 #include "command/command.h"
 
 #include "report/report.h"
+#include "text.h"
 #include <stdlib.h>
 #include <string.h>
 
 struct bench_options {
     struct godwit_options target;
     int runs;
+    gboolean allow_all_skipped;
     char **globs;
 };
 
@@ -66,20 +68,38 @@ static double column_time(const json_t *result, size_t column)
     return any ? sum : -1;
 }
 
-/* One row: the passed results, known bugs of QEMU among them, of one scenario on one architecture.
- */
-static void print_row(const json_t *results, const char *arch, const char *scenario)
+static bool is_of(const json_t *result, const char *target, const char *scenario)
 {
-    printf("%-8s %-30s", arch, scenario);
+    return !strcmp(godwit_report_target(result), target) &&
+           !strcmp(godwit_json_string(result, "scenario", ""), scenario);
+}
+
+/* Whether the scenario was run on the target at all. */
+static bool was_run(const json_t *results, const char *target, const char *scenario)
+{
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        if (is_of(result, target, scenario))
+            return true;
+    }
+    return false;
+}
+
+/* Prints one row: the passed results, known bugs of QEMU among them, of one scenario on one target,
+ * whose name takes WIDTH columns. */
+static void print_row(const json_t *results, int width, const char *target, const char *scenario)
+{
+    g_autofree char *name = godwit_text_line(target);
+    printf("%-*s %-30s", width, name, scenario);
     for (size_t column = 0; column <= G_N_ELEMENTS(columns); column++) {
         g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
         size_t i;
         json_t *result;
         json_array_foreach(results, i, result)
         {
-            if (strcmp(godwit_json_string(result, "arch", ""), arch) != 0 ||
-                strcmp(godwit_json_string(result, "scenario", ""), scenario) != 0 ||
-                !godwit_report_passed(result))
+            if (!is_of(result, target, scenario) || !godwit_report_passed(result))
                 continue;
             const double ms = column < G_N_ELEMENTS(columns)
                                   ? column_time(result, column)
@@ -111,7 +131,8 @@ static bool bench(struct godwit_process *process, const struct bench_options *op
         return true;
     printf("%d runs each; milliseconds, median and half the distance between the quartiles\n",
            options->runs);
-    printf("%-8s %-30s", "arch", "scenario");
+    const int width = godwit_targets_width(targets);
+    printf("%-*s %-30s", width, "target", "scenario");
     for (size_t column = 0; column < G_N_ELEMENTS(columns); column++)
         printf(" %14s", columns[column].heading);
     printf(" %14s\n", "whole");
@@ -119,12 +140,13 @@ static bool bench(struct godwit_process *process, const struct bench_options *op
         const struct godwit_target *target = g_ptr_array_index(targets, t);
         for (guint s = 0; s < scenarios->len; s++) {
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
-            print_row(results, target->setup.machine->arch, scenario->name);
+            if (was_run(results, target->name, scenario->name))
+                print_row(results, width, target->name, scenario->name);
         }
     }
-    printf("%u passed, %u failed\n", summary.passed + summary.known,
-           summary.failed + summary.errors);
-    return true;
+    printf("%u passed, %u failed, %u skipped\n", summary.passed + summary.known,
+           summary.failed + summary.errors, summary.skipped);
+    return godwit_summary_check(&summary, options->allow_all_skipped, error);
 }
 
 bool godwit_command_bench(struct godwit_process *process, int argc, char **argv, int *status,
@@ -136,6 +158,7 @@ bool godwit_command_bench(struct godwit_process *process, int argc, char **argv,
     const GOptionEntry entries[] = {
         {"runs", 'n', 0, G_OPTION_ARG_INT, &options.runs, "Runs of each scenario (default: 5)",
          "N"},
+        GODWIT_ALLOW_ALL_SKIPPED(&options.allow_all_skipped),
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.globs, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
@@ -144,7 +167,7 @@ bool godwit_command_bench(struct godwit_process *process, int argc, char **argv,
         context, "Runs the matching scenarios several times, one at a time, and prints how long "
                  "each phase takes.\nNothing is judged by time: noisy hosts only show a larger "
                  "spread.\nExit status: 0 nothing failed, 1 a scenario failed, 2 usage or "
-                 "environment error.");
+                 "environment error, or nothing ran.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options.target));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);

@@ -6,20 +6,27 @@
 #include "command/command.h"
 
 #include "report/report.h"
+#include "text.h"
 #include <string.h>
 
 static void keep_result(struct godwit_reporter *reporter, const json_t *result)
 {
     json_array_append(reporter->results, (json_t *)(uintptr_t)result);
-    if (godwit_report_passed(result) || !strcmp(godwit_json_string(result, "status", ""), "skip"))
+    if (godwit_report_passed(result) || godwit_report_is_not_run(result) ||
+        !strcmp(godwit_json_string(result, "status", ""), "skip"))
         return;
     g_autofree char *details = godwit_report_details(result, "      ");
-    fprintf(stderr, "FAIL  %s %s\n%s", godwit_report_target(result),
+    g_autofree char *target = godwit_text_line(godwit_report_target(result));
+    fprintf(stderr, "%s %s %s\n%s",
+            strcmp(godwit_json_string(result, "status", ""), "error") ? "FAIL " : "ERROR", target,
             godwit_json_string(result, "scenario", ""), details);
 }
 
-static GPtrArray *plan_jobs(const GPtrArray *targets, const GPtrArray *scenarios, unsigned runs)
+/* How many jobs are no jobs because their target cannot run them goes to *SKIPPED. */
+static GPtrArray *plan_jobs(const GPtrArray *targets, const GPtrArray *scenarios, unsigned runs,
+                            unsigned *skipped)
 {
+    *skipped = 0;
     GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
     for (unsigned r = 0; r < runs; r++) {
         for (guint t = 0; t < targets->len; t++) {
@@ -27,8 +34,10 @@ static GPtrArray *plan_jobs(const GPtrArray *targets, const GPtrArray *scenarios
             for (guint s = 0; s < scenarios->len; s++) {
                 const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
                 g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
-                if (obstacle)
+                if (obstacle) {
+                    ++*skipped;
                     continue;
+                }
                 struct godwit_job *job = godwit_target_job(target, scenario);
                 /* Chance is to choose anew on each target, too. */
                 godwit_job_reseed(job, r * targets->len + t);
@@ -45,7 +54,8 @@ json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
 {
     struct godwit_reporter collector = {
         .result = keep_result, .out = stdout, .results = json_array()};
-    g_autoptr(GPtrArray) jobs = plan_jobs(targets, scenarios, runs);
+    unsigned skipped;
+    g_autoptr(GPtrArray) jobs = plan_jobs(targets, scenarios, runs, &skipped);
     g_autoptr(GPtrArray) reporters = g_ptr_array_new();
     g_ptr_array_add(reporters, &collector);
     g_autoptr(GPtrArray) none = g_ptr_array_new();
@@ -59,5 +69,6 @@ json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
         .interrupted = &process->interrupted,
     };
     *summary = godwit_run_jobs(&todo);
+    summary->skipped += skipped;
     return collector.results;
 }

@@ -47,6 +47,13 @@ struct godwit_options {
     char *read_memory;
 };
 
+/* The option that all have which run scenarios. */
+#define GODWIT_ALLOW_ALL_SKIPPED(flag)                                                             \
+    {                                                                                              \
+        "allow-all-skipped", 0, 0, G_OPTION_ARG_NONE, flag,                                        \
+            "Exit with 0 even if nothing ran, because everything was skipped", NULL                \
+    }
+
 /* Defaults. */
 void godwit_options_init(struct godwit_options *options);
 void godwit_options_clear(struct godwit_options *options);
@@ -101,7 +108,7 @@ bool godwit_enough_memory(const GPtrArray *targets, unsigned parallel, GError **
 
 /* Runs each scenario on each target that can run it, RUNS times, PARALLEL at a time; each run of a
  * scenario has the next seed. What fails is told on stderr. The results are the caller's, and
- * *SUMMARY says how many ended how. */
+ * *SUMMARY says how many ended how; what a target cannot run counts as skipped. */
 json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
                        const GPtrArray *scenarios, unsigned runs, unsigned parallel,
                        struct godwit_summary *summary);

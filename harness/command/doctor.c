@@ -5,6 +5,7 @@
  */
 #include "command/command.h"
 
+#include "text.h"
 #include "vm/host.h"
 #include "vm/qemu.h"
 #include <string.h>
@@ -18,7 +19,8 @@ static void row(const char *label, const char *format, ...)
     va_start(arguments, format);
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    printf("%-14s %s\n", label, text);
+    g_autofree char *line = godwit_text_line(text);
+    printf("%-14s %s\n", label, line);
 }
 
 static void describe_host(const struct godwit_process *process)

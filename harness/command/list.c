@@ -5,6 +5,8 @@
  */
 #include "command/command.h"
 
+#include "text.h"
+
 struct list_options {
     struct godwit_options target;
     gboolean qemu_names;
@@ -35,10 +37,11 @@ static bool print_why(struct godwit_process *process, const struct godwit_option
         for (guint i = 0; i < scenarios->len; i++) {
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, i);
             g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
-            printf("%-*s %-36s %s\n", godwit_targets_width(targets), target->name, scenario->name,
-                   obstacle         ? obstacle
-                   : scenario->slow ? "runs if asked for: slow"
-                                    : "runs");
+            g_autofree char *name = godwit_text_line(target->name);
+            g_autofree char *why = godwit_text_line(obstacle         ? obstacle
+                                                    : scenario->slow ? "runs if asked for: slow"
+                                                                     : "runs");
+            printf("%-*s %-36s %s\n", godwit_targets_width(targets), name, scenario->name, why);
         }
     }
     return targets != NULL;

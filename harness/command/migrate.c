@@ -23,6 +23,7 @@ struct migrate_options {
     char *format;
     char *oracles;
     unsigned oracles_off;
+    gboolean allow_all_skipped;
     gboolean keep;
     char *output;
 };
@@ -43,6 +44,7 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
                   GError **error)
 {
     godwit_options_init(&options->target);
+    g_autofree char *oracles_help = godwit_oracles_help();
     const GOptionEntry entries[] = {
         {"transport", 't', 0, G_OPTION_ARG_STRING, &options->transport, "unix (the default) or tcp",
          "NAME"},
@@ -59,9 +61,8 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
          "NAME[:KEY=NUMBER,...]"},
         {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format,
          "Report as text, tap, junit, json or html", "NAME[:FILE]"},
-        {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles,
-         "Judge by these only: page-order, twin, position, guest, continuity, blackout",
-         "NAME[,NAME...]"},
+        {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles, oracles_help, "NAME[,NAME...]"},
+        GODWIT_ALLOW_ALL_SKIPPED(&options->allow_all_skipped),
         {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep, "Keep the folder of what passed, too",
          NULL},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output,
@@ -76,7 +77,7 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
         "One verified migration on each chosen architecture, for example:\n"
         "  godwit migrate --arch x86_64 --transport tcp --memory 1024 --capability xbzrle\n"
         "Exit status: 0 passed (a known bug of QEMU is no failure), 1 failed,\n"
-        "2 usage or environment error.");
+        "2 usage or environment error, or nothing ran because everything was skipped.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
     if (!godwit_options_parse(context, argc, argv, helped, error))
@@ -191,7 +192,8 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
     };
     const struct godwit_summary summary = godwit_run_jobs(&todo);
     *status = godwit_summary_status(&summary);
-    return godwit_reporter_close(reporter, error);
+    return godwit_reporter_close(reporter, error) &&
+           godwit_summary_check(&summary, options->allow_all_skipped, error);
 }
 
 bool godwit_command_migrate(struct godwit_process *process, int argc, char **argv, int *status,

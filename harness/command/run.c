@@ -22,6 +22,7 @@ struct run_options {
     char **formats;
     char *oracles;
     unsigned oracles_off;
+    gboolean allow_all_skipped;
     gboolean keep;
     char *output;
     char **globs;
@@ -64,6 +65,7 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
     options->target.usual_workloads = "order,stamp";
     options->repeat = GODWIT_NOT_GIVEN;
     options->jobs = (int)MAX(1, godwit_host_processors() / 2);
+    g_autofree char *oracles_help = godwit_oracles_help();
     const GOptionEntry entries[] = {
         {"jobs", 'j', 0, G_OPTION_ARG_INT, &options->jobs,
          "Scenarios to run at a time (default: one for two processors)", "N"},
@@ -77,9 +79,8 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
          "Run only the I-th of N equal parts, for spreading over machines", "I/N"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
          "Report as text, tap, junit, json or html; may be given again", "NAME[:FILE]"},
-        {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles,
-         "Judge by these only: page-order, twin, position, guest, continuity, blackout",
-         "NAME[,NAME...]"},
+        {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles, oracles_help, "NAME[,NAME...]"},
+        GODWIT_ALLOW_ALL_SKIPPED(&options->allow_all_skipped),
         {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep, "Keep the folder of what passed, too",
          NULL},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output,
@@ -93,7 +94,8 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
     g_option_context_set_summary(
         context, "Runs the scenarios whose names match, all of them without a GLOB.\n"
                  "Exit status: 0 nothing failed (known bugs of QEMU and skips are no failures),\n"
-                 "1 a scenario failed, 2 usage or environment error.");
+                 "1 a scenario failed, 2 usage or environment error, or nothing ran because "
+                 "everything was\nskipped.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
     return godwit_options_parse(context, argc, argv, helped, error) &&
@@ -241,7 +243,8 @@ static bool run(struct godwit_process *process, const struct run_options *option
     };
     const struct godwit_summary summary = godwit_run_jobs(&todo);
     *status = godwit_summary_status(&summary);
-    return close_reporters(reporters, error);
+    return close_reporters(reporters, error) &&
+           godwit_summary_check(&summary, options->allow_all_skipped, error);
 }
 
 bool godwit_command_run(struct godwit_process *process, int argc, char **argv, int *status,

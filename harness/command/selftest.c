@@ -7,6 +7,7 @@
 #include "command/command.h"
 
 #include "report/report.h"
+#include "text.h"
 #include "vm/host.h"
 #include <string.h>
 
@@ -16,6 +17,7 @@ struct selftest_options {
     int runs;
     gboolean list;
     gboolean markdown;
+    gboolean allow_all_skipped;
     char **globs;
 };
 
@@ -28,7 +30,7 @@ enum { REFUSED = 9, NOTHING = 10 };
 /* What came of one fault on all targets. */
 struct row {
     const char *name; /* of the scenario, borrowed */
-    unsigned runs, wrong;
+    unsigned runs, wrong, skipped;
     unsigned seen[G_N_ELEMENTS(columns)];
     GHashTable *reasons; /* of refusals: text -> how many */
     char *why;           /* nothing was seen */
@@ -69,6 +71,10 @@ static void count(struct row *row, const json_t *result)
     const json_t *trial = json_object_get(json_object_get(result, "facts"), "trial");
     const json_t *seen = json_object_get(trial, "seen");
     const char *reason = godwit_json_string(trial, "refused", NULL);
+    if (!strcmp(godwit_json_string(result, "status", ""), "skip")) {
+        row->skipped++;
+        return;
+    }
     row->runs++;
     if (!godwit_report_passed(result)) {
         row->wrong++;
@@ -125,6 +131,8 @@ static char *row_text(const struct row *row)
         g_string_append_c(text, ')');
     if (row->seen[NOTHING] && row->why)
         g_string_append_printf(text, "; nothing: %s", row->why);
+    if (row->skipped)
+        g_string_append_printf(text, "%sskipped %u", text->len ? "; " : "", row->skipped);
     if (row->wrong)
         g_string_append_printf(text, "%sWRONG %u", text->len ? "; " : "", row->wrong);
     return g_string_free(text, FALSE);
@@ -136,7 +144,8 @@ static void print_text(const GPtrArray *rows)
     for (guint i = 0; i < rows->len; i++) {
         const struct row *row = g_ptr_array_index(rows, i);
         g_autofree char *text = row_text(row);
-        printf("%-28s %5u  %s\n", row->name, row->runs, text);
+        g_autofree char *line = godwit_text_line(text);
+        printf("%-28s %5u  %s\n", row->name, row->runs, line);
     }
 }
 
@@ -164,18 +173,19 @@ static void print_markdown(const GPtrArray *rows)
 /* What all of it came to. */
 static void print_end(const GPtrArray *rows)
 {
-    unsigned runs = 0, found = 0, refused = 0, nothing = 0, wrong = 0;
+    unsigned runs = 0, found = 0, refused = 0, nothing = 0, wrong = 0, skipped = 0;
     for (guint i = 0; i < rows->len; i++) {
         const struct row *row = g_ptr_array_index(rows, i);
         runs += row->runs;
         wrong += row->wrong;
+        skipped += row->skipped;
         refused += row->seen[REFUSED];
         nothing += row->seen[NOTHING];
         found += row->runs - row->wrong - row->seen[REFUSED] - row->seen[NOTHING];
     }
     printf("%u faults, %u runs: %u found by an oracle, %u refused by the destination, %u with "
-           "nothing to be seen, %u not as they should be\n",
-           rows->len, runs, found, refused, nothing, wrong);
+           "nothing to be seen, %u not as they should be; %u skipped\n",
+           rows->len, runs, found, refused, nothing, wrong, skipped);
 }
 
 static void print_kinds(void)
@@ -237,7 +247,7 @@ static bool selftest(struct godwit_process *process, const struct selftest_optio
         print_text(rows);
     if (!options->markdown)
         print_end(rows);
-    return true;
+    return godwit_summary_check(&summary, options->allow_all_skipped, error);
 }
 
 bool godwit_command_selftest(struct godwit_process *process, int argc, char **argv, int *status,
@@ -259,6 +269,7 @@ bool godwit_command_selftest(struct godwit_process *process, int argc, char **ar
          "Only list the faults, with the keys that --fault of `godwit migrate` takes", NULL},
         {"markdown", 0, 0, G_OPTION_ARG_NONE, &options.markdown,
          "Print the table as Markdown, for docs/oracles.md", NULL},
+        GODWIT_ALLOW_ALL_SKIPPED(&options.allow_all_skipped),
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.globs, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
@@ -269,7 +280,7 @@ bool godwit_command_selftest(struct godwit_process *process, int argc, char **ar
         "relay/* do, and prints who found it, how often.\n"
         "Exit status: 0 each fault was found, refused or did no harm, as it should, 1 one was "
         "not,\n"
-        "2 usage or environment error.");
+        "2 usage or environment error, or nothing ran.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options.target));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);

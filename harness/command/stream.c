@@ -9,6 +9,7 @@
 #include "stream/file.h"
 #include "stream/memory.h"
 #include "stream/verify.h"
+#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -67,8 +68,9 @@ static const char *command_name(uint64_t type)
 }
 
 static struct stretch *add_stretch(struct summary *summary, const struct godwit_stream_item *item,
-                                   const char *kind, const char *name)
+                                   const char *kind, const char *raw_name)
 {
+    g_autofree char *name = godwit_text_line(raw_name);
     const guint count = summary->stretches->len;
     struct stretch *last = count ? g_ptr_array_index(summary->stretches, count - 1) : NULL;
     if (last && last->kind == kind && !strcmp(last->name, name) && last->id == item->section_id &&
@@ -82,7 +84,7 @@ static struct stretch *add_stretch(struct summary *summary, const struct godwit_
         .offset = item->offset,
         .length = item->length,
         .kind = kind,
-        .name = g_strdup(name),
+        .name = g_steal_pointer(&name),
         .id = item->section_id,
         .instance = item->instance_id,
         .version = item->version,
@@ -94,15 +96,23 @@ static struct stretch *add_stretch(struct summary *summary, const struct godwit_
     return last;
 }
 
+static void append_capability(GString *head, const char *bytes, size_t length)
+{
+    g_autofree char *raw = g_strndup(bytes, length);
+    g_autofree char *name = godwit_text_line(raw);
+    g_string_append_printf(head, " %s", name);
+}
+
 static void summarise_subsection(struct summary *summary, const struct godwit_stream_item *item)
 {
-    g_string_append_printf(summary->head, "  %s", item->name);
+    g_autofree char *name = godwit_text_line(item->name);
+    g_string_append_printf(summary->head, "  %s", name);
     const uint8_t *bytes = item->bytes + item->data;
     size_t left = item->length - item->data;
     if (!strcmp(item->name, "configuration/capabilities")) {
         /* Their number, then each with its length before it; the reader has checked them. */
         for (bytes += 4, left -= 4; left; left -= 1u + bytes[0], bytes += 1u + bytes[0])
-            g_string_append_printf(summary->head, " %.*s", (int)bytes[0], (const char *)bytes + 1);
+            append_capability(summary->head, (const char *)bytes + 1, bytes[0]);
     } else if (!strcmp(item->name, "configuration/target-page-bits")) {
         g_string_append_printf(summary->head, " %u", bytes[3]);
     } else {
@@ -118,9 +128,11 @@ static bool summarise(const struct godwit_stream_item *item, gpointer data, GErr
 {
     struct summary *summary = data;
     summary->bytes += item->length;
+    g_autofree char *type = NULL;
     switch (item->kind) {
     case GODWIT_STREAM_CONFIGURATION:
-        g_string_append_printf(summary->head, "machine type %s\n", item->name);
+        type = godwit_text_line(item->name);
+        g_string_append_printf(summary->head, "machine type %s\n", type);
         break;
     case GODWIT_STREAM_SUBSECTION:
         summarise_subsection(summary, item);
@@ -170,8 +182,8 @@ static void print_blocks(const struct godwit_stream_memory *memory)
     printf("\n");
     for (guint i = 0; i < memory->blocks->len; i++) {
         const struct godwit_stream_memory_block *block = g_ptr_array_index(memory->blocks, i);
-        printf("%-32s %14" PRIu64 " %10u", block->name, block->length,
-               g_hash_table_size(block->pages));
+        g_autofree char *name = godwit_text_line(block->name);
+        printf("%-32s %14" PRIu64 " %10u", name, block->length, g_hash_table_size(block->pages));
         for (int kind = 0; kind < GODWIT_STREAM_PAGE_KINDS; kind++)
             printf(" %10" PRIu64, block->records[kind]);
         printf("\n");
@@ -229,7 +241,8 @@ static void print_map(const struct godwit_stream_memory *memory)
         const uint64_t pages = block->length / size;
         char row[ROW + 1] = "", before[ROW + 1] = "";
         bool starred = false;
-        printf("%s\n", block->name);
+        g_autofree char *name = godwit_text_line(block->name);
+        printf("%s\n", name);
         for (uint64_t page = 0; page < pages; page += ROW) {
             const uint64_t count = MIN((uint64_t)ROW, pages - page);
             for (uint64_t k = 0; k < count; k++)
@@ -369,7 +382,8 @@ static bool print_item(const struct godwit_stream_item *item, gpointer data, GEr
             json_object_set_new(line, numbers[i].name, json_integer((json_int_t)numbers[i].value));
     if (item->packaged)
         json_object_set_new(line, "packaged", json_true());
-    const bool good = json_dumpf(line, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
+    g_autofree char *text = godwit_json_dump(line, JSON_COMPACT);
+    const bool good = puts(text) != EOF;
     json_decref(line);
     return good || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
                                "cannot write to standard output: %s", g_strerror(errno));

@@ -6,6 +6,7 @@
 #include "command/command.h"
 
 #include "godwit/guest_abi.h"
+#include "text.h"
 #include "vm/accel.h"
 #include "vm/host.h"
 #include "vm/image.h"
@@ -295,8 +296,8 @@ static bool add_targets(struct binaries *binaries, const struct godwit_machine *
             if (add_workloads(binaries, machine, source, destination, targets, &cause))
                 continue;
             if (options->cross && cause->code == GODWIT_ERROR_ENVIRONMENT) {
-                g_printerr("godwit: %s from QEMU %s to %s is left out: %s\n", machine->arch,
-                           source->version, destination->version, cause->message);
+                godwit_text_complain("%s from QEMU %s to %s is left out: %s", machine->arch,
+                                     source->version, destination->version, cause->message);
             } else {
                 g_propagate_error(error, g_steal_pointer(&cause));
                 return false;
@@ -341,7 +342,7 @@ static bool all_used(struct binaries *binaries, char *const *named, GError **err
 static GPtrArray *machines_in_path(GError **error)
 {
     g_autoptr(GPtrArray) machines = g_ptr_array_new();
-    g_autoptr(GString) left_out = g_string_new(NULL);
+    g_autoptr(GPtrArray) left_out = g_ptr_array_new_with_free_func(g_free);
     for (size_t i = 0; i < godwit_machine_count(); i++) {
         const struct godwit_machine *machine = godwit_machine_at(i);
         g_autoptr(GError) missing = NULL;
@@ -349,8 +350,8 @@ static GPtrArray *machines_in_path(GError **error)
         if (path)
             g_ptr_array_add(machines, (gpointer)(uintptr_t)machine);
         else
-            g_string_append_printf(left_out, "godwit: %s is left out: %s\n", machine->arch,
-                                   missing->message);
+            g_ptr_array_add(left_out,
+                            g_strdup_printf("%s is left out: %s", machine->arch, missing->message));
     }
     if (machines->len == 0) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
@@ -358,7 +359,8 @@ static GPtrArray *machines_in_path(GError **error)
                     "a binary with --qemu");
         return NULL;
     }
-    g_printerr("%s", left_out->str);
+    for (guint i = 0; i < left_out->len; i++)
+        godwit_text_complain("%s", (const char *)g_ptr_array_index(left_out, i));
     return g_steal_pointer(&machines);
 }
 
@@ -370,7 +372,35 @@ static GPtrArray *every_machine(void)
     return machines;
 }
 
-/* Names the targets so that no two are called the same. */
+/* Whether another target is called the same. */
+static bool is_ambiguous(const GPtrArray *targets, const struct godwit_target *target)
+{
+    for (guint i = 0; i < targets->len; i++) {
+        const struct godwit_target *other = g_ptr_array_index(targets, i);
+        if (other != target && !strcmp(other->name, target->name))
+            return true;
+    }
+    return false;
+}
+
+/* Where versions do not tell targets apart, their binaries do. */
+static void add_paths(const GPtrArray *targets)
+{
+    g_autoptr(GPtrArray) ambiguous = g_ptr_array_new();
+    for (guint i = 0; i < targets->len; i++)
+        if (is_ambiguous(targets, g_ptr_array_index(targets, i)))
+            g_ptr_array_add(ambiguous, g_ptr_array_index(targets, i));
+    for (guint i = 0; i < ambiguous->len; i++) {
+        struct godwit_target *target = g_ptr_array_index(ambiguous, i);
+        const char *from = target->source->path, *to = target->destination->path;
+        g_autofree char *name = g_steal_pointer(&target->name);
+        const bool same = !strcmp(from, to);
+        target->name =
+            g_strdup_printf("%s (%s%s%s)", name, from, same ? "" : " to ", same ? "" : to);
+    }
+}
+
+/* Names the targets so that no two are called the same: what is counted is counted by name. */
 static void name_targets(const GPtrArray *targets)
 {
     for (guint i = 0; i < targets->len; i++) {
@@ -394,6 +424,7 @@ static void name_targets(const GPtrArray *targets)
         else
             target->name = g_strdup_printf("%s %s%s%s", arch, from, space, what);
     }
+    add_paths(targets);
 }
 
 GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_options *options,

@@ -3,6 +3,8 @@
 
 #include "godwit/guest_abi.h"
 #include "report/report.h"
+#include "shell.h"
+#include "text.h"
 #include <string.h>
 
 /* Characters of a picture in a line. */
@@ -25,6 +27,40 @@ static const char *string(const json_t *object, const char *key)
     return godwit_json_string(object, key, "");
 }
 
+/* The parts of a result that have several lines: they are indented where they are quoted. */
+static bool has_lines(const char *key)
+{
+    static const char *const keys[] = {"message", "stderr", "console", "qmp", "backtrace", NULL};
+    return g_strv_contains(keys, key);
+}
+
+/* VALUE, which is at KEY, with every string in it tame, and one line unless it may have several. What
+ * foreign programs say cannot look like a part of the report then. The caller releases it. */
+static json_t *tame_copy(const json_t *value, const char *key)
+{
+    const char *name;
+    json_t *member, *copy;
+    size_t i;
+    if (json_is_string(value)) {
+        const char *text = json_string_value(value);
+        g_autofree char *tame = has_lines(key) ? godwit_text_tame(text) : godwit_text_line(text);
+        return json_string(tame);
+    }
+    if (!json_is_object(value) && !json_is_array(value))
+        return json_incref((json_t *)(uintptr_t)value);
+    copy = json_is_object(value) ? json_object() : json_array();
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+    {
+        g_autofree char *tame = godwit_text_line(name);
+        json_object_set_new(copy, tame, tame_copy(member, name));
+    }
+    json_array_foreach(value, i, member)
+    {
+        json_array_append_new(copy, tame_copy(member, key));
+    }
+    return copy;
+}
+
 static void heading(GString *text, const char *title)
 {
     g_string_append_printf(text, "\n%s\n", title);
@@ -39,6 +75,13 @@ static void indented(GString *text, const char *lines)
     g_auto(GStrv) each = g_strsplit(lines, "\n", -1);
     for (guint i = 0; each[i]; i++)
         g_string_append_printf(text, "    %s\n", each[i]);
+}
+
+/* TEXT with all lines but its first indented; the caller frees it. */
+static char *continued(const char *text)
+{
+    g_auto(GStrv) each = g_strsplit(text, "\n", -1);
+    return g_strjoinv("\n    ", each);
 }
 
 /* What kinds of failure mean, as the end of "It was noticed as ...". */
@@ -79,10 +122,21 @@ static void tell_finder(GString *text, const json_t *result)
                            string(result, "source_version"), string(result, "destination_version"));
 }
 
+/* Names the fault that was injected, and what became of it. */
+static void tell_fault(GString *text, const json_t *result)
+{
+    g_autofree char *fault = godwit_report_fault(result);
+    if (!fault)
+        return;
+    g_autofree char *line = godwit_text_line(fault);
+    g_string_append_printf(text, "A fault was injected on purpose: %s.\n", line);
+}
+
 static void tell_verdict(GString *text, const json_t *result)
 {
     const char *status = string(result, "status");
     const json_t *bugs = json_object_get(json_object_get(result, "facts"), "known_bugs");
+    g_autofree char *message = continued(string(result, "message"));
     size_t i;
     json_t *bug;
     if (!strcmp(status, "known")) {
@@ -100,7 +154,7 @@ static void tell_verdict(GString *text, const json_t *result)
     } else if (!strcmp(status, "skip")) {
         g_string_append_printf(
             text, "%s was skipped: it %s.\nSource QEMU %s, destination QEMU %s.\n",
-            string(result, "scenario"), string(result, "message"), string(result, "source_version"),
+            string(result, "scenario"), message, string(result, "source_version"),
             string(result, "destination_version"));
     } else if (!strcmp(status, "pass")) {
         g_autofree char *proof = godwit_report_proof(result);
@@ -109,8 +163,7 @@ static void tell_verdict(GString *text, const json_t *result)
                                string(result, "destination_version"));
     } else {
         g_string_append_printf(text, "%s %s: %s.\n", string(result, "scenario"),
-                               !strcmp(status, "error") ? "could not be run" : "failed",
-                               string(result, "message"));
+                               !strcmp(status, "error") ? "could not be run" : "failed", message);
         tell_finder(text, result);
     }
 }
@@ -155,6 +208,13 @@ static void tell_scenario(GString *text, const json_t *result)
         g_string_append(text, "Before it writes a page it checks it, and halts if it is wrong.\n");
 }
 
+/* "cd FOLDER", to be pasted. */
+static void append_folder(GString *text, const char *folder)
+{
+    g_autofree char *word = godwit_shell_word(folder);
+    g_string_append_printf(text, "    cd %s\n", word);
+}
+
 static void tell_commands(GString *text, const json_t *result)
 {
     heading(text, "To run it again");
@@ -164,7 +224,7 @@ static void tell_commands(GString *text, const json_t *result)
                     "Console on the terminal, QMP on a socket. What was sent by QMP is in the "
                     "transcripts.\n");
     if (*string(result, "folder"))
-        g_string_append_printf(text, "    cd %s\n", string(result, "folder"));
+        append_folder(text, string(result, "folder"));
     size_t i;
     json_t *vm;
     json_array_foreach(json_object_get(result, "vms"), i, vm)
@@ -359,12 +419,14 @@ static void tell_vm(GString *text, const json_t *vm)
     }
 }
 
-char *godwit_report_bundle(const json_t *result)
+char *godwit_report_bundle(const json_t *raw)
 {
+    g_autoptr(json_t) result = tame_copy(raw, "");
     GString *text = g_string_new(NULL);
     size_t i;
     json_t *vm;
     tell_verdict(text, result);
+    tell_fault(text, result);
     tell_scenario(text, result);
     tell_commands(text, result);
     tell_pages(text, result);
@@ -388,6 +450,5 @@ char *godwit_report_bundle(const json_t *result)
     if (!strcmp(string(result, "status"), "known"))
         g_string_append(text, "Of a run that met a known bug, files of more than 16 MiB are kept "
                               "by --keep only.\n");
-    godwit_report_tame(text->str);
     return g_string_free(text, FALSE);
 }

@@ -1,6 +1,7 @@
 /*
- * HTML: one file that needs nothing else. A table of all results; below it, of each that failed or
- * met a known bug, what is wrong, a picture of the pages, and what happened when.
+ * HTML: one file that needs nothing else. A table of all results, what went wrong first and what was
+ * skipped last and folded away; below it, of each that failed or met a known bug, what is wrong, a
+ * picture of the pages, and what happened when.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -45,14 +46,13 @@ static const char *word_of(const json_t *result_)
 static bool has_section(const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
-    return strcmp(status, "pass") != 0 && strcmp(status, "skip") != 0;
+    return strcmp(status, "pass") != 0 && strcmp(status, "skip") != 0 &&
+           !godwit_report_is_not_run(result_);
 }
 
 static void put(FILE *out, const char *before, const char *text, const char *after)
 {
-    g_autofree char *clean = g_strdup(text);
-    godwit_report_tame(clean);
-    g_autofree char *escaped = godwit_report_xml(clean);
+    g_autofree char *escaped = godwit_report_xml(text);
     fprintf(out, "%s%s%s", before, escaped, after);
 }
 
@@ -141,24 +141,55 @@ static void section(FILE *out, const json_t *result_, size_t index)
     put(out, "<details><summary>The whole report</summary><pre>", report, "</pre></details>\n");
 }
 
-static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
+/* Writes the rows of all results that the table calls WORD; NOT_RUN says of errors which of them. */
+static void rows(FILE *out, const json_t *results, const char *word, bool not_run)
 {
-    FILE *out = reporter->out;
     size_t i;
     json_t *result_;
+    json_array_foreach(results, i, result_)
+    {
+        if (!strcmp(word_of(result_), word) && godwit_report_is_not_run(result_) == not_run)
+            row(out, result_, i);
+    }
+}
+
+/* Writes the sections of all results that the table calls WORD. */
+static void sections(FILE *out, const json_t *results, const char *word)
+{
+    size_t i;
+    json_t *result_;
+    json_array_foreach(results, i, result_)
+    {
+        if (!strcmp(word_of(result_), word) && has_section(result_))
+            section(out, result_, i);
+    }
+}
+
+static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
+{
+    static const char *const order[] = {"FAIL", "ERROR", "known"};
+    FILE *out = reporter->out;
+    const json_t *results = reporter->results;
     fputs(head, out);
     fprintf(out,
             "<h1>Godwit</h1>\n<p>%u passed, %u with a known bug of QEMU, %u failed, %u skipped, %u "
-            "could not be run; %.1f s%s.</p>\n<table>\n",
-            summary->passed, summary->known, summary->failed, summary->skipped, summary->errors,
-            summary->seconds, summary->interrupted ? ", interrupted" : "");
-    json_array_foreach(reporter->results, i, result_) row(out, result_, i);
+            "could not be run, %u not run; %.1f s%s.</p>\n<table>\n",
+            summary->passed, summary->known, summary->failed, summary->skipped,
+            summary->errors - summary->not_run, summary->not_run, summary->seconds,
+            summary->interrupted ? ", interrupted" : "");
+    rows(out, results, "FAIL", false);
+    rows(out, results, "ERROR", false);
+    rows(out, results, "ERROR", true);
+    rows(out, results, "known", false);
+    rows(out, results, "ok", false);
     fputs("</table>\n", out);
-    json_array_foreach(reporter->results, i, result_)
-    {
-        if (has_section(result_))
-            section(out, result_, i);
+    if (summary->skipped) {
+        fprintf(out, "<details><summary>%u skipped</summary>\n<table>\n", summary->skipped);
+        rows(out, results, "skip", false);
+        fputs("</table>\n</details>\n", out);
     }
+    for (size_t i = 0; i < G_N_ELEMENTS(order); i++)
+        sections(out, results, order[i]);
     fputs("</body>\n</html>\n", out);
 }
 

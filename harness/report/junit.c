@@ -15,9 +15,10 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
 static void test_case(FILE *out, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
-    g_autofree char *name = godwit_report_xml(godwit_json_string(result_, "scenario", ""));
-    g_autofree char *message = godwit_report_xml(godwit_json_string(result_, "message", ""));
-    fprintf(out, "    <testcase classname=\"%s\" name=\"%s", godwit_report_target(result_), name);
+    g_autofree char *target = godwit_report_xml_line(godwit_report_target(result_));
+    g_autofree char *name = godwit_report_xml_line(godwit_json_string(result_, "scenario", ""));
+    g_autofree char *message = godwit_report_xml_line(godwit_json_string(result_, "message", ""));
+    fprintf(out, "    <testcase classname=\"%s\" name=\"%s", target, name);
     if (godwit_json_integer(result_, "repetitions", 1) != 1)
         fprintf(out, " #%" JSON_INTEGER_FORMAT, godwit_json_integer(result_, "repetition", 1));
     fprintf(out, "\" time=\"%.3f\"", json_number_value(json_object_get(result_, "ms")) / 1000);

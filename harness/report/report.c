@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/report.h"
 
+#include "shell.h"
+#include "text.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,40 +70,30 @@ void godwit_reporter_discard(struct godwit_reporter *reporter)
     godwit_reporter_close(reporter, NULL);
 }
 
-/* Neither ASCII's control characters nor U+0080 to U+009F, which are C2 80 to C2 9F. */
-void godwit_report_tame(char *text)
-{
-    for (char *c = text; *c; c++)
-        if (g_ascii_iscntrl(*c) && *c != '\n' && *c != '\t')
-            *c = '?';
-        else if (c[0] == '\xc2' && (unsigned char)c[1] >= 0x80 && (unsigned char)c[1] < 0xa0)
-            c[0] = c[1] = '?';
-}
-
-char *godwit_report_line(const char *text)
-{
-    char *line = g_strdup(text);
-    g_strdelimit(line, "\n\t", ' ');
-    godwit_report_tame(line);
-    return line;
-}
-
 char *godwit_report_xml(const char *text)
 {
-    g_autofree char *clean = g_strdup(text);
-    for (char *c = clean; *c; c++)
-        if ((unsigned char)*c < 0x20 && *c != '\n' && *c != '\t')
-            *c = '?';
-        else if (!strncmp(c, "\xef\xbf\xbe", 3) || !strncmp(c, "\xef\xbf\xbf", 3))
-            memset(c, '?', 3); /* U+FFFE and U+FFFF, which are no characters */
-    return g_markup_escape_text(clean, -1);
+    /* What XML 1.0 forbids is not tame either. */
+    g_autofree char *tame = godwit_text_tame(text);
+    return g_markup_escape_text(tame, -1);
+}
+
+char *godwit_report_xml_line(const char *text)
+{
+    g_autofree char *line = godwit_text_line(text);
+    return g_markup_escape_text(line, -1);
+}
+
+bool godwit_report_is_not_run(const json_t *result)
+{
+    return !strcmp(godwit_json_string(result, "kind", ""), "not-run");
 }
 
 static void add_lines(GString *text, const char *indent, const char *label, const char *lines)
 {
     if (!lines || !*lines)
         return;
-    g_auto(GStrv) each = g_strsplit(lines, "\n", -1);
+    g_autofree char *tame = godwit_text_tame(lines);
+    g_auto(GStrv) each = g_strsplit(tame, "\n", -1);
     for (guint i = 0; each[i]; i++)
         g_string_append_printf(text, "%s%-9s%s\n", indent, i ? "" : label, each[i]);
 }
@@ -110,16 +102,18 @@ char *godwit_report_details(const json_t *result, const char *indent)
 {
     GString *text = g_string_new(NULL);
     add_lines(text, indent, "what", godwit_json_string(result, "message", ""));
-    add_lines(text, indent, "fault",
-              godwit_json_string(json_object_get(result, "facts"), "fault", ""));
+    g_autofree char *fault = godwit_report_fault(result);
+    add_lines(text, indent, "fault", fault);
     add_lines(text, indent, "phase", godwit_json_string(result, "phase", ""));
     size_t i;
     json_t *vm;
     json_array_foreach(json_object_get(result, "vms"), i, vm)
     {
-        g_string_append_printf(
-            text, "%s%s: QEMU %s %s\n", indent, godwit_json_string(vm, "name", "?"),
+        g_autofree char *head = g_strdup_printf(
+            "%s: QEMU %s %s", godwit_json_string(vm, "name", "?"),
             godwit_json_string(vm, "version", ""), godwit_json_string(vm, "state", "?"));
+        g_autofree char *line = godwit_text_line(head);
+        g_string_append_printf(text, "%s%s\n", indent, line);
         g_autofree char *deeper = g_strconcat(indent, "  ", NULL);
         static const char *const parts[][2] = {
             {"stderr", "stderr"}, {"console", "console"}, {"qmp", "qmp"}, {"by hand", "command"}};
@@ -128,7 +122,6 @@ char *godwit_report_details(const json_t *result, const char *indent)
     }
     add_lines(text, indent, "folder", godwit_json_string(result, "folder", ""));
     add_lines(text, indent, "again", godwit_json_string(result, "again", ""));
-    godwit_report_tame(text->str);
     return g_string_free(text, FALSE);
 }
 
@@ -153,6 +146,60 @@ json_int_t godwit_report_judged(const json_t *result, const char *oracle, const 
             return godwit_json_integer(judged, unit, 0);
     }
     return 0;
+}
+
+/* How the fault of a scenario of the family "relay" was noticed: by each oracle that saw it, by the destination, which
+ * refused it, or by nobody. The caller frees it. */
+static char *trial_outcome(const json_t *trial)
+{
+    const json_t *seen = json_object_get(trial, "seen");
+    const char *refused = godwit_json_string(trial, "refused", NULL);
+    const char *why = godwit_json_string(trial, "why", NULL);
+    GString *text = g_string_new(NULL);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)seen, key, value)
+    {
+        (void)value;
+        g_string_append_printf(text, "%s%s", text->len ? ", " : "found by ", key);
+    }
+    if (refused)
+        g_string_append_printf(text, "%srefused by the destination: %s", text->len ? "; " : "",
+                               refused);
+    if (!text->len)
+        g_string_append_printf(text, "not noticed%s%s", why ? ": " : "", why ? why : "");
+    return g_string_free(text, FALSE);
+}
+
+/* What became of a fault of `godwit migrate --fault`. The caller frees it. */
+static char *fault_outcome(const json_t *result)
+{
+    const json_t *finder = json_object_get(json_object_get(result, "facts"), "found_by");
+    const char *kind = godwit_json_string(result, "kind", "");
+    const char *vm = godwit_json_string(finder, "vm", NULL);
+    if (godwit_report_passed(result))
+        return g_strdup("not noticed");
+    if (!strcmp(kind, "oracle") && finder)
+        return g_strdup_printf("found by %s%s%s", godwit_json_string(finder, "oracle", "?"),
+                               vm ? " on the " : "", vm ? vm : "");
+    return g_strdup_printf("noticed as a failure of the kind \"%s\"", *kind ? kind : "unknown");
+}
+
+char *godwit_report_fault(const json_t *result)
+{
+    const json_t *facts = json_object_get(result, "facts");
+    const json_t *trial = json_object_get(facts, "trial");
+    const char *asked = godwit_json_string(result, "fault", NULL);
+    const char *done = godwit_json_string(facts, "fault", NULL);
+    if (!asked && !done)
+        return NULL;
+    g_autofree char *outcome = trial            ? trial_outcome(trial)
+                               : asked && !done ? g_strdup("it was not injected")
+                               : !strcmp(asked ? asked : "", "none")
+                                   ? g_strdup("nothing to be noticed")
+                                   : fault_outcome(result);
+    return g_strdup_printf("%s%s%s; %s", asked ? asked : "", asked && done ? ": " : "",
+                           done ? done : "", outcome);
 }
 
 char *godwit_report_proof(const json_t *result)
@@ -193,7 +240,11 @@ char *godwit_report_proof(const json_t *result)
     const json_t *blackout = json_object_get(facts, "blackout_ms");
     if (blackout)
         g_string_append_printf(text, ", blackout %.0f ms", json_number_value(blackout));
-    return g_string_free(text, FALSE);
+    g_autofree char *fault = godwit_report_fault(result);
+    if (fault)
+        g_string_append_printf(text, "%sfault %s", text->len ? "; " : "", fault);
+    g_autofree char *line = godwit_text_line(text->str);
+    return g_string_free(g_string_assign(text, line), FALSE);
 }
 
 char *godwit_report_known(const json_t *result, const char *indent)
@@ -203,13 +254,13 @@ char *godwit_report_known(const json_t *result, const char *indent)
     json_t *bug;
     json_array_foreach(json_object_get(json_object_get(result, "facts"), "known_bugs"), i, bug)
     {
-        g_string_append_printf(text, "%sQEMU bug %s: %s\n", indent,
-                               godwit_json_string(bug, "id", ""),
-                               godwit_json_string(bug, "summary", ""));
-        g_string_append_printf(text, "%s  seen here: %s\n", indent,
-                               godwit_json_string(bug, "seen", ""));
-        g_string_append_printf(text, "%s  %s; see docs/known-bugs.md\n", indent,
-                               godwit_json_string(bug, "reference", ""));
+        g_autofree char *id = godwit_text_line(godwit_json_string(bug, "id", ""));
+        g_autofree char *summary = godwit_text_line(godwit_json_string(bug, "summary", ""));
+        g_autofree char *seen = godwit_text_line(godwit_json_string(bug, "seen", ""));
+        g_autofree char *reference = godwit_text_line(godwit_json_string(bug, "reference", ""));
+        g_string_append_printf(text, "%sQEMU bug %s: %s\n", indent, id, summary);
+        g_string_append_printf(text, "%s  seen here: %s\n", indent, seen);
+        g_string_append_printf(text, "%s  %s; see docs/known-bugs.md\n", indent, reference);
     }
     return g_string_free(text, FALSE);
 }

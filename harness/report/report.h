@@ -12,7 +12,8 @@
 struct godwit_reporter {
     /* What it does; each may be NULL. JOB is borrowed; RESULT is as job.h describes it, with
      * "scenario", "summary", "kit" (Godwit's version), "arch", "image", "machine", "accel",
-     * "repetition", "ms", "again" and, if kept, "folder" added. */
+     * "repetition", "ms", "again" and, if there was one to be injected, "fault", if kept, "folder"
+     * added. */
     void (*begin)(struct godwit_reporter *reporter, unsigned planned);
     void (*progress)(struct godwit_reporter *reporter, const struct godwit_job *job,
                      const json_t *progress);
@@ -50,9 +51,14 @@ void godwit_report_junit(struct godwit_reporter *reporter);
 void godwit_report_json(struct godwit_reporter *reporter);
 void godwit_report_html(struct godwit_reporter *reporter);
 
-/* TEXT with what XML and HTML reserve escaped, and without the characters that they forbid; the
- * caller's. */
+/* TEXT as content of XML 1.0 or HTML: tame, and what they reserve escaped. The caller frees it. */
 char *godwit_report_xml(const char *text);
+
+/* Does the same for an attribute's value: one line. */
+char *godwit_report_xml_line(const char *text);
+
+/* Whether the result is of a job that was not run, or not to its end. */
+bool godwit_report_is_not_run(const json_t *result);
 
 /* The bug report of a result that is no pass, one paragraph a VM, each line begun with INDENT; the
  * caller's. */
@@ -67,14 +73,12 @@ bool godwit_report_passed(const json_t *result);
 /* One line that says what a passed result proved, in bytes and milliseconds; the caller's. */
 char *godwit_report_proof(const json_t *result);
 
-/* Makes of TEXT, which a QEMU or a guest may have a part in, one that no terminal obeys. */
-void godwit_report_tame(char *text);
-
 /* How much of UNIT ("bytes") the oracle of that name has compared; 0 if it has not judged. */
 json_int_t godwit_report_judged(const json_t *result, const char *oracle, const char *unit);
 
-/* TEXT as one line that no terminal and no format takes amiss; the caller's. */
-char *godwit_report_line(const char *text);
+/* Names the fault that was injected, says what it did and what became of it: who found it, or that
+ * nobody did. NULL if none was asked for. The caller frees it. */
+char *godwit_report_fault(const json_t *result);
 
 /* The known bugs of QEMU that a result has met, three lines each, begun with INDENT; "" if there
  * are none. The caller's. */

@@ -6,6 +6,7 @@
  */
 #include "report/report.h"
 
+#include "text.h"
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -37,11 +38,13 @@ static void progress(struct godwit_reporter *reporter, const struct godwit_job *
                                godwit_json_integer(migration, "pass", 0),
                                (double)godwit_json_integer(migration, "remaining", 0) / (1 << 20),
                                json_number_value(json_object_get(migration, "mbps")));
+    g_autofree char *shown = godwit_text_line(line->str);
     struct winsize size;
-    if (!ioctl(fileno(reporter->out), TIOCGWINSZ, &size) && size.ws_col > 1)
-        g_string_truncate(line, MIN(line->len, size.ws_col - 1u));
+    if (!ioctl(fileno(reporter->out), TIOCGWINSZ, &size) && size.ws_col > 1 &&
+        g_utf8_strlen(shown, -1) >= size.ws_col)
+        *g_utf8_offset_to_pointer(shown, size.ws_col - 1) = '\0';
     clear_line(reporter);
-    fputs(line->str, reporter->out);
+    fputs(shown, reporter->out);
     fflush(reporter->out);
     g_string_free(line, TRUE);
 }
@@ -71,24 +74,27 @@ static void tell_bugs(struct godwit_reporter *reporter, const json_t *result_)
     json_array_foreach(json_object_get(json_object_get(result_, "facts"), "known_bugs"), i, bug)
     {
         const char *id = godwit_json_string(bug, "id", "");
-        fprintf(reporter->out, "      %s: %s\n", id, godwit_json_string(bug, "seen", ""));
+        g_autofree char *seen = godwit_text_line(godwit_json_string(bug, "seen", ""));
+        fprintf(reporter->out, "      %s: %s\n", id, seen);
         json_object_set(met, id, bug);
     }
     const char *folder = godwit_json_string(result_, "folder", NULL);
-    if (folder)
-        fprintf(reporter->out, "      folder: %s\n", folder);
+    g_autofree char *shown = folder ? godwit_text_line(folder) : NULL;
+    if (shown)
+        fprintf(reporter->out, "      folder: %s\n", shown);
 }
 
 static void result(struct godwit_reporter *reporter, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
     const bool pass = godwit_report_passed(result_), skip = !strcmp(status, "skip");
-    const bool known = !strcmp(status, "known");
+    const bool known = !strcmp(status, "known"), not_run = godwit_report_is_not_run(result_);
     reporter->number++;
     clear_line(reporter);
+    g_autofree char *target = godwit_text_line(godwit_report_target(result_));
     g_autofree char *detail = pass ? godwit_report_proof(result_)
-                              : skip
-                                  ? godwit_report_line(godwit_json_string(result_, "message", ""))
+                              : skip || not_run
+                                  ? godwit_text_line(godwit_json_string(result_, "message", ""))
                                   : NULL;
     fprintf(reporter->out, "%s%-5s%s %-*s %-36s %6.2f s%s%s\n",
             colour(reporter, skip || known ? "\033[33m"
@@ -98,13 +104,13 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
             : pass ? "ok"
             : skip ? "skip"
                    : (!strcmp(status, "error") ? "ERROR" : "FAIL"),
-            colour(reporter, "\033[0m"), reporter->width, godwit_report_target(result_),
+            colour(reporter, "\033[0m"), reporter->width, target,
             godwit_json_string(result_, "scenario", ""),
             json_number_value(json_object_get(result_, "ms")) / 1000, detail ? "  " : "",
             detail ? detail : "");
     if (known)
         tell_bugs(reporter, result_);
-    if (!pass && !skip) {
+    if (!pass && !skip && !not_run) {
         g_autofree char *details = godwit_report_details(result_, "      ");
         fputs(details, reporter->out);
     }
@@ -121,8 +127,10 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
             summary->passed, summary->failed, summary->skipped, colour(reporter, "\033[0m"));
     if (summary->known)
         fprintf(reporter->out, ", %u with a known bug of QEMU", summary->known);
-    if (summary->errors)
-        fprintf(reporter->out, ", %u could not be run", summary->errors);
+    if (summary->errors > summary->not_run)
+        fprintf(reporter->out, ", %u could not be run", summary->errors - summary->not_run);
+    if (summary->not_run)
+        fprintf(reporter->out, ", %u not run", summary->not_run);
     fprintf(reporter->out, " in %.1f s%s\n", summary->seconds,
             summary->interrupted ? " (interrupted)" : "");
     const json_int_t bytes = godwit_json_integer(reporter->totals, "twin", 0);

@@ -4,6 +4,7 @@
 #include "report/bundle.h"
 #include "report/report.h"
 #include "run/files.h"
+#include "text.h"
 #include "version.h"
 #include <errno.h>
 #include <gio/gio.h>
@@ -256,7 +257,7 @@ static json_t *remains(const struct worker *worker, const char *vm)
         if (!g_file_get_contents(path, &text, &length, NULL))
             continue;
         any = true;
-        g_autofree char *tail = g_utf8_make_valid(text + (length > 600 ? length - 600 : 0), -1);
+        g_autofree char *tail = godwit_text_utf8(text + (length > 600 ? length - 600 : 0));
         json_object_set_new(object, kinds[i][0], json_string(tail));
     }
     if (!any)
@@ -272,7 +273,7 @@ static json_t *lost_result(const struct worker *worker)
     gsize length = 0;
     g_autofree char *said = NULL;
     if (g_file_get_contents(path, &log, &length, NULL) && length)
-        said = g_utf8_make_valid(log + (length > 2000 ? length - 2000 : 0), -1);
+        said = godwit_text_utf8(log + (length > 2000 ? length - 2000 : 0));
     g_autofree char *how =
         worker->late ? g_strdup("was killed, long after its deadline")
         : g_subprocess_get_if_signaled(worker->process)
@@ -303,9 +304,10 @@ static void write_bundle(const struct worker *worker, const json_t *result)
     g_autofree char *report = g_build_filename(worker->folder, "report.txt", NULL);
     g_autofree char *text = godwit_report_bundle(result);
     g_autoptr(GError) error = NULL;
-    json_dump_file(result, json, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    if (!g_file_set_contents(report, text, -1, &error))
-        g_printerr("godwit: %s\n", error->message);
+    g_autofree char *dumped = godwit_json_dump(result, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    if (!g_file_set_contents(json, dumped, -1, &error) ||
+        !g_file_set_contents(report, text, -1, &error))
+        godwit_text_complain("%s", error->message);
 }
 
 /* Whether a result is one that leaves its folder behind though nobody asked for it. What is known
@@ -327,8 +329,8 @@ static bool keep_folder(struct worker *worker, const json_t *result)
     g_autoptr(GError) error = NULL;
     char *path = godwit_files_move(worker->folder, run->output, &error);
     if (!path) {
-        g_printerr("godwit: nothing is left of %s: %s\n", godwit_job_name(worker->job),
-                   error->message);
+        godwit_text_complain("nothing is left of %s: %s", godwit_job_name(worker->job),
+                             error->message);
         return false;
     }
     g_free(worker->folder);
@@ -337,29 +339,39 @@ static bool keep_folder(struct worker *worker, const json_t *result)
     return true;
 }
 
+/* Adds to the result of a job what it was: all that a worker does not know of itself. */
+static void describe_job(json_t *result, const struct godwit_job *job, double ms,
+                         const char *folder)
+{
+    g_autofree char *again = godwit_job_again(job);
+    g_autoptr(json_t) more = json_pack(
+        "{s:s, s:s*, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*, s:s*}",
+        "scenario", godwit_job_name(job), "summary", job->scenario ? job->scenario->summary : NULL,
+        "kit", GODWIT_VERSION, "target", godwit_job_target(job), "arch", job->setup.machine->arch,
+        "image", job->setup.image->name, "machine", job->setup.type, "accel", job->setup.accel,
+        "source_version", job->setup.source->version, "destination_version",
+        job->setup.destination->version, "repetition", (int)job->repetition, "repetitions",
+        (int)job->repetitions, "ms", ms, "again", again, "fault", job->fault, "folder", folder);
+    json_object_update(result, more);
+}
+
+/* Whether the worker has reported and ended well. One that reported and then did not (a sanitizer's
+ * or valgrind's complaint) has a report that is not to be trusted. */
+static bool is_sound(const struct worker *worker)
+{
+    return worker->result && g_subprocess_get_if_exited(worker->process) &&
+           g_subprocess_get_exit_status(worker->process) == 0;
+}
+
 /* Completes a result with what the worker does not know of itself. */
 static json_t *finish_result(struct worker *worker)
 {
-    /* One that reported and then did not end well (a sanitizer's or valgrind's complaint) has a
-     * report that is not to be trusted. */
-    const bool sound = worker->result && g_subprocess_get_if_exited(worker->process) &&
-                       g_subprocess_get_exit_status(worker->process) == 0;
-    json_t *result = sound ? json_incref(worker->result) : lost_result(worker);
-    const struct godwit_job *job = worker->job;
+    json_t *result = is_sound(worker) ? json_incref(worker->result) : lost_result(worker);
     const bool keep = keep_folder(worker, result);
-    g_autofree char *again = godwit_job_again(job);
-    g_autoptr(json_t) more = json_pack(
-        "{s:s, s:s*, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*}", "scenario",
-        godwit_job_name(job), "summary", job->scenario ? job->scenario->summary : NULL, "kit",
-        GODWIT_VERSION, "target", godwit_job_target(job), "arch", job->setup.machine->arch, "image",
-        job->setup.image->name, "machine", job->setup.type, "accel", job->setup.accel,
-        "source_version", job->setup.source->version, "destination_version",
-        job->setup.destination->version, "repetition", (int)job->repetition, "repetitions",
-        (int)job->repetitions, "ms",
-        (double)(g_get_monotonic_time() - worker->began) / 1000.0 -
-            json_number_value(json_object_get(result, "waited")),
-        "again", again, "folder", keep ? worker->folder : NULL);
-    json_object_update(result, more);
+    describe_job(result, worker->job,
+                 (double)(g_get_monotonic_time() - worker->began) / 1000.0 -
+                     json_number_value(json_object_get(result, "waited")),
+                 keep ? worker->folder : NULL);
     if (keep)
         write_bundle(worker, result);
     return result;
@@ -378,7 +390,24 @@ static void count(struct godwit_summary *summary, const json_t *result)
         summary->errors++;
     else
         summary->failed++;
+    summary->not_run += !strcmp(godwit_json_string(result, "kind", ""), "not-run");
 }
+
+/* Gives a job that was not run, or not to its end, the result that says so and why. */
+static void tell_not_run(struct godwit_run *run, const struct godwit_job *job, const char *reason,
+                         struct godwit_summary *summary)
+{
+    g_autoptr(json_t) result =
+        json_pack("{s:s, s:s, s:s, s:[], s:[], s:{}, s:[]}", "status", "error", "message", reason,
+                  "kind", "not-run", "phases", "oracles", "facts", "vms");
+    describe_job(result, job, 0, NULL);
+    count(summary, result);
+    tell_result(run, result);
+}
+
+#define ENDED_EARLY "not run: the run ended at its first failure"
+#define INTERRUPTED "not run: interrupted"
+#define NO_WORKER   "not run: no worker process can be started"
 
 /* Takes the worker's result when it is gone, and clears away what it left. */
 static void worker_end(struct worker *worker, struct godwit_summary *summary)
@@ -391,7 +420,14 @@ static void worker_end(struct worker *worker, struct godwit_summary *summary)
     reap_group(worker);
     if (run->janitor)
         godwit_janitor_forget(run->janitor, worker->pid);
-    if (!*run->interrupted && !worker->dropped) {
+    if (*run->interrupted && !is_sound(worker)) {
+        tell_not_run(run, worker->job,
+                     worker->turn < 0 ? "not run to its end: interrupted" : INTERRUPTED, summary);
+    } else if (worker->dropped) {
+        /* What an endless run had begun ahead, nobody waits for. */
+        if (!run->endless || worker->job->repetition == 1)
+            tell_not_run(run, worker->job, ENDED_EARLY, summary);
+    } else {
         g_autoptr(json_t) result = finish_result(worker);
         count(summary, result);
         tell_result(run, result);
@@ -461,6 +497,16 @@ static unsigned count_ahead(const GPtrArray *workers)
     return ahead;
 }
 
+/* Gives those jobs a result that were never begun: from NEXT on, which is beyond all of them where
+ * all were. */
+static void tell_rest(struct godwit_run *run, unsigned next, bool broken,
+                      struct godwit_summary *summary)
+{
+    const char *reason = *run->interrupted ? INTERRUPTED : broken ? NO_WORKER : ENDED_EARLY;
+    for (guint i = next; i < run->jobs->len; i++)
+        tell_not_run(run, g_ptr_array_index(run->jobs, i), reason, summary);
+}
+
 struct godwit_summary godwit_run_jobs(struct godwit_run *run)
 {
     struct godwit_summary summary = {.planned =
@@ -492,8 +538,9 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
             if (worker) {
                 g_ptr_array_add(workers, worker);
             } else {
-                g_printerr("godwit: %s\n", error->message);
-                summary.errors++;
+                g_autofree char *reason = g_strdup_printf(NO_WORKER ": %s", error->message);
+                tell_not_run(run, g_ptr_array_index(run->jobs, (serial - 1) % run->jobs->len),
+                             reason, &summary);
                 broken = true;
             }
         }
@@ -517,6 +564,7 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
             }
         }
     }
+    tell_rest(run, serial, broken, &summary);
     summary.interrupted = *run->interrupted;
     summary.seconds = (double)(g_get_monotonic_time() - began) / 1e6;
     for (guint i = 0; i < run->reporters->len; i++) {
@@ -532,4 +580,24 @@ int godwit_summary_status(const struct godwit_summary *summary)
     if (summary->failed)
         return 1;
     return summary->errors ? 2 : 0;
+}
+
+bool godwit_summary_check(const struct godwit_summary *summary, bool allowed, GError **error)
+{
+    if (allowed || summary->interrupted || summary->passed || summary->known || summary->failed ||
+        summary->errors)
+        return true;
+    if (summary->skipped == 1)
+        return godwit_fail(
+            error, GODWIT_ERROR_ENVIRONMENT,
+            "nothing ran: the only scenario was skipped (--allow-all-skipped accepts "
+            "that)");
+    if (summary->skipped)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                           "nothing ran: all %u scenarios were skipped (--allow-all-skipped "
+                           "accepts that)",
+                           summary->skipped);
+    return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                       "nothing ran: no scenario is left to run (slow ones run only if named in "
+                       "full or with --slow; --allow-all-skipped accepts that)");
 }

@@ -15,6 +15,7 @@ struct godwit_reporter;
 struct godwit_summary {
     unsigned passed, failed, skipped, errors;
     unsigned known;   /* passed, but for a known bug of QEMU */
+    unsigned not_run; /* of the errors: jobs that were not run, or not to their end */
     unsigned planned; /* jobs there were to run; 0: no end set */
     double seconds;   /* wall time */
     bool interrupted;
@@ -39,10 +40,19 @@ struct godwit_run {
  * through. Who wants one job at a time wants nothing beside it. */
 unsigned godwit_run_ahead(unsigned parallel);
 
-/* Runs every job and tells every reporter. */
+/*
+ * Runs every job and tells every reporter. Every job has exactly one result, whatever happens: one
+ * that was not run, or not to its end, because the run was interrupted, ended at a failure or could
+ * start no worker, is an error of the kind "not-run" that says so. (An endless run has no jobs that
+ * are still to come after its first round.)
+ */
 struct godwit_summary godwit_run_jobs(struct godwit_run *run);
 
 /* Exit status for a summary: see the mission of exit statuses in `godwit --help`. */
 int godwit_summary_status(const struct godwit_summary *summary);
+
+/* Fails with ENVIRONMENT if nothing ran, because all jobs were skipped or there was none, unless that
+ * is ALLOWED or the run was interrupted: what tests nothing must not look like a success. */
+bool godwit_summary_check(const struct godwit_summary *summary, bool allowed, GError **error);
 
 #endif

@@ -243,6 +243,21 @@ sub value_of {
     }
 }
 
+# The oracles that --oracle names: the table in the source, --help of both commands, the man page, and
+# the documents.
+{
+    my ($table) = slurp('harness/oracle/ledger.c') =~ /names\[GODWIT_ORACLES\] = \{(.*?)\};/s;
+    my @names = ($table // '') =~ /"([\w-]+)"/g;
+    for my $command (qw(run migrate)) {
+        my ($help) = join("\n", lines_of($godwit, $command, '--help')) =~ /Judge by these only: (.*)/;
+        same_set(\@names, 'ledger.c', [split /, /, $help // ''], "$command --help", "oracles in $command --help");
+    }
+    my ($manual) = slurp('docs/godwit.1') =~ /^Have these oracles judge and no others:\n((?:\.Cm .*\n)+)/m;
+    same_set(\@names, 'ledger.c', [($manual // '') =~ /^\.Cm ([\w-]+)/mg], 'docs/godwit.1', 'oracles in the man page');
+    my ($listed) = slurp('docs/oracles.md') =~ /The names are (`.*?)\./s;
+    same_set(\@names, 'ledger.c', [($listed // '') =~ /`([\w-]+)`/g], 'docs/oracles.md', 'oracles in docs/oracles.md');
+}
+
 # The version.
 {
     my ($version) = slurp('harness/version.h') =~ /^#define GODWIT_VERSION "(.*)"$/m;

@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Cli;
+use JSON::PP ();
 use Test::More;
 
 # BEHAVIOUR: what is said to be wrong, in which phase, and what else is to be seen.
@@ -21,7 +22,7 @@ my %failures = (
         'migrate', qr/^ +stderr +fake-qemu: this will hurt$/m,
         qr/^ +source: QEMU 1\.2\.3 was killed by signal 11/m],
     'babbles' => [qr/source answered garbage instead of QMP: "\}\} not/, 'migrate',
-        qr/< \}\} not \?\[31mJSON \{\{$/m],
+        qr/< \}\} not \\x1b\[31mJSON \{\{$/m],
     'noisy-guest' => [qr/source: the console shows byte 0x5a/, qr/start|to A|to B/,
         qr/^ +console +ABZ$/m],
     'restarting-guest' => [qr/source: the guest started anew: READY number 2, 1 expected/,
@@ -155,5 +156,66 @@ SKIP: {
     finish($by_hand);
     is($by_hand->{status}, 'signal 9', 'by hand: it ran on');
 }
+
+# The reason that only the standard error has is in the headline: of the VM itself, or of its peer.
+SKIP: {
+    skip 'no qemu-system-x86_64', 8 unless $qemu;
+    my $liar = script_file('liar', <<"END");
+case "\$*" in
+*'-name destination'*)
+    echo 'liar: warning: of no account' >&2
+    echo 'liar: Unknown section or instance "x" 0' >&2
+    echo 'liar: load of migration failed: Invalid argument' >&2
+    ;;
+esac
+exec $qemu "\$@"
+END
+    for my $format (qw(text tap junit)) {
+        my $run = run(['migrate', qw(--accel tcg --stopped --fault version:seed=1), '--format', $format, '--qemu', $liar]);
+        is($run->{status}, 1, "a reason on standard error, $format: exit status");
+        my ($what) = $format eq 'junit' ? $run->{out} =~ /<failure message="([^"]*)"/
+            : $run->{out} =~ /^ +what +(.*)$/m;
+        like($what, qr/Unknown section or instance (?:"|&quot;)x(?:"|&quot;) 0/,
+            "a reason on standard error, $format: the headline quotes it");
+        unlike($what, qr/no reason|of no account/, "a reason on standard error, $format: and nothing less telling");
+    }
+}
+
+# A fault that was injected is named wherever its outcome is, found or not.
+SKIP: {
+    skip 'no qemu-system-x86_64', 10 unless $qemu;
+    for my $format (qw(text tap junit html)) {
+        my $run = run(['migrate', qw(--accel tcg --fault split:bytes=2000 --keep --format), $format, '--qemu', $qemu]);
+        is($run->{status}, 0, "a fault that nobody notices, $format: exit status");
+        like($run->{out}, qr/split:bytes=2000: the relay .*; not noticed/, "a fault that nobody notices, $format: it is named");
+        my ($bundle) = glob "$run->{dir}/cwd/godwit-output/0001-*";
+        like(slurp("$bundle/report.txt"), qr/^A fault was injected on purpose: split:bytes=2000: the relay .*; not noticed\.$/m,
+            "a fault that nobody notices, $format: report.txt names it");
+    }
+    my $found = run(['migrate', '--accel', 'tcg', '--fault', 'flip-bit:page=3,byte=8,bit=1', '--qemu', $qemu]);
+    is($found->{status}, 1, 'a fault that is found: exit status');
+    like($found->{out}, qr/^ +fault +flip-bit:page=3,byte=8,bit=1: the relay .*; found by twin on the destination$/m,
+        'a fault that is found: by whom');
+    my ($bundle) = glob "$found->{dir}/cwd/godwit-output/0001-*";
+    like(slurp("$bundle/report.txt"), qr/^A fault was injected on purpose: flip-bit:.*; found by twin on the destination\.$/m,
+        'a fault that is found: report.txt names it');
+}
+my $unknown = run([qw(migrate --arch x86_64 --accel tcg --fault flipbit --qemu), fake('crashes')]);
+is($unknown->{status}, 2, 'an unknown fault: exit status');
+like($unknown->{err}, qr/\Agodwit: unknown fault "flipbit"; the faults are: flip-bit, drop-page, .*, throttle \(see `godwit selftest --list`\)\n\z/,
+    'an unknown fault: those that are known, in one line');
+
+# A worker that cannot be started loses no scenario: each has its result.
+my $no_room = run([], command => ['sh', '-c', 'ulimit -n 24; exec "$@"', 'sh', $godwit, 'run', '-w', 'order',
+        qw(precopy/unix/plain precopy/tcp/plain precopy/fd/socket -j8 --repeat 4 --format json --accel tcg --qemu), fake('hangs'),
+        qw(--timeout-scale 0.15)]);
+my $all = eval { JSON::PP->new->utf8->decode($no_room->{out}) } || {results => []};
+is($no_room->{status}, 1, 'no more workers: exit status');
+is(scalar @{$all->{results}}, 12, 'no more workers: every job has a result');
+my @reasons = grep { ($_->{kind} // '') eq 'not-run' } @{$all->{results}};
+cmp_ok(scalar @reasons, '>', 0, 'no more workers: some were not run');
+is_deeply([grep { $_->{status} ne 'error' || $_->{message} !~ /^not run: no worker process can be started/ } @reasons],
+    [], 'no more workers: they say why');
+is($all->{summary}{not_run}, scalar @reasons, 'no more workers: they are counted');
 
 done_testing();

@@ -147,4 +147,38 @@ SKIP: {
     }
 }
 
+# A run that is cut short: whatever was asked for is in every report, once, and none of them is green.
+{
+    my ($path, $handle) = fifo();
+    my $cut = start([qw(run precopy/unix/plain precopy/tcp/plain --repeat 2 -j1 --accel tcg --qemu), fake('hangs'),
+            map { ('--format', "$_:report.$_") } qw(text tap junit json html)], env => {FAKE_QEMU_TELL => $path});
+    told($handle);
+    kill 'TERM', $cut->{pid};
+    finish($cut);
+    is($cut->{status}, 128 + 15, 'cut short: exit status');
+    my %report = map { ($_ => slurp("$cut->{dir}/cwd/report.$_")) } qw(text tap junit json html);
+    my $document = eval { JSON::PP->new->utf8->decode($report{json}) } || {};
+    my %times;
+    $times{"$_->{scenario} $_->{repetition}"}++ for @{$document->{results} || []};
+    is_deeply(\%times, {map { ("precopy/$_" => 1) } 'unix/plain 1', 'unix/plain 2', 'tcp/plain 1', 'tcp/plain 2'},
+        'cut short, JSON: each job once');
+    is_deeply([@{$document->{summary}}{qw(passed failed skipped errors not_run)}], [0, 0, 0, 4, 4], 'cut short, JSON: the counts');
+    is_deeply([map { $_->{message} } @{$document->{results} || []}],
+        ['not run to its end: interrupted', ('not run: interrupted') x 3], 'cut short, JSON: the reasons');
+    my $points = TAP::Parser->new({tap => $report{tap}});
+    $points->run;
+    is_deeply([$points->parse_errors], [], 'cut short, TAP: no errors');
+    is($points->tests_planned, 4, 'cut short, TAP: the plan');
+    is(scalar($points->failed), 4, 'cut short, TAP: none passed');
+    like($report{junit}, qr/tests="4" failures="0" errors="4" skipped="0"/, 'cut short, JUnit: the counts');
+    is(scalar(() = $report{junit} =~ /<error message="not run/g), 4, 'cut short, JUnit: each is an error');
+    like($report{text}, qr/^0 passed, 0 failed, 0 skipped, 4 not run in .* \(interrupted\)$/m, 'cut short, text: the count');
+    is(scalar(() = $report{text} =~ /^ERROR x86_64 .*  not run/mg), 4, 'cut short, text: each in a line');
+    is(scalar(() = $report{html} =~ />ERROR</g), 4, 'cut short, HTML: each in a row');
+}
+
+# HTML: what went wrong comes first, what was skipped last.
+like($html, qr/>FAIL<.*>(?:ok|known)<.*<summary>1 skipped<\/summary>.*>skip</s, 'HTML: the order');
+unlike($html, qr/>skip<.*>(?:ok|known|FAIL)<\/td>/s, 'HTML: no skip before the rest');
+
 done_testing();

@@ -25,6 +25,12 @@ sub results_of {
     return ($run, map { $_->{scenario} } @{$report->{results} || []});
 }
 
+# How each of a run's results ended.
+sub statuses_of {
+    my $report = eval { JSON::PP->new->utf8->decode($_[0]->{out}) } || {};
+    return map { ($_->{kind} // '') eq 'not-run' ? 'not-run' : $_->{status} } @{$report->{results} || []};
+}
+
 # Help.
 my $help = run(['--help']);
 is($help->{status}, 0, '--help: exit status');
@@ -77,15 +83,60 @@ for my $jobs (1, 3) {
 for my $more ([], ['--repeat', 5]) {
     my ($ended, @names) = results_of('precopy/unix/plain', @quick, '-j1', '--until-fail', @$more);
     is($ended->{status}, 1, "--until-fail @$more: exit status");
-    is(scalar @names, 1, "--until-fail @$more: ended by the first failure");
+    is(scalar @names, @$more ? 5 : 1, "--until-fail @$more: as many results as were asked for");
+    is_deeply([statuses_of($ended)], ['fail', @$more ? ('not-run') x 4 : ()],
+        "--until-fail @$more: ended by the first failure");
     is_deeply($ended->{left}, [], "--until-fail @$more: nothing is left behind");
 }
 {
     my ($ended, @names) = results_of('precopy/unix/plain', @quick, qw(-j2 --until-fail --repeat 8));
     is($ended->{status}, 1, '--until-fail, two at a time: exit status');
-    cmp_ok(scalar @names, '<=', 2, '--until-fail, two at a time: who waits for its turn has none');
+    is(scalar @names, 8, '--until-fail, two at a time: as many results as were asked for');
+    cmp_ok(scalar(grep { $_ eq 'fail' } statuses_of($ended)), '<=', 2,
+        '--until-fail, two at a time: who waits for its turn has none');
     is_deeply($ended->{left}, [], '--until-fail, two at a time: nothing is left behind');
 }
+
+# Nothing ran: that is no success, unless it may be. Skipped before it runs, and while it does.
+for my $fake (qw(crashes-riscv64 poor)) {
+    my $name = $fake eq 'poor' ? 'precopy/unix/plain' : 'guest/suspend';
+    my @args = ($name, '--accel', 'tcg', '--qemu', fake($fake));
+    my @commands = (['run', @args], ['run', @args, '--repeat', 1, '--format', 'junit'],
+        $fake eq 'poor' ? (['migrate', @args[1 .. $#args]], ['selftest', 'relay/stale-page', @args[1 .. $#args]]) : (),
+        ['bench', '-n1', @args]);
+    for my $command (@commands) {
+        my $skipped = run($command);
+        is($skipped->{status}, 2, "@$command[0, 1]: exit status when nothing ran");
+        like($skipped->{err}, qr/^godwit: nothing ran: (the only scenario was|all \d+ scenarios were) skipped /m,
+            "@$command[0, 1]: it says so");
+        my $allowed = run([@$command, '--allow-all-skipped']);
+        is($allowed->{status}, 0, "@$command[0, 1] --allow-all-skipped: exit status");
+        is($allowed->{err}, '', "@$command[0, 1] --allow-all-skipped: nothing on standard error");
+    }
+}
+{
+    my $empty = run(['run', 'precopy/unix/plain', @quick, '--shard', '2/2']);
+    is($empty->{status}, 2, 'an empty shard: exit status');
+    like($empty->{err}, qr/^godwit: nothing ran: no scenario is left to run /m, 'an empty shard: it says so');
+    my $allowed = run(['run', 'precopy/unix/plain', @quick, '--shard', '2/2', '--allow-all-skipped']);
+    is($allowed->{status}, 0, 'an empty shard --allow-all-skipped: exit status');
+}
+
+# One that runs is enough.
+{
+    my $some = run(['run', qw(precopy/unix/plain guest/suspend --accel tcg --qemu), fake('crashes-riscv64')]);
+    is($some->{status}, 1, 'one skipped, one failed: exit status');
+    is($some->{err}, '', 'one skipped, one failed: nothing on standard error');
+}
+
+# What cannot be run while the oracles are tested is not wrong.
+{
+    my $selftest = run(['selftest', 'relay/stale-page', '--accel', 'tcg', '--qemu', fake('poor')]);
+    like($selftest->{out}, qr/^relay\/stale-page +0 +skipped 2$/m, 'selftest: a skip in its row');
+    like($selftest->{out}, qr/, 0 not as they should be; 2 skipped$/m, 'selftest: skips in the sum');
+    unlike($selftest->{out}, qr/WRONG/, 'selftest: a skip is not wrong');
+}
+
 SKIP: {
     skip 'no qemu-system-x86_64', 1 unless $qemu;
     my @real = ('--accel', 'tcg', '--qemu', $qemu);
@@ -139,6 +190,27 @@ END
     is($bench->{status}, 0, 'bench: exit status');
     like($bench->{out}, qr/^x86_64 +precopy\/unix\/plain( +[\d.]+ \S+){8}$/m, 'bench: a row of medians');
     like($bench->{out}, qr/^1 runs? each/m, 'bench: as many runs as asked for');
+
+    # Targets do not mix: of two QEMUs of one version, one crashes; each with two workloads.
+    my $works = script_file('works', qq(exec $qemu "\$@"\n));
+    my $hurts = script_file('hurts', <<"END");
+case "\$*" in
+*'-name source'*) exec $crashes "\$@" ;;
+esac
+exec $qemu "\$@"
+END
+    my $two = run(['bench', '-n1', '-w', 'order,stamp', 'precopy/unix/plain', '--accel', 'tcg', '--qemu', $works, '--qemu', $hurts]);
+    is($two->{status}, 1, 'bench, two QEMUs: exit status');
+    my @rows = grep {/precopy\/unix\/plain/} split /\n/, $two->{out};
+    is(scalar @rows, 4, 'bench, two QEMUs and two workloads: four rows');
+    for my $case ([$works, 0], [$works, 1], [$hurts, 0], [$hurts, 1]) {
+        my ($path, $stamp) = @$case;
+        my $name = $path eq $works ? 'the one that works' : 'the one that crashes';
+        my @mine = grep { /\Q($path)\E/ && /\bstamp\b/ == $stamp } @rows;
+        is(scalar @mine, 1, "bench, two QEMUs: $name has one row a workload");
+        like($mine[0] // '', $path eq $works ? qr/plain( +[\d.]+ \S+){8}$/ : qr/plain( +-){8}$/,
+            "bench, two QEMUs: $name has its own times");
+    }
     ok_clean($bench, 'bench: nothing is left behind');
 }
 

@@ -116,7 +116,8 @@ static char *report_all(void **state, const char *format)
 static void expect_tame(const char *text)
 {
     for (const char *c = text; *c; c = g_utf8_next_char(c))
-        if (g_unichar_iscntrl(g_utf8_get_char(c)) && *c != '\n' && *c != '\t')
+        if ((g_unichar_iscntrl(g_utf8_get_char(c)) && *c != '\n' && *c != '\t') ||
+            g_unichar_type(g_utf8_get_char(c)) == G_UNICODE_FORMAT)
             fail_msg("U+%04X is in \"%.20s\"", g_utf8_get_char(c), c);
 }
 
@@ -211,38 +212,60 @@ static void test_tap_checks(void **state)
                           "not ok 3 - ppc64 precopy/unix/plain\n");
 }
 
-/* What is said at the end of runs that had another end than planned. */
+/* Whatever the end, the plan fits the points. */
 static void test_tap_ends(void **state)
 {
-    static const struct {
-        unsigned planned;
-        bool interrupted;
-        int plan;
-        const char *bail;
-    } rows[] = {
-        {1, false, 1, NULL},
-        {0, false, 1, NULL}, /* an endless one that found a failure */
-        {2, false, -1, "Bail out! ended at the first failure\n"},
-        {2, true, -1, "Bail out! interrupted\n"},
-        {0, true, -1, "Bail out! interrupted\n"},
+    static const struct godwit_summary summaries[] = {
+        {.failed = 1, .planned = 1},
+        {.failed = 1}, /* an endless one that found a failure */
+        {.failed = 1, .planned = 1, .interrupted = true},
     };
     g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        const struct godwit_summary summary = {
-            .failed = 1, .planned = rows[i].planned, .interrupted = rows[i].interrupted};
+    for (size_t i = 0; i < G_N_ELEMENTS(summaries); i++) {
         g_ptr_array_set_size(results, 0);
         g_ptr_array_add(results, fail_new("fail", "x"));
-        g_autofree char *text = report(state, "tap", results, &summary);
+        g_autofree char *text = report(state, "tap", results, &summaries[i]);
         const struct tap tap = read_tap(text);
-        assert_int_equal(tap.plan, rows[i].plan);
-        assert_int_equal(tap.bails, rows[i].bail != NULL);
-        if (rows[i].bail)
-            assert_true(g_str_has_suffix(text, rows[i].bail));
+        assert_int_equal(tap.plan, 1);
+        assert_int_equal(tap.bails, 0);
     }
     const struct godwit_summary nothing = {0};
     g_ptr_array_set_size(results, 0);
     g_autofree char *text = report(state, "tap", results, &nothing);
     assert_string_equal(text, "TAP version 13\n1..0\n");
+}
+
+/* Nothing that a result quotes is a line of TAP, nor a directive. */
+static void test_tap_injected(void **state)
+{
+    static const struct {
+        const char *status, *key, *facts;
+    } rows[] = {
+        {"known", "known_bugs",
+         "[{\"id\": \"b\\nok 7 - forged\", \"summary\": \"s\\nBail out! forged\", \"seen\": "
+         "\"here\\n  ...\\nok 8 - forged\\n1..1\", \"reference\": \"r\\nnot ok 9 - forged\"}]"},
+        {"fail", "checks",
+         "[{\"name\": \"a # SKIP no\\nok 7\\\\\", \"problem\": \"x\"}, {\"name\": \"b\", \"skip\": "
+         "\"why\\nok 8 # TODO\"}, {\"name\": \"c\", \"known\": \"bug\\nBail out!\"}]"},
+        {"pass", "fault", "\"it's\\n  ...\\nok 7 - forged\""},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+        json_t *result = result_new(rows[i].status, "m\n  ...\nok 6");
+        json_t *facts = json_loads(rows[i].facts, JSON_DECODE_ANY, NULL);
+        assert_non_null(facts);
+        json_object_set_new(json_object_get(result, "facts"), rows[i].key, facts);
+        json_object_set_new(result, "target", json_string("x86_64 1.2.3\nok 5 # SKIP"));
+        json_object_set_new(result, "folder", json_string("/x\nok 4"));
+        g_ptr_array_add(results, result);
+        const struct godwit_summary summary = {.failed = 1, .planned = 1};
+        g_autofree char *text = report(state, "tap", results, &summary);
+        const struct tap tap = read_tap(text);
+        assert_int_equal(tap.points, i == 1 ? 4 : 1);
+        assert_int_equal(tap.skipped, i == 1);
+        assert_int_equal(tap.plan, (int)tap.points);
+        assert_contains(text, " - x86_64 1.2.3 ok 5 \\# SKIP precopy");
+    }
 }
 
 /* What an XML reader saw. */
@@ -655,7 +678,8 @@ static void test_html(void **state)
     assert_true(g_markup_parse_context_end_parse(context, NULL));
     g_markup_parse_context_free(context);
     static const char *const has[] = {
-        "1 passed, 1 with a known bug of QEMU, 1 failed, 1 skipped, 1 could not be run; 6.2 s.",
+        "1 passed, 1 with a known bug of QEMU, 1 failed, 1 skipped, 1 could not be run, 0 not run; "
+        "6.2 s.",
         "<td class=\"ok\">ok</td>",
         "<td class=\"known\">known</td>",
         "<td class=\"FAIL\">FAIL</td>",
@@ -677,6 +701,126 @@ static void test_html(void **state)
     static const char *const no[] = {"<b a", "http", "src=", "<script", "url(", "<link"};
     for (size_t i = 0; i < G_N_ELEMENTS(no); i++)
         assert_null(strstr(text, no[i]));
+}
+
+/* What went wrong comes first, what was skipped last and folded away, however the run went. */
+static void test_html_order(void **state)
+{
+    static const char *const statuses[] = {"skip", "pass", "skip", "known", "error", "fail"};
+    static const char *const wanted[] = {
+        ">FAIL<", ">ERROR<", ">known<", ">ok<", "<summary>2 skipped", ">skip<"};
+    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    for (size_t i = 0; i < G_N_ELEMENTS(statuses); i++)
+        g_ptr_array_add(results, result_new(statuses[i], "m"));
+    struct godwit_summary summary = all_summary;
+    summary.skipped = 2;
+    g_autofree char *text = report(state, "html", results, &summary);
+    const char *at = text;
+    for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++) {
+        at = strstr(at, wanted[i]);
+        if (!at)
+            fail_msg("%s is not where it should be", wanted[i]);
+    }
+}
+
+/* What was not run is in every report, and no report that has it is green. */
+static void test_not_run(void **state)
+{
+    static const struct {
+        const char *format, *part;
+    } rows[] = {
+        {"text", "ok    ppc64    precopy/unix/plain                     1.23 s  " PROOF "\n"
+                 "ERROR ppc64    precopy/unix/plain                     1.23 s  not run: "
+                 "interrupted\n1 passed, 0 failed, 0 skipped, 1 not run in 0.0 s (interrupted)\n"},
+        {"tap", "not ok 2 - ppc64 precopy/unix/plain\n"},
+        {"tap", "\n1..2\n"},
+        {"junit", "<testsuite name=\"godwit\" tests=\"2\" failures=\"0\" errors=\"1\""},
+        {"junit", "<error message=\"not run: interrupted\">"},
+        {"json", "\"not_run\": 1"},
+        {"html", "0 could not be run, 1 not run; 0.0 s, interrupted."},
+        {"html", ">ERROR<"},
+    };
+    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    g_ptr_array_add(results, pass_new("pass"));
+    json_t *rest = result_new("error", "not run: interrupted");
+    json_object_set_new(rest, "kind", json_string("not-run"));
+    g_ptr_array_add(results, rest);
+    const struct godwit_summary summary = {
+        .passed = 1, .errors = 1, .not_run = 1, .planned = 2, .interrupted = true};
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *text = report(state, rows[i].format, results, &summary);
+        assert_contains(text, rows[i].part);
+    }
+}
+
+/* A fault that was injected is named in every report, with what became of it. */
+static void test_fault(void **state)
+{
+    static const char *const formats[] = {"text", "tap", "junit", "html"};
+    static const struct {
+        const char *result, *told;
+    } rows[] = {
+        {"{\"status\": \"pass\", \"fault\": \"flip-bit:page=1\", \"facts\": {\"fault\": \"the "
+         "relay "
+         "flipped it\"}}",
+         "flip-bit:page=1: the relay flipped it; not noticed"},
+        {"{\"status\": \"known\", \"fault\": \"split\", \"facts\": {\"fault\": \"the relay "
+         "split\"}}",
+         "split: the relay split; not noticed"},
+        {"{\"status\": \"fail\", \"kind\": \"oracle\", \"fault\": \"flip-bit\", \"facts\": "
+         "{\"fault\": "
+         "\"the relay flipped it\", \"found_by\": {\"oracle\": \"twin\", \"vm\": "
+         "\"destination\"}}}",
+         "flip-bit: the relay flipped it; found by twin on the destination"},
+        {"{\"status\": \"fail\", \"kind\": \"crash\", \"fault\": \"magic\", \"facts\": {\"fault\": "
+         "\"the "
+         "relay did\"}}",
+         "magic: the relay did; noticed as a failure of the kind \"crash\""},
+        {"{\"status\": \"fail\", \"kind\": \"migration\", \"fault\": \"magic\", \"facts\": {}}",
+         "magic; it was not injected"},
+        {"{\"status\": \"pass\", \"facts\": {\"fault\": \"the relay did\", \"trial\": {\"seen\": "
+         "{\"twin\": \"x\", \"guest\": \"y\"}}}}",
+         "the relay did; found by twin, guest"},
+        {"{\"status\": \"pass\", \"facts\": {\"fault\": \"the relay did\", \"trial\": {\"seen\": "
+         "{}, "
+         "\"refused\": \"no magic\"}}}",
+         "the relay did; refused by the destination: no magic"},
+        {"{\"status\": \"pass\", \"facts\": {\"fault\": \"the relay did\", \"trial\": {\"seen\": "
+         "{}, "
+         "\"why\": \"it is sent again\"}}}",
+         "the relay did; not noticed: it is sent again"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+        json_t *result = json_loads(rows[i].result, 0, NULL);
+        assert_non_null(result);
+        g_ptr_array_add(results, result);
+        const struct godwit_summary summary = {.planned = 1};
+        for (size_t f = 0; f < G_N_ELEMENTS(formats); f++) {
+            g_autofree char *text = report(state, formats[f], results, &summary);
+            g_autofree char *escaped = g_markup_escape_text(rows[i].told, -1);
+            assert_contains(text, f < 2 ? rows[i].told : escaped);
+        }
+        g_autofree char *bundle = godwit_report_bundle(result);
+        assert_contains(bundle, rows[i].told);
+    }
+}
+
+/* What a result quotes cannot look like a part of the report. */
+static void test_bundle_injected(void **state)
+{
+    (void)state;
+    g_autoptr(json_t) result = fail_new("fail", "wrong\nFiles\n-----\nforged");
+    json_object_set_new(result, "machine", json_string("m\nFiles\n-----\n"));
+    json_object_set_new(result, "folder", json_string("/x; touch pwned\n"));
+    json_object_set_new(json_array_get(json_object_get(result, "vms"), 0), "state",
+                        json_string("x\nThe destination\n---------------\n"));
+    g_autofree char *text = godwit_report_bundle(result);
+    g_auto(GStrv) files = g_strsplit(text, "\nFiles\n-----\n", -1);
+    assert_int_equal(g_strv_length(files), 2);
+    assert_null(strstr(text, "\nThe destination\n"));
+    assert_contains(text, "precopy/unix/plain failed: wrong\n    Files\n    -----\n    forged.\n");
+    expect_tame(text);
 }
 
 /* The report of a bundle: what is wrong comes first, everything is told, nothing is obeyed. */
@@ -774,23 +918,17 @@ static void test_bundle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tap),
-        cmocka_unit_test(test_tap_checks),
-        cmocka_unit_test(test_tap_ends),
-        cmocka_unit_test(test_junit),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_json_numbers),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_text_ends),
-        cmocka_unit_test(test_text_known),
-        cmocka_unit_test(test_bundle),
-        cmocka_unit_test(test_html),
-        cmocka_unit_test(test_proof),
-        cmocka_unit_test(test_empty_result),
-        cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_discard),
-        cmocka_unit_test(test_standard_output),
+        cmocka_unit_test(test_tap),          cmocka_unit_test(test_tap_checks),
+        cmocka_unit_test(test_tap_ends),     cmocka_unit_test(test_tap_injected),
+        cmocka_unit_test(test_junit),        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_json_numbers), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_text_ends),    cmocka_unit_test(test_text_known),
+        cmocka_unit_test(test_bundle),       cmocka_unit_test(test_html),
+        cmocka_unit_test(test_html_order),   cmocka_unit_test(test_not_run),
+        cmocka_unit_test(test_fault),        cmocka_unit_test(test_bundle_injected),
+        cmocka_unit_test(test_proof),        cmocka_unit_test(test_empty_result),
+        cmocka_unit_test(test_formats),      cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_discard),      cmocka_unit_test(test_standard_output),
         cmocka_unit_test(test_terminal),
     };
     return cmocka_run_group_tests_name("report", tests, unit_folder, unit_folder_end);
