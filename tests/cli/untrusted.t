@@ -149,6 +149,23 @@ SKIP: {
     ok_tame($rest, 'a terminal, but for what moves and what colours');
 }
 
+# What a stream has for a name: a machine type, a section, and what is told of where it is damaged.
+{
+    my $name = "\e[31m\n1..1\r\xc2\x9b\xe2\x80\xae\xff\x7f";
+    my $stream = script_file('stream', '');
+    open my $file, '>:raw', $stream or die "$stream: $!";
+    print $file 'QEVM', pack('NCN/a*', 3, 7, "pc-$name"), pack('CNC/a*NN', 4, 1, "dev-$name", 0, 1), "\0" x 8;
+    close $file or die "$stream: $!";
+    for my $action (qw(inspect json verify)) {
+        my $run = run(['stream', $action, $stream]);
+        ok_tame($run->{$_}, "stream $action: std$_") for qw(out err);
+        is(scalar(() = $run->{err} =~ /^godwit: /mg), scalar(split /\n/, $run->{err}),
+            "stream $action: no line of the stream's own on standard error");
+        is($run->{status}, 1, "stream $action: exit status");
+        unlike($run->{out}, qr/^1\.\.1/m, "stream $action: no line of the stream's own");
+    }
+}
+
 # Words of the command line and names of files are no better.
 for my $args (["\e[31mcommand"], ['run', "\e[31m\xe2\x80\xaeglob"], ['run', '--qemu', "/no/\e[31m\xff\n\x7f"],
     ['stream', 'inspect', "/no/\e[31m\xff\nfile"], ['run', '--format', "tap:/no/\e[31m/\n/file"],
