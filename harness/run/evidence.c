@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/evidence.h"
 
+#include "text.h"
 #include "vm/image.h"
 #include "vm/memory.h"
 #include "vm/vm.h"
@@ -93,8 +94,8 @@ static char *run_gdb(const struct godwit_vm *vm, const char *core)
     const char *from = strstr(out, "Core was generated");
     if (status || !from)
         return g_strdup_printf("none: gdb made nothing of the core, %s", core);
-    g_autofree char *text = g_utf8_make_valid(from, (gssize)MIN(strlen(from), BACKTRACE_MAX));
-    return g_strchomp(g_strdup(text));
+    g_autofree char *head = g_strndup(from, BACKTRACE_MAX);
+    return g_strchomp(godwit_text_utf8(head));
 }
 
 /* Where a QEMU was when it crashed, or in one line why that is not known; NULL if it has not

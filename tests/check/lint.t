@@ -50,6 +50,12 @@ no_stray_words() {
     ! git grep -nP "(?<!# )\\b($words)\\b" -- . ':!LICENSE'
 }
 
+escaped() {
+    # What prints and packs text of foreign origin without making it tame first.
+    ! git grep -nE '\<(g_printerr|json_dumpf|json_dump_file|g_utf8_make_valid) ?\(' -- harness \
+        ':!harness/text.c'
+}
+
 licensed() {
     # Every source file says its licence near its top.
     status=0
@@ -68,4 +74,5 @@ check 'shell and perl scripts are clean' scripts
 check 'the man page is clean' manual
 check 'nothing is left to be done later' no_stray_words
 check 'every source file has its licence' licensed
+check 'text of foreign origin is escaped in one place' escaped
 echo "1..$number"
