@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 struct stream_options {
@@ -183,7 +184,8 @@ static void print_blocks(const struct godwit_stream_memory *memory)
     for (guint i = 0; i < memory->blocks->len; i++) {
         const struct godwit_stream_memory_block *block = g_ptr_array_index(memory->blocks, i);
         g_autofree char *name = godwit_text_line(block->name);
-        printf("%-32s %14" PRIu64 " %10u", name, block->length, g_hash_table_size(block->pages));
+        printf("%-32s %14" PRIu64 " %10u", name, block->length,
+               (unsigned)g_tree_nnodes(block->pages));
         for (int kind = 0; kind < GODWIT_STREAM_PAGE_KINDS; kind++)
             printf(" %10" PRIu64, block->records[kind]);
         printf("\n");
@@ -221,40 +223,81 @@ static void print_description(const struct godwit_stream_description *descriptio
     printf("\n");
 }
 
-/* What the map has for a page: how it was sent last. */
-static char map_letter(const struct godwit_stream_memory_block *block, uint64_t page)
+/* Pages in a row of the map. */
+#define MAP_ROW 64
+
+/* The map of a block's pages, while it is printed row by row. */
+struct map {
+    const struct godwit_stream_memory_block *block;
+    uint64_t size;            /* bytes of a page */
+    uint64_t pages;           /* of the block */
+    uint64_t first;           /* page of the present row */
+    char row[MAP_ROW + 1];    /* the present row */
+    char before[MAP_ROW + 1]; /* the one before it */
+    bool starred;             /* a star stands for the row before already */
+};
+
+/* Makes the row that begins with page FIRST the present one, with no page in it that was sent. */
+static void begin_row(struct map *map, uint64_t first)
 {
-    const struct godwit_stream_memory_page *sent =
-        g_hash_table_lookup(block->pages, GSIZE_TO_POINTER(page));
-    return sent ? "zwxcp"[sent->sent] : block->mapped ? 'z' : '.';
+    const size_t count = (size_t)MIN((uint64_t)MAP_ROW, map->pages - first);
+    memset(map->row, map->block->mapped ? 'z' : '.', count);
+    map->row[count] = 0;
+    map->first = first;
+}
+
+/* Prints the present row. */
+static void end_row(struct map *map)
+{
+    const bool same = !strcmp(map->row, map->before);
+    if (!same)
+        printf("%12" PRIx64 " %s\n", map->first * map->size, map->row);
+    else if (!map->starred)
+        printf("           *\n");
+    map->starred = same;
+    memcpy(map->before, map->row, sizeof(map->row));
+}
+
+/* Prints all rows before the one that begins with page FIRST. However many there are without a page
+ * that was sent, they look alike: two of them show all that there is to see, a row and a star. */
+static void go_to_row(struct map *map, uint64_t first)
+{
+    for (unsigned done = 0; map->first < first; done++) {
+        end_row(map);
+        begin_row(map, done < 2 ? map->first + MAP_ROW : first);
+    }
+}
+
+/* What the map has for a page that was sent: how, the last time. */
+static gboolean map_page(gpointer number, gpointer value, gpointer data)
+{
+    const uint64_t page = GPOINTER_TO_SIZE(number);
+    const struct godwit_stream_memory_page *sent = value;
+    struct map *map = data;
+    if (page >= map->pages)
+        return true;
+    go_to_row(map, page - page % MAP_ROW);
+    map->row[page % MAP_ROW] = "zwxcp"[sent->sent];
+    return false;
 }
 
 static void print_map(const struct godwit_stream_memory *memory)
 {
-    enum { ROW = 64 };
     printf("\npages, %d in a row: z zero, w whole, x xbzrle, c compressed, p packed (multifd), "
            ". not sent;\n* rows like the one before\n",
-           ROW);
+           MAP_ROW);
     for (guint i = 0; i < memory->blocks->len; i++) {
         const struct godwit_stream_memory_block *block = g_ptr_array_index(memory->blocks, i);
-        const uint64_t size = block->page_size ? block->page_size : 4096;
-        const uint64_t pages = block->length / size;
-        char row[ROW + 1] = "", before[ROW + 1] = "";
-        bool starred = false;
+        struct map map = {.block = block, .size = block->page_size ? block->page_size : 4096};
+        map.pages = block->length / map.size;
         g_autofree char *name = godwit_text_line(block->name);
         printf("%s\n", name);
-        for (uint64_t page = 0; page < pages; page += ROW) {
-            const uint64_t count = MIN((uint64_t)ROW, pages - page);
-            for (uint64_t k = 0; k < count; k++)
-                row[k] = map_letter(block, page + k);
-            row[count] = 0;
-            if (strcmp(row, before) != 0)
-                printf("%12" PRIx64 " %s\n", page * size, row);
-            else if (!starred)
-                printf("           *\n");
-            starred = !strcmp(row, before);
-            memcpy(before, row, sizeof(row));
-        }
+        if (!map.pages)
+            continue;
+        begin_row(&map, 0);
+        g_tree_foreach(block->pages, map_page, &map);
+        go_to_row(&map, (map.pages - 1) / MAP_ROW * MAP_ROW);
+        end_row(&map);
     }
 }
 
@@ -428,11 +471,24 @@ static bool act(const struct stream_options *options, GError **error)
                        "unknown action \"%s\": there are inspect, verify and json", action);
 }
 
+/* Has the signals that ask for the end do just that, as the system does it: there is nothing to be
+ * cleaned up, and whatever is read or printed may take long. What is ignored stays so. */
+static void let_signals_end(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
+        struct sigaction action;
+        if (!sigaction(signals[i], NULL, &action) && action.sa_handler != SIG_IGN)
+            signal(signals[i], SIG_DFL);
+    }
+}
+
 bool godwit_command_stream(struct godwit_process *process, int argc, char **argv, int *status,
                            GError **error)
 {
     (void)process;
     (void)status;
+    let_signals_end();
     struct stream_options options = {0};
     bool helped = false;
     const GOptionEntry entries[] = {

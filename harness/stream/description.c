@@ -11,6 +11,9 @@
 /* Of a length that the description does not tell. */
 #define UNTOLD UINT64_MAX
 
+/* More than any state has, and less than what overflows when it is added to itself. */
+#define MOST ((uint64_t)1 << 62)
+
 struct godwit_stream_description *godwit_stream_description_new(void)
 {
     struct godwit_stream_description *description = g_new0(struct godwit_stream_description, 1);
@@ -43,6 +46,12 @@ static uint64_t field_length(const json_t *field)
     return number(field, "size", GODWIT_STREAM_ITEM_MAX) * number(field, "array_len", 1);
 }
 
+/* The sum, or what is more than any state has: a description can have any numbers. */
+static uint64_t add(uint64_t length, uint64_t more)
+{
+    return MIN(length + more, MOST);
+}
+
 /* The bytes of a state or a subsection: its fields, then its subsections, each with a mark, its
  * name and its version before it. What is nested in a field is in the field's own size. */
 static uint64_t state_length(const json_t *state)
@@ -55,14 +64,15 @@ static uint64_t state_length(const json_t *state)
         const uint64_t more = field_length(element);
         if (more == UNTOLD)
             return UNTOLD;
-        length += more;
+        length = add(length, more);
     }
     json_array_foreach(json_object_get(state, "subsections"), index, element)
     {
         const uint64_t more = state_length(element);
         if (more == UNTOLD)
             return UNTOLD;
-        length += 1 + 1 + strlen(godwit_json_string(element, "vmsd_name", "")) + 4 + more;
+        length = add(length, 1 + 1 + strlen(godwit_json_string(element, "vmsd_name", "")) + 4);
+        length = add(length, more);
     }
     return length;
 }

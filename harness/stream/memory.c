@@ -1,4 +1,17 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's RAM, put together from a stream.
+ *
+ * A record of a few bytes can stand for a page of 64 KiB: a zero page, a change of a page, a
+ * compressed one. So that a small stream does not take a lot of memory, a page is kept as it was
+ * sent, and only made into its bytes when somebody reads it: a form (filled, whole or deflated) and
+ * the changes that were sent since. Changes that take more room than the page are applied to it at
+ * once. All that is kept of a page therefore takes about as many bytes as its records have in the
+ * stream, and reading it takes no longer than twice its size.
+ *
+ * Every record is checked when it comes: what is kept can be made into a page.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "stream/memory.h"
 
 #include <inttypes.h>
@@ -11,13 +24,15 @@ static void free_page(gpointer data)
 {
     struct godwit_stream_memory_page *page = data;
     g_free(page->bytes);
+    if (page->changes)
+        g_byte_array_unref(page->changes);
     g_free(page);
 }
 
 static void free_block(gpointer data)
 {
     struct godwit_stream_memory_block *block = data;
-    g_hash_table_unref(block->pages);
+    g_tree_unref(block->pages);
     g_free(block->name);
     g_free(block);
 }
@@ -26,6 +41,7 @@ struct godwit_stream_memory *godwit_stream_memory_new(void)
 {
     struct godwit_stream_memory *memory = g_new0(struct godwit_stream_memory, 1);
     memory->blocks = g_ptr_array_new_with_free_func(free_block);
+    memory->by_name = g_hash_table_new(g_str_hash, g_str_equal);
     return memory;
 }
 
@@ -33,38 +49,37 @@ void godwit_stream_memory_free(struct godwit_stream_memory *memory)
 {
     if (!memory)
         return;
+    g_hash_table_unref(memory->by_name);
     g_ptr_array_unref(memory->blocks);
     g_free(memory);
-}
-
-static struct godwit_stream_memory_block *find(const struct godwit_stream_memory *memory,
-                                               const char *name)
-{
-    for (guint i = 0; i < memory->blocks->len; i++) {
-        struct godwit_stream_memory_block *block = g_ptr_array_index(memory->blocks, i);
-        if (!strcmp(block->name, name))
-            return block;
-    }
-    return NULL;
 }
 
 const struct godwit_stream_memory_block *
 godwit_stream_memory_block(const struct godwit_stream_memory *memory, const char *name)
 {
-    return find(memory, name);
+    return g_hash_table_lookup(memory->by_name, name);
+}
+
+static gint compare_numbers(gconstpointer a, gconstpointer b, gpointer data)
+{
+    const gsize one = GPOINTER_TO_SIZE(a), other = GPOINTER_TO_SIZE(b);
+    (void)data;
+    return one < other ? -1 : one > other;
 }
 
 /* The block of an item, which may be the first that tells of it. */
 static struct godwit_stream_memory_block *block_of(struct godwit_stream_memory *memory,
                                                    const struct godwit_stream_item *item)
 {
-    struct godwit_stream_memory_block *block = find(memory, item->name);
+    struct godwit_stream_memory_block *block = g_hash_table_lookup(memory->by_name, item->name);
     if (block)
         return block;
     block = g_new0(struct godwit_stream_memory_block, 1);
     block->name = g_strdup(item->name);
-    block->pages = g_hash_table_new_full(NULL, NULL, NULL, free_page);
+    /* A tree: no choice of page numbers makes it slow, as it would a hash table. */
+    block->pages = g_tree_new_full(compare_numbers, NULL, NULL, free_page);
     g_ptr_array_add(memory->blocks, block);
+    g_hash_table_insert(memory->by_name, block->name, block);
     return block;
 }
 
@@ -86,7 +101,8 @@ static int get_run(const uint8_t *bytes, size_t length, size_t *at)
     return *at < length && bytes[*at] < 0x80 ? (low & 0x7f) | bytes[(*at)++] << 7 : -1;
 }
 
-/* Applies changes: runs that stay and runs that are new, by turns, each with its length before. */
+/* Applies changes: runs that stay and runs that are new, by turns, each with its length before.
+ * False if they do not fit PAGE_SIZE. PAGE may be NULL: then they are only checked. */
 static bool apply_changes(const uint8_t *bytes, size_t length, uint8_t *page, size_t page_size)
 {
     size_t at = 0, to = 0;
@@ -98,7 +114,8 @@ static bool apply_changes(const uint8_t *bytes, size_t length, uint8_t *page, si
         const int changed = get_run(bytes, length, &at);
         if (changed <= 0 || (size_t)changed > page_size - to || (size_t)changed > length - at)
             return false;
-        memcpy(page + to, bytes + at, (size_t)changed);
+        if (page)
+            memcpy(page + to, bytes + at, (size_t)changed);
         to += (size_t)changed;
         at += (size_t)changed;
     }
@@ -111,28 +128,76 @@ static bool decompress(const uint8_t *bytes, size_t length, uint8_t *page, size_
     return uncompress(page, &size, bytes, length) == Z_OK && size == page_size;
 }
 
-/* Makes the page have a content of its own, what it had so far. */
-static bool own_bytes(struct godwit_stream_memory *memory, struct godwit_stream_memory_page *page,
-                      size_t page_size, GError **error)
+void godwit_stream_memory_content(const struct godwit_stream_memory_block *block,
+                                  const struct godwit_stream_memory_page *page, uint8_t *to)
 {
-    if (page->bytes)
-        return true;
-    if (memory->kept + page_size > GODWIT_STREAM_MEMORY_MAX)
-        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
-                           "the stream has more than " HEX " bytes of pages: too many to keep",
-                           GODWIT_STREAM_MEMORY_MAX);
-    memory->kept += page_size;
-    page->bytes = g_malloc(page_size);
-    memset(page->bytes, page->fill, page_size);
-    return true;
+    const size_t page_size = block->page_size;
+    if (page->form == GODWIT_STREAM_MEMORY_FILLED)
+        memset(to, page->fill, page_size);
+    else if (page->form == GODWIT_STREAM_MEMORY_WHOLE)
+        memcpy(to, page->bytes, page_size);
+    else if (!decompress(page->bytes, page->size, to, page_size))
+        g_assert_not_reached(); /* it was tried when it came */
+    const GByteArray *changes = page->changes;
+    for (size_t at = 0; changes && at < changes->len;) {
+        uint16_t length;
+        memcpy(&length, changes->data + at, sizeof(length));
+        apply_changes(changes->data + at + sizeof(length), length, to, page_size);
+        at += sizeof(length) + length;
+    }
 }
 
-static void fill(struct godwit_stream_memory *memory, struct godwit_stream_memory_page *page,
-                 uint8_t byte, size_t page_size)
+static uint64_t kept_by(const struct godwit_stream_memory_page *page)
 {
-    memory->kept -= page->bytes ? page_size : 0;
-    g_clear_pointer(&page->bytes, g_free);
-    page->fill = byte;
+    return page->size + (page->changes ? page->changes->len : 0);
+}
+
+/* Gives the page a content that replaces what it had: SIZE bytes in that form, which it takes. */
+static bool set_content(struct godwit_stream_memory *memory, struct godwit_stream_memory_page *page,
+                        enum godwit_stream_memory_form form, uint8_t *bytes, size_t size,
+                        GError **error)
+{
+    memory->kept += size - kept_by(page);
+    g_free(page->bytes);
+    g_clear_pointer(&page->changes, g_byte_array_unref);
+    page->form = form;
+    page->bytes = bytes;
+    page->size = (uint32_t)size;
+    return memory->kept <= GODWIT_STREAM_MEMORY_MAX ||
+           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                       "the stream has more than " HEX " bytes of pages: too many to keep",
+                       GODWIT_STREAM_MEMORY_MAX);
+}
+
+/* Adds an xbzrle record to a page. */
+static bool add_changes(struct godwit_stream_memory *memory,
+                        const struct godwit_stream_memory_block *block,
+                        struct godwit_stream_memory_page *page, const uint8_t *bytes, size_t length,
+                        GError **error)
+{
+    const uint16_t prefix = (uint16_t)length;
+    if (!page->changes)
+        page->changes = g_byte_array_new();
+    g_byte_array_append(page->changes, (const uint8_t *)&prefix, sizeof(prefix));
+    g_byte_array_append(page->changes, bytes, (guint)length);
+    memory->kept += sizeof(prefix) + length;
+    if (page->changes->len <= block->page_size)
+        return true;
+    uint8_t *whole = g_malloc(block->page_size);
+    godwit_stream_memory_content(block, page, whole);
+    return set_content(memory, page, GODWIT_STREAM_MEMORY_WHOLE, whole, block->page_size, error);
+}
+
+static bool take_compressed(struct godwit_stream_memory *memory,
+                            const struct godwit_stream_item *item,
+                            struct godwit_stream_memory_page *page, const uint8_t *bytes,
+                            size_t length, GError **error)
+{
+    g_autofree uint8_t *scratch = g_malloc(item->page_size);
+    if (!decompress(bytes, length, scratch, item->page_size))
+        return wrong(item, "it cannot be decompressed", error);
+    return set_content(memory, page, GODWIT_STREAM_MEMORY_DEFLATED, g_memdup2(bytes, length),
+                       length, error);
 }
 
 static bool take_page(struct godwit_stream_memory *memory, const struct godwit_stream_item *item,
@@ -144,10 +209,10 @@ static bool take_page(struct godwit_stream_memory *memory, const struct godwit_s
         return wrong(item, "of another size than the block's other pages", error);
     block->page_size = item->page_size;
     const gpointer number = GSIZE_TO_POINTER(item->page_offset / page_size);
-    struct godwit_stream_memory_page *page = g_hash_table_lookup(block->pages, number);
+    struct godwit_stream_memory_page *page = g_tree_lookup(block->pages, number);
     if (!page) {
         page = g_new0(struct godwit_stream_memory_page, 1);
-        g_hash_table_insert(block->pages, number, page);
+        g_tree_insert(block->pages, number, page);
     }
     const bool sent = page->records++ > 0 && page->known;
     page->sent = item->page;
@@ -158,25 +223,19 @@ static bool take_page(struct godwit_stream_memory *memory, const struct godwit_s
     const size_t length = item->length - item->data;
     switch (item->page) {
     case GODWIT_STREAM_PAGE_ZERO:
-        fill(memory, page, length ? bytes[0] : 0, page_size);
-        return true;
+        page->fill = length ? bytes[0] : 0;
+        return set_content(memory, page, GODWIT_STREAM_MEMORY_FILLED, NULL, 0, error);
     case GODWIT_STREAM_PAGE_WHOLE:
-        if (!own_bytes(memory, page, page_size, error))
-            return false;
-        memcpy(page->bytes, bytes, page_size);
-        return true;
+        return set_content(memory, page, GODWIT_STREAM_MEMORY_WHOLE, g_memdup2(bytes, page_size),
+                           page_size, error);
     case GODWIT_STREAM_PAGE_XBZRLE:
         if (!sent)
             return wrong(item, "changes of a page that was not sent before", error);
-        if (!own_bytes(memory, page, page_size, error))
-            return false;
-        return apply_changes(bytes, length, page->bytes, page_size) ||
-               wrong(item, "its changes cannot be decoded", error);
+        if (!apply_changes(bytes, length, NULL, page_size))
+            return wrong(item, "its changes cannot be decoded", error);
+        return add_changes(memory, block, page, bytes, length, error);
     case GODWIT_STREAM_PAGE_COMPRESSED:
-        if (!own_bytes(memory, page, page_size, error))
-            return false;
-        return decompress(bytes, length, page->bytes, page_size) ||
-               wrong(item, "it cannot be decompressed", error);
+        return take_compressed(memory, item, page, bytes, length, error);
     case GODWIT_STREAM_PAGE_PACKED:
     case GODWIT_STREAM_PAGE_KINDS:
         break;
@@ -204,20 +263,28 @@ bool godwit_stream_memory_read(const struct godwit_stream_memory_block *block, u
         return godwit_fail(error, GODWIT_ERROR_STREAM,
                            "RAM block \"%s\" has " HEX " bytes: there is nothing at " HEX,
                            block->name, block->length, offset);
+    /* Without any page there is no size of pages, and none is needed. */
+    const size_t page_size = block->page_size ? block->page_size : 4096;
+    g_autofree uint8_t *content = NULL;
     while (length) {
-        /* Without any page there is no size of pages, and none is needed. */
-        const size_t page_size = block->page_size ? block->page_size : 4096;
         const size_t within = (size_t)(offset % page_size), size = MIN(length, page_size - within);
         const struct godwit_stream_memory_page *page =
-            g_hash_table_lookup(block->pages, GSIZE_TO_POINTER(offset / page_size));
+            g_tree_lookup(block->pages, GSIZE_TO_POINTER(offset / page_size));
         if (page ? !page->known : !block->mapped)
             return godwit_fail(error, GODWIT_ERROR_STREAM, "page " HEX " of RAM block \"%s\" %s",
                                offset - within, block->name,
                                page ? "is compressed in multifd data" : "is not in the stream");
-        if (page && page->bytes)
+        if (!page) {
+            memset(to, 0, size);
+        } else if (page->form == GODWIT_STREAM_MEMORY_WHOLE && !page->changes) {
             memcpy(to, page->bytes + within, size);
-        else
-            memset(to, page ? page->fill : 0, size);
+        } else if (page->form == GODWIT_STREAM_MEMORY_FILLED && !page->changes) {
+            memset(to, page->fill, size);
+        } else {
+            content = content ? content : g_malloc(page_size);
+            godwit_stream_memory_content(block, page, content);
+            memcpy(to, content + within, size);
+        }
         to += size;
         offset += size;
         length -= size;

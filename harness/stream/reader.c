@@ -200,7 +200,7 @@ struct godwit_stream *godwit_stream_new(uint64_t start, godwit_stream_sink sink,
     stream->offset = start;
     stream->pending = g_byte_array_new();
     stream->sections = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-    stream->blocks = g_ptr_array_new_with_free_func(g_free);
+    stream->blocks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
     stream->page_size = 4096;
     return stream;
 }
@@ -211,7 +211,7 @@ void godwit_stream_free(struct godwit_stream *stream)
         return;
     g_byte_array_unref(stream->pending);
     g_hash_table_unref(stream->sections);
-    g_ptr_array_unref(stream->blocks);
+    g_hash_table_unref(stream->blocks);
     g_clear_error(&stream->failure);
     g_free(stream->bitmap);
     g_free(stream->packet_pages);

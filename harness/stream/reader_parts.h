@@ -112,7 +112,7 @@ struct godwit_stream {
     GByteArray *pending;  /* bytes of it that came in earlier pieces */
     GError *failure;      /* the reading is over */
     GHashTable *sections; /* number -> struct section */
-    GPtrArray *blocks;    /* of struct block */
+    GHashTable *blocks;   /* name -> struct block */
     uint32_t page_size;
     char name[256]; /* that an item points to */
 

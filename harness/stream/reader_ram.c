@@ -9,12 +9,7 @@
 
 static struct block *find_block(const struct godwit_stream *stream, const char *name)
 {
-    for (guint i = 0; i < stream->blocks->len; i++) {
-        struct block *block = g_ptr_array_index(stream->blocks, i);
-        if (!strcmp(block->name, name))
-            return block;
-    }
-    return NULL;
+    return g_hash_table_lookup(stream->blocks, name);
 }
 
 static struct block *add_block(struct godwit_stream *stream, const char *name, uint64_t length)
@@ -22,7 +17,7 @@ static struct block *add_block(struct godwit_stream *stream, const char *name, u
     struct block *block = g_new0(struct block, 1);
     g_strlcpy(block->name, name, sizeof(block->name));
     block->length = length;
-    g_ptr_array_add(stream->blocks, block);
+    g_hash_table_insert(stream->blocks, block->name, block);
     return block;
 }
 
@@ -71,7 +66,7 @@ enum step godwit_reader_ram_block(struct godwit_stream *stream, struct cursor *c
     if (find_block(stream, stream->name))
         return godwit_reader_wrong(stream, 0, error, "RAM block \"%s\" is named a second time",
                                    stream->name);
-    if (stream->blocks->len == MOST_BLOCKS)
+    if (g_hash_table_size(stream->blocks) == MOST_BLOCKS)
         return godwit_reader_wrong(stream, 0, error, "more than %d RAM blocks", MOST_BLOCKS);
     if (item->value == 0 || item->value > stream->blocks_left || item->value % stream->page_size)
         return godwit_reader_wrong(stream, cursor->at - 8, error,
@@ -220,7 +215,7 @@ static enum step take_record_block(struct godwit_stream *stream, struct cursor *
     if (stream->channel != GODWIT_STREAM_PREEMPT && !stream->resumed)
         return godwit_reader_wrong(
             stream, 8, error, "a page of RAM block \"%s\", which is not in the list", stream->name);
-    if (stream->blocks->len == MOST_BLOCKS)
+    if (g_hash_table_size(stream->blocks) == MOST_BLOCKS)
         return godwit_reader_wrong(stream, 8, error, "more than %d RAM blocks", MOST_BLOCKS);
     return STEP_ITEM;
 }

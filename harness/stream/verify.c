@@ -1,4 +1,14 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * A guest, found in a stream and judged.
+ *
+ * First the RAM block with a mailbox is looked for, then the parameter block, then the machine
+ * whose RAM has room for that window; then the window goes by once, in pieces. Everything that was
+ * found is checked before it is used: the stream may be damaged, or made to mislead. The work is
+ * bounded by what the stream has and by MOST_WINDOW: a window of a mapped-ram file may be far
+ * larger than the file, for pages that are not in it are zero.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "stream/verify.h"
 
 #include "oracle/oracle.h"
@@ -9,6 +19,15 @@
 #include <string.h>
 
 #define HEX "0x%" PRIx64
+
+/* No larger window is judged. */
+#define MOST_WINDOW ((uint64_t)64 << 30)
+
+/* No guest stamps larger pages: one of them is kept. */
+#define MOST_STAMPED_PAGE (64u << 20)
+
+/* Bytes of the window that go by at once: not less than any page has, so none is decoded twice. */
+#define PIECE (64u << 10)
 
 static bool read_mailbox(const struct godwit_stream_guest *guest, unsigned cpu,
                          struct godwit_mailbox *mailbox, GError **error)
@@ -56,13 +75,38 @@ static bool take_parameters(const unsigned char *bytes, struct godwit_stream_gue
     const struct godwit_workload workload = godwit_guest_workload(bytes, big);
     const uint64_t start = workload.window_start, end = workload.window_end;
     const uint64_t step = (uint64_t)workload.page_size * workload.cpus;
-    if (workload.page_size < 8 || workload.cpus > GODWIT_MAX_CPUS || start >= end ||
-        end - start > guest->ram->length || (end - start) % step)
+    if (workload.page_size < 8 || workload.cpus > GODWIT_MAX_CPUS || step > UINT32_MAX ||
+        start >= end || end - start > guest->ram->length || end - start > MOST_WINDOW ||
+        (end - start) % step)
         return false;
-    if ((workload.flags & GODWIT_FLAG_STAMP) && godwit_workload_stamp_wrong(&workload))
+    if ((workload.flags & GODWIT_FLAG_STAMP) &&
+        (godwit_workload_stamp_wrong(&workload) || workload.page_size > MOST_STAMPED_PAGE))
         return false;
     guest->workload = workload;
     return true;
+}
+
+/* What is looked for in all pages. */
+struct search {
+    const struct godwit_stream_memory_block *block;
+    struct godwit_stream_guest *guest;
+    uint8_t *content; /* of one page */
+    bool found;
+};
+
+/* Looks at one page, unless all of its bytes are the same. Stops at the page that has it. */
+static gboolean search_page(gpointer number, gpointer value, gpointer data)
+{
+    const struct godwit_stream_memory_page *page = value;
+    struct search *search = data;
+    (void)number;
+    if (!page->known || (page->form == GODWIT_STREAM_MEMORY_FILLED && !page->changes))
+        return false;
+    godwit_stream_memory_content(search->block, page, search->content);
+    for (size_t at = 0; !search->found && at + GODWIT_PARAMS_SIZE <= search->block->page_size;
+         at += 8)
+        search->found = take_parameters(search->content + at, search->guest);
+    return search->found;
 }
 
 /* The parameter block, in any RAM block: the image may be in RAM, in ROM, or in several places. */
@@ -71,15 +115,11 @@ static bool find_parameters(const struct godwit_stream_memory *memory,
 {
     for (guint i = 0; i < memory->blocks->len; i++) {
         const struct godwit_stream_memory_block *block = g_ptr_array_index(memory->blocks, i);
-        GHashTableIter pages;
-        gpointer number, value;
-        g_hash_table_iter_init(&pages, block->pages);
-        while (g_hash_table_iter_next(&pages, &number, &value)) {
-            const struct godwit_stream_memory_page *page = value;
-            for (size_t at = 0; page->bytes && at + GODWIT_PARAMS_SIZE <= block->page_size; at += 8)
-                if (take_parameters(page->bytes + at, guest))
-                    return true;
-        }
+        g_autofree uint8_t *content = g_malloc(block->page_size);
+        struct search search = {.block = block, .guest = guest, .content = content};
+        g_tree_foreach(block->pages, search_page, &search);
+        if (search.found)
+            return true;
     }
     return godwit_fail(error, GODWIT_ERROR_STREAM,
                        "the stream has a Godwit guest's mailbox, but no parameter block that fits");
@@ -126,40 +166,93 @@ static bool find_base(const struct godwit_machine *machine, struct godwit_stream
     return true;
 }
 
-/* Page order of one CPU's stripe, and that its mailbox is of the same instant. */
-static bool judge_stripe(struct godwit_stream_guest *guest, unsigned cpu, GError **error)
+/* Takes the window's next bytes; false if nothing more is wanted. */
+typedef bool take_piece(void *data, const unsigned char *bytes, size_t length);
+
+/* Has the window go by, once. */
+static bool walk_window(const struct godwit_stream_guest *guest, take_piece *take, void *data,
+                        GError **error)
 {
     const struct godwit_workload *workload = &guest->workload;
-    const struct godwit_page_order_window window = {
-        .start = workload->window_start,
-        .length = workload->window_end - workload->window_start,
-        .page_size = (uint64_t)workload->page_size * workload->cpus,
-        .offset = (uint64_t)workload->page_size * cpu,
-    };
-    struct godwit_page_order check;
-    godwit_page_order_init(&check, &window);
-    unsigned char buffer[4096];
-    for (uint64_t done = 0; done < window.length && !check.result.has_next;) {
-        const size_t size = (size_t)MIN(sizeof(buffer), window.length - done);
-        if (!godwit_stream_memory_read(guest->ram, window.start - guest->ram_base + done, buffer,
-                                       size, error))
+    const uint64_t length = workload->window_end - workload->window_start;
+    const uint64_t at = workload->window_start - guest->ram_base;
+    g_autofree unsigned char *buffer = g_malloc(PIECE);
+    bool wanted = true;
+    for (uint64_t done = 0; wanted && done < length;) {
+        /* Pieces end where pages do. */
+        const size_t size = (size_t)MIN(PIECE - (at + done) % PIECE, length - done);
+        if (!godwit_stream_memory_read(guest->ram, at + done, buffer, size, error))
             return false;
-        godwit_page_order_feed(&check, buffer, size);
+        wanted = take(data, buffer, size);
         done += size;
     }
-    godwit_page_order_finish(&check);
-    guest->order[cpu] = check.result;
-    const struct godwit_workload stripe = godwit_workload_stripe(workload, cpu);
+    return true;
+}
+
+/* The checks of page order, one for each CPU's stripe. */
+struct stripes {
+    struct godwit_page_order check[GODWIT_MAX_CPUS];
+    unsigned cpus;
+};
+
+static bool feed_stripes(void *data, const unsigned char *bytes, size_t length)
+{
+    struct stripes *stripes = data;
+    bool wanted = false;
+    for (unsigned cpu = 0; cpu < stripes->cpus; cpu++) {
+        godwit_page_order_feed(&stripes->check[cpu], bytes, length);
+        wanted = wanted || !stripes->check[cpu].result.has_next;
+    }
+    return wanted;
+}
+
+/* Page order of one CPU's stripe, which has gone by, and that its mailbox is of the same instant.
+ */
+static bool judge_stripe(struct godwit_stream_guest *guest, struct godwit_page_order *check,
+                         unsigned cpu, GError **error)
+{
+    const struct godwit_workload stripe = godwit_workload_stripe(&guest->workload, cpu);
     char text[320];
-    bool good = check.result.rule == GODWIT_PAGE_ORDER_HOLDS;
+    godwit_page_order_finish(check);
+    guest->order[cpu] = check->result;
+    bool good = check->result.rule == GODWIT_PAGE_ORDER_HOLDS;
     if (!good)
-        godwit_page_order_format(&check.result, text, sizeof(text));
+        godwit_page_order_format(&check->result, text, sizeof(text));
     else if (!read_mailbox(guest, cpu, &guest->mailbox[cpu], error))
         return false;
     else
-        good = godwit_oracle_position(&stripe, &check.result, &guest->mailbox[cpu], text,
+        good = godwit_oracle_position(&stripe, &check->result, &guest->mailbox[cpu], text,
                                       sizeof(text));
     return good || godwit_fail(error, GODWIT_ERROR_ORACLE, "CPU %u: %s", cpu, text);
+}
+
+/* A window in page order, of all CPUs. */
+static bool judge_order(struct godwit_stream_guest *guest, GError **error)
+{
+    const struct godwit_workload *workload = &guest->workload;
+    g_autofree struct stripes *stripes = g_new0(struct stripes, 1);
+    stripes->cpus = workload->cpus;
+    for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
+        const struct godwit_page_order_window window = {
+            .start = workload->window_start,
+            .length = workload->window_end - workload->window_start,
+            .page_size = (uint64_t)workload->page_size * workload->cpus,
+            .offset = (uint64_t)workload->page_size * cpu,
+        };
+        godwit_page_order_init(&stripes->check[cpu], &window);
+    }
+    if (!walk_window(guest, feed_stripes, stripes, error))
+        return false;
+    for (unsigned cpu = 0; cpu < workload->cpus; cpu++)
+        if (!judge_stripe(guest, &stripes->check[cpu], cpu, error))
+            return false;
+    return true;
+}
+
+static bool feed_stamp(void *walk, const unsigned char *bytes, size_t length)
+{
+    godwit_stamp_walk_feed(walk, bytes, length);
+    return true;
 }
 
 /* A window that is stamped, of all CPUs. Which image it is, and so whether it stores a word at
@@ -167,23 +260,15 @@ static bool judge_stripe(struct godwit_stream_guest *guest, unsigned cpu, GError
 static bool judge_stamp(struct godwit_stream_guest *guest, GError **error)
 {
     const struct godwit_workload *workload = &guest->workload;
-    const uint64_t length = workload->window_end - workload->window_start;
     struct godwit_stamp_walk walk;
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++)
         if (!read_mailbox(guest, cpu, &guest->mailbox[cpu], error))
             return false;
     g_autofree char *impossible =
         godwit_stamp_walk_begin(&walk, workload, guest->big_endian, true, guest->mailbox);
-    unsigned char buffer[4096];
-    for (uint64_t done = 0; !impossible && done < length;) {
-        const size_t size = (size_t)MIN(sizeof(buffer), length - done);
-        if (!godwit_stream_memory_read(guest->ram, workload->window_start - guest->ram_base + done,
-                                       buffer, size, error)) {
-            g_free(walk.partial);
-            return false;
-        }
-        godwit_stamp_walk_feed(&walk, buffer, size);
-        done += size;
+    if (!impossible && !walk_window(guest, feed_stamp, &walk, error)) {
+        g_free(walk.partial);
+        return false;
     }
     g_autofree char *wrong = godwit_stamp_walk_end(&walk);
     guest->stamped = !impossible && !wrong ? walk.stamp.pages : 0;
@@ -201,8 +286,5 @@ bool godwit_stream_verify(const struct godwit_stream_memory *memory,
         return false;
     if (guest->workload.flags & GODWIT_FLAG_STAMP)
         return judge_stamp(guest, error);
-    for (unsigned cpu = 0; cpu < guest->workload.cpus; cpu++)
-        if (!judge_stripe(guest, cpu, error))
-            return false;
-    return true;
+    return judge_order(guest, error);
 }
