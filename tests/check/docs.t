@@ -265,19 +265,42 @@ sub value_of {
     is($latest, $version, 'the change log begins with this version');
 }
 
-# The example scenario compiles as it stands.
-{
+# The code in DOCUMENT behind the line that matches INTRODUCTION.
+sub code_behind {
+    my ($document, $introduction) = @_;
+    my ($code) = slurp($document) =~ m{$introduction\n\n((?: {4}.*\n|\n)+)}m;
+    return ($code // '') =~ s/^ {4}//mgr;
+}
+
+# What the compiler says of it: nothing, if it compiles as it stands.
+sub compile {
+    my ($code) = @_;
     my $dir = tempdir(CLEANUP => 1);
-    my ($code) = slurp('docs/scenarios.md') =~ m{^`harness/scenario/example\.c`:\n\n((?: {4}.*\n|\n)+)}m;
-    ($code //= '') =~ s/^ {4}//mg;
     open(my $file, '>', "$dir/example.c") or die "$dir/example.c: $!\n";
     print $file $code;
     close($file) or die "$dir/example.c: $!\n";
     my $flags = `pkg-config --cflags gio-unix-2.0 jansson`;
     chomp $flags;
     my $cc = $ENV{CC} // 'cc';
-    my $output = `$cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE -Iharness -Iinclude $flags $dir/example.c 2>&1`;
-    ok($? == 0 && $code =~ /GODWIT_SCENARIOS_END/, 'the example scenario compiles') or diag($output);
+    my $output = `$cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE -Iharness -Iinclude -Igen $flags $dir/example.c 2>&1`;
+    return $? == 0 ? $output : $output || 'it fails';
+}
+
+# The examples compile as they stand.
+{
+    my $scenario = code_behind('docs/scenarios.md', '^`harness/scenario/example\.c`:');
+    my $said     = compile($scenario);
+    ok($said eq '' && $scenario =~ /GODWIT_SCENARIOS_END/, 'the example scenario compiles')
+        or diag($said);
+    my $guide   = 'docs/adding-an-architecture.md';
+    my $machine = code_behind($guide, 'All of `riscv64/machine\.c`:$');
+    $said = compile($machine);
+    ok($said eq '' && $machine =~ /^GODWIT_MACHINE/m, 'the example machine compiles') or diag($said);
+    my ($whole) = slurp('riscv64/machine.c') =~ m{^(#include.*)\z}ms;
+    is($machine =~ s/\s+\z/\n/r, $whole, 'the example machine is the machine');
+    same_set([grep { m{^(?:riscv64|gen)/} } map { $_->[0] } rows_of($guide)],
+        $guide, [lines_of('git', 'ls-files', 'riscv64', 'gen/riscv64*')], 'the repository',
+        'the files of the example architecture');
 }
 
 done_testing();
