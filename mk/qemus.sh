@@ -5,7 +5,7 @@
 #
 # Debian's packages are unpacked, not installed: nothing outside FOLDER changes, and no root is
 # needed to run them. FOLDER/VERSION/bin/qemu-system-ARCH starts them with the libraries, firmware
-# and modules that they came with. What is there already is left alone.
+# and modules that they came with. What is there already, with the same packages, is left alone.
 #
 # The packages come from where this system's own do, or from $DEBIAN_MIRROR.
 #
@@ -16,6 +16,11 @@ shift
 
 packages='qemu-system-x86,qemu-system-arm,qemu-system-ppc,qemu-system-misc,qemu-system-s390x'
 packages="$packages,qemu-system-riscv,qemu-system-data"
+# QEMU's modules, all of them: for one that is not in its own folder it looks in the host's, and ends
+# with "Only modules from the same build can be loaded" if that is of another QEMU. It does so even
+# for `-device help`, which loads all that there are.
+packages="$packages,qemu-system-gui,qemu-system-modules-opengl,qemu-system-modules-spice"
+packages="$packages,qemu-block-extra"
 targets='x86_64 i386 aarch64 ppc64 s390x riscv64'
 
 say() {
@@ -73,7 +78,7 @@ EOF
 
 for version; do
     place=$folder/$version
-    if [ -e "$place/complete" ]; then
+    if [ "$(cat "$place/complete" 2>/dev/null)" = "$packages" ]; then
         say "$version is there: $place"
         continue
     fi
@@ -94,5 +99,12 @@ for version; do
         chmod +x "$place/bin/qemu-system-$target"
     done
     "$place/bin/qemu-system-x86_64" --version | sed -n '1s/^/qemus: /p' >&2
-    : >"$place/complete"
+    for target in $targets; do
+        if ! "$place/bin/qemu-system-$target" -device help >/dev/null 2>>"$place/log"; then
+            say "QEMU $version for $target does not even list its devices:"
+            tail -n 3 "$place/log" >&2
+            exit 2
+        fi
+    done
+    echo "$packages" >"$place/complete"
 done
