@@ -315,15 +315,14 @@ bool godwit_migrate_note_fault(struct godwit_rig *rig, GError **error)
 {
     const struct godwit_injection *injection = g_datalist_get_data(&rig->kept, FAULT);
     const char *done = injection ? godwit_injection_done(injection) : NULL;
-    const char *lost = injection ? godwit_injection_lost(injection) : "there was none";
+    g_autofree char *why =
+        injection ? godwit_injection_why_not(injection) : g_strdup("there was none");
     if (done) {
         g_autofree char *text = g_strconcat("the relay ", done, NULL);
         json_object_set_new(rig->facts, FAULT, json_string(text));
         return true;
     }
-    return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the fault was not injected: %s%s",
-                       lost ? "the stream could not be followed: " : "nothing came that fits it",
-                       lost ? lost : "");
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the fault was not injected: %s", why);
 }
 
 void godwit_migrate_hang_up(struct godwit_rig *rig)

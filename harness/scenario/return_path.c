@@ -34,7 +34,8 @@ struct seen {
     uint32_t page_size; /* 0: not known yet */
     unsigned counts[GODWIT_ANSWER_TYPES];
     uint32_t shut; /* what the latest SHUT said */
-    char *problem; /* the first; NULL: none */
+    char *problem; /* the first in what the destination answers; NULL: none */
+    char *lost;    /* why what the source sends could not be followed; NULL: it could */
 };
 
 static void line_free(gpointer data)
@@ -56,6 +57,7 @@ static void seen_free(gpointer data)
     g_ptr_array_unref(seen->lines);
     g_array_unref(seen->blocks);
     g_free(seen->problem);
+    g_free(seen->lost);
     g_free(seen);
 }
 
@@ -137,8 +139,11 @@ static bool take_answer(const struct godwit_answer *answer, gpointer data, GErro
 static void watch_sent(gpointer data, const unsigned char *bytes, size_t length)
 {
     struct line *line = data;
-    if (line->stream && length && !godwit_stream_feed(line->stream, bytes, length, NULL))
-        g_clear_pointer(&line->stream, godwit_stream_free);
+    g_autoptr(GError) error = NULL;
+    if (!line->stream || !length || godwit_stream_feed(line->stream, bytes, length, &error))
+        return;
+    line->seen->lost = g_strdup(error->message);
+    g_clear_pointer(&line->stream, godwit_stream_free);
 }
 
 static void watch_answered(gpointer data, const unsigned char *bytes, size_t length)
@@ -176,6 +181,18 @@ static void watch(struct godwit_rig *rig, struct godwit_relay *relay)
     godwit_relay_greet(relay, greet, seen);
 }
 
+/* Whether the last connection's answers end where a message does. Those before it failed, and may
+ * end anywhere. */
+static bool judge_end(const struct seen *seen, GError **error)
+{
+    const struct line *line =
+        seen->lines->len ? g_ptr_array_index(seen->lines, seen->lines->len - 1) : NULL;
+    g_autoptr(GError) cut = NULL;
+    return !line || godwit_answers_end(line->answers, &cut) ||
+           godwit_fail(error, GODWIT_ERROR_ORACLE,
+                       "what the destination answers is wrong at byte %s", cut->message);
+}
+
 /* That all messages are well-formed, and those that must be there are. What was seen goes into the
  * facts. */
 static bool judge(struct godwit_rig *rig, struct seen **all, GError **error)
@@ -190,6 +207,14 @@ static bool judge(struct godwit_rig *rig, struct seen **all, GError **error)
     if (seen->problem)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "what the destination answers is wrong at byte %s", seen->problem);
+    if (seen->lost)
+        return godwit_fail(
+            error, GODWIT_ERROR_STREAM,
+            "what the source sends could not be followed, so nothing vouches for the "
+            "answers: %s",
+            seen->lost);
+    if (!judge_end(seen, error))
+        return false;
     return seen->blocks->len ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION, "the source has announced no RAM block");
 }

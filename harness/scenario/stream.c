@@ -60,21 +60,14 @@ static bool take(const struct godwit_stream_item *item, gpointer data, GError **
            godwit_stream_description_take(analysis->description, item, error);
 }
 
-/* That the block in the stream is, byte for byte, that of the stopped source. */
-static bool compare_block(struct godwit_vm *source, const struct godwit_block *block,
-                          const struct analysis *analysis, uint64_t *compared, GError **error)
+/* Compares LENGTH bytes at OFFSET of the stopped source's block with what the stream has. */
+static bool compare(struct godwit_vm *source, const struct godwit_block *block,
+                    const struct godwit_stream_memory_block *sent, uint64_t offset, uint64_t length,
+                    uint64_t *compared, GError **error)
 {
-    const struct godwit_stream_memory_block *sent =
-        godwit_stream_memory_block(analysis->memory, block->name);
-    if (!sent || sent->length != block->length)
-        return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "RAM block %s has 0x%" PRIx64 " bytes, in the stream 0x%" PRIx64,
-                           block->name, block->length, sent ? sent->length : 0);
-    if (!godwit_memory_readable(source, block, 0, block->length))
-        return true;
     unsigned char here[4096], there[4096];
-    for (uint64_t offset = 0; offset < block->length; offset += sizeof(here)) {
-        const size_t size = (size_t)MIN(sizeof(here), block->length - offset);
+    for (const uint64_t end = offset + length; offset < end;) {
+        const size_t size = (size_t)MIN(sizeof(here), end - offset);
         if (!godwit_memory_read_block(source, block, offset, here, size, error) ||
             !godwit_stream_memory_read(sent, offset, there, size, error))
             return false;
@@ -84,7 +77,50 @@ static bool compare_block(struct godwit_vm *source, const struct godwit_block *b
                                "source has it",
                                offset, block->name);
         *compared += size;
+        offset += size;
     }
+    return true;
+}
+
+/* Names what cannot be read on the source. */
+static void note_unread(struct godwit_rig *rig, const struct godwit_block *block, uint64_t seen)
+{
+    json_t *list = json_object_get(rig->facts, "not_compared");
+    if (!list) {
+        list = json_array();
+        json_object_set_new(rig->facts, "not_compared", list);
+    }
+    g_autofree char *text =
+        g_strdup_printf("%s: %" PRIu64 " of %" PRIu64 " bytes cannot be read on the source",
+                        block->name, block->length - seen, block->length);
+    json_array_append_new(list, json_string(text));
+}
+
+/* Compares all of a block that can be read on the source: the whole, or the pieces that the guest
+ * sees. What cannot be read is named in the facts. */
+static bool compare_block(struct godwit_vm *source, guint index, const struct analysis *analysis,
+                          uint64_t *compared, GError **error)
+{
+    const struct godwit_block *block = &g_array_index(source->blocks, struct godwit_block, index);
+    const struct godwit_stream_memory_block *sent =
+        godwit_stream_memory_block(analysis->memory, block->name);
+    if (!sent || sent->length != block->length)
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "RAM block %s has 0x%" PRIx64 " bytes, in the stream 0x%" PRIx64,
+                           block->name, block->length, sent ? sent->length : 0);
+    if (godwit_memory_readable(source, block, 0, block->length))
+        return compare(source, block, sent, 0, block->length, compared, error);
+    uint64_t seen = 0;
+    for (guint i = 0; i < source->pieces->len; i++) {
+        const struct godwit_piece *piece = &g_array_index(source->pieces, struct godwit_piece, i);
+        if (piece->block != index)
+            continue;
+        if (!compare(source, block, sent, piece->offset, piece->length, compared, error))
+            return false;
+        seen += piece->length;
+    }
+    if (seen < block->length)
+        note_unread(source->rig, block, seen);
     return true;
 }
 
@@ -94,10 +130,10 @@ static bool compare_source(struct godwit_vm *source, const struct analysis *anal
     if (!godwit_memory_map(source, error))
         return false;
     for (guint i = 0; i < source->blocks->len; i++)
-        if (!compare_block(source, &g_array_index(source->blocks, struct godwit_block, i), analysis,
-                           compared, error))
+        if (!compare_block(source, i, analysis, compared, error))
             return false;
-    return true;
+    return *compared || godwit_fail(error, GODWIT_ERROR_ORACLE,
+                                    "no RAM of the source could be compared with the stream");
 }
 
 /* The guest as the stream has it: what it was told, its memory in order. */

@@ -79,4 +79,8 @@ bool godwit_injection_awaits(const struct godwit_injection *injection, uint64_t 
 /* Why the stream could not be followed, if so; NULL otherwise. */
 const char *godwit_injection_lost(const struct godwit_injection *injection);
 
+/* Returns why nothing was done, if that is so: what the fault looks for, and what has come instead.
+ * The caller frees it. */
+char *godwit_injection_why_not(const struct godwit_injection *injection);
+
 #endif

@@ -71,6 +71,11 @@ struct godwit_injection {
     GByteArray *held_bytes; /* ... with all between them, ... */
     GArray *held;           /* ... struct held each */
 
+    unsigned channels[GODWIT_STREAM_PREEMPT + 1]; /* connections of each kind, and ... */
+    GPtrArray *seen;                              /* ... what tells them; struct channel each */
+    uint64_t pages;                               /* that have come by on the first one ... */
+    uint64_t window_pages;                        /* ... in the window */
+
     uint64_t offset; /* at which a fault strikes */
     uint64_t passed; /* how many bytes have gone on */
 };

@@ -70,11 +70,23 @@ static bool is_due(const struct godwit_injection *injection, const struct godwit
            (injection->chosen && injection->section + 1 == injection->sections);
 }
 
+/* Counts the pages that come by. */
+static void count_page(struct godwit_injection *injection, const struct godwit_stream_item *item)
+{
+    const struct godwit_fault_window *window = &injection->window;
+    injection->pages++;
+    injection->window_pages += !g_strcmp0(item->name, window->block) &&
+                               item->page_offset + item->page_size > window->offset &&
+                               item->page_offset < window->offset + window->length;
+}
+
 static bool take_item(const struct godwit_stream_item *item, gpointer data, GError **error)
 {
     struct godwit_injection *injection = data;
     const struct godwit_fault_kind *kind = injection->fault.kind;
     (void)error;
+    if (item->kind == GODWIT_STREAM_PAGE)
+        count_page(injection, item);
     if (kind->places && SECTIONS & 1u << item->kind)
         injection->sections++;
     if (item->kind == GODWIT_STREAM_EOF && injection->holding)
@@ -131,12 +143,36 @@ static void filter_bytes(struct godwit_flow *flow, gpointer data, const unsigned
         godwit_flow_slow(flow, 0, 0);
 }
 
+/* A connection, until its first four bytes tell what it is. */
+struct channel {
+    struct godwit_injection *injection;
+    uint8_t magic[4];
+    size_t have;
+};
+
+static void watch_channel(gpointer data, const unsigned char *bytes, size_t length)
+{
+    struct channel *channel = data;
+    if (channel->have == sizeof(channel->magic))
+        return;
+    const size_t taken = MIN(length, sizeof(channel->magic) - channel->have);
+    memcpy(channel->magic + channel->have, bytes, taken);
+    channel->have += taken;
+    if (channel->have < sizeof(channel->magic))
+        return;
+    channel->injection->channels[godwit_stream_channel_of(channel->magic)]++;
+}
+
 static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
                   gpointer data)
 {
     struct godwit_injection *injection = data;
     (void)answered;
     (void)index;
+    struct channel *channel = g_new0(struct channel, 1);
+    channel->injection = injection;
+    g_ptr_array_add(injection->seen, channel);
+    godwit_flow_watch(sent, watch_channel, channel);
     if (injection->flow)
         return;
     injection->flow = sent;
@@ -162,6 +198,7 @@ struct godwit_injection *godwit_injection_new(struct godwit_relay *relay,
     injection->kept = g_byte_array_new();
     injection->before = g_byte_array_new();
     injection->held_bytes = g_byte_array_new();
+    injection->seen = g_ptr_array_new_with_free_func(g_free);
     injection->held = g_array_new(FALSE, FALSE, sizeof(struct held));
     const struct godwit_fault_kind *kind = fault->kind;
     if (kind->page)
@@ -199,6 +236,7 @@ void godwit_injection_free(struct godwit_injection *injection)
     g_byte_array_unref(injection->before);
     g_byte_array_unref(injection->held_bytes);
     g_array_unref(injection->held);
+    g_ptr_array_unref(injection->seen);
     g_free(injection->done);
     g_free(injection->lost);
     g_free(injection);
@@ -218,4 +256,34 @@ bool godwit_injection_awaits(const struct godwit_injection *injection, uint64_t 
 const char *godwit_injection_lost(const struct godwit_injection *injection)
 {
     return injection->lost;
+}
+
+char *godwit_injection_why_not(const struct godwit_injection *injection)
+{
+    const struct godwit_fault_kind *kind = injection->fault.kind;
+    if (injection->lost)
+        return g_strdup_printf("the stream could not be followed: %s", injection->lost);
+    if (!injection->flow)
+        return g_strdup("no connection was made through the relay");
+    GString *text = g_string_new(NULL);
+    g_string_append_printf(text, "%s looks for %s", kind->name,
+                           kind->page     ? "a page of the window"
+                           : kind->places ? "an item of the main channel"
+                                          : "a byte of the first connection");
+    if (kind->page || kind->places)
+        g_string_append_printf(
+            text,
+            ", and none of those that came on the first connection fits (%" PRIu64
+            " pages, %" PRIu64 " of them of the window)",
+            injection->pages, injection->window_pages);
+    else
+        g_string_append_printf(text, ", and it ended after %" PRIu64 " bytes", injection->passed);
+    g_string_append_printf(text, "; connections seen: %u main, %u multifd, %u postcopy-preempt",
+                           injection->channels[GODWIT_STREAM_MAIN],
+                           injection->channels[GODWIT_STREAM_MULTIFD],
+                           injection->channels[GODWIT_STREAM_PREEMPT]);
+    if (kind->page && injection->channels[GODWIT_STREAM_MULTIFD])
+        g_string_append(text,
+                        ": pages travel in multifd channels, which the relay does not change");
+    return g_string_free(text, FALSE);
 }

@@ -190,6 +190,9 @@ bool godwit_stream_feed(struct godwit_stream *stream, const void *bytes, size_t 
  * if the stream is not complete: a channel may end only where QEMU ends it. */
 bool godwit_stream_end(struct godwit_stream *stream, GError **error);
 
+/* What kind of channel begins with these four bytes; UNKNOWN if none does. */
+enum godwit_stream_channel godwit_stream_channel_of(const uint8_t magic[4]);
+
 /* What kind of channel it is. */
 enum godwit_stream_channel godwit_stream_channel(const struct godwit_stream *stream);
 

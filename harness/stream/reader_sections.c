@@ -13,6 +13,19 @@ static void enter_section(struct godwit_stream *stream, struct section *section)
     stream->scanned = 0;
 }
 
+enum godwit_stream_channel godwit_stream_channel_of(const uint8_t magic[4])
+{
+    const uint32_t word =
+        (uint32_t)magic[0] << 24 | (uint32_t)magic[1] << 16 | (uint32_t)magic[2] << 8 | magic[3];
+    /* A command opens the way back when a postcopy goes on. No page's record looks so, for no
+     * block is so large. */
+    if (word == MAGIC_MAIN || magic[0] == TYPE_COMMAND)
+        return GODWIT_STREAM_MAIN;
+    if (word == MAGIC_MULTIFD)
+        return GODWIT_STREAM_MULTIFD;
+    return magic[0] == 0 ? GODWIT_STREAM_PREEMPT : GODWIT_STREAM_UNKNOWN;
+}
+
 /* The beginning of any channel, and the header of a main one. */
 enum step godwit_reader_beginning(struct godwit_stream *stream, struct cursor *cursor,
                                   struct godwit_stream_item *item, GError **error)
@@ -26,10 +39,8 @@ enum step godwit_reader_beginning(struct godwit_stream *stream, struct cursor *c
         return STEP_PLACE;
     }
     if (magic != MAGIC_MAIN) {
-        /* A command opens the way back when a postcopy goes on. No page's record looks so, for no
-         * block is so large. */
         stream->resumed = cursor->bytes[0] == TYPE_COMMAND;
-        if (!stream->resumed && cursor->bytes[0] != 0)
+        if (godwit_stream_channel_of(cursor->bytes) == GODWIT_STREAM_UNKNOWN)
             return godwit_reader_wrong(stream, 0, error,
                                        "no migration stream begins with 0x%08" PRIx32
                                        ": neither a main nor a multifd nor a postcopy channel",

@@ -399,6 +399,34 @@ static void test_lost(void **state)
     godwit_injection_free(spoiled.injection);
 }
 
+/* A fault that nothing fits says what came instead: here the pages are of another RAM block, or in
+ * a multifd channel. */
+static void test_why_not(void **state)
+{
+    struct spoiled spoiled = {.text = "truncate-section:section=999"};
+    struct wire wire = wire_open(state, false, inject, &spoiled);
+    g_autoptr(GByteArray) stream = new_stream(1);
+    g_autoptr(GByteArray) came = wire_pass(&wire, stream->data, stream->len);
+    assert_null(godwit_injection_done(spoiled.injection));
+    g_autofree char *why = godwit_injection_why_not(spoiled.injection);
+    assert_contains(why, "truncate-section looks for an item of the main channel");
+    assert_contains(why, "connections seen: 1 main, 0 multifd, 0 postcopy-preempt");
+    wire_close(state, &wire);
+    godwit_injection_free(spoiled.injection);
+
+    static const guint8 multifd[64] = {0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1};
+    spoiled.text = "flip-bit";
+    wire = wire_open(state, false, inject, &spoiled);
+    g_autoptr(GByteArray) packets = wire_pass(&wire, multifd, sizeof(multifd));
+    why = (g_free(why), godwit_injection_why_not(spoiled.injection));
+    assert_contains(why, "flip-bit looks for a page of the window");
+    assert_contains(why,
+                    "1 multifd, 0 postcopy-preempt: pages travel in multifd channels, which the "
+                    "relay does not change");
+    wire_close(state, &wire);
+    godwit_injection_free(spoiled.injection);
+}
+
 static void test_parse(void **state)
 {
     (void)state;
@@ -443,7 +471,8 @@ int main(void)
         cmocka_unit_test(test_unchanged), cmocka_unit_test(test_bits),
         cmocka_unit_test(test_sections),  cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_harmless),  cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_lost),      cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_lost),      cmocka_unit_test(test_why_not),
+        cmocka_unit_test(test_parse),
     };
     return cmocka_run_group_tests_name("fault", tests, unit_folder, unit_folder_end);
 }
