@@ -2,7 +2,8 @@
  * A QEMU that attacks whoever runs it. It is a real QEMU with a man in the middle of its monitor
  * and its console: everything goes as it should, up to the place where this one misbehaves. Which
  * place and how, its own name says: link to it as `hostile-qemu-BEHAVIOUR`. `hostile-qemu --list`
- * prints the table, one line each: name, whether the migration really happens, what it does.
+ * prints the table, one line each: name, whether the migration really happens (really, never),
+ * whether it misbehaves already when it is asked what it can do (probed, started).
  *
  * The program that is started executes the real QEMU ($HOSTILE_QEMU_REAL), so that the pid is the
  * real one's. Its child is the man in the middle: it holds the harness's ends of descriptor 3 (QMP)
@@ -840,7 +841,7 @@ static void list(void)
 {
     for (size_t i = 0; i < sizeof(behaviours) / sizeof(behaviours[0]); i++)
         printf("%s %s %s\n", behaviours[i].name, behaviours[i].really ? "really" : "never",
-               behaviours[i].at);
+               behaviours[i].roles & PROBE ? "probed" : "started");
 }
 
 /* The argument of the command line that follows OPTION, or NULL. */
