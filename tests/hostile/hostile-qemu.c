@@ -40,6 +40,7 @@ enum { PROBE = 1, SOURCE = 2, DESTINATION = 4, OTHER = 8, BOTH = SOURCE | DESTIN
 enum how {
     SAY,       /* the text is sent in place of what was due */
     SAY_FIRST, /* the text is sent, then what was due */
+    SAY_LAST,  /* the text is sent, and then nothing any more */
     RETURN,    /* the text is the value that the command returns */
     ERROR,     /* the text is the error with which the command is refused */
     EXIT,      /* number: exit status */
@@ -315,7 +316,7 @@ static const struct behaviour behaviours[] = {
     {"greeting-none", ALL, "greeting", .how = HANG},
     {"greeting-garbage", ALL, "greeting", .how = SAY, .text = "Hello " ESC "\n"},
     {"greeting-half", ALL, "greeting", .how = SAY, .text = "{\"QMP\": {\"version\""},
-    {"greeting-then-silence", ALL, "greeting", .how = SAY, .text = GREETING},
+    {"greeting-then-silence", ALL, "greeting", .how = SAY_LAST, .text = GREETING},
     {"greeting-array", ALL, "greeting", .how = SAY, .text = "[1, 2, 3]\n"},
     {"greeting-null", ALL, "greeting", .how = SAY, .text = "{\"QMP\": null}\n"},
     {"greeting-utf8", ALL, "greeting", .how = SAY,
@@ -350,8 +351,9 @@ static const struct behaviour behaviours[] = {
     {"answer-exit-0", ALL, "query-target", .how = EXIT, .number = 0},
     {"answer-exit-1", ALL, "query-target", .how = EXIT, .number = 1},
     /* What it answers. */
-    {"version-null", PROBE, "query-version", .how = RETURN, .text = "null"},
-    {"version-array", PROBE, "query-version", .how = RETURN, .text = "[[], [], []]"},
+    {"version-null", PROBE, "query-version", .how = RETURN, .text = "null", .really = true},
+    {"version-array", PROBE, "query-version", .how = RETURN, .text = "[[], [], []]",
+     .really = true},
     {"version-strings", PROBE, "query-version", .how = RETURN,
      .text = "{\"qemu\": {\"major\": \"7\", \"minor\": \"2\", \"micro\": \"0\"}, \"package\": 7}",
      .really = true},
@@ -381,16 +383,17 @@ static const struct behaviour behaviours[] = {
      .really = true},
     {"capabilities-numbers", PROBE, "query-migrate-capabilities", .how = RETURN,
      .text = "[{\"capability\": 5, \"state\": \"on\"}, 7, null, \"events\"]", .really = true},
-    {"schema-null", PROBE, "query-qmp-schema", .how = RETURN, .text = "null"},
+    {"schema-null", PROBE, "query-qmp-schema", .how = RETURN, .text = "null", .really = true},
     {"schema-strings", PROBE, "query-qmp-schema", .how = RETURN,
-     .text = "[\"a\", 5, null, {\"name\": 1}]"},
+     .text = "[\"a\", 5, null, {\"name\": 1}]", .really = true},
     {"schema-circle", PROBE, "query-qmp-schema", .how = RETURN,
      .text =
          "[{\"name\": \"migrate\", \"meta-type\": \"command\", \"arg-type\": \"1\"}, {\"name\": "
          "\"1\", "
          "\"meta-type\": \"object\", \"members\": [{\"name\": \"channels\", \"type\": \"1\"}]}, "
          "{\"name\": \"migrate-set-parameters\", \"meta-type\": \"command\", \"arg-type\": "
-         "\"1\"}]"},
+         "\"1\"}]",
+     .really = true},
     {"schema-hang", PROBE, "query-qmp-schema", .how = HANG},
     {"quit-deaf", ALL, "quit", .how = HANG},
     {"quit-refuses", ALL, "quit", .how = ERROR,
@@ -625,6 +628,9 @@ static void strike(int signum)
 static bool misbehave(json_int_t id)
 {
     switch (behaviour->how) {
+    case SAY_LAST:
+        send_text(QMP_FD, behaviour->text);
+        idle();
     case SAY:
         send_text(QMP_FD, behaviour->text);
         return true;
