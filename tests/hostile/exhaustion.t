@@ -70,10 +70,16 @@ sub judge {
     my @problems;
     my $left = slurp("$run->{dir}/cwd/left-in-tmp");
     push @problems, left => $left =~ tr/\n/ /r if $left ne '';
-    return @problems if $more{may} && $status =~ $more{may};
+    if ($more{may} && $status =~ $more{may}) {
+        push @problems, wrong => "ended by $status without a word"
+            if $more{needs_if_may} && $said !~ $more{needs_if_may};
+        return @problems;
+    }
     push @problems, wrong => "ended by $status" unless $status =~ /^[012]$/;
     my $control = control_characters($run->{err});
     push @problems, wrong => "standard error: $control" if $control;
+    my $disorder = disorder($run->{err});
+    push @problems, wrong => "standard error: $disorder" if $disorder;
     push @problems, wrong => 'not a word' if $status ne '0' && !$more{mute} && $said !~ /\S/;
     push @problems, wrong => "does not say $more{needs}" if $more{needs} && $run->{err} !~ $more{needs};
     push @problems, ($status eq '0' ? 'false' : 'wrong') => "not status $more{status}"
@@ -97,16 +103,20 @@ sub judge {
 }
 
 # --- Limits. ---
+# With less than this GLib itself cannot begin; it says so, and nobody can catch it.
+my @glib = (may => qr/^signal [56]$/, needs_if_may => qr/GLib-ERROR/);
+exhausted('descriptors', '4 descriptors', 'run', ['prlimit', '--nofile=4:4'], @glib);
 exhausted('descriptors', "$_ descriptors", 'run', ['prlimit', "--nofile=$_:$_"])
-    for 4 .. 16, 18, 20, 22, 24, 28, 32, 40, 48, 64, 96;
+    for 5 .. 16, 18, 20, 22, 24, 28, 32, 40, 48, 64, 96;
 for my $command (qw(migrate bench doctor list)) {
     exhausted('descriptors', "$_ descriptors", $command, ['prlimit', "--nofile=$_:$_"]) for 8, 14, 22;
 }
 exhausted('memory', "$_ MiB of addresses", 'run', ['prlimit', '--as=' . ($_ << 20)])
-    for 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536;
+    for 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536;
+exhausted('memory', '16 MiB of addresses', 'run', ['prlimit', '--as=' . (16 << 20)], @glib);
 exhausted('memory', "$_ MiB of data", 'run', ['prlimit', '--data=' . ($_ << 20)])
-    for 1, 4, 16, 64, 128, 256, 512;
-exhausted('memory', '64 KiB of stack', 'run', ['prlimit', '--stack=65536']);
+    for 16, 32, 64, 128, 256, 512;
+exhausted('memory', "$_ MiB of data", 'run', ['prlimit', '--data=' . ($_ << 20)], @glib) for 1, 4;
 exhausted('memory', 'a guest of 100 TiB', 'run', ['/usr/bin/env'], args => ['--memory', 100 << 20], status => 2);
 exhausted('disk', "files of $_ bytes", 'run', ['prlimit', "--fsize=$_"])
     for 0, 1, 100, 512, 1000, 4096, 10000, 65536, 262144, 1 << 20;
@@ -124,7 +134,8 @@ if ($root) {
         my $user = $uid++;
         my $script = "chown $user . \"\$TMPDIR\"; exec setpriv --reuid=$user --regid=$user"
             . " --clear-groups prlimit --nproc=$limit:$limit \"\$@\"";
-        exhausted('processes', "$limit processes", 'run', ['sh', '-c', $script, 'sh']);
+        exhausted('processes', "$limit processes", 'run', ['sh', '-c', $script, 'sh'],
+            $limit == 1 ? @glib : ());
     }
     my $script = "chown $uid \"\$TMPDIR\"; exec setpriv --reuid=$uid --regid=$uid --clear-groups \"\$@\"";
     exhausted('places', 'a working directory of somebody else\'s', $_, ['sh', '-c', $script, 'sh'])

@@ -82,6 +82,10 @@ sub judge {
         if $status eq '0' && !$really && !$cautious;
     my $control = control_characters($run->{err});
     push @problems, wrong => "standard error: $control" if $control;
+    my $disorder = disorder($run->{err});
+    push @problems, wrong => "standard error: $disorder" if $disorder;
+    push @problems, wrong => "a line that a QEMU wrote: $1"
+        if ($format || 'text') eq 'text' && $run->{out} =~ /^((?:not )?ok \d+ - |1\.\.\d|Bail out!)/m;
     push @problems, wrong => 'not a word' if $status ne '0' && "$run->{out}$run->{err}" !~ /\S/;
     my $shown = $format || 'text';
     push @problems, map { (wrong => $_) } malformed($shown, $run->{out})

@@ -26,13 +26,13 @@ use Cli;
 use Cwd qw(abs_path);
 use Exporter 'import';
 use JSON::PP ();
-use List::Util qw(sum0);
+use List::Util qw(max min);
 use POSIX      ();
 use Test::More;
 use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw($scale $real scaled chosen attack children workers janitor_of report_of
-    control_characters totals alive children_of);
+    control_characters disorder alive children_of);
 
 use constant {
     TICK => 0.02,
@@ -40,6 +40,11 @@ use constant {
     MOST_MEMORY_KIB => 300 * 1024,
     # How long what was killed may take to be gone where nobody waits for it, on an idle host.
     GOING_SECONDS => 20,
+    # A process of ours that gets this large is ended at once, lest the host's memory is used up. The
+    # limit on addresses is for what grows faster than anybody looks.
+    FATAL_KIB => 1024 * 1024,
+    MOST_ADDRESSES => 4 << 30,
+    MOST_PATIENT => 4,
 };
 
 our $scale = $ENV{HOSTILE_SCALE} || 1;
@@ -49,16 +54,24 @@ my $only = $ENV{HOSTILE_ONLY};
 srand $seed;
 diag "HOSTILE_SEED=$seed, $jobs at a time";
 
+# An interrupted test ends what it has started, too: see the END of Cli.
+for my $signal (qw(INT TERM HUP)) {
+    $SIG{$signal} = sub { exit 1 };
+}
+
+my ($prlimit) = grep { -x } map {"$_/prlimit"} split /:/, $ENV{PATH};
+BAIL_OUT('no prlimit (util-linux)') unless $prlimit;
+
 # The real QEMU behind a hostile one.
 our $real = $qemu;
 $ENV{HOSTILE_QEMU_REAL} = $real if $real;
 
-# Patience grows with the load: on a host where ten want each processor, all takes ten times as long.
+# Patience grows with the load: where several want each processor, all takes several times as long.
 sub load_factor {
     my ($load) = split ' ', slurp('/proc/loadavg');
     my $processors = () = glob '/sys/devices/system/cpu/cpu[0-9]*';
     my $factor = ($load || 0) / ($processors || 1);
-    return $factor > 1 ? $factor : 1;
+    return min(max($factor, 1), MOST_PATIENT);
 }
 
 # How many of COUNT there are to be; at least one.
@@ -120,6 +133,17 @@ sub control_characters {
     return '';
 }
 
+# What is wrong with what went to standard error: each line is godwit's own, or the continuation of
+# one; GLib says "(process:PID): ...". And no line is one that TAP could take for its own.
+sub disorder {
+    my ($text) = @_;
+    for my $line (split /\n/, $text) {
+        return "not godwit's: " . substr $line, 0, 100
+            unless $line eq '' || $line =~ /^(godwit: |\s|\(process:\d+\): |[0-9]+ passed|prlimit: |sh: )/;
+    }
+    return '';
+}
+
 # A process of the run: by the mark in its environment, or, lest that was cleared, by where it works.
 sub present {
     my ($run) = @_;
@@ -150,10 +174,13 @@ sub what_is_left {
 # The largest that the harness, its janitor and its workers have been so far.
 sub sample_memory {
     my ($run) = @_;
+    return if time < ($run->{next_sample} || 0);
+    $run->{next_sample} = time + 0.1;
     for my $pid ($run->{pid}, children_of($run->{pid})) {
         next unless (readlink "/proc/$pid/exe" // '') eq $godwit;
         my ($most) = slurp("/proc/$pid/status") =~ /^VmHWM:\s+(\d+)/m;
         $run->{memory} = $most if $most && $most > ($run->{memory} || 0);
+        end_by_force($run) if $most && $most > FATAL_KIB;
     }
 }
 
@@ -177,16 +204,13 @@ sub record {
     diag($case->{problem} =~ s/[^[:print:]\n]/?/gr);
 }
 
-# The row of a kind as a hash.
-sub totals {
-    my ($kind) = @_;
-    return $row{$kind};
-}
-
 sub end_by_force {
     my ($run) = @_;
-    kill 'KILL', $run->{pid}, present($run);
-    waitpid $run->{pid}, 0 unless defined $run->{status};
+    unless (defined $run->{status}) {
+        kill 'KILL', $run->{pid};
+        waitpid $run->{pid}, 0;
+        ($run->{status}, $run->{ended}) = ('signal 9', time);
+    }
     my $until = time + GOING_SECONDS;
     while (my @rest = present($run)) {
         kill 'KILL', @rest;
@@ -213,10 +237,7 @@ sub step {
     my $now = time;
     if (!over($run)) {
         $case->{tick}->($run, $now - $run->{began}) if $case->{tick};
-        if ($now >= ($run->{next_sample} || 0)) {
-            sample_memory($run);
-            $run->{next_sample} = $now + 0.1;
-        }
+        sample_memory($run);
         return 1 if $now - $run->{began} < ($case->{patience} || 60) * $run->{factor};
         $run->{hung} = sprintf 'after %.0f s: %s', $now - $run->{began},
             join '; ', map { slurp("/proc/$_/comm") =~ s/\n//r . ' ' . slurp("/proc/$_/wchan") }
@@ -262,15 +283,17 @@ sub attack {
     while (@cases || @running) {
         while (@cases && @running < $jobs) {
             my $case = shift @cases;
-            my $run = start($case->{args}, %{$case->{how} || {}});
+            my %how = %{$case->{how} || {}};
+            my @limited = ($prlimit, '--as=' . MOST_ADDRESSES);
+            my $run = start($case->{args}, %how, command => [@limited, @{$how{command} || [$godwit]}]);
             @$run{qw(case began factor)} = ($case, time, load_factor());
-            $case->{started}->($run) if $case->{started};
             push @running, $run;
         }
         my @going;
         for my $run (@running) {
             if (step($run)) { push @going, $run }
             else            { conclude($run) }
+            sample_memory($_) for grep { !defined $_->{status} } @running;
         }
         @running = @going;
         sleep TICK if @running;

@@ -1,0 +1,18 @@
+#!/usr/bin/env perl
+# A small part of `make check-hostile`: every twentieth of its attacks. See tests/hostile.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use Test::More;
+
+my $parts = "$FindBin::Bin/../hostile";
+$ENV{HOSTILE_SCALE} = 0.05;
+for my $part (qw(storm qemu exhaustion)) {
+    open my $output, '-|', 'sh', '-c', 'exec "$0" "$1" 2>&1', $^X, "$parts/$part.t" or die "sh: $!";
+    my @lines = readline $output;
+    close $output;
+    is($?, 0, $part) or diag grep { !/^ok / } @lines;
+}
+done_testing();
