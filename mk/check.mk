@@ -2,7 +2,8 @@
 # failed; `make check` is one run of all that is quick.
 
 export CMOCKA_MESSAGE_OUTPUT = TAP
-PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) mk/prove.pl
+PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) HOSTILE_QEMU=$(abspath $(HOSTILE_QEMU)) \
+	mk/prove.pl
 
 .PHONY: check check-scenarios check-lint check-all check-sanitize check-valgrind check-repeat \
 	bench format conformance-table fault-table
@@ -10,7 +11,7 @@ PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) mk/prove
 ## check: set up, build, and all quick tests: units, headers, lint, bad input, scenarios
 check:
 	@mk/setup.sh build run guests test
-	$(MAKE) build bootsect $(MKHEADER) $(UNIT_TESTS) $(FAKE_QEMU)
+	$(MAKE) build bootsect $(MKHEADER) $(UNIT_TESTS) $(FAKE_QEMU) $(HOSTILE_QEMU)
 	$(PROVE) $(UNIT_TESTS) tests/check/*.t tests/vendor/*.t $(wildcard tests/cli/*.t)
 
 ## check-scenarios: every scenario on every architecture, the slow ones too

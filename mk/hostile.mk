@@ -7,7 +7,6 @@
 # HOSTILE="storm qemu exhaustion" names the parts.
 
 HOSTILE ?= storm qemu exhaustion
-HOSTILE_QEMU := $(O)/tests/hostile-qemu
 HOSTILE_COUNTS := $(O)/tests/hostile-counts
 
 .PHONY: check-hostile
@@ -19,4 +18,4 @@ check-hostile: $(O)/godwit $(FAKE_QEMU) $(HOSTILE_QEMU)
 
 $(HOSTILE_QEMU): tests/hostile/hostile-qemu.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS) $(HARNESS_LIBS)
+	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS) $(HARNESS_LIBS)

@@ -3,6 +3,7 @@
 
 UNIT_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*.c))
 FAKE_QEMU := $(O)/tests/fake-qemu
+HOSTILE_QEMU := $(O)/tests/hostile-qemu
 UNIT_LIBS = $(HARNESS_LIBS) $(shell pkg-config --libs cmocka)
 
 $(UNIT_TESTS): $(O)/tests/unit/%: tests/unit/%.c $(HARNESS_OBJECTS)
@@ -25,5 +26,5 @@ check-unit: $(UNIT_TESTS)
 	CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $^
 
 ## check-cli: test the command line, with QEMUs that misbehave and with those that are installed
-check-cli: $(O)/godwit $(FAKE_QEMU)
+check-cli: $(O)/godwit $(FAKE_QEMU) $(HOSTILE_QEMU)
 	$(PROVE) $(wildcard tests/cli/*.t)
