@@ -553,7 +553,7 @@ static void repeat(int fd, const char *text, int times)
         send_bytes(fd, block, length);
 }
 
-/* The same to standard error, which may be a file: at most 2 GiB, so that no disk is filled where
+/* The same to standard error, which may be a file: at most 1 GiB, so that no disk is filled where
  * nobody ends it. */
 static void complain(const char *text, int times)
 {
@@ -568,7 +568,7 @@ static void complain(const char *text, int times)
         memcpy(block + length, text, strlen(text));
         length += strlen(text);
     }
-    for (size_t sent = 0; sent < 2048 * MIB; sent += length)
+    for (size_t sent = 0; sent < 1024 * MIB; sent += length)
         if (write(STDERR_FILENO, block, length) < 0)
             break;
 }

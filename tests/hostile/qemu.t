@@ -29,7 +29,7 @@ my $untouched = "nobody writes here\n";
 my @usual = qw(--arch x86_64 --accel tcg --timeout-scale 0.25);
 my @guest = qw(--window 0x100000:0x500000);
 # A deadline, a worker that is given up, several QEMUs that are: all of that may come together.
-use constant PATIENCE => 100;
+use constant PATIENCE => 60;
 
 my @formats = qw(text tap junit json html);
 
