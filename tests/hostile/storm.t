@@ -257,23 +257,26 @@ for my $i (1 .. scaled(40)) {
 sub strike_janitor {
     my ($signal) = @_;
     return sub {
-        my ($run) = @_;
+        my ($run, $state) = @_;
         my $janitor = janitor_of($run);
-        return $janitor && workers($run) ? kill $signal, $janitor : 0;
+        return 0 unless $janitor && workers($run);
+        $state->{janitor} = $janitor;
+        return kill $signal, $janitor;
     };
 }
 
 sub judge_janitor {
     my ($signal, $then) = @_;
     return sub {
-        my ($run) = @_;
+        my ($run, $state) = @_;
         my $said = $run->{out} . $run->{err};
         return $run->{status} eq 128 + $number{$then} ? () : (wrong => "ended by $run->{status}")
             if $then;
         my $problem = incomplete($run);
         return () if $run->{status} eq '2' && $said =~ /janitor/;
         return (wrong => "$problem, and not a word of the janitor") if $problem;
-        return $signal eq 'STOP' || $run->{err} =~ /janitor/ ? ()
+        # One that is stopped or that survives SIGTERM may go on unnoticed.
+        return $state->{survived} || $run->{err} =~ /janitor/ ? ()
             : (wrong => 'not a word of the janitor');
     };
 }
@@ -282,7 +285,8 @@ for my $i (1 .. scaled(25)) {
     my $signal = (qw(KILL STOP KILL STOP TERM))[$i % 5];
     my $then = $i % 3 == 0 ? 'TERM' : undef;
     push @cases, storm('storm: janitors', $i, $flavours[$i % 3], "SIG$signal" . ($then ? ", then SIG$then" : ''),
-        [[0, strike_janitor($signal)], $then ? [0.2, signal_it($then)] : ()],
+        [[0, strike_janitor($signal)], [0.1, sub { $_[1]{survived} = alive($_[1]{janitor}); 1 }],
+            $then ? [0.2, signal_it($then)] : ()],
         judge => judge_janitor($signal, $then));
 }
 
