@@ -134,12 +134,12 @@ sub control_characters {
 }
 
 # What is wrong with what went to standard error: each line is godwit's own, or the continuation of
-# one; bench writes its failures there, and GLib says "(process:PID): ...".
+# one; bench writes its failures there, and GLib says "(NAME:PID): ...".
 sub disorder {
     my ($text) = @_;
     for my $line (split /\n/, $text) {
         return "not godwit's: " . substr $line, 0, 100
-            unless $line eq '' || $line =~ /^(?:godwit:\ |\s|(?:FAIL|ERROR|known|skip)\ +x86_64\ |\(process:\d+\):\ |prlimit:\ |sh:\ )/x;
+            unless $line eq '' || $line =~ /^(?:godwit:\ |\s|(?:FAIL|ERROR|known|skip)\ +x86_64\ |\([^()]+:\d+\):\ |prlimit:\ |sh:\ )/x;
     }
     return '';
 }
