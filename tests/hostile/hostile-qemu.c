@@ -172,7 +172,7 @@ static void remove_folder(void)
 static void deep_folders(void)
 {
     const int here = open(".", O_RDONLY | O_DIRECTORY);
-    for (int i = 0; i < 2000 && !mkdir("deeper-and-deeper", 0700) && !chdir("deeper-and-deeper");
+    for (int i = 0; i < 300 && !mkdir("deeper-and-deeper", 0700) && !chdir("deeper-and-deeper");
          i++)
         ;
     if (fchdir(here))
