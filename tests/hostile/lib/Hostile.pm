@@ -279,6 +279,7 @@ sub conclude {
 sub attack {
     my (@cases) = @_;
     @cases = grep { $_->{name} =~ /$only/ } @cases if defined $only;
+    pass('nothing here is called so') unless @cases;
     my @running;
     while (@cases || @running) {
         while (@cases && @running < $jobs) {
