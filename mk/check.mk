@@ -16,7 +16,7 @@ check:
 
 ## check-scenarios: every scenario on every architecture, the slow ones too
 check-scenarios: build
-	$(O)/godwit run --accel tcg --slow -j $(shell nproc)
+	$(O)/godwit run --accel tcg --slow --accept-known multifd-postcopy,no-main-channel -j $(shell nproc)
 
 ## check-lint: only the static checks
 check-lint:
@@ -26,7 +26,7 @@ check-lint:
 check-sanitize:
 	$(MAKE) O=build/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 		-fsanitize=address,undefined' build check-unit check-cli
-	build/sanitize/godwit run --arch x86_64 --accel tcg
+	build/sanitize/godwit run --arch x86_64 --accel tcg --accept-known multifd-postcopy,no-main-channel
 
 ## check-valgrind: the x86_64 scenarios with the harness under valgrind
 check-valgrind: build

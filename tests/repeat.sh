@@ -15,7 +15,7 @@ busy=
 trap 'kill $busy 2>/dev/null || true' EXIT INT TERM
 
 echo "== $count times each"
-"$godwit" run --accel tcg --repeat "$count" "$@"
+"$godwit" run --accel tcg --accept-known multifd-postcopy --repeat "$count" "$@"
 
 processors=$(nproc)
 echo "== $count times each with $processors busy loops"
@@ -24,4 +24,4 @@ while [ "$processors" -gt 0 ]; do
     busy="$busy $!"
     processors=$((processors - 1))
 done
-"$godwit" run --accel tcg --repeat "$count" "$@"
+"$godwit" run --accel tcg --accept-known multifd-postcopy --repeat "$count" "$@"

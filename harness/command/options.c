@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "command/command.h"
 
+#include "bugs/bugs.h"
 #include "run/files.h"
 #include "run/run.h"
 #include "vm/host.h"
@@ -43,6 +44,7 @@ void godwit_options_clear(struct godwit_options *options)
     g_free(options->window);
     g_free(options->workload);
     g_free(options->read_memory);
+    g_strfreev(options->accept_known);
 }
 
 GOptionGroup *godwit_options_group(struct godwit_options *o)
@@ -97,6 +99,12 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
         {"read-memory", 0, 0, G_OPTION_ARG_STRING, &o->read_memory,
          "How guest memory is read: process (the default) by process_vm_readv, or pmemsave by QMP",
          "HOW"},
+        {"accept-known", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->accept_known,
+         "Known bugs of QEMU that are no failure though the guest is lost; @FILE has one ID in a "
+         "line; may be given again",
+         "ID[,ID...]"},
+        {"strict", 0, 0, G_OPTION_ARG_NONE, &o->strict,
+         "Fail for every known bug of QEMU that --accept-known does not name", NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     GOptionGroup *group = g_option_group_new("target", "What to start:", "", NULL, NULL);
@@ -124,6 +132,15 @@ bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool
         g_autofree char *text = g_option_context_get_help(context, FALSE, NULL);
         fputs(text, stdout);
     }
+    return true;
+}
+
+bool godwit_options_accepted(const struct godwit_options *options, uint64_t *set, GError **error)
+{
+    *set = 0;
+    for (guint i = 0; options->accept_known && options->accept_known[i]; i++)
+        if (!godwit_bug_set_parse(options->accept_known[i], set, error))
+            return false;
     return true;
 }
 
@@ -169,6 +186,9 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     if (options->cross && (!options->qemu || !options->qemu[1]))
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--cross is from QEMU to QEMU: give two or more with --qemu");
+    uint64_t accepted;
+    if (!godwit_options_accepted(options, &accepted, error))
+        return false;
     if (options->page_ticks != GODWIT_NOT_GIVEN && options->dirty_rate != GODWIT_NOT_GIVEN)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--dirty-rate and --page-ticks are two ways to say the same: use one");

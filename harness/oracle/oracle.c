@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/oracle.h"
 
-#include "oracle/known_bugs.h"
+#include "bugs/bugs.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
 #include "oracle/registers.h"
@@ -432,16 +432,19 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
     if (judges)
         godwit_pages_twin(source, destination, difference->one_block ? difference->block : NULL,
                           difference->lowest, difference->highest);
-    *stale = difference->one_block &&
-             godwit_known_stale_page(source, destination, difference->block, difference->lowest,
-                                     difference->highest, text);
+    struct godwit_symptom symptom = {.kind = GODWIT_SYMPTOM_MAILBOX,
+                                     .source = source,
+                                     .destination = destination,
+                                     .block = difference->block,
+                                     .first = difference->lowest,
+                                     .last = difference->highest,
+                                     .text = text};
+    *stale = difference->one_block && godwit_bug_explain(&symptom);
+    symptom.kind = GODWIT_SYMPTOM_WINDOW;
     if (!*stale && difference->one_block && !source->rig->spoiled)
-        source->rig->lost = *stale = godwit_known_stale_window(
-            source, destination, difference->block, difference->lowest, difference->highest, text);
-    if (*stale || !judges ||
-        (difference->one_block &&
-         godwit_known_device_tree(source, destination, difference->block, difference->lowest,
-                                  difference->highest, text)))
+        source->rig->lost = *stale = godwit_bug_explain(&symptom) != NULL;
+    symptom.kind = GODWIT_SYMPTOM_SHARED_RAM;
+    if (*stale || !judges || (difference->one_block && godwit_bug_explain(&symptom)))
         return true;
     godwit_oracle_accuse(source->rig, GODWIT_ORACLE_TWIN, destination->name);
     return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s", text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/states.h"
 
-#include "oracle/known_bugs.h"
+#include "bugs/bugs.h"
 #include <string.h>
 
 /* Each state with those that may follow it, the source's and the destination's together. What an
@@ -67,10 +67,14 @@ struct life {
 static char *change_state(struct life *life, const char *state)
 {
     char *problem = NULL;
-    if (life->destination && godwit_known_setup_event(life->vm, life->state, state))
+    const struct godwit_symptom symptom = {.kind = life->destination ? GODWIT_SYMPTOM_STATE_EVENT
+                                                                     : GODWIT_SYMPTOM_STATE_TWICE,
+                                           .vm = life->vm,
+                                           .state = life->state,
+                                           .next = state};
+    if (life->destination && godwit_bug_explain(&symptom))
         return NULL;
-    if (!life->destination && !strcmp(life->state, state) &&
-        godwit_known_failed_twice(life->vm, state))
+    if (!life->destination && !strcmp(life->state, state) && godwit_bug_explain(&symptom))
         return NULL;
     if (!godwit_states_legal(life->state, state))
         problem = g_strdup_printf("went from %s to %s", life->state, state);

@@ -280,15 +280,21 @@ static void tell_oracles(GString *text, const json_t *result)
     }
     json_array_foreach(json_object_get(facts, "not_compared"), i, value)
     {
-        g_string_append_printf(text, "not compared: %s\n", json_string_value(value));
+        if (json_is_string(value))
+            g_string_append_printf(text, "not compared: %s\n", json_string_value(value));
     }
-    if (json_object_get(facts, "blackout_ms"))
-        g_string_append_printf(text,
-                               "The guest made no progress for %.1f ms, to within %.1f ms; QEMU "
-                               "tells of a downtime of %" INT " ms.\n",
+    if (json_object_get(facts, "blackout_ms")) {
+        const json_t *migration = json_object_get(facts, "migration");
+        g_string_append_printf(text, "The guest made no progress for %.1f ms, to within %.1f ms; ",
                                number(facts, "blackout_ms"),
-                               number(facts, "blackout_resolution_ms"),
-                               integer(json_object_get(facts, "migration"), "downtime"));
+                               number(facts, "blackout_resolution_ms"));
+        if (json_object_get(migration, "downtime_unknown"))
+            g_string_append_printf(text, "its downtime by QEMU is unknown (%s).\n",
+                                   string(migration, "downtime_unknown"));
+        else
+            g_string_append_printf(text, "QEMU tells of a downtime of %" INT " ms.\n",
+                                   integer(migration, "downtime"));
+    }
 }
 
 /* The picture, so many characters a line, each begun with the address that it shows. */

@@ -12,6 +12,23 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     json_array_append(reporter->results, (json_t *)(uintptr_t)result_);
 }
 
+/* The known bugs that were met. */
+static void properties(FILE *out, const json_t *result_)
+{
+    const json_t *bugs = json_object_get(json_object_get(result_, "facts"), "known_bugs");
+    size_t i;
+    json_t *bug;
+    if (!json_array_size(bugs))
+        return;
+    fputs("<properties>", out);
+    json_array_foreach(bugs, i, bug)
+    {
+        g_autofree char *id = godwit_report_xml(godwit_json_string(bug, "id", ""));
+        fprintf(out, "<property name=\"known-bug\" value=\"%s\"/>", id);
+    }
+    fputs("</properties>\n", out);
+}
+
 static void test_case(FILE *out, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
@@ -27,10 +44,13 @@ static void test_case(FILE *out, const json_t *result_)
         g_autofree char *known = godwit_report_known(result_, "");
         g_autofree char *text = g_strconcat(proof, *known ? "\n" : "", known, NULL);
         g_autofree char *escaped = godwit_report_xml(text);
-        fprintf(out, "><system-out>%s</system-out></testcase>\n", escaped);
+        fputs(">", out);
+        properties(out, result_);
+        fprintf(out, "<system-out>%s</system-out></testcase>\n", escaped);
         return;
     }
     fputs(">\n", out);
+    properties(out, result_);
     if (!strcmp(status, "skip")) {
         fprintf(out, "      <skipped message=\"%s\"/>\n", message);
     } else {

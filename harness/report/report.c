@@ -230,13 +230,18 @@ char *godwit_report_proof(const json_t *result)
         g_string_append_printf(text, "%s%zu checks", text->len ? ", " : "", made);
     if (live)
         g_string_append(text, text->len ? ", live" : "live");
-    if (migration)
-        g_string_append_printf(text,
-                               ", %" JSON_INTEGER_FORMAT
-                               " passes, %.1f MiB sent, downtime %" JSON_INTEGER_FORMAT " ms",
+    if (migration) {
+        const char *unknown = godwit_json_string(migration, "downtime_unknown", NULL);
+        g_string_append_printf(text, ", %" JSON_INTEGER_FORMAT " passes, %.1f MiB sent, downtime ",
                                godwit_json_integer(migration, "dirty-sync-count", 0),
-                               (double)godwit_json_integer(migration, "transferred", 0) / (1 << 20),
-                               godwit_json_integer(migration, "downtime", 0));
+                               (double)godwit_json_integer(migration, "transferred", 0) /
+                                   (1 << 20));
+        if (unknown)
+            g_string_append_printf(text, "unknown (%s)", unknown);
+        else
+            g_string_append_printf(text, "%" JSON_INTEGER_FORMAT " ms",
+                                   godwit_json_integer(migration, "downtime", 0));
+    }
     const json_t *blackout = json_object_get(facts, "blackout_ms");
     if (blackout)
         g_string_append_printf(text, ", blackout %.0f ms", json_number_value(blackout));
@@ -260,6 +265,13 @@ char *godwit_report_known(const json_t *result, const char *indent)
         g_autofree char *reference = godwit_text_line(godwit_json_string(bug, "reference", ""));
         g_string_append_printf(text, "%sQEMU bug %s: %s\n", indent, id, summary);
         g_string_append_printf(text, "%s  seen here: %s\n", indent, seen);
+        const json_t *again = json_object_get(json_object_get(result, "facts"), "confirmation");
+        if (!strcmp(godwit_json_string(again, "known", ""), godwit_json_string(bug, "id", "")))
+            g_string_append_printf(text,
+                                   "%s  run again: it struck %" JSON_INTEGER_FORMAT
+                                   " of %" JSON_INTEGER_FORMAT " times\n",
+                                   indent, godwit_json_integer(again, "struck", 0),
+                                   godwit_json_integer(again, "runs", 0));
         g_string_append_printf(text, "%s  %s; see docs/known-bugs.md\n", indent, reference);
     }
     return g_string_free(text, FALSE);

@@ -80,7 +80,7 @@ static void tell_bugs(struct godwit_reporter *reporter, const json_t *result_)
     }
     const char *folder = godwit_json_string(result_, "folder", NULL);
     g_autofree char *shown = folder ? godwit_text_line(folder) : NULL;
-    if (shown)
+    if (shown && godwit_report_passed(result_))
         fprintf(reporter->out, "      folder: %s\n", shown);
 }
 
@@ -108,7 +108,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
             godwit_json_string(result_, "scenario", ""),
             json_number_value(json_object_get(result_, "ms")) / 1000, detail ? "  " : "",
             detail ? detail : "");
-    if (known)
+    if (json_object_get(json_object_get(result_, "facts"), "known_bugs"))
         tell_bugs(reporter, result_);
     if (!pass && !skip && !not_run) {
         g_autofree char *details = godwit_report_details(result_, "      ");
@@ -125,6 +125,9 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
     fprintf(reporter->out, "%s%u passed, %u failed, %u skipped%s",
             colour(reporter, summary->failed + summary->errors ? "\033[31m" : "\033[32m"),
             summary->passed, summary->failed, summary->skipped, colour(reporter, "\033[0m"));
+    if (summary->red_known)
+        fprintf(reporter->out, ", %u of the failures by a known bug of QEMU (--accept-known)",
+                summary->red_known);
     if (summary->known)
         fprintf(reporter->out, ", %u with a known bug of QEMU", summary->known);
     if (summary->errors > summary->not_run)

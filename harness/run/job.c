@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/job.h"
 
+#include "bugs/bugs.h"
 #include "godwit/guest_abi.h"
 #include "oracle/ledger.h"
 #include "shell.h"
@@ -132,6 +133,11 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --seed %" G_GUINT64_FORMAT, setup->seed);
     if (setup->timeout_scale != 1)
         g_string_append_printf(line, " --timeout-scale %g", setup->timeout_scale);
+    g_autofree char *accepted = godwit_bug_set_text(setup->accepted);
+    if (accepted)
+        g_string_append_printf(line, " --accept-known %s", accepted);
+    if (setup->strict)
+        g_string_append(line, " --strict");
     return g_string_free(line, FALSE);
 }
 
@@ -139,6 +145,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
 {
     const struct godwit_setup *setup = &job->setup;
     const struct godwit_workload *workload = &setup->workload;
+    g_autofree char *accepted = godwit_bug_set_text(setup->accepted);
     json_t *capabilities = json_array();
     for (guint i = 0; i < job->capabilities->len; i++) {
         const struct godwit_capability *c =
@@ -153,7 +160,9 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
     }
     return json_pack(
         "{s:s*, s:{s:i, s:b, s:b, s:b, s:b, s:s*, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:b, s:b, s:I, s:i, s:f, s:b, s:i, s:b, s:b}",
+        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:b, s:b, s:I, s:i, s:f, s:b, s:i, s:s*, "
+        "s:b, s:b,"
+        " s:b}",
         "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
         (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy", job->plan.postcopy,
         "passes", job->plan.passes, "suspend", job->plan.suspend, "fault", job->fault,
@@ -168,7 +177,8 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         (json_int_t)workload->seed, "window_given", setup->window_given, "memory_given",
         setup->memory_given, "seed", (json_int_t)setup->seed, "hops", (int)setup->hops,
         "timeout_scale", setup->timeout_scale, "pmemsave", setup->pmemsave, "oracles_off",
-        (int)setup->oracles_off, "progress", job->progress, "keep", job->keep);
+        (int)setup->oracles_off, "accepted", accepted, "strict", setup->strict, "progress",
+        job->progress, "keep", job->keep);
 }
 
 /* Whether there is all that a rig relies on. */
@@ -227,6 +237,10 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->memory_given = godwit_json_true(json, "memory_given");
     setup->pmemsave = godwit_json_true(json, "pmemsave");
     setup->oracles_off = (unsigned)godwit_json_integer(json, "oracles_off", 0);
+    setup->strict = godwit_json_true(json, "strict");
+    const char *accepted = godwit_json_string(json, "accepted", NULL);
+    if (accepted && !godwit_bug_set_parse(accepted, &setup->accepted, NULL))
+        return unknown(job, error);
     job->progress = godwit_json_true(json, "progress");
     job->keep = godwit_json_true(json, "keep");
 

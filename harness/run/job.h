@@ -10,6 +10,7 @@
  *   status    "pass", "known" (passed, but for a known bug of QEMU, see the facts), "fail", "skip",
  *             or "error" (environment: exit status 2; of the kind "not-run" if the harness did not
  *             run it, or not to its end)
+ *   known     of a failure that a known bug explains and that nobody accepts: the bug's id
  *   message   what was wrong, or missing; "" for a pass
  *   kind      of a failure: what sort it is, an enum godwit_error in a word
  *   phase     of a failure: the phase that it was met in
@@ -46,6 +47,7 @@ struct godwit_job {
     char *accel;          /* what setup.accel points to */
     unsigned repetition;  /* from 1 */
     unsigned repetitions; /* of this scenario in the run; 0: no end set */
+    unsigned confirms;    /* what it is a repetition of, see confirm.h; 0: nothing */
     bool progress;        /* somebody watches: report it */
     bool keep;            /* a pass is to leave its bundle, too */
 };

@@ -3,6 +3,7 @@
 
 #include "report/bundle.h"
 #include "report/report.h"
+#include "run/confirm.h"
 #include "run/files.h"
 #include "text.h"
 #include "version.h"
@@ -380,6 +381,7 @@ static json_t *finish_result(struct worker *worker)
 static void count(struct godwit_summary *summary, const json_t *result)
 {
     const char *status = godwit_json_string(result, "status", "fail");
+    summary->red_known += godwit_json_string(result, "known", NULL) != NULL;
     if (!strcmp(status, "pass"))
         summary->passed++;
     else if (!strcmp(status, "known"))
@@ -410,7 +412,8 @@ static void tell_not_run(struct godwit_run *run, const struct godwit_job *job, c
 #define NO_WORKER   "not run: no worker process can be started"
 
 /* Takes the worker's result when it is gone, and clears away what it left. */
-static void worker_end(struct worker *worker, struct godwit_summary *summary)
+static void worker_end(struct worker *worker, struct godwit_confirm *confirm,
+                       struct godwit_summary *summary)
 {
     struct godwit_run *run = worker->run;
     /* What is still in the pipe. */
@@ -420,7 +423,10 @@ static void worker_end(struct worker *worker, struct godwit_summary *summary)
     reap_group(worker);
     if (run->janitor)
         godwit_janitor_forget(run->janitor, worker->pid);
-    if (*run->interrupted && !is_sound(worker)) {
+    const bool unsound = *run->interrupted && !is_sound(worker);
+    if (worker->job->confirms && (unsound || worker->dropped)) {
+        /* The result that it was to confirm is still held back, and is given up. */
+    } else if (unsound) {
         tell_not_run(run, worker->job,
                      worker->turn < 0 ? "not run to its end: interrupted" : INTERRUPTED, summary);
     } else if (worker->dropped) {
@@ -428,9 +434,11 @@ static void worker_end(struct worker *worker, struct godwit_summary *summary)
         if (!run->endless || worker->job->repetition == 1)
             tell_not_run(run, worker->job, ENDED_EARLY, summary);
     } else {
-        g_autoptr(json_t) result = finish_result(worker);
-        count(summary, result);
-        tell_result(run, result);
+        g_autoptr(json_t) result = godwit_confirm_take(confirm, worker->job, finish_result(worker));
+        if (result) {
+            count(summary, result);
+            tell_result(run, result);
+        }
     }
     if (!run->keep && !worker->kept)
         godwit_files_remove(worker->folder);
@@ -513,7 +521,8 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
                                          run->endless ? 0 : run->jobs->len + run->skipped->len};
     g_autoptr(GPtrArray) workers = g_ptr_array_new();
     const gint64 began = g_get_monotonic_time();
-    unsigned serial = 0;
+    unsigned serial = 0, next = 0; /* workers that were started, and jobs that they were for */
+    struct godwit_confirm *confirm = godwit_confirm_new();
     bool broken = false; /* not even a worker can be started */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (guint i = 0; i < run->reporters->len; i++) {
@@ -530,17 +539,22 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
         while (count_ahead(workers) < run->parallel + godwit_run_ahead(run->parallel) &&
                !*run->interrupted && !broken &&
                !(run->until_fail && summary.failed + summary.errors)) {
-            struct godwit_job *job = next_job(run, serial);
+            struct godwit_job *job = godwit_confirm_next(confirm);
+            if (!job)
+                job = next_job(run, next);
             if (!job)
                 break;
+            const bool confirms = job->confirms;
+            next += !confirms;
             g_autoptr(GError) error = NULL;
             struct worker *worker = worker_start(run, job, ++serial, &error);
             if (worker) {
                 g_ptr_array_add(workers, worker);
             } else {
                 g_autofree char *reason = g_strdup_printf(NO_WORKER ": %s", error->message);
-                tell_not_run(run, g_ptr_array_index(run->jobs, (serial - 1) % run->jobs->len),
-                             reason, &summary);
+                if (!confirms)
+                    tell_not_run(run, g_ptr_array_index(run->jobs, (next - 1) % run->jobs->len),
+                                 reason, &summary);
                 broken = true;
             }
         }
@@ -558,13 +572,20 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
             struct worker *worker = g_ptr_array_index(workers, i);
             if (worker->exited) {
                 g_ptr_array_remove_index(workers, i);
-                worker_end(worker, &summary);
+                worker_end(worker, confirm, &summary);
             } else {
                 i++;
             }
         }
     }
-    tell_rest(run, serial, broken, &summary);
+    json_t *held;
+    while ((held = godwit_confirm_give_up(confirm))) {
+        count(&summary, held);
+        tell_result(run, held);
+        json_decref(held);
+    }
+    godwit_confirm_free(confirm);
+    tell_rest(run, next, broken, &summary);
     summary.interrupted = *run->interrupted;
     summary.seconds = (double)(g_get_monotonic_time() - began) / 1e6;
     for (guint i = 0; i < run->reporters->len; i++) {

@@ -5,6 +5,7 @@
  */
 #include "run/job.h"
 
+#include "bugs/bugs.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
 #include "oracle/states.h"
@@ -47,10 +48,16 @@ static void over(gpointer data)
     report(object);
 }
 
-static const char *status_of(const struct godwit_rig *rig, const GError *error)
+/* The status of a rig whose scenario ended with ERROR. *BUG is the known bug that makes it a
+ * failure, where it is one that a bug explains. */
+static const char *status_of(const struct godwit_rig *rig, const GError *error,
+                             const struct godwit_bug **bug)
 {
-    if (!error)
-        return json_object_get(rig->facts, "known_bugs") ? "known" : "pass";
+    *bug = NULL;
+    if (!error || godwit_bug_of(error)) {
+        *bug = godwit_bug_unaccepted(rig->facts, rig->setup->accepted, rig->setup->strict);
+        return *bug ? "fail" : json_object_get(rig->facts, "known_bugs") ? "known" : "pass";
+    }
     switch ((enum godwit_error)error->code) {
     case GODWIT_ERROR_SKIP:
         return "skip";
@@ -120,7 +127,13 @@ static const char *kind_of(const GError *error)
 
 static json_t *result_of(struct godwit_rig *rig, const GError *error, bool keep)
 {
-    const char *status = status_of(rig, error);
+    const struct godwit_bug *bug;
+    const char *status = status_of(rig, error, &bug);
+    const char *kind = error ? kind_of(error) : bug ? "known-bug" : NULL;
+    g_autofree char *met = bug ? g_strdup_printf("known QEMU bug %s: %s%s%s", bug->id, bug->summary,
+                                                 error ? "; " : "", error ? error->message : "")
+                               : NULL;
+    const char *message = met ? met : error && strcmp(status, "known") != 0 ? error->message : "";
     json_t *phases = json_array();
     for (guint i = 0; i < rig->phases->len; i++) {
         const struct godwit_phase *phase = &g_array_index(rig->phases, struct godwit_phase, i);
@@ -130,8 +143,8 @@ static json_t *result_of(struct godwit_rig *rig, const GError *error, bool keep)
     json_t *oracles = godwit_oracles_judged(rig);
     json_object_del(rig->facts, "oracles");
     json_t *result =
-        json_pack("{s:s, s:s, s:s*, s:s*, s:o, s:f, s:o, s:O, s:[]}", "status", status, "message",
-                  error ? error->message : "", "kind", error ? kind_of(error) : NULL, "phase",
+        json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o, s:f, s:o, s:O, s:[]}", "status", status,
+                  "message", message, "kind", kind, "known", bug ? bug->id : NULL, "phase",
                   error ? rig->phase : NULL, "phases", phases, "waited",
                   (double)rig->waited / 1000.0, "oracles", oracles, "facts", rig->facts, "vms");
     if (keep || strcmp(status, "pass") != 0)
@@ -150,6 +163,25 @@ static bool judge_all(struct godwit_rig *rig, GError **error)
                     text->str);
     g_string_free(text, TRUE);
     return !failed && godwit_states_judge(rig, error);
+}
+
+/* A failure that a known bug explains does not stand for what it does not: what else holds for every
+ * scenario is judged all the same, and a guest that complains has found something. */
+static void judge_beside(struct godwit_rig *rig, GError **error)
+{
+    g_autoptr(GError) other = NULL;
+    if (!godwit_bug_of(*error))
+        return;
+    for (guint i = 0; i < rig->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+        if (vm->console && vm->console->guest_fault && !vm->console->fault_provoked)
+            (*error)->domain = GODWIT_ERROR;
+    }
+    if (godwit_bug_of(*error) && !judge_all(rig, &other)) {
+        g_prefix_error(&other, "%s; and beside that: ", (*error)->message);
+        g_clear_error(error);
+        g_propagate_error(error, g_steal_pointer(&other));
+    }
 }
 
 int godwit_worker_main(const char *directory)
@@ -180,8 +212,10 @@ int godwit_worker_main(const char *directory)
         godwit_fail(&error, GODWIT_ERROR_MIGRATION,
                     "a step of phase \"%s\" failed without a reason: a defect of Godwit",
                     rig->phase ? rig->phase : "none");
-    if (!passed)
+    if (!passed) {
+        judge_beside(rig, &error);
         explain_fault(rig, &error);
+    }
     g_autoptr(json_t) result = result_of(rig, error, job->keep);
     godwit_rig_free(rig);
     report(result);

@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "bugs/bugs.h"
 #include "migrate/peer.h"
-#include "oracle/known_bugs.h"
 #include "scenario/scenario.h"
 
 #include <string.h>
@@ -127,7 +127,8 @@ static bool settle_cancelled(struct godwit_vm *source, godwit_peer *busy, GError
     }
     if (!pending)
         return true;
-    if (!godwit_known_early_cancel(source)) {
+    if (!godwit_bug_explain(
+            &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CONNECTING, .source = source})) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
                     "the source's migration is cancelled, but its connection is still being made: "
                     "another migration would be refused, or get that connection");

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "oracle/known_bugs.h"
+#include "bugs/bugs.h"
 #include "scenario/conformance.h"
 
 #include <string.h>
@@ -80,10 +80,11 @@ static bool excuse(struct godwit_conformance *vm, const char *name, const char *
     g_autofree char *is = read_back(vm, name, error);
     if (!is)
         return false;
-    const char *bug =
-        g_strcmp0(was, is) ? NULL : godwit_known_ignored_level(vm->vm, name, value, is);
+    const struct godwit_symptom symptom = {
+        .kind = GODWIT_SYMPTOM_LEVEL, .vm = vm->vm, .parameter = name, .value = value, .state = is};
+    const struct godwit_bug *bug = g_strcmp0(was, is) ? NULL : godwit_bug_explain(&symptom);
     if (bug)
-        godwit_rig_excuse_check(vm->vm->rig, bug);
+        godwit_rig_excuse_check(vm->vm->rig, bug->id);
     return true;
 }
 

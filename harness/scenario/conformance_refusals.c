@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "oracle/known_bugs.h"
+#include "bugs/bugs.h"
 #include "scenario/conformance.h"
 
 #include <arpa/inet.h>
@@ -266,9 +266,12 @@ static bool check_port(struct godwit_conformance *vm, GError **error)
         json_object_set_new(reply, "error",
                             json_pack("{s:s, s:s}", "class", "failed", "desc", cause->message));
     godwit_conformance_note(source->rig, name, reply, problem);
-    const char *bug = wrapped ? godwit_known_wrapped_port(source, port) : NULL;
+    const struct godwit_bug *bug =
+        wrapped ? godwit_bug_explain(&(const struct godwit_symptom){
+                      .kind = GODWIT_SYMPTOM_PORT, .vm = source, .port = port})
+                : NULL;
     if (bug)
-        godwit_rig_excuse_check(source->rig, bug);
+        godwit_rig_excuse_check(source->rig, bug->id);
     return true;
 }
 
@@ -378,9 +381,10 @@ static bool run_no_main_channel(struct godwit_rig *rig, const struct godwit_scen
     g_autofree char *end = godwit_vm_end(source);
     problem = g_strdup_printf("the source's QEMU %s", end);
     godwit_conformance_note(rig, name, NULL, problem);
-    const char *bug = godwit_known_channels_crash(source);
+    const struct godwit_bug *bug = godwit_bug_explain(
+        &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CHANNELS, .source = source});
     if (bug)
-        godwit_rig_excuse_check(rig, bug);
+        godwit_rig_excuse_check(rig, bug->id);
     godwit_rig_phase(rig, NULL);
     return true;
 }
@@ -578,9 +582,14 @@ static bool run_listening(struct godwit_rig *rig, const struct godwit_scenario *
             const json_t *refusal = json_object_get(reply, "error");
             godwit_conformance_note(rig, name, reply,
                                     refusal ? godwit_json_string(refusal, "desc", "") : NULL);
-            const char *bug = refusal ? godwit_known_stuck_incoming(vms[i], refusal) : NULL;
+            const struct godwit_bug *bug =
+                refusal ? godwit_bug_explain(&(const struct godwit_symptom){
+                              .kind = GODWIT_SYMPTOM_INCOMING,
+                              .vm = vms[i],
+                              .text = godwit_json_string(refusal, "desc", "")})
+                        : NULL;
             if (bug)
-                godwit_rig_excuse_check(rig, bug);
+                godwit_rig_excuse_check(rig, bug->id);
         }
         if (!godwit_vm_quit(vms[i], error))
             return false;
@@ -643,7 +652,7 @@ static bool check_reason(struct godwit_conformance *vm, GError **error)
     json_t *reason;
     json_array_foreach(json_object_get(info, "blocked-reasons"), i, reason)
     {
-        told |= desc && strstr(desc, json_string_value(reason));
+        told |= desc && json_is_string(reason) && strstr(desc, json_string_value(reason));
     }
     if (!problem && !desc)
         problem = g_strdup("the source obeyed");

@@ -9,9 +9,9 @@
  */
 #include "scenario/scenario.h"
 
+#include "bugs/bugs.h"
 #include "oracle/blackout.h"
 #include "oracle/continuity.h"
-#include "oracle/known_bugs.h"
 #include "oracle/oracle.h"
 #include "vm/memory.h"
 #include <errno.h>
@@ -100,7 +100,7 @@ static bool judge_backings(const json_t *before, const json_t *after, GError **e
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)before, name, value)
     {
-        const char *here = json_string_value(value);
+        const char *here = json_is_string(value) ? json_string_value(value) : "nowhere";
         const char *there = godwit_json_string(after, name, "nowhere");
         if (strcmp(here, there) != 0)
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
@@ -346,7 +346,9 @@ static bool greet(struct godwit_vm *destination, bool *refused, GError **error)
     g_autoptr(GError) cause = NULL;
     if (godwit_vm_handshake(destination, &cause))
         return true;
-    *refused = godwit_known_cpr_versions(destination);
+    *refused =
+        godwit_bug_explain(&(const struct godwit_symptom){
+            .kind = GODWIT_SYMPTOM_LOAD, .destination = destination, .failure = cause}) != NULL;
     if (*refused)
         return true;
     /* It did start, as the other QEMU of this migration did. */

@@ -7,7 +7,7 @@
 
 #include "godwit/guest_abi.h"
 
-#include "oracle/known_bugs.h"
+#include "bugs/bugs.h"
 #include "vm/image.h"
 #include "vm/tcp.h"
 #include <inttypes.h>
@@ -202,7 +202,10 @@ static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenari
     rig->deadline = deadline;
     if (!cancelled) {
         if (cause->code == GODWIT_ERROR_TIMEOUT &&
-            godwit_known_multifd_cancel(source, godwit_migrate_told_state(source)))
+            godwit_bug_explain(
+                &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CANCELLING,
+                                               .source = source,
+                                               .state = godwit_migrate_told_state(source)}))
             return true;
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
@@ -271,10 +274,15 @@ static bool postcopy(struct godwit_rig *rig, const struct godwit_scenario *scena
         g_autoptr(GError) cause = NULL;
         if (godwit_plan_move(rig, &plan, source, destination, &cause))
             return true;
-        const bool late = cause->code == GODWIT_ERROR_TIMEOUT;
-        if (godwit_known_multifd_postcopy(source, destination,
-                                          late ? godwit_migrate_told_state(source) : NULL))
-            return true;
+        const struct godwit_bug *bug = cause->code == GODWIT_ERROR_TIMEOUT
+                                           ? godwit_bug_explain(&(const struct godwit_symptom){
+                                                 .kind = GODWIT_SYMPTOM_NO_END,
+                                                 .source = source,
+                                                 .destination = destination,
+                                                 .state = godwit_migrate_told_state(source)})
+                                           : NULL;
+        if (bug)
+            godwit_bug_mark(&cause, bug);
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }

@@ -9,8 +9,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "bugs/bugs.h"
 #include "godwit/guest_abi.h"
-#include "oracle/known_bugs.h"
 #include "oracle/oracle.h"
 #include "oracle/state.h"
 #include "scenario/scenario.h"
@@ -217,7 +217,8 @@ static bool cancel(struct course *course, bool *stalled, GError **error)
     const bool done = godwit_vm_command(course->source, "migrate_cancel", NULL, &late);
     rig->deadline = deadline;
     *stalled = !done && late->code == GODWIT_ERROR_TIMEOUT &&
-               godwit_known_stalled_completion(course->source);
+               godwit_bug_explain(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_NO_ANSWER,
+                                                                 .source = course->source});
     if (done || *stalled)
         return true;
     g_propagate_error(error, g_steal_pointer(&late));

@@ -109,7 +109,8 @@ static void add_values(json_t *features, const json_t *types, const char *type, 
     json_t *value;
     json_array_foreach(json_object_get(json_object_get(types, type), "values"), i, value)
     {
-        add_feature(features, kind, json_string_value(value));
+        if (json_is_string(value))
+            add_feature(features, kind, json_string_value(value));
     }
 }
 

@@ -45,6 +45,8 @@ struct godwit_setup {
     double timeout_scale;
     bool pmemsave;        /* read guest memory by QMP, not by process_vm_readv */
     unsigned oracles_off; /* a bit for each enum godwit_oracle that is not to judge */
+    uint64_t accepted;    /* known bugs that are no failure, a godwit_bug_set */
+    bool strict;          /* every other known bug is one */
 };
 
 /* A phase of a scenario and how long it took. */

@@ -499,7 +499,7 @@ static void test_prepare(void **state)
         {"x86_64", "guest/defaults", 4096, 1, 0, "9.0.0", 7 * MIB, 0, 7 * MIB, 16},
         /* What stays in the TLB of an older one is lost. */
         {"x86_64", "precopy/unix/plain", 4096, 1, 0, "8.2.9", 0, 0, 99 * MIB, 150},
-        {"x86_64", "precopy/unix/plain", 4096, 1, GODWIT_FLAG_STAMP, "8.2.9", 0, 0, 4 * MIB, 12},
+        {"x86_64", "precopy/unix/plain", 4096, 1, GODWIT_FLAG_STAMP, "8.2.9", 0, 0, 16 * MIB, 24},
     };
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

@@ -270,6 +270,7 @@ static void test_tap_injected(void **state)
 
 /* What an XML reader saw. */
 struct xml {
+    unsigned properties; /* known bugs */
     unsigned cases, failures, errors, skips, outputs;
     bool suite;
     GString *text;    /* of the failure that was met first */
@@ -316,7 +317,10 @@ static void xml_start(GMarkupParseContext *context, const char *element, const c
         xml->skip = g_strdup(attribute(names, values, "message"));
     } else if (!strcmp(element, "system-out")) {
         xml->outputs++;
-    } else {
+    } else if (!strcmp(element, "property")) {
+        xml->properties++;
+        assert_string_equal(attribute(names, values, "name"), "known-bug");
+    } else if (strcmp(element, "properties") != 0) {
         assert_string_equal(element, "testsuites");
     }
 }
@@ -351,6 +355,7 @@ static void test_junit(void **state)
     assert_int_equal(xml.failures, 1);
     assert_int_equal(xml.errors, 1);
     assert_int_equal(xml.skips, 1);
+    assert_true(xml.properties > 0);
     assert_int_equal(xml.outputs, 2);
     assert_string_equal(xml.out, PROOF);
     assert_string_equal(xml.name, "precopy/unix/plain #2");

@@ -1,0 +1,355 @@
+/*
+ * What all known bugs share: bounds, notes, acceptance and frequency. See bugs.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "bugs/bugs.h"
+
+#include "migrate/migrate.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static const struct godwit_bug *const families[] = {
+    godwit_bugs_memory,   godwit_bugs_loading, godwit_bugs_states,
+    godwit_bugs_requests, godwit_bugs_figures,
+};
+
+const struct godwit_bug *godwit_bug_at(size_t index)
+{
+    for (size_t f = 0; f < G_N_ELEMENTS(families); f++)
+        for (const struct godwit_bug *bug = families[f]; bug->id; bug++)
+            if (index-- == 0)
+                return bug;
+    return NULL;
+}
+
+/* The number of the first row of that id, or -1. */
+static int number_of(const char *id)
+{
+    const struct godwit_bug *bug;
+    for (int i = 0; (bug = godwit_bug_at((size_t)i)); i++)
+        if (!strcmp(bug->id, id))
+            return i;
+    return -1;
+}
+
+const struct godwit_bug *godwit_bug_find(const char *id)
+{
+    const int number = number_of(id);
+    return number < 0 ? NULL : godwit_bug_at((size_t)number);
+}
+
+static bool parse_version(const struct godwit_qemu *qemu, int version[2])
+{
+    return sscanf(qemu->version, "%d.%d", &version[0], &version[1]) == 2;
+}
+
+static bool is_before(const int version[2], const int other[2])
+{
+    return version[0] < other[0] || (version[0] == other[0] && version[1] < other[1]);
+}
+
+static bool is_within(const struct godwit_bug *bug, const int version[2])
+{
+    return !is_before(version, bug->since) && (!bug->fixed[0] || is_before(version, bug->fixed));
+}
+
+static bool is_version(const int version[2], const unsigned short wanted[2])
+{
+    return version[0] == wanted[0] && version[1] == wanted[1];
+}
+
+static bool is_pair(const struct godwit_bug *bug, const int source[2], const int destination[2])
+{
+    bool any = false;
+    for (size_t i = 0; i < G_N_ELEMENTS(bug->pairs) && bug->pairs[i].source[0]; i++) {
+        any = true;
+        if (is_version(source, bug->pairs[i].source) &&
+            is_version(destination, bug->pairs[i].destination))
+            return true;
+    }
+    return !any;
+}
+
+bool godwit_bug_strikes(const struct godwit_bug *bug, const struct godwit_setup *setup,
+                        const struct godwit_qemu *source, const struct godwit_qemu *destination)
+{
+    int here[2], there[2];
+    if ((bug->arch && strcmp(bug->arch, setup->machine->arch) != 0) ||
+        (bug->accel && strcmp(bug->accel, setup->accel) != 0))
+        return false;
+    const bool knows_here = parse_version(source, here);
+    const bool knows_there = parse_version(destination, there);
+    if (bug->pairs[0].source[0] && !(knows_here && knows_there && is_pair(bug, here, there)))
+        return false;
+    const bool brings_here = knows_here && is_within(bug, here);
+    const bool brings_there = knows_there && is_within(bug, there);
+    switch (bug->role) {
+    case GODWIT_BUG_SOURCE:
+        return brings_here;
+    case GODWIT_BUG_DESTINATION:
+        return brings_there;
+    case GODWIT_BUG_EITHER:
+        break;
+    }
+    return brings_here || brings_there;
+}
+
+static struct godwit_rig *rig_of(const struct godwit_symptom *symptom)
+{
+    return symptom->vm       ? symptom->vm->rig
+           : symptom->source ? symptom->source->rig
+                             : symptom->destination->rig;
+}
+
+/* The row's bounds, for the VMs of the symptom: a VM that is named has the QEMU that it has; the
+ * other one's is the setup's other one. */
+static bool may_strike(const struct godwit_bug *bug, const struct godwit_symptom *symptom)
+{
+    const struct godwit_setup *setup = rig_of(symptom)->setup;
+    const struct godwit_qemu *source = symptom->source ? symptom->source->qemu : setup->source;
+    const struct godwit_qemu *destination =
+        symptom->destination ? symptom->destination->qemu : setup->destination;
+    if (symptom->vm)
+        source = destination = symptom->vm->qemu;
+    return godwit_bug_strikes(bug, setup, source, destination);
+}
+
+/* Notes that a bug was met. More than once in a scenario it is still one bug. */
+static void note(struct godwit_rig *rig, const struct godwit_bug *bug, const char *seen)
+{
+    json_t *list = json_object_get(rig->facts, "known_bugs");
+    if (!list) {
+        list = json_array();
+        json_object_set_new(rig->facts, "known_bugs", list);
+    }
+    size_t i;
+    json_t *noted;
+    json_array_foreach(list, i, noted)
+    {
+        if (strcmp(godwit_json_string(noted, "id", ""), bug->id) != 0)
+            continue;
+        const char *before = godwit_json_string(noted, "seen", "");
+        g_autofree char *all = g_strdup_printf("%s; %s", before, seen);
+        if (!strstr(before, seen))
+            json_object_set_new(noted, "seen", json_string(all));
+        return;
+    }
+    /* What a QEMU has said need not be UTF-8. */
+    g_autofree char *valid = g_utf8_make_valid(seen, -1);
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:b}", "id", bug->id, "summary",
+                                          bug->summary, "reference", bug->reference, "seen", valid,
+                                          "lost", bug->effect == GODWIT_BUG_LOST));
+}
+
+const struct godwit_bug *godwit_bug_explain(const struct godwit_symptom *symptom)
+{
+    const struct godwit_bug *bug;
+    for (size_t i = 0; (bug = godwit_bug_at(i)); i++) {
+        g_autofree char *seen = NULL;
+        if (bug->kind != symptom->kind || !may_strike(bug, symptom) ||
+            !bug->matches(symptom, &seen))
+            continue;
+        note(rig_of(symptom), bug, seen ? seen : symptom->text);
+        return bug;
+    }
+    return NULL;
+}
+
+bool godwit_bug_hot_pages(const struct godwit_setup *setup)
+{
+    const struct godwit_bug *bug = godwit_bug_find("tcg-hot-page");
+    return godwit_bug_strikes(bug, setup, setup->source, setup->destination) ||
+           godwit_bug_strikes(bug, setup, setup->destination, setup->source);
+}
+
+/* A failure that a known bug explains keeps code and message. Its domain names the bug. */
+#define DOMAIN "godwit-known-bug:"
+
+void godwit_bug_mark(GError **failure, const struct godwit_bug *bug)
+{
+    g_autofree char *domain = g_strconcat(DOMAIN, bug->id, NULL);
+    (*failure)->domain = g_quark_from_string(domain);
+}
+
+const struct godwit_bug *godwit_bug_of(const GError *failure)
+{
+    const char *domain = failure ? g_quark_to_string(failure->domain) : "";
+    return g_str_has_prefix(domain, DOMAIN) ? godwit_bug_find(domain + strlen(DOMAIN)) : NULL;
+}
+
+static bool has_given_up(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->exited || !strcmp(godwit_migrate_told_state(vm), "failed");
+}
+
+/* Seconds that a destination which refuses what it is sent has to say so, before scaling. */
+#define GIVE_UP_SECONDS 5
+
+/* Waits for the destination to give up, if it does: the source may have heard of it first. */
+static void await_end(struct godwit_vm *destination)
+{
+    struct godwit_rig *rig = destination->rig;
+    destination->may_exit = true;
+    godwit_rig_wait_until(rig, godwit_rig_seconds(rig, GIVE_UP_SECONDS), has_given_up, destination,
+                          "the destination to give up", NULL);
+}
+
+/* Whether the failure is of a kind that a failed load brings. A time-out is, where the destination
+ * has said that it failed: the source does not always hear of it. */
+static bool is_of_load(const struct godwit_vm *source, struct godwit_vm *destination,
+                       const GError *failure)
+{
+    const bool ended = source->exited &&
+                       (!WIFEXITED(source->wait_status) || WEXITSTATUS(source->wait_status) != 0);
+    const bool migrates = !g_strcmp0(source->rig->phase, "migrate");
+    if (failure->domain != GODWIT_ERROR || ended)
+        return false;
+    switch ((enum godwit_error)failure->code) {
+    case GODWIT_ERROR_CRASH:
+        return destination->exited;
+    case GODWIT_ERROR_MIGRATION:
+        if (migrates)
+            await_end(destination);
+        return migrates && has_given_up(destination);
+    case GODWIT_ERROR_TIMEOUT:
+        return migrates && has_given_up(destination);
+    default:
+        return false;
+    }
+}
+
+void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *destination,
+                                GError **failure)
+{
+    const struct godwit_symptom symptom = {
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .source = source,
+        .destination = destination,
+        .failure = *failure,
+    };
+    const struct godwit_bug *bug =
+        is_of_load(source, destination, *failure) ? godwit_bug_explain(&symptom) : NULL;
+    if (bug)
+        godwit_bug_mark(failure, bug);
+}
+
+/* Adds one id. */
+static bool add(const char *id, godwit_bug_set *set, GError **error)
+{
+    const int number = number_of(id);
+    if (number >= 0) {
+        *set |= (godwit_bug_set)1 << number;
+        return true;
+    }
+    g_autofree char *all = godwit_bug_set_text(~(godwit_bug_set)0);
+    return godwit_fail(error, GODWIT_ERROR_USAGE,
+                       "--accept-known: no known bug is called \"%s\": there are %s", id, all);
+}
+
+static bool add_file(const char *path, godwit_bug_set *set, GError **error)
+{
+    g_autofree char *text = NULL;
+    g_autoptr(GError) cause = NULL;
+    if (!g_file_get_contents(path, &text, NULL, &cause))
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "--accept-known: %s", cause->message);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = 0; lines[i]; i++) {
+        lines[i][strcspn(lines[i], "#")] = '\0';
+        g_strstrip(lines[i]);
+        if (*lines[i] && !add(lines[i], set, error))
+            return false;
+    }
+    return true;
+}
+
+bool godwit_bug_set_parse(const char *text, godwit_bug_set *set, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+    if (!parts[0])
+        return add("", set, error);
+    for (guint i = 0; parts[i]; i++)
+        if (!(parts[i][0] == '@' ? add_file(parts[i] + 1, set, error) : add(parts[i], set, error)))
+            return false;
+    return true;
+}
+
+char *godwit_bug_set_text(godwit_bug_set set)
+{
+    GString *text = g_string_new(NULL);
+    const struct godwit_bug *bug;
+    for (size_t i = 0; (bug = godwit_bug_at(i)); i++)
+        if (set >> i & 1 && number_of(bug->id) == (int)i)
+            g_string_append_printf(text, "%s%s", text->len ? "," : "", bug->id);
+    return g_string_free(text, text->len == 0);
+}
+
+const struct godwit_bug *godwit_bug_unaccepted(const json_t *facts, godwit_bug_set accepted,
+                                               bool strict)
+{
+    size_t i;
+    json_t *noted;
+    json_array_foreach(json_object_get(facts, "known_bugs"), i, noted)
+    {
+        const int number = number_of(godwit_json_string(noted, "id", ""));
+        if (number >= 0 && !(accepted >> number & 1) && (strict || godwit_json_true(noted, "lost")))
+            return godwit_bug_at((size_t)number);
+    }
+    return NULL;
+}
+
+/* A bug that strikes in more runs than this cannot be told from one that always does. */
+#define RARE_PERCENT 50u
+
+const struct godwit_bug *godwit_bug_rare(const json_t *facts)
+{
+    const struct godwit_bug *rarest = NULL;
+    size_t i;
+    json_t *noted;
+    json_array_foreach(json_object_get(facts, "known_bugs"), i, noted)
+    {
+        const struct godwit_bug *bug = godwit_bug_find(godwit_json_string(noted, "id", ""));
+        if (bug && bug->strikes < bug->runs && bug->percent <= RARE_PERCENT &&
+            (!rarest || bug->percent < rarest->percent))
+            rarest = bug;
+    }
+    return rarest;
+}
+
+/* As improbable as this is not chance, neither for a run of the whole catalogue. */
+#define CHANCE 1e-4
+
+unsigned godwit_bug_repetitions(const struct godwit_bug *bug)
+{
+    /* So many that not all of them have to strike for a verdict. */
+    double all = 1;
+    unsigned n = 0;
+    while (all > CHANCE / 99) {
+        all *= bug->percent / 100.0;
+        n++;
+    }
+    return n;
+}
+
+/* The probability of exactly K strikes in N runs, of rate P. */
+static double probability(unsigned n, unsigned k, double p)
+{
+    double product = 1;
+    for (unsigned i = 0; i < k; i++)
+        product *= p * (n - i) / (i + 1);
+    for (unsigned i = k; i < n; i++)
+        product *= 1 - p;
+    return product;
+}
+
+unsigned godwit_bug_too_many(const struct godwit_bug *bug)
+{
+    const unsigned n = godwit_bug_repetitions(bug);
+    double tail = 0;
+    unsigned k = n + 1;
+    while (k > 0 && (tail += probability(n, k - 1, bug->percent / 100.0)) < CHANCE)
+        k--;
+    return k;
+}

@@ -1,0 +1,194 @@
+/*
+ * Known bugs of destinations that do not take what they are sent: they say so on their standard
+ * error, line by line, and end. A line has to fit as a whole; that it names a CPU is not enough.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "bugs/bugs.h"
+
+#include "migrate/migrate.h"
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* Some destinations have a line for each register. */
+#define LAST_LINES 400
+
+static bool was_killed(const struct godwit_vm *vm, int signal)
+{
+    return vm->exited && WIFSIGNALED(vm->wait_status) && WTERMSIG(vm->wait_status) == signal;
+}
+
+static bool ended_badly(const struct godwit_vm *vm)
+{
+    return vm->exited && WIFEXITED(vm->wait_status) && WEXITSTATUS(vm->wait_status) != 0;
+}
+
+/* The first of the destination's last lines that PATTERN fits, behind the program's name that most
+ * begin with. The caller's, or NULL. */
+static char *find_line(const struct godwit_vm *vm, const char *pattern)
+{
+    g_autofree char *whole = g_strdup_printf("^(?:\\S*qemu-system-\\w+: )?(?:%s)$", pattern);
+    g_autoptr(GRegex) regex =
+        g_regex_new(whole, G_REGEX_RAW | G_REGEX_OPTIMIZE, G_REGEX_MATCH_ANCHORED, NULL);
+    g_autofree char *said = godwit_vm_stderr(vm, LAST_LINES);
+    g_auto(GStrv) lines = g_strsplit(said, "\n", -1);
+    for (guint i = 0; lines[i]; i++)
+        if (g_regex_match(regex, g_strchomp(lines[i]), 0, NULL))
+            return g_strdup(lines[i]);
+    return NULL;
+}
+
+#define LOADING(device) "error while loading state for instance 0x[0-9a-f]+ of device '" device "'"
+/* QEMU 11.1 says all of it in one line. */
+#define REFUSED(device) LOADING(device) "|load of migration failed: [^:]+: " LOADING(device) ": .+"
+#define REGISTER                                                                                   \
+    "handle_cpreg_only_in_incoming_stream: system register 0x[0-9a-f]+ in the incoming stream "    \
+    "but unknown on the destination: fail migration"
+#define ASSERTION "\\S+/vmstate\\.c:[0-9]+: vmstate_load_state: Assertion .+ failed\\."
+
+#define UNNAMED                                                                                    \
+    "loadvm failed during postcopy: -22: Failed to load section ID: stream error: -22: "           \
+    "Channel error: Invalid argument"
+
+/* The destination has said so, and has ended or given up. */
+static bool has_refused(const struct godwit_vm *vm, const char *pattern, char **seen)
+{
+    if (!ended_badly(vm) && !was_killed(vm, SIGABRT) &&
+        !(!vm->exited && !strcmp(godwit_migrate_told_state(vm), "failed")))
+        return false;
+    *seen = find_line(vm, pattern);
+    return *seen != NULL;
+}
+
+static bool is_aarch64(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *vm = symptom->destination;
+    return has_refused(vm, REFUSED("cpu") "|" REFUSED("arm_gicv3") "|" REGISTER, seen) ||
+           (was_killed(vm, SIGABRT) && has_refused(vm, ASSERTION, seen));
+}
+
+static bool is_ppc64(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *vm = symptom->destination;
+    /* In a postcopy, 11.1 does not say of what. */
+    return has_refused(vm, REFUSED("cpu"), seen) ||
+           (ended_badly(vm) && godwit_json_true(vm->capabilities, "postcopy-ram") &&
+            has_refused(vm, UNNAMED, seen));
+}
+
+/* The destination ends at what it reads from the CPR channel, before it has a monitor. */
+static bool is_cpr(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *vm = symptom->destination;
+    if (!ended_badly(vm) || vm->answers)
+        return false;
+    *seen = find_line(vm, "vmstate_load_state error -?[0-9]+");
+    return *seen != NULL;
+}
+
+/* The thread that loads what was left goes on with a connection that is not there yet. */
+static bool is_recovery(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *vm = symptom->destination;
+    bool paused = false;
+    for (guint i = vm->migration_first; i < vm->qmp->events->len && !paused; i++)
+        paused = godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION",
+                                     "postcopy-paused");
+    if (!paused || !was_killed(vm, SIGSEGV) ||
+        !godwit_json_true(vm->capabilities, "postcopy-preempt"))
+        return false;
+    g_autofree char *end = godwit_vm_end(vm);
+    *seen = g_strdup_printf("the %s's QEMU %s as it recovered", vm->name, end);
+    return true;
+}
+
+/* Both at once are let through, and the destination's clean-up of the one trips over the other's. */
+static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *vm = symptom->destination;
+    if (!was_killed(vm, SIGABRT) || !godwit_json_true(vm->capabilities, "multifd") ||
+        !godwit_json_true(vm->capabilities, "postcopy-ram"))
+        return false;
+    *seen = find_line(vm, "\\S+/yank\\.c:[0-9]+: yank_unregister_instance: Assertion .+ failed\\.");
+    return *seen != NULL;
+}
+
+const struct godwit_bug godwit_bugs_loading[] = {
+    {
+        .id = "aarch64-versions",
+        .summary = "under TCG, one version of QEMU does not take an aarch64 CPU's state from "
+                   "another",
+        .reference = "measured between QEMU 7.2, 10.0 and 11.1, with -cpu max and cortex-a72",
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .role = GODWIT_BUG_EITHER,
+        .pairs = {{{7, 2}, {10, 0}},
+                  {{10, 0}, {7, 2}},
+                  {{7, 2}, {11, 1}},
+                  {{11, 1}, {7, 2}},
+                  {{10, 0}, {11, 1}},
+                  {{11, 1}, {10, 0}}},
+        .arch = "aarch64",
+        .accel = "tcg",
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_aarch64,
+    },
+    {
+        .id = "ppc64-versions",
+        .summary = "QEMU 7.2 and later versions do not take the state of a ppc64 CPU from one "
+                   "another",
+        .reference = "measured between QEMU 7.2 and both 10.0 and 11.1, on pseries-7.2 under TCG; "
+                     "between 10.0 and 11.1 it works",
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .role = GODWIT_BUG_EITHER,
+        .pairs = {{{7, 2}, {10, 0}}, {{10, 0}, {7, 2}}, {{7, 2}, {11, 1}}, {{11, 1}, {7, 2}}},
+        .arch = "ppc64",
+        .accel = "tcg",
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_ppc64,
+    },
+    {
+        .id = "cpr-versions",
+        .summary = "an older QEMU does not take over the memory of a newer one by cpr-transfer",
+        .reference = "measured from QEMU 11.1 to 10.0; from 10.0 to 11.1 it works",
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .role = GODWIT_BUG_DESTINATION,
+        .pairs = {{{11, 1}, {10, 0}}},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_cpr,
+    },
+    {
+        .id = "preempt-recover-crash",
+        .summary = "a destination may crash as it recovers a postcopy migration with a preempt "
+                   "channel",
+        .reference = "measured in QEMU 7.2, and not in 10.0",
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .role = GODWIT_BUG_DESTINATION,
+        .fixed = {10, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 2,
+        .runs = 91,
+        .percent = 10,
+        .matches = is_recovery,
+    },
+    {
+        .id = "multifd-postcopy",
+        .summary = "postcopy with multifd on is not refused, and aborts the destination at its "
+                   "end, or has none",
+        .reference = "refused by QEMU 8.1 and later",
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .role = GODWIT_BUG_DESTINATION,
+        .fixed = {8, 1},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_multifd,
+    },
+    {.id = NULL},
+};

@@ -1,0 +1,96 @@
+/*
+ * Known bugs of requests that are not treated as they should be.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "bugs/bugs.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* Two of the parameters are not looked at any further: the answer is that they are set. */
+static bool is_ignored_level(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->parameter, "multifd-zlib-level") != 0 &&
+        strcmp(symptom->parameter, "multifd-zstd-level") != 0)
+        return false;
+    *seen = g_strdup_printf("%s was set to %s, and is %s as before", symptom->parameter,
+                            symptom->value, symptom->state);
+    return true;
+}
+
+/* A port goes to getaddrinfo() as text, and glibc takes it modulo 65536. */
+static bool is_wrapped_port(const struct godwit_symptom *symptom, char **seen)
+{
+    if (symptom->port <= UINT16_MAX)
+        return false;
+    *seen = g_strdup_printf("asked to connect to port %u, it connected to port %u", symptom->port,
+                            symptom->port % (UINT16_MAX + 1u));
+    return true;
+}
+
+/* A destination goes to state setup before it tries to listen, and stays there when that fails. */
+static bool is_stuck_incoming(const struct godwit_symptom *symptom, char **seen)
+{
+    (void)seen;
+    return !strcmp(symptom->text, "Illegal migration incoming state: setup");
+}
+
+/* The address of the main channel is used without a look whether there is one. */
+static bool is_channels_crash(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *source = symptom->source;
+    if (!source->exited || !WIFSIGNALED(source->wait_status) ||
+        WTERMSIG(source->wait_status) != SIGSEGV)
+        return false;
+    g_autofree char *end = godwit_vm_end(source);
+    *seen = g_strdup_printf("the %s's QEMU %s", source->name, end);
+    return true;
+}
+
+const struct godwit_bug godwit_bugs_requests[] = {
+    {
+        .id = "multifd-level-ignored",
+        .summary = "setting multifd-zlib-level or multifd-zstd-level has no effect, and no error",
+        .reference = "fixed in QEMU 10.0 at the latest, where they are checked and set",
+        .kind = GODWIT_SYMPTOM_LEVEL,
+        .fixed = {10, 0},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_ignored_level,
+    },
+    {
+        .id = "tcp-port-wraps",
+        .summary = "a TCP port above 65535 is taken modulo 65536 instead of being refused",
+        .reference = "not known to be fixed in any release",
+        .kind = GODWIT_SYMPTOM_PORT,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_wrapped_port,
+    },
+    {
+        .id = "incoming-stuck",
+        .summary = "a destination that could not listen where it was told to takes no other "
+                   "address",
+        .reference = "not in 7.2; not known to be fixed in any release",
+        .kind = GODWIT_SYMPTOM_INCOMING,
+        .role = GODWIT_BUG_DESTINATION,
+        .since = {10, 0},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_stuck_incoming,
+    },
+    {
+        .id = "no-main-channel",
+        .summary = "migrate with channels of which none is the main one kills QEMU",
+        .reference = "not in 7.2, which has no channels; not known to be fixed in any release",
+        .kind = GODWIT_SYMPTOM_CHANNELS,
+        .since = {10, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_channels_crash,
+    },
+    {.id = NULL},
+};

@@ -1,0 +1,180 @@
+/*
+ * Known bugs of states: of a guest, of a migration and of what a QEMU reports of them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "bugs/bugs.h"
+
+#include "migrate/migrate.h"
+#include <string.h>
+
+/* The engine wakes up a suspended guest at the end, asynchronously: "running" is what it arrives
+ * as. Any other state has another reason. */
+static bool is_lost_suspend(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->state, "running") != 0)
+        return false;
+    *seen = g_strdup("the suspended guest is \"running\" on the destination");
+    return true;
+}
+
+/* Listening for a migration told of "setup" without setting it; migrate-recover listens, too. */
+static bool is_setup_event(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->state, "postcopy-paused") != 0 || strcmp(symptom->next, "setup") != 0)
+        return false;
+    *seen = g_strdup("the destination reports \"setup\" while its migration is postcopy-paused");
+    return true;
+}
+
+/* A migration that is cancelled in setup is taken for one that has not begun to connect. */
+static bool is_early_cancel(const struct godwit_symptom *symptom, char **seen)
+{
+    (void)symptom;
+    *seen = g_strdup(
+        "the source's migration is cancelled while its connection is neither made nor refused");
+    return true;
+}
+
+/* Several threads of the source notice that a multifd migration breaks off. */
+static bool is_failed_twice(const struct godwit_symptom *symptom, char **seen)
+{
+    const char *state = symptom->state;
+    if ((strcmp(state, "failed") != 0 && strcmp(state, "failing") != 0) ||
+        !godwit_json_true(symptom->vm->capabilities, "multifd"))
+        return false;
+    *seen = g_strdup_printf("two events \"%s\" in a row", state);
+    return true;
+}
+
+/* The migration thread waits for channels whose threads have ended already. */
+static bool is_endless_cancel(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->state, "cancelling") != 0 ||
+        !godwit_json_true(symptom->source->capabilities, "multifd"))
+        return false;
+    *seen = g_strdup("the source is still \"cancelling\"");
+    return true;
+}
+
+/* A destination that does without multifd after the switchover does not serve this source. */
+static bool is_endless_postcopy(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->state, "postcopy-active") != 0 || symptom->source->exited ||
+        symptom->destination->exited ||
+        !godwit_json_true(symptom->source->capabilities, "multifd") ||
+        !godwit_json_true(symptom->source->capabilities, "postcopy-ram"))
+        return false;
+    *seen = g_strdup("the source is still \"postcopy-active\"");
+    return true;
+}
+
+/* The latest pass over its memory that the source has reported. */
+static json_int_t last_pass(const struct godwit_vm *source)
+{
+    json_int_t pass = 0;
+    for (guint i = source->migration_first; i < source->qmp->events->len; i++) {
+        const json_t *event = g_ptr_array_index(source->qmp->events, i);
+        if (godwit_qmp_event_is(event, "MIGRATION_PASS", NULL))
+            pass = godwit_json_integer(json_object_get(event, "data"), "pass", 0);
+    }
+    return pass;
+}
+
+/* Once the guest is stopped, what is left is sent under the lock that the monitor needs, too. In the
+ * old ones "device" is no state of a migration without a pause. But where no guest runs, it is for
+ * the end alone that they look for dirty pages a third time. */
+static bool is_stalled(const struct godwit_symptom *symptom, char **seen)
+{
+    const char *state = godwit_migrate_told_state(symptom->source);
+    const json_int_t pass = last_pass(symptom->source);
+    if (strcmp(state, "device") != 0 && (strcmp(state, "active") != 0 || pass < 3))
+        return false;
+    *seen = g_strdup_printf(
+        "migrate_cancel is not answered while the source's migration is \"%s\", in pass %d", state,
+        (int)pass);
+    return true;
+}
+
+const struct godwit_bug godwit_bugs_states[] = {
+    {
+        .id = "suspend-lost",
+        .summary = "a suspended guest is migrated as a running one, and may never wake up",
+        .reference = "fixed in QEMU 9.0 by \"migration: preserve suspended runstate\"",
+        .kind = GODWIT_SYMPTOM_RUN_STATE,
+        .role = GODWIT_BUG_EITHER, /* the newer of two carries the state, and understands it */
+        .fixed = {9, 0},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_lost_suspend,
+    },
+    {
+        .id = "recover-setup-event",
+        .summary = "migrate-recover tells of a state (setup) that the migration is not in",
+        .reference =
+            "fixed in QEMU 8.2 by \"migration: Set migration status early in incoming side\"",
+        .kind = GODWIT_SYMPTOM_STATE_EVENT,
+        .role = GODWIT_BUG_DESTINATION,
+        .fixed = {8, 2},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_setup_event,
+    },
+    {
+        .id = "cancel-setup-early",
+        .summary =
+            "a migration that still connects is said to be cancelled, and disturbs the next one",
+        .reference = "measured in QEMU 10.0, and not in 7.2 and 11.1",
+        .kind = GODWIT_SYMPTOM_CONNECTING,
+        .since = {10, 0},
+        .fixed = {11, 1},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_early_cancel,
+    },
+    {
+        .id = "multifd-failed-twice",
+        .summary = "the source tells twice that a multifd migration has failed or is failing",
+        .reference = "not fixed in QEMU 11.1",
+        .kind = GODWIT_SYMPTOM_STATE_TWICE,
+        .strikes = 27,
+        .runs = 30,
+        .percent = 100,
+        .matches = is_failed_twice,
+    },
+    {
+        .id = "multifd-cancel-hangs",
+        .summary = "a multifd migration that is cancelled may never be over",
+        .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1",
+        .kind = GODWIT_SYMPTOM_CANCELLING,
+        .fixed = {11, 1},
+        .strikes = 3,
+        .runs = 95,
+        .percent = 25,
+        .matches = is_endless_cancel,
+    },
+    {
+        .id = "multifd-postcopy",
+        .summary = "postcopy with multifd on is not refused, and aborts the destination at its "
+                   "end, or has none",
+        .reference = "refused by QEMU 8.1 and later",
+        .kind = GODWIT_SYMPTOM_NO_END,
+        .role = GODWIT_BUG_DESTINATION,
+        .pairs = {{{11, 1}, {7, 2}}},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_endless_postcopy,
+    },
+    {
+        .id = "completion-stalls-monitor",
+        .summary = "a source whose peer takes no more bytes at the end answers nothing on QMP",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_NO_ANSWER,
+        .strikes = 1,
+        .runs = 108,
+        .percent = 25,
+        .matches = is_stalled,
+    },
+    {.id = NULL},
+};
