@@ -6,6 +6,7 @@
 #include "bugs/bugs.h"
 
 #include "migrate/migrate.h"
+#include "text.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -136,8 +137,8 @@ static void note(struct godwit_rig *rig, const struct godwit_bug *bug, const cha
             json_object_set_new(noted, "seen", json_string(all));
         return;
     }
-    /* What a QEMU has said need not be UTF-8. */
-    g_autofree char *valid = g_utf8_make_valid(seen, -1);
+    /* What a QEMU has said can be anything. */
+    g_autofree char *valid = godwit_text_line(seen);
     json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:b}", "id", bug->id, "summary",
                                           bug->summary, "reference", bug->reference, "seen", valid,
                                           "lost", bug->effect == GODWIT_BUG_LOST));
