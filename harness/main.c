@@ -1,6 +1,6 @@
 /*
- * godwit: live-migration tests for any installed QEMU. This file has the subcommands' table and the
- * process's own matters: signals, exit status.
+ * godwit: live-migration tests for any installed QEMU. This file has the subcommands' table and turns
+ * what they come to into an exit status.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
@@ -43,19 +42,6 @@ static void help(void)
            "1 a scenario failed, 2 usage or environment error, or nothing ran;\n"
            "128 and the signal's number after SIGINT, SIGTERM or SIGHUP.\n\n"
            "Try: godwit doctor; godwit run 'precopy/*' --arch x86_64\n");
-}
-
-struct interrupt {
-    struct godwit_process *process;
-    int signal;
-};
-
-static gboolean interrupted(gpointer data)
-{
-    const struct interrupt *interrupt = data;
-    interrupt->process->interrupted = true;
-    interrupt->process->signal = interrupt->signal;
-    return G_SOURCE_CONTINUE;
 }
 
 static int dispatch(struct godwit_process *process, int argc, char **argv, GError **error)
@@ -133,28 +119,25 @@ int main(int argc, char **argv)
     /* A reader that goes away (`godwit run | head`) is a write error, told once, not a death that
      * skips the cleaning up. */
     signal(SIGPIPE, SIG_IGN);
+    /* A file that grows beyond the limit (ulimit -f) is a write error as well. */
+    signal(SIGXFSZ, SIG_IGN);
     if (argc == 3 && !strcmp(argv[1], "worker"))
         return godwit_worker_main(argv[2]);
 
     struct godwit_process process = {0};
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    struct interrupt interrupts[G_N_ELEMENTS(signals)];
-    guint sources[G_N_ELEMENTS(signals)];
-    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
-        interrupts[i] = (struct interrupt){&process, signals[i]};
-        sources[i] = g_unix_signal_add(signals[i], interrupted, &interrupts[i]);
-    }
-
+    godwit_process_unblock();
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) words = split_short_options(argc, argv);
     /* Parsing takes words out of the vector it is given. */
     g_autofree char **vector = g_memdup2(words->pdata, words->len * sizeof(char *));
     int status = dispatch(&process, (int)words->len - 1, vector, &error);
-    godwit_janitor_finish(process.janitor);
-    g_free(process.folder);
-    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
-        g_source_remove(sources[i]);
-    if (process.interrupted)
+    g_autoptr(GError) lost = NULL;
+    if (!godwit_process_end(&process, &lost) && !process.signal) {
+        g_clear_error(&error);
+        g_propagate_error(&error, g_steal_pointer(&lost));
+        status = 2;
+    }
+    if (process.signal)
         return 128 + process.signal;
     if (!error && (fflush(stdout) || ferror(stdout))) {
         g_set_error(&error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,

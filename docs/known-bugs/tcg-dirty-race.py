@@ -8,7 +8,7 @@ Godwit in here but the guest: two QEMUs, QMP.
 IMAGE is a guest that Godwit has made for x86_64, as it leaves one behind:
 
     godwit run --arch x86_64 --accel tcg -w order --keep -o OUT precopy/unix/plain
-    IMAGE=OUT/0001-x86_64-precopy-unix-plain/source.image
+    IMAGE=OUT/0001-x86_64-precopy-unix-plain/work/source.image
 
 It adds one to the first byte of each page from 1 MiB up to 9 MiB, over and over, and writes to its serial
 port between passes. It is migrated live; the destination (-S) does not run it. Both sides stand

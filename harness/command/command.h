@@ -12,15 +12,24 @@
 
 /* Of the whole process; on main's stack. */
 struct godwit_process {
-    bool interrupted; /* a signal asked for the end ... */
-    int signal;       /* ... this one */
+    bool interrupted; /* a signal asked for the end, or the janitor is gone ... */
+    int signal;       /* ... that signal; 0: none */
+    guint source;     /* what wakes up the main loop when a signal comes */
     char *folder;     /* temporary folder of the run; the janitor removes it. NULL before
                          godwit_process_begin() */
     struct godwit_janitor *janitor;
 };
 
-/* Makes the temporary folder and the janitor that removes it. */
+/* Makes the temporary folder and the janitor that removes it, contains what will be started, and
+ * handles the signals that end a run. To be called before anything is started. */
 bool godwit_process_begin(struct godwit_process *process, GError **error);
+
+/* Unblocks the signals that end a run, which whoever started this process may have blocked. */
+void godwit_process_unblock(void);
+
+/* Ends everything that the process has started and removes the folder. Fails with ENVIRONMENT if
+ * the janitor had died. */
+bool godwit_process_end(struct godwit_process *process, GError **error);
 
 /* A number that was not given: none of those that can be. */
 #define GODWIT_NOT_GIVEN INT_MIN

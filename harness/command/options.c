@@ -2,21 +2,9 @@
 #include "command/command.h"
 
 #include "bugs/bugs.h"
-#include "run/files.h"
 #include "run/run.h"
 #include "vm/host.h"
 #include <string.h>
-
-bool godwit_process_begin(struct godwit_process *process, GError **error)
-{
-    process->folder = godwit_files_temporary(error);
-    if (!process->folder)
-        return false;
-    process->janitor = godwit_janitor_new(process->folder, error);
-    if (!process->janitor)
-        godwit_files_remove(process->folder);
-    return process->janitor != NULL;
-}
 
 void godwit_options_init(struct godwit_options *options)
 {

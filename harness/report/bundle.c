@@ -208,10 +208,11 @@ static void tell_scenario(GString *text, const json_t *result)
         g_string_append(text, "Before it writes a page it checks it, and halts if it is wrong.\n");
 }
 
-/* "cd FOLDER", to be pasted. */
+/* "cd FOLDER/work", to be pasted. */
 static void append_folder(GString *text, const char *folder)
 {
-    g_autofree char *word = godwit_shell_word(folder);
+    g_autofree char *work = g_build_filename(folder, "work", NULL);
+    g_autofree char *word = godwit_shell_word(work);
     g_string_append_printf(text, "    cd %s\n", word);
 }
 
@@ -448,9 +449,11 @@ char *godwit_report_bundle(const json_t *raw)
                     "    VM.qmp       all that went over QMP, with times in seconds\n"
                     "    VM.serial    all that the guest wrote to its console\n"
                     "    VM.stderr    all that QEMU wrote to standard error\n"
-                    "    VM.image     the guest image that was started\n"
                     "    result.json  the result, with all that was measured\n"
                     "    job.json     what was to be done\n"
+                    "    worker.log   what the process said that ran this scenario\n"
+                    "In its folder work, the QEMUs' working directory:\n"
+                    "    VM.image     the guest image that was started\n"
                     "    core*        of a QEMU that crashed, if the host allows it\n"
                     "    the others   what the migration went through: sockets, files, keys\n");
     if (!strcmp(string(result, "status"), "known"))

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/files.h"
 
+#include "text.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,9 +65,10 @@ bool godwit_files_folder(const char *path, GError **error)
     return true;
 }
 
-/* A folder of that name in TO, or of that name with a number behind it, that was not there. */
-static char *make_free(const char *to, const char *name, GError **error)
+char *godwit_files_make(const char *to, const char *name, GError **error)
 {
+    if (!godwit_files_folder(to, error))
+        return NULL;
     for (unsigned number = 1; number < 10000; number++) {
         g_autofree char *file =
             number == 1 ? g_strdup(name) : g_strdup_printf("%s.%u", name, number);
@@ -100,11 +103,27 @@ static bool move_far(const char *from, const char *path, GError **error)
 char *godwit_files_move(const char *from, const char *to, GError **error)
 {
     g_autofree char *name = g_path_get_basename(from);
-    if (!godwit_files_folder(to, error))
-        return NULL;
-    g_autofree char *path = make_free(to, name, error);
+    g_autofree char *path = godwit_files_make(to, name, error);
     if (!path)
         return NULL;
     /* In place of an empty folder: no other run can take the name meanwhile. */
     return !rename(from, path) || move_far(from, path, error) ? g_steal_pointer(&path) : NULL;
+}
+
+char *godwit_files_tail(const char *path, size_t max)
+{
+    /* Not blocking, for what turns out to be a FIFO. */
+    const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat status;
+    if (fd < 0)
+        return NULL;
+    g_autofree char *text = g_malloc(max + 1);
+    ssize_t length = -1;
+    if (!fstat(fd, &status) && S_ISREG(status.st_mode))
+        length = pread(fd, text, max, MAX(status.st_size - (off_t)max, 0));
+    close(fd);
+    if (length <= 0)
+        return NULL;
+    text[length] = '\0';
+    return godwit_text_utf8(text);
 }

@@ -1,70 +1,84 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/janitor.h"
 
+#include "contain.h"
 #include "run/files.h"
+#include "text.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <glib-unix.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-/* More worker processes than anybody runs at once. */
-#define GROUPS_MAX 1024
-
 struct godwit_janitor {
-    int pipe;
+    int socket;
     pid_t pid;
+    guint source;
+    char *folder;
+    godwit_janitor_lost lost;
+    void *data;
 };
 
-/* What goes through the pipe: a group to watch, or, negative, one to forget. Smaller than PIPE_BUF,
- * so it arrives whole. */
-typedef int message;
+/* How often cleaning up is tried, and the pause between two tries: 10 s altogether. */
+enum { TRIES = 1000, PAUSE_NS = 10000000 };
 
-/* The janitor's whole life. Only async-signal-safe calls until the harness is gone. */
-static void G_GNUC_NORETURN live(int pipe, const char *folder)
+/* Kills what the run started and removes its folder. Something that was killed may still be on its
+ * way out of a call that makes a file, and only its parent hears of its end: so it is tried until
+ * nothing is left. */
+static void clean_up(const char *folder)
 {
-    pid_t groups[GROUPS_MAX];
-    size_t count = 0;
-    message m;
-    ssize_t n;
-    while ((n = read(pipe, &m, sizeof(m))) != 0) {
-        if (n != (ssize_t)sizeof(m))
-            continue;
-        if (m > 0 && count < GROUPS_MAX)
-            groups[count++] = m;
-        for (size_t i = 0; m < 0 && i < count; i++)
-            if (groups[i] == -m)
-                groups[i--] = groups[--count];
-    }
-    for (size_t i = 0; i < count; i++)
-        kill(-groups[i], SIGKILL);
-    /* Something that was killed may still be on its way out of a call that makes a file, and nobody
-     * tells the janitor, which is not its parent, when it is gone. */
-    const struct timespec pause = {.tv_nsec = 10000000};
-    for (int tries = 0; folder && tries < 300; tries++) {
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    for (int tries = 0; tries < TRIES; tries++) {
+        const unsigned alive = godwit_contain_kill();
         godwit_files_remove(folder);
-        if (access(folder, F_OK))
-            break;
+        if (!alive && access(folder, F_OK))
+            return;
         nanosleep(&pause, NULL);
     }
+}
+
+/* Runs the janitor's whole life. One that cannot wait any more says so by its end, which the harness
+ * notices. */
+static void G_GNUC_NORETURN live(int socket, const char *folder)
+{
+    char byte;
+    ssize_t n;
+    while ((n = read(socket, &byte, 1)) < 0 && errno == EINTR)
+        ;
+    if (n < 0)
+        _exit(1);
+    clean_up(folder);
     _exit(0);
 }
 
-struct godwit_janitor *godwit_janitor_new(const char *folder, GError **error)
+static gboolean hung_up(gint fd, GIOCondition condition, gpointer data)
+{
+    (void)fd;
+    (void)condition;
+    struct godwit_janitor *janitor = data;
+    janitor->source = 0;
+    janitor->lost(janitor->data);
+    return G_SOURCE_REMOVE;
+}
+
+struct godwit_janitor *godwit_janitor_new(const char *folder, godwit_janitor_lost lost, void *data,
+                                          GError **error)
 {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC)) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot make a pipe: %s",
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot make a socket pair: %s",
                     g_strerror(errno));
         return NULL;
     }
     const pid_t pid = fork();
     if (pid < 0) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot fork: %s",
-                    g_strerror(errno));
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot fork: %s", g_strerror(errno));
         close(ends[0]);
         close(ends[1]);
         return NULL;
@@ -83,34 +97,60 @@ struct godwit_janitor *godwit_janitor_new(const char *folder, GError **error)
     }
     close(ends[0]);
     struct godwit_janitor *janitor = g_new0(struct godwit_janitor, 1);
-    janitor->pipe = ends[1];
+    janitor->socket = ends[1];
     janitor->pid = pid;
+    janitor->folder = g_strdup(folder);
+    janitor->lost = lost;
+    janitor->data = data;
+    /* The janitor never writes: what can be read is the end. */
+    janitor->source = g_unix_fd_add(janitor->socket, G_IO_IN | G_IO_HUP, hung_up, janitor);
     return janitor;
 }
 
-static void tell(struct godwit_janitor *janitor, message m)
+pid_t godwit_janitor_pid(const struct godwit_janitor *janitor)
 {
-    /* If the janitor is gone there is nobody to tell; PR_SET_PDEATHSIG still holds. */
-    while (write(janitor->pipe, &m, sizeof(m)) < 0 && errno == EINTR)
-        ;
+    return janitor->pid;
 }
 
-void godwit_janitor_watch(struct godwit_janitor *janitor, pid_t group)
+/* Waits for the end of the janitor. One that is stopped would never come to it and is killed.
+ * Returns whether it was, and how it ended in *STATUS. */
+static bool await_end(pid_t pid, int *status)
 {
-    tell(janitor, group);
+    bool stopped = false;
+    for (;;) {
+        const pid_t got = waitpid(pid, status, WUNTRACED);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got != pid || !WIFSTOPPED(*status))
+            return stopped;
+        stopped = true;
+        kill(pid, SIGKILL);
+    }
 }
 
-void godwit_janitor_forget(struct godwit_janitor *janitor, pid_t group)
+bool godwit_janitor_finish(struct godwit_janitor *janitor, GError **error)
 {
-    tell(janitor, -group);
-}
-
-void godwit_janitor_finish(struct godwit_janitor *janitor)
-{
-    if (!janitor)
-        return;
-    close(janitor->pipe);
-    while (waitpid(janitor->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    int status = 0;
+    if (janitor->source)
+        g_source_remove(janitor->source);
+    close(janitor->socket);
+    const bool stopped = await_end(janitor->pid, &status);
+    const bool done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!done)
+        clean_up(janitor->folder);
+    if (stopped)
+        godwit_text_complain(
+            "the janitor (process %d) was stopped; godwit killed it and cleaned up "
+            "itself",
+            (int)janitor->pid);
+    else if (!done)
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                    "the janitor (process %d), which cleans up if godwit is killed, %s %d: godwit "
+                    "cannot go on without it (everything has been cleaned up)",
+                    (int)janitor->pid,
+                    WIFSIGNALED(status) ? "was killed by signal" : "exited with status",
+                    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    g_free(janitor->folder);
     g_free(janitor);
+    return done || stopped;
 }

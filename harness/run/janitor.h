@@ -1,8 +1,9 @@
 /*
  * The janitor: a small process beside the harness that cleans up when the harness is gone, whatever
- * made it go, SIGKILL included. It holds the reading end of a pipe; when the writing end closes, it
- * kills the process groups that it was told of and removes the run's temporary folder. That is the
- * only way in which the folder is removed: there is no other path to get wrong.
+ * made it go, SIGKILL included. The two share a pair of sockets. When the harness's end closes, the
+ * janitor kills everything that the run started (contain.h) and removes the run's temporary folder.
+ * When the janitor's end closes, the harness knows at once that it has no janitor any more, ends the
+ * run and cleans up itself.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,17 +16,24 @@
 
 struct godwit_janitor;
 
+/* Called from the main loop when the janitor has died. */
+typedef void (*godwit_janitor_lost)(void *data);
+
 /*
- * Forks the janitor of FOLDER (NULL: no folder to remove). To be called before the process has a
- * second thread. NULL with ERROR set if there can be none.
+ * Forks the janitor of FOLDER. To be called before the process has a second thread, and with the
+ * signals blocked that must not end the janitor. Returns NULL with ERROR set to ENVIRONMENT if there
+ * can be none.
  */
-struct godwit_janitor *godwit_janitor_new(const char *folder, GError **error);
+struct godwit_janitor *godwit_janitor_new(const char *folder, godwit_janitor_lost lost, void *data,
+                                          GError **error);
 
-/* A process group that must not outlive the harness, and one that is over. */
-void godwit_janitor_watch(struct godwit_janitor *janitor, pid_t group);
-void godwit_janitor_forget(struct godwit_janitor *janitor, pid_t group);
+/* Returns the process that the janitor is. */
+pid_t godwit_janitor_pid(const struct godwit_janitor *janitor);
 
-/* Lets the janitor clean up and waits until it has. NULL is fine. */
-void godwit_janitor_finish(struct godwit_janitor *janitor);
+/*
+ * Lets the janitor clean up, waits until it has, and frees it. What a janitor that died or is stopped
+ * has not done is done here. Fails with ENVIRONMENT if it had died; everything is clean all the same.
+ */
+bool godwit_janitor_finish(struct godwit_janitor *janitor, GError **error);
 
 #endif

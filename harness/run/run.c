@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/run.h"
 
+#include "contain.h"
 #include "report/bundle.h"
 #include "report/report.h"
 #include "run/confirm.h"
@@ -114,18 +115,25 @@ static void exited(GObject *object, GAsyncResult *result, gpointer data)
     worker->exited = true;
 }
 
-/* Everything that the worker started is in its process group. */
+/* Nearly everything that the worker started is in its process group; sweep() finds the rest. */
 static void kill_group(const struct worker *worker)
 {
     kill(-worker->pid, SIGKILL);
 }
 
-/* Waits for what a dead worker left, which is ours since it died (see PR_SET_CHILD_SUBREAPER): a
- * QEMU that was killed takes a moment to give its memory back. */
-static void reap_group(const struct worker *worker)
+/* Kills what dead workers left, which became children of this process, and waits until it is gone: a
+ * QEMU that was killed takes a moment to give its memory back. The janitor and the WORKERS that live
+ * are the only children that this process has besides. */
+static void sweep(const struct godwit_run *run, const GPtrArray *workers)
 {
-    while (waitpid(-worker->pid, NULL, 0) > 0 || errno == EINTR)
-        ;
+    g_autoptr(GArray) known = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    if (run->janitor) {
+        const pid_t janitor = godwit_janitor_pid(run->janitor);
+        g_array_append_val(known, janitor);
+    }
+    for (guint i = 0; i < workers->len; i++)
+        g_array_append_val(known, ((struct worker *)g_ptr_array_index(workers, i))->pid);
+    godwit_contain_sweep((const pid_t *)(void *)known->data, known->len);
 }
 
 static gboolean too_late(gpointer data)
@@ -142,6 +150,7 @@ static void in_child(gpointer data)
 {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    godwit_contain_enter();
     if (getppid() != GPOINTER_TO_INT(data))
         _exit(127);
 }
@@ -185,14 +194,15 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
     g_autofree char *name =
         g_strdup_printf("%04u-%s-%s", serial, job->setup.machine->arch, godwit_job_name(job));
     g_strdelimit(name, "/", '-');
-    worker->folder = g_build_filename(run->keep ? run->output : run->folder, name, NULL);
+    worker->folder = godwit_files_make(run->keep ? run->output : run->folder, name, error);
+    if (!worker->folder) {
+        worker_free(worker);
+        return NULL;
+    }
     g_autofree char *input = g_build_filename(worker->folder, "job.json", NULL);
     g_autofree char *log = g_build_filename(worker->folder, "worker.log", NULL);
     int ends[2], turn[2];
-    if (run->keep) /* an earlier run's */
-        godwit_files_remove(worker->folder);
-    if (!godwit_files_folder(worker->folder, error) || !write_job(worker, input, error) ||
-        !g_unix_open_pipe(turn, FD_CLOEXEC, error)) {
+    if (!write_job(worker, input, error) || !g_unix_open_pipe(turn, FD_CLOEXEC, error)) {
         worker_free(worker);
         return NULL;
     }
@@ -225,8 +235,6 @@ static struct worker *worker_start(struct godwit_run *run, struct godwit_job *jo
         return NULL;
     }
     worker->pid = (pid_t)g_ascii_strtoll(g_subprocess_get_identifier(worker->process), NULL, 10);
-    if (run->janitor)
-        godwit_janitor_watch(run->janitor, worker->pid);
     worker->source = g_unix_fd_add(worker->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, readable, worker);
     g_subprocess_wait_async(worker->process, NULL, exited, worker);
     return worker;
@@ -253,12 +261,10 @@ static json_t *remains(const struct worker *worker, const char *vm)
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
         g_autofree char *file = g_strconcat(vm, kinds[i][1], NULL);
         g_autofree char *path = g_build_filename(worker->folder, file, NULL);
-        g_autofree char *text = NULL;
-        gsize length = 0;
-        if (!g_file_get_contents(path, &text, &length, NULL))
+        g_autofree char *tail = godwit_files_tail(path, 600);
+        if (!tail)
             continue;
         any = true;
-        g_autofree char *tail = godwit_text_utf8(text + (length > 600 ? length - 600 : 0));
         json_object_set_new(object, kinds[i][0], json_string(tail));
     }
     if (!any)
@@ -266,17 +272,20 @@ static json_t *remains(const struct worker *worker, const char *vm)
     return object;
 }
 
-/* The result of a worker that ended without one, or badly. */
+/* The result of a worker that ended without one, or badly: an error, not a failure, because what went
+ * wrong is the host or Godwit, whatever QEMU does. */
 static json_t *lost_result(const struct worker *worker)
 {
     g_autofree char *path = g_build_filename(worker->folder, "worker.log", NULL);
-    g_autofree char *log = NULL;
-    gsize length = 0;
-    g_autofree char *said = NULL;
-    if (g_file_get_contents(path, &log, &length, NULL) && length)
-        said = godwit_text_utf8(log + (length > 2000 ? length - 2000 : 0));
+    g_autofree char *said = godwit_files_tail(path, 2000);
+    const bool by_hand = g_subprocess_get_if_signaled(worker->process) &&
+                         g_subprocess_get_term_sig(worker->process) == SIGKILL;
     g_autofree char *how =
-        worker->late ? g_strdup("was killed, long after its deadline")
+        worker->late
+            ? g_strdup("was killed, because it did not end long after its deadline (is the "
+                       "host overloaded? otherwise a defect of Godwit)")
+        : by_hand ? g_strdup("was killed by signal 9 (Killed), by somebody or by the host (out of "
+                             "memory?)")
         : g_subprocess_get_if_signaled(worker->process)
             ? g_strdup_printf("was killed by signal %d (%s)",
                               g_subprocess_get_term_sig(worker->process),
@@ -293,7 +302,7 @@ static json_t *lost_result(const struct worker *worker)
     g_autofree char *message = g_strdup_printf("the worker process %s (phase: %s)%s%s", how,
                                                worker->phase ? worker->phase : "none",
                                                said ? "; it said: " : "", said ? said : "");
-    return json_pack("{s:s, s:s, s:s, s:s*, s:[], s:[], s:{}, s:o}", "status", "fail", "message",
+    return json_pack("{s:s, s:s, s:s, s:s*, s:[], s:[], s:{}, s:o}", "status", "error", "message",
                      message, "kind", "lost", "phase", worker->phase, "phases", "oracles", "facts",
                      "vms", vms);
 }
@@ -412,17 +421,15 @@ static void tell_not_run(struct godwit_run *run, const struct godwit_job *job, c
 #define NO_WORKER   "not run: no worker process can be started"
 
 /* Takes the worker's result when it is gone, and clears away what it left. */
-static void worker_end(struct worker *worker, struct godwit_confirm *confirm,
-                       struct godwit_summary *summary)
+static void worker_end(struct worker *worker, const GPtrArray *workers,
+                       struct godwit_confirm *confirm, struct godwit_summary *summary)
 {
     struct godwit_run *run = worker->run;
     /* What is still in the pipe. */
     while (!worker->result && take_input(worker) == INPUT_TAKEN)
         ;
     kill_group(worker);
-    reap_group(worker);
-    if (run->janitor)
-        godwit_janitor_forget(run->janitor, worker->pid);
+    sweep(run, workers);
     const bool unsound = *run->interrupted && !is_sound(worker);
     if (worker->job->confirms && (unsound || worker->dropped)) {
         /* The result that it was to confirm is still held back, and is given up. */
@@ -524,7 +531,6 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
     unsigned serial = 0, next = 0; /* workers that were started, and jobs that they were for */
     struct godwit_confirm *confirm = godwit_confirm_new();
     bool broken = false; /* not even a worker can be started */
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (guint i = 0; i < run->reporters->len; i++) {
         struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
         reporter->planned = summary.planned;
@@ -572,7 +578,7 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
             struct worker *worker = g_ptr_array_index(workers, i);
             if (worker->exited) {
                 g_ptr_array_remove_index(workers, i);
-                worker_end(worker, confirm, &summary);
+                worker_end(worker, workers, confirm, &summary);
             } else {
                 i++;
             }

@@ -6,6 +6,7 @@
 #include "run/job.h"
 
 #include "bugs/bugs.h"
+#include "contain.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
 #include "oracle/states.h"
@@ -205,7 +206,9 @@ int godwit_worker_main(const char *directory)
     rig->over = over;
     if (job->progress)
         rig->progress = progress;
-    const bool passed = (job->scenario ? godwit_scenario_run(rig, job->scenario, &error)
+    godwit_contain_adopt();
+    const bool passed = godwit_rig_set_apart(rig, &error) &&
+                        (job->scenario ? godwit_scenario_run(rig, job->scenario, &error)
                                        : godwit_plan_run(rig, &job->plan, &error)) &&
                         judge_all(rig, &error);
     if (!passed && !error)
@@ -218,6 +221,8 @@ int godwit_worker_main(const char *directory)
     }
     g_autoptr(json_t) result = result_of(rig, error, job->keep);
     godwit_rig_free(rig);
+    /* What a QEMU started (it may be a script, and not even its own QEMU's parent any more). */
+    godwit_contain_sweep(NULL, 0);
     report(result);
     godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.source);
     godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.destination);

@@ -19,7 +19,9 @@ static bool measure(const struct godwit_setup *setup, const char *accel, const c
     const gint64 began = g_get_monotonic_time();
     if (limit_ms > 0)
         rig->deadline = began + (gint64)(limit_ms * 1000);
-    struct godwit_vm *vm = godwit_vm_start(rig, accel, GODWIT_VM_SOURCE, NULL, error);
+    struct godwit_vm *vm = godwit_rig_set_apart(rig, error)
+                               ? godwit_vm_start(rig, accel, GODWIT_VM_SOURCE, NULL, error)
+                               : NULL;
     const bool made = vm && godwit_vm_handshake(vm, error) && godwit_vm_run(vm, error) &&
                       godwit_vm_wait_console(vm, 1, PASSES, error);
     *ms = (double)(g_get_monotonic_time() - began) / 1000.0;

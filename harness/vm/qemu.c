@@ -237,7 +237,8 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
     struct godwit_rig *rig = godwit_rig_new(&setup, directory);
     rig->interrupted = interrupted;
     const gint64 began = g_get_monotonic_time();
-    struct godwit_vm *vm = godwit_vm_start_bare(rig, qemu, error);
+    struct godwit_vm *vm =
+        godwit_rig_set_apart(rig, error) ? godwit_vm_start_bare(rig, qemu, error) : NULL;
     bool answered = vm && ask(vm, qemu, error);
     qemu->start_ms = (double)(g_get_monotonic_time() - began) / 1000.0;
     godwit_rig_free(rig);

@@ -2,8 +2,10 @@
 #include "vm/rig.h"
 
 #include "vm/vm.h"
+#include <errno.h>
 #include <glib-unix.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@ struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *
     struct godwit_rig *rig = g_new0(struct godwit_rig, 1);
     rig->setup = setup;
     rig->directory = g_strdup(directory);
+    rig->records = g_strdup(directory);
     rig->vms = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_vm_free);
     rig->phases = g_array_new(FALSE, FALSE, sizeof(struct godwit_phase));
     rig->facts = json_object();
@@ -27,6 +30,16 @@ struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *
     rig->began_at = g_get_real_time();
     rig->deadline = godwit_rig_seconds(rig, GODWIT_DEADLINE_SECONDS);
     return rig;
+}
+
+bool godwit_rig_set_apart(struct godwit_rig *rig, GError **error)
+{
+    char *work = g_build_filename(rig->records, "work", NULL);
+    g_free(rig->directory);
+    rig->directory = work;
+    return !mkdir(work, 0700) || errno == EEXIST ||
+           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot make folder %s: %s", work,
+                       g_strerror(errno));
 }
 
 void godwit_rig_free(struct godwit_rig *rig)
@@ -40,6 +53,7 @@ void godwit_rig_free(struct godwit_rig *rig)
     g_array_unref(rig->phases);
     json_decref(rig->facts);
     g_free(rig->directory);
+    g_free(rig->records);
     g_free(rig);
 }
 

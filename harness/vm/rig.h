@@ -62,7 +62,9 @@ typedef void (*godwit_progress)(const char *phase, json_t *migration, gpointer d
 
 struct godwit_rig {
     const struct godwit_setup *setup;
-    char *directory;   /* where this rig's files are; the VMs' working directory */
+    char *directory;   /* the VMs' working directory, where they may do as they please */
+    char *records;     /* where Godwit's own files are: what VMs say; the same, until
+                          godwit_rig_set_apart() */
     GPtrArray *vms;    /* of struct godwit_vm, in order of their start; owned */
     gint64 began;      /* its start, in monotonic microseconds ... */
     gint64 began_at;   /* ... and by the time of day */
@@ -93,6 +95,10 @@ struct godwit_rig {
 
 /* A rig in DIRECTORY, which must exist. The clock of its deadline starts. */
 struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *directory);
+
+/* Makes the VMs' working directory the folder "work" below the rig's folder, so that no VM writes where
+ * Godwit's own files are. To be called before the first VM. */
+bool godwit_rig_set_apart(struct godwit_rig *rig, GError **error);
 
 /* Kills every VM that is left, waits for each to be gone, and frees the rig. */
 void godwit_rig_free(struct godwit_rig *rig);

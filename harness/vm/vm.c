@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/vm.h"
 
+#include "contain.h"
 #include "godwit/guest_abi.h"
 #include "shell.h"
 #include "text.h"
@@ -26,7 +27,7 @@ enum { QMP_FD = 3, CONSOLE_FD = 4 };
 static char *file_of(const struct godwit_vm *vm, const char *suffix)
 {
     g_autofree char *base = g_strconcat(vm->name, suffix, NULL);
-    return g_build_filename(vm->rig->directory, base, NULL);
+    return g_build_filename(vm->rig->records, base, NULL);
 }
 
 static void add(GPtrArray *arguments, ...) G_GNUC_NULL_TERMINATED;
@@ -68,6 +69,9 @@ static void in_child(gpointer data)
 {
     const struct child *child = data;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    godwit_contain_enter();
+    /* Godwit itself ignores it. */
+    signal(SIGXFSZ, SIG_DFL);
     /* One that crashes leaves a core in its working directory, if the host allows it. */
     struct rlimit core;
     if (!getrlimit(RLIMIT_CORE, &core)) {
@@ -104,6 +108,8 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
     g_autofree char *err = file_of(vm, ".stderr");
     g_subprocess_launcher_set_cwd(launcher, vm->rig->directory);
+    /* Its temporary files go with the folder, however it ends. */
+    g_subprocess_launcher_setenv(launcher, "TMPDIR", vm->rig->directory, TRUE);
     g_subprocess_launcher_set_stdin_file_path(launcher, "/dev/null");
     g_subprocess_launcher_set_stdout_file_path(launcher, "/dev/null");
     g_subprocess_launcher_set_stderr_file_path(launcher, err);
@@ -317,8 +323,25 @@ char *godwit_vm_reason(const struct godwit_vm *vm)
     return reason ? reason : g_strdup("");
 }
 
+/* Returns whether a process exceeded the limit on the size of files. */
+static bool met_limit(const struct godwit_vm *vm)
+{
+    return WIFSIGNALED(vm->wait_status) && WTERMSIG(vm->wait_status) == SIGXFSZ;
+}
+
+/* Returns what sort of error it is that a process has ended: a limit of the host's is no crash of
+ * QEMU's. */
+static enum godwit_error end_code(const struct godwit_vm *vm)
+{
+    return met_limit(vm) ? GODWIT_ERROR_ENVIRONMENT : GODWIT_ERROR_CRASH;
+}
+
 char *godwit_vm_end(const struct godwit_vm *vm)
 {
+    if (met_limit(vm))
+        return g_strdup_printf("was killed by signal %d (it wrote a file larger than `ulimit -f` "
+                               "allows)",
+                               SIGXFSZ);
     if (WIFSIGNALED(vm->wait_status))
         return g_strdup_printf("was killed by signal %d (%s)", WTERMSIG(vm->wait_status),
                                g_strsignal(WTERMSIG(vm->wait_status)));
@@ -334,9 +357,8 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
     if (vm->exited && !vm->may_exit) {
         g_autofree char *end = godwit_vm_end(vm);
         g_autofree char *said = godwit_vm_reason(vm);
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH, "the %s's QEMU %s, saying \"%s\"",
-                    vm->name, end, said);
-        return false;
+        return godwit_fail(error, end_code(vm), "the %s's QEMU %s, saying \"%s\"", vm->name, end,
+                           said);
     }
     if (vm->console && vm->console->failure) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: %s", vm->name,
@@ -459,7 +481,7 @@ static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent,
     if (!vm->qmp->reply) {
         g_autofree char *end = godwit_vm_end(vm);
         g_autofree char *said = godwit_vm_reason(vm);
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH,
+        g_set_error(error, GODWIT_ERROR, end_code(vm),
                     "the %s's QEMU %s instead of answering %s, saying \"%s\"", vm->name, end,
                     command, said);
         return NULL;
@@ -538,7 +560,7 @@ bool godwit_vm_quit(struct godwit_vm *vm, GError **error)
     if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) != 0) {
         g_autofree char *end = godwit_vm_end(vm);
         g_autofree char *said = godwit_vm_reason(vm);
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH,
+        g_set_error(error, GODWIT_ERROR, end_code(vm),
                     "the %s's QEMU %s when asked to quit, saying \"%s\"", vm->name, end, said);
         return false;
     }

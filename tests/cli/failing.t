@@ -47,11 +47,11 @@ sub ok_bundle {
         for 'What was done', 'To run it again', 'The QEMUs by hand', 'What happened', 'The source',
         'The destination', 'Files';
     like($report, qr/^ +godwit run precopy\/unix\/plain --arch x86_64 /m, 'bundle: how to do it again');
-    like($report, qr/^ +cd \Q$bundle\E$/m, 'bundle: where its command lines are to be run');
+    like($report, qr/^ +cd \Q$bundle\E\/work$/m, 'bundle: where its command lines are to be run');
     like($report, qr/^ +\d+\.\d{6}  godwit +phase "start"$/m, 'bundle: the timeline');
     unlike($report, qr/[^[:print:]\n]/, 'bundle: no control characters');
     ok(-f "$bundle/$_", "bundle: $_")
-        for qw(result.json job.json source.qmp destination.qmp source.image source.stderr);
+        for qw(result.json job.json source.qmp destination.qmp work/source.image source.stderr);
     is((stat $bundle)[2] & 0777, 0700, 'bundle: for nobody else');
     return ok_clean($run, 'nothing else is left behind');
 }
@@ -106,7 +106,7 @@ my $kept = run(['run', 'precopy/unix/plain', '--accel', 'tcg', '--qemu', fake('c
 my ($folder) = $kept->{out} =~ /^ +folder +(\/\S+)$/m;
 is($folder, "$kept->{dir}/cwd/kept/0001-x86_64-precopy-unix-plain", 'kept: the folder is named');
 for my $name (qw(job.json result.json report.txt worker.log),
-    map { my $vm = $_; map {"$vm.$_"} qw(image qmp serial stderr) } qw(source destination)) {
+    map { my $vm = $_; ("work/$vm.image", map {"$vm.$_"} qw(qmp serial stderr)) } qw(source destination)) {
     ok(-f "$folder/$name", "kept: $name");
 }
 is(slurp("$folder/source.stderr"), "fake-qemu: this will hurt\n", 'kept: what QEMU said');
@@ -150,7 +150,7 @@ SKIP: {
     ($folder) = $run->{out} =~ /^ +folder +(\/\S+)$/m;
     like($folder, qr/godwit-output\/0001-x86_64-migrate$/, 'kept in godwit-output');
     my ($line) = $run->{out} =~ /^ +by hand +(\S+ .*-name source .*)$/m;
-    my $by_hand = start([], pipe => 1, command => ['sh', '-c', "cd $folder && exec $line"]);
+    my $by_hand = start([], pipe => 1, command => ['sh', '-c', "cd $folder/work && exec $line"]);
     is(told($by_hand->{out}, qr/B/), 'AB', 'by hand: the guest shows A, then B');
     kill 'KILL', $by_hand->{pid};
     finish($by_hand);

@@ -67,7 +67,7 @@ unlike($none->{out}, qr/folder/, 'a pass without --keep names no folder');
 my $segv = script_file('segv-qemu', <<"SCRIPT");
 case "\$*" in
 *"-name source"*)
-    (while ! grep -q '"stop"' source.qmp; do sleep 0.01; done; kill -SEGV \$\$) &
+    (while ! grep -q '"stop"' ../source.qmp; do sleep 0.01; done; kill -SEGV \$\$) &
     ;;
 esac
 exec $qemu "\$@"

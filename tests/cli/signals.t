@@ -139,7 +139,7 @@ END
     ok(eventually(sub { !-e "/proc/$pid" || slurp("/proc/$pid/environ") eq '' }),
         'a killed worker: its QEMU does not live on');
     finish($run);
-    is($run->{status}, 1, 'a killed worker: exit status');
+    is($run->{status}, 2, 'a killed worker: exit status, as of an error of the host');
     like($run->{out}, qr/^not ok 1 - x86_64 precopy\/unix\/plain$/m, 'a killed worker: it failed');
     like($run->{out}, qr/the worker process was killed by signal 9 .*\(phase: /,
         'a killed worker: how');

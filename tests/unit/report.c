@@ -840,7 +840,7 @@ static void test_bundle(void **state)
         "\nprecopy/unix/plain: live, over a unix socket.\nppc64, machine m, accelerator tcg, guest "
         "image "
         "i; Godwit 7.8.9.\n",
-        "\n    cd /tmp/x\nsource:\n    qemu -x\n",
+        "\n    cd /tmp/x/work\nsource:\n    qemu -x\n",
         "\nMemory of the destination, against that of the source: 3 pages of 4096 bytes are wrong: "
         "2 "
         "stale 1 zero.\n",

@@ -1,0 +1,139 @@
+/*
+ * The process as a whole: its temporary folder, its janitor, what it contains, and its signals.
+ *
+ * SIGINT, SIGTERM and SIGHUP keep the default action, death, as long as there is nothing to clean
+ * up. godwit_process_begin() blocks them while it makes what has to be cleaned up, then installs a
+ * handler. The handler itself sets the flag that every wait and every loop looks at, and writes to a
+ * descriptor that wakes up the main loop. So no signal is lost, whenever it comes. A second signal
+ * ends the process at once, and the janitor cleans up.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "command/command.h"
+
+#include "contain.h"
+#include "run/files.h"
+#include <errno.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A second signal that comes sooner is the same request in another way: timeout(1) signals both the
+ * process and its group, systemd sends SIGTERM and SIGHUP. In seconds. */
+#define SAME_REQUEST 1
+
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* What the handler works on. */
+static struct godwit_process *signalled;
+static int wake_up = -1;
+static struct timespec first;
+
+static sigset_t ending_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
+        sigaddset(&set, signals[i]);
+    return set;
+}
+
+static void caught(int number)
+{
+    const int saved = errno;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!signalled->signal) {
+        first = now;
+        signalled->signal = number;
+        __atomic_store_n(&signalled->interrupted, true, __ATOMIC_RELEASE);
+        /* It cannot be full: nobody else writes to it. */
+        eventfd_write(wake_up, 1);
+    } else if (now.tv_sec - first.tv_sec > SAME_REQUEST) {
+        signal(number, SIG_DFL);
+        raise(number); /* takes effect when the handler returns */
+    }
+    errno = saved;
+}
+
+static gboolean woken(gint fd, GIOCondition condition, gpointer data)
+{
+    (void)condition;
+    (void)data;
+    eventfd_t count;
+    eventfd_read(fd, &count);
+    return G_SOURCE_CONTINUE;
+}
+
+/* Handles the signals that are not ignored: whoever started godwit (nohup, say) wanted those to be
+ * ignored. */
+static bool handle_signals(struct godwit_process *process, GError **error)
+{
+    wake_up = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake_up < 0)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot make an eventfd: %s",
+                           g_strerror(errno));
+    signalled = process;
+    process->source = g_unix_fd_add(wake_up, G_IO_IN, woken, NULL);
+    const struct sigaction action = {
+        .sa_handler = caught, .sa_flags = SA_RESTART, .sa_mask = ending_signals()};
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
+        struct sigaction old;
+        if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
+            sigaction(signals[i], &action, NULL);
+    }
+    return true;
+}
+
+/* Without a janitor, nobody would clean up if godwit were killed: the run ends. */
+static void janitor_lost(void *data)
+{
+    struct godwit_process *process = data;
+    process->interrupted = true;
+}
+
+static bool begin(struct godwit_process *process, GError **error)
+{
+    process->folder = godwit_files_temporary(error);
+    if (!process->folder)
+        return false;
+    godwit_contain_begin(process->folder);
+    process->janitor = godwit_janitor_new(process->folder, janitor_lost, process, error);
+    if (!process->janitor) {
+        godwit_contain_kill();
+        godwit_files_remove(process->folder);
+        return false;
+    }
+    return handle_signals(process, error);
+}
+
+bool godwit_process_begin(struct godwit_process *process, GError **error)
+{
+    const sigset_t set = ending_signals();
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    const bool begun = begin(process, error);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    return begun;
+}
+
+void godwit_process_unblock(void)
+{
+    const sigset_t set = ending_signals();
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+bool godwit_process_end(struct godwit_process *process, GError **error)
+{
+    bool well = true;
+    if (process->janitor) {
+        const pid_t janitor = godwit_janitor_pid(process->janitor);
+        godwit_contain_sweep(&janitor, 1);
+        well = godwit_janitor_finish(process->janitor, error);
+    }
+    if (process->source)
+        g_source_remove(process->source);
+    g_free(process->folder);
+    return well;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "contain.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The name of the mark in the environment. */
+#define MARK "GODWIT_FOLDER"
+
+static char *mark;    /* "GODWIT_FOLDER=PATH", NULL before the beginning */
+static char *group;   /* folder of the control group, NULL where there is none */
+static char *entered; /* the file in it that takes members */
+
+/* Returns this process's own folder in the cgroup v2 hierarchy, or NULL. The caller frees it. */
+static char *own_group(void)
+{
+    g_autofree char *groups = NULL;
+    g_autofree char *mounts = NULL;
+    if (!g_file_get_contents("/proc/self/cgroup", &groups, NULL, NULL) ||
+        !g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL))
+        return NULL;
+    const char *line = g_str_has_prefix(groups, "0::/") ? groups : strstr(groups, "\n0::/");
+    if (!line)
+        return NULL;
+    line = strchr(line, '/');
+    g_autofree char *own = g_strndup(line, strcspn(line, "\n"));
+    g_auto(GStrv) lines = g_strsplit(mounts, "\n", -1);
+    for (guint i = 0; lines[i]; i++) {
+        /* ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS... - TYPE SOURCE OPTIONS */
+        const char *type = strstr(lines[i], " - ");
+        g_auto(GStrv) words = g_strsplit(lines[i], " ", 6);
+        if (!type || !g_str_has_prefix(type, " - cgroup2 ") || g_strv_length(words) < 6)
+            continue;
+        const char *root = strcmp(words[3], "/") != 0 ? words[3] : "";
+        if (g_str_has_prefix(own, root))
+            return g_build_filename(words[4], own + strlen(root), NULL);
+    }
+    return NULL;
+}
+
+/* Makes the control group, if that is allowed and a process can be moved there. */
+static void make_group(const char *folder)
+{
+    g_autofree char *own = own_group();
+    if (!own)
+        return;
+    g_autofree char *name = g_path_get_basename(folder);
+    char *path = g_build_filename(own, name, NULL);
+    if (mkdir(path, 0700)) {
+        g_free(path);
+        return;
+    }
+    group = path;
+    entered = g_build_filename(group, "cgroup.procs", NULL);
+    /* Moving a process takes write access to the group that it leaves as well. */
+    g_autofree char *left = g_build_filename(own, "cgroup.procs", NULL);
+    if (access(entered, W_OK) || access(left, W_OK)) {
+        rmdir(group);
+        g_clear_pointer(&group, g_free);
+        g_clear_pointer(&entered, g_free);
+    }
+}
+
+void godwit_contain_adopt(void)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+void godwit_contain_begin(const char *folder)
+{
+    g_setenv(MARK, folder, TRUE);
+    mark = g_strconcat(MARK "=", folder, NULL);
+    godwit_contain_adopt();
+    make_group(folder);
+}
+
+void godwit_contain_enter(void)
+{
+    const int fd = entered ? open(entered, O_WRONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    /* One that cannot enter is found by its parent, or by its mark. */
+    if (write(fd, "0", 1) < 0)
+        errno = 0;
+    close(fd);
+}
+
+/* Calls VISIT with each process that there is. */
+static unsigned each_process(unsigned (*visit)(pid_t pid, gconstpointer data), gconstpointer data)
+{
+    unsigned count = 0;
+    g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        const gint64 pid = g_ascii_isdigit(*name) ? g_ascii_strtoll(name, NULL, 10) : 0;
+        if (pid > 0)
+            count += visit((pid_t)pid, data);
+    }
+    return count;
+}
+
+/* The children that a sweep lets live. */
+struct known {
+    const pid_t *pids;
+    size_t count;
+};
+
+/* Returns the parent of a process, 0 if it is gone. */
+static pid_t parent_of(pid_t pid)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    const ssize_t length = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[MAX(length, 0)] = '\0';
+    /* PID (NAME) STATE PARENT ...; the name may be anything. */
+    const char *end = strrchr(text, ')');
+    int parent = 0;
+    return end && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
+}
+
+static unsigned kill_child(pid_t pid, gconstpointer data)
+{
+    const struct known *known = data;
+    if (parent_of(pid) != getpid())
+        return 0;
+    for (size_t i = 0; i < known->count; i++)
+        if (known->pids[i] == pid)
+            return 0;
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return 1;
+}
+
+void godwit_contain_sweep(const pid_t *pids, size_t count)
+{
+    const struct known known = {pids, count};
+    while (each_process(kill_child, &known))
+        ;
+}
+
+/* Kills a process that has the mark in its environment. A zombie has none any more. */
+static unsigned kill_marked(pid_t pid, gconstpointer data)
+{
+    const char *wanted = data;
+    g_autofree char *path = g_strdup_printf("/proc/%d/environ", (int)pid);
+    g_autofree char *text = NULL;
+    gsize length = 0;
+    if (pid == getpid() || !g_file_get_contents(path, &text, &length, NULL))
+        return 0;
+    for (const char *word = text; word < text + length; word += strlen(word) + 1)
+        if (!strcmp(word, wanted))
+            return kill(pid, SIGKILL) == 0;
+    return 0;
+}
+
+/* Kills one process after another where the kernel is too old (before 5.14) to kill a group. */
+static void kill_members(void)
+{
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(entered, &text, NULL, NULL))
+        return;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = 0; lines[i]; i++) {
+        const gint64 pid = g_ascii_strtoll(lines[i], NULL, 10);
+        if (pid > 0)
+            kill((pid_t)pid, SIGKILL);
+    }
+}
+
+/* Kills the control group and removes it. Returns whether it is still there. */
+static unsigned kill_group(void)
+{
+    if (!group || !rmdir(group) || errno == ENOENT)
+        return 0;
+    g_autofree char *path = g_build_filename(group, "cgroup.kill", NULL);
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "1", 1) != 1)
+        kill_members();
+    if (fd >= 0)
+        close(fd);
+    return rmdir(group) && errno != ENOENT;
+}
+
+unsigned godwit_contain_kill(void)
+{
+    if (!mark)
+        return 0;
+    return kill_group() + each_process(kill_marked, mark);
+}
