@@ -26,4 +26,4 @@ setup:
 help:
 	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 20
 
-include mk/guest.mk mk/vendor.mk mk/harness.mk mk/test.mk mk/check.mk mk/hostile.mk mk/fuzz.mk mk/qemus.mk mk/install.mk
+include mk/guest.mk mk/vendor.mk mk/harness.mk mk/test.mk mk/check.mk mk/hostile.mk mk/mitm.mk mk/fuzz.mk mk/qemus.mk mk/install.mk
