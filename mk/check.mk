@@ -3,7 +3,7 @@
 
 export CMOCKA_MESSAGE_OUTPUT = TAP
 PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) HOSTILE_QEMU=$(abspath $(HOSTILE_QEMU)) \
-	mk/prove.pl
+	MITM_PROGRAM=$(abspath $(MITM)) mk/prove.pl
 
 .PHONY: check check-scenarios check-lint check-all check-sanitize check-valgrind check-repeat \
 	bench format conformance-table fault-table
@@ -11,8 +11,8 @@ PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) HOSTILE_
 ## check: set up, build, and all quick tests: units, headers, lint, bad input, scenarios
 check:
 	@mk/setup.sh build run guests test
-	$(MAKE) build bootsect $(MKHEADER) $(UNIT_TESTS) $(FAKE_QEMU) $(HOSTILE_QEMU)
-	$(PROVE) $(UNIT_TESTS) tests/check/*.t tests/vendor/*.t $(wildcard tests/cli/*.t)
+	$(MAKE) build bootsect $(MKHEADER) $(UNIT_TESTS) $(FAKE_QEMU) $(HOSTILE_QEMU) $(MITM)
+	$(PROVE) $(UNIT_TESTS) tests/check/*.t tests/vendor/*.t tests/mitm/*.t $(wildcard tests/cli/*.t)
 
 ## check-scenarios: every scenario on every architecture, the slow ones too
 check-scenarios: build

@@ -255,17 +255,26 @@ static bool poke(struct man *man, uint64_t hva, const void *bytes, size_t length
     return hva && process_vm_writev(man->qemu, &local, 1, &remote, 1, 0) == (ssize_t)length;
 }
 
+/* The guest's position, by its own account. */
+static bool mailbox_at(struct man *man, uint64_t *position)
+{
+    const uint64_t gpa = man->guest.ram_base + GODWIT_MAILBOX_OFFSET + GODWIT_MAILBOX_OFF_POSITION;
+    unsigned char raw[8];
+    if (!peek(man, address_in_qemu(man, gpa), raw, sizeof(raw)))
+        return false;
+    *position = get64(raw, man->guest.big_endian);
+    return true;
+}
+
 /* The page of the window that is farthest from where the guest writes. */
 static uint64_t quiet_page(struct man *man)
 {
     const struct guest *guest = &man->guest;
     const uint64_t pages = (guest->window_end - guest->window_start) / guest->page_size;
-    unsigned char raw[8];
-    const uint64_t mailbox = address_in_qemu(man, guest->ram_base + GODWIT_MAILBOX_OFFSET);
-    if (!peek(man, mailbox + GODWIT_MAILBOX_OFF_POSITION, raw, sizeof(raw)))
+    uint64_t at;
+    if (!mailbox_at(man, &at))
         return 0;
-    const uint64_t at =
-        (get64(raw, guest->big_endian) - guest->window_start) / guest->page_size % pages;
+    at = (at - guest->window_start) / guest->page_size % pages;
     /* With room for three more behind it. */
     return MIN((at + pages / 2) % pages, pages - 4);
 }
@@ -314,8 +323,7 @@ static bool page_old(struct man *man)
 
 static bool window_old(struct man *man)
 {
-    const uint64_t pages =
-        (man->guest.window_end - man->guest.window_start) / man->guest.page_size;
+    const uint64_t pages = (man->guest.window_end - man->guest.window_start) / man->guest.page_size;
     /* One page may be half written. */
     return age(man, 0, pages) >= pages - 1;
 }
@@ -337,9 +345,15 @@ static uint64_t quiet(struct man *man, uint64_t offset)
     return man->guest.window_start + quiet_page(man) * man->guest.page_size + offset;
 }
 
-static bool page_first(struct man *man)
+/* Newer than what the guest has come to: no lost write looks like that. */
+static bool page_newer(struct man *man)
 {
-    return flip(man, quiet(man, 0), 0x10);
+    const uint64_t hva = address_in_qemu(man, quiet(man, 0));
+    unsigned char byte;
+    if (!peek(man, hva, &byte, 1))
+        return false;
+    byte++;
+    return poke(man, hva, &byte, 1);
 }
 
 static bool page_byte(struct man *man)
@@ -402,22 +416,21 @@ static bool mailbox_back(struct man *man, uint64_t offset, uint64_t difference)
     return poke(man, hva, raw, sizeof(raw));
 }
 
+/* At the window's end, the pass that is over may or may not have been counted. */
 static bool mailbox_passes(struct man *man)
 {
-    return mailbox_back(man, GODWIT_MAILBOX_OFF_PASSES, 1);
+    uint64_t at;
+    return mailbox_at(man, &at) &&
+           mailbox_back(man, GODWIT_MAILBOX_OFF_PASSES, at == man->guest.window_end ? 2 : 1);
 }
 
 /* More than the one increment that memory may be ahead by; nothing at the window's start. */
 static bool mailbox_position(struct man *man)
 {
-    const uint64_t hva =
-        address_in_qemu(man, man->guest.ram_base + GODWIT_MAILBOX_OFFSET);
-    unsigned char raw[8];
-    if (!peek(man, hva + GODWIT_MAILBOX_OFF_POSITION, raw, sizeof(raw)))
-        return false;
-    const uint64_t at = get64(raw, man->guest.big_endian);
     const uint64_t step = 4 * man->guest.page_size;
-    return mailbox_back(man, GODWIT_MAILBOX_OFF_POSITION,
+    uint64_t at;
+    return mailbox_at(man, &at) &&
+           mailbox_back(man, GODWIT_MAILBOX_OFF_POSITION,
                         at >= man->guest.window_start + step ? step : -step);
 }
 
@@ -451,7 +464,7 @@ static const struct {
     const char *name;
     bool (*act)(struct man *man);
 } actions[] = {
-    {"page-first", page_first},
+    {"page-newer", page_newer},
     {"page-byte", page_byte},
     {"page-old", page_old},
     {"window-old", window_old},
@@ -765,8 +778,8 @@ static GPtrArray *tamperings_of(const char *side)
         tampering->text = g_strdup(list[i]);
         tampering->when = g_strdup(parts[1]);
         tampering->how = g_strdup(equals ? equals + 1 : "");
-        tampering->what = equals ? g_strndup(parts[2], (gsize)(equals - parts[2]))
-                                 : g_strdup(parts[2]);
+        tampering->what =
+            equals ? g_strndup(parts[2], (gsize)(equals - parts[2])) : g_strdup(parts[2]);
         g_ptr_array_add(own, tampering);
     }
     return own;
@@ -785,8 +798,8 @@ static bool claim_version(struct man *man, const char *folder)
     tampering->text = g_strdup("probe/answer/query-version");
     tampering->when = g_strdup("answer");
     tampering->what = g_strdup("query-version:qemu");
-    tampering->how = g_strdup_printf("{\"major\": %d, \"minor\": %d, \"micro\": %d}", major, minor,
-                                     micro);
+    tampering->how =
+        g_strdup_printf("{\"major\": %d, \"minor\": %d, \"micro\": %d}", major, minor, micro);
     man->tamperings = g_ptr_array_new();
     g_ptr_array_add(man->tamperings, tampering);
     man->migrates = man->ended = true;
