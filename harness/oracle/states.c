@@ -2,6 +2,7 @@
 #include "oracle/states.h"
 
 #include "bugs/bugs.h"
+#include "migrate/migrate.h"
 #include <string.h>
 
 /* Each state with those that may follow it, the source's and the destination's together. What an
@@ -59,9 +60,25 @@ struct life {
     bool arrived;      /* ... which has come, or comes while it runs */
     bool running;
     bool asleep;
+    bool postcopy; /* it has told of the state postcopy-active */
     unsigned transitions;
     GString *story;
 };
+
+/* What is wrong with a source's new state, or NULL. The caller's. A destination may load all of a
+ * migration before it gets to tell of a state between the first and the last. */
+static char *change_source(const struct life *life, const char *state)
+{
+    const bool running = life->running && !life->asleep;
+    if ((!strcmp(life->state, "none") && !strcmp(state, "active")) ||
+        (!strcmp(life->state, "setup") && !strcmp(state, "completed")))
+        return g_strdup_printf("went from %s to %s", life->state, state);
+    if (running && !strcmp(state, "completed"))
+        return g_strdup("completed a migration with its guest running");
+    if (running && !strcmp(state, "device"))
+        return g_strdup("sent the state of its devices with its guest running");
+    return NULL;
+}
 
 /* What is wrong with the migration's new state, or NULL. The caller's. */
 static char *change_state(struct life *life, const char *state)
@@ -78,8 +95,9 @@ static char *change_state(struct life *life, const char *state)
         return NULL;
     if (!godwit_states_legal(life->state, state))
         problem = g_strdup_printf("went from %s to %s", life->state, state);
-    else if (!life->destination && !strcmp(state, "completed") && life->running && !life->asleep)
-        problem = g_strdup("completed a migration with its guest running");
+    else if (!life->destination)
+        problem = change_source(life, state);
+    life->postcopy |= !strcmp(state, "postcopy-active");
     life->arrived |= !strcmp(state, "completed") || g_str_has_prefix(state, "postcopy");
     life->state = state;
     life->transitions++;
@@ -123,7 +141,8 @@ static bool has_argument(const struct godwit_vm *vm, const char *argument)
     return false;
 }
 
-static bool judge(const struct godwit_vm *vm, unsigned *transitions, GError **error)
+/* *POSTCOPY becomes whether it was in a postcopy. */
+static bool judge(const struct godwit_vm *vm, unsigned *transitions, bool *postcopy, GError **error)
 {
     struct life life = {.vm = vm, .state = "none", .story = g_string_new(NULL)};
     life.destination = has_argument(vm, "-incoming");
@@ -138,6 +157,7 @@ static bool judge(const struct godwit_vm *vm, unsigned *transitions, GError **er
                     "states: the %s %s, which the engine never should (its events: %s)", vm->name,
                     problem, life.story->str + 1);
     *transitions += life.transitions;
+    *postcopy = life.postcopy;
     g_string_free(life.story, TRUE);
     return !problem;
 }
@@ -145,9 +165,18 @@ static bool judge(const struct godwit_vm *vm, unsigned *transitions, GError **er
 bool godwit_states_judge(struct godwit_rig *rig, GError **error)
 {
     unsigned transitions = 0;
+    bool postcopy[2] = {false, false};
     for (guint i = 0; i < rig->vms->len; i++)
-        if (!judge(g_ptr_array_index(rig->vms, i), &transitions, error))
+        if (!judge(g_ptr_array_index(rig->vms, i), &transitions, &postcopy[i > 0], error))
             return false;
+    /* Of two, the one has what the other has. */
+    const struct godwit_vm *first = rig->vms->len == 2 ? g_ptr_array_index(rig->vms, 0) : NULL;
+    const struct godwit_vm *second = first ? g_ptr_array_index(rig->vms, 1) : NULL;
+    if (first && postcopy[0] && !postcopy[1] && second->capabilities &&
+        !strcmp(godwit_migrate_told_state(second), "completed"))
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "states: the %s was in a postcopy, of which the %s did not report",
+                           first->name, second->name);
     if (transitions)
         json_object_set_new(rig->facts, "transitions", json_integer(transitions));
     return true;

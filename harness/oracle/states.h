@@ -10,8 +10,9 @@
 
 /*
  * Judges everything that the rig's VMs told by events: each change of the migration's state is one
- * that the engine may make; a source had stopped its guest when its migration was completed; a
- * destination did not run its guest before it had it. What was judged is counted in the facts
+ * that the engine may make; a source passed all states that it has to, and had stopped its guest when it
+ * sent its devices' state and when its migration was completed; a destination did not run its guest
+ * before it had it, and reported the postcopy that its source was in. What was judged is counted in the facts
  * ("transitions"). MIGRATION error with the whole sequence otherwise.
  */
 bool godwit_states_judge(struct godwit_rig *rig, GError **error);

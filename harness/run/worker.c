@@ -7,6 +7,7 @@
 
 #include "bugs/bugs.h"
 #include "contain.h"
+#include "oracle/alarms.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
 #include "oracle/states.h"
@@ -163,7 +164,7 @@ static bool judge_all(struct godwit_rig *rig, GError **error)
                     failed, (unsigned)json_array_size(json_object_get(rig->facts, "checks")),
                     text->str);
     g_string_free(text, TRUE);
-    return !failed && godwit_states_judge(rig, error);
+    return !failed && godwit_states_judge(rig, error) && godwit_alarms_judge(rig, error);
 }
 
 /* A failure that a known bug explains does not stand for what it does not: what else holds for every

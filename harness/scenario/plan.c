@@ -55,7 +55,14 @@ bool godwit_plan_unwind(struct godwit_vm *source, GError **error)
 bool godwit_plan_settle(struct godwit_vm *source, GError **error)
 {
     g_autofree char *status = last_status(source, error);
-    return status && is_status(source, status, "postmigrate", "after the migration", error);
+    if (!status || !is_status(source, status, "postmigrate", "after the migration", error))
+        return false;
+    g_autofree char *state = godwit_migrate_state(source, error);
+    return state && (!strcmp(state, "completed") ||
+                     godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                                 "the %s's query-migrate says \"%s\" after an event that the "
+                                 "migration is completed",
+                                 source->name, state));
 }
 
 bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error)

@@ -83,6 +83,7 @@ struct man {
     GHashTable *asked;                /* id -> command, of those without an answer */
     char *saved;                      /* the file of the latest pmemsave ... */
     uint64_t saved_at, saved_length;  /* ... and what it is to hold */
+    bool incoming; /* nothing is asked of its guest before the migration has ended */
     bool migrates, ended;
     struct guest guest;
     uint64_t restless; /* the address of a page that keeps changing, in QEMU; 0: none */
@@ -621,7 +622,7 @@ static void pass_answer(struct man *man, const char *line, json_t *message)
         return;
     }
     g_hash_table_remove(man->asked, id);
-    if (!strcmp(command, "stop") && man->ended)
+    if (!strcmp(command, "stop") && (man->incoming || man->ended))
         moment(man, "stop");
     if (!strcmp(command, "pmemsave"))
         flip_saved(man);
@@ -664,7 +665,7 @@ static void take_from_godwit(struct man *man, const char *line)
     g_free(id);
     if (!g_strcmp0(command, "migrate") || !g_strcmp0(command, "migrate-incoming"))
         man->migrates = true;
-    if (!g_strcmp0(command, "cont") && man->ended)
+    if (!g_strcmp0(command, "cont") && (man->incoming || man->ended))
         moment(man, "cont");
     if (!g_strcmp0(command, "pmemsave")) {
         g_free(man->saved);
@@ -863,6 +864,7 @@ int main(int argc, char **argv)
     const char *side = value_of(argv, "-name");
     struct man man = {
         .side = side,
+        .incoming = value_of(argv, "-incoming") != NULL,
         .tamperings = side ? tamperings_of(side) : NULL,
         .from_godwit = g_string_new(NULL),
         .from_qemu = g_string_new(NULL),

@@ -1,0 +1,81 @@
+/*
+ * Alarms.
+ *
+ * The oracles look at what a guest did. A QEMU also says by events what became of its machine, and no
+ * scenario can end well after some of them. STOP and RESUME have to alternate as well: a second STOP,
+ * say, means that the guest ran in between without anybody having been told. A guest that sleeps is
+ * left out, because QEMU versions disagree on whether it can be stopped.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "oracle/alarms.h"
+
+#include <string.h>
+
+/* Events that no scenario provokes. */
+static const char *const alarms[] = {"GUEST_PANICKED",        "GUEST_CRASHLOADED", "MEMORY_FAILURE",
+                                     "BLOCK_IMAGE_CORRUPTED", "BLOCK_IO_ERROR",    "WATCHDOG"};
+
+/* What is known of whether a VM's guest runs. */
+enum activity { UNKNOWN, RUNS, STANDS };
+
+static bool is_alarm(const json_t *event)
+{
+    const char *name = godwit_json_string(event, "event", "");
+    for (size_t i = 0; i < G_N_ELEMENTS(alarms); i++)
+        if (!strcmp(alarms[i], name))
+            return true;
+    /* Whoever else asks for these is the harness. */
+    return (!strcmp(name, "RESET") || !strcmp(name, "SHUTDOWN")) &&
+           godwit_json_true(json_object_get(event, "data"), "guest");
+}
+
+/* Moves on *ACTIVITY by EVENT. False if the event does not fit. */
+static bool follow(enum activity *activity, const json_t *event)
+{
+    const char *name = godwit_json_string(event, "event", "");
+    const enum activity before = *activity;
+    if (!strcmp(name, "SUSPEND") || !strcmp(name, "WAKEUP"))
+        *activity = UNKNOWN;
+    else if (!strcmp(name, "STOP"))
+        *activity = STANDS;
+    else if (!strcmp(name, "RESUME"))
+        *activity = RUNS;
+    else
+        return true;
+    return before == UNKNOWN || *activity != before;
+}
+
+static bool judge(const struct godwit_vm *vm, GError **error)
+{
+    enum activity activity = UNKNOWN;
+    for (guint i = 0; i < vm->arguments->len; i++) {
+        const char *argument = g_ptr_array_index(vm->arguments, i);
+        if (!g_strcmp0(argument, "-S") || !g_strcmp0(argument, "-incoming"))
+            activity = STANDS;
+    }
+    for (guint i = 0; i < vm->qmp->events->len; i++) {
+        const json_t *event = g_ptr_array_index(vm->qmp->events, i);
+        const char *name = godwit_json_string(event, "event", "");
+        if (is_alarm(event)) {
+            g_autofree char *text = json_dumps(event, JSON_COMPACT);
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION, "alarms: the %s reported %s: %.300s",
+                               vm->name, name, text);
+        }
+        if (!follow(&activity, event))
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "alarms: the %s reported %s, although its guest %s", vm->name, name,
+                               activity == RUNS ? "ran already" : "did not run");
+    }
+    return true;
+}
+
+bool godwit_alarms_judge(struct godwit_rig *rig, GError **error)
+{
+    for (guint i = 0; i < rig->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+        if (vm->qmp && !judge(vm, error))
+            return false;
+    }
+    return true;
+}
