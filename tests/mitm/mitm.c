@@ -440,13 +440,13 @@ static bool mailbox_timer(struct man *man)
     return mailbox_back(man, GODWIT_MAILBOX_OFF_TIMER, 1);
 }
 
-/* Far enough for the guest not to have made up for it. */
+/* To where the guest began. */
 static bool mailbox_timer_far(struct man *man)
 {
     unsigned char raw[8];
     const uint64_t gpa = man->guest.ram_base + GODWIT_MAILBOX_OFFSET + GODWIT_MAILBOX_OFF_TIMER;
     return peek(man, address_in_qemu(man, gpa), raw, sizeof(raw)) &&
-           mailbox_back(man, GODWIT_MAILBOX_OFF_TIMER, get64(raw, man->guest.big_endian) / 2);
+           mailbox_back(man, GODWIT_MAILBOX_OFF_TIMER, get64(raw, man->guest.big_endian));
 }
 
 static bool mailbox_magic(struct man *man)

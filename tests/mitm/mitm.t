@@ -136,7 +136,8 @@ rows('destination', 'completed',
 rows('destination', 'completed', [qw(mailbox-passes mailbox-position mailbox-timer)], $P,
     {match => $ram, may_7 => $HOT});
 row('destination/completed/window-old|destination/completed/mailbox-passes', $P, {match => $ram});
-rows('destination', 'completed', [qw(page-old window-old bytes-16k)], $_, {match => $ram}) for $M, $H;
+row('destination/completed/page-old', $_, {match => $ram, may_7 => $HOT_PAGE}) for $M, $H;
+rows('destination', 'completed', [qw(window-old bytes-16k)], $_, {match => $ram}) for $M, $H;
 rows('destination', 'completed', [qw(page-newer page-old bytes-16k)], $P,
     {match => $ram, one => 1, arch => $_}) for @ARCHES[1 .. $#ARCHES];
 row('destination/completed/mailbox-passes', $H, {match => $ram, may_7 => $HOT, may_11 => $HOT_START});
