@@ -441,6 +441,7 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
                                      .text = text};
     *stale = difference->one_block && godwit_bug_explain(&symptom);
     symptom.kind = GODWIT_SYMPTOM_WINDOW;
+    source->rig->stale |= *stale;
     if (!*stale && difference->one_block && !source->rig->spoiled)
         source->rig->lost = *stale = godwit_bug_explain(&symptom) != NULL;
     symptom.kind = GODWIT_SYMPTOM_SHARED_RAM;

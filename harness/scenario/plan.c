@@ -441,6 +441,9 @@ bool godwit_plan_refuse(struct godwit_vm *vm, const char *command, json_t *argum
 bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error)
 {
     const unsigned cpus = vm->rig->setup->workload.cpus;
+    /* A guest that arrives at the end of a pass counts it without writing a page, and its timer
+     * stays what it was. Where that is known to be too old, another pass has to follow. */
+    const uint64_t passes = vm->rig->stale ? 2 : 1;
     uint64_t before[GODWIT_MAX_CPUS];
     struct godwit_mailbox mailbox;
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
@@ -456,7 +459,7 @@ bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error)
     for (unsigned cpu = 0; cpu < cpus;) {
         if (!godwit_memory_mailbox(vm, cpu, &mailbox, error))
             return false;
-        if (mailbox.passes != before[cpu])
+        if (mailbox.passes - before[cpu] >= passes)
             cpu++;
         else if (!godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error)) {
             godwit_error_context(error, "the %s's CPU %u has not completed a pass", vm->name, cpu);

@@ -72,6 +72,7 @@ struct godwit_rig {
     bool apart;        /* each QEMU is started in a network namespace of its own, an empty one */
     bool turned;       /* destinations are of the source's binary, and the other way round */
     bool spoiled;      /* something is spoiled on purpose: what is stale is no known bug's */
+    bool stale;        /* by a known bug the mailboxes that arrived are older than the guest */
     bool lost;         /* by a known bug a guest lacks what it has written: it is not to run */
     bool *interrupted; /* set from outside when the run has to end; may be NULL */
     GArray *phases;    /* of struct godwit_phase: those that are over */
