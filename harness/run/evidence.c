@@ -216,13 +216,23 @@ static json_t *timeline_of(const struct godwit_rig *rig)
     return timeline;
 }
 
+/* Those that were started as sources come first: whoever reads a report looks for them first. */
+static json_t *vms_of(const struct godwit_rig *rig)
+{
+    json_t *vms = json_array();
+    for (int sources = 1; sources >= 0; sources--)
+        for (guint i = 0; i < rig->vms->len; i++) {
+            struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+            if (vm->source == (sources == 1))
+                json_array_append_new(vms, vm_of(vm));
+        }
+    return vms;
+}
+
 void godwit_evidence_add(struct godwit_rig *rig, json_t *result)
 {
     const struct godwit_workload *workload = &rig->setup->workload;
-    json_t *vms = json_array();
-    for (guint i = 0; i < rig->vms->len; i++)
-        json_array_append_new(vms, vm_of(g_ptr_array_index(rig->vms, i)));
-    json_object_set_new(result, "vms", vms);
+    json_object_set_new(result, "vms", vms_of(rig));
     json_object_set_new(result, "timeline", timeline_of(rig));
     json_object_set_new(result, "guest",
                         json_pack("{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:i}", "window_start",

@@ -33,11 +33,19 @@ void godwit_job_free(struct godwit_job *job)
     g_free(job);
 }
 
+/* Has the plan of an ad-hoc migration use the job's own arrays. */
+static void point_plan(struct godwit_job *job)
+{
+    job->plan.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
+    job->plan.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
+}
+
 struct godwit_job *godwit_job_copy(const struct godwit_job *job)
 {
     struct godwit_job *copy = g_memdup2(job, sizeof(*job));
     copy->capabilities = g_array_copy(job->capabilities);
     copy->parameters = g_array_copy(job->parameters);
+    point_plan(copy);
     copy->fault = g_strdup(job->fault);
     copy->plan.fault = copy->fault;
     copy->target = g_strdup(job->target);
@@ -280,7 +288,6 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
             json_integer_value(json_array_get(pair, 1)), NULL};
         g_array_append_val(job->parameters, p);
     }
-    job->plan.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
-    job->plan.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
+    point_plan(job);
     return complete(job) ? job : unknown(job, error);
 }

@@ -31,7 +31,7 @@ static void report(json_t *object)
         const ssize_t n = write(GODWIT_WORKER_FD, line + sent, length - sent);
         if (n > 0)
             sent += (size_t)n;
-        else if (errno != EINTR)
+        else if (n == 0 || errno != EINTR)
             return; /* nobody listens any more */
     }
 }

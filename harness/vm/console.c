@@ -4,6 +4,7 @@
 #include "godwit/guest_abi.h"
 #include <errno.h>
 #include <glib-unix.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,6 +52,18 @@ void godwit_console_feed(struct godwit_console *console, const char *bytes, size
         g_string_erase(console->tail, 0, (gssize)(console->tail->len - TAIL_MAX));
 }
 
+/* Nothing more is read. */
+static void end(struct godwit_console *console)
+{
+    if (console->source)
+        g_source_remove(console->source);
+    console->source = 0;
+    if (console->fd >= 0)
+        close(console->fd);
+    console->fd = -1;
+    godwit_log_close(console->log);
+}
+
 static gboolean readable(gint fd, GIOCondition condition, gpointer data)
 {
     struct godwit_console *console = data;
@@ -60,22 +73,24 @@ static gboolean readable(gint fd, GIOCondition condition, gpointer data)
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return G_SOURCE_CONTINUE;
     if (length <= 0) {
-        console->source = 0;
+        end(console);
         return G_SOURCE_REMOVE;
     }
-    fwrite(buffer, 1, (size_t)length, console->log);
-    fflush(console->log);
+    godwit_log_write(console->log, buffer, (size_t)length);
     godwit_console_feed(console, buffer, (size_t)length);
-    return G_SOURCE_CONTINUE;
+    if (godwit_log_total(console->log) <= GODWIT_CONSOLE_MAX)
+        return G_SOURCE_CONTINUE;
+    fail(console, "the guest floods its console: it wrote more than %" PRIu64 " MiB",
+         GODWIT_CONSOLE_MAX >> 20);
+    end(console);
+    return G_SOURCE_REMOVE;
 }
 
 struct godwit_console *godwit_console_new(int fd, const char *path, unsigned ready_allowed,
                                           GError **error)
 {
-    FILE *log = fopen(path, "we");
+    struct godwit_log *log = godwit_log_new(path, error);
     if (!log) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
-                    g_strerror(errno));
         close(fd);
         return NULL;
     }
@@ -93,11 +108,9 @@ void godwit_console_free(struct godwit_console *console)
 {
     if (!console)
         return;
-    if (console->source)
-        g_source_remove(console->source);
-    close(console->fd);
+    end(console);
     g_free(console->failure);
     g_string_free(console->tail, TRUE);
-    fclose(console->log);
+    godwit_log_free(console->log);
     g_free(console);
 }

@@ -1,6 +1,7 @@
 /*
  * The guest's serial console, judged byte by byte as it comes: READY where it is allowed, then
- * PASSes, nothing else. Kept in a file beside it.
+ * PASSes, nothing else. Kept in a bounded log beside it. At the guest's end both the descriptor and
+ * the log's file are closed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,11 +9,14 @@
 #define GODWIT_HARNESS_VM_CONSOLE_H
 
 #include "error.h"
+#include "vm/log.h"
 #include <stdbool.h>
-#include <stdio.h>
+
+/* The most bytes taken from a guest: some hours of the fastest one. */
+#define GODWIT_CONSOLE_MAX ((uint64_t)256 << 20)
 
 struct godwit_console {
-    int fd;                 /* owned */
+    int fd;                 /* owned; -1 when closed */
     guint source;           /* main-loop source of fd, 0 when closed */
     unsigned ready_allowed; /* how many READYs may come; one more is a fault */
     unsigned ready;         /* how many came */
@@ -23,7 +27,7 @@ struct godwit_console {
     bool fault_provoked;    /* the harness spoils the guest on purpose: FAULT is no failure */
     char *failure;          /* what else was wrong with the output, or NULL; owned */
     GString *tail;          /* the last bytes, escaped where they do not print */
-    FILE *log;              /* owned */
+    struct godwit_log *log; /* owned */
 };
 
 /* A console read from FD (which it takes), logged to the file at PATH. NULL with ERROR set if that

@@ -314,13 +314,15 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
             buffer = (char *)buffer + n;
             offset += (uint64_t)n;
             length -= (size_t)n;
-        } else if (errno == EPERM || errno == ENOSYS) {
+        } else if (n < 0 && (errno == EPERM || errno == ENOSYS)) {
             vm->pmemsave = true;
         } else {
-            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_CRASH,
-                        "%s: cannot read its memory at offset " HEX " of %s: %s", vm->name, offset,
-                        block->name, n == 0 ? "nothing there" : g_strerror(errno));
-            return false;
+            const char *why = n == 0 ? "nothing there" : g_strerror(errno);
+            /* How the process ended says more, if it has. */
+            return godwit_rig_survives(vm->rig, error) &&
+                   godwit_fail(error, GODWIT_ERROR_CRASH,
+                               "%s: cannot read its memory at offset " HEX " of %s: %s", vm->name,
+                               offset, block->name, why);
         }
     }
     if (length == 0)
@@ -449,14 +451,15 @@ bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, 
         return false;
     const struct iovec local = {(void *)(uintptr_t)bytes, length};
     const struct iovec remote = {(void *)(uintptr_t)(block->hva + offset), length};
-    if (!block->hva ||
-        process_vm_writev(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) != (ssize_t)length) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
-                    "needs process_vm_writev into QEMU, which this system refuses: %s",
-                    g_strerror(errno));
-        return false;
-    }
-    return true;
+    const ssize_t n =
+        block->hva ? process_vm_writev(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) : 0;
+    if (n == (ssize_t)length)
+        return true;
+    const char *why = n < 0         ? g_strerror(errno)
+                      : !block->hva ? "QEMU does not say where that is"
+                                    : "not all of it could be written";
+    return godwit_fail(error, GODWIT_ERROR_SKIP,
+                       "needs process_vm_writev into QEMU, which this system refuses: %s", why);
 }
 
 /* A mark, and where in its page it is: behind the bytes that the guests write. */

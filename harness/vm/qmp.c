@@ -2,7 +2,6 @@
 #include "vm/qmp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib-unix.h>
 #include <poll.h>
 #include <stdint.h>
@@ -21,9 +20,21 @@ static void fail(struct godwit_qmp *qmp, const char *why, const char *line)
 
 static void record(struct godwit_qmp *qmp, char direction, const char *line)
 {
-    fprintf(qmp->transcript, "%10.6f %c %s\n", (double)(g_get_monotonic_time() - qmp->began) / 1e6,
-            direction, line);
-    fflush(qmp->transcript);
+    g_autofree char *text = g_strdup_printf(
+        "%10.6f %c %s\n", (double)(g_get_monotonic_time() - qmp->began) / 1e6, direction, line);
+    godwit_log_write(qmp->transcript, text, strlen(text));
+}
+
+/* Ends the connection: nothing more is read or sent. */
+static void end(struct godwit_qmp *qmp)
+{
+    if (qmp->source)
+        g_source_remove(qmp->source);
+    qmp->source = 0;
+    if (qmp->fd >= 0)
+        close(qmp->fd);
+    qmp->fd = -1;
+    godwit_log_close(qmp->transcript);
 }
 
 /* TEXT with every integer that does not fit an int64 put in quotes. */
@@ -61,6 +72,17 @@ json_t *godwit_qmp_parse(const char *text)
     return json_loads(quoted, JSON_DECODE_ANY, NULL);
 }
 
+static void take_event(struct godwit_qmp *qmp, json_t *event, const char *line)
+{
+    g_ptr_array_add(qmp->events, event);
+    qmp->event_bytes += strlen(line);
+    if (qmp->events->len > GODWIT_QMP_EVENTS_MAX || qmp->event_bytes > GODWIT_QMP_EVENT_BYTES_MAX) {
+        g_autofree char *why = g_strdup_printf("floods QMP: it sent %u events, %zu bytes, the last",
+                                               qmp->events->len, qmp->event_bytes);
+        fail(qmp, why, line);
+    }
+}
+
 static void take_line(struct godwit_qmp *qmp, const char *line)
 {
     record(qmp, '<', line);
@@ -76,7 +98,7 @@ static void take_line(struct godwit_qmp *qmp, const char *line)
             json_decref(message);
         }
     } else if (json_object_get(message, "event")) {
-        g_ptr_array_add(qmp->events, message);
+        take_event(qmp, message, line);
     } else if (godwit_json_integer(message, "id", -1) == qmp->last_id && !qmp->reply) {
         qmp->reply = message;
     } else {
@@ -94,18 +116,19 @@ static bool is_greeting(const char *line)
 /* Takes the lines that are complete, up to another QEMU's greeting. */
 static void take_input(struct godwit_qmp *qmp)
 {
-    char *end;
-    while (!qmp->failure && (end = memchr(qmp->input->str, '\n', qmp->input->len))) {
-        g_autofree char *line = g_strndup(qmp->input->str, (gsize)(end - qmp->input->str));
+    const char *next = qmp->input->str, *after = next + qmp->input->len, *newline;
+    while (!qmp->failure && (newline = memchr(next, '\n', (size_t)(after - next)))) {
+        g_autofree char *line = g_strndup(next, (gsize)(newline - next));
         g_strchomp(line);
         qmp->restarted = qmp->may_restart && is_greeting(line);
         if (qmp->restarted)
-            return;
-        g_string_erase(qmp->input, 0, end - qmp->input->str + 1);
+            break;
+        next = newline + 1;
         if (*line)
             take_line(qmp, line);
     }
-    if (qmp->input->len > GODWIT_QMP_LINE_MAX)
+    g_string_erase(qmp->input, 0, next - qmp->input->str);
+    if (!qmp->restarted && qmp->input->len > GODWIT_QMP_LINE_MAX)
         fail(qmp, "sent an endless line instead of QMP", NULL);
 }
 
@@ -119,7 +142,7 @@ static gboolean readable(gint fd, GIOCondition condition, gpointer data)
         return G_SOURCE_CONTINUE;
     if (length <= 0) {
         /* The end. Whether that is an error, the process's exit tells. */
-        qmp->source = 0;
+        end(qmp);
         return G_SOURCE_REMOVE;
     }
     g_string_append_len(qmp->input, buffer, length);
@@ -133,10 +156,8 @@ static gboolean readable(gint fd, GIOCondition condition, gpointer data)
 
 struct godwit_qmp *godwit_qmp_new(int fd, const char *path, GError **error)
 {
-    FILE *transcript = fopen(path, "we");
+    struct godwit_log *transcript = godwit_log_new(path, error);
     if (!transcript) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
-                    g_strerror(errno));
         close(fd);
         return NULL;
     }
@@ -153,13 +174,8 @@ struct godwit_qmp *godwit_qmp_new(int fd, const char *path, GError **error)
 
 struct godwit_qmp *godwit_qmp_successor(struct godwit_qmp *qmp, const char *path, GError **error)
 {
-    const int fd = fcntl(qmp->fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "no descriptor left: %s",
-                    g_strerror(errno));
-        return NULL;
-    }
-    struct godwit_qmp *successor = godwit_qmp_new(fd, path, error);
+    struct godwit_qmp *successor = godwit_qmp_new(g_steal_fd(&qmp->fd), path, error);
+    end(qmp);
     if (!successor)
         return NULL;
     g_string_append_len(successor->input, qmp->input->str, (gssize)qmp->input->len);
@@ -172,15 +188,13 @@ void godwit_qmp_free(struct godwit_qmp *qmp)
 {
     if (!qmp)
         return;
-    if (qmp->source)
-        g_source_remove(qmp->source);
-    close(qmp->fd);
+    end(qmp);
     g_string_free(qmp->input, TRUE);
     json_decref(qmp->greeting);
     json_decref(qmp->reply);
     g_ptr_array_unref(qmp->events);
     g_free(qmp->failure);
-    fclose(qmp->transcript);
+    godwit_log_free(qmp->transcript);
     g_free(qmp);
 }
 
@@ -222,6 +236,9 @@ bool godwit_qmp_send_text(struct godwit_qmp *qmp, const char *command, const cha
                           int fd, GError **error)
 {
     g_clear_pointer(&qmp->reply, json_decref);
+    if (qmp->fd < 0)
+        return godwit_fail(error, GODWIT_ERROR_CRASH, "%s: cannot send: the connection has ended",
+                           command);
     g_autofree char *text = g_strdup_printf(
         "{\"execute\":\"%s\"%s%s,\"id\":%" JSON_INTEGER_FORMAT "}", command,
         arguments ? ",\"arguments\":" : "", arguments ? arguments : "", ++qmp->last_id);

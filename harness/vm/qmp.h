@@ -1,7 +1,9 @@
 /*
  * A QMP connection: one JSON object a line over a socket, both ways, everything recorded with
  * times in a transcript file. It never blocks on reading; the VM's main loop feeds it. Nothing that
- * a peer sends is trusted: a line that is no object, or too long, ends the connection.
+ * a peer sends is trusted: a line that is no object, a line that is too long, or more events than
+ * the limits below ends the connection. At the peer's end both the socket and the transcript's file
+ * are closed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,11 +12,15 @@
 
 #include "error.h"
 #include "json.h"
+#include "vm/log.h"
 #include <stdbool.h>
-#include <stdio.h>
 
 /* The longest line taken from a QEMU, in bytes: query-qmp-schema's answer is below 1 MiB. */
-#define GODWIT_QMP_LINE_MAX (16u << 20)
+#define GODWIT_QMP_LINE_MAX (2u << 20)
+/* The most events taken from a QEMU, and the most bytes of events: a migration has some hundreds.
+ */
+#define GODWIT_QMP_EVENTS_MAX      20000u
+#define GODWIT_QMP_EVENT_BYTES_MAX ((size_t)8 << 20)
 
 struct godwit_qmp {
     int fd;             /* owned; -1 when closed */
@@ -24,11 +30,12 @@ struct godwit_qmp {
     json_int_t last_id; /* of the command sent last */
     json_t *reply;      /* to that command, or NULL until it came; owned */
     GPtrArray *events;  /* of json_t: every event since the start, in order; owned */
+    size_t event_bytes; /* length of their lines */
     bool may_restart;   /* another QEMU may take the connection over, which greets anew ... */
     bool restarted;     /* ... and has: its greeting is the first line of the input */
     char *failure;      /* what made the connection useless, or NULL; owned */
-    FILE *transcript;   /* owned */
     gint64 began;       /* monotonic time that the transcript counts from */
+    struct godwit_log *transcript; /* owned */
 };
 
 /* A connection over FD (which it takes), with its transcript at PATH. NULL with ERROR set if the

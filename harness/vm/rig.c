@@ -48,8 +48,8 @@ void godwit_rig_free(struct godwit_rig *rig)
         return;
     if (rig->turn >= 0)
         close(rig->turn);
-    g_ptr_array_unref(rig->vms);
     g_datalist_clear(&rig->kept);
+    g_ptr_array_unref(rig->vms);
     g_array_unref(rig->phases);
     json_decref(rig->facts);
     g_free(rig->directory);
@@ -141,36 +141,74 @@ gint64 godwit_rig_hasten(struct godwit_rig *rig, double seconds)
     return deadline;
 }
 
-/* The VM whose process was killed by a signal that nobody sent it on purpose, or NULL. */
-static struct godwit_vm *killed(const struct godwit_rig *rig)
+/* Returns whether the process ended by a signal that nobody sent on purpose. */
+static bool killed(const struct godwit_vm *vm)
 {
+    return vm->exited && !vm->may_exit && WIFSIGNALED(vm->wait_status);
+}
+
+/* Returns whether VM is to be blamed rather than OTHER, which comes before it in the list. */
+static bool worse(const struct godwit_vm *vm, const struct godwit_vm *other)
+{
+    if (killed(vm) != killed(other))
+        return killed(vm);
+    return vm->exited && other->exited && vm->exit_order < other->exit_order;
+}
+
+/* Returns the VM that is to be blamed for what is wrong, or NULL if nothing is. */
+static struct godwit_vm *culprit(const struct godwit_rig *rig)
+{
+    struct godwit_vm *found = NULL;
     for (guint i = 0; i < rig->vms->len; i++) {
         struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
-        if (vm->exited && !vm->may_exit && WIFSIGNALED(vm->wait_status))
-            return vm;
+        if (!godwit_vm_healthy(vm, NULL) && (!found || worse(vm, found)))
+            found = vm;
     }
-    return NULL;
+    return found;
+}
+
+static bool is_interrupted(const struct godwit_rig *rig)
+{
+    return rig->interrupted && *rig->interrupted;
+}
+
+static bool any_dying(const struct godwit_rig *rig)
+{
+    for (guint i = 0; i < rig->vms->len; i++)
+        if (godwit_vm_dying(g_ptr_array_index(rig->vms, i)))
+            return true;
+    return false;
+}
+
+/* Waits until no process of the rig is dying: each is gone, or lives. */
+static void await_ends(const struct godwit_rig *rig)
+{
+    if (!any_dying(rig))
+        return;
+    const gint64 deadline = godwit_rig_seconds(rig, GODWIT_END_SECONDS);
+    const gint64 now = g_get_monotonic_time();
+    const guint timer = g_timeout_add((guint)(MAX(deadline - now, 0) / 1000 + 1), wake, NULL);
+    while (any_dying(rig) && !is_interrupted(rig) && g_get_monotonic_time() < deadline)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(timer);
 }
 
 bool godwit_rig_healthy(struct godwit_rig *rig, GError **error)
 {
-    if (rig->interrupted && *rig->interrupted) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_INTERRUPTED, "interrupted");
-        return false;
+    if (!is_interrupted(rig)) {
+        if (!culprit(rig))
+            return true;
+        await_ends(rig);
     }
-    g_autoptr(GError) cause = NULL;
-    for (guint i = 0; i < rig->vms->len && !cause; i++)
-        godwit_vm_healthy(g_ptr_array_index(rig->vms, i), &cause);
-    if (!cause)
-        return true;
-    /* One that is killed takes its peer along, whose end may be noticed first. */
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
-    struct godwit_vm *victim = killed(rig);
-    if (victim)
-        return godwit_vm_healthy(victim, error);
-    g_propagate_error(error, g_steal_pointer(&cause));
-    return false;
+    if (is_interrupted(rig))
+        return godwit_fail(error, GODWIT_ERROR_INTERRUPTED, "interrupted");
+    return godwit_vm_healthy(culprit(rig), error);
+}
+
+bool godwit_rig_survives(struct godwit_rig *rig, GError **error)
+{
+    await_ends(rig);
+    return godwit_rig_healthy(rig, error);
 }
 
 static gboolean set(gpointer data)
@@ -193,11 +231,22 @@ bool godwit_rig_rest(struct godwit_rig *rig, guint ms, const char *what, GError 
     return well;
 }
 
+/* A turn that is waited for. */
+struct turn {
+    guint source; /* 0 once it has come: the pipe stays readable, and would keep the loop busy */
+};
+
 static gboolean come(gint fd, GIOCondition condition, gpointer data)
 {
     (void)fd;
     (void)condition;
-    return set(data);
+    ((struct turn *)data)->source = 0;
+    return G_SOURCE_REMOVE;
+}
+
+static bool has_come(gpointer data)
+{
+    return ((const struct turn *)data)->source == 0;
 }
 
 /* How long a turn may take to come: longer than any run. In seconds. */
@@ -209,11 +258,12 @@ bool godwit_rig_take_turn(struct godwit_rig *rig, GError **error)
         return true;
     const gint64 began = g_get_monotonic_time();
     const gint64 deadline = rig->deadline;
-    bool mine = false;
+    struct turn turn = {0};
     rig->deadline = began + TURN_SECONDS * G_USEC_PER_SEC;
-    const guint source = g_unix_fd_add(rig->turn, G_IO_IN | G_IO_HUP, come, &mine);
-    const bool well = godwit_rig_wait(rig, is_set, &mine, "its turn", error);
-    g_source_remove(source);
+    turn.source = g_unix_fd_add(rig->turn, G_IO_IN | G_IO_HUP, come, &turn);
+    const bool well = godwit_rig_wait(rig, has_come, &turn, "its turn", error);
+    if (turn.source)
+        g_source_remove(turn.source);
     close(rig->turn);
     rig->turn = -1;
     rig->waited = g_get_monotonic_time() - began;

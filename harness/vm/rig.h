@@ -65,7 +65,7 @@ struct godwit_rig {
     char *directory;   /* the VMs' working directory, where they may do as they please */
     char *records;     /* where Godwit's own files are: what VMs say; the same, until
                           godwit_rig_set_apart() */
-    GPtrArray *vms;    /* of struct godwit_vm, in order of their start; owned */
+    GPtrArray *vms;    /* of struct godwit_vm, in order of their start; owned; freed last */
     gint64 began;      /* its start, in monotonic microseconds ... */
     gint64 began_at;   /* ... and by the time of day */
     gint64 deadline;   /* monotonic time, in microseconds */
@@ -79,7 +79,8 @@ struct godwit_rig {
     const char *phase; /* the present one */
     gint64 phase_began;
     json_t *facts; /* what was measured and proven, for the result; owned */
-    GData *kept;   /* what a step of the course keeps for the later ones (g_datalist_...) */
+    GData *kept;   /* what a step of the course keeps for the later ones (g_datalist_...); it may
+                      refer to the VMs, for it is freed before them */
     godwit_progress progress;
     gpointer progress_data;
     int turn;      /* the descriptor that tells when this rig's guests may run; -1: they may */
@@ -93,6 +94,9 @@ struct godwit_rig {
 #define GODWIT_DEADLINE_SECONDS 60
 /* The time that a QEMU has to answer on QMP, before scaling. In seconds. */
 #define GODWIT_START_SECONDS 15
+/* The time that a process which has begun to die has to be gone (it may write a core), before
+ * scaling. In seconds. */
+#define GODWIT_END_SECONDS 20
 
 /* A rig in DIRECTORY, which must exist. The clock of its deadline starts. */
 struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *directory);
@@ -101,7 +105,8 @@ struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *
  * Godwit's own files are. To be called before the first VM. */
 bool godwit_rig_set_apart(struct godwit_rig *rig, GError **error);
 
-/* Kills every VM that is left, waits for each to be gone, and frees the rig. */
+/* Frees what was kept, which may watch the VMs. Then kills every VM that is left, waits for each to
+ * be gone, and frees the rig. */
 void godwit_rig_free(struct godwit_rig *rig);
 
 /* The VM of that name that was started last, or NULL. */
@@ -174,8 +179,16 @@ bool godwit_rig_take_turn(struct godwit_rig *rig, GError **error);
 /* Says that no guest of the rig runs any more: the turn is the next one's. */
 void godwit_rig_end_turn(struct godwit_rig *rig);
 
-/* False with ERROR set if a VM has died, spoken nonsense or reported a fault, or at an interrupt.
+/*
+ * Returns false with ERROR set if a VM has died, spoken nonsense or reported a fault, or at an
+ * interrupt. A QEMU that dies often takes its peer along, and the peer's end may be noticed first.
+ * So this waits, for GODWIT_END_SECONDS at most, for the end of each process that has begun to die,
+ * and then blames the one that was killed by a signal, or else the one that ended first.
  */
 bool godwit_rig_healthy(struct godwit_rig *rig, GError **error);
+
+/* Does the same after something has failed that the death of a QEMU would explain: waits for
+ * processes that have begun to die even if none has been noticed to be gone. */
+bool godwit_rig_survives(struct godwit_rig *rig, GError **error);
 
 #endif

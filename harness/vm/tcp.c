@@ -97,6 +97,8 @@ static bool dump(int fd, GHashTable *sockets, struct godwit_tcp *tcp)
         const ssize_t length = recv(fd, &answer, sizeof(answer), 0);
         if (length < 0 && errno == EINTR)
             continue;
+        if (length == 0)
+            errno = ENODATA; /* an end leaves errno as it was */
         more = length > 0 ? take(&answer.header, length, sockets, tcp) : -1;
         if (more < 0)
             return false;

@@ -9,6 +9,8 @@
 #include "vm/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -40,9 +42,8 @@ static void add(GPtrArray *arguments, ...)
     va_end(list);
 }
 
-/* At PLACE among the rig's, -1 for the end. */
 static struct godwit_vm *vm_new(struct godwit_rig *rig, const char *name,
-                                const struct godwit_qemu *qemu, gint place)
+                                const struct godwit_qemu *qemu)
 {
     struct godwit_vm *vm = g_new0(struct godwit_vm, 1);
     vm->rig = rig;
@@ -52,7 +53,7 @@ static struct godwit_vm *vm_new(struct godwit_rig *rig, const char *name,
     vm->pmemsave = rig->setup->pmemsave;
     vm->cancel = g_cancellable_new();
     vm->arguments = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_insert(rig->vms, place, vm);
+    g_ptr_array_add(rig->vms, vm);
     add(vm->arguments, qemu->path, "-nodefaults", "-no-user-config", "-display", "none", NULL);
     return vm;
 }
@@ -84,35 +85,84 @@ static void in_child(gpointer data)
 
 static void process_ended(GObject *object, GAsyncResult *result, gpointer data)
 {
+    static unsigned ended;
     g_autoptr(GError) error = NULL;
-    if (!g_subprocess_wait_finish(G_SUBPROCESS(object), result, &error))
-        return; /* cancelled: the vm is being freed */
     struct godwit_vm *vm = data;
+    vm->watched = false;
+    if (!g_subprocess_wait_finish(G_SUBPROCESS(object), result, &error))
+        return; /* cancelled: the vm is being freed, or the process is another vm's now */
     vm->exited = true;
     vm->wait_status = g_subprocess_get_status(vm->process);
+    vm->exit_order = ended++;
+    if (vm->errors)
+        godwit_drain_now(vm->errors);
+    if (vm->pagemap >= 0)
+        close(vm->pagemap);
+    vm->pagemap = -1;
+}
+
+void godwit_vm_watch(struct godwit_vm *vm)
+{
+    vm->watched = true;
+    g_subprocess_wait_async(vm->process, vm->cancel, process_ended, vm);
+}
+
+/* Returns whether nobody is at the other end of a connection any more. */
+static bool hung_up(const struct godwit_qmp *qmp)
+{
+    struct pollfd end = {.fd = qmp->fd, .events = POLLRDHUP};
+    return qmp->fd < 0 || (poll(&end, 1, 0) > 0 && end.revents & (POLLHUP | POLLRDHUP | POLLERR));
+}
+
+/* Returns whether the kernel says that the process is exiting: proc_pid_stat(5), state and flags. A
+ * connection that its peer has seen closed is closed after that. */
+static bool is_exiting(pid_t pid)
+{
+    enum { EXITING = 0x4, DUMPS_CORE = 0x200, SIGNALED = 0x400 }; /* PF_... of linux/sched.h */
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+    g_autofree char *text = NULL;
+    char state;
+    unsigned flags;
+    const char *name_end = g_file_get_contents(path, &text, NULL, NULL) ? strrchr(text, ')') : NULL;
+    return name_end && sscanf(name_end, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) == 2 &&
+           (strchr("ZXx", state) || flags & (EXITING | DUMPS_CORE | SIGNALED));
+}
+
+/* Returns whether the process is writing a core. */
+static bool dumps_core(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)pid);
+    g_autofree char *text = NULL;
+    return g_file_get_contents(path, &text, NULL, NULL) && strstr(text, "\nCoreDumping:\t1");
+}
+
+bool godwit_vm_dying(const struct godwit_vm *vm)
+{
+    return vm->watched && !vm->exited && !vm->may_exit &&
+           (hung_up(vm->qmp) || is_exiting(godwit_vm_pid(vm)) || dumps_core(godwit_vm_pid(vm)));
 }
 
 /* Forks and executes vm->arguments with the descriptors above. */
 static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GError **error)
 {
-    int qmp[2] = {-1, -1}, serial[2] = {-1, -1};
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) ||
+    int qmp[2] = {-1, -1}, serial[2] = {-1, -1}, said[2] = {-1, -1};
+    if (pipe2(said, O_CLOEXEC) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) ||
         (console && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, serial))) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "no socket pair for %s: %s",
-                    vm->name, g_strerror(errno));
-        for (int i = 0; i < 2; i++)
-            if (qmp[i] >= 0)
-                close(qmp[i]);
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "no pipe or socket pair for %s: %s", vm->name, g_strerror(errno));
+        const int made[] = {said[0], said[1], qmp[0], qmp[1]};
+        for (size_t i = 0; i < G_N_ELEMENTS(made); i++)
+            if (made[i] >= 0)
+                close(made[i]);
         return false;
     }
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
-    g_autofree char *err = file_of(vm, ".stderr");
     g_subprocess_launcher_set_cwd(launcher, vm->rig->directory);
     /* Its temporary files go with the folder, however it ends. */
     g_subprocess_launcher_setenv(launcher, "TMPDIR", vm->rig->directory, TRUE);
     g_subprocess_launcher_set_stdin_file_path(launcher, "/dev/null");
     g_subprocess_launcher_set_stdout_file_path(launcher, "/dev/null");
-    g_subprocess_launcher_set_stderr_file_path(launcher, err);
+    g_subprocess_launcher_take_stderr_fd(launcher, said[1]);
     g_subprocess_launcher_take_fd(launcher, qmp[1], QMP_FD);
     if (console)
         g_subprocess_launcher_take_fd(launcher, serial[1], CONSOLE_FD);
@@ -128,7 +178,13 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
         else
             close(serial[0]);
     }
-    if (!vm->qmp || (console && !vm->console))
+    g_autofree char *err = file_of(vm, ".stderr");
+    if (!vm->qmp || (console && !vm->console)) {
+        close(said[0]);
+        return false;
+    }
+    vm->errors = godwit_drain_new(said[0], err, GODWIT_STDERR_MAX, error);
+    if (!vm->errors)
         return false;
 
     g_ptr_array_add(vm->arguments, NULL);
@@ -141,7 +197,7 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
         return false;
     }
     vm->pid = godwit_vm_pid(vm);
-    g_subprocess_wait_async(vm->process, vm->cancel, process_ended, vm);
+    godwit_vm_watch(vm);
     return true;
 }
 
@@ -201,10 +257,9 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
                                     GError **error)
 {
     const bool source = role == GODWIT_VM_SOURCE;
-    /* Whoever reads about them wants to read of the source first. */
     struct godwit_vm *vm =
-        vm_new(rig, name, source != rig->turned ? rig->setup->source : rig->setup->destination,
-               source ? 0 : -1);
+        vm_new(rig, name, source != rig->turned ? rig->setup->source : rig->setup->destination);
+    vm->source = source;
     if (!add_machine(vm, arguments, error))
         return NULL;
     add(vm->arguments, "-name", name, NULL);
@@ -230,7 +285,7 @@ struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
 struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,
                                        GError **error)
 {
-    struct godwit_vm *vm = vm_new(rig, "probe", qemu, -1);
+    struct godwit_vm *vm = vm_new(rig, "probe", qemu);
     add(vm->arguments, "-machine", "none", "-S", "-chardev", QMP_CHARDEV, "-qmp", "chardev:qmp",
         NULL);
     return spawn(vm, false, 0, error) ? vm : NULL;
@@ -251,13 +306,15 @@ void godwit_vm_free(struct godwit_vm *vm)
         g_subprocess_force_exit(vm->process);
         g_subprocess_wait(vm->process, NULL, NULL);
     }
-    /* Lets a wait that was cancelled deliver its callback while the vm is still there. */
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    /* A wait that was cancelled, or is over, calls back for certain: while the vm is still there.
+     */
+    while (vm->watched)
+        g_main_context_iteration(NULL, TRUE);
     g_clear_object(&vm->process);
     g_clear_object(&vm->cancel);
     g_clear_pointer(&vm->qmp, godwit_qmp_free);
     g_clear_pointer(&vm->console, godwit_console_free);
+    g_clear_pointer(&vm->errors, godwit_drain_free);
     g_clear_pointer(&vm->blocks, g_array_unref);
     g_clear_pointer(&vm->pieces, g_array_unref);
     g_clear_pointer(&vm->kept, g_ptr_array_unref);
@@ -291,14 +348,12 @@ static char *shorten_lines(const char *text)
     return g_string_free(shorter, FALSE);
 }
 
-/* The last LINES lines of the file of that suffix, or "" if there is none. The caller's. */
-static char *tail_of(const struct godwit_vm *vm, const char *suffix, unsigned lines)
+/* The last LINES lines of the log, "" for NULL. The caller's. */
+static char *tail_of(const struct godwit_log *log, unsigned lines)
 {
-    g_autofree char *path = file_of(vm, suffix);
-    char *text = NULL;
-    gsize length = 0;
-    if (!g_file_get_contents(path, &text, &length, NULL))
+    if (!log)
         return g_strdup("");
+    char *text = godwit_log_text(log);
     g_strchomp(text);
     char *from = text + strlen(text);
     while (from > text && (from[-1] != '\n' || lines-- > 1))
@@ -310,7 +365,10 @@ static char *tail_of(const struct godwit_vm *vm, const char *suffix, unsigned li
 
 char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines)
 {
-    return tail_of(vm, ".stderr", lines);
+    if (!vm->errors)
+        return g_strdup("");
+    godwit_drain_now(vm->errors);
+    return tail_of(vm->errors->log, lines);
 }
 
 /* Lines of standard error, from its end, among which the reason is looked for. */
@@ -352,6 +410,12 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
 {
     if (vm->qmp && vm->qmp->failure) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP, "%s %s", vm->name, vm->qmp->failure);
+        return false;
+    }
+    if (vm->errors && vm->errors->flooded) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                    "the %s's QEMU floods its standard error: it wrote more than %" PRIu64 " MiB",
+                    vm->name, vm->errors->most >> 20);
         return false;
     }
     if (vm->exited && !vm->may_exit) {
@@ -445,11 +509,12 @@ bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **er
     g_ptr_array_add(heir->arguments, NULL);
     heir->console = g_steal_pointer(&vm->console);
     heir->process = g_object_ref(vm->process);
+    heir->errors = g_steal_pointer(&vm->errors);
     heir->pid = vm->pid;
     heir->exe = g_strdup(vm->exe);
     g_cancellable_cancel(vm->cancel);
     vm->exited = vm->may_exit = vm->replaced = true;
-    g_subprocess_wait_async(heir->process, heir->cancel, process_ended, heir);
+    godwit_vm_watch(heir);
     return godwit_vm_command(heir, "qmp_capabilities", NULL, error);
 }
 
@@ -471,8 +536,13 @@ json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arg
 static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent, GError **error)
 {
     if (!sent) {
-        godwit_error_context(error, "%s", vm->name);
-        /* A broken pipe is told better by how the process ended, once that is known. */
+        /* How the process ended says more than a broken pipe. */
+        g_autoptr(GError) cause = NULL;
+        if (!godwit_rig_survives(vm->rig, &cause)) {
+            g_clear_error(error);
+            g_propagate_error(error, g_steal_pointer(&cause));
+        }
+        godwit_error_context(error, "sending %s to the %s", command, vm->name);
         return NULL;
     }
     g_autofree char *what = g_strdup_printf("the %s's answer to %s", vm->name, command);
@@ -552,9 +622,13 @@ static bool quitted(gpointer data)
 bool godwit_vm_quit(struct godwit_vm *vm, GError **error)
 {
     g_autofree char *what = g_strdup_printf("the %s's QEMU to quit", vm->name);
+    g_autoptr(GError) unsent = NULL;
     vm->may_exit = true;
-    if (!vm->exited && !godwit_qmp_send(vm->qmp, "quit", NULL, error))
+    if (!vm->exited && !godwit_qmp_send(vm->qmp, "quit", NULL, &unsent) &&
+        unsent->code != GODWIT_ERROR_CRASH) {
+        g_propagate_error(error, g_steal_pointer(&unsent));
         return false;
+    }
     if (!godwit_rig_wait(vm->rig, quitted, vm, what, error))
         return false;
     if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) != 0) {
@@ -646,8 +720,8 @@ static char *by_hand(const struct godwit_vm *vm)
 json_t *godwit_vm_describe(const struct godwit_vm *vm)
 {
     g_autofree char *command = by_hand(vm);
-    g_autofree char *err = tail_of(vm, ".stderr", 8);
-    g_autofree char *qmp = tail_of(vm, ".qmp", 8);
+    g_autofree char *err = godwit_vm_stderr(vm, 8);
+    g_autofree char *qmp = tail_of(vm->qmp ? vm->qmp->transcript : NULL, 8);
     g_autofree char *state = !vm->process   ? g_strdup("never started")
                              : !vm->exited  ? g_strdup("was running")
                              : vm->replaced ? g_strdup("had replaced itself by exec")

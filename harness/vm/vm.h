@@ -3,7 +3,10 @@
  *
  * Who owns what: the vm owns its process, its QMP and console connections and the files that
  * begin with its name in the rig's directory. The process gets one end of a socket pair for each
- * of QMP (descriptor 3) and console (descriptor 4), nothing else; it dies with its parent.
+ * of QMP (descriptor 3) and console (descriptor 4), and a pipe as its standard error, nothing else;
+ * it dies with its parent. What it writes is kept in bounded logs, and a QEMU that floods one is
+ * unhealthy. As each of these ends, its descriptors are closed; the vm itself stays, with what was
+ * said, until its rig goes.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,18 +22,22 @@
 struct godwit_vm {
     struct godwit_rig *rig; /* borrowed: it owns the vm */
     char *name;             /* "source", "destination", ... */
+    bool source;            /* it was started to be migrated from */
     const struct godwit_qemu *qemu;
     GPtrArray *arguments; /* the command line as it was started; NULL-terminated */
     GSubprocess *process; /* NULL before the start */
     pid_t pid;            /* of the process; 0 before the start */
     char *exe;            /* the program that it executes, once it answers; NULL if unknown */
+    bool watched;         /* its end is still to be reported by the main loop */
     bool exited;          /* the process is gone and has been waited for ... */
-    int wait_status;      /* ... with this status, as wait(2) has it */
+    int wait_status;      /* ... with this status, as wait(2) has it ... */
+    unsigned exit_order;  /* ... after so many others of this program had ended */
     bool answers;         /* on QMP: it has been started for good */
     bool may_exit;        /* the harness asked it to go */
     bool replaced;        /* the process goes on, as another vm's: see godwit_vm_inherit() */
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
+    struct godwit_drain *errors;    /* its standard error; NULL before the start */
     GArray *blocks;                 /* of struct godwit_block, see memory.h; NULL until asked for */
     GArray *pieces;                 /* of struct godwit_piece, likewise */
     GPtrArray *kept;                /* copies of the blocks, by godwit_memory_keep(), or NULL */
@@ -121,8 +128,22 @@ bool godwit_vm_wait_console(struct godwit_vm *vm, unsigned ready, guint64 passes
 const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char *name,
                                    const char *status, GError **error);
 
-/* False with ERROR set if the process died unasked, QMP broke, or the console shows a fault. */
+/* The most bytes taken from a QEMU's standard error. */
+#define GODWIT_STDERR_MAX ((uint64_t)16 << 20)
+
+/* False with ERROR set if the process died unasked, QMP broke, the console shows a fault, or the
+ * QEMU floods what it writes to. */
 bool godwit_vm_healthy(struct godwit_vm *vm, GError **error);
+
+/* Has the main loop report the end of vm->process: vm->exited and what goes with it. */
+void godwit_vm_watch(struct godwit_vm *vm);
+
+/*
+ * Returns whether the process is on its way out, unasked, without having been waited for yet: its
+ * connections have been closed, it is writing a core, or the kernel says that it is exiting. Its
+ * end is certain then, and the main loop will report it.
+ */
+bool godwit_vm_dying(const struct godwit_vm *vm);
 
 /* What a bug report needs of this VM: name, binary, version, package, state of the process, when it
  * was started (seconds since the rig's start), the command line to run it by hand, the ends of
@@ -133,7 +154,8 @@ json_t *godwit_vm_describe(const struct godwit_vm *vm);
  */
 char *godwit_vm_end(const struct godwit_vm *vm);
 
-/* The last LINES lines that it wrote to its standard error, "" if there are none. The caller's. */
+/* The last LINES lines that it wrote to its standard error, "" if there are none: all of them if
+ * they are no more than a bounded log keeps. The caller's. */
 char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines);
 
 /* Picks, by godwit_text_reason(), the line of its standard error that says most about why it failed.

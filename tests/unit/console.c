@@ -159,6 +159,7 @@ static void test_tail_is_short(void **state)
 static void test_socket(void **state)
 {
     static const char output[] = "A\0B\xff";
+    const unsigned descriptors = unit_descriptors();
     struct wire wire = wire_new(state, 1);
     for (size_t i = 0; i < sizeof(output); i++) {
         assert_int_equal(write(wire.guest, output + i, 1), 1);
@@ -172,6 +173,7 @@ static void test_socket(void **state)
     wire.guest = -1;
     unit_settle();
     assert_int_equal(wire.console->source, 0);
+    assert_int_equal(unit_descriptors(), descriptors);
     assert_contains(wire.console->failure, "byte 0x00");
     gsize length = 0;
     g_autofree char *log = wire_end(state, &wire, &length);

@@ -145,6 +145,7 @@ static inline struct fake_vm *fake_vm_new(struct godwit_rig *rig, const char *na
     vm->qemu = qemu;
     vm->pagemap = -1;
     vm->pmemsave = rig->setup->pmemsave;
+    vm->cancel = g_cancellable_new();
     vm->arguments = g_ptr_array_new();
     g_ptr_array_add(rig->vms, vm);
 

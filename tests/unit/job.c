@@ -212,8 +212,12 @@ static void test_copy(void **state)
     struct godwit_job *job = job_new("precopy/unix/plain");
     job->repetition = 3;
     job->repetitions = 0;
+    job->plan.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
+    job->plan.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
     struct godwit_job *copy = godwit_job_copy(job);
     expect_same(copy, job);
+    assert_ptr_equal(copy->plan.capabilities, copy->capabilities->data);
+    assert_ptr_equal(copy->plan.parameters, copy->parameters->data);
     assert_int_equal(copy->repetition, 3);
     assert_int_equal(copy->repetitions, 0);
     assert_ptr_not_equal(copy->setup.type, job->setup.type);
@@ -221,6 +225,10 @@ static void test_copy(void **state)
     godwit_job_free(job);
     assert_string_equal(copy->setup.type, "pseries-7.2");
     assert_string_equal(copy->setup.accel, "tcg");
+    assert_string_equal(copy->plan.capabilities[1].name, "events");
+    assert_null(copy->plan.capabilities[2].name);
+    assert_string_equal(copy->plan.parameters[0].name, "max-bandwidth");
+    assert_null(copy->plan.parameters[2].name);
     job_end(copy);
     godwit_job_free(NULL);
 }

@@ -6,7 +6,10 @@
  */
 #include "vm/memory.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "fake_vm.h"
 
@@ -56,6 +59,26 @@
     "FlatView #2\n"                                                                                \
     " AS \"cpu-memory-1\", root: other\n"                                                          \
     "  0000000090000000-0000000090000fff (prio 0, ram): the.ram\n"
+
+/* Process_vm_readv(2) and process_vm_writev(2), or, if set, what stands in their place: a transfer
+ * of nothing, which leaves errno as it was. */
+static bool nothing_moves;
+
+ssize_t process_vm_readv(pid_t pid, const struct iovec *local, unsigned long locals,
+                         const struct iovec *remote, unsigned long remotes, unsigned long flags)
+{
+    return nothing_moves
+               ? 0
+               : syscall(SYS_process_vm_readv, pid, local, locals, remote, remotes, flags);
+}
+
+ssize_t process_vm_writev(pid_t pid, const struct iovec *local, unsigned long locals,
+                          const struct iovec *remote, unsigned long remotes, unsigned long flags)
+{
+    return nothing_moves
+               ? 0
+               : syscall(SYS_process_vm_writev, pid, local, locals, remote, remotes, flags);
+}
 
 static const struct godwit_image image = {.name = "none", .mailbox = BASE + MAILBOX};
 
@@ -580,6 +603,29 @@ static void test_mailbox(void **state)
     }
 }
 
+/* A transfer of nothing is not judged by the error of an earlier call. */
+static void test_nothing_moves(void **state)
+{
+    static const int earlier[] = {0, EPERM, ENOSYS, ENOENT};
+    for (size_t i = 0; i < G_N_ELEMENTS(earlier); i++) {
+        struct guest *guest = guest_new(state, false);
+        g_autoptr(GError) unread = NULL, unwritten = NULL;
+        char byte = 0;
+        fake_vm_block(guest->fake, "the.ram", 0, 0x20000, true, BASE);
+        nothing_moves = true;
+        errno = earlier[i];
+        assert_false(godwit_memory_read(guest->vm, BASE, &byte, 1, &unread));
+        errno = earlier[i];
+        assert_false(godwit_memory_write(guest->vm, BASE, &byte, 1, &unwritten));
+        nothing_moves = false;
+        assert_contains(unread->message, "nothing there");
+        assert_true(g_error_matches(unread, GODWIT_ERROR, GODWIT_ERROR_CRASH));
+        assert_false(guest->vm->pmemsave);
+        assert_contains(unwritten->message, "not all of it could be written");
+        guest_free(guest);
+    }
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
@@ -602,6 +648,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_write),
         cmocka_unit_test(test_mark),
         cmocka_unit_test(test_mailbox),
+        cmocka_unit_test(test_nothing_moves),
     };
     return cmocka_run_group_tests_name("memory", tests, unit_folder, unit_folder_end);
 }

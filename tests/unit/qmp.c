@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -327,9 +328,11 @@ static void test_send_fails(void **state)
     g_free(wire_end(state, &wire));
 }
 
-/* The peer's end is no failure: what its process did tells. What it said before counts. */
+/* The peer's end is no failure: what its process did tells. What it said before counts, and nothing
+ * stays open. */
 static void test_end(void **state)
 {
+    const unsigned descriptors = unit_descriptors();
     struct wire wire = wire_new(state);
     say(&wire, GREETING "{\"event\": \"SHUTDOWN\"}\n{\"event");
     close(wire.peer);
@@ -338,7 +341,62 @@ static void test_end(void **state)
     assert_null(wire.qmp->failure);
     assert_int_equal(wire.qmp->events->len, 1);
     assert_int_equal(wire.qmp->source, 0);
+    assert_int_equal(unit_descriptors(), descriptors);
+    g_autoptr(GError) error = NULL;
+    assert_false(godwit_qmp_send(wire.qmp, "do-it", NULL, &error));
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_CRASH));
     g_free(wire_end(state, &wire));
+}
+
+/* The most memory that this process has had at a time, in KiB. */
+static unsigned long peak_kib(void)
+{
+    g_autofree char *text = NULL;
+    assert_true(g_file_get_contents("/proc/self/status", &text, NULL, NULL));
+    const char *line = strstr(text, "VmHWM:");
+    assert_non_null(line);
+    return strtoul(line + strlen("VmHWM:"), NULL, 10);
+}
+
+/* Events without end are a failure that says so, and memory stays bounded: by their number, by
+ * their size, and by what one line can be made to hold. */
+static void test_flood(void **state)
+{
+    static const char event[] =
+        "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": "
+        "\"RTC_CHANGE\", \"data\": {\"offset\": 1, \"qom-path\": \"/a/b\"}}\n";
+    struct wire wire = wire_new(state);
+    say(&wire, GREETING);
+    for (unsigned i = 0; i < 4 * GODWIT_QMP_EVENTS_MAX; i++)
+        say(&wire, event);
+    assert_non_null(wire.qmp->failure);
+    assert_contains(wire.qmp->failure, "floods QMP: it sent 20001 events");
+    assert_contains(wire.qmp->failure, "RTC_CHANGE");
+    assert_int_equal(wire.qmp->events->len, GODWIT_QMP_EVENTS_MAX + 1);
+    g_free(wire_end(state, &wire));
+
+    g_autofree char *fill = g_strnfill(1000000, 'x');
+    g_autofree char *large = g_strdup_printf("{\"event\": \"BIG\", \"data\": \"%s\"}\n", fill);
+    wire = wire_new(state);
+    say(&wire, GREETING);
+    for (unsigned i = 0; i < 100; i++)
+        say(&wire, large);
+    assert_non_null(wire.qmp->failure);
+    assert_contains(wire.qmp->failure, "floods QMP");
+    assert_in_range(wire.qmp->events->len, 2, 20);
+    g_free(wire_end(state, &wire));
+
+    GString *dense = g_string_new("{\"event\": [");
+    while (dense->len < GODWIT_QMP_LINE_MAX - 8)
+        g_string_append(dense, "{},");
+    g_string_append(dense, "{}]}\n");
+    wire = wire_new(state);
+    say(&wire, GREETING);
+    say(&wire, dense->str);
+    g_string_free(dense, TRUE);
+    g_free(wire_end(state, &wire));
+    print_message("# peak memory: %lu MiB\n", peak_kib() >> 10);
+    assert_in_range(peak_kib(), 1, 300 << 10);
 }
 
 static void test_transcript(void **state)
@@ -455,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_end),          cmocka_unit_test(test_transcript),
         cmocka_unit_test(test_parse),        cmocka_unit_test(test_no_transcript),
         cmocka_unit_test(test_event_is),     cmocka_unit_test(test_successor),
+        cmocka_unit_test(test_flood),
     };
     return cmocka_run_group_tests_name("qmp", tests, unit_folder, unit_folder_end);
 }

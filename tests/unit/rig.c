@@ -1,12 +1,13 @@
 /*
- * Which VM of a rig is told of when several have ended, how a rest ends, the deadline, and the
- * turn.
+ * Which VM of a rig is blamed when several have ended, in which order a rig's parts are listed and
+ * freed, how a rest ends, the deadline, and the turn.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "vm/rig.h"
 
 #include "fake_pair.h"
+#include "oracle/blackout.h"
 #include <signal.h>
 #include <unistd.h>
 
@@ -45,6 +46,149 @@ static void test_blame(void **state)
     expect(pair, "the source's QEMU exited with status 1");
     first->may_exit = true;
     expect(pair, NULL);
+    fake_pair_free(pair);
+}
+
+/* Ends the process of a fake VM by a signal. */
+static gboolean end_process(gpointer fake)
+{
+    kill(godwit_vm_pid(((struct fake_vm *)fake)->vm), SIGTERM);
+    return G_SOURCE_REMOVE;
+}
+
+/* A peer that ended before, of which there is nobody to tell the main loop. */
+static void ended_before(struct fake_vm *fake)
+{
+    fake->vm->exited = true;
+    fake->vm->wait_status = ENDED_WITH(1);
+}
+
+/* A QEMU that begins to die has closed its connections before it is gone. Its peer's end is noticed
+ * in between: the one that dies is waited for, and named. */
+static void test_dying_is_waited_for(void **state)
+{
+    for (int first = 0; first < 2; first++) {
+        struct fake_pair *pair = fake_pair_new(state, false, false);
+        struct fake_vm *victim = first ? pair->source : pair->destination;
+        godwit_vm_watch(victim->vm);
+        ended_before(first ? pair->destination : pair->source);
+        assert_false(godwit_vm_dying(victim->vm));
+        shutdown(victim->peer, SHUT_RDWR);
+        assert_true(godwit_vm_dying(victim->vm));
+        g_timeout_add(50, end_process, victim);
+        expect(pair, first ? "the source's QEMU was killed by signal 15"
+                           : "the destination's QEMU was killed by signal 15");
+        fake_pair_free(pair);
+    }
+}
+
+/* The same where the kernel alone shows that it dies: nobody has waited for the process yet. */
+static void test_zombie_is_waited_for(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    const struct godwit_vm *source = pair->source->vm;
+    ended_before(pair->destination);
+    godwit_vm_watch(pair->source->vm);
+    end_process(pair->source);
+    while (!godwit_vm_dying(source))
+        g_thread_yield();
+    assert_false(source->exited);
+    expect(pair, "the source's QEMU was killed by signal 15");
+    fake_pair_free(pair);
+}
+
+/* What lives is not waited for, nor what may exit; and what does not get any further is not waited
+ * for for ever. */
+static void test_living_is_not_waited_for(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    godwit_vm_watch(pair->source->vm);
+    ended_before(pair->destination);
+    expect(pair, "the destination's QEMU exited with status 1");
+    assert_true(pair->source->vm->watched);
+    shutdown(pair->source->peer, SHUT_RDWR);
+    pair->setup.timeout_scale = 0.001;
+    expect(pair, "the destination's QEMU exited with status 1");
+    pair->setup.timeout_scale = 1000;
+    pair->source->vm->may_exit = true;
+    expect(pair, "the destination's QEMU exited with status 1");
+    fake_pair_free(pair);
+}
+
+/* Of two that ended in the same way, the one that did so first. */
+static void test_first_to_end(void **state)
+{
+    for (unsigned first = 0; first < 2; first++) {
+        struct fake_pair *pair = fake_pair_new(state, false, false);
+        ended_before(pair->source);
+        ended_before(pair->destination);
+        pair->source->vm->exit_order = 7 + first;
+        pair->destination->vm->exit_order = 8 - first;
+        expect(pair, first ? "the destination's QEMU exited" : "the source's QEMU exited");
+        fake_pair_free(pair);
+    }
+}
+
+/* Without anything being noticed, too, if a failure is to be explained; an interrupt comes first.
+ */
+static void test_survives(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    g_autoptr(GError) interrupted = NULL, error = NULL;
+    bool stop = true;
+    assert_true(godwit_rig_survives(pair->rig, NULL));
+    godwit_vm_watch(pair->source->vm);
+    assert_true(godwit_rig_survives(pair->rig, NULL));
+    shutdown(pair->source->peer, SHUT_RDWR);
+    pair->rig->interrupted = &stop;
+    assert_false(godwit_rig_survives(pair->rig, &interrupted));
+    assert_true(g_error_matches(interrupted, GODWIT_ERROR, GODWIT_ERROR_INTERRUPTED));
+    pair->rig->interrupted = NULL;
+    g_timeout_add(20, end_process, pair->source);
+    assert_false(godwit_rig_survives(pair->rig, &error));
+    assert_contains(error->message, "the source's QEMU was killed by signal 15");
+    fake_pair_free(pair);
+}
+
+/* The pid of a process that must still be there. */
+static void is_there(gpointer pid)
+{
+    assert_int_equal(kill(GPOINTER_TO_INT(pid), 0), 0);
+}
+
+/* What is kept may watch the VMs: it goes before them. A blackout's watch looks at both whenever
+ * the main loop goes round. */
+static void test_watchers_go_first(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    fake_pair_blocks(pair, true);
+    g_datalist_set_data_full(&pair->rig->kept, "check",
+                             GINT_TO_POINTER(godwit_vm_pid(pair->source->vm)), is_there);
+    assert_true(godwit_blackout_watch(pair->source->vm, pair->destination->vm, false, NULL));
+    godwit_vm_watch(pair->source->vm);
+    godwit_vm_watch(pair->destination->vm);
+    fake_pair_free(pair);
+}
+
+/* VMs are listed in the order of their start, and the last one of a name is found by it. */
+static void test_order(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    const GPtrArray *vms = pair->rig->vms;
+    pair->setup.type = "none";
+    pair->setup.accel = "tcg";
+    assert_ptr_equal(godwit_rig_vm(pair->rig, "source"), pair->source->vm);
+    for (guint i = 2; i < 4; i++) {
+        /* There is no guest to be written; the VM is there. */
+        godwit_vm_prepare(pair->rig, "source", GODWIT_VM_SOURCE, NULL, NULL);
+        assert_int_equal(vms->len, i + 1);
+        assert_ptr_equal(godwit_rig_vm(pair->rig, "source"), g_ptr_array_index(vms, i));
+    }
+    assert_ptr_equal(g_ptr_array_index(vms, 0), pair->source->vm);
+    assert_ptr_equal(g_ptr_array_index(vms, 1), pair->destination->vm);
+    assert_null(godwit_rig_vm(pair->rig, "nobody"));
+    g_autofree char *image = g_build_filename(*state, "source.image", NULL);
+    g_unlink(image);
     fake_pair_free(pair);
 }
 
@@ -127,13 +271,34 @@ static void test_turn(void **state)
     assert_false(godwit_rig_take_turn(rig, &dead));
     assert_true(g_error_matches(dead, GODWIT_ERROR, GODWIT_ERROR_CRASH));
     close(ends[1]);
+
+    /* The same if its turn has come as well. */
+    g_autoptr(GError) both = NULL;
+    assert_int_equal(pipe(ends), 0);
+    rig->turn = ends[0];
+    close(ends[1]);
+    alarm(60); /* ends only what hangs */
+    assert_false(godwit_rig_take_turn(rig, &both));
+    alarm(0);
+    assert_true(g_error_matches(both, GODWIT_ERROR, GODWIT_ERROR_CRASH));
     fake_pair_free(pair);
 }
 
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blame), cmocka_unit_test(test_rest),
-                                       cmocka_unit_test(test_hasten), cmocka_unit_test(test_turn)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_blame),
+        cmocka_unit_test(test_dying_is_waited_for),
+        cmocka_unit_test(test_zombie_is_waited_for),
+        cmocka_unit_test(test_living_is_not_waited_for),
+        cmocka_unit_test(test_first_to_end),
+        cmocka_unit_test(test_survives),
+        cmocka_unit_test(test_watchers_go_first),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_hasten),
+        cmocka_unit_test(test_turn),
+    };
     return cmocka_run_group_tests_name("rig", tests, unit_folder, unit_folder_end);
 }

@@ -60,6 +60,17 @@ static inline char *unit_take(void **state, const char *file, gsize *length)
     return text;
 }
 
+/* How many descriptors this process has open. */
+static inline unsigned unit_descriptors(void)
+{
+    unsigned count = 0;
+    g_main_context_default(); /* has one of its own from the first use on */
+    g_autoptr(GDir) folder = g_dir_open("/proc/self/fd", 0, NULL);
+    while (folder && g_dir_read_name(folder))
+        count++;
+    return count;
+}
+
 /* Lets the main loop handle everything that has happened by now. */
 static inline void unit_settle(void)
 {
