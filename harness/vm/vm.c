@@ -114,8 +114,8 @@ static bool hung_up(const struct godwit_qmp *qmp)
     return qmp->fd < 0 || (poll(&end, 1, 0) > 0 && end.revents & (POLLHUP | POLLRDHUP | POLLERR));
 }
 
-/* Returns whether the kernel says that the process is exiting: proc_pid_stat(5), state and flags. A
- * connection that its peer has seen closed is closed after that. */
+/* Returns whether the kernel says that the process is exiting (proc_pid_stat(5), state and flags),
+ * or does not know it any more. A connection that its peer has seen closed is closed after that. */
 static bool is_exiting(pid_t pid)
 {
     enum { EXITING = 0x4, DUMPS_CORE = 0x200, SIGNALED = 0x400 }; /* PF_... of linux/sched.h */
@@ -123,7 +123,9 @@ static bool is_exiting(pid_t pid)
     g_autofree char *text = NULL;
     char state;
     unsigned flags;
-    const char *name_end = g_file_get_contents(path, &text, NULL, NULL) ? strrchr(text, ')') : NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return true;
+    const char *name_end = strrchr(text, ')');
     return name_end && sscanf(name_end, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) == 2 &&
            (strchr("ZXx", state) || flags & (EXITING | DUMPS_CORE | SIGNALED));
 }

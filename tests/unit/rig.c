@@ -8,6 +8,7 @@
 
 #include "fake_pair.h"
 #include "oracle/blackout.h"
+#include "vm/image.h"
 #include <signal.h>
 #include <unistd.h>
 
@@ -175,12 +176,14 @@ static void test_order(void **state)
 {
     struct fake_pair *pair = fake_pair_new(state, false, false);
     const GPtrArray *vms = pair->rig->vms;
+    pair->setup.machine = godwit_machine_find("x86_64");
+    pair->setup.image = godwit_machine_image(pair->setup.machine, NULL);
+    pair->setup.workload = godwit_image_workload(pair->setup.machine, pair->setup.image);
     pair->setup.type = "none";
     pair->setup.accel = "tcg";
     assert_ptr_equal(godwit_rig_vm(pair->rig, "source"), pair->source->vm);
     for (guint i = 2; i < 4; i++) {
-        /* There is no guest to be written; the VM is there. */
-        godwit_vm_prepare(pair->rig, "source", GODWIT_VM_SOURCE, NULL, NULL);
+        assert_non_null(godwit_vm_prepare(pair->rig, "source", GODWIT_VM_SOURCE, NULL, NULL));
         assert_int_equal(vms->len, i + 1);
         assert_ptr_equal(godwit_rig_vm(pair->rig, "source"), g_ptr_array_index(vms, i));
     }
