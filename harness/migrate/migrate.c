@@ -769,6 +769,9 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
     }
     if (!strcmp(goal.state, wanted))
         return true;
+    /* A QEMU that dies ends the migration of its peer, too. */
+    if (!godwit_rig_survives(vm->rig, error))
+        return false;
     g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, NULL);
     const char *given = godwit_json_string(info, "error-desc", NULL);
     g_autofree char *reason = failure_reason(vm, given);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/evidence.h"
 
+#include "run/core.h"
 #include "text.h"
 #include "vm/image.h"
 #include "vm/memory.h"
 #include "vm/vm.h"
 #include <inttypes.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -49,24 +51,6 @@ static json_t *mailboxes_of(struct godwit_vm *vm)
     return list;
 }
 
-/* The core that the process of that pid has left in FOLDER, by a file name that begins with PREFIX;
- * NULL if there is none. The caller's. */
-static char *find_core(const char *folder, const char *prefix, pid_t pid)
-{
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    g_autofree char *number = g_strdup_printf("%d", (int)pid);
-    g_autofree char *found = NULL;
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        if (!g_str_has_prefix(name, prefix))
-            continue;
-        if (!found || strstr(name, number)) {
-            g_free(found);
-            found = g_strdup(name);
-        }
-    }
-    return found ? g_build_filename(folder, found, NULL) : NULL;
-}
-
 /* What gdb makes of a core; the caller's. */
 static char *run_gdb(const struct godwit_vm *vm, const char *core)
 {
@@ -81,21 +65,53 @@ static char *run_gdb(const struct godwit_vm *vm, const char *core)
                                 "set debuginfod enabled off",
                                 "-ex",
                                 "thread apply all backtrace 48",
-                                vm->exe,
+                                vm->exe ? vm->exe : vm->qemu->path,
                                 core,
                                 NULL};
     g_autofree char *out = NULL;
+    g_autofree char *program = g_shell_quote(vm->exe ? vm->exe : vm->qemu->path);
+    /* The folder may be moved: a core in it is named from there. */
+    g_autofree char *name = g_path_get_basename(core);
+    g_autofree char *file = g_shell_quote(g_str_has_prefix(core, vm->rig->directory) ? name : core);
     g_autoptr(GError) error = NULL;
     int status = 0;
     if (!g_spawn_sync(vm->rig->directory, (char **)(uintptr_t)argv, NULL,
                       G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &out, NULL,
                       &status, &error))
-        return g_strdup_printf("none: gdb cannot be run: %s; the core is %s", error->message, core);
+        return g_strdup_printf("none: gdb cannot be run (%s); where it is installed: gdb %s %s",
+                               error->message, program, file);
     const char *from = strstr(out, "Core was generated");
     if (status || !from)
-        return g_strdup_printf("none: gdb made nothing of the core, %s", core);
+        return g_strdup_printf("none: gdb made nothing of the core; to look into it: gdb %s %s",
+                               program, file);
     g_autofree char *head = g_strndup(from, BACKTRACE_MAX);
     return g_strchomp(godwit_text_utf8(head));
+}
+
+/* Finds the core of a VM's process. The caller frees it; NULL with ERROR set if there is none. */
+static char *core_of(const struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *pattern = NULL;
+    g_autofree char *uses_pid = NULL;
+    if (!WCOREDUMP(vm->wait_status)) {
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "the kernel wrote no core");
+        return NULL;
+    }
+    if (!g_file_get_contents("/proc/sys/kernel/core_pattern", &pattern, NULL, NULL)) {
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "the kernel does not say where it puts cores");
+        return NULL;
+    }
+    g_strchomp(pattern);
+    const struct godwit_core core = {
+        .pattern = pattern,
+        .uses_pid = g_file_get_contents("/proc/sys/kernel/core_uses_pid", &uses_pid, NULL, NULL) &&
+                    atoi(uses_pid) != 0,
+        .folder = vm->rig->directory,
+        .program = vm->exe,
+        .pid = vm->pid,
+        .signal = WTERMSIG(vm->wait_status),
+    };
+    return godwit_core_find(&core, error);
 }
 
 /* Where a QEMU was when it crashed, or in one line why that is not known; NULL if it has not
@@ -105,21 +121,9 @@ static char *backtrace_of(const struct godwit_vm *vm)
     if (!vm->process || !vm->exited || vm->replaced || !WIFSIGNALED(vm->wait_status) ||
         WTERMSIG(vm->wait_status) == SIGKILL)
         return NULL;
-    g_autofree char *pattern = NULL;
-    if (!g_file_get_contents("/proc/sys/kernel/core_pattern", &pattern, NULL, NULL))
-        return g_strdup("none: the kernel does not tell where it puts cores");
-    g_strchomp(pattern);
-    if (!WCOREDUMP(vm->wait_status))
-        return g_strdup("none: the kernel wrote no core");
-    if (*pattern == '|' || strchr(pattern, '/'))
-        return g_strdup_printf("none: on this host cores go elsewhere (kernel.core_pattern is "
-                               "\"%s\")",
-                               pattern);
-    g_autofree char *prefix = g_strndup(pattern, strcspn(pattern, "%"));
-    g_autofree char *core = find_core(vm->rig->directory, prefix, vm->pid);
-    if (!core)
-        return g_strdup("none: there is no core in the folder");
-    return run_gdb(vm, core);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *core = core_of(vm, &error);
+    return core ? run_gdb(vm, core) : g_strdup_printf("none: %s", error->message);
 }
 
 static json_t *vm_of(struct godwit_vm *vm)

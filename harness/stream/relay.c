@@ -7,6 +7,7 @@
 #include <glib-unix.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +22,12 @@
 #define TURNS 4
 /* How often a direction with a limited rate sends something. In milliseconds. */
 #define TICK_MS 10
+
+/* How long a connection to the address behind the relay may take, in milliseconds. */
+#define PATIENCE_MS 15000
+/* How often it is tried anew while a unix socket's queue is full, which no event tells of. In
+ * milliseconds. */
+#define AGAIN_MS 5
 
 /* What is to be done when all has been sent. */
 enum ending { ENDING_NONE, ENDING_CLOSE, ENDING_CUT };
@@ -63,9 +70,18 @@ struct greeter {
     gpointer data;
 };
 
+/*
+ * The relay is in one of two states, told by what SOURCE waits for: a caller on the listener, or,
+ * for the caller that came last, the connection to the target. Callers that come meanwhile wait in
+ * the listener's queue, so that connections are made in the order in which they come.
+ */
 struct godwit_relay {
     int listener;
-    guint source; /* the main loop's, of the listener */
+    guint source;      /* the main loop's; 0: no more callers are taken */
+    int near, far;     /* of the connection that is being made; -1: none */
+    guint timer;       /* ends the wait for it; 0: there is none */
+    unsigned patience; /* for it, in milliseconds */
+    char *failure;     /* of the latest connection that was not made, or NULL */
     char *uri;
     char *target;     /* the address behind the relay, as a URI */
     int folder;       /* for unix sockets, whose paths would be too long */
@@ -261,30 +277,44 @@ static struct address address_of(int folder, const char *uri)
     return address;
 }
 
-static int connect_to(int folder, const char *uri)
+static gboolean incoming(int fd, GIOCondition condition, gpointer data);
+static void connect_far(struct godwit_relay *relay);
+
+/* Waits for nothing any more. */
+static void drop_sources(struct godwit_relay *relay)
 {
-    const struct address address = address_of(folder, uri);
-    const int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && !connect(fd, &address.any, address.length))
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
+    guint *const sources[] = {&relay->source, &relay->timer};
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
+        if (*sources[i])
+            g_source_remove(*sources[i]);
+        *sources[i] = 0;
+    }
 }
 
-/* A connection came in. If nobody takes any behind the relay, the caller is hung up on. */
-static gboolean incoming(int fd, GIOCondition condition, gpointer data)
+/* Waits for the next caller. */
+static void await_caller(struct godwit_relay *relay)
 {
-    (void)condition;
-    struct godwit_relay *relay = data;
-    const int near = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-    if (near < 0)
-        return G_SOURCE_CONTINUE;
-    const int far = connect_to(relay->folder, relay->target);
-    if (far < 0) {
-        close(near);
-        return G_SOURCE_CONTINUE;
-    }
+    relay->near = relay->far = -1;
+    drop_sources(relay);
+    relay->source = g_unix_fd_add(relay->listener, G_IO_IN, incoming, relay);
+}
+
+/* The connection cannot be made: the caller is hung up on. */
+static void give_up(struct godwit_relay *relay, int cause)
+{
+    g_free(relay->failure);
+    relay->failure =
+        g_strdup_printf("the relay cannot connect to %s: %s", relay->target, g_strerror(cause));
+    if (relay->far >= 0)
+        close(relay->far);
+    close(relay->near);
+    await_caller(relay);
+}
+
+/* Passes on from now on what both ends send. */
+static void begin(struct godwit_relay *relay)
+{
+    const int near = relay->near, far = relay->far;
     if (g_str_has_prefix(relay->uri, "tcp:")) {
         /* Otherwise small answers would wait for one another. */
         const int on = 1;
@@ -309,7 +339,77 @@ static gboolean incoming(int fd, GIOCondition condition, gpointer data)
                        greeter->data);
     }
     g_ptr_array_add(relay->connections, connection);
-    return G_SOURCE_CONTINUE;
+    await_caller(relay);
+}
+
+/* The connection has been made, or has failed. */
+static gboolean connected(int fd, GIOCondition condition, gpointer data)
+{
+    struct godwit_relay *relay = data;
+    int cause = 0;
+    socklen_t length = sizeof(cause);
+    (void)condition;
+    relay->source = 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &cause, &length))
+        cause = errno;
+    if (cause)
+        give_up(relay, cause);
+    else
+        begin(relay);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean again(gpointer data)
+{
+    struct godwit_relay *relay = data;
+    relay->source = 0;
+    connect_far(relay);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean overdue(gpointer data)
+{
+    struct godwit_relay *relay = data;
+    relay->timer = 0;
+    give_up(relay, ETIMEDOUT);
+    return G_SOURCE_REMOVE;
+}
+
+/* Connects to the target for the caller that has come. Never blocks: the main loop runs. */
+static void connect_far(struct godwit_relay *relay)
+{
+    const struct address address = address_of(relay->folder, relay->target);
+    if (relay->far < 0)
+        relay->far = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (relay->far >= 0 && !connect(relay->far, &address.any, address.length))
+        begin(relay);
+    else if (relay->far >= 0 && errno == EINPROGRESS)
+        relay->source = g_unix_fd_add(relay->far, G_IO_OUT | G_IO_ERR, connected, relay);
+    else if (errno != EAGAIN || relay->far < 0)
+        give_up(relay, errno);
+    else
+        relay->source = g_timeout_add(AGAIN_MS, again, relay);
+}
+
+/* A caller has come. */
+static gboolean incoming(int fd, GIOCondition condition, gpointer data)
+{
+    (void)condition;
+    struct godwit_relay *relay = data;
+    const int near = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    if (near < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
+        return G_SOURCE_CONTINUE;
+    relay->source = 0;
+    if (near < 0) {
+        /* No descriptor is left, say: the queue stays readable, and the loop would spin. */
+        g_free(relay->failure);
+        relay->failure = g_strdup_printf("the relay cannot accept: %s", g_strerror(errno));
+        return G_SOURCE_REMOVE;
+    }
+    relay->near = near;
+    relay->timer = g_timeout_add(relay->patience, overdue, relay);
+    connect_far(relay);
+    return G_SOURCE_REMOVE;
 }
 
 static bool listen_like(struct godwit_relay *relay)
@@ -317,20 +417,21 @@ static bool listen_like(struct godwit_relay *relay)
     const bool tcp = g_str_has_prefix(relay->target, "tcp:");
     struct address address = address_of(relay->folder, tcp ? "tcp:0" : "unix:relay.sock");
     socklen_t length = address.length;
-    relay->listener = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    relay->listener = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (relay->listener < 0 || bind(relay->listener, &address.any, address.length) ||
         listen(relay->listener, BACKLOG) || getsockname(relay->listener, &address.any, &length))
         return false;
     relay->uri = tcp ? g_strdup_printf("tcp:127.0.0.1:%d", ntohs(address.inet.sin_port))
                      : g_strdup("unix:relay.sock");
-    relay->source = g_unix_fd_add(relay->listener, G_IO_IN, incoming, relay);
+    await_caller(relay);
     return true;
 }
 
 struct godwit_relay *godwit_relay_new(const char *folder, const char *uri, GError **error)
 {
     struct godwit_relay *relay = g_new0(struct godwit_relay, 1);
-    relay->listener = -1;
+    relay->listener = relay->near = relay->far = -1;
+    relay->patience = PATIENCE_MS;
     relay->target = g_strdup(uri);
     relay->greeters = g_array_new(FALSE, FALSE, sizeof(struct greeter));
     relay->connections = g_ptr_array_new_with_free_func(free_connection);
@@ -347,10 +448,11 @@ void godwit_relay_free(struct godwit_relay *relay)
 {
     if (!relay)
         return;
-    if (relay->source)
-        g_source_remove(relay->source);
-    if (relay->listener >= 0)
-        close(relay->listener);
+    drop_sources(relay);
+    const int open_ones[] = {relay->listener, relay->near, relay->far};
+    for (size_t i = 0; i < G_N_ELEMENTS(open_ones); i++)
+        if (open_ones[i] >= 0)
+            close(open_ones[i]);
     if (relay->uri && g_str_has_prefix(relay->uri, "unix:"))
         unlinkat(relay->folder, relay->uri + strlen("unix:"), 0);
     if (relay->folder >= 0)
@@ -359,6 +461,7 @@ void godwit_relay_free(struct godwit_relay *relay)
     g_array_unref(relay->greeters);
     g_free(relay->uri);
     g_free(relay->target);
+    g_free(relay->failure);
     g_free(relay);
 }
 
@@ -379,6 +482,16 @@ void godwit_relay_turn(struct godwit_relay *relay, const char *uri)
     relay->target = g_strdup(uri);
 }
 
+const char *godwit_relay_failure(const struct godwit_relay *relay)
+{
+    return relay->failure;
+}
+
+void godwit_relay_patience(struct godwit_relay *relay, unsigned ms)
+{
+    relay->patience = ms;
+}
+
 unsigned godwit_relay_count(const struct godwit_relay *relay)
 {
     return relay->connections->len;
@@ -386,6 +499,8 @@ unsigned godwit_relay_count(const struct godwit_relay *relay)
 
 void godwit_relay_hang_up(struct godwit_relay *relay)
 {
+    if (relay->near >= 0)
+        give_up(relay, ECANCELED);
     for (guint i = 0; i < relay->connections->len; i++)
         hang_up(g_ptr_array_index(relay->connections, i));
 }

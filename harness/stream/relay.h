@@ -49,6 +49,14 @@ const char *godwit_relay_uri(const struct godwit_relay *relay);
 /* Connections that are made from now on go on to URI, an address of the same kind. */
 void godwit_relay_turn(struct godwit_relay *relay, const char *uri);
 
+/* What went wrong when the relay last tried to connect a source to the address behind it, or NULL
+ * if nothing did: the source was hung up on then. Borrowed. */
+const char *godwit_relay_failure(const struct godwit_relay *relay);
+
+/* Gives the address behind the relay MS milliseconds to take each connection that is made from now
+ * on; the default is 15 seconds. */
+void godwit_relay_patience(struct godwit_relay *relay, unsigned ms);
+
 /* How many connections there were. */
 unsigned godwit_relay_count(const struct godwit_relay *relay);
 

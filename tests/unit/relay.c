@@ -5,6 +5,10 @@
  */
 #include "wire.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 /* What the tests below have had a filter do. */
 struct filtered {
     struct godwit_flow *flow;
@@ -285,9 +289,105 @@ static void test_cannot(void **state)
     assert_contains(error->message, "cannot listen in front of unix:target, in /no/such/folder: ");
 }
 
+/* A listening unix socket in the folder STATE whose queue of one is full. */
+static int busy_listener(void **state, int *queued)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    g_snprintf(address.sun_path, sizeof(address.sun_path), "%s/busy.sock", (const char *)*state);
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listener, 0), 0);
+    *queued = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(*queued, (struct sockaddr *)&address, sizeof(address)), 0);
+    return listener;
+}
+
+/* A caller of the relay. */
+static int call_relay(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    g_snprintf(address.sun_path, sizeof(address.sun_path), "%s/relay.sock", (const char *)*state);
+    const int caller = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(caller, (struct sockaddr *)&address, sizeof(address)), 0);
+    return caller;
+}
+
+static gboolean note(gpointer data)
+{
+    *(bool *)data = true;
+    return G_SOURCE_REMOVE;
+}
+
+/* While the address behind the relay takes nobody, the main loop runs on. Once there is room, the
+ * connection is made; if there is none in time, the caller is hung up on, and it is known why. */
+static void test_busy_target(void **state)
+{
+    for (int room = 0; room < 2; room++) {
+        int queued = -1;
+        const int listener = busy_listener(state, &queued);
+        struct godwit_relay *relay = godwit_relay_new(*state, "unix:busy.sock", NULL);
+        assert_non_null(relay);
+        if (!room)
+            godwit_relay_patience(relay, 30);
+        const int caller = call_relay(state);
+        bool ran = false;
+        char byte = 'x';
+        g_timeout_add(20, note, &ran);
+        alarm(60); /* ends only what hangs */
+        while (!ran)
+            g_main_context_iteration(NULL, TRUE);
+        assert_int_equal(godwit_relay_count(relay), 0);
+        if (room) {
+            const int other = accept(listener, NULL, NULL);
+            assert_int_equal(write(caller, &byte, 1), 1);
+            while (godwit_relay_count(relay) == 0)
+                g_main_context_iteration(NULL, TRUE);
+            const int far = accept(listener, NULL, NULL);
+            unit_settle();
+            byte = 0;
+            assert_int_equal(recv(far, &byte, 1, 0), 1);
+            assert_int_equal(byte, 'x');
+            assert_null(godwit_relay_failure(relay));
+            close(far);
+            close(other);
+        } else {
+            while (!godwit_relay_failure(relay))
+                g_main_context_iteration(NULL, TRUE);
+            assert_contains(godwit_relay_failure(relay), "unix:busy.sock: Connection timed out");
+            assert_int_equal(recv(caller, &byte, 1, 0), 0);
+        }
+        alarm(0);
+        godwit_relay_free(relay);
+        close(caller);
+        close(queued);
+        close(listener);
+        g_autofree char *path = g_build_filename(*state, "busy.sock", NULL);
+        assert_int_equal(g_unlink(path), 0);
+    }
+}
+
+/* Nobody listens there: that is known at once, and the next caller is served all the same. */
+static void test_no_target(void **state)
+{
+    static const char target[] = "unix:nobody.sock";
+    struct godwit_relay *relay = godwit_relay_new(*state, target, NULL);
+    assert_non_null(relay);
+    for (int i = 0; i < 2; i++) {
+        char byte;
+        const int caller = call_relay(state);
+        while (!godwit_relay_failure(relay) || recv(caller, &byte, 1, MSG_DONTWAIT) != 0)
+            g_main_context_iteration(NULL, FALSE);
+        assert_contains(godwit_relay_failure(relay), target);
+        close(caller);
+    }
+    godwit_relay_free(relay);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_busy_target),
+        cmocka_unit_test(test_no_target),
         cmocka_unit_test(test_nothing_is_changed),
         cmocka_unit_test(test_end),
         cmocka_unit_test(test_hung_up),
