@@ -33,7 +33,8 @@ enum { QMP_FD = 3, CONSOLE_FD = 4 };
     "\n  ...\nok 99 - forged\nnot ok 100 - forged\n1..1\npragma +strict\n---\nBail out! forged\n"  \
     "`touch pwned` $(touch pwned) ; touch pwned ' \" ; touch pwned \\"
 /* What no JSON can have. */
-#define RAW "\xff\xc3\x28\xed\xa0\x80 "
+#define RAW   "\xff\xc3\x28\xed\xa0\x80 "
+#define EVENT "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"RTC_CHANGE\"}\n"
 
 /* What is wrong with it; nothing where a member is NULL or false. */
 struct behaviour {
@@ -49,6 +50,10 @@ struct behaviour {
     const char *machine;    /* machine type it has, other than q35 */
     const char *console;    /* what the guest writes, other than "AB" */
     const char *stops_at;   /* QMP command that it does not answer any more ... */
+    const char *dies_after; /* ... or after which, answered, it crashes if it has a guest ... */
+    const char *floods_at;  /* ... or at which it floods ... */
+    int floods;             /* ... this descriptor ... */
+    const char *flood;      /* ... with this ... */
     const char *crashes_at; /* ... or at which it crashes ... */
     const char *garbage_at; /* ... or that it answers with garbage ... */
     const char *stray_at;   /* ... or with an answer to something else ... */
@@ -73,6 +78,10 @@ static const struct behaviour behaviours[] = {
     {"no-start", .dies_with_machine = true},
     {"hangs", .deaf = true, .stops_at = "migrate"},
     {"crashes", .crashes_at = "migrate"},
+    {"dies-early", .dies_after = "qmp_capabilities"},
+    {"floods-events", .floods_at = "migrate", .floods = QMP_FD, .flood = EVENT},
+    {"floods-stderr", .floods_at = "migrate", .floods = STDERR_FILENO, .flood = "x"},
+    {"floods-console", .floods_at = "migrate", .floods = CONSOLE_FD, .flood = "B"},
     {"crashes-riscv64", .arch = "riscv64", .machine = "virt", .crashes_at = "migrate"},
     {"babbles", .garbage_at = "migrate"},
     {"poor", .poor = true},
@@ -129,6 +138,20 @@ static void __attribute__((noreturn)) stay(void)
     tell();
     for (;;)
         pause();
+}
+
+/* Writes TEXT again and again, until the harness ends it. */
+static void __attribute__((noreturn)) flood(int fd, const char *text)
+{
+    char block[65536];
+    size_t length = 0;
+    for (const size_t one = strlen(text); length + one < sizeof(block); length += one)
+        memcpy(block + length, text, one);
+    block[length] = '\0';
+    signal(SIGPIPE, SIG_IGN);
+    for (;;)
+        if (write(fd, block, length) < 0)
+            stay();
 }
 
 static void __attribute__((noreturn)) crash(const struct behaviour *behaviour)
@@ -202,6 +225,8 @@ static void answer(const struct behaviour *behaviour, const json_t *message)
         stay();
     if (is(command, behaviour->crashes_at))
         crash(behaviour);
+    if (is(command, behaviour->floods_at))
+        flood(behaviour->floods, behaviour->flood);
     if (is(command, behaviour->garbage_at)) {
         send_text(QMP_FD, behaviour->hostile ? RAW HOSTILE "\n" : "}} not \x1b[31mJSON {{\n");
         stay();
@@ -238,6 +263,8 @@ static void __attribute__((noreturn)) serve(const struct behaviour *behaviour, b
         answer(behaviour, message);
         const bool runs = is("cont", json_string_value(json_object_get(message, "execute")));
         json_decref(message);
+        if (guest && behaviour->dies_after)
+            crash(behaviour);
         if (!guest || !runs)
             continue;
         send_text(CONSOLE_FD, behaviour->console ? behaviour->console : "AB");

@@ -534,7 +534,9 @@ static bool is_over(struct pass_goal *goal)
 /* That a held migration is over. Always false. */
 static bool fail_over(struct godwit_vm *source, GError **error)
 {
-    g_autofree char *state = godwit_migrate_state(source, error);
+    /* A QEMU that dies ends the migration of its peer, too. */
+    g_autofree char *state =
+        godwit_rig_survives(source->rig, error) ? godwit_migrate_state(source, error) : NULL;
     if (state)
         g_set_error(
             error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
