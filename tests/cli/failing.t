@@ -213,8 +213,8 @@ like($unknown->{err}, qr/\Agodwit: unknown fault "flipbit"; the faults are: flip
     'an unknown fault: those that are known, in one line');
 
 # A worker that cannot be started loses no scenario: each has its result.
-my $no_room = run([], command => ['sh', '-c', 'ulimit -n 24; exec "$@"', 'sh', $godwit, 'run', '-w', 'order',
-        qw(precopy/unix/plain precopy/tcp/plain precopy/fd/socket -j8 --repeat 4 --format json --accel tcg --qemu), fake('hangs'),
+my $no_room = run([], command => ['sh', '-c', 'ulimit -n 30; exec "$@"', 'sh', $godwit, 'run', '-w', 'order',
+        qw(precopy/unix/plain precopy/tcp/plain precopy/fd/socket -j12 --repeat 4 --format json --accel tcg --qemu), fake('hangs'),
         qw(--timeout-scale 0.15)]);
 my $all = eval { JSON::PP->new->utf8->decode($no_room->{out}) } || {results => []};
 is($no_room->{status}, 1, 'no more workers: exit status');
