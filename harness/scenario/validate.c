@@ -46,8 +46,8 @@ static bool judge_no_destination(struct godwit_vm *source, struct godwit_vm *des
 /* The destination ended for that reason and no other: it named both. */
 static bool judge_mismatch(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
+    g_autofree char *said = godwit_vm_stderr(destination, G_MAXUINT);
     (void)source;
-    g_autofree char *said = godwit_vm_stderr(destination, 100);
     return (strstr(said, ONE) && strstr(said, ANOTHER)) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the %s, whose UUID is not the source's, did not say so when it ended: "

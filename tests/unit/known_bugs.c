@@ -5,6 +5,8 @@
  */
 #include "bugs/bugs.h"
 
+#include <fcntl.h>
+
 #include "fake_pair.h"
 
 /* What a symptom is taken for, by kind. */
@@ -420,9 +422,13 @@ static void test_crash(void **state)
 static struct godwit_vm ended(void **state, const struct fake_pair *pair, int wait_status,
                               const char *text)
 {
+    int ends[2];
     g_autofree char *path = g_build_filename(*state, "ended.stderr", NULL);
-    assert_true(g_file_set_contents(path, text, -1, NULL));
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
+    close(ends[1]);
     return (struct godwit_vm){.rig = pair->rig,
+                              .errors = godwit_drain_new(ends[0], path, GODWIT_STDERR_MAX, NULL),
                               .name = (char *)(uintptr_t) "ended",
                               .qemu = pair->destination->vm->qemu,
                               .qmp = pair->destination->vm->qmp,
@@ -430,8 +436,9 @@ static struct godwit_vm ended(void **state, const struct fake_pair *pair, int wa
                               .wait_status = wait_status};
 }
 
-static void remove_stderr(void **state)
+static void end_stderr(void **state, struct godwit_vm *vm)
 {
+    godwit_drain_free(vm->errors);
     g_autofree char *path = g_build_filename(*state, "ended.stderr", NULL);
     assert_int_equal(g_unlink(path), 0);
 }
@@ -564,9 +571,9 @@ static void test_loads(void **state)
             fail_msg("row %zu is %s", i, id ? id : "not known");
         assert_int_equal(json_array_size(noted(pair)), id != NULL);
         json_decref(vm.capabilities);
+        end_stderr(state, &vm);
         fake_pair_free(pair);
     }
-    remove_stderr(state);
 }
 
 /* Whatever the destination has said, only a failed load is explained by it. */
@@ -600,9 +607,9 @@ static void test_failures(void **state)
         assert_int_equal(json_array_size(noted(pair)), rows[i].known);
         g_error_free(failure);
         json_decref(vm.capabilities);
+        end_stderr(state, &vm);
         fake_pair_free(pair);
     }
-    remove_stderr(state);
 }
 
 static bool is_loaded(const char *id)
