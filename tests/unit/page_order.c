@@ -417,7 +417,7 @@ static void test_sentences(void **state)
     result.rule = GODWIT_PAGE_ORDER_BAD_LENGTH;
     godwit_page_order_format(&result, sentence, sizeof(sentence));
     assert_string_equal(sentence, "page order unknown: the bytes fed end at 0x1234, which is not "
-                                  "the window's end");
+                                  "the end of the window");
 }
 
 int main(void)
