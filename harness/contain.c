@@ -108,6 +108,10 @@ static unsigned each_process(unsigned (*visit)(pid_t pid, gconstpointer data), g
     return count;
 }
 
+/* How long a sweep goes on, in microseconds. Processes that multiply faster than they can be killed
+ * are left to their control group, and otherwise to the janitor. */
+#define SWEEP_US (10 * G_USEC_PER_SEC)
+
 /* The children that a sweep lets live. */
 struct known {
     const pid_t *pids;
@@ -139,7 +143,14 @@ static unsigned kill_child(pid_t pid, gconstpointer data)
     for (size_t i = 0; i < known->count; i++)
         if (known->pids[i] == pid)
             return 0;
-    kill(pid, SIGKILL);
+    return kill(pid, SIGKILL) == 0;
+}
+
+/* Waits for the end of a child that kill_child() has killed. */
+static unsigned reap_child(pid_t pid, gconstpointer data)
+{
+    if (!kill_child(pid, data))
+        return 0;
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     return 1;
@@ -148,8 +159,10 @@ static unsigned kill_child(pid_t pid, gconstpointer data)
 void godwit_contain_sweep(const pid_t *pids, size_t count)
 {
     const struct known known = {pids, count};
-    while (each_process(kill_child, &known))
-        ;
+    const gint64 deadline = g_get_monotonic_time() + SWEEP_US;
+    /* All are killed before the first is waited for: what multiplies has little time to. */
+    while (each_process(kill_child, &known) && g_get_monotonic_time() < deadline)
+        each_process(reap_child, &known);
 }
 
 /* Kills a process that has the mark in its environment. A zombie has none any more. */

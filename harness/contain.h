@@ -32,7 +32,8 @@ void godwit_contain_adopt(void);
 void godwit_contain_enter(void);
 
 /* Kills every child of this process that is not among the COUNT of KNOWN, waits for its end, and
- * goes on until there is none: what lost its parent that way is a child of this process, too. */
+ * goes on until there is none, for ten seconds at the most: what lost its parent that way is a child
+ * of this process, too. */
 void godwit_contain_sweep(const pid_t *known, size_t count);
 
 /* Kills everything in the control group and everything with the mark, but for this process, and

@@ -5,7 +5,8 @@
  * up. godwit_process_begin() blocks them while it makes what has to be cleaned up, then installs a
  * handler. The handler itself sets the flag that every wait and every loop looks at, and writes to a
  * descriptor that wakes up the main loop. So no signal is lost, whenever it comes. A second signal
- * ends the process at once, and the janitor cleans up.
+ * ends the process at once, and the janitor cleans up. A process that cannot look at the flag, because
+ * it waits for a reader of its standard output, say, is ended by an alarm that the first signal sets.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,6 +25,10 @@
  * process and its group, systemd sends SIGTERM and SIGHUP. In seconds. */
 #define SAME_REQUEST 1
 
+/* How long the process may take to end by itself after a signal, in seconds: longer than it ever takes
+ * to clean up. */
+#define LAST_RESORT 20
+
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
 /* What the handler works on. */
@@ -37,6 +42,7 @@ static sigset_t ending_signals(void)
     sigemptyset(&set);
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
         sigaddset(&set, signals[i]);
+    sigaddset(&set, SIGALRM);
     return set;
 }
 
@@ -51,11 +57,20 @@ static void caught(int number)
         __atomic_store_n(&signalled->interrupted, true, __ATOMIC_RELEASE);
         /* It cannot be full: nobody else writes to it. */
         eventfd_write(wake_up, 1);
+        alarm(LAST_RESORT);
     } else if (now.tv_sec - first.tv_sec > SAME_REQUEST) {
         signal(number, SIG_DFL);
         raise(number); /* takes effect when the handler returns */
     }
     errno = saved;
+}
+
+/* Ends a process that has not ended since it was asked to. The janitor does the cleaning up. */
+static void overdue(int number)
+{
+    (void)number;
+    godwit_janitor_hand_over(signalled->janitor);
+    _exit(128 + signalled->signal);
 }
 
 static gboolean woken(gint fd, GIOCondition condition, gpointer data)
@@ -79,6 +94,8 @@ static bool handle_signals(struct godwit_process *process, GError **error)
     process->source = g_unix_fd_add(wake_up, G_IO_IN, woken, NULL);
     const struct sigaction action = {
         .sa_handler = caught, .sa_flags = SA_RESTART, .sa_mask = ending_signals()};
+    const struct sigaction last = {.sa_handler = overdue};
+    sigaction(SIGALRM, &last, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
         struct sigaction old;
         if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)

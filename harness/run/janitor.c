@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -112,37 +114,59 @@ pid_t godwit_janitor_pid(const struct godwit_janitor *janitor)
     return janitor->pid;
 }
 
-/* Waits for the end of the janitor. One that is stopped would never come to it and is killed.
- * Returns whether it was, and how it ended in *STATUS. */
-static bool await_end(pid_t pid, int *status)
+void godwit_janitor_hand_over(const struct godwit_janitor *janitor)
 {
-    bool stopped = false;
+    int status;
+    shutdown(janitor->socket, SHUT_WR);
+    while (waitpid(janitor->pid, &status, WUNTRACED) < 0 && errno == EINTR)
+        ;
+}
+
+/* How long the janitor may take, in milliseconds: three times what it gives itself. */
+#define PATIENCE_MS 30000
+/* How often it is looked whether the janitor is stopped, which wakes up no poll. In milliseconds. */
+#define LOOK_MS 100
+
+/* Waits for the end of the janitor. One that is stopped, or does not come to its end for another
+ * reason, is killed. Returns how it ended, and in *HUNG whether it had to be killed. */
+static int await_end(pid_t pid, bool *hung)
+{
+    const gint64 deadline = g_get_monotonic_time() + PATIENCE_MS * 1000;
+    struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+    int status = 0;
+    *hung = false;
     for (;;) {
-        const pid_t got = waitpid(pid, status, WUNTRACED);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got != pid || !WIFSTOPPED(*status))
-            return stopped;
-        stopped = true;
-        kill(pid, SIGKILL);
+        const pid_t got = waitpid(pid, &status, WUNTRACED | (*hung ? 0 : WNOHANG));
+        if (got == pid && !WIFSTOPPED(status))
+            break;
+        if (got < 0 && errno != EINTR)
+            break;
+        if (got == pid || g_get_monotonic_time() > deadline) {
+            *hung = true;
+            kill(pid, SIGKILL);
+        } else if (got == 0) {
+            poll(&end, 1, LOOK_MS);
+        }
     }
+    if (end.fd >= 0)
+        close(end.fd);
+    return status;
 }
 
 bool godwit_janitor_finish(struct godwit_janitor *janitor, GError **error)
 {
-    int status = 0;
+    bool hung = false;
     if (janitor->source)
         g_source_remove(janitor->source);
     close(janitor->socket);
-    const bool stopped = await_end(janitor->pid, &status);
+    const int status = await_end(janitor->pid, &hung);
     const bool done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!done)
         clean_up(janitor->folder);
-    if (stopped)
-        godwit_text_complain(
-            "the janitor (process %d) was stopped; godwit killed it and cleaned up "
-            "itself",
-            (int)janitor->pid);
+    if (hung)
+        godwit_text_complain("the janitor (process %d) was stopped or hung; godwit killed it and "
+                             "cleaned up itself",
+                             (int)janitor->pid);
     else if (!done)
         godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
                     "the janitor (process %d), which cleans up if godwit is killed, %s %d: godwit "
@@ -152,5 +176,5 @@ bool godwit_janitor_finish(struct godwit_janitor *janitor, GError **error)
                     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     g_free(janitor->folder);
     g_free(janitor);
-    return done || stopped;
+    return done || hung;
 }

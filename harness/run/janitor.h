@@ -30,9 +30,13 @@ struct godwit_janitor *godwit_janitor_new(const char *folder, godwit_janitor_los
 /* Returns the process that the janitor is. */
 pid_t godwit_janitor_pid(const struct godwit_janitor *janitor);
 
+/* Lets the janitor clean up and waits until it has, or is stopped, and does nothing else: for a signal
+ * handler that ends the process. Async-signal-safe. */
+void godwit_janitor_hand_over(const struct godwit_janitor *janitor);
+
 /*
- * Lets the janitor clean up, waits until it has, and frees it. What a janitor that died or is stopped
- * has not done is done here. Fails with ENVIRONMENT if it had died; everything is clean all the same.
+ * Lets the janitor clean up, waits until it has, and frees it. What a janitor that died, is stopped
+ * or takes far too long has not done is done here. Fails with ENVIRONMENT if it had died; everything is clean all the same.
  */
 bool godwit_janitor_finish(struct godwit_janitor *janitor, GError **error);
 

@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Cli;
+use Fcntl qw(F_SETFL O_NONBLOCK);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -44,8 +45,23 @@ sub finish_in_time {
 sub janitor_of {
     my ($run) = @_;
     my ($janitor) = grep { slurp("/proc/$_/comm") eq "gw-janitor\n" } processes($run);
-    return $janitor // die "there is no janitor";
+    return $janitor;
 }
+
+# A reader that does not read: whoever is asked to end while it waits for one ends nevertheless. That
+# takes a while by design, so it goes on beside the rest of this file.
+my @unread = map {
+    my ($path, $handle) = fifo();
+    fcntl $handle, F_SETFL, O_NONBLOCK or die "fcntl: $!";
+    1 while syswrite $handle, 'x' x 4096;
+    my $run = start($_, command => ['sh', '-c', 'exec "$@" >"$0"', $path, $godwit]);
+    $run->{unread} = $handle;
+    $run;
+} ['run', @scenario, qw(--format tap --qemu), fake('crashes')], [qw(doctor --accel tcg --qemu), fake('poor')];
+# They have something to clean up, and wait.
+eventually(sub { !grep { !janitor_of($_) || slurp("/proc/$_->{pid}/wchan") !~ /pipe/ } @unread })
+    or die 'nobody waits for a reader';
+kill 'TERM', $_->{pid} for @unread;
 
 # No instant is deaf: each command, both processors busy, signals from the first instant on.
 {
@@ -109,7 +125,7 @@ sub janitor_of {
 for my $also ('', 'TERM') {
     my $name = $also ? "the janitor is killed, then SIG$also" : 'the janitor is killed';
     my ($run) = start_told(['run', '-j2', '--repeat', 2, @scenario, '--qemu', $hangs]);
-    kill 'KILL', janitor_of($run);
+    kill 'KILL', janitor_of($run) || die 'there is no janitor';
     kill $also, $run->{pid} if $also;
     ok(finish_in_time($run), "$name: godwit ends");
     like($run->{status}, $also ? qr/\A(?:143|2)\z/ : qr/\A2\z/, "$name: exit status");
@@ -122,11 +138,11 @@ for my $also ('', 'TERM') {
 # The janitor stopped: nobody waits for it.
 {
     my ($run) = start_told(['run', @scenario, '--qemu', $hangs]);
-    kill 'STOP', janitor_of($run);
+    kill 'STOP', janitor_of($run) || die 'there is no janitor';
     kill 'TERM', $run->{pid};
     ok(finish_in_time($run), 'the janitor is stopped: godwit ends');
     is($run->{status}, 128 + 15, 'the janitor is stopped: exit status');
-    like($run->{err}, qr/\Agodwit: the janitor \(process \d+\) was stopped; .*\n\z/,
+    like($run->{err}, qr/\Agodwit: the janitor \(process \d+\) was stopped or hung; .*\n\z/,
         'the janitor is stopped: what happened');
     ok_clean($run, 'the janitor is stopped: nothing is left behind');
 }
@@ -264,6 +280,12 @@ SKIP: {
         [map {s{.*/}{}r} sort grep { -f "$_/result.json" } glob "$cwd/kept/*"],
         [map {"0001-x86_64-precopy-unix-plain.$_"} 2 .. 5],
         '--keep, four at a time: each has its own folder');
+}
+
+for my $run (@unread) {
+    ok(finish_in_time($run), 'nobody reads what it writes: it ends after SIGTERM');
+    is($run->{status}, 128 + 15, 'nobody reads what it writes: exit status');
+    ok_clean($run, 'nobody reads what it writes: nothing is left behind');
 }
 
 done_testing();
