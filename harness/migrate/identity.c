@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "migrate/identity.h"
 
+#include "file.h"
 #include <arpa/inet.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
@@ -36,13 +37,7 @@ static bool write_file(const char *folder, const char *name, const void *bytes, 
                        GError **error)
 {
     g_autofree char *path = g_build_filename(folder, name, NULL);
-    g_autoptr(GError) cause = NULL;
-    if (g_file_set_contents_full(path, bytes, (gssize)length, G_FILE_SET_CONTENTS_NONE, 0600,
-                                 &cause))
-        return true;
-    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
-                cause->message);
-    return false;
+    return godwit_file_write(path, bytes, length, error);
 }
 
 /* QEMU looks at all three: whether it is an authority, what its key is for, and in which role. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/state.h"
 
+#include "file.h"
 #include "migrate/migrate.h"
 #include "stream/reader.h"
 
@@ -33,19 +34,16 @@ GHashTable *godwit_state_send_on(struct godwit_vm *vm, GError **error)
                                                 ? GODWIT_TRANSPORT_FILE
                                                 : GODWIT_TRANSPORT_FD_FILE;
     g_autofree char *path = g_build_filename(vm->rig->directory, GODWIT_MIGRATE_FILE, NULL);
-    g_autofree char *bytes = NULL;
     gsize length = 0;
     g_autofree char *uri = godwit_migrate_file_address(vm, transport, error);
     if (!uri || !godwit_migrate_release(vm, error) ||
         !godwit_migrate_start(vm, uri, false, error) ||
         !godwit_migrate_wait(vm, "completed", error))
         return NULL;
-    g_autoptr(GError) cause = NULL;
-    if (!g_file_get_contents(path, &bytes, &length, &cause)) {
-        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s", cause->message);
-        return NULL;
-    }
-    return godwit_state_read(bytes, length, error);
+    /* All of RAM once, and what there is beside it. */
+    const size_t most = ((size_t)vm->rig->setup->memory_mib * 2 + 64) << 20;
+    g_autofree char *bytes = godwit_file_read(path, most, &length, error);
+    return bytes ? godwit_state_read(bytes, length, error) : NULL;
 }
 
 /* Whether byte AT of two states differs, or one of the seven before or behind it: part of a number

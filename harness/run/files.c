@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/files.h"
 
-#include "text.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,22 +106,4 @@ char *godwit_files_move(const char *from, const char *to, GError **error)
         return NULL;
     /* In place of an empty folder: no other run can take the name meanwhile. */
     return !rename(from, path) || move_far(from, path, error) ? g_steal_pointer(&path) : NULL;
-}
-
-char *godwit_files_tail(const char *path, size_t max)
-{
-    /* Not blocking, for what turns out to be a FIFO. */
-    const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    struct stat status;
-    if (fd < 0)
-        return NULL;
-    g_autofree char *text = g_malloc(max + 1);
-    ssize_t length = -1;
-    if (!fstat(fd, &status) && S_ISREG(status.st_mode))
-        length = pread(fd, text, max, MAX(status.st_size - (off_t)max, 0));
-    close(fd);
-    if (length <= 0)
-        return NULL;
-    text[length] = '\0';
-    return godwit_text_utf8(text);
 }

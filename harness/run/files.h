@@ -22,10 +22,6 @@ char *godwit_files_temporary(GError **error);
  * its path. */
 char *godwit_files_make(const char *to, const char *name, GError **error);
 
-/* Returns the last MAX bytes of the regular file at PATH as valid UTF-8, or NULL if they cannot be
- * had, or if it is empty or anything else than a regular file. The caller frees them. */
-char *godwit_files_tail(const char *path, size_t max);
-
 /* Moves the folder FROM into the folder TO, which is created unless it is there, under the same
  * name or, if that is taken, that name with a number behind it. Its new path is the caller's. */
 char *godwit_files_move(const char *from, const char *to, GError **error);

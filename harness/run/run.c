@@ -2,6 +2,7 @@
 #include "run/run.h"
 
 #include "contain.h"
+#include "file.h"
 #include "report/bundle.h"
 #include "report/report.h"
 #include "run/confirm.h"
@@ -179,7 +180,7 @@ static bool write_job(const struct worker *worker, const char *path, GError **er
 {
     g_autoptr(json_t) json = godwit_job_to_json(worker->job);
     g_autofree char *text = json_dumps(json, JSON_INDENT(2));
-    return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, error);
+    return godwit_file_write(path, text, strlen(text), error);
 }
 
 static struct worker *worker_start(struct godwit_run *run, struct godwit_job *job, unsigned serial,
@@ -261,7 +262,7 @@ static json_t *remains(const struct worker *worker, const char *vm)
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
         g_autofree char *file = g_strconcat(vm, kinds[i][1], NULL);
         g_autofree char *path = g_build_filename(worker->folder, file, NULL);
-        g_autofree char *tail = godwit_files_tail(path, 600);
+        g_autofree char *tail = godwit_file_tail(path, 600);
         if (!tail)
             continue;
         any = true;
@@ -277,7 +278,7 @@ static json_t *remains(const struct worker *worker, const char *vm)
 static json_t *lost_result(const struct worker *worker)
 {
     g_autofree char *path = g_build_filename(worker->folder, "worker.log", NULL);
-    g_autofree char *said = godwit_files_tail(path, 2000);
+    g_autofree char *said = godwit_file_tail(path, 2000);
     const bool by_hand = g_subprocess_get_if_signaled(worker->process) &&
                          g_subprocess_get_term_sig(worker->process) == SIGKILL;
     g_autofree char *how =
@@ -315,8 +316,8 @@ static void write_bundle(const struct worker *worker, const json_t *result)
     g_autofree char *text = godwit_report_bundle(result);
     g_autoptr(GError) error = NULL;
     g_autofree char *dumped = godwit_json_dump(result, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    if (!g_file_set_contents(json, dumped, -1, &error) ||
-        !g_file_set_contents(report, text, -1, &error))
+    if (!godwit_file_write(json, dumped, strlen(dumped), &error) ||
+        !godwit_file_write(report, text, strlen(text), &error))
         godwit_text_complain("%s", error->message);
 }
 

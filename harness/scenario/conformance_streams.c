@@ -7,6 +7,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "file.h"
 #include "godwit/guest_abi.h"
 #include "oracle/oracle.h"
 #include "scenario/conformance.h"
@@ -19,8 +20,10 @@
 #include <unistd.h>
 
 /* A migration stream begins with two big-endian words, magic and version. */
-#define STREAM_MAGIC   "QEVM"
-#define STREAM_HEADER  8
+#define STREAM_MAGIC  "QEVM"
+#define STREAM_HEADER 8
+/* No stream of a guest that runs nothing is as long, in bytes. */
+#define STREAM_MAX     ((size_t)1 << 30)
 #define STREAM_VERSION 3
 /* The last byte before the description at the end, and the byte that begins this. */
 #define SECTION_END         0x00
@@ -63,11 +66,8 @@ static char *pass(struct godwit_vm *vm, const void *bytes, size_t length, GError
 {
     g_autofree char *file = g_strconcat(vm->name, ".stream", NULL);
     g_autofree char *path = g_build_filename(vm->rig->directory, file, NULL);
-    g_autoptr(GError) cause = NULL;
-    if (!g_file_set_contents(path, bytes, (gssize)length, &cause)) {
-        g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, cause->message);
+    if (!godwit_file_write(path, bytes, length, error))
         return NULL;
-    }
     if (godwit_qemu_has(vm->qemu, "transport", "file"))
         return g_strconcat("file:", file, NULL);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -185,12 +185,9 @@ static unsigned char *record(struct godwit_rig *rig, struct godwit_vm **source, 
         !godwit_migrate_wait(*source, "completed", error))
         return NULL;
     g_autofree char *path = g_build_filename(rig->directory, GODWIT_MIGRATE_FILE, NULL);
-    g_autoptr(GError) cause = NULL;
-    gchar *bytes = NULL;
-    if (!g_file_get_contents(path, &bytes, length, &cause)) {
-        g_set_error_literal(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, cause->message);
+    char *bytes = godwit_file_read(path, STREAM_MAX, length, error);
+    if (!bytes)
         return NULL;
-    }
     if (*length > STREAM_HEADER && !memcmp(bytes, STREAM_MAGIC, strlen(STREAM_MAGIC)))
         return (unsigned char *)bytes;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,

@@ -8,6 +8,7 @@
  */
 #include "scenario/scenario.h"
 
+#include "file.h"
 #include "vm/memory.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +41,7 @@ static bool put_mark(struct godwit_vm *source, struct godwit_vm *destination, GE
     (void)destination;
     for (size_t i = 0; i < sizeof(mark); i++)
         mark[i] = (char)mark_at(i);
-    return g_file_set_contents(path, mark, sizeof(mark), error);
+    return godwit_file_write(path, mark, sizeof(mark), error);
 }
 
 /* The mark is as it was, and the stream begins where it ends. */

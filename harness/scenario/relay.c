@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "bugs/bugs.h"
+#include "file.h"
 #include "godwit/guest_abi.h"
 #include "oracle/oracle.h"
 #include "oracle/state.h"
@@ -337,11 +338,8 @@ static GHashTable *send_on_unspoiled(struct course *course, GError **error)
 {
     struct godwit_rig *rig = course->rig;
     g_autofree char *path = g_build_filename(rig->directory, "sent.stream", NULL);
-    g_autoptr(GError) cause = NULL;
-    if (!g_file_set_contents(path, (const char *)course->sent->data, course->sent->len, &cause)) {
-        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s", cause->message);
+    if (!godwit_file_write(path, course->sent->data, course->sent->len, error))
         return NULL;
-    }
     struct godwit_vm *vm = godwit_plan_destination(rig, "unspoiled", true, error);
     if (!vm || !godwit_migrate_set_capabilities(vm, NULL, error) ||
         !godwit_migrate_incoming(vm, "exec:cat sent.stream", false, error) ||

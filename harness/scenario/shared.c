@@ -6,9 +6,9 @@
  */
 #include "scenario/scenario.h"
 
+#include "file.h"
 #include "vm/memory.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,18 +21,19 @@ static bool read_file(const struct godwit_rig *rig, uint64_t offset, unsigned ch
                       size_t length, GError **error)
 {
     g_autofree char *path = g_build_filename(rig->directory, RAM_FILE, NULL);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = godwit_file_open(path, error);
     ssize_t n = 0;
-    while (fd >= 0 && length > 0 && (n = pread(fd, buffer, length, (off_t)offset)) > 0) {
+    if (fd < 0)
+        return false;
+    while (length > 0 && (n = pread(fd, buffer, length, (off_t)offset)) > 0) {
         buffer += n;
         offset += (uint64_t)n;
         length -= (size_t)n;
     }
     const int cause = errno;
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return length == 0 || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path,
-                                      fd >= 0 && n == 0 ? "it is too short" : g_strerror(cause));
+                                      n == 0 ? "it is too short" : g_strerror(cause));
 }
 
 /* That VM's window is that part of the file, byte by byte. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/image.h"
 
+#include "file.h"
 #include "godwit/guest_abi.h"
 #include <inttypes.h>
 #include <string.h>
@@ -106,17 +107,7 @@ bool godwit_image_write(const struct godwit_image *image, bool big_endian,
           workload->flags | (workload->cpus - 1) << GODWIT_FLAGS_MORE_SHIFT, big_endian);
     put32(block + GODWIT_PARAMS_OFF_PAGE_TICKS, workload->page_ticks, big_endian);
     put64(block + GODWIT_PARAMS_OFF_SEED, workload->seed, big_endian);
-    g_autoptr(GError) cause = NULL;
-    /* Nothing that has to last: it is not waited for until it is on the disk. What is there already
-     * would not be shortened. */
-    unlink(path);
-    if (!g_file_set_contents_full(path, (const char *)file, (gssize)image->file_size,
-                                  G_FILE_SET_CONTENTS_NONE, 0600, &cause)) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
-                    cause->message);
-        return false;
-    }
-    return true;
+    return godwit_file_write(path, file, image->file_size, error);
 }
 
 /* The words after "stamp:", and the flag and the choice of each. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/memory.h"
 
+#include "file.h"
 #include "vm/image.h"
 #include "vm/untouched.h"
 #include <errno.h>
@@ -245,11 +246,10 @@ static bool read_by_pmemsave(struct godwit_vm *vm, uint64_t gpa, void *buffer, s
         g_propagate_error(error, g_steal_pointer(&refusal));
         return false;
     }
-    g_autofree char *bytes = NULL;
-    gsize got = 0;
-    const bool there = g_file_get_contents(path, &bytes, &got, error);
+    size_t got = 0;
+    g_autofree char *bytes = godwit_file_read(path, 2 * length, &got, error);
     unlink(path);
-    if (!there)
+    if (!bytes)
         return false;
     if (got != length) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,

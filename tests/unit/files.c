@@ -6,7 +6,6 @@
 #include "run/files.h"
 
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -84,34 +83,12 @@ static void test_make(void **state)
     godwit_files_remove(to);
 }
 
-/* Only the end of a regular file is read, whatever somebody has put in its place. */
-static void test_tail(void **state)
-{
-    g_autofree char *folder = make(state, "tail", "a", "0123456789");
-    g_autofree char *file = g_build_filename(folder, "a", NULL);
-    g_autofree char *fifo = g_build_filename(folder, "fifo", NULL);
-    g_autofree char *link = g_build_filename(folder, "link", NULL);
-    g_autofree char *all = godwit_files_tail(file, 10);
-    g_autofree char *end = godwit_files_tail(file, 3);
-    assert_string_equal(all, "0123456789");
-    assert_string_equal(end, "789");
-    assert_int_equal(mkfifo(fifo, 0600), 0);
-    assert_int_equal(symlink(file, link), 0);
-    const char *const others[] = {fifo, link, folder, "/dev/zero", "/dev/null", "/none"};
-    for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
-        assert_null(godwit_files_tail(others[i], 10));
-    assert_true(g_file_set_contents(file, "", 0, NULL));
-    assert_null(godwit_files_tail(file, 10));
-    godwit_files_remove(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_move),
         cmocka_unit_test(test_move_far),
         cmocka_unit_test(test_make),
-        cmocka_unit_test(test_tail),
     };
     return cmocka_run_group_tests(tests, unit_folder, unit_folder_end);
 }
