@@ -48,6 +48,13 @@ sub janitor_of {
     return $janitor;
 }
 
+# It takes its name when it comes to run, which nothing waits for.
+sub await_janitor_of {
+    my ($run) = @_;
+    eventually(sub { janitor_of($run) }) or die 'there is no janitor';
+    return janitor_of($run);
+}
+
 # A reader that does not read: whoever is asked to end while it waits for one ends nevertheless. That
 # takes a while by design, so it goes on beside the rest of this file.
 my @unread = map {
@@ -125,7 +132,7 @@ kill 'TERM', $_->{pid} for @unread;
 for my $also ('', 'TERM') {
     my $name = $also ? "the janitor is killed, then SIG$also" : 'the janitor is killed';
     my ($run) = start_told(['run', '-j2', '--repeat', 2, @scenario, '--qemu', $hangs]);
-    kill 'KILL', janitor_of($run) || die 'there is no janitor';
+    kill 'KILL', await_janitor_of($run);
     kill $also, $run->{pid} if $also;
     ok(finish_in_time($run), "$name: godwit ends");
     like($run->{status}, $also ? qr/\A(?:143|2)\z/ : qr/\A2\z/, "$name: exit status");
@@ -138,7 +145,7 @@ for my $also ('', 'TERM') {
 # The janitor stopped: nobody waits for it.
 {
     my ($run) = start_told(['run', @scenario, '--qemu', $hangs]);
-    kill 'STOP', janitor_of($run) || die 'there is no janitor';
+    kill 'STOP', await_janitor_of($run);
     kill 'TERM', $run->{pid};
     ok(finish_in_time($run), 'the janitor is stopped: godwit ends');
     is($run->{status}, 128 + 15, 'the janitor is stopped: exit status');

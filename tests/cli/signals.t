@@ -111,8 +111,12 @@ for (
 
 # ... and with the janitor killed first, the processes go all the same.
 my ($run) = start_told('run', @scenario, '--qemu', fake('hangs'));
-my ($janitor) = grep { slurp("/proc/$_/comm") eq "gw-janitor\n" } processes($run);
-ok($janitor, 'SIGKILL of janitor and godwit: there is a janitor');
+my $janitor;
+ok(eventually(sub {
+        # It takes its name when it comes to run, which nothing waits for.
+        ($janitor) = grep { slurp("/proc/$_/comm") eq "gw-janitor\n" } processes($run);
+        $janitor;
+    }), 'SIGKILL of janitor and godwit: there is a janitor');
 kill 'KILL', $janitor, $run->{pid} if $janitor;
 finish($run);
 ok(eventually(sub { !processes($run) }), 'SIGKILL of janitor and godwit: no process lives on');
