@@ -12,7 +12,8 @@ int godwit_file_create(const char *path, GError **error)
     unlink(path);
     const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path, g_strerror(errno));
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
+                    g_strerror(errno));
     return fd;
 }
 
