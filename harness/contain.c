@@ -56,7 +56,7 @@ static void make_group(const char *folder)
         return;
     g_autofree char *name = g_path_get_basename(folder);
     char *path = g_build_filename(own, name, NULL);
-    if (mkdir(path, 0700)) {
+    if (mkdir(path, 0700) && errno != EEXIST) {
         g_free(path);
         return;
     }

@@ -20,7 +20,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Begins containment under the mark FOLDER. To be called before anything is started. */
+/* Begins containment under the mark FOLDER. To be called before anything is started. Two processes may
+ * do so under the same mark. */
 void godwit_contain_begin(const char *folder);
 
 /* Makes this process the subreaper of its descendants: all that a worker needs, which was begun by

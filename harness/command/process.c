@@ -13,7 +13,6 @@
 #include "command/command.h"
 
 #include "contain.h"
-#include "run/files.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
@@ -113,16 +112,11 @@ static void janitor_lost(void *data)
 
 static bool begin(struct godwit_process *process, GError **error)
 {
-    process->folder = godwit_files_temporary(error);
-    if (!process->folder)
+    process->janitor = godwit_janitor_new(janitor_lost, process, error);
+    if (!process->janitor)
         return false;
+    process->folder = g_strdup(godwit_janitor_folder(process->janitor));
     godwit_contain_begin(process->folder);
-    process->janitor = godwit_janitor_new(process->folder, janitor_lost, process, error);
-    if (!process->janitor) {
-        godwit_contain_kill();
-        godwit_files_remove(process->folder);
-        return false;
-    }
     return handle_signals(process, error);
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -45,12 +46,36 @@ static void clean_up(const char *folder)
     }
 }
 
+/* The first byte of what the janitor says at its beginning; the path, or what is wrong, follows. */
+enum { SAYS_FOLDER = '=', SAYS_ERROR = '!' };
+
+/* The longest that the janitor says, in bytes. */
+#define SAID_MAX (PATH_MAX + 1024)
+
+/* Makes the folder and says where it is, or why there is none. Returns its path, or NULL. */
+static char *introduce(int socket)
+{
+    g_autoptr(GError) error = NULL;
+    char *folder = godwit_files_temporary(&error);
+    if (folder)
+        godwit_contain_begin(folder);
+    g_autofree char *text = g_strdup_printf("%c%s", folder ? SAYS_FOLDER : SAYS_ERROR,
+                                            folder ? folder : error->message);
+    /* Nobody may be there any more to hear it; then it is removed at once. */
+    send(socket, text, MIN(strlen(text), SAID_MAX), MSG_NOSIGNAL);
+    return folder;
+}
+
 /* Runs the janitor's whole life. One that cannot wait any more says so by its end, which the harness
  * notices. */
-static void G_GNUC_NORETURN live(int socket, const char *folder)
+static void G_GNUC_NORETURN live(int socket)
 {
+    const char *folder = introduce(socket);
     char byte;
     ssize_t n;
+    if (!folder)
+        _exit(1);
+    prctl(PR_SET_NAME, "gw-janitor");
     while ((n = read(socket, &byte, 1)) < 0 && errno == EINTR)
         ;
     if (n < 0)
@@ -69,11 +94,34 @@ static gboolean hung_up(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-struct godwit_janitor *godwit_janitor_new(const char *folder, godwit_janitor_lost lost, void *data,
-                                          GError **error)
+/* How long the janitor may take to make the folder, in seconds. */
+#define START_SECONDS 30
+
+/* Hears what the janitor says at its beginning. Returns the folder's path, which the caller frees, or
+ * NULL with an ENVIRONMENT error. */
+static char *hear(int socket, GError **error)
+{
+    g_autofree char *said = g_malloc0(SAID_MAX + 1);
+    const struct timeval patience = {.tv_sec = START_SECONDS};
+    setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    ssize_t n;
+    while ((n = recv(socket, said, SAID_MAX, 0)) < 0 && errno == EINTR)
+        ;
+    if (n > 0 && *said == SAYS_FOLDER)
+        return g_strdup(said + 1);
+    if (n > 0)
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s", said + 1);
+    else
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                    "the janitor, which cleans up if godwit is killed, %s before it could begin",
+                    n < 0 ? "was stopped" : "was killed");
+    return NULL;
+}
+
+struct godwit_janitor *godwit_janitor_new(godwit_janitor_lost lost, void *data, GError **error)
 {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) {
         godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot make a socket pair: %s",
                     g_strerror(errno));
         return NULL;
@@ -89,24 +137,35 @@ struct godwit_janitor *godwit_janitor_new(const char *folder, godwit_janitor_los
         /* Out of the terminal's reach, holding nothing open that somebody may wait to be closed,
          * and under another name, so that no `pkill godwit` takes it for the harness. */
         setsid();
-        prctl(PR_SET_NAME, "gw-janitor");
         const int null = open("/dev/null", O_RDWR);
         for (int fd = 0; fd <= 2; fd++)
             dup2(null, fd);
         dup2(ends[0], 3);
         close_range(4, ~0U, 0);
-        live(3, folder);
+        live(3);
     }
     close(ends[0]);
+    char *folder = hear(ends[1], error);
+    if (!folder) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        close(ends[1]);
+        return NULL;
+    }
     struct godwit_janitor *janitor = g_new0(struct godwit_janitor, 1);
     janitor->socket = ends[1];
     janitor->pid = pid;
-    janitor->folder = g_strdup(folder);
+    janitor->folder = folder;
     janitor->lost = lost;
     janitor->data = data;
-    /* The janitor never writes: what can be read is the end. */
+    /* The janitor says nothing any more: what can be read is its end. */
     janitor->source = g_unix_fd_add(janitor->socket, G_IO_IN | G_IO_HUP, hung_up, janitor);
     return janitor;
+}
+
+const char *godwit_janitor_folder(const struct godwit_janitor *janitor)
+{
+    return janitor->folder;
 }
 
 pid_t godwit_janitor_pid(const struct godwit_janitor *janitor)

@@ -248,12 +248,12 @@ END
         my $limit = script_file('limit', <<"END");
 case "\$*" in
 *"-name source"*)
-    (while ! grep -q '"stop"' ../source.qmp; do sleep 0.01; done; kill -XFSZ \$\$) &
+    (while ! grep -q '"cont"' ../source.qmp; do sleep 0.01; done; kill -XFSZ \$\$) &
     ;;
 esac
 exec $qemu "\$@"
 END
-        $run = run([qw(run guest/order --accel tcg --qemu), $limit]);
+        $run = run(['run', @scenario, '--qemu', $limit]);
         is($run->{status}, 2, 'QEMU meets a limit on file size: exit status')
             or diag($run->{out}, $run->{err});
         like($run->{out} . $run->{err}, qr/ulimit -f/, 'QEMU meets a limit on file size: the reason');
