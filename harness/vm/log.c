@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/log.h"
 
+#include "file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
@@ -18,12 +19,9 @@ struct godwit_log {
 
 struct godwit_log *godwit_log_new(const char *path, GError **error)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
-                    g_strerror(errno));
+    const int fd = godwit_file_create(path, error);
+    if (fd < 0)
         return NULL;
-    }
     struct godwit_log *log = g_new0(struct godwit_log, 1);
     log->fd = fd;
     log->head = g_string_new(NULL);

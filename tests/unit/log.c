@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -103,19 +104,25 @@ static void test_nul(void **state)
     assert_memory_equal(file, bytes, sizeof(bytes));
 }
 
-/* A symbolic link is not followed, and what cannot be made is reported. */
+/* A symbolic link or a FIFO is replaced, not followed nor waited for; what cannot be made is reported. */
 static void test_no_file(void **state)
 {
-    g_autofree char *path = g_build_filename(*state, "link", NULL);
+    g_autofree char *path = g_build_filename(*state, "log", NULL);
     g_autofree char *target = g_build_filename(*state, "target", NULL);
-    g_autoptr(GError) followed = NULL, nowhere = NULL;
+    g_autoptr(GError) nowhere = NULL;
     assert_int_equal(symlink(target, path), 0);
-    assert_null(godwit_log_new(path, &followed));
-    assert_true(g_error_matches(followed, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT));
-    assert_contains(followed->message, path);
-    assert_false(g_file_test(target, G_FILE_TEST_EXISTS));
+    for (int i = 0; i < 2; i++) {
+        struct godwit_log *log = log_new(state);
+        godwit_log_write(log, "text", 4);
+        godwit_log_free(log);
+        g_autofree char *file = unit_take(state, "log", NULL);
+        assert_string_equal(file, "text");
+        assert_false(g_file_test(target, G_FILE_TEST_EXISTS));
+        assert_int_equal(mkfifo(path, 0600), 0);
+    }
     assert_int_equal(g_unlink(path), 0);
     assert_null(godwit_log_new("/dev/null/log", &nowhere));
+    assert_true(g_error_matches(nowhere, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT));
     assert_contains(nowhere->message, "/dev/null/log");
 }
 
