@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "migrate/migrate.h"
+#include "migrate/hold.h"
 
-#include "godwit/stamp.h"
-
-#include "vm/image.h"
 #include "vm/memory.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -12,39 +9,6 @@
 #include <unistd.h>
 
 #define HEX "0x%" G_GINT64_MODIFIER "x"
-
-/* QEMU's migration thread works out every 100 ms how much it could send within the downtime limit,
- * for the first time after as much. In seconds. */
-#define FIRST_SECONDS 0.1
-/* How long the first pass over the window takes at least while a migration is held: one that is
- * over before that would be taken for the last one, whatever the limit. */
-#define FIRST_PASS_SECONDS 0.12
-/* The same where the 100 ms may be over before the first page is sent: the thread then sends at
- * once what it may in 100 ms, and as much again. */
-#define CHANNELS_PASS_SECONDS 0.25
-/* The same where the guest goes over while most of its memory has not been sent: that is so until
- * the pass is over, and soon after no longer if it dirties little on a busy host. */
-#define POSTCOPY_PASS_SECONDS 1
-/* The same in passes of the guest's own, as long as its latest one was: a guest that is slow, or
- * gets little of the processor, is to change all of the window in it, too. */
-#define GUEST_PASSES 1.5
-/* Or as many seconds, for one that is made to be slow. */
-#define PASS_SECONDS_MOST 10
-/* How much of a pass is sent before it is proven to be live: a little less than goes out at once,
- * before the 100 ms are over, where the guest is no slower. */
-#define MOST_SENT 0.75
-/* Passes that the guest makes at the most while its window is sent for the first time: some 10 ms
- * each. */
-#define PASSES_BEFORE_ZERO 64
-/* What QEMU sends at a time, on every machine here. In bytes. */
-#define QEMU_PAGE 4096
-/* The least that downtime-limit can be without that reckoning being out of play. In milliseconds.
- */
-#define DOWNTIME_HELD 1
-/* Above what any host moves, and small enough for every QEMU to take. In bytes a second. */
-#define BANDWIDTH_UNLIMITED ((json_int_t)1 << 40)
-/* Longer than any migration here is allowed to take. In milliseconds. */
-#define DOWNTIME_UNLIMITED 600000
 
 char *godwit_migrate_state(struct godwit_vm *vm, GError **error)
 {
@@ -259,6 +223,7 @@ static void free_relay(gpointer relay)
 
 struct godwit_relay *godwit_migrate_relay(struct godwit_rig *rig, const char *uri, GError **error)
 {
+    godwit_migrate_forget_gate(rig);
     g_datalist_remove_data(&rig->kept, RELAY);
     struct godwit_relay *relay = godwit_relay_new(rig->directory, uri, error);
     if (relay)
@@ -362,92 +327,7 @@ bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **e
                              error);
 }
 
-/*
- * Where pages could not be marked, waits, if need be, until `order` is some way from the pass in
- * which its bytes come round to zero. Pages are all zero then and cost next to nothing: a first
- * pass over them is over at once.
- */
-static bool avoid_zeros(struct godwit_vm *source, GError **error)
-{
-    const struct godwit_workload *workload = &source->rig->setup->workload;
-    if ((workload->flags & GODWIT_FLAG_STAMP) || godwit_memory_marked(source))
-        return true;
-    for (unsigned cpu = 0; cpu < workload->cpus;) {
-        struct godwit_mailbox mailbox;
-        /* Memory that cannot be read is for the oracles to complain of. */
-        if (!godwit_memory_mailbox(source, cpu, &mailbox, NULL))
-            return true;
-        if (mailbox.passes % 256 < 256 - PASSES_BEFORE_ZERO && mailbox.passes % 256 > 0)
-            cpu++;
-        else if (!godwit_vm_wait_console(source, 0, source->console->passes + 1, error))
-            return false;
-    }
-    return true;
-}
-
-/* The bytes that are sent of a page of the window: what the guest leaves alone is zero, and whole
- * pages of QEMU's are sent, however few of their bytes it dirties. */
-static uint64_t page_bytes(const struct godwit_workload *workload)
-{
-    return (workload->flags & GODWIT_FLAG_STAMP) ? workload->page_size
-                                                 : MIN(workload->page_size, QEMU_PAGE);
-}
-
-/* The bytes that a pass over the window sends. Zero pages cost next to nothing: a page in
- * GODWIT_STAMP_CYCLE at any time. */
-static double pass_bytes(const struct godwit_workload *workload)
-{
-    const double window = (double)(godwit_workload_pages(workload) * page_bytes(workload));
-    return (workload->flags & GODWIT_FLAG_STAMP) && (workload->flags & GODWIT_FLAG_ZERO)
-               ? window - window / GODWIT_STAMP_CYCLE
-               : window;
-}
-
-/* The first pass over the window takes SECONDS at least, more if the guest is slow. */
-static bool hold(struct godwit_vm *source, double seconds, GError **error)
-{
-    const struct godwit_workload *workload = &source->rig->setup->workload;
-    const double guest =
-        (double)source->console->interval / G_USEC_PER_SEC / workload->passes_per_report;
-    if (guest > 0)
-        json_object_set_new(source->rig->facts, "pass_ms", json_real(guest * 1000));
-    seconds = CLAMP(GUEST_PASSES * guest, seconds, PASS_SECONDS_MOST);
-    const double bandwidth = pass_bytes(workload) / seconds;
-    const struct godwit_parameter held[] = {{"max-bandwidth", (json_int_t)bandwidth, NULL},
-                                            {"downtime-limit", DOWNTIME_HELD, NULL},
-                                            {NULL, 0, NULL}};
-    return godwit_migrate_set_parameters(source, held, error) && avoid_zeros(source, error);
-}
-
-bool godwit_migrate_hold(struct godwit_vm *source, GError **error)
-{
-    const bool postcopy = godwit_json_true(source->capabilities, "postcopy-ram");
-    return hold(source, postcopy ? POSTCOPY_PASS_SECONDS : FIRST_PASS_SECONDS, error);
-}
-
-bool godwit_migrate_hold_channels(struct godwit_vm *source, GError **error)
-{
-    return hold(source, CHANNELS_PASS_SECONDS, error);
-}
-
-bool godwit_migrate_release(struct godwit_vm *source, GError **error)
-{
-    /* QEMU goes by the new downtime limit when its next 100 ms are over. Until then more bandwidth
-     * would have it send the same pages over and over, except in the first 100 ms, in which the
-     * end of the first pass is the migration's. */
-    const bool first =
-        g_get_monotonic_time() - source->migration_began < FIRST_SECONDS * G_USEC_PER_SEC;
-    const struct godwit_parameter released[] = {
-        {"downtime-limit", DOWNTIME_UNLIMITED, NULL},
-        {first ? "max-bandwidth" : NULL, BANDWIDTH_UNLIMITED, NULL},
-        {NULL, 0, NULL}};
-    return godwit_migrate_set_parameters(source, released, error);
-}
-
-/* How often a migration's progress is drawn. In milliseconds. */
-#define PROGRESS_MS 200
-
-static void report_progress(struct godwit_vm *vm)
+void godwit_migrate_report_progress(struct godwit_vm *vm)
 {
     struct godwit_rig *rig = vm->rig;
     if (!rig->progress)
@@ -461,250 +341,6 @@ static void report_progress(struct godwit_vm *vm)
                   "remaining", godwit_json_integer(ram, "remaining", 0), "mbps",
                   json_number_value(json_object_get(ram, "mbps")));
     rig->progress(rig->phase, migration, rig->progress_data);
-}
-
-enum {
-    /* Of a page: `order` changes its first byte, `stamp:sparse` one word in sixteen. In bytes. */
-    PROOF = 8 * GODWIT_STAMP_CLASSES,
-    /* Pages that are looked at, spread over the window. */
-    SAMPLES = 64,
-};
-
-/* Where sample I is. */
-static uint64_t sample(const struct godwit_workload *workload, uint64_t i)
-{
-    return workload->window_start +
-           godwit_workload_pages(workload) * i / SAMPLES * (uint64_t)workload->page_size;
-}
-
-/* How much of a sample is looked at. */
-static size_t proof_length(const struct godwit_vm *source)
-{
-    return MIN(PROOF, source->rig->setup->workload.page_size);
-}
-
-static bool read_samples(struct godwit_vm *source, unsigned char (*samples)[PROOF], GError **error)
-{
-    for (uint64_t i = 0; i < SAMPLES; i++)
-        if (!godwit_memory_read(source, sample(&source->rig->setup->workload, i), samples[i],
-                                proof_length(source), error))
-            return false;
-    return true;
-}
-
-struct pass_goal {
-    struct godwit_vm *source;
-    guint next; /* index of the event to look at next */
-    guint pass; /* the latest that was seen */
-    guint past; /* the one that is wanted comes after this one */
-    bool over;
-};
-
-/* True at the wanted pass over memory, and at the migration's end. */
-static bool pass_began(gpointer data)
-{
-    struct pass_goal *goal = data;
-    const GPtrArray *events = goal->source->qmp->events;
-    while (goal->next < events->len) {
-        const json_t *event = g_ptr_array_index(events, goal->next++);
-        const json_t *details = json_object_get(event, "data");
-        if (godwit_qmp_event_is(event, "MIGRATION_PASS", NULL)) {
-            goal->pass = (guint)godwit_json_integer(details, "pass", 0);
-            if (goal->pass > goal->past)
-                return true;
-        } else if (godwit_qmp_event_is(event, "MIGRATION", NULL)) {
-            const char *status = godwit_json_string(details, "status", "");
-            goal->over = !strcmp(status, "completed") || !strcmp(status, "failed") ||
-                         !strcmp(status, "cancelled") || !strcmp(status, "pre-switchover");
-            if (goal->over)
-                return true;
-        }
-    }
-    return false;
-}
-
-/* Takes what has been told by now: whether the migration is over. */
-static bool is_over(struct pass_goal *goal)
-{
-    while (!goal->over && pass_began(goal))
-        ;
-    return goal->over;
-}
-
-/* That a held migration is over. Always false. */
-static bool fail_over(struct godwit_vm *source, GError **error)
-{
-    /* A QEMU that dies ends the migration of its peer, too. */
-    g_autofree char *state =
-        godwit_rig_survives(source->rig, error) ? godwit_migrate_state(source, error) : NULL;
-    if (state)
-        g_set_error(
-            error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-            "the migration came to its end (%s) before it was proven to be live, although it was "
-            "held back",
-            state);
-    return false;
-}
-
-bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **error)
-{
-    struct pass_goal goal = {.source = source, .next = source->migration_first, .past = *pass};
-    g_autofree char *what =
-        g_strdup_printf("the source to begin pass %u over its memory", *pass + 1);
-    if (!godwit_rig_wait(source->rig, pass_began, &goal, what, error))
-        return false;
-    *pass = goal.pass;
-    if (!goal.over) {
-        report_progress(source);
-        return true;
-    }
-    return fail_over(source, error);
-}
-
-/* A proof that is looked for. */
-struct proof {
-    struct pass_goal migration;
-    struct godwit_vm *destination; /* or NULL: what is sent goes into a file */
-    uint64_t gpa;                  /* the page that is to prove it, 0 for any */
-    /* Of a file: */
-    uint64_t unsent;                     /* pages of the window that may not have been sent */
-    unsigned char noted[SAMPLES][PROOF]; /* what was there when the others had been */
-};
-
-/* Looks at the page at GPA for a byte that on the destination is neither that of untouched memory
- * nor the source's present one. Whether there is one is in *PROVEN. */
-static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError **error)
-{
-    struct godwit_vm *source = proof->migration.source;
-    unsigned char received[PROOF], present[PROOF];
-    const size_t length = proof_length(source);
-    *proven = false;
-    /* In this order: what the destination has was sent before the source is looked at. */
-    if (!godwit_memory_read(proof->destination, gpa, received, length, error) ||
-        !godwit_memory_read(source, gpa, present, length, error))
-        return false;
-    for (size_t b = 0; b < length && !*proven; b++) {
-        if (received[b] == 0 || received[b] == present[b])
-            continue;
-        *proven = true;
-        json_object_set_new(source->rig->facts, "live",
-                            json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
-                                      "received", received[b], "dirtied", present[b], "pass",
-                                      (int)proof->migration.pass));
-    }
-    return true;
-}
-
-/* In one page, or in all samples. */
-static bool seek_received(struct proof *proof, bool *proven, GError **error)
-{
-    const struct godwit_workload *workload = &proof->migration.source->rig->setup->workload;
-    if (proof->gpa)
-        return seek_in_page(proof, proof->gpa, proven, error);
-    *proven = false;
-    for (uint64_t i = 0; i < SAMPLES && !*proven; i++)
-        if (!seek_in_page(proof, sample(workload, i), proven, error))
-            return false;
-    return true;
-}
-
-/* By the samples, which are that far from each other: whether more pages were changed than may not
- * have been sent. */
-static bool seek_changed(struct proof *proof, bool *proven, GError **error)
-{
-    struct godwit_vm *source = proof->migration.source;
-    unsigned char present[SAMPLES][PROOF];
-    uint64_t changed = 0;
-    *proven = false;
-    if (!read_samples(source, present, error))
-        return false;
-    for (size_t i = 0; i < SAMPLES; i++)
-        changed += memcmp(present[i], proof->noted[i], proof_length(source)) != 0;
-    const uint64_t pages = godwit_workload_pages(&source->rig->setup->workload);
-    *proven = changed > 0 && (changed - 1) * pages / SAMPLES >= proof->unsent;
-    if (*proven)
-        json_object_set_new(source->rig->facts, "live",
-                            json_pack("{s:I, s:I, s:I, s:i}", "pages", (json_int_t)pages, "unsent",
-                                      (json_int_t)proof->unsent, "changed",
-                                      (json_int_t)(changed * pages / SAMPLES), "pass",
-                                      (int)proof->migration.pass));
-    return true;
-}
-
-/* How often memory is looked at for the proof, which no event tells of: in milliseconds, and in
- * looks' own time, which may be long by QMP. */
-#define LOOK_MS   1
-#define LOOK_REST 4
-
-/* Looks for the proof until it is there. */
-static bool prove(struct proof *proof, GError **error)
-{
-    struct godwit_vm *source = proof->migration.source;
-    gint64 rest = LOOK_MS, shown = g_get_monotonic_time();
-    for (bool proven = false; !proven;) {
-        if (!godwit_rig_rest(source->rig, (guint)rest, "the migration to be proven live", error))
-            return false;
-        if (is_over(&proof->migration))
-            return fail_over(source, error);
-        if (g_get_monotonic_time() - shown > PROGRESS_MS * 1000) {
-            report_progress(source);
-            shown = g_get_monotonic_time();
-        }
-        const gint64 began = g_get_monotonic_time();
-        if (!(proof->destination ? seek_received(proof, &proven, error)
-                                 : seek_changed(proof, &proven, error)))
-            return false;
-        rest = MAX(LOOK_REST * (g_get_monotonic_time() - began) / 1000, LOOK_MS);
-    }
-    return true;
-}
-
-bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *destination,
-                               uint64_t gpa, GError **error)
-{
-    struct proof proof = {
-        .migration = {.source = source, .next = source->migration_first},
-        .destination = destination,
-        .gpa = gpa,
-    };
-    return prove(&proof, error);
-}
-
-bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
-                               GError **error)
-{
-    return godwit_migrate_prove_page(source, destination, 0, error);
-}
-
-/* Waits until most of the window has been sent, and reckons what has not: what is not of the window
- * is next to nothing. No event tells of that. */
-static bool await_most(struct proof *proof, GError **error)
-{
-    struct godwit_vm *source = proof->migration.source;
-    const struct godwit_workload *workload = &source->rig->setup->workload;
-    for (;;) {
-        g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
-        if (!info)
-            return false;
-        const json_int_t sent =
-            godwit_json_integer(json_object_get(info, "ram"), "normal-bytes", 0);
-        if ((double)sent >= pass_bytes(workload) * MOST_SENT) {
-            const uint64_t pages = godwit_workload_pages(workload);
-            proof->unsent = pages - MIN((uint64_t)sent / page_bytes(workload), pages);
-            return true;
-        }
-        if (is_over(&proof->migration))
-            return fail_over(source, error);
-        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to send its memory", error))
-            return false;
-    }
-}
-
-bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
-{
-    struct proof proof = {.migration = {.source = source, .next = source->migration_first}};
-    return await_most(&proof, error) && read_samples(source, proof.noted, error) &&
-           prove(&proof, error);
 }
 
 struct end_goal {
@@ -752,6 +388,16 @@ static char *failure_reason(const struct godwit_vm *vm, const char *given)
     return g_string_free(text, FALSE);
 }
 
+bool godwit_migrate_fail(struct godwit_vm *vm, GError **error, const char *format, ...)
+{
+    va_list arguments;
+    (void)vm;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION, "%s", text);
+}
+
 bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error)
 {
     struct end_goal goal = {.vm = vm, .next = vm->migration_leg, .wanted = wanted};
@@ -759,15 +405,15 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
     while (!goal.state) {
         /* With somebody watching, the wait is cut into pieces between which progress is drawn. */
         g_autoptr(GError) cause = NULL;
-        const gint64 until =
-            vm->rig->progress ? g_get_monotonic_time() + PROGRESS_MS * 1000 : vm->rig->deadline;
+        const gint64 until = vm->rig->progress ? g_get_monotonic_time() + GODWIT_PROGRESS_MS * 1000
+                                               : vm->rig->deadline;
         if (godwit_rig_wait_until(vm->rig, until, ended, &goal, what, &cause))
             break;
         if (cause->code != GODWIT_ERROR_TIMEOUT || g_get_monotonic_time() >= vm->rig->deadline) {
             g_propagate_error(error, g_steal_pointer(&cause));
             return false;
         }
-        report_progress(vm);
+        godwit_migrate_report_progress(vm);
     }
     if (!strcmp(goal.state, wanted))
         return true;
@@ -777,10 +423,8 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
     g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, NULL);
     const char *given = godwit_json_string(info, "error-desc", NULL);
     g_autofree char *reason = failure_reason(vm, given);
-    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                "the %s's migration ended as %s instead of %s: %s", vm->name, goal.state, wanted,
-                reason);
-    return false;
+    return godwit_migrate_fail(vm, error, "the %s's migration ended as %s instead of %s: %s",
+                               vm->name, goal.state, wanted, reason);
 }
 
 bool godwit_migrate_note_failure(struct godwit_vm *source, GError **error)

@@ -118,43 +118,19 @@ bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **e
 /* Passes a VM a descriptor under NAME (getfd). It stays the caller's. */
 bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError **error);
 
-/*
- * A downtime limit far below what sending the window takes, and a bandwidth at which the guest
- * dirties all of it again in every pass, by how long it took for its latest one: the migration goes
- * on, pass after pass, until it is released. With postcopy-ram on, most of the window is left when
- * it is proven to be live. Set before the start.
- */
-bool godwit_migrate_hold(struct godwit_vm *source, GError **error);
+/* How often a migration's progress is reported. In milliseconds. */
+#define GODWIT_PROGRESS_MS 200
 
-/* The same for one whose first page waits for many channels, which may take 0.1 s. */
-bool godwit_migrate_hold_channels(struct godwit_vm *source, GError **error);
-
-/* Lets a held migration converge. */
-bool godwit_migrate_release(struct godwit_vm *source, GError **error);
+/* Reports it, if somebody wants to know. */
+void godwit_migrate_report_progress(struct godwit_vm *vm);
 
 /*
- * Waits until the source of a held migration begins a pass over memory later than *PASS, which is
- * then set to it. The migration must not end first.
+ * Sets ERROR to a sentence that quotes QEMU's reason for a migration that failed: of class
+ * ENVIRONMENT if QEMU lacked something of the host's (space, memory, descriptors), MIGRATION
+ * otherwise. Always false.
  */
-bool godwit_migrate_next_pass(struct godwit_vm *source, guint *pass, GError **error);
-
-/*
- * Waits until a held migration is proven to be live: the destination has received a page of the
- * window that the source has dirtied again since. That may be so in the source's first pass. The
- * proof (address, both bytes, pass) goes into the rig's facts.
- */
-bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
-                               GError **error);
-
-/* The same of the page at guest-physical address GPA, which the destination has received. */
-bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *destination,
-                               uint64_t gpa, GError **error);
-
-/*
- * The same where no destination takes what is sent yet: since most of the window was sent, the
- * guest has changed more of its pages than had not been (both by the pages in the facts).
- */
-bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error);
+bool godwit_migrate_fail(struct godwit_vm *vm, GError **error, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 
 /*
  * Waits until the migration is in the state WANTED on VM, by its events since it was started or

@@ -2,7 +2,7 @@
 #include "oracle/state.h"
 
 #include "file.h"
-#include "migrate/migrate.h"
+#include "migrate/hold.h"
 #include "stream/reader.h"
 
 /* A device's state: where it was in what. */

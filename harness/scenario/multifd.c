@@ -63,59 +63,39 @@ static bool judge_plain(struct godwit_vm *source, struct godwit_vm *destination,
 }
 
 /* While the migration is held, the destination has a connection for each channel, and the main
- * one. */
+ * one. Memory can arrive before the last of them does, so they are waited for. */
 static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_tcp tcp;
     (void)source;
-    if (!godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
-        return false;
-    json_object_set_new(destination->rig->facts, "connections", json_integer(tcp.connections));
-    return tcp.connections == CHANNELS + 1 ||
-           godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                       "the destination has %u TCP connections while it is sent memory over %d "
-                       "multifd channels and a main one",
-                       tcp.connections, CHANNELS);
-}
-
-/* How much smaller than the pages what is sent is at least, by the compressors that there are. */
-#define RATIO 400
-
-/*
- * Compressed, the window is sent so fast at the bandwidth of the usual hold that a guest that gets
- * no processor for a moment has dirtied nothing by the end of a pass, which is then the last one.
- */
-static bool hold_compressed(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
-{
-    const struct godwit_workload *workload = &source->rig->setup->workload;
-    const json_int_t window = (json_int_t)(workload->window_end - workload->window_start);
-    const struct godwit_parameter slow[] = {{"max-bandwidth", MAX(window * 5 / RATIO, 1), NULL},
-                                            {NULL, 0, NULL}};
-    (void)destination;
-    return godwit_migrate_set_parameters(source, slow, error);
-}
-
-/* Waits until at least so many PAGES with contents have been sent. No event tells of that. */
-static bool await_sent(struct godwit_vm *source, json_int_t pages, struct sent *sent,
-                       GError **error)
-{
-    while (ask_sent(source, sent, error)) {
-        if (sent->normal >= pages && sent->bytes > 0)
+    while (godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error)) {
+        json_object_set_new(destination->rig->facts, "connections", json_integer(tcp.connections));
+        if (tcp.connections == CHANNELS + 1)
             return true;
-        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to have sent pages", error))
+        if (tcp.connections > CHANNELS + 1)
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "the destination has %u TCP connections while it is sent memory "
+                               "over %d multifd channels and a main one",
+                               tcp.connections, CHANNELS);
+        if (!godwit_rig_rest(destination->rig, GODWIT_REST_MS, "all channels to be there", error)) {
+            godwit_error_context(error, "%u of %d TCP connections", tcp.connections, CHANNELS + 1);
             return false;
+        }
     }
     return false;
 }
 
-/* Some QEMUs hold the bandwidth against pages as they were before compression. They get the usual
- * hold. */
-static bool hold_as_counted(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+/* Waits until at least so many PAGES with contents have been sent: in a pass or two, they are. */
+static bool await_sent(struct godwit_vm *source, json_int_t pages, struct sent *sent,
+                       GError **error)
 {
-    struct sent sent;
-    (void)destination;
-    return await_sent(source, 1, &sent, error) &&
-           (sent.bytes < sent.normal * sent.page_size / 2 || godwit_migrate_hold(source, error));
+    for (guint pass = 1; ask_sent(source, sent, error);) {
+        if (sent->normal >= pages && sent->bytes > 0)
+            return true;
+        if (!godwit_migrate_next_pass(source, &pass, error))
+            return false;
+    }
+    return false;
 }
 
 /* Bytes that tell of a page on the wire beside what is in it, at the most: where it belongs, and
@@ -186,16 +166,21 @@ static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenari
         !godwit_migrate_set_parameters(first, plan->parameters, error) ||
         !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
         !godwit_migrate_set_parameters(source, plan->parameters, error) ||
-        !godwit_migrate_hold_channels(source, error))
+        !godwit_migrate_hold(source, error))
         return false;
 
     godwit_rig_phase(rig, "cancel");
     first->may_exit = true;
     g_autofree char *uri = godwit_migrate_listen(first, plan->transport, plan->channels, error);
-    if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
+    struct godwit_relay *relay = uri ? godwit_migrate_relay(rig, uri, error) : NULL;
+    if (!relay)
+        return false;
+    godwit_migrate_gate(rig, relay);
+    if (!godwit_migrate_start(source, godwit_relay_uri(relay), plan->channels, error) ||
         !godwit_migrate_prove_live(source, first, error) ||
         !godwit_vm_command(source, "migrate_cancel", NULL, error))
         return false;
+    godwit_migrate_ungate(rig);
     g_autoptr(GError) cause = NULL;
     const gint64 deadline = godwit_rig_hasten(rig, CANCEL_SECONDS);
     const bool cancelled = godwit_migrate_wait(source, "cancelled", &cause);
@@ -314,8 +299,6 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
         .plan = {.transport = GODWIT_TRANSPORT_TCP,                                                \
                  .capabilities = multifd,                                                          \
                  .parameters = WITH("multifd-compression", method),                                \
-                 .configure = hold_compressed,                                                     \
-                 .started = hold_as_counted,                                                       \
                  .live = see_compression},                                                         \
         .needs = "multifd-compression:" method,                                                    \
     }

@@ -168,10 +168,8 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
             (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
             return false;
     }
-    /* The first pass waits until all channels are there. */
-    const bool waits = godwit_json_true(source->capabilities, "multifd");
-    return (waits ? godwit_migrate_hold_channels(source, error)
-                  : godwit_migrate_hold(source, error)) &&
+    return (godwit_transport_is_file(plan->transport) ? godwit_migrate_hold_file(source, error)
+                                                      : godwit_migrate_hold(source, error)) &&
            (!plan->tls || godwit_tls_set_up(source, destination, plan->tls, error)) &&
            (!plan->configure || plan->configure(source, destination, error));
 }
@@ -256,24 +254,6 @@ static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *s
     return godwit_migrate_wait(destination, "completed", error);
 }
 
-/* Where the source is to connect to instead of ADDRESS, where the destination listens: to a relay,
- * if the plan has a use for one. The caller's. */
-static char *relay_to(const struct godwit_plan *plan, struct godwit_vm *source, const char *address,
-                      GError **error)
-{
-    struct godwit_rig *rig = source->rig;
-    if (!plan->tls && !plan->fault && !plan->watch)
-        return g_strdup(address);
-    struct godwit_relay *relay = godwit_migrate_relay(rig, address, error);
-    if (!relay || (plan->fault && !godwit_migrate_spoil(source, relay, plan->fault, error)))
-        return NULL;
-    if (plan->tls)
-        godwit_tls_follow(rig, relay);
-    if (plan->watch)
-        plan->watch(rig, relay);
-    return g_strdup(godwit_relay_uri(relay));
-}
-
 /* Whether the plan itself sets that parameter. */
 static bool has_parameter(const struct godwit_plan *plan, const char *name)
 {
@@ -281,6 +261,35 @@ static bool has_parameter(const struct godwit_plan *plan, const char *name)
     while (p && p->name && strcmp(p->name, name) != 0)
         p++;
     return p && p->name;
+}
+
+/* Whether the relay holds a multifd migration back. Compressed, all of the window would fit into
+ * the kernel's buffers. */
+static bool is_gated(const struct godwit_plan *plan, const struct godwit_vm *source)
+{
+    return is_held(plan) && !plan->fault && godwit_json_true(source->capabilities, "multifd") &&
+           !has_parameter(plan, "multifd-compression");
+}
+
+/* Where the source is to connect to instead of ADDRESS, where the destination listens: to a relay,
+ * if the plan has a use for one. The caller's. */
+static char *relay_to(const struct godwit_plan *plan, struct godwit_vm *source, const char *address,
+                      GError **error)
+{
+    struct godwit_rig *rig = source->rig;
+    const bool gated = is_gated(plan, source);
+    if (!plan->tls && !plan->fault && !plan->watch && !gated)
+        return g_strdup(address);
+    struct godwit_relay *relay = godwit_migrate_relay(rig, address, error);
+    if (relay && gated)
+        godwit_migrate_gate(rig, relay);
+    if (!relay || (plan->fault && !godwit_migrate_spoil(source, relay, plan->fault, error)))
+        return NULL;
+    if (plan->tls)
+        godwit_tls_follow(rig, relay);
+    if (plan->watch)
+        plan->watch(rig, relay);
+    return g_strdup(godwit_relay_uri(relay));
 }
 
 bool godwit_plan_release_postcopy(struct godwit_vm *source, GError **error)
@@ -307,6 +316,7 @@ static bool switch_to_postcopy(const struct godwit_plan *plan, struct godwit_vm 
     const bool holds = !plan->suspend && !plan->held && !has_parameter(plan, limit);
     if (holds && !godwit_migrate_set_parameters(source, held, error))
         return false;
+    godwit_migrate_ungate(source->rig);
     godwit_blackout_near(source->rig);
     return godwit_vm_command(source, "migrate-start-postcopy", NULL, error) &&
            (!holds || (godwit_vm_wait_event(destination, 0, "RESUME", NULL, error) &&

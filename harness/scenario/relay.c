@@ -175,7 +175,8 @@ static bool see_change(struct course *course, GError **error)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "no page that the fault could spoil came in the first pass");
     return godwit_migrate_prove_page(course->source, course->destination, start + offset, error) &&
-           wait_for(course, injected, "the fault to be injected", error);
+           godwit_migrate_wait_held(course->source, injected, course, "the fault to be injected",
+                                    error);
 }
 
 /* The migration up to its first byte, with the fault on its way. */

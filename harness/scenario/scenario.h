@@ -7,6 +7,7 @@
 #ifndef GODWIT_HARNESS_SCENARIO_SCENARIO_H
 #define GODWIT_HARNESS_SCENARIO_SCENARIO_H
 
+#include "migrate/hold.h"
 #include "migrate/migrate.h"
 #include "migrate/tls.h"
 #include "vm/rig.h"

@@ -34,18 +34,6 @@ static bool ask_throttle(struct godwit_vm *source, json_int_t *percent, json_int
                        *percent, INITIAL, MAXIMUM);
 }
 
-/* A quarter of the usual hold's bandwidth: the guest, slowed down by the throttle, and by a host
- * that is busy, must not converge before the throttle is at its maximum. */
-static bool hold_longer(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
-{
-    const struct godwit_workload *workload = &source->rig->setup->workload;
-    const json_int_t window = (json_int_t)(workload->window_end - workload->window_start);
-    const struct godwit_parameter slow[] = {{"max-bandwidth", window * 5 / 4, NULL},
-                                            {NULL, 0, NULL}};
-    (void)destination;
-    return godwit_migrate_set_parameters(source, slow, error);
-}
-
 /* Watches the throttle from its beginning to its maximum, while the migration is held. */
 static bool see_throttle(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
@@ -256,14 +244,14 @@ static bool see_sleep(struct godwit_vm *source, struct godwit_vm *destination, G
     return true;
 }
 
-/* Half of what the guest dirties is too little to converge with. */
+/* Passes end at half of what the guest dirties: it never catches up. */
 static bool hold_by_rate(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     const json_int_t rate = godwit_json_integer(source->rig->facts, "dirty-rate", 0);
-    const struct godwit_parameter slow[] = {{"max-bandwidth", rate / 2 * 1000000, NULL},
-                                            {NULL, 0, NULL}};
     (void)destination;
-    return godwit_migrate_set_parameters(source, slow, error);
+    (void)error;
+    godwit_migrate_hold_pace(source, rate / 2 * 1000000);
+    return true;
 }
 
 /* A limited migration is cancelled, which lifts the limit; then another one is limited again, and
@@ -334,7 +322,6 @@ GODWIT_SCENARIOS(throttle) = {
                  .passes = true,
                  .capabilities = auto_converge,
                  .parameters = percentages,
-                 .configure = hold_longer,
                  .live = see_throttle,
                  .released = continue_throttled},
         .whole = true,

@@ -492,6 +492,15 @@ void godwit_relay_patience(struct godwit_relay *relay, unsigned ms)
     relay->patience = ms;
 }
 
+void godwit_relay_narrow(struct godwit_relay *relay)
+{
+    /* The kernel makes a sender's buffer as large as twenty segments and more. */
+    const int segment = 536, buffer = 16 << 10;
+    if (g_str_has_prefix(relay->uri, "tcp:"))
+        setsockopt(relay->listener, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment));
+    setsockopt(relay->listener, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+}
+
 unsigned godwit_relay_count(const struct godwit_relay *relay)
 {
     return relay->connections->len;

@@ -57,6 +57,10 @@ const char *godwit_relay_failure(const struct godwit_relay *relay);
  * on; the default is 15 seconds. */
 void godwit_relay_patience(struct godwit_relay *relay, unsigned ms);
 
+/* Makes the kernel hold little of what a TCP source has sent and the relay has not read: some 100
+ * KiB for each connection that is made from now on. */
+void godwit_relay_narrow(struct godwit_relay *relay);
+
 /* How many connections there were. */
 unsigned godwit_relay_count(const struct godwit_relay *relay);
 
