@@ -29,10 +29,8 @@ static void describe_host(const struct godwit_process *process)
     uname(&name);
     row("host", "%s %s, %u processors, %" G_GUINT64_FORMAT " MiB available", name.machine,
         name.release, godwit_host_processors(), godwit_host_available_mib());
-    row("kvm", "%s",
-        godwit_host_kvm()          ? "/dev/kvm answers"
-        : access("/dev/kvm", F_OK) ? "no: there is no /dev/kvm"
-                                   : "no: /dev/kvm is there but cannot be used by this user");
+    g_autofree char *lacks = godwit_host_lacks_kvm();
+    row("kvm", "%s%s", lacks ? "no: " : "/dev/kvm answers", lacks ? lacks : "");
     row("userfaultfd", "%s",
         godwit_host_userfaultfd()
             ? "yes: postcopy can run"

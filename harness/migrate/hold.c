@@ -377,9 +377,8 @@ static bool fail_over(struct godwit_vm *source, const struct hold *hold, GError 
         strcmp(state, "device") != 0)
         return godwit_migrate_fail(source, error,
                                    "the migration came to its end (%s) before it was proven to be "
-                                   "live: %s",
-                                   state,
-                                   godwit_json_string(info, "error-desc", "QEMU gives no reason"));
+                                   "live",
+                                   state);
     if (!ask_last(source, hold, &written, error))
         return false;
     if (written < MAX(window / STARVED_PART, 1))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "migrate/hold.h"
 
+#include "vm/host.h"
 #include "vm/memory.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -388,14 +389,42 @@ static char *failure_reason(const struct godwit_vm *vm, const char *given)
     return g_string_free(text, FALSE);
 }
 
+/* Lines of a standard error that are looked through for a reason. */
+#define STDERR_LINES 8
+
+/* Returns what the host has run out of, or NULL: the last line that says so in what one of the
+ * rig's QEMUs, or a command that it had started, wrote to its standard error; or, as some QEMUs say
+ * nothing, what the host itself says. Caller frees. */
+static char *shortage(const struct godwit_rig *rig)
+{
+    for (guint i = 0; i < rig->vms->len; i++) {
+        g_autofree char *said = godwit_vm_stderr(g_ptr_array_index(rig->vms, i), STDERR_LINES);
+        g_auto(GStrv) lines = g_strsplit(said, "\n", -1);
+        for (guint line = g_strv_length(lines); line-- > 0;)
+            if (godwit_host_ran_out(lines[line]))
+                return g_strdup(lines[line]);
+    }
+    return godwit_host_disk_full(rig->directory)
+               ? g_strdup_printf("%s: %s (TMPDIR chooses another folder)", rig->directory,
+                                 g_strerror(ENOSPC))
+               : NULL;
+}
+
 bool godwit_migrate_fail(struct godwit_vm *vm, GError **error, const char *format, ...)
 {
     va_list arguments;
-    (void)vm;
     va_start(arguments, format);
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    return godwit_fail(error, GODWIT_ERROR_MIGRATION, "%s", text);
+    g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, NULL);
+    g_autofree char *reason = failure_reason(vm, godwit_json_string(info, "error-desc", NULL));
+    g_autofree char *lacks = shortage(vm->rig);
+    const bool said = godwit_host_ran_out(reason);
+    /* What a fault has broken is nothing that the host did. */
+    const bool hosts = !vm->rig->spoiled && (lacks || said);
+    const bool both = hosts && !said;
+    return godwit_fail(error, hosts ? GODWIT_ERROR_ENVIRONMENT : GODWIT_ERROR_MIGRATION,
+                       "%s: %s%s%s", text, reason, both ? "; " : "", both ? lacks : "");
 }
 
 bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error)
@@ -420,11 +449,8 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
     /* A QEMU that dies ends the migration of its peer, too. */
     if (!godwit_rig_survives(vm->rig, error))
         return false;
-    g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, NULL);
-    const char *given = godwit_json_string(info, "error-desc", NULL);
-    g_autofree char *reason = failure_reason(vm, given);
-    return godwit_migrate_fail(vm, error, "the %s's migration ended as %s instead of %s: %s",
-                               vm->name, goal.state, wanted, reason);
+    return godwit_migrate_fail(vm, error, "the %s's migration ended as %s instead of %s", vm->name,
+                               goal.state, wanted);
 }
 
 bool godwit_migrate_note_failure(struct godwit_vm *source, GError **error)

@@ -125,9 +125,9 @@ bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError
 void godwit_migrate_report_progress(struct godwit_vm *vm);
 
 /*
- * Sets ERROR to a sentence that quotes QEMU's reason for a migration that failed: of class
- * ENVIRONMENT if QEMU lacked something of the host's (space, memory, descriptors), MIGRATION
- * otherwise. Always false.
+ * Sets ERROR for a migration of VM that ended as it should not have: "FORMAT: REASON", the reason
+ * being QEMU's own, or, without one, what the QEMUs wrote to their standard error last. Of class
+ * ENVIRONMENT if the host ran out of something, MIGRATION otherwise. Always false.
  */
 bool godwit_migrate_fail(struct godwit_vm *vm, GError **error, const char *format, ...)
     G_GNUC_PRINTF(3, 4);

@@ -6,6 +6,7 @@
 #include "oracle/pages.h"
 #include "oracle/registers.h"
 #include "oracle/stamp.h"
+#include "vm/host.h"
 #include "vm/image.h"
 #include <string.h>
 
@@ -291,13 +292,42 @@ static enum godwit_oracle memory_oracle(const struct godwit_rig *rig)
     return GODWIT_ORACLES;
 }
 
+/* Pages that a guest could write between the two looks at it, if it ran. */
+#define STILL_PAGES 4
+
+/* How long the guest takes for a page: as it was told to, or as it did last. In microseconds. */
+static double page_time(const struct godwit_vm *vm)
+{
+    const struct godwit_setup *setup = vm->rig->setup;
+    const struct godwit_workload *workload = &setup->workload;
+    const double measured = vm->console
+                                ? (double)vm->console->interval / workload->passes_per_report *
+                                      workload->cpus / (double)godwit_workload_pages(workload)
+                                : 0;
+    if (!workload->page_ticks)
+        return measured;
+    const uint64_t hz =
+        setup->machine->timer_hz ? setup->machine->timer_hz : godwit_host_timer_hz();
+    return hz ? MAX(measured, (double)workload->page_ticks * G_USEC_PER_SEC / (double)hz)
+              : measured;
+}
+
+/* Waits until a guest that runs, although it should stand still, would have moved since BEGAN. */
+static bool let_it_move(struct godwit_vm *vm, gint64 began, GError **error)
+{
+    const double left = STILL_PAGES * page_time(vm) - (double)(g_get_monotonic_time() - began);
+    return left <= 0 || godwit_rig_rest(vm->rig, (guint)(left / 1000) + 1,
+                                        "a guest that should stand still to move", error);
+}
+
 bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GError **error)
 {
     struct view first = {0}, second = {0};
     struct godwit_mailbox again;
     unsigned moved = 0;
     bool good = walk_window(vm, &first, error) && view_judge(&first, reading, true, error) &&
-                walk_window(vm, &second, error) && find_moved(vm, reading, &moved, &again, error);
+                let_it_move(vm, g_get_monotonic_time(), error) && walk_window(vm, &second, error) &&
+                find_moved(vm, reading, &moved, &again, error);
     const unsigned cpus = vm->rig->setup->workload.cpus;
     const enum godwit_oracle oracle = memory_oracle(vm->rig);
     if (good && oracle != GODWIT_ORACLES && (first.checksum != second.checksum || moved < cpus)) {

@@ -182,3 +182,25 @@ struct godwit_page_verdict godwit_stamp_classify(const struct godwit_setup *setu
     }
     return verdict;
 }
+
+/* Whether more pages have been written at TIMER than were due since it was 0. */
+static bool is_ahead(uint32_t page_ticks, uint64_t pages, uint64_t timer)
+{
+    return pages > 1 && pages - 1 > timer / page_ticks;
+}
+
+enum godwit_stamp_pace godwit_stamp_pace(uint32_t page_ticks, uint64_t before, uint64_t early,
+                                         uint64_t after, uint64_t late)
+{
+    const double wanted = (double)(late - early) / page_ticks, written = (double)(after - before);
+    /* What was due at EARLY may follow at once, and one page more for each look's place in the time
+     * from page to page. */
+    const uint64_t due = early / page_ticks + 1;
+    const double backlog = (double)(due > before ? MIN(due - before, GODWIT_STAMP_BACKLOG) : 0);
+    if (is_ahead(page_ticks, before, early) || is_ahead(page_ticks, after, late) ||
+        written > wanted + backlog + 1)
+        return GODWIT_STAMP_AHEAD;
+    if (written < 0.9 * wanted)
+        return GODWIT_STAMP_BEHIND;
+    return written > 1.1 * wanted ? GODWIT_STAMP_CATCHING_UP : GODWIT_STAMP_KEPT;
+}

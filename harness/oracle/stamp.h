@@ -49,6 +49,22 @@ void godwit_stamp_walk_feed(struct godwit_stamp_walk *walk, const unsigned char 
 /* Ends a walk over the whole window. Returns NULL, or what is wrong: the caller's. */
 char *godwit_stamp_walk_end(struct godwit_stamp_walk *walk);
 
+/* How a guest with page_ticks keeps to its rate. */
+enum godwit_stamp_pace {
+    GODWIT_STAMP_AHEAD,  /* it has written more pages than it may have */
+    GODWIT_STAMP_BEHIND, /* more than 10 % fewer than it could have */
+    GODWIT_STAMP_KEPT,
+    GODWIT_STAMP_CATCHING_UP, /* more than 10 % more: it makes up for what it could not do before */
+};
+
+/*
+ * Judges the pace of a guest between two looks, by its own timer: when it was at EARLY it had
+ * written BEFORE pages since its start, at LATE AFTER pages. One page may be written at the start.
+ * A guest can only make up for pages that were due since its machine's timer began to count.
+ */
+enum godwit_stamp_pace godwit_stamp_pace(uint32_t page_ticks, uint64_t before, uint64_t early,
+                                         uint64_t after, uint64_t late);
+
 /*
  * Tells what PAGE of the window, which has BYTES, really is, by the account of the CPU that it is
  * of. If it is not right, *TEXT says what it is, in words: the caller's. THOROUGH looks for a

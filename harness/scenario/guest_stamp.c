@@ -98,10 +98,8 @@ static bool stop_amid(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GErr
     }
 }
 
-/*
- * By the guest's own timer. A guest that the host does not let run falls behind, and makes up for
- * it: it has to be found within 10 % after some pass, and never to be ahead.
- */
+/* By the guest's own timer. A guest that the host does not let run falls behind, and makes up for
+ * it: it has to be found within 10 % after some pass, and never to be ahead. */
 static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
 {
     enum { PASSES = 4 };
@@ -114,9 +112,10 @@ static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario,
     godwit_rig_phase(rig, "observe");
     if (!stop_amid(vm, &early, error))
         return false;
+    const uint64_t before = written(workload, &early);
     uint64_t pages = 0;
     double wanted = 1;
-    while ((double)pages < 0.9 * wanted || (double)pages > 1.1 * wanted) {
+    for (enum godwit_stamp_pace pace = GODWIT_STAMP_BEHIND; pace != GODWIT_STAMP_KEPT;) {
         if (!godwit_vm_run(vm, error) ||
             !godwit_vm_wait_console(vm, 1, vm->console->passes + PASSES, error) ||
             !stop_amid(vm, &late, error)) {
@@ -124,8 +123,17 @@ static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                                  wanted);
             return false;
         }
-        pages = written(workload, &late) - written(workload, &early);
+        pages = written(workload, &late) - before;
         wanted = (double)(late.timer - early.timer) / workload->page_ticks;
+        pace = godwit_stamp_pace(workload->page_ticks, before, early.timer, before + pages,
+                                 late.timer);
+        if (pace == GODWIT_STAMP_AHEAD)
+            return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                               "%s: the guest is ahead of its rate: %" PRIu64
+                               " pages in the time of %.1f, after %" PRIu64
+                               " pages by %.1f; page_ticks is %u",
+                               vm->name, pages, wanted, before,
+                               (double)early.timer / workload->page_ticks, workload->page_ticks);
     }
     json_object_set_new(rig->facts, "rate",
                         json_pack("{s:I, s:f, s:i}", "pages", (json_int_t)pages, "periods", wanted,

@@ -7,9 +7,18 @@
 /* Few enough to be quick, enough for the start not to be all that is measured. */
 #define PASSES 12
 
-/* How long the guest takes to make PASSES passes under ACCEL, in ms, giving up after LIMIT_MS. */
+/* What one measurement gave. */
+struct measurement {
+    double ms;      /* how long it took */
+    guint64 passes; /* how many the guest had made by then */
+    bool late;      /* the time was over before all were made, nothing else was wrong */
+};
+
+/* Measures how long the guest takes to make PASSES passes under ACCEL, giving up after LIMIT_MS; 0:
+ * at the usual deadline. False with ERROR set unless it has made them. */
 static bool measure(const struct godwit_setup *setup, const char *accel, const char *directory,
-                    bool *interrupted, double limit_ms, double *ms, GError **error)
+                    bool *interrupted, double limit_ms, struct measurement *measured,
+                    GError **error)
 {
     struct godwit_setup one = *setup;
     one.accel = accel;
@@ -19,39 +28,62 @@ static bool measure(const struct godwit_setup *setup, const char *accel, const c
     const gint64 began = g_get_monotonic_time();
     if (limit_ms > 0)
         rig->deadline = began + (gint64)(limit_ms * 1000);
-    struct godwit_vm *vm = godwit_rig_set_apart(rig, error)
-                               ? godwit_vm_start(rig, accel, GODWIT_VM_SOURCE, NULL, error)
+    g_autoptr(GError) cause = NULL;
+    struct godwit_vm *vm = godwit_rig_set_apart(rig, &cause)
+                               ? godwit_vm_start(rig, accel, GODWIT_VM_SOURCE, NULL, &cause)
                                : NULL;
-    const bool made = vm && godwit_vm_handshake(vm, error) && godwit_vm_run(vm, error) &&
-                      godwit_vm_wait_console(vm, 1, PASSES, error);
-    *ms = (double)(g_get_monotonic_time() - began) / 1000.0;
+    const bool made = vm && godwit_vm_handshake(vm, &cause) && godwit_vm_run(vm, &cause) &&
+                      godwit_vm_wait_console(vm, 1, PASSES, &cause);
+    const gint64 now = g_get_monotonic_time();
+    measured->ms = (double)(now - began) / 1000.0;
+    measured->passes = vm && vm->console ? vm->console->passes : 0;
+    measured->late = !made && vm && !vm->exited && now >= rig->deadline &&
+                     cause->code != GODWIT_ERROR_INTERRUPTED;
+    if (!made) {
+        /* A host on which the guest takes that long is unfit for any test. */
+        if (measured->late)
+            cause->code = GODWIT_ERROR_ENVIRONMENT;
+        g_propagate_prefixed_error(error, g_steal_pointer(&cause),
+                                   "measuring the accelerator %s: ", accel);
+    }
     godwit_rig_free(rig);
     return made;
+}
+
+/* Why KVM is not chosen; the caller's. */
+static char *explain(const struct measurement *kvm, const struct measurement *tcg,
+                     const GError *cause)
+{
+    return kvm->late
+               ? g_strdup_printf("KVM is slower: %d passes took %.0f ms under TCG, of which the "
+                                 "guest had made %" G_GUINT64_FORMAT " under KVM by then",
+                                 PASSES, tcg->ms, kvm->passes)
+               : g_strdup_printf("QEMU failed under KVM: %s", cause->message);
 }
 
 const char *godwit_accel_choose(const struct godwit_setup *setup, const char *directory,
                                 bool *interrupted, char **reason, GError **error)
 {
-    if (!setup->machine->native_on_x86 || !godwit_host_kvm()) {
-        *reason =
-            g_strdup(setup->machine->native_on_x86 ? "KVM cannot be had here"
-                                                   : "no KVM for this architecture on this host");
+    char *lacks = setup->machine->native_on_x86
+                      ? godwit_host_lacks_kvm()
+                      : g_strdup("no KVM for this architecture on this host");
+    if (lacks) {
+        *reason = lacks;
         return "tcg";
     }
-    double tcg = 0, kvm = 0;
+    struct measurement tcg = {0}, kvm = {0};
     if (!measure(setup, "tcg", directory, interrupted, 0, &tcg, error))
         return NULL;
     g_autoptr(GError) cause = NULL;
-    if (measure(setup, "kvm", directory, interrupted, tcg, &kvm, &cause)) {
+    if (measure(setup, "kvm", directory, interrupted, tcg.ms, &kvm, &cause)) {
         *reason = g_strdup_printf("%d passes took %.0f ms under KVM, %.0f ms under TCG", PASSES,
-                                  kvm, tcg);
+                                  kvm.ms, tcg.ms);
         return "kvm";
     }
     if (cause->code == GODWIT_ERROR_INTERRUPTED) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return NULL;
     }
-    *reason = g_strdup_printf("%d passes took %.0f ms under TCG, and KVM had not made them by then",
-                              PASSES, tcg);
+    *reason = explain(&kvm, &tcg, cause);
     return "tcg";
 }

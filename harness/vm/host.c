@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/host.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <linux/kvm.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,14 +36,42 @@ bool godwit_host_userfaultfd_threads(void)
     return answers && (api.features & UFFD_FEATURE_THREAD_ID);
 }
 
-bool godwit_host_kvm(void)
+char *godwit_host_lacks_kvm(void)
 {
     const int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (fd < 0)
-        return false;
-    const bool answers = ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION;
+        return g_strdup_printf("/dev/kvm cannot be opened: %s", g_strerror(errno));
+    const int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+    const int cause = errno;
     close(fd);
-    return answers;
+    if (version == KVM_API_VERSION)
+        return NULL;
+    return version < 0 ? g_strdup_printf("/dev/kvm does not answer: %s", g_strerror(cause))
+                       : g_strdup_printf("/dev/kvm has version %d of its interface instead of %d",
+                                         version, KVM_API_VERSION);
+}
+
+bool godwit_host_ran_out(const char *text)
+{
+    /* As the C locale has them, which a QEMU without a display is in. EIO is not among them: a
+     * broken stream is reported so. */
+    static const char *const reasons[] = {
+        "No space left on device", "Disk quota exceeded", "File too large",
+        "Cannot allocate memory",  "Too many open files", "No buffer space available",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(reasons); i++)
+        if (strstr(text, reasons[i]))
+            return true;
+    return false;
+}
+
+bool godwit_host_disk_full(const char *folder)
+{
+    /* A guest's page, and what a file system needs for it. */
+    enum { ROOM = 16 << 10 };
+    struct statvfs status;
+    return !statvfs(folder, &status) &&
+           (status.f_bavail * status.f_frsize < ROOM || (status.f_files && !status.f_favail));
 }
 
 unsigned godwit_host_dirty_ring(void)

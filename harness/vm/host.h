@@ -15,8 +15,16 @@ bool godwit_host_userfaultfd(void);
 /* Whether userfaultfd tells which thread it was that met a missing page. */
 bool godwit_host_userfaultfd_threads(void);
 
-/* Whether /dev/kvm can be opened and answers. Nothing is said of its speed. */
-bool godwit_host_kvm(void);
+/* Returns why KVM cannot be used here, in words, or NULL if /dev/kvm can be opened and answers.
+ * Says nothing of its speed. Caller frees. */
+char *godwit_host_lacks_kvm(void);
+
+/* Whether TEXT, what a QEMU says of a failure, has it that the host ran out of something: space,
+ * memory, descriptors. Such a failure says nothing of QEMU. */
+bool godwit_host_ran_out(const char *text);
+
+/* Whether the file system of FOLDER has no room left for a page of a guest. */
+bool godwit_host_disk_full(const char *folder);
 
 /* The most entries that KVM's dirty ring can have here; 0 without KVM, or without a ring. */
 unsigned godwit_host_dirty_ring(void);

@@ -318,6 +318,30 @@ static void test_look_moving_oracles(void **state)
     }
 }
 
+/* A guest that writes a page each 100 ms, and should not. */
+static gboolean write_page(gpointer data)
+{
+    struct fake_vm *fake = data;
+    fake->memory[PAIR_WINDOW + PAIR_POSITION * PAIR_PAGE]++;
+    return G_SOURCE_REMOVE;
+}
+
+static void test_look_slow(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    struct godwit_reading reading;
+    g_autoptr(GError) error = NULL;
+    fake_pair_blocks(pair, true);
+    pair->machine.timer_hz = 10000000;
+    pair->setup.workload.page_ticks = 1000000;
+    g_timeout_add(150, write_page, pair->source);
+    assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
+    expect_error(error, "source: its memory changes although it is stopped (position "
+                        "0x401c8000, then 0x401c8000)");
+    assert_true(godwit_oracle_look(pair->destination->vm, &reading, NULL));
+    fake_pair_free(pair);
+}
+
 static void twin_good(struct fake_pair *pair)
 {
     struct godwit_reading reading;
@@ -880,6 +904,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_look_wrong),
         cmocka_unit_test(test_look_moving),
         cmocka_unit_test(test_look_moving_oracles),
+        cmocka_unit_test(test_look_slow),
         cmocka_unit_test(test_twin),
         cmocka_unit_test(test_twin_one_byte),
         cmocka_unit_test(test_twin_count),

@@ -1,0 +1,66 @@
+#!/usr/bin/env perl
+# What the host does to a migration is not QEMU's: a full disk is an error of the environment, exit
+# status 2, with QEMU's words; an accelerator that cannot be had, that QEMU fails under, or that is
+# slow are three things.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cli;
+use Test::More;
+
+# In a mount namespace of our own, with a small tmpfs for everything that is written.
+sub in_small_tmpfs {
+    my (@command) = @_;
+    my $text = 'mount -t tmpfs -o size=10m none /mnt && TMPDIR=/mnt exec "$@"';
+    my $output = qx{unshare -m --propagation private sh -c '$text' sh @command 2>&1};
+    return ($? >> 8, $output);
+}
+
+SKIP: {
+    skip 'needs a QEMU for x86_64', 6 unless $qemu;
+    skip 'needs to mount a file system', 6
+        if system('unshare -m --propagation private mount -t tmpfs none /mnt 2>/dev/null');
+    for my $scenario ('precopy/exec', 'precopy/fd/file') {
+        my ($status, $output) = in_small_tmpfs($godwit, 'run', '--arch', 'x86_64', '--accel', 'tcg',
+            '--qemu', $qemu, '-w', 'order', '-o', '/mnt/output', '--window', '0x100000:0x1900000', $scenario);
+        is($status, 2, "$scenario on a full disk: exit status 2") or diag $output;
+        like($output, qr/No space left on device/, "$scenario: it says why");
+        unlike($output, qr/^FAIL/m, "$scenario: it is no failure");
+    }
+}
+
+# What `godwit doctor` says of the accelerator, with a QEMU that does SCRIPT when KVM is to be used,
+# and is the real one otherwise.
+sub accelerator {
+    my ($name, $script) = @_;
+    my $path = script_file("qemu-$name",
+        qq{case "\$*" in *"-accel kvm"*) $script;; esac\nexec $qemu "\$@"\n});
+    my $run = run(['doctor', '--arch', 'x86_64', '--qemu', $path]);
+    return $run->{out} =~ /accelerator (.*)/ ? $1 : "no accelerator: $run->{out}$run->{err}";
+}
+
+SKIP: {
+    skip 'needs a QEMU for x86_64', 4 unless $qemu;
+    skip 'needs KVM', 4 unless open my $kvm, '+<', '/dev/kvm';
+    like(accelerator('fails', 'echo "the test says no" >&2; exit 1'),
+        qr/^tcg: QEMU failed under KVM: .*the test says no/, 'a QEMU that fails under KVM is quoted');
+    like(accelerator('sleeps', 'exec sleep 60'),
+        qr/^tcg: KVM is slower: 12 passes took \d+ ms under TCG, of which the guest had made 0 /,
+        'one that is slow under KVM is slow');
+    my $slow = run(['run', '--timeout-scale', '0.02', '--qemu', fake('silent-guest'), 'precopy/unix/plain']);
+    is($slow->{status}, 2, 'a guest that cannot be measured in time: exit status 2');
+    like($slow->{err}, qr/measuring the accelerator tcg: waited .* in vain for/, 'it is told so');
+}
+
+SKIP: {
+    skip 'needs a QEMU for x86_64', 1 unless $qemu;
+    skip 'needs to mount a file system, and /dev/kvm', 1
+        if system('unshare -m --propagation private mount --bind /dev/null /dev/kvm 2>/dev/null');
+    my $output = qx{unshare -m --propagation private sh -c 'mount --bind /dev/null /dev/kvm && exec "\$@"' sh $godwit doctor --arch x86_64 --qemu $qemu 2>&1};
+    like($output, qr{accelerator tcg: /dev/kvm does not answer: }, 'a /dev/kvm that is none is no slow one');
+}
+
+done_testing();
