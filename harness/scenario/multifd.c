@@ -63,26 +63,16 @@ static bool judge_plain(struct godwit_vm *source, struct godwit_vm *destination,
 }
 
 /* While the migration is held, the destination has a connection for each channel, and the main
- * one. Memory can arrive before the last of them does, so they are waited for. */
+ * one. */
 static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct godwit_tcp tcp;
+    struct godwit_tcp tcp = {0};
     (void)source;
-    while (godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error)) {
-        json_object_set_new(destination->rig->facts, "connections", json_integer(tcp.connections));
-        if (tcp.connections == CHANNELS + 1)
-            return true;
-        if (tcp.connections > CHANNELS + 1)
-            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                               "the destination has %u TCP connections while it is sent memory "
-                               "over %d multifd channels and a main one",
-                               tcp.connections, CHANNELS);
-        if (!godwit_rig_rest(destination->rig, GODWIT_REST_MS, "all channels to be there", error)) {
-            godwit_error_context(error, "%u of %d TCP connections", tcp.connections, CHANNELS + 1);
-            return false;
-        }
-    }
-    return false;
+    const bool all = godwit_tcp_await(
+        destination, CHANNELS + 1, "while it is sent memory over multifd channels and a main one",
+        &tcp, error);
+    json_object_set_new(destination->rig->facts, "connections", json_integer(tcp.connections));
+    return all;
 }
 
 /* Waits until at least so many PAGES with contents have been sent: in a pass or two, they are. */

@@ -25,15 +25,9 @@ static bool is_status(const struct godwit_vm *vm, const char *status, const char
     return false;
 }
 
-bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
-                               GError **error)
-{
-    g_autofree char *status = godwit_vm_status(vm, error);
-    return status && is_status(vm, status, wanted, when, error);
-}
-
-/* The source's run state after a migration: QEMU tells of its end a moment before the run state
- * follows, and has no event for that. The caller's; NULL with ERROR set if it cannot be had. */
+/* The run state that a VM comes to: QEMU reports the end of a migration a moment before the run
+ * state of its source follows, and has no event for that. The caller's; NULL with ERROR set if it
+ * cannot be had. */
 static char *last_status(struct godwit_vm *source, GError **error)
 {
     for (;;) {
@@ -44,6 +38,13 @@ static char *last_status(struct godwit_vm *source, GError **error)
                              error))
             return NULL;
     }
+}
+
+bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
+                               GError **error)
+{
+    g_autofree char *status = last_status(vm, error);
+    return status && is_status(vm, status, wanted, when, error);
 }
 
 bool godwit_plan_unwind(struct godwit_vm *source, GError **error)
@@ -264,10 +265,11 @@ static bool has_parameter(const struct godwit_plan *plan, const char *name)
 }
 
 /* Whether the relay holds a multifd migration back. Compressed, all of the window would fit into
- * the kernel's buffers. */
+ * the kernel's buffers; a QEMU in a network of its own cannot reach the relay. */
 static bool is_gated(const struct godwit_plan *plan, const struct godwit_vm *source)
 {
-    return is_held(plan) && !plan->fault && godwit_json_true(source->capabilities, "multifd") &&
+    return is_held(plan) && !plan->fault && !source->rig->apart &&
+           godwit_json_true(source->capabilities, "multifd") &&
            !has_parameter(plan, "multifd-compression");
 }
 

@@ -69,18 +69,13 @@ static bool wait_both(struct godwit_vm *source, struct godwit_vm *destination, c
 static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_account account = {0};
-    struct godwit_tcp tcp;
-    if (!wait_both(source, destination, "postcopy-active", error) ||
-        !await_requests(source, 0, &account, error) ||
-        !godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
-        return false;
-    if (tcp.connections == 2)
-        return godwit_plan_release_postcopy(source, error);
-    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                "the destination has %u connections while the guest waits for memory, although "
-                "postcopy-preempt makes two",
-                tcp.connections);
-    return false;
+    struct godwit_tcp tcp = {0};
+    return wait_both(source, destination, "postcopy-active", error) &&
+           await_requests(source, 0, &account, error) &&
+           godwit_tcp_await(destination, 2,
+                            "while the guest waits for memory, with postcopy-preempt", &tcp,
+                            error) &&
+           godwit_plan_release_postcopy(source, error);
 }
 
 /*

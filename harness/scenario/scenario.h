@@ -167,7 +167,8 @@ bool godwit_plan_ahead(struct godwit_rig *rig, const char *name, bool held, GErr
 bool godwit_plan_both(struct godwit_rig *rig, const char *name, bool held,
                       struct godwit_vm **source, struct godwit_vm **destination, GError **error);
 
-/* Fails unless the VM's run state is WANTED. WHEN completes "the run state ...". */
+/* Fails unless the VM's run state is WANTED, once it is not that of a migration that is coming to
+ * its end. WHEN completes "the run state ...". */
 bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
                                GError **error);
 

@@ -121,3 +121,22 @@ bool godwit_tcp_ask(pid_t pid, struct godwit_tcp *tcp, GError **error)
                                "needs sock_diag for TCP, which this system does not have: %s",
                                g_strerror(cause));
 }
+
+bool godwit_tcp_await(struct godwit_vm *vm, unsigned wanted, const char *what,
+                      struct godwit_tcp *tcp, GError **error)
+{
+    while (godwit_tcp_ask(godwit_vm_pid(vm), tcp, error)) {
+        if (tcp->connections == wanted)
+            return true;
+        if (tcp->connections > wanted)
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "the %s has %u TCP connections %s, which makes %u", vm->name,
+                               tcp->connections, what, wanted);
+        if (!godwit_rig_rest(vm->rig, GODWIT_REST_MS, "all connections to be made", error)) {
+            godwit_error_context(error, "the %s has %u TCP connections %s, which makes %u",
+                                 vm->name, tcp->connections, what, wanted);
+            return false;
+        }
+    }
+    return false;
+}
