@@ -36,6 +36,7 @@ struct difference {
     const struct godwit_block *block; /* of the first one met ... */
     uint64_t offset;                  /* ... where in it ... */
     unsigned char here, there;        /* ... and what is there, on source and destination */
+    bool sizes;                       /* a block is not as large on both, and was not compared */
     bool one_block;                   /* all are in that block, ... */
     uint64_t lowest, highest;         /* ... between these offsets (pieces come in any order) */
 };
@@ -405,6 +406,7 @@ static bool compare_block(struct view *source, struct view *destination,
     struct godwit_rig *rig = source->vm->rig;
     const struct godwit_block *there = godwit_memory_block(destination->vm, here->name);
     if (!there || there->length != here->length) {
+        difference->sizes = true;
         godwit_oracle_accuse(rig, GODWIT_ORACLE_TWIN, destination->vm->name);
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "twin: RAM block %s has " HEX " bytes on the source and " HEX
@@ -506,6 +508,7 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     good = good && view_judge(&here, &twin, true, error) &&
            (source->rig->lost || view_judge(&there, reading, !stale, error));
     memcpy(reading->mailbox, twin.mailbox, sizeof(reading->mailbox));
+    reading->sizes = difference.sizes;
     view_end(&here);
     view_end(&there);
     return good;

@@ -20,6 +20,7 @@ struct godwit_reading {
     struct godwit_page_order_result order[GODWIT_MAX_CPUS]; /* of each CPU's stripe; of `order` */
     struct godwit_mailbox mailbox[GODWIT_MAX_CPUS];
     uint64_t checksum; /* of every byte of the window, where that is looked at alone */
+    bool sizes;        /* of godwit_oracle_twin(): a RAM block is not as large on both sides */
 };
 
 /*

@@ -321,6 +321,15 @@ static bool complete_postcopy(struct course *course, GError **error)
            godwit_vm_quit(destination, error);
 }
 
+/* The destination's guest runs on, and then stands still with its memory in order. */
+static bool go_on_in_order(struct godwit_vm *destination, GError **error)
+{
+    struct godwit_reading reading;
+    return godwit_vm_run(destination, error) && godwit_plan_see_it_run(destination, error) &&
+           godwit_vm_command(destination, "stop", NULL, error) &&
+           godwit_oracle_look(destination, &reading, error);
+}
+
 /* The same of a precopy, whose destination has not run when it is compared. */
 static bool complete_precopy(struct course *course, GError **error)
 {
@@ -335,9 +344,8 @@ static bool complete_precopy(struct course *course, GError **error)
     godwit_memory_forget(destination);
     if (!godwit_oracle_twin(source, destination, &reading, error))
         return false;
-    const bool runs = course->rig->lost || (godwit_vm_run(destination, error) &&
-                                            godwit_plan_see_it_run(destination, error));
-    return runs && godwit_vm_quit(source, error) && godwit_vm_quit(destination, error);
+    return (course->rig->lost || go_on_in_order(destination, error)) &&
+           godwit_vm_quit(source, error) && godwit_vm_quit(destination, error);
 }
 
 static bool follow(struct course *course, GError **error)

@@ -14,6 +14,7 @@
 #include "godwit/guest_abi.h"
 #include "oracle/oracle.h"
 #include "oracle/state.h"
+#include "scenario/flip.h"
 #include "scenario/scenario.h"
 #include "vm/image.h"
 
@@ -44,7 +45,7 @@ enum verdict {
     VERDICT_SEEN,     /* loaded, and seen by oracles */
     VERDICT_REFUSED,  /* the destination ends with an error */
     VERDICT_STUCK,    /* nothing, until the migration is cancelled */
-    VERDICT_ANY,      /* one of the first three */
+    VERDICT_FLIPPED,  /* one of the first three, by the rules of flip.h */
 };
 
 struct trial {
@@ -68,6 +69,10 @@ struct course {
     struct godwit_vm *source, *destination;
     GByteArray *sent; /* all that the source has sent, as it was before the fault; the rig's */
     unsigned seen;    /* BY(...) */
+    unsigned loaded;  /* the same of it before the guest ran */
+    bool resized;     /* a RAM block has another size, which is part of a device's state */
+    bool compared;    /* the devices' states were compared */
+    bool went_on;     /* the guest ran on, and its memory was looked at again */
     bool at_hand;     /* the guest may have looked at the page before it was spoiled for it */
     json_t *facts;    /* of the fault, in the rig's; borrowed */
 };
@@ -269,7 +274,7 @@ static bool judge_refusal(struct course *course, GError **error)
     struct godwit_vm *destination = course->destination;
     g_autofree char *reason = NULL;
     /* A state that is spoiled somewhere may be one that QEMU asserts. */
-    if (course->trial->verdict == VERDICT_ANY && destination->exited &&
+    if (course->trial->verdict == VERDICT_FLIPPED && destination->exited &&
         WIFSIGNALED(destination->wait_status)) {
         g_autofree char *end = godwit_vm_end(destination);
         see(course, ORACLE_PROCESS, end);
@@ -374,6 +379,7 @@ static bool judge_states(struct course *course, GError **error)
     if (!godwit_plan_settle(course->destination, error))
         return false;
     json_object_set_new(course->rig->facts, "states", json_integer(g_hash_table_size(sent)));
+    course->compared = true;
     g_autofree char *first = godwit_state_compare(sent, again, NULL);
     if (!first)
         return true;
@@ -437,6 +443,7 @@ static bool run_on(struct course *course, GError **error)
     } else if (console->passes < goal.passes) {
         see(course, ORACLE_PROGRESS, "the guest does not go on");
     } else {
+        course->went_on = true;
         return godwit_vm_command(destination, "stop", NULL, error) && look(course, error);
     }
     return true;
@@ -445,7 +452,7 @@ static bool run_on(struct course *course, GError **error)
 /* The destination has loaded what it was sent: every oracle looks at it. */
 static bool judge_loaded(struct course *course, GError **error)
 {
-    struct godwit_reading reading;
+    struct godwit_reading reading = {0};
     g_autoptr(GError) wrong = NULL;
     godwit_rig_phase(course->rig, "verify");
     if (!godwit_oracle_twin(course->source, course->destination, &reading, &wrong)) {
@@ -455,6 +462,7 @@ static bool judge_loaded(struct course *course, GError **error)
         }
         if (g_str_has_prefix(wrong->message, "twin:"))
             see(course, ORACLE_TWIN, wrong->message);
+        course->resized = reading.sizes;
     }
     struct godwit_mailbox mailbox;
     uint64_t offset;
@@ -462,8 +470,28 @@ static bool judge_loaded(struct course *course, GError **error)
         return false;
     course->at_hand = godwit_injection_awaits(course->injection, &offset) &&
                       mailbox.position == course->rig->setup->workload.window_start + offset;
-    return look(course, error) && judge_states(course, error) && survive(course, error) &&
-           run_on(course, error);
+    if (!look(course, error) || !judge_states(course, error))
+        return false;
+    course->loaded = course->seen;
+    return survive(course, error) && run_on(course, error);
+}
+
+/* The same of a flipped bit in the state of a device. */
+static bool judge_flip(const struct course *course, bool refused, GError **error)
+{
+    const struct godwit_flip flip = {
+        .refused = refused,
+        .memory = course->loaded & (BY(ORDER) | (course->resized ? 0 : BY(TWIN))),
+        .compared = course->compared,
+        .noticed = course->seen != 0,
+        .went_on = course->went_on,
+    };
+    const char *problem = godwit_flip_problem(&flip);
+    if (!problem)
+        return true;
+    g_autofree char *seen = json_dumps(json_object_get(course->facts, "seen"), 0);
+    return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and %s; what was seen: %s",
+                       godwit_injection_done(course->injection), problem, seen);
 }
 
 /* Whether it is what had to come of the fault. */
@@ -471,8 +499,8 @@ static bool judge(const struct course *course, bool refused, GError **error)
 {
     const struct trial *trial = course->trial;
     const char *done = godwit_injection_done(course->injection);
-    if (trial->verdict == VERDICT_ANY)
-        return true;
+    if (trial->verdict == VERDICT_FLIPPED)
+        return judge_flip(course, refused, error);
     if (refused != (trial->verdict == VERDICT_REFUSED || trial->verdict == VERDICT_STUCK))
         return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and the destination %s", done,
                            refused ? "refused that" : "took that");
@@ -620,8 +648,8 @@ GODWIT_SCENARIOS(relay) = {
          "stale-page", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL),
     LIVE("repeat-page", "live; after a page that comes again it is sent as it was before",
          "repeat-page", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL),
-    STOPPED("flip-state", "one bit of a device's state is flipped", "flip-state", VERDICT_ANY, 0,
-            "QEMU does not keep what was spoiled: it computes it anew, or it means nothing"),
+    STOPPED("flip-state", "one bit of a device's state is flipped", "flip-state", VERDICT_FLIPPED,
+            0, "QEMU does not keep what was spoiled: it computes it anew, or it means nothing"),
     STOPPED("magic", "the stream's magic is another", "magic", VERDICT_REFUSED, 0, NULL),
     STOPPED("version", "the stream's version is another", "version", VERDICT_REFUSED, 0, NULL),
     STOPPED("section-id", "a section's number is another", "section-id", VERDICT_REFUSED, 0, NULL),
