@@ -2,6 +2,10 @@
  * The hold: keeps a live migration from converging until it is proven to be live. Everything here
  * that is known about QEMU's rate limiter is in the constants below, and nowhere else.
  *
+ * SPDX-License-Identifier: MIT
+ */
+
+/*
  * How QEMU converges
  *
  * The migration thread sends dirty pages in passes. In each 100 ms it sends max-bandwidth / 10
@@ -39,8 +43,6 @@
  * What is left: a guest that gets no processor from the start of an open pass until its end while
  * the harness gets none either. Then the migration converges, QEMU has done nothing wrong, and the
  * test has not taken place: that is an ENVIRONMENT error, neither failed nor passed.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "migrate/hold.h"
 

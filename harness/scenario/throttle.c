@@ -324,7 +324,7 @@ GODWIT_SCENARIOS(throttle) = {
                  .parameters = percentages,
                  .live = see_throttle,
                  .released = continue_throttled},
-        .whole = true,
+        .wide = true,
         .slow = true,
     },
     {
