@@ -51,14 +51,20 @@ static bool same_gap(struct godwit_vm *source, struct godwit_vm *destination, un
 /* Words of a page that can have been sent half written: who copies it meets who writes it. */
 #define HALF_WORDS 4u
 
+/* Generations that are looked through for such a word: a page cannot be staler than that, as no
+ * scenario's guest makes as many passes. */
+#define HALF_GENERATIONS ((uint64_t)1 << 16)
+
 /* Whether WORD is half one generation's of INDEX of PAGE, and half the next one's: between the two
  * stores that it takes, or copied while they are made. */
 static bool is_half_written(const struct godwit_stamp *stamp, uint32_t page, uint32_t index,
                             uint64_t word, uint64_t latest)
 {
     const uint64_t low = UINT32_MAX;
-    uint64_t older = godwit_stamp_word(stamp, page, index, 0);
-    for (uint64_t generation = 1; generation <= latest; generation++) {
+    /* LATEST is the guest's word, and may be any number. */
+    const uint64_t first = latest > HALF_GENERATIONS ? latest - HALF_GENERATIONS : 0;
+    uint64_t older = godwit_stamp_word(stamp, page, index, first);
+    for (uint64_t generation = first; generation++ < latest;) {
         const uint64_t newer = godwit_stamp_word(stamp, page, index, generation);
         if (word == ((newer & low) | (older & ~low)) || word == ((older & low) | (newer & ~low)))
             return true;

@@ -3,6 +3,8 @@
  * that is known about QEMU's rate limiter is in the constants below, and nowhere else.
  *
  * SPDX-License-Identifier: MIT
+ *
+ * SPDX-License-Identifier: MIT
  */
 
 /*
