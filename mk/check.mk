@@ -49,7 +49,8 @@ $(O)/tests/stall: tests/stress/stall.c
 	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS)
 
 ## check-all: everything, the slow ones included
-check-all: check check-scenarios check-sanitize check-valgrind check-repeat check-hold check-qemu-suite
+check-all: check check-scenarios check-sanitize check-valgrind check-repeat check-hold check-mitm check-hostile \
+	check-qemu-suite
 
 ## bench: how long each phase of each scenario takes: median and spread [RUNS=5] [GLOBS=...]
 bench: build
