@@ -7,8 +7,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Returns true if PATH is a device, which is nobody's to remove: /dev/null, for one. */
+static bool is_device(const char *path)
+{
+    struct stat status;
+    return !lstat(path, &status) && (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode));
+}
+
 int godwit_file_create(const char *path, GError **error)
 {
+    if (is_device(path)) {
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: it is a device", path);
+        return -1;
+    }
     unlink(path);
     const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)

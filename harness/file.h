@@ -12,7 +12,7 @@
 #include "error.h"
 #include <stddef.h>
 
-/* Creates the file PATH (0600) in place of whatever has that name. Returns a descriptor for writing,
+/* Creates the file PATH (0600) in place of whatever has that name, unless that is a device. Returns a descriptor for writing,
  * which the caller closes, or -1 with an ENVIRONMENT error. */
 int godwit_file_create(const char *path, GError **error);
 

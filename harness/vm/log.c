@@ -19,8 +19,8 @@ struct godwit_log {
 
 struct godwit_log *godwit_log_new(const char *path, GError **error)
 {
-    const int fd = godwit_file_create(path, error);
-    if (fd < 0)
+    const int fd = path ? godwit_file_create(path, error) : -1;
+    if (path && fd < 0)
         return NULL;
     struct godwit_log *log = g_new0(struct godwit_log, 1);
     log->fd = fd;

@@ -23,7 +23,7 @@
 
 struct godwit_log;
 
-/* Creates a log with the file PATH. Returns NULL with an ENVIRONMENT error if that cannot be
+/* Creates a log with the file PATH, or without a file if PATH is NULL. Returns NULL with an ENVIRONMENT error if that cannot be
  * created. */
 struct godwit_log *godwit_log_new(const char *path, GError **error);
 

@@ -168,7 +168,7 @@ static inline struct fake_vm *fake_vm_new(struct godwit_rig *rig, const char *na
 
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    vm->qmp = godwit_qmp_new(ends[0], "/dev/null", NULL);
+    vm->qmp = godwit_qmp_new(ends[0], NULL, NULL);
     assert_non_null(vm->qmp);
     fake->peer = ends[1];
     assert_int_equal(write(fake->peer, greeting, strlen(greeting)), strlen(greeting));

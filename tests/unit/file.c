@@ -91,6 +91,21 @@ static void test_others(void **state)
     }
 }
 
+/* A device is left alone: it is nobody's to remove, root's either. */
+static void test_devices(void **state)
+{
+    struct stat before, after;
+    g_autoptr(GError) error = NULL;
+    (void)state;
+    assert_int_equal(lstat("/dev/null", &before), 0);
+    assert_true(S_ISCHR(before.st_mode));
+    assert_int_equal(godwit_file_create("/dev/null", &error), -1);
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT));
+    assert_contains(error->message, "/dev/null: it is a device");
+    assert_int_equal(lstat("/dev/null", &after), 0);
+    assert_int_equal(after.st_ino, before.st_ino);
+}
+
 /* What is written takes the place of whatever was there, and nothing else is touched. */
 static void test_write(void **state)
 {
@@ -142,6 +157,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_read, begin, end),
         cmocka_unit_test_setup_teardown(test_others, begin, end),
         cmocka_unit_test_setup_teardown(test_write, begin, end),
+        cmocka_unit_test(test_devices),
         cmocka_unit_test_setup_teardown(test_limits, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -495,7 +495,7 @@ static void test_prepare(void **state)
         {"x86_64", "postcopy/plain", 4096, 1, 0, "9.0.0", 0, 0, 16 * MIB, 24},
         {"x86_64", "postcopy/plain", 4096, 1, GODWIT_FLAG_STAMP, "9.0.0", 0, 0, 16 * MIB, 24},
         {"x86_64", "postcopy/preempt/plain", 4096, 1, 0, "9.0.0", 0, 0, 32 * MIB, 40},
-        {"x86_64", "multifd/tcp/zlib", 4096, 1, 0, "9.0.0", 0, 0, 8 * MIB, 16},
+        {"x86_64", "multifd/tcp/zlib", 4096, 1, 0, "9.0.0", 0, 0, 16 * MIB, 24},
         {"ppc64", "faults/postcopy-paused/kill-source", 4096, 1, 0, "9.0.0", 0, 0, 16 * MIB, 256},
         {"s390x", "faults/active/kill-source", 4096, 1, 0, "9.0.0", 0, 0, 4 * MIB, 16},
         {"x86_64", "smp/4", 4096, 1, 0, "9.0.0", 0, 0, 4 * MIB, 12},
