@@ -1,5 +1,5 @@
 # A man in the middle between Godwit and QEMU: whatever it does to a guest's memory, or to what its
-# QEMU says, must not end as a pass or as a known bug. `make check` runs a part of this.
+# QEMU says, must not end as a pass or as a known bug. `make check-attacks` runs a part of this.
 
 MITM := $(O)/tests/mitm
 
