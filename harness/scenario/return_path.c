@@ -264,6 +264,15 @@ static bool judge_switchover(struct godwit_vm *source, struct godwit_vm *destina
     return judge(source->rig, &seen, error) && expect(seen, GODWIT_ANSWER_SWITCHOVER_ACK, error);
 }
 
+/* Releases what is held back once the guest has asked for a page: a guest that runs may not need one
+ * before all of them have arrived. */
+static bool release_asked(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct godwit_account account = {0};
+    return godwit_recovery_await_guest(source, destination, &account, error) &&
+           godwit_plan_release_postcopy(source, error);
+}
+
 /* Newer machine types have an acknowledgement for each device that asks for one, which none of ours
  * does, instead of one for all; this property of the migration brings that one back. */
 #define LEGACY "switchover-ack-legacy"
@@ -310,7 +319,9 @@ GODWIT_SCENARIOS(return_path) = {
         .summary = "every request for pages is for whole pages of a RAM block that was announced",
         .plan = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
+                 .parameters = held,
                  .watch = watch,
+                 .released = release_asked,
                  .judge = judge_postcopy},
     },
     {
