@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "migrate/peer.h"
+#include "oracle/continuity.h"
 #include "oracle/oracle.h"
 #include "scenario/recovery.h"
 
@@ -292,11 +293,23 @@ static bool survive_alone(struct course *course, struct godwit_vm *vm, GError **
     return vm == course->destination || godwit_vm_quit(vm, error);
 }
 
+/* The destination's guest goes on from what the stopped source told in BEFORE; stopped, it stands
+ * still with its memory in order. */
+static bool judge_going_on(struct godwit_vm *destination, const struct godwit_reading *before,
+                           GError **error)
+{
+    struct godwit_reading after = {0};
+    return godwit_plan_see_it_run(destination, error) &&
+           godwit_vm_command(destination, "stop", NULL, error) &&
+           godwit_oracle_look(destination, &after, error) &&
+           godwit_oracle_continuity(destination, before->mailbox, after.mailbox, true, error);
+}
+
 /* Both are there, and come to the end. */
 static bool complete_postcopy(struct course *course, GError **error)
 {
     struct godwit_vm *source = course->source, *destination = course->destination;
-    struct godwit_reading reading;
+    struct godwit_reading before = {0};
     const bool stopped = is_stop(course->trial);
     const enum state state = course->trial->state;
     destination->may_exit = false;
@@ -314,27 +327,20 @@ static bool complete_postcopy(struct course *course, GError **error)
         !godwit_migrate_wait(destination, "completed", error) || !godwit_plan_settle(source, error))
         return false;
     godwit_rig_phase(course->rig, "verify");
+    godwit_memory_forget(source);
     godwit_memory_forget(destination);
-    return godwit_plan_see_it_run(destination, error) &&
-           godwit_vm_command(destination, "stop", NULL, error) &&
-           godwit_oracle_look(destination, &reading, error) && godwit_vm_quit(source, error) &&
+    for (unsigned cpu = 0; cpu < course->rig->setup->workload.cpus; cpu++)
+        if (!godwit_memory_mailbox(source, cpu, &before.mailbox[cpu], error))
+            return false;
+    return judge_going_on(destination, &before, error) && godwit_vm_quit(source, error) &&
            godwit_vm_quit(destination, error);
-}
-
-/* The destination's guest runs on, and then stands still with its memory in order. */
-static bool go_on_in_order(struct godwit_vm *destination, GError **error)
-{
-    struct godwit_reading reading;
-    return godwit_vm_run(destination, error) && godwit_plan_see_it_run(destination, error) &&
-           godwit_vm_command(destination, "stop", NULL, error) &&
-           godwit_oracle_look(destination, &reading, error);
 }
 
 /* The same of a precopy, whose destination has not run when it is compared. */
 static bool complete_precopy(struct course *course, GError **error)
 {
     struct godwit_vm *source = course->source, *destination = course->destination;
-    struct godwit_reading reading;
+    struct godwit_reading before = {0};
     if ((course->trial->state != STATE_PRE_SWITCHOVER && !godwit_migrate_release(source, error)) ||
         !go_on(course, error) || !godwit_migrate_wait(source, "completed", error) ||
         !godwit_migrate_wait(destination, "completed", error) || !godwit_plan_settle(source, error))
@@ -342,9 +348,10 @@ static bool complete_precopy(struct course *course, GError **error)
     godwit_rig_phase(course->rig, "verify");
     godwit_memory_forget(source);
     godwit_memory_forget(destination);
-    if (!godwit_oracle_twin(source, destination, &reading, error))
+    if (!godwit_oracle_twin(source, destination, &before, error))
         return false;
-    return (course->rig->lost || go_on_in_order(destination, error)) &&
+    return (course->rig->lost ||
+            (godwit_vm_run(destination, error) && judge_going_on(destination, &before, error))) &&
            godwit_vm_quit(source, error) && godwit_vm_quit(destination, error);
 }
 

@@ -481,7 +481,7 @@ static bool judge_flip(const struct course *course, bool refused, GError **error
 {
     const struct godwit_flip flip = {
         .refused = refused,
-        .memory = course->loaded & (BY(ORDER) | (course->resized ? 0 : BY(TWIN))),
+        .memory = course->loaded & (BY(ORDER) | BY(STAMP) | (course->resized ? 0 : BY(TWIN))),
         .compared = course->compared,
         .noticed = course->seen != 0,
         .went_on = course->went_on,
