@@ -176,6 +176,23 @@ for my $scenario ($P, $Q) {
 rows('destination', 'stop', [qw(page-old bytes-16k)], $Q, {match => $ram, one => 1, arch => $_})
     for qw(aarch64 ppc64);
 
+# Whatever goes on after a fault.
+for my $scenario ('faults/active/stop-destination', 'faults/pre-switchover/stop-source') {
+    my %short = $scenario =~ /active/ ? (short => 1) : ();
+    row('none', $scenario, {known => 1, %short});
+    row('destination/completed/bytes-16k', $scenario, {match => $ram});
+    row('destination/cont/page-old', $scenario, {match => $faulty});
+    rows('destination', 'stop', [qw(page-old bytes-16k mailbox-position)], $scenario, {match => $ram});
+    row('destination/stop/mailbox-timer-far', $scenario, {match => qr/timer/, %short});
+}
+for my $scenario ('faults/postcopy-active/cut', 'faults/postcopy-active/stop-source',
+    'faults/postcopy-paused/stop-destination') {
+    row('none', $scenario, {known => 1});
+    rows('destination', 'stop', [qw(page-old bytes-16k mailbox-position)], $scenario, {match => $ram});
+    row('destination/stop/mailbox-timer-far', $scenario, {match => qr/timer/});
+}
+row('source/completed/bytes-16k', $_, {match => $ram}) for 'faults/active/cut', 'faults/pre-switchover/cut';
+
 # What goes through a file of QEMU's.
 row('destination/pmemsave/bit', $P, {match => $ram, args => ['--read-memory', 'pmemsave']});
 
