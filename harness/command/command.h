@@ -54,7 +54,7 @@ struct godwit_options {
     gint64 seed;
     double timeout_scale;
     char *read_memory;
-    char **accept_known;
+    uint64_t accepted; /* known bugs: a godwit_bug_set */
     gboolean strict;
 };
 
@@ -81,9 +81,6 @@ bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool
 
 /* USAGE error if options do not go together or a value is out of range. */
 bool godwit_options_check(const struct godwit_options *options, GError **error);
-
-/* The known bugs that the options accept: a godwit_bug_set. USAGE error for an unknown id. */
-bool godwit_options_accepted(const struct godwit_options *options, uint64_t *set, GError **error);
 
 /* One guest on one pair of binaries, ready to be started. */
 struct godwit_target {

@@ -32,7 +32,14 @@ void godwit_options_clear(struct godwit_options *options)
     g_free(options->window);
     g_free(options->workload);
     g_free(options->read_memory);
-    g_strfreev(options->accept_known);
+}
+
+/* Takes one --accept-known. A file is read here and nowhere else: it may be a pipe. */
+static gboolean accept_known(const char *name, const char *value, gpointer data, GError **error)
+{
+    struct godwit_options *options = data;
+    (void)name;
+    return godwit_bug_set_parse(value, &options->accepted, error);
 }
 
 GOptionGroup *godwit_options_group(struct godwit_options *o)
@@ -87,7 +94,7 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
         {"read-memory", 0, 0, G_OPTION_ARG_STRING, &o->read_memory,
          "How guest memory is read: process (the default) by process_vm_readv, or pmemsave by QMP",
          "HOW"},
-        {"accept-known", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o->accept_known,
+        {"accept-known", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)accept_known,
          "Known bugs of QEMU that are no failure though the guest is lost; @FILE has one ID in a "
          "line; may be given again",
          "ID[,ID...]"},
@@ -95,7 +102,7 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "Fail for every known bug of QEMU that --accept-known does not name", NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
-    GOptionGroup *group = g_option_group_new("target", "What to start:", "", NULL, NULL);
+    GOptionGroup *group = g_option_group_new("target", "What to start:", "", o, NULL);
     g_option_group_add_entries(group, entries);
     return group;
 }
@@ -112,23 +119,17 @@ bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool
     g_option_context_add_main_entries(context, entries, NULL);
     g_autoptr(GError) cause = NULL;
     if (!g_option_context_parse(context, argc, argv, &cause)) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, "%s (see --help)", cause->message);
-        return false;
+        if (cause->domain == GODWIT_ERROR) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return false;
+        }
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "%s (see --help)", cause->message);
     }
     *helped = help;
     if (help) {
         g_autofree char *text = g_option_context_get_help(context, FALSE, NULL);
         fputs(text, stdout);
     }
-    return true;
-}
-
-bool godwit_options_accepted(const struct godwit_options *options, uint64_t *set, GError **error)
-{
-    *set = 0;
-    for (guint i = 0; options->accept_known && options->accept_known[i]; i++)
-        if (!godwit_bug_set_parse(options->accept_known[i], set, error))
-            return false;
     return true;
 }
 
@@ -174,9 +175,6 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     if (options->cross && (!options->qemu || !options->qemu[1]))
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--cross is from QEMU to QEMU: give two or more with --qemu");
-    uint64_t accepted;
-    if (!godwit_options_accepted(options, &accepted, error))
-        return false;
     if (options->page_ticks != GODWIT_NOT_GIVEN && options->dirty_rate != GODWIT_NOT_GIVEN)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--dirty-rate and --page-ticks are two ways to say the same: use one");

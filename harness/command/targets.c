@@ -103,8 +103,7 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->hops = (unsigned)options->hops;
     setup->seed = (uint64_t)options->seed;
     setup->timeout_scale = options->timeout_scale;
-    if (!godwit_options_accepted(options, &setup->accepted, error))
-        return false;
+    setup->accepted = options->accepted;
     setup->strict = options->strict;
     setup->pmemsave = !g_strcmp0(options->read_memory, "pmemsave");
     setup->image = godwit_machine_image(machine, options->image);

@@ -97,6 +97,23 @@ for my $more ([], ['--repeat', 5]) {
     is_deeply($ended->{left}, [], '--until-fail, two at a time: nothing is left behind');
 }
 
+# Known bugs that are accepted, on each target: from the command line, a file, and a pipe, which can be
+# read only once.
+my $ids = script_file('accepted', "# a comment\n\nsuspend-lost # another\ntcg-hot-page\n");
+for my $case (
+    ['the command line', [], 'suspend-lost,tcg-hot-page'],
+    ['two options', [], qw(suspend-lost --accept-known tcg-hot-page)],
+    ['a file', [], "\@$ids"],
+    ['a pipe', [command => ['sh', '-c', 'cat "$0" | "$@"', $ids, $godwit]], '@/dev/stdin'],
+) {
+    my ($name, $how, @accepted) = @$case;
+    my $accepts = run(['run', '-w', 'order,stamp', '--format', 'json', @quick, 'precopy/unix/plain',
+        '--accept-known', @accepted], @$how);
+    my $report = eval { JSON::PP->new->utf8->decode($accepts->{out}) } || {};
+    my @again = map { $_->{again} =~ /--accept-known (\S+)/ ? $1 : 'nothing' } @{$report->{results} || []};
+    is_deeply(\@again, [('tcg-hot-page,suspend-lost') x 2], "--accept-known, by $name: of both targets");
+}
+
 # Nothing ran: that is no success, unless it may be. Skipped before it runs, and while it does.
 for my $fake (qw(crashes-riscv64 poor)) {
     my $name = $fake eq 'poor' ? 'precopy/unix/plain' : 'guest/suspend';
