@@ -3,8 +3,6 @@
  * that is known about QEMU's rate limiter is in the constants below, and nowhere else.
  *
  * SPDX-License-Identifier: MIT
- *
- * SPDX-License-Identifier: MIT
  */
 
 /*
@@ -476,9 +474,7 @@ static bool turn(struct goal *goal, const char *what, GError **error)
     if (hold->open) {
         if (!godwit_rig_wait(source->rig, reached_or_event, goal, what, error))
             return false;
-        if (hold->over)
-            return true;
-        if (hold->pass == pass)
+        if (hold->over || hold->pass == pass)
             return true;
         godwit_migrate_report_progress(source);
         return close_valve(source, hold, error);

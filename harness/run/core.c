@@ -45,7 +45,7 @@ static void append_specifier(GString *regex, const struct godwit_core *core, cha
         g_string_append(regex, "[0-9]+"); /* another namespace's pid, a thread, a time, ... */
     } else if (strchr("efE", c)) {
         g_string_append(regex, ".*"); /* a thread may have a name of its own */
-    }                                 /* The kernel drops any other specifier. */
+    }
 }
 
 char *godwit_core_name(const struct godwit_core *core, char **folder, GError **error)
