@@ -51,6 +51,14 @@ static inline json_int_t godwit_json_integer(const json_t *object, const char *k
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
+/* The array at KEY of OBJECT, an empty one put there if there is none. Owned by OBJECT. */
+static inline json_t *godwit_json_list(json_t *object, const char *key)
+{
+    if (!json_object_get(object, key))
+        json_object_set_new(object, key, json_array());
+    return json_object_get(object, key);
+}
+
 /* Whether KEY of OBJECT is true. */
 static inline bool godwit_json_true(const json_t *object, const char *key)
 {

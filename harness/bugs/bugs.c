@@ -120,11 +120,7 @@ static bool may_strike(const struct godwit_bug *bug, const struct godwit_symptom
 /* Notes that a bug was met. More than once in a scenario it is still one bug. */
 static void note(struct godwit_rig *rig, const struct godwit_bug *bug, const char *seen)
 {
-    json_t *list = json_object_get(rig->facts, "known_bugs");
-    if (!list) {
-        list = json_array();
-        json_object_set_new(rig->facts, "known_bugs", list);
-    }
+    json_t *list = godwit_json_list(rig->facts, "known_bugs");
     size_t i;
     json_t *noted;
     json_array_foreach(list, i, noted)

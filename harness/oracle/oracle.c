@@ -431,16 +431,11 @@ static bool compare_block(struct view *source, struct view *destination,
         seen += piece->length;
     }
     if (seen < here->length) {
-        json_t *list = json_object_get(rig->facts, "not_compared");
-        if (!list) {
-            list = json_array();
-            json_object_set_new(rig->facts, "not_compared", list);
-        }
         g_autofree char *text = g_strdup_printf(
             "%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
             " bytes are not mapped in the guest, and this QEMU does not tell where it has them",
             here->name, here->length - seen, here->length);
-        json_array_append_new(list, json_string(text));
+        json_array_append_new(godwit_json_list(rig->facts, "not_compared"), json_string(text));
     }
     return true;
 }

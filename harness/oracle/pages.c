@@ -389,15 +389,10 @@ static void map_end(struct map *map)
         for (unsigned kind = GODWIT_PAGE_STALE; kind < GODWIT_PAGE_KINDS; kind++)
             if (counts[kind])
                 json_object_set_new(by_kind, kinds[kind].name, json_integer(counts[kind]));
-        json_t *all = json_object_get(rig->facts, "pages");
-        if (!all) {
-            all = json_array();
-            json_object_set_new(rig->facts, "pages", all);
-        }
         guint told = 0;
         json_t *list = list_of(map, &told);
         json_array_append_new(
-            all,
+            godwit_json_list(rig->facts, "pages"),
             json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:s, s:I, s:o, s:I}", "vm", map->vm->name,
                       "against", map->source ? map->source->name : "mailbox", "page_size",
                       (json_int_t)rig->setup->workload.page_size, "pages", (json_int_t)pages, "bad",

@@ -135,7 +135,7 @@ static void tell_fault(GString *text, const json_t *result)
 static void tell_verdict(GString *text, const json_t *result)
 {
     const char *status = string(result, "status");
-    const json_t *bugs = json_object_get(json_object_get(result, "facts"), "known_bugs");
+    const json_t *bugs = godwit_report_bugs(result);
     g_autofree char *message = continued(string(result, "message"));
     size_t i;
     json_t *bug;

@@ -15,7 +15,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
 /* The known bugs that were met. */
 static void properties(FILE *out, const json_t *result_)
 {
-    const json_t *bugs = json_object_get(json_object_get(result_, "facts"), "known_bugs");
+    const json_t *bugs = godwit_report_bugs(result_);
     size_t i;
     json_t *bug;
     if (!json_array_size(bugs))

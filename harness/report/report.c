@@ -136,6 +136,11 @@ bool godwit_report_passed(const json_t *result)
     return !strcmp(status, "pass") || !strcmp(status, "known");
 }
 
+json_t *godwit_report_bugs(const json_t *result)
+{
+    return json_object_get(json_object_get(result, "facts"), "known_bugs");
+}
+
 json_int_t godwit_report_judged(const json_t *result, const char *oracle, const char *unit)
 {
     size_t i;
@@ -257,7 +262,7 @@ char *godwit_report_known(const json_t *result, const char *indent)
     GString *text = g_string_new(NULL);
     size_t i;
     json_t *bug;
-    json_array_foreach(json_object_get(json_object_get(result, "facts"), "known_bugs"), i, bug)
+    json_array_foreach(godwit_report_bugs(result), i, bug)
     {
         g_autofree char *id = godwit_text_line(godwit_json_string(bug, "id", ""));
         g_autofree char *summary = godwit_text_line(godwit_json_string(bug, "summary", ""));

@@ -73,6 +73,9 @@ bool godwit_report_passed(const json_t *result);
 /* One line that says what a passed result proved, in bytes and milliseconds; the caller's. */
 char *godwit_report_proof(const json_t *result);
 
+/* The known bugs that were met, an array; NULL if there were none. Borrowed. */
+json_t *godwit_report_bugs(const json_t *result);
+
 /* How much of UNIT ("bytes") the oracle of that name has compared; 0 if it has not judged. */
 json_int_t godwit_report_judged(const json_t *result, const char *oracle, const char *unit);
 

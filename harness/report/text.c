@@ -71,7 +71,7 @@ static void tell_bugs(struct godwit_reporter *reporter, const json_t *result_)
     }
     size_t i;
     json_t *bug;
-    json_array_foreach(json_object_get(json_object_get(result_, "facts"), "known_bugs"), i, bug)
+    json_array_foreach(godwit_report_bugs(result_), i, bug)
     {
         const char *id = godwit_json_string(bug, "id", "");
         g_autofree char *seen = godwit_text_line(godwit_json_string(bug, "seen", ""));
@@ -108,7 +108,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
             godwit_json_string(result_, "scenario", ""),
             json_number_value(json_object_get(result_, "ms")) / 1000, detail ? "  " : "",
             detail ? detail : "");
-    if (json_object_get(json_object_get(result_, "facts"), "known_bugs"))
+    if (godwit_report_bugs(result_))
         tell_bugs(reporter, result_);
     if (!pass && !skip && !not_run) {
         g_autofree char *details = godwit_report_details(result_, "      ");

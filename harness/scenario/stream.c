@@ -85,15 +85,10 @@ static bool compare(struct godwit_vm *source, const struct godwit_block *block,
 /* Names what cannot be read on the source. */
 static void note_unread(struct godwit_rig *rig, const struct godwit_block *block, uint64_t seen)
 {
-    json_t *list = json_object_get(rig->facts, "not_compared");
-    if (!list) {
-        list = json_array();
-        json_object_set_new(rig->facts, "not_compared", list);
-    }
     g_autofree char *text =
         g_strdup_printf("%s: %" PRIu64 " of %" PRIu64 " bytes cannot be read on the source",
                         block->name, block->length - seen, block->length);
-    json_array_append_new(list, json_string(text));
+    json_array_append_new(godwit_json_list(rig->facts, "not_compared"), json_string(text));
 }
 
 /* Compares all of a block that can be read on the source: the whole, or the pieces that the guest

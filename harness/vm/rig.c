@@ -74,13 +74,8 @@ void godwit_rig_check(struct godwit_rig *rig, const char *name, const char *prob
 
 void godwit_rig_note_check(struct godwit_rig *rig, json_t *check)
 {
-    json_t *checks = json_object_get(rig->facts, "checks");
-    if (!checks) {
-        checks = json_array();
-        json_object_set_new(rig->facts, "checks", checks);
-    }
     /* One that could not even be put together has not been passed. */
-    json_array_append_new(checks,
+    json_array_append_new(godwit_json_list(rig->facts, "checks"),
                           check ? check
                                 : json_pack("{s:s, s:s}", "name", "(without a name)", "problem",
                                             "what it found was lost: a defect of Godwit"));
