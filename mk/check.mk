@@ -25,7 +25,7 @@ check-attacks: build $(FAKE_QEMU) $(HOSTILE_QEMU) $(MITM)
 
 ## check-scenarios: every scenario on every architecture, the slow ones too
 check-scenarios: build
-	$(O)/godwit run --accel tcg --slow --accept-known multifd-postcopy,no-main-channel -j $(shell nproc)
+	$(O)/godwit run --accel tcg --slow --accept-known @tests/accepted-bugs -j $(shell nproc)
 
 ## check-lint: only the static checks
 check-lint:
@@ -35,14 +35,14 @@ check-lint:
 check-sanitize:
 	$(MAKE) O=build/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 		-fsanitize=address,undefined' build check-unit check-cli
-	build/sanitize/godwit run --arch x86_64 --accel tcg --accept-known multifd-postcopy,no-main-channel
+	build/sanitize/godwit run --arch x86_64 --accel tcg --accept-known @tests/accepted-bugs
 
 ## check-valgrind: the x86_64 scenarios with the harness under valgrind
 check-valgrind: build
 	valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
 		--errors-for-leak-kinds=definite --trace-children=yes \
 		--trace-children-skip='*qemu-system*' --child-silent-after-fork=yes \
-		$(O)/godwit run --arch x86_64 --accel tcg --timeout-scale 10
+		$(O)/godwit run --arch x86_64 --accel tcg --accept-known @tests/accepted-bugs --timeout-scale 10
 
 ## check-repeat: the main scenarios 20 times, and 20 times with all cores loaded [REPEAT=20] [GLOBS=...]
 check-repeat: build

@@ -37,4 +37,4 @@ for folder; do
     shift
 done
 # shellcheck disable=SC2086 # several arguments
-"$godwit" run --accel tcg --accept-known multifd-postcopy,no-main-channel -j "$(nproc)" --format text --format "json:$json" ${LOAD_ARGS-} "$@"
+"$godwit" run --accel tcg --accept-known "@${0%/*}/accepted-bugs" -j "$(nproc)" --format text --format "json:$json" ${LOAD_ARGS-} "$@"
