@@ -121,6 +121,8 @@ static bool may_strike(const struct godwit_bug *bug, const struct godwit_symptom
 static void note(struct godwit_rig *rig, const struct godwit_bug *bug, const char *seen)
 {
     json_t *list = godwit_json_list(rig->facts, "known_bugs");
+    /* What a QEMU has said can be anything. */
+    g_autofree char *line = godwit_text_line(seen);
     size_t i;
     json_t *noted;
     json_array_foreach(list, i, noted)
@@ -128,15 +130,13 @@ static void note(struct godwit_rig *rig, const struct godwit_bug *bug, const cha
         if (strcmp(godwit_json_string(noted, "id", ""), bug->id) != 0)
             continue;
         const char *before = godwit_json_string(noted, "seen", "");
-        g_autofree char *all = g_strdup_printf("%s; %s", before, seen);
-        if (!strstr(before, seen))
+        g_autofree char *all = g_strdup_printf("%s; %s", before, line);
+        if (!strstr(before, line))
             json_object_set_new(noted, "seen", json_string(all));
         return;
     }
-    /* What a QEMU has said can be anything. */
-    g_autofree char *valid = godwit_text_line(seen);
     json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:b}", "id", bug->id, "summary",
-                                          bug->summary, "reference", bug->reference, "seen", valid,
+                                          bug->summary, "reference", bug->reference, "seen", line,
                                           "lost", bug->effect == GODWIT_BUG_LOST));
 }
 
