@@ -1,6 +1,6 @@
 /*
- * Known bugs of destinations that do not take what they are sent: they say so on their standard
- * error, line by line, and end. A line has to fit as a whole; that it names a CPU is not enough.
+ * Known bugs of destinations that do not take what they are sent. All but one say so on their standard
+ * error, line by line, and end. A line has to fit as a whole: that it names a CPU is not enough.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -114,6 +114,25 @@ static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
     return *seen != NULL;
 }
 
+/* A destination that does without multifd after the switchover does not serve this source. */
+static bool is_endless_postcopy(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->state, "postcopy-active") != 0 || symptom->source->exited ||
+        symptom->destination->exited ||
+        !godwit_json_true(symptom->source->capabilities, "multifd") ||
+        !godwit_json_true(symptom->source->capabilities, "postcopy-ram"))
+        return false;
+    *seen = g_strdup("the source is still \"postcopy-active\"");
+    return true;
+}
+
+#define MULTIFD_POSTCOPY                                                                           \
+    .id = "multifd-postcopy",                                                                      \
+    .summary = "postcopy with multifd on is not refused, and aborts the destination at its end, "  \
+               "or has none",                                                                      \
+    .reference = "refused by QEMU 8.1 and later", .role = GODWIT_BUG_DESTINATION,                  \
+    .effect = GODWIT_BUG_LOST, .strikes = 1, .runs = 1
+
 const struct godwit_bug godwit_bugs_loading[] = {
     {
         .id = "aarch64-versions",
@@ -177,18 +196,12 @@ const struct godwit_bug godwit_bugs_loading[] = {
         .percent = 10,
         .matches = is_recovery,
     },
+    {MULTIFD_POSTCOPY, .kind = GODWIT_SYMPTOM_LOAD, .fixed = {8, 1}, .matches = is_multifd},
     {
-        .id = "multifd-postcopy",
-        .summary = "postcopy with multifd on is not refused, and aborts the destination at its "
-                   "end, or has none",
-        .reference = "refused by QEMU 8.1 and later",
-        .kind = GODWIT_SYMPTOM_LOAD,
-        .role = GODWIT_BUG_DESTINATION,
-        .fixed = {8, 1},
-        .effect = GODWIT_BUG_LOST,
-        .strikes = 1,
-        .runs = 1,
-        .matches = is_multifd,
+        MULTIFD_POSTCOPY,
+        .kind = GODWIT_SYMPTOM_NO_END,
+        .pairs = {{{11, 1}, {7, 2}}},
+        .matches = is_endless_postcopy,
     },
     {.id = NULL},
 };

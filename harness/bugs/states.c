@@ -57,18 +57,6 @@ static bool is_endless_cancel(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* A destination that does without multifd after the switchover does not serve this source. */
-static bool is_endless_postcopy(const struct godwit_symptom *symptom, char **seen)
-{
-    if (strcmp(symptom->state, "postcopy-active") != 0 || symptom->source->exited ||
-        symptom->destination->exited ||
-        !godwit_json_true(symptom->source->capabilities, "multifd") ||
-        !godwit_json_true(symptom->source->capabilities, "postcopy-ram"))
-        return false;
-    *seen = g_strdup("the source is still \"postcopy-active\"");
-    return true;
-}
-
 /* The latest pass over its memory that the source has reported. */
 static json_int_t last_pass(const struct godwit_vm *source)
 {
@@ -152,19 +140,6 @@ const struct godwit_bug godwit_bugs_states[] = {
         .runs = 95,
         .percent = 25,
         .matches = is_endless_cancel,
-    },
-    {
-        .id = "multifd-postcopy",
-        .summary = "postcopy with multifd on is not refused, and aborts the destination at its "
-                   "end, or has none",
-        .reference = "refused by QEMU 8.1 and later",
-        .kind = GODWIT_SYMPTOM_NO_END,
-        .role = GODWIT_BUG_DESTINATION,
-        .pairs = {{{11, 1}, {7, 2}}},
-        .effect = GODWIT_BUG_LOST,
-        .strikes = 1,
-        .runs = 1,
-        .matches = is_endless_postcopy,
     },
     {
         .id = "completion-stalls-monitor",
