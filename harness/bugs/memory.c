@@ -21,7 +21,6 @@
  */
 #include "bugs/bugs.h"
 
-#include "oracle/stamp.h"
 #include "vm/image.h"
 #include <string.h>
 

@@ -3,17 +3,6 @@
 
 #include "vm/image.h"
 
-struct godwit_stamp godwit_stamp_of(const struct godwit_workload *workload)
-{
-    return (struct godwit_stamp){
-        .seed = workload->seed,
-        .flags = workload->flags,
-        .page_shift = (uint32_t)g_bit_nth_lsf(workload->page_size, -1),
-        .pages = (uint32_t)godwit_workload_pages(workload),
-        .cpus = workload->cpus,
-    };
-}
-
 char *godwit_stamp_walk_begin(struct godwit_stamp_walk *walk,
                               const struct godwit_workload *workload, bool big_endian, bool halves,
                               const struct godwit_mailbox *mailbox)

@@ -31,9 +31,6 @@ struct godwit_stamp_walk {
     struct godwit_stamp_finding first; /* ... and what is wrong with it */
 };
 
-/* What `stamp` fills the window of WORKLOAD with. */
-struct godwit_stamp godwit_stamp_of(const struct godwit_workload *workload);
-
 /*
  * Begins a walk over the window of WORKLOAD, on a machine with IMAGE; MAILBOX is of each of its
  * CPUs. Returns NULL, or, if a mailbox can be of no guest, what is wrong with it: the caller's.

@@ -177,6 +177,17 @@ uint64_t godwit_workload_pages(const struct godwit_workload *workload)
     return (workload->window_end - workload->window_start) / workload->page_size;
 }
 
+struct godwit_stamp godwit_stamp_of(const struct godwit_workload *workload)
+{
+    return (struct godwit_stamp){
+        .seed = workload->seed,
+        .flags = workload->flags,
+        .page_shift = (uint32_t)g_bit_nth_lsf(workload->page_size, -1),
+        .pages = (uint32_t)godwit_workload_pages(workload),
+        .cpus = workload->cpus,
+    };
+}
+
 void godwit_workload_share(struct godwit_workload *workload)
 {
     workload->window_end -=

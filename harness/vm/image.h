@@ -7,6 +7,7 @@
 #define GODWIT_HARNESS_VM_IMAGE_H
 
 #include "godwit/guest_abi.h"
+#include "godwit/stamp.h"
 #include "vm/rig.h"
 
 /* The workload that an image has when nobody changes its parameter block. */
@@ -37,6 +38,9 @@ const char *godwit_workload_stamp_wrong(const struct godwit_workload *workload);
 
 /* How many pages the window has. */
 uint64_t godwit_workload_pages(const struct godwit_workload *workload);
+
+/* What `stamp` fills the window of WORKLOAD with. */
+struct godwit_stamp godwit_stamp_of(const struct godwit_workload *workload);
 
 /* Shortens the window to the same number of whole pages for each CPU. */
 void godwit_workload_share(struct godwit_workload *workload);
