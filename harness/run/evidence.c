@@ -54,6 +54,7 @@ static json_t *mailboxes_of(struct godwit_vm *vm)
 /* What gdb makes of a core; the caller's. */
 static char *run_gdb(const struct godwit_vm *vm, const char *core)
 {
+    const char *exe = vm->exe ? vm->exe : vm->qemu->path;
     const char *const argv[] = {"timeout",
                                 GDB_SECONDS,
                                 "gdb",
@@ -65,11 +66,11 @@ static char *run_gdb(const struct godwit_vm *vm, const char *core)
                                 "set debuginfod enabled off",
                                 "-ex",
                                 "thread apply all backtrace 48",
-                                vm->exe ? vm->exe : vm->qemu->path,
+                                exe,
                                 core,
                                 NULL};
     g_autofree char *out = NULL;
-    g_autofree char *program = g_shell_quote(vm->exe ? vm->exe : vm->qemu->path);
+    g_autofree char *program = g_shell_quote(exe);
     /* The folder may be moved: a core in it is named from there. */
     g_autofree char *name = g_path_get_basename(core);
     g_autofree char *file = g_shell_quote(g_str_has_prefix(core, vm->rig->directory) ? name : core);
