@@ -48,17 +48,14 @@ static bool follow(enum activity *activity, const json_t *event)
 
 static bool judge(const struct godwit_vm *vm, GError **error)
 {
-    enum activity activity = UNKNOWN;
-    for (guint i = 0; i < vm->arguments->len; i++) {
-        const char *argument = g_ptr_array_index(vm->arguments, i);
-        if (!g_strcmp0(argument, "-S") || !g_strcmp0(argument, "-incoming"))
-            activity = STANDS;
-    }
+    enum activity activity =
+        godwit_vm_has_argument(vm, "-S") || godwit_vm_has_argument(vm, "-incoming") ? STANDS
+                                                                                    : UNKNOWN;
     for (guint i = 0; i < vm->qmp->events->len; i++) {
         const json_t *event = g_ptr_array_index(vm->qmp->events, i);
         const char *name = godwit_json_string(event, "event", "");
         if (is_alarm(event)) {
-            g_autofree char *text = json_dumps(event, JSON_COMPACT);
+            g_autofree char *text = godwit_json_dump(event, JSON_COMPACT);
             return godwit_fail(error, GODWIT_ERROR_MIGRATION, "alarms: the %s reported %s: %.300s",
                                vm->name, name, text);
         }

@@ -133,22 +133,14 @@ static char *live_on(struct life *life, const json_t *event)
     return NULL;
 }
 
-static bool has_argument(const struct godwit_vm *vm, const char *argument)
-{
-    for (guint i = 0; i < vm->arguments->len; i++)
-        if (!g_strcmp0(g_ptr_array_index(vm->arguments, i), argument))
-            return true;
-    return false;
-}
-
 /* *POSTCOPY becomes whether it was in a postcopy. */
 static bool judge(const struct godwit_vm *vm, unsigned *transitions, bool *postcopy, GError **error)
 {
     struct life life = {.vm = vm, .state = "none", .story = g_string_new(NULL)};
-    life.destination = has_argument(vm, "-incoming");
+    life.destination = godwit_vm_has_argument(vm, "-incoming");
     /* Nobody asked this one to tell of its migration. */
     life.arrived = !vm->capabilities;
-    life.running = !life.destination && !has_argument(vm, "-S");
+    life.running = !life.destination && !godwit_vm_has_argument(vm, "-S");
     g_autofree char *problem = NULL;
     for (guint i = 0; !problem && i < vm->qmp->events->len; i++)
         problem = live_on(&life, g_ptr_array_index(vm->qmp->events, i));

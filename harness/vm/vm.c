@@ -691,9 +691,12 @@ const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char
     return godwit_rig_wait(vm->rig, event_came, &goal, what, error) ? goal.found : NULL;
 }
 
-static gboolean is_text(gconstpointer argument, gconstpointer text)
+bool godwit_vm_has_argument(const struct godwit_vm *vm, const char *argument)
 {
-    return !g_strcmp0(argument, text);
+    for (guint i = 0; i < vm->arguments->len; i++)
+        if (!g_strcmp0(g_ptr_array_index(vm->arguments, i), argument))
+            return true;
+    return false;
 }
 
 /* The command line with QMP and console where a person can reach them, and a source that does not
@@ -702,8 +705,7 @@ static char *by_hand(const struct godwit_vm *vm)
 {
     g_autofree char *qmp =
         g_strdup_printf("socket,id=qmp,path=%s.qmp.sock,server=on,wait=off", vm->name);
-    const bool incoming =
-        g_ptr_array_find_with_equal_func(vm->arguments, "-incoming", is_text, NULL);
+    const bool incoming = godwit_vm_has_argument(vm, "-incoming");
     GString *line = g_string_new(NULL);
     for (guint i = 0; i < vm->arguments->len && g_ptr_array_index(vm->arguments, i); i++) {
         const char *argument = g_ptr_array_index(vm->arguments, i);

@@ -87,6 +87,9 @@ struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godw
  * ENVIRONMENT error, which quotes what it said. */
 bool godwit_vm_handshake(struct godwit_vm *vm, GError **error);
 
+/* Returns whether ARGUMENT is a word of the VM's command line. */
+bool godwit_vm_has_argument(const struct godwit_vm *vm, const char *argument);
+
 /* Kills the process if it is there, waits for it, frees everything. */
 void godwit_vm_free(struct godwit_vm *vm);
 
