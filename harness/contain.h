@@ -20,8 +20,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Begins containment under the mark FOLDER. To be called before anything is started. Two processes may
- * do so under the same mark. */
+/* Begins containment under the mark FOLDER. To be called before anything is started. Two processes
+ * may do so under the same mark. */
 void godwit_contain_begin(const char *folder);
 
 /* Makes this process the subreaper of its descendants: all that a worker needs, which was begun by
@@ -33,8 +33,8 @@ void godwit_contain_adopt(void);
 void godwit_contain_enter(void);
 
 /* Kills every child of this process that is not among the COUNT of KNOWN, waits for its end, and
- * goes on until there is none, for ten seconds at the most: what lost its parent that way is a child
- * of this process, too. */
+ * goes on until there is none, for ten seconds at the most: what lost its parent that way is a
+ * child of this process, too. */
 void godwit_contain_sweep(const pid_t *known, size_t count);
 
 /* Kills everything in the control group and everything with the mark, but for this process, and

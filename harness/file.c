@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Returns true if PATH is a device, which is nobody's to remove: /dev/null, for one. */
+/* Returns true if PATH is a device (/dev/null, say), which must never be removed. */
 static bool is_device(const char *path)
 {
     struct stat status;
@@ -57,7 +57,7 @@ bool godwit_file_write(const char *path, const void *bytes, size_t length, GErro
 
 int godwit_file_open(const char *path, GError **error)
 {
-    /* Without O_NONBLOCK, opening a FIFO waits for who writes to it. */
+    /* Without O_NONBLOCK, opening a FIFO waits for a writer. */
     const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct stat status;
     if (fd < 0 || fstat(fd, &status)) {
@@ -74,8 +74,8 @@ int godwit_file_open(const char *path, GError **error)
     return -1;
 }
 
-/* Reads up to MAX bytes from the descriptor's position on. Returns them, with a NUL behind them, and
- * their number in *LENGTH; NULL with errno set if they cannot be read. */
+/* Reads up to MAX bytes from the descriptor's position on. Returns them, with a NUL behind them,
+ * and their number in *LENGTH; NULL with errno set if they cannot be read. */
 static char *read_all(int fd, size_t max, size_t *length)
 {
     char *bytes = g_malloc(max + 1);

@@ -1,7 +1,7 @@
 /*
  * Making JSON of what others say. jansson refuses a string that is not UTF-8, and its json_pack()
- * then returns NULL for the whole value, which callers hand on as "nothing". These functions have no
- * such outcome: they repair strings, and put null where there is no value.
+ * then returns NULL for the whole value, which callers hand on as "nothing". These functions have
+ * no such outcome: they repair strings, and put null where there is no value.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,5 +1,6 @@
 /*
- * jansson in GLib's manners: automatic release, packing that cannot fail, text that is safe to show.
+ * jansson in GLib's manners: automatic release, packing that cannot fail, text that is safe to
+ * show.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,8 +21,8 @@ json_t *godwit_json_text(const char *text);
 
 /*
  * Does what json_pack() does with the characters {, }, [, ], s, b, i, I, f, o, O and, behind a
- * value, *; aborts at any other. Never fails: strings are repaired as by godwit_json_text(), and what
- * has no value is null, or left out if a * follows.
+ * value, *; aborts at any other. Never fails: strings are repaired as by godwit_json_text(), and
+ * what has no value is null, or left out if a * follows.
  */
 json_t *godwit_json_pack(const char *format, ...);
 

@@ -1,6 +1,6 @@
 /*
- * godwit: live-migration tests for any installed QEMU. This file has the subcommands' table and turns
- * what they come to into an exit status.
+ * godwit: live-migration tests for any installed QEMU. This file has the subcommands' table and
+ * turns what they come to into an exit status.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -10,9 +10,9 @@
 
 /*
  * Returns TEXT as one word for a POSIX shell, which reads it as TEXT and as nothing else. Quotes it
- * only if it has to be. The word is one line of text that no terminal obeys: what is not tame in the
- * sense of text.h is written as printf(1)'s octal numbers. (Newlines at the very end of TEXT are lost
- * then.) The caller frees it.
+ * only if it has to be. The word is one line of text that no terminal obeys: what is not tame in
+ * the sense of text.h is written as printf(1)'s octal numbers. (Newlines at the very end of TEXT
+ * are lost then.) The caller frees it.
  */
 char *godwit_shell_word(const char *text);
 

@@ -1,8 +1,8 @@
 /*
  * Text of foreign origin, made fit to be shown.
  *
- * One pass over the text, code point by code point. What is dangerous is decided by Unicode's general
- * category, so that no list of characters has to be kept up to date.
+ * One pass over the text, code point by code point. What is dangerous is decided by Unicode's
+ * general category, so that no list of characters has to be kept up to date.
  *
  * SPDX-License-Identifier: MIT
  */

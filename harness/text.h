@@ -1,7 +1,7 @@
 /*
  * Text of foreign origin, made fit to be shown. Whatever a QEMU, a guest, a file, the kernel or the
- * command line has a part in passes through one of these functions before it reaches a terminal or a
- * report, whatever the format. The functions are idempotent: text may pass through them twice.
+ * command line has a part in passes through one of these functions before it reaches a terminal or
+ * a report, whatever the format. The functions are idempotent: text may pass through them twice.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -36,8 +36,8 @@ void godwit_text_complain(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /*
  * Picks from LINES, which a program wrote to standard error, the one that says most about why it
  * failed: the first that names an error; otherwise the last that is no warning; otherwise the last.
- * "load of migration failed", with which QEMU sums up what it said before, is taken only if there is
- * nothing better. Returns NULL if there is no line with anything in it; the caller frees it.
+ * "load of migration failed", with which QEMU sums up what it said before, is taken only if there
+ * is nothing better. Returns NULL if there is no line with anything in it; the caller frees it.
  */
 char *godwit_text_reason(const char *lines);
 

@@ -24,8 +24,8 @@ enum { QMP_FD = 3, CONSOLE_FD = 4 };
     "{\"QMP\": {\"version\": {\"qemu\": {\"major\": 1, \"minor\": 2, \"micro\": 3}, "              \
     "\"package\": \"fake\"}, \"capabilities\": []}}\n"
 
-/* Words with which it tries to be taken for something else: by a terminal, by readers of TAP, XML and
- * YAML, and by a shell that a line of the report is pasted into. */
+/* Words with which it tries to be taken for something else: by a terminal, by readers of TAP, XML
+ * and YAML, and by a shell that a line of the report is pasted into. */
 #define HOSTILE                                                                                    \
     "\x1b[31m\x1b]0;title\x07 error <b a='1'>&amp; ]]> # SKIP it # TODO it\r"                      \
     "\xc2\x9b\x33\x31m \xe2\x80\xae\xe2\x81\xa6 \xe2\x80\xa8ok 96\xe2\x80\xa9ok 97\xc2\x85ok 98 "  \

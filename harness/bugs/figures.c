@@ -5,8 +5,8 @@
  */
 #include "bugs/bugs.h"
 
-/* A downtime that was measured from instant zero of the host's clock, instead of from when the guest
- * was stopped: it is what the clock showed in the course of the migration. */
+/* A downtime that was measured from instant zero of the host's clock, instead of from when the
+ * guest was stopped: it is what the clock showed in the course of the migration. */
 static bool is_uptime(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *source = symptom->source;

@@ -1,6 +1,7 @@
 /*
- * Known bugs of destinations that do not take what they are sent. All but one say so on their standard
- * error, line by line, and end. A line has to fit as a whole: that it names a CPU is not enough.
+ * Known bugs of destinations that do not take what they are sent. All but one say so on their
+ * standard error, line by line, and end. A line has to fit as a whole: that it names a CPU is not
+ * enough.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -103,7 +104,8 @@ static bool is_recovery(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* Both at once are let through, and the destination's clean-up of the one trips over the other's. */
+/* Both at once are let through, and the destination's clean-up of the one trips over the other's.
+ */
 static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->destination;

@@ -8,7 +8,7 @@
  * leave the source (tcg-hot-page). A guest that touches more pages than the TLB has places loses
  * only those that stay: the mailbox, which is written with every increment, and a few more. So the
  * window is made larger than the TLB (godwit_bug_hot_pages()), and more stale pages than those are
- * nobody's known bug.
+ * no known bug.
  *
  * A CPU of TCG marks a page dirty, and then writes to it. If it is preempted in between, and the
  * migration takes mark and page meanwhile, the write comes too late for both (tcg-dirty-race). That
@@ -163,7 +163,8 @@ struct extent {
     bool mailboxes;  /* and those are stale, too */
 };
 
-/* Whether nothing differs but pages of the window, which are as they were earlier, within EXTENT. */
+/* Whether nothing differs but pages of the window, which are as they were earlier, within EXTENT.
+ */
 static bool is_stale_window(const struct godwit_symptom *symptom, const struct extent *extent)
 {
     struct godwit_vm *source = symptom->source, *destination = symptom->destination;

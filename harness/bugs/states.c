@@ -69,9 +69,9 @@ static json_int_t last_pass(const struct godwit_vm *source)
     return pass;
 }
 
-/* Once the guest is stopped, what is left is sent under the lock that the monitor needs, too. In the
- * old ones "device" is no state of a migration without a pause. But where no guest runs, it is for
- * the end alone that they look for dirty pages a third time. */
+/* Once the guest is stopped, what is left is sent under the lock that the monitor needs, too. In
+ * the old ones "device" is no state of a migration without a pause. But where no guest runs, it is
+ * for the end alone that they look for dirty pages a third time. */
 static bool is_stalled(const struct godwit_symptom *symptom, char **seen)
 {
     const char *state = godwit_migrate_told_state(symptom->source);

@@ -3,10 +3,11 @@
  *
  * SIGINT, SIGTERM and SIGHUP keep the default action, death, as long as there is nothing to clean
  * up. godwit_process_begin() blocks them while it makes what has to be cleaned up, then installs a
- * handler. The handler itself sets the flag that every wait and every loop looks at, and writes to a
- * descriptor that wakes up the main loop. So no signal is lost, whenever it comes. A second signal
- * ends the process at once, and the janitor cleans up. A process that cannot look at the flag, because
- * it waits for a reader of its standard output, say, is ended by an alarm that the first signal sets.
+ * handler. The handler itself sets the flag that every wait and every loop looks at, and writes to
+ * a descriptor that wakes up the main loop. So no signal is lost, whenever it comes. A second
+ * signal ends the process at once, and the janitor cleans up. A process that cannot look at the
+ * flag, because it waits for a reader of its standard output, say, is ended by an alarm that the
+ * first signal sets.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,8 +25,8 @@
  * process and its group, systemd sends SIGTERM and SIGHUP. In seconds. */
 #define SAME_REQUEST 1
 
-/* How long the process may take to end by itself after a signal, in seconds: longer than it ever takes
- * to clean up. */
+/* How long the process may take to end by itself after a signal, in seconds: longer than it ever
+ * takes to clean up. */
 #define LAST_RESORT 20
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};

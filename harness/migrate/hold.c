@@ -102,12 +102,12 @@ struct hold {
     bool open;
     json_int_t bandwidth;      /* as it was set last */
     json_int_t open_bandwidth; /* with the valve open */
-    json_int_t asked;          /* pages that had been sent when that was last asked */
-    json_int_t sent;           /* the same when the pass began, or a little later; -1: not known */
-    bool sending;              /* a page of the pass has been sent since ... */
-    uint64_t written;          /* ... by when the guest had written so many */
-    bool was_sending;          /* the same of the pass before */
-    uint64_t was_written;
+    json_int_t asked;          /* pages sent, by the latest query-migrate */
+    json_int_t sent;           /* pages sent when the pass began, or a little later; -1: unknown */
+    bool sending;              /* a page of this pass has been sent ... */
+    uint64_t written;          /* ... and the guest had written this many pages by then */
+    bool was_sending;          /* the previous pass's "sending" ... */
+    uint64_t was_written;      /* ... and "written" */
     bool stopped;    /* QEMU has stopped the guest: passes after that are the migration's end */
     gint64 followed; /* when the bandwidth last followed what remains */
 };

@@ -28,7 +28,7 @@ void godwit_migrate_gate(struct godwit_rig *rig, struct godwit_relay *relay);
 /* Lets everything pass that goes through the rig's relay. */
 void godwit_migrate_ungate(struct godwit_rig *rig);
 
-/* To be called when the rig's relay goes. */
+/* Drops the gate. Call it before the rig's relay is freed. */
 void godwit_migrate_forget_gate(struct godwit_rig *rig);
 
 /* Lets a held migration converge. */

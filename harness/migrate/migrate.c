@@ -368,9 +368,9 @@ static bool ended(gpointer data)
     return goal->state != NULL;
 }
 
-/* Why the VM's migration failed: as QMP says it (GIVEN, which may be NULL), or else its own standard
- * error; and what the other VMs' standard errors say, because a source often knows no more than that
- * its peer has hung up. The caller frees it. */
+/* Why the VM's migration failed: as QMP says it (GIVEN, which may be NULL), or else its own
+ * standard error; and what the other VMs' standard errors say, because a source often knows no more
+ * than that its peer has hung up. The caller frees it. */
 static char *failure_reason(const struct godwit_vm *vm, const char *given)
 {
     GString *text = g_string_new(given);

@@ -121,7 +121,7 @@ bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError
 /* How often a migration's progress is reported. In milliseconds. */
 #define GODWIT_PROGRESS_MS 200
 
-/* Reports it, if somebody wants to know. */
+/* Reports the migration's progress, if the rig has somebody to report to. */
 void godwit_migrate_report_progress(struct godwit_vm *vm);
 
 /*

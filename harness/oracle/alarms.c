@@ -1,10 +1,10 @@
 /*
  * Alarms.
  *
- * The oracles look at what a guest did. A QEMU also says by events what became of its machine, and no
- * scenario can end well after some of them. STOP and RESUME have to alternate as well: a second STOP,
- * say, means that the guest ran in between without anybody having been told. A guest that sleeps is
- * left out, because QEMU versions disagree on whether it can be stopped.
+ * The oracles look at what a guest did. A QEMU also says by events what became of its machine, and
+ * no scenario can end well after some of them. STOP and RESUME have to alternate as well: a second
+ * STOP, say, means that the guest ran in between and QEMU did not report it. A guest that
+ * sleeps is left out, because QEMU versions disagree on whether it can be stopped.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,7 +25,7 @@ static bool is_alarm(const json_t *event)
     for (size_t i = 0; i < G_N_ELEMENTS(alarms); i++)
         if (!strcmp(alarms[i], name))
             return true;
-    /* Whoever else asks for these is the harness. */
+    /* If the guest did not ask for one of these, the harness did. */
     return (!strcmp(name, "RESET") || !strcmp(name, "SHUTDOWN")) &&
            godwit_json_true(json_object_get(event, "data"), "guest");
 }

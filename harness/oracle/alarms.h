@@ -1,6 +1,6 @@
 /*
- * What a QEMU reports about its machine, outside of its migration: alarms, and the guest's starts and
- * stops.
+ * What a QEMU reports about its machine, outside of its migration: alarms, and the guest's starts
+ * and stops.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,9 +10,10 @@
 #include "vm/vm.h"
 
 /*
- * Judges the events of all VMs of RIG. Fails with MIGRATION if one of them reported something that no
- * scenario provokes (a panic of the guest, a reset or shutdown that the guest asked for, an error of
- * memory or disk, a watchdog), or that its guest started while it ran or stopped while it did not.
+ * Judges the events of all VMs of RIG. Fails with MIGRATION if one of them reported something that
+ * no scenario provokes (a panic of the guest, a reset or shutdown that the guest asked for, an
+ * error of memory or disk, a watchdog), or that its guest started while it ran or stopped while it
+ * did not.
  */
 bool godwit_alarms_judge(struct godwit_rig *rig, GError **error);
 

@@ -283,7 +283,8 @@ static bool find_moved(struct godwit_vm *vm, const struct godwit_reading *before
     return true;
 }
 
-/* The oracle of the window's bytes that judges, and stillness with it; GODWIT_ORACLES if none does. */
+/* The oracle of the window's bytes that judges, and stillness with it; GODWIT_ORACLES if none does.
+ */
 static enum godwit_oracle memory_oracle(const struct godwit_rig *rig)
 {
     static const enum godwit_oracle both[] = {GODWIT_ORACLE_PAGE_ORDER, GODWIT_ORACLE_STAMP};

@@ -60,13 +60,13 @@ struct life {
     bool arrived;      /* ... which has come, or comes while it runs */
     bool running;
     bool asleep;
-    bool postcopy; /* it has told of the state postcopy-active */
+    bool postcopy; /* it has reported the state postcopy-active */
     unsigned transitions;
     GString *story;
 };
 
 /* What is wrong with a source's new state, or NULL. The caller's. A destination may load all of a
- * migration before it gets to tell of a state between the first and the last. */
+ * migration before it can report a state between the first and the last. */
 static char *change_source(const struct life *life, const char *state)
 {
     const bool running = life->running && !life->asleep;

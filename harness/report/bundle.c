@@ -34,8 +34,8 @@ static bool has_lines(const char *key)
     return g_strv_contains(keys, key);
 }
 
-/* VALUE, which is at KEY, with every string in it tame, and one line unless it may have several. What
- * foreign programs say cannot look like a part of the report then. The caller releases it. */
+/* VALUE, which is at KEY, with every string in it tame, and one line unless it may have several.
+ * What foreign programs say cannot look like a part of the report then. The caller releases it. */
 static json_t *tame_copy(const json_t *value, const char *key)
 {
     const char *name;

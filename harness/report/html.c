@@ -1,7 +1,7 @@
 /*
- * HTML: one file that needs nothing else. A table of all results, what went wrong first and what was
- * skipped last and folded away; below it, of each that failed or met a known bug, what is wrong, a
- * picture of the pages, and what happened when.
+ * HTML: one file that needs nothing else. A table of all results, what went wrong first and what
+ * was skipped last and folded away; below it, of each that failed or met a known bug, what is
+ * wrong, a picture of the pages, and what happened when.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -141,7 +141,8 @@ static void section(FILE *out, const json_t *result_, size_t index)
     put(out, "<details><summary>The whole report</summary><pre>", report, "</pre></details>\n");
 }
 
-/* Writes the rows of all results that the table calls WORD; NOT_RUN says of errors which of them. */
+/* Writes the rows of all results that the table calls WORD; NOT_RUN says of errors which of them.
+ */
 static void rows(FILE *out, const json_t *results, const char *word, bool not_run)
 {
     size_t i;

@@ -153,8 +153,8 @@ json_int_t godwit_report_judged(const json_t *result, const char *oracle, const 
     return 0;
 }
 
-/* How the fault of a scenario of the family "relay" was noticed: by each oracle that saw it, by the destination, which
- * refused it, or by nobody. The caller frees it. */
+/* How the fault of a scenario of the family "relay" was noticed: by each oracle that saw it, by the
+ * destination, which refused it, or by nobody. The caller frees it. */
 static char *trial_outcome(const json_t *trial)
 {
     const json_t *seen = json_object_get(trial, "seen");

@@ -1,8 +1,8 @@
 /*
  * TAP, version 13: a test point a result, and one before it for each check that it consists of; the
- * bug report as a YAML block; the plan last, for only then is the number of points known. Descriptions
- * are one line with TAP's own characters escaped; lines of a block are indented further than its end
- * is. So nothing that is quoted can be taken for a line of TAP.
+ * bug report as a YAML block; the plan last, for only then is the number of points known.
+ * Descriptions are one line with TAP's own characters escaped; lines of a block are indented
+ * further than its end is. So nothing that is quoted can be taken for a line of TAP.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,8 +11,8 @@
 #include "text.h"
 #include <string.h>
 
-/* TEXT as (a part of) a description or the reason of a directive: "#" begins a directive, "\\" escapes
- * it. The caller frees it. */
+/* TEXT as (a part of) a description or the reason of a directive: "#" begins a directive, "\\"
+ * escapes it. The caller frees it. */
 static char *word(const char *text)
 {
     g_autofree char *line = godwit_text_line(text);

@@ -89,7 +89,7 @@ static void set_failure(struct held *held, const char *status, const char *kind,
     g_free(message);
 }
 
-/* The end of one: its result is the caller's. */
+/* Ends a confirmation and returns its result, which the caller frees. */
 static json_t *release(struct godwit_confirm *confirm, struct held *held)
 {
     json_t *result = json_incref(held->result);

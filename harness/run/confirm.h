@@ -1,8 +1,8 @@
 /*
  * Confirmation by frequency. A result that met a known bug which strikes now and then is held back,
- * and its job is run again, up to as often as the bug's rate asks for. If the bug strikes more often
- * than chance allows, the result is a failure: something strikes that is not this bug. Repetitions
- * are no results of their own.
+ * and its job is run again, up to as often as the bug's rate asks for. If the bug strikes more
+ * often than chance allows, the result is a failure: something strikes that is not this bug.
+ * Repetitions are no results of their own.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,11 +24,12 @@ void godwit_confirm_free(struct godwit_confirm *confirm);
 json_t *godwit_confirm_take(struct godwit_confirm *confirm, const struct godwit_job *job,
                             json_t *result);
 
-/* The next repetition to run, the caller's; NULL if none is due. One at a time for each result. */
+/* Returns the next repetition to run, which the caller frees, or NULL if none is due. Repetitions
+ * of one result never overlap. */
 struct godwit_job *godwit_confirm_next(struct godwit_confirm *confirm);
 
-/* A result that is still held back, as an error: the run ends before it is confirmed. The caller's;
- * NULL if there is none. */
+/* Returns a result that is still held back, as an error, because the run ends before it is
+ * confirmed. The caller frees it. NULL if there is none. */
 json_t *godwit_confirm_give_up(struct godwit_confirm *confirm);
 
 #endif

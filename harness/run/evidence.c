@@ -221,7 +221,7 @@ static json_t *timeline_of(const struct godwit_rig *rig)
     return timeline;
 }
 
-/* Those that were started as sources come first: whoever reads a report looks for them first. */
+/* VMs that were started as sources come first: a reader looks for them first. */
 static json_t *vms_of(const struct godwit_rig *rig)
 {
     json_t *vms = json_array();

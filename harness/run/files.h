@@ -17,9 +17,9 @@ void godwit_files_remove(const char *path);
 /* Creates a private folder (0700) in $TMPDIR or /tmp; its path is the caller's. */
 char *godwit_files_temporary(GError **error);
 
-/* Makes a folder of that name in the folder TO, which is created unless it is there, or of that name
- * with a number behind it: one that was not there, whoever else makes folders there. The caller frees
- * its path. */
+/* Makes a folder of that name in the folder TO, which is created unless it is there, or of that
+ * name with a number behind it: one that was not there, whoever else makes folders there. The
+ * caller frees its path. */
 char *godwit_files_make(const char *to, const char *name, GError **error);
 
 /* Moves the folder FROM into the folder TO, which is created unless it is there, under the same

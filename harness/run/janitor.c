@@ -32,7 +32,7 @@ struct godwit_janitor {
 enum { TRIES = 1000, PAUSE_NS = 10000000 };
 
 /* Kills what the run started and removes its folder. Something that was killed may still be on its
- * way out of a call that makes a file, and only its parent hears of its end: so it is tried until
+ * way out of a call that makes a file, and only its parent hears of its end, so this tries until
  * nothing is left. */
 static void clean_up(const char *folder)
 {
@@ -66,8 +66,8 @@ static char *introduce(int socket)
     return folder;
 }
 
-/* Runs the janitor's whole life. One that cannot wait any more says so by its end, which the harness
- * notices. */
+/* Runs the janitor's whole life. One that cannot wait any more says so by its end, which the
+ * harness notices. */
 static void G_GNUC_NORETURN live(int socket)
 {
     const char *folder = introduce(socket);
@@ -97,8 +97,8 @@ static gboolean hung_up(gint fd, GIOCondition condition, gpointer data)
 /* How long the janitor may take to make the folder, in seconds. */
 #define START_SECONDS 30
 
-/* Hears what the janitor says at its beginning. Returns the folder's path, which the caller frees, or
- * NULL with an ENVIRONMENT error. */
+/* Hears what the janitor says at its beginning. Returns the folder's path, which the caller frees,
+ * or NULL with an ENVIRONMENT error. */
 static char *hear(int socket, GError **error)
 {
     g_autofree char *said = g_malloc0(SAID_MAX + 1);
@@ -183,7 +183,7 @@ void godwit_janitor_hand_over(const struct godwit_janitor *janitor)
 
 /* How long the janitor may take, in milliseconds: three times what it gives itself. */
 #define PATIENCE_MS 30000
-/* How often it is looked whether the janitor is stopped, which wakes up no poll. In milliseconds. */
+/* How often to check whether the janitor is stopped, which no poll reports. In milliseconds. */
 #define LOOK_MS 100
 
 /* Waits for the end of the janitor. One that is stopped, or does not come to its end for another

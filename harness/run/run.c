@@ -122,9 +122,9 @@ static void kill_group(const struct worker *worker)
     kill(-worker->pid, SIGKILL);
 }
 
-/* Kills what dead workers left, which became children of this process, and waits until it is gone: a
- * QEMU that was killed takes a moment to give its memory back. The janitor and the WORKERS that live
- * are the only children that this process has besides. */
+/* Kills what dead workers left, which became children of this process, and waits until it is gone:
+ * a QEMU that was killed takes a moment to give its memory back. The janitor and the WORKERS that
+ * live are the only children that this process has besides. */
 static void sweep(const struct godwit_run *run, const GPtrArray *workers)
 {
     g_autoptr(GArray) known = g_array_new(FALSE, FALSE, sizeof(pid_t));
@@ -273,8 +273,8 @@ static json_t *remains(const struct worker *worker, const char *vm)
     return object;
 }
 
-/* The result of a worker that ended without one, or badly: an error, not a failure, because what went
- * wrong is the host or Godwit, whatever QEMU does. */
+/* The result of a worker that ended without one, or badly: an error, not a failure, because what
+ * went wrong is the host or Godwit, whatever QEMU does. */
 static json_t *lost_result(const struct worker *worker)
 {
     g_autofree char *path = g_build_filename(worker->folder, "worker.log", NULL);
@@ -438,7 +438,7 @@ static void worker_end(struct worker *worker, const GPtrArray *workers,
         tell_not_run(run, worker->job,
                      worker->turn < 0 ? "not run to its end: interrupted" : INTERRUPTED, summary);
     } else if (worker->dropped) {
-        /* What an endless run had begun ahead, nobody waits for. */
+        /* Jobs that an endless run had started ahead are of no interest. */
         if (!run->endless || worker->job->repetition == 1)
             tell_not_run(run, worker->job, ENDED_EARLY, summary);
     } else {

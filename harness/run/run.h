@@ -52,8 +52,8 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run);
 /* Exit status for a summary: see the mission of exit statuses in `godwit --help`. */
 int godwit_summary_status(const struct godwit_summary *summary);
 
-/* Fails with ENVIRONMENT if nothing ran, because all jobs were skipped or there was none, unless that
- * is ALLOWED or the run was interrupted: what tests nothing must not look like a success. */
+/* Fails with ENVIRONMENT if nothing ran, because all jobs were skipped or there was none, unless
+ * that is ALLOWED or the run was interrupted: what tests nothing must not look like a success. */
 bool godwit_summary_check(const struct godwit_summary *summary, bool allowed, GError **error);
 
 #endif

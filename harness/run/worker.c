@@ -167,8 +167,8 @@ static bool judge_all(struct godwit_rig *rig, GError **error)
     return !failed && godwit_states_judge(rig, error) && godwit_alarms_judge(rig, error);
 }
 
-/* A failure that a known bug explains does not stand for what it does not: what else holds for every
- * scenario is judged all the same, and a guest that complains has found something. */
+/* A failure that a known bug explains does not stand for what it does not: what else holds for
+ * every scenario is judged all the same, and a guest that complains has found something. */
 static void judge_beside(struct godwit_rig *rig, GError **error)
 {
     g_autoptr(GError) other = NULL;

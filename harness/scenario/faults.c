@@ -293,7 +293,7 @@ static bool survive_alone(struct course *course, struct godwit_vm *vm, GError **
     return vm == course->destination || godwit_vm_quit(vm, error);
 }
 
-/* The destination's guest goes on from what the stopped source told in BEFORE; stopped, it stands
+/* The destination's guest goes on from where the stopped source was, in BEFORE; stopped, it stands
  * still with its memory in order. */
 static bool judge_going_on(struct godwit_vm *destination, const struct godwit_reading *before,
                            GError **error)

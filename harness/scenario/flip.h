@@ -22,9 +22,9 @@ struct godwit_flip {
  *
  *   - the destination refused the stream;
  *   - it loaded it, RAM is untouched, and an oracle noticed the flip;
- *   - it loaded it, RAM is untouched, and nothing differs: all states that it would send on are those
- *     that were sent before the flip, and the guest ran on with its memory in order. Then QEMU did not
- *     keep the flipped bit: it means nothing, or the load computes it anew.
+ *   - it loaded it, RAM is untouched, and nothing differs: all states that it would send on are
+ *     those that were sent before the flip, and the guest ran on with its memory in order. Then
+ *     QEMU did not keep the flipped bit: it means nothing, or the load computes it anew.
  */
 const char *godwit_flip_problem(const struct godwit_flip *flip);
 

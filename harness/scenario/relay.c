@@ -69,7 +69,7 @@ struct course {
     struct godwit_vm *source, *destination;
     GByteArray *sent; /* all that the source has sent, as it was before the fault; the rig's */
     unsigned seen;    /* BY(...) */
-    unsigned loaded;  /* the same of it before the guest ran */
+    unsigned loaded;  /* BY(...), before the guest ran */
     bool resized;     /* a RAM block has another size, which is part of a device's state */
     bool compared;    /* the devices' states were compared */
     bool went_on;     /* the guest ran on, and its memory was looked at again */
@@ -476,7 +476,7 @@ static bool judge_loaded(struct course *course, GError **error)
     return survive(course, error) && run_on(course, error);
 }
 
-/* The same of a flipped bit in the state of a device. */
+/* Says the same about a flipped bit in the state of a device. */
 static bool judge_flip(const struct course *course, bool refused, GError **error)
 {
     const struct godwit_flip flip = {

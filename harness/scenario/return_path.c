@@ -264,8 +264,8 @@ static bool judge_switchover(struct godwit_vm *source, struct godwit_vm *destina
     return judge(source->rig, &seen, error) && expect(seen, GODWIT_ANSWER_SWITCHOVER_ACK, error);
 }
 
-/* Releases what is held back once the guest has asked for a page: a guest that runs may not need one
- * before all of them have arrived. */
+/* Releases what is held back once the guest has asked for a page: a guest that runs may not need
+ * one before all of them have arrived. */
 static bool release_asked(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_account account = {0};

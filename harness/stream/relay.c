@@ -25,7 +25,7 @@
 
 /* How long a connection to the address behind the relay may take, in milliseconds. */
 #define PATIENCE_MS 15000
-/* How often it is tried anew while a unix socket's queue is full, which no event tells of. In
+/* How often to try again while a unix socket's queue is full: no event says when it has room. In
  * milliseconds. */
 #define AGAIN_MS 5
 

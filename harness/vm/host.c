@@ -53,8 +53,8 @@ char *godwit_host_lacks_kvm(void)
 
 bool godwit_host_ran_out(const char *text)
 {
-    /* As the C locale has them, which a QEMU without a display is in. EIO is not among them: a
-     * broken stream is reported so. */
+    /* In the C locale's words: a QEMU without a display uses that locale. EIO is not among them,
+     * because QEMU reports a broken stream that way. */
     static const char *const reasons[] = {
         "No space left on device", "Disk quota exceeded", "File too large",
         "Cannot allocate memory",  "Too many open files", "No buffer space available",

@@ -170,7 +170,7 @@ struct godwit_drain *godwit_drain_new(int fd, const char *path, uint64_t most, G
     return drain;
 }
 
-/* As much as any pipe holds is read at the most: who writes without end is waited for by nobody. */
+/* Reads no more than a pipe can hold: a process that writes without end must not keep it here. */
 void godwit_drain_now(struct godwit_drain *drain)
 {
     enum { TURNS = 64 };

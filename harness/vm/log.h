@@ -23,8 +23,8 @@
 
 struct godwit_log;
 
-/* Creates a log with the file PATH, or without a file if PATH is NULL. Returns NULL with an ENVIRONMENT error if that cannot be
- * created. */
+/* Creates a log with the file PATH, or without a file if PATH is NULL. Returns NULL with an
+ * ENVIRONMENT error if that cannot be created. */
 struct godwit_log *godwit_log_new(const char *path, GError **error);
 
 /* Appends LENGTH bytes. A file that cannot be written (a full disk) keeps less than memory does. */

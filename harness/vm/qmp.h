@@ -38,8 +38,8 @@ struct godwit_qmp {
     struct godwit_log *transcript; /* owned */
 };
 
-/* A connection over FD (which it takes), with its transcript at PATH, NULL for no file. NULL with ERROR set if the
- * transcript cannot be written; FD is closed then. */
+/* A connection over FD (which it takes), with its transcript at PATH, NULL for no file. NULL with
+ * ERROR set if the transcript cannot be written; FD is closed then. */
 struct godwit_qmp *godwit_qmp_new(int fd, const char *path, GError **error);
 
 /* The connection with the QEMU that has taken over that of QMP, which is at its end then; with a

@@ -101,8 +101,8 @@ struct godwit_rig {
 /* A rig in DIRECTORY, which must exist. The clock of its deadline starts. */
 struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *directory);
 
-/* Makes the VMs' working directory the folder "work" below the rig's folder, so that no VM writes where
- * Godwit's own files are. To be called before the first VM. */
+/* Makes the VMs' working directory the folder "work" below the rig's folder, so that no VM writes
+ * where Godwit's own files are. To be called before the first VM. */
 bool godwit_rig_set_apart(struct godwit_rig *rig, GError **error);
 
 /* Frees what was kept, which may watch the VMs. Then kills every VM that is left, waits for each to

@@ -161,8 +161,8 @@ char *godwit_vm_end(const struct godwit_vm *vm);
  * they are no more than a bounded log keeps. The caller's. */
 char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines);
 
-/* Picks, by godwit_text_reason(), the line of its standard error that says most about why it failed.
- * "" if it wrote nothing. The caller frees it. */
+/* Picks, by godwit_text_reason(), the line of its standard error that says most about why it
+ * failed. "" if it wrote nothing. The caller frees it. */
 char *godwit_vm_reason(const struct godwit_vm *vm);
 
 /* The pid of the process. */

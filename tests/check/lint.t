@@ -24,6 +24,11 @@ formatted() {
     c_files | xargs clang-format --dry-run -Werror
 }
 
+narrow() {
+    # clang-format breaks code where it has to, and leaves comments as they are.
+    ! c_files | xargs grep -nE '^.{101,}$'
+}
+
 analysed() {
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability \
         --suppress=missingInclude --suppress=unknownMacro --suppress=syntaxError \
@@ -69,6 +74,7 @@ licensed() {
 }
 
 check 'C files are formatted' formatted
+check 'no line of C has more than 100 columns' narrow
 check 'cppcheck finds nothing' analysed
 check 'shell and perl scripts are clean' scripts
 check 'the man page is clean' manual

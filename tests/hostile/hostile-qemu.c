@@ -200,7 +200,7 @@ static void __attribute__((noreturn)) idle(void)
         pause();
 }
 
-/* A child that nobody's death takes along; it holds every descriptor. */
+/* A child that outlives its parent and holds every descriptor open. */
 static void child_that_holds(void)
 {
     if (fork() == 0) {

@@ -42,8 +42,8 @@ static void test_passing(void **state)
     godwit_confirm_free(confirm);
 }
 
-/* Runs a held result's repetitions: one for each character of STORY, "x" for a strike, "." for none,
- * "!" for another failure, "i" for the end of the run. The result is the caller's. */
+/* Runs a held result's repetitions: one for each character of STORY, "x" for a strike, "." for
+ * none, "!" for another failure, "i" for the end of the run. The result is the caller's. */
 static json_t *confirm_by(const char *story)
 {
     static const char id[] = "tcg-dirty-race";

@@ -13,7 +13,8 @@
 
 #include "unit.h"
 
-/* Paths in the folder of the tests, and a file outside of what is tested that must stay as it is. */
+/* Paths in the folder of the tests, and a file outside of what is tested that must stay as it is.
+ */
 static char *file, *fifo, *link_to, *link_nowhere, *folder, *victim;
 
 static int begin(void **state)
@@ -91,7 +92,7 @@ static void test_others(void **state)
     }
 }
 
-/* A device is left alone: it is nobody's to remove, root's either. */
+/* A device is left alone, even if root runs Godwit. */
 static void test_devices(void **state)
 {
     struct stat before, after;

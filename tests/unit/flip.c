@@ -1,5 +1,6 @@
 /*
- * What may come of one flipped bit in the state of a device, for every combination of what happened.
+ * What may come of one flipped bit in the state of a device, for every combination of what
+ * happened.
  *
  * SPDX-License-Identifier: MIT
  */

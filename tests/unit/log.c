@@ -104,7 +104,8 @@ static void test_nul(void **state)
     assert_memory_equal(file, bytes, sizeof(bytes));
 }
 
-/* A symbolic link or a FIFO is replaced, not followed nor waited for; what cannot be made is reported. */
+/* A symbolic link or a FIFO is replaced, not followed nor waited for; what cannot be made is
+ * reported. */
 static void test_no_file(void **state)
 {
     g_autofree char *path = g_build_filename(*state, "log", NULL);

@@ -318,8 +318,9 @@ static gboolean note(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* While the address behind the relay takes nobody, the main loop runs on. Once there is room, the
- * connection is made; if there is none in time, the caller is hung up on, and it is known why. */
+/* While the address behind the relay accepts no connection, the main loop runs on. Once there is
+ * room, the connection is made; if there is none in time, the caller is hung up on, and it is known
+ * why. */
 static void test_busy_target(void **state)
 {
     for (int room = 0; room < 2; room++) {

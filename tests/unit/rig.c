@@ -83,7 +83,7 @@ static void test_dying_is_waited_for(void **state)
     }
 }
 
-/* The same where the kernel alone shows that it dies: nobody has waited for the process yet. */
+/* A peer whose death only the kernel shows so far: it has not been waited for yet. */
 static void test_zombie_is_waited_for(void **state)
 {
     struct fake_pair *pair = fake_pair_new(state, false, false);

@@ -1,6 +1,6 @@
 /*
- * Text of foreign origin: what of it is shown, as which word a shell reads it, what JSON makes of it,
- * and which line of it is the reason of a failure.
+ * Text of foreign origin: what of it is shown, as which word a shell reads it, what JSON makes of
+ * it, and which line of it is the reason of a failure.
  *
  * SPDX-License-Identifier: MIT
  */
