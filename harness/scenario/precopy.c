@@ -50,12 +50,14 @@ static bool bad_dest(struct godwit_rig *rig, const struct godwit_scenario *scena
     return destination && godwit_plan_move(rig, &scenario->plan, source, destination, error);
 }
 
-/* A cache that the whole window fits into. It has to be a power of two. */
+/* A cache that at most half of the window fits into: each pass has pages that are in the cache and
+ * pages that are not. A pass of differences alone would be over before it could be held back. The
+ * size has to be a power of two. */
 static bool size_cache(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     const struct godwit_workload *workload = &source->rig->setup->workload;
-    json_int_t size = 1;
-    while ((uint64_t)size < workload->window_end - workload->window_start)
+    json_int_t size = workload->page_size;
+    while ((uint64_t)size * 4 <= workload->window_end - workload->window_start)
         size *= 2;
     const struct godwit_parameter cache[] = {{"xbzrle-cache-size", size, NULL}, {NULL, 0, NULL}};
     return godwit_migrate_set_parameters(source, cache, error) &&
