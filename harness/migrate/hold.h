@@ -21,9 +21,9 @@ bool godwit_migrate_hold_file(struct godwit_vm *source, GError **error);
 /* Sets the bandwidth, in bytes a second, at which passes are let end. */
 void godwit_migrate_hold_pace(struct godwit_vm *source, json_int_t bandwidth);
 
-/* Has RELAY, which a held multifd migration goes through, hold it back as well. To be called before
- * the first connection. It lasts until the release. */
-void godwit_migrate_gate(struct godwit_rig *rig, struct godwit_relay *relay);
+/* Has RELAY, which a held multifd migration goes through, hold it back as well, whether its pages
+ * are COMPRESSED or not. To be called before the first connection. It lasts until the release. */
+void godwit_migrate_gate(struct godwit_rig *rig, struct godwit_relay *relay, bool compressed);
 
 /* Lets everything pass that goes through the rig's relay. */
 void godwit_migrate_ungate(struct godwit_rig *rig);

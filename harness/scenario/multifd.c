@@ -15,6 +15,9 @@
 
 /* More than there are pages to keep them busy, and many more than the two of the default. */
 #define CHANNELS 16
+/* Where pages are compressed, so that a channel's part of the window, some 150 KiB, does not fit
+ * into the kernel's buffers. */
+#define CHANNELS_COMPRESSED 2
 
 /* A migration that is not cancelled by then will not be at all. */
 #define CANCEL_SECONDS 20
@@ -64,15 +67,20 @@ static bool judge_plain(struct godwit_vm *source, struct godwit_vm *destination,
 
 /* While the migration is held, the destination has a connection for each channel, and the main
  * one. */
-static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+static bool await_channels(struct godwit_vm *destination, unsigned channels, GError **error)
 {
     struct godwit_tcp tcp = {0};
-    (void)source;
     const bool all = godwit_tcp_await(
-        destination, CHANNELS + 1, "while it is sent memory over multifd channels and a main one",
+        destination, channels + 1, "while it is sent memory over multifd channels and a main one",
         &tcp, error);
     json_object_set_new(destination->rig->facts, "connections", json_integer(tcp.connections));
     return all;
+}
+
+static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)source;
+    return await_channels(destination, CHANNELS, error);
 }
 
 /* Waits until at least so many PAGES with contents have been sent: in a pass or two, they are. */
@@ -103,7 +111,7 @@ static bool see_compression(struct godwit_vm *source, struct godwit_vm *destinat
     struct sent sent;
     struct godwit_tcp tcp;
     /* In this order: what is received meanwhile does not help. */
-    if (!see_channels(source, destination, error) ||
+    if (!await_channels(destination, CHANNELS_COMPRESSED, error) ||
         !await_sent(source, (json_int_t)MAX(pages / 8, 1), &sent, error) ||
         !godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
         return false;
@@ -165,7 +173,7 @@ static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenari
     struct godwit_relay *relay = uri ? godwit_migrate_relay(rig, uri, error) : NULL;
     if (!relay)
         return false;
-    godwit_migrate_gate(rig, relay);
+    godwit_migrate_gate(rig, relay, false);
     if (!godwit_migrate_start(source, godwit_relay_uri(relay), plan->channels, error) ||
         !godwit_migrate_prove_live(source, first, error) ||
         !godwit_vm_command(source, "migrate_cancel", NULL, error))
@@ -271,10 +279,10 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
                                                   {NULL, 0, NULL}};
 
 /* The parameters of one row: a parameter beside the number of channels. */
-#define WITH(parameter, value)                                                                     \
+#define WITH(count, parameter, value)                                                              \
     (const struct godwit_parameter[])                                                              \
     {                                                                                              \
-        {"multifd-channels", CHANNELS, NULL}, {parameter, 0, value},                               \
+        {"multifd-channels", count, NULL}, {parameter, 0, value},                                  \
         {                                                                                          \
             NULL, 0, NULL                                                                          \
         }                                                                                          \
@@ -283,12 +291,12 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
 /* The row of one compressor. */
 #define COMPRESSED(method, told)                                                                   \
     {                                                                                              \
-        .name = "multifd/tcp/" method, .order = true,                                              \
+        .name = "multifd/tcp/" method, .order = true, .whole = true,                               \
         .summary = "live, pages compressed by " told,                                              \
         .qemu_name = "/migration/multifd/tcp/plain/" method,                                       \
         .plan = {.transport = GODWIT_TRANSPORT_TCP,                                                \
                  .capabilities = multifd,                                                          \
-                 .parameters = WITH("multifd-compression", method),                                \
+                 .parameters = WITH(CHANNELS_COMPRESSED, "multifd-compression", method),           \
                  .live = see_compression},                                                         \
         .needs = "multifd-compression:" method,                                                    \
     }
@@ -324,7 +332,7 @@ GODWIT_SCENARIOS(multifd) = {
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
                  .passes = true,
                  .capabilities = multifd,
-                 .parameters = WITH("zero-page-detection", "legacy"),
+                 .parameters = WITH(CHANNELS, "zero-page-detection", "legacy"),
                  .judge = judge_zero_pages},
         .needs = "zero-page-detection:legacy",
     },
@@ -335,7 +343,7 @@ GODWIT_SCENARIOS(multifd) = {
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/none",
         .plan = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = multifd,
-                 .parameters = WITH("zero-page-detection", "none"),
+                 .parameters = WITH(CHANNELS, "zero-page-detection", "none"),
                  .judge = judge_no_zero_pages},
         .needs = "zero-page-detection:none",
     },

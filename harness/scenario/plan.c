@@ -264,13 +264,12 @@ static bool has_parameter(const struct godwit_plan *plan, const char *name)
     return p && p->name;
 }
 
-/* Whether the relay holds a multifd migration back. Compressed, all of the window would fit into
- * the kernel's buffers; a QEMU in a network of its own cannot reach the relay. */
+/* Whether the relay holds a multifd migration back. A QEMU in a network of its own cannot reach
+ * the relay. */
 static bool is_gated(const struct godwit_plan *plan, const struct godwit_vm *source)
 {
     return is_held(plan) && !plan->fault && !source->rig->apart &&
-           godwit_json_true(source->capabilities, "multifd") &&
-           !has_parameter(plan, "multifd-compression");
+           godwit_json_true(source->capabilities, "multifd");
 }
 
 /* Where the source is to connect to instead of ADDRESS, where the destination listens: to a relay,
@@ -284,7 +283,7 @@ static char *relay_to(const struct godwit_plan *plan, struct godwit_vm *source, 
         return g_strdup(address);
     struct godwit_relay *relay = godwit_migrate_relay(rig, address, error);
     if (relay && gated)
-        godwit_migrate_gate(rig, relay);
+        godwit_migrate_gate(rig, relay, has_parameter(plan, "multifd-compression"));
     if (!relay || (plan->fault && !godwit_migrate_spoil(source, relay, plan->fault, error)))
         return NULL;
     if (plan->tls)
