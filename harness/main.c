@@ -36,12 +36,13 @@ static void help(void)
            "that every byte arrived.\n\nCommands:\n");
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
         printf("  %-9s %s\n", commands[i].name, commands[i].summary);
-    printf("\nOptions:\n  --help     this text; `godwit COMMAND --help` tells about a command\n"
-           "  --version  the version\n\n"
-           "Exit status: 0 nothing failed (known bugs of QEMU and skips are no failures),\n"
-           "1 a scenario failed, 2 usage or environment error, or nothing ran;\n"
-           "128 and the signal's number after SIGINT, SIGTERM or SIGHUP.\n\n"
-           "Try: godwit doctor; godwit run 'precopy/*' --arch x86_64\n");
+    printf(
+        "\nOptions:\n  --help     this text; `godwit COMMAND --help` tells about a command\n"
+        "  --version  the version\n\n"
+        "Exit status: 0 nothing failed, 1 a scenario failed, 2 usage or environment error, or\n"
+        "nothing ran; 128 and the signal's number after SIGINT, SIGTERM or SIGHUP. Skips are not\n"
+        "failures, nor is a known bug of QEMU that the guest survives.\n\n"
+        "Try: godwit doctor; godwit run 'precopy/*' --arch x86_64\n");
 }
 
 static int dispatch(struct godwit_process *process, int argc, char **argv, GError **error)

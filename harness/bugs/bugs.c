@@ -242,8 +242,10 @@ static bool add(const char *id, godwit_bug_set *set, GError **error)
         return true;
     }
     g_autofree char *all = godwit_bug_set_text(~(godwit_bug_set)0);
+    g_auto(GStrv) ids = g_strsplit(all, ",", -1);
+    g_autofree char *told = g_strjoinv(", ", ids);
     return godwit_fail(error, GODWIT_ERROR_USAGE,
-                       "--accept-known: no known bug is called \"%s\": there are %s", id, all);
+                       "--accept-known: no known bug is called \"%s\": there are %s", id, told);
 }
 
 static bool add_file(const char *path, godwit_bug_set *set, GError **error)

@@ -76,8 +76,8 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
         context,
         "One verified migration on each chosen architecture, for example:\n"
         "  godwit migrate --arch x86_64 --transport tcp --memory 1024 --capability xbzrle\n"
-        "Exit status: 0 passed (a known bug of QEMU is no failure), 1 failed,\n"
-        "2 usage or environment error, or nothing ran because everything was skipped.");
+        "Exit status: 0 passed (a known bug of QEMU is not a failure if the guest survives it),\n"
+        "1 failed, 2 usage or environment error, or nothing ran because everything was skipped.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
     if (!godwit_options_parse(context, argc, argv, helped, error))

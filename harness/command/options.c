@@ -95,8 +95,8 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "How guest memory is read: process (the default) by process_vm_readv, or pmemsave by QMP",
          "HOW"},
         {"accept-known", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)accept_known,
-         "Known bugs of QEMU that are no failure though the guest is lost; @FILE has one ID in a "
-         "line; may be given again",
+         "Do not fail for these known bugs of QEMU, although the guest is lost; @FILE has one ID "
+         "in a line; may be given again",
          "ID[,ID...]"},
         {"strict", 0, 0, G_OPTION_ARG_NONE, &o->strict,
          "Fail for every known bug of QEMU that --accept-known does not name", NULL},

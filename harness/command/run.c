@@ -92,10 +92,11 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
     };
     g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
     g_option_context_set_summary(
-        context, "Runs the scenarios whose names match, all of them without a GLOB.\n"
-                 "Exit status: 0 nothing failed (known bugs of QEMU and skips are no failures),\n"
-                 "1 a scenario failed, 2 usage or environment error, or nothing ran because "
-                 "everything was\nskipped.");
+        context,
+        "Runs the scenarios whose names match, all of them without a GLOB.\n"
+        "Exit status: 0 nothing failed, 1 a scenario failed, 2 usage or environment error, "
+        "or\nnothing ran because everything was skipped. Skips are not failures, nor is a "
+        "known bug of\nQEMU that the guest survives.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
     return godwit_options_parse(context, argc, argv, helped, error) &&

@@ -108,13 +108,14 @@ static void tell_finder(GString *text, const json_t *result)
     const json_t *finder = json_object_get(json_object_get(result, "facts"), "found_by");
     const char *kind = string(result, "kind"), *phase = string(result, "phase");
     if (!strcmp(kind, "oracle") && finder) {
-        g_string_append_printf(text, "The oracle \"%s\" has found it", string(finder, "oracle"));
+        g_string_append_printf(text, "The oracle \"%s\" found it", string(finder, "oracle"));
         if (*string(finder, "vm"))
             g_string_append_printf(text, " on the %s", string(finder, "vm"));
     } else {
+        /* Only a failure by a known bug has no kind. */
         const char *meaning = meaning_of(kind);
         g_string_append_printf(text, "It was noticed as %s",
-                               meaning ? meaning : "no kind of error");
+                               meaning ? meaning : "a known bug of QEMU");
     }
     if (*phase)
         g_string_append_printf(text, ", in phase \"%s\"", phase);

@@ -834,7 +834,7 @@ static void test_bundle(void **state)
     (void)state;
     static const char *const text[] = {
         "precopy/unix/plain failed: twin: it is wrong.\n"
-        "The oracle \"twin\" has found it on the destination, in phase \"migrate\"; source QEMU "
+        "The oracle \"twin\" found it on the destination, in phase \"migrate\"; source QEMU "
         "1.2.3, "
         "destination QEMU 4.5.6.\n",
         "\nprecopy/unix/plain: live, over a unix socket.\nppc64, machine m, accelerator tcg, guest "
