@@ -4,9 +4,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "base/text.h"
+#include "base/version.h"
 #include "command/command.h"
-#include "text.h"
-#include "version.h"
 
 #include <errno.h>
 #include <fcntl.h>

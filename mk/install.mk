@@ -1,7 +1,7 @@
 # Installing, and a source archive.
 
 PREFIX ?= /usr/local
-VERSION := $(shell sed -n 's/^.define GODWIT_VERSION "\(.*\)"/\1/p' harness/version.h)
+VERSION := $(shell sed -n 's/^.define GODWIT_VERSION "\(.*\)"/\1/p' harness/base/version.h)
 
 .PHONY: install dist
 ## install: godwit, its man page and the vendorable headers, into $(DESTDIR)$(PREFIX)

@@ -5,8 +5,8 @@
  */
 #include "bugs/bugs.h"
 
+#include "base/text.h"
 #include "migrate/migrate.h"
-#include "text.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>

@@ -6,8 +6,8 @@
  */
 #include "command/command.h"
 
+#include "base/text.h"
 #include "report/report.h"
-#include "text.h"
 #include <stdlib.h>
 #include <string.h>
 

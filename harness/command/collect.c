@@ -5,8 +5,8 @@
  */
 #include "command/command.h"
 
+#include "base/text.h"
 #include "report/report.h"
-#include "text.h"
 #include <string.h>
 
 static void keep_result(struct godwit_reporter *reporter, const json_t *result)

@@ -5,7 +5,7 @@
  */
 #include "command/command.h"
 
-#include "text.h"
+#include "base/text.h"
 #include "vm/host.h"
 #include "vm/qemu.h"
 #include <string.h>

@@ -5,7 +5,7 @@
  */
 #include "command/command.h"
 
-#include "text.h"
+#include "base/text.h"
 
 struct list_options {
     struct godwit_options target;

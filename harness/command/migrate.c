@@ -5,9 +5,9 @@
  */
 #include "command/command.h"
 
+#include "base/files.h"
 #include "oracle/ledger.h"
 #include "report/report.h"
-#include "run/files.h"
 #include "vm/image.h"
 #include "vm/qemu.h"
 #include <string.h>

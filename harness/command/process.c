@@ -13,7 +13,7 @@
  */
 #include "command/command.h"
 
-#include "contain.h"
+#include "base/contain.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>

@@ -5,10 +5,10 @@
  */
 #include "command/command.h"
 
+#include "base/files.h"
 #include "godwit/guest_abi.h"
 #include "oracle/ledger.h"
 #include "report/report.h"
-#include "run/files.h"
 #include "vm/host.h"
 #include <string.h>
 

@@ -6,8 +6,8 @@
  */
 #include "command/command.h"
 
+#include "base/text.h"
 #include "report/report.h"
-#include "text.h"
 #include "vm/host.h"
 #include <string.h>
 

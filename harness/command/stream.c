@@ -5,11 +5,11 @@
  */
 #include "command/command.h"
 
+#include "base/text.h"
 #include "stream/description.h"
 #include "stream/file.h"
 #include "stream/memory.h"
 #include "stream/verify.h"
-#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,8 +5,8 @@
  */
 #include "command/command.h"
 
+#include "base/text.h"
 #include "godwit/guest_abi.h"
-#include "text.h"
 #include "vm/accel.h"
 #include "vm/host.h"
 #include "vm/image.h"

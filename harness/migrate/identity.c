@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "migrate/identity.h"
 
-#include "file.h"
+#include "base/file.h"
 #include <arpa/inet.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>

@@ -7,7 +7,7 @@
 #ifndef GODWIT_HARNESS_MIGRATE_IDENTITY_H
 #define GODWIT_HARNESS_MIGRATE_IDENTITY_H
 
-#include "error.h"
+#include "base/error.h"
 #include <stdbool.h>
 
 /* A key and the certificate that says whose it is. */

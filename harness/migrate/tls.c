@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "migrate/tls.h"
 
+#include "base/files.h"
 #include "migrate/identity.h"
 #include "migrate/migrate.h"
-#include "run/files.h"
 #include "stream/records.h"
 #include <inttypes.h>
 #include <string.h>

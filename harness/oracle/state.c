@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/state.h"
 
-#include "file.h"
+#include "base/file.h"
 #include "migrate/hold.h"
 #include "stream/reader.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/bundle.h"
 
+#include "base/shell.h"
+#include "base/text.h"
 #include "godwit/guest_abi.h"
 #include "report/report.h"
-#include "shell.h"
-#include "text.h"
 #include <string.h>
 
 /* Characters of a picture in a line. */

@@ -7,7 +7,7 @@
 #ifndef GODWIT_HARNESS_REPORT_BUNDLE_H
 #define GODWIT_HARNESS_REPORT_BUNDLE_H
 
-#include "json.h"
+#include "base/json.h"
 
 /* The report of a result, as job.h and report.h describe it; the caller's. It begins with what is
  * wrong, in two sentences. */

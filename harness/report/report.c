@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/report.h"
 
-#include "shell.h"
-#include "text.h"
+#include "base/shell.h"
+#include "base/text.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>

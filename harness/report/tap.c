@@ -8,7 +8,7 @@
  */
 #include "report/report.h"
 
-#include "text.h"
+#include "base/text.h"
 #include <string.h>
 
 /* TEXT as (a part of) a description or the reason of a directive: "#" begins a directive, "\\"

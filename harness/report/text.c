@@ -6,7 +6,7 @@
  */
 #include "report/report.h"
 
-#include "text.h"
+#include "base/text.h"
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>

@@ -11,7 +11,7 @@
 #ifndef GODWIT_HARNESS_RUN_CORE_H
 #define GODWIT_HARNESS_RUN_CORE_H
 
-#include "error.h"
+#include "base/error.h"
 #include <sys/types.h>
 
 struct godwit_core {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/evidence.h"
 
+#include "base/text.h"
 #include "run/core.h"
-#include "text.h"
 #include "vm/image.h"
 #include "vm/memory.h"
 #include "vm/vm.h"

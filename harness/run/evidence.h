@@ -6,7 +6,7 @@
 #ifndef GODWIT_HARNESS_RUN_EVIDENCE_H
 #define GODWIT_HARNESS_RUN_EVIDENCE_H
 
-#include "json.h"
+#include "base/json.h"
 #include "vm/rig.h"
 
 /*

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/janitor.h"
 
-#include "contain.h"
-#include "run/files.h"
-#include "text.h"
+#include "base/contain.h"
+#include "base/files.h"
+#include "base/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>

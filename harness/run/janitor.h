@@ -11,7 +11,7 @@
 #ifndef GODWIT_HARNESS_RUN_JANITOR_H
 #define GODWIT_HARNESS_RUN_JANITOR_H
 
-#include "error.h"
+#include "base/error.h"
 #include <stdbool.h>
 #include <sys/types.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/job.h"
 
+#include "base/shell.h"
 #include "bugs/bugs.h"
 #include "godwit/guest_abi.h"
 #include "oracle/ledger.h"
-#include "shell.h"
 #include "vm/image.h"
 #include <string.h>
 

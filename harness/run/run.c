@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/run.h"
 
-#include "contain.h"
-#include "file.h"
+#include "base/contain.h"
+#include "base/file.h"
+#include "base/files.h"
+#include "base/text.h"
+#include "base/version.h"
 #include "report/bundle.h"
 #include "report/report.h"
 #include "run/confirm.h"
-#include "run/files.h"
-#include "text.h"
-#include "version.h"
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib-unix.h>

@@ -5,14 +5,14 @@
  */
 #include "run/job.h"
 
+#include "base/contain.h"
+#include "base/text.h"
 #include "bugs/bugs.h"
-#include "contain.h"
 #include "oracle/alarms.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
 #include "oracle/states.h"
 #include "run/evidence.h"
-#include "text.h"
 #include "vm/image.h"
 #include "vm/memory.h"
 #include "vm/vm.h"

@@ -7,7 +7,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "file.h"
+#include "base/file.h"
 #include "godwit/guest_abi.h"
 #include "oracle/oracle.h"
 #include "scenario/conformance.h"

@@ -8,7 +8,7 @@
  */
 #include "scenario/scenario.h"
 
-#include "file.h"
+#include "base/file.h"
 #include "vm/memory.h"
 #include <errno.h>
 #include <fcntl.h>

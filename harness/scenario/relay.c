@@ -9,8 +9,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "base/file.h"
 #include "bugs/bugs.h"
-#include "file.h"
 #include "godwit/guest_abi.h"
 #include "oracle/oracle.h"
 #include "oracle/state.h"

@@ -6,7 +6,7 @@
  */
 #include "scenario/scenario.h"
 
-#include "file.h"
+#include "base/file.h"
 #include "vm/memory.h"
 #include <errno.h>
 #include <inttypes.h>

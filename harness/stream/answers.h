@@ -7,7 +7,7 @@
 #ifndef GODWIT_HARNESS_STREAM_ANSWERS_H
 #define GODWIT_HARNESS_STREAM_ANSWERS_H
 
-#include "error.h"
+#include "base/error.h"
 #include <stddef.h>
 #include <stdint.h>
 

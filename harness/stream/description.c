@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream/description.h"
 
-#include "json.h"
+#include "base/json.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #ifndef GODWIT_HARNESS_STREAM_READER_H
 #define GODWIT_HARNESS_STREAM_READER_H
 
-#include "error.h"
+#include "base/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -9,7 +9,7 @@
 #ifndef GODWIT_HARNESS_STREAM_RELAY_H
 #define GODWIT_HARNESS_STREAM_RELAY_H
 
-#include "error.h"
+#include "base/error.h"
 #include <stddef.h>
 #include <stdint.h>
 

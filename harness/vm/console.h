@@ -8,7 +8,7 @@
 #ifndef GODWIT_HARNESS_VM_CONSOLE_H
 #define GODWIT_HARNESS_VM_CONSOLE_H
 
-#include "error.h"
+#include "base/error.h"
 #include "vm/log.h"
 #include <stdbool.h>
 

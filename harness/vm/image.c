@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/image.h"
 
-#include "file.h"
+#include "base/file.h"
 #include "godwit/guest_abi.h"
 #include <inttypes.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/log.h"
 
-#include "file.h"
+#include "base/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>

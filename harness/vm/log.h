@@ -12,7 +12,7 @@
 #ifndef GODWIT_HARNESS_VM_LOG_H
 #define GODWIT_HARNESS_VM_LOG_H
 
-#include "error.h"
+#include "base/error.h"
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/memory.h"
 
-#include "file.h"
+#include "base/file.h"
 #include "vm/image.h"
 #include "vm/untouched.h"
 #include <errno.h>

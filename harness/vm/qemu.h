@@ -6,8 +6,8 @@
 #ifndef GODWIT_HARNESS_VM_QEMU_H
 #define GODWIT_HARNESS_VM_QEMU_H
 
-#include "error.h"
-#include "json.h"
+#include "base/error.h"
+#include "base/json.h"
 #include <stdbool.h>
 
 struct godwit_rig;

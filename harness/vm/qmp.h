@@ -10,8 +10,8 @@
 #ifndef GODWIT_HARNESS_VM_QMP_H
 #define GODWIT_HARNESS_VM_QMP_H
 
-#include "error.h"
-#include "json.h"
+#include "base/error.h"
+#include "base/json.h"
 #include "vm/log.h"
 #include <stdbool.h>
 

@@ -9,8 +9,8 @@
 #ifndef GODWIT_HARNESS_VM_RIG_H
 #define GODWIT_HARNESS_VM_RIG_H
 
-#include "error.h"
-#include "json.h"
+#include "base/error.h"
+#include "base/json.h"
 #include "vm/machine.h"
 
 struct godwit_vm;

@@ -7,7 +7,7 @@
 #ifndef GODWIT_HARNESS_VM_TCP_H
 #define GODWIT_HARNESS_VM_TCP_H
 
-#include "error.h"
+#include "base/error.h"
 #include "vm/vm.h"
 #include <stdint.h>
 #include <sys/types.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/vm.h"
 
-#include "contain.h"
+#include "base/contain.h"
+#include "base/shell.h"
+#include "base/text.h"
 #include "godwit/guest_abi.h"
-#include "shell.h"
-#include "text.h"
 #include "vm/image.h"
 #include "vm/memory.h"
 #include <errno.h>

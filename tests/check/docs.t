@@ -260,7 +260,7 @@ sub value_of {
 
 # The version.
 {
-    my ($version) = slurp('harness/version.h') =~ /^#define GODWIT_VERSION "(.*)"$/m;
+    my ($version) = slurp('harness/base/version.h') =~ /^#define GODWIT_VERSION "(.*)"$/m;
     my ($latest) = slurp('CHANGELOG.md') =~ /^## \[?(\d[\w.-]*)/m;
     is($latest, $version, 'the change log begins with this version');
 }

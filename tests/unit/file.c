@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "file.h"
+#include "base/file.h"
 
 #include <signal.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "run/files.h"
+#include "base/files.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -6,7 +6,7 @@
  */
 #include "command/command.h"
 
-#include "run/files.h"
+#include "base/files.h"
 #include "vm/image.h"
 #include <stdlib.h>
 #include <string.h>

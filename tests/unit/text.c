@@ -4,9 +4,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "text.h"
-#include "json.h"
-#include "shell.h"
+#include "base/text.h"
+#include "base/json.h"
+#include "base/shell.h"
 #include <string.h>
 
 #include "unit.h"

@@ -14,8 +14,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_CONTAIN_H
-#define GODWIT_HARNESS_CONTAIN_H
+#ifndef GODWIT_HARNESS_BASE_CONTAIN_H
+#define GODWIT_HARNESS_BASE_CONTAIN_H
 
 #include <stddef.h>
 #include <sys/types.h>

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_SHELL_H
-#define GODWIT_HARNESS_SHELL_H
+#ifndef GODWIT_HARNESS_BASE_SHELL_H
+#define GODWIT_HARNESS_BASE_SHELL_H
 
 #include <glib.h>
 

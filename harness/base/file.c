@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "file.h"
+#include "base/file.h"
 
-#include "text.h"
+#include "base/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>

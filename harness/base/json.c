@@ -6,9 +6,9 @@
  * SPDX-License-Identifier: MIT
  */
 #define GODWIT_JSON_PLAIN /* jansson's own names */
-#include "json.h"
+#include "base/json.h"
 
-#include "text.h"
+#include "base/text.h"
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

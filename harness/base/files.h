@@ -3,10 +3,10 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_RUN_FILES_H
-#define GODWIT_HARNESS_RUN_FILES_H
+#ifndef GODWIT_HARNESS_BASE_FILES_H
+#define GODWIT_HARNESS_BASE_FILES_H
 
-#include "error.h"
+#include "base/error.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_ERROR_H
-#define GODWIT_HARNESS_ERROR_H
+#ifndef GODWIT_HARNESS_BASE_ERROR_H
+#define GODWIT_HARNESS_BASE_ERROR_H
 
 #include <glib.h>
 #include <stdbool.h>

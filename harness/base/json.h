@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_JSON_H
-#define GODWIT_HARNESS_JSON_H
+#ifndef GODWIT_HARNESS_BASE_JSON_H
+#define GODWIT_HARNESS_BASE_JSON_H
 
 #include <glib.h>
 #include <jansson.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "error.h"
+#include "base/error.h"
 
 G_DEFINE_QUARK(godwit - error, godwit_error)
 

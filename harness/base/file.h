@@ -6,10 +6,10 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_FILE_H
-#define GODWIT_HARNESS_FILE_H
+#ifndef GODWIT_HARNESS_BASE_FILE_H
+#define GODWIT_HARNESS_BASE_FILE_H
 
-#include "error.h"
+#include "base/error.h"
 #include <stddef.h>
 
 /* Creates the file PATH (0600) in place of whatever has that name, unless that is a device. Returns

@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "text.h"
+#include "base/text.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "shell.h"
+#include "base/shell.h"
 
-#include "text.h"
+#include "base/text.h"
 #include <string.h>
 
 /* What no shell takes for more than a letter, wherever in a word it is. */

@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_TEXT_H
-#define GODWIT_HARNESS_TEXT_H
+#ifndef GODWIT_HARNESS_BASE_TEXT_H
+#define GODWIT_HARNESS_BASE_TEXT_H
 
 #include <glib.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "contain.h"
+#include "base/contain.h"
 
 #include <errno.h>
 #include <fcntl.h>
