@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/machine.h"
+#include "guest/machine.h"
 
 #include "aarch64_kernel.h"
 #include "godwit/guest_abi.h"

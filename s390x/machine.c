@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/machine.h"
+#include "guest/machine.h"
 
 #include "godwit/guest_abi.h"
 #include "s390x_bios.h"

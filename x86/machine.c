@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/machine.h"
+#include "guest/machine.h"
 
 #include "godwit/guest_abi.h"
 #include "x86_bootsect.h"

@@ -21,7 +21,7 @@
  */
 #include "bugs/bugs.h"
 
-#include "vm/image.h"
+#include "guest/image.h"
 #include <string.h>
 
 /* Whether the destination's mailbox is the source's as it was at an earlier time. */

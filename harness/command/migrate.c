@@ -6,9 +6,9 @@
 #include "command/command.h"
 
 #include "base/files.h"
+#include "guest/image.h"
 #include "oracle/ledger.h"
 #include "report/report.h"
-#include "vm/image.h"
 #include "vm/qemu.h"
 #include <string.h>
 

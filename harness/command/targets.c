@@ -7,9 +7,9 @@
 
 #include "base/text.h"
 #include "godwit/guest_abi.h"
+#include "guest/image.h"
 #include "vm/accel.h"
 #include "vm/host.h"
-#include "vm/image.h"
 #include <string.h>
 
 void godwit_target_free(struct godwit_target *target)

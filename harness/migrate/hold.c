@@ -48,7 +48,7 @@
 #include "migrate/hold.h"
 
 #include "godwit/stamp.h"
-#include "vm/image.h"
+#include "guest/image.h"
 #include "vm/memory.h"
 #include <inttypes.h>
 #include <string.h>

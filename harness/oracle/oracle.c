@@ -2,12 +2,12 @@
 #include "oracle/oracle.h"
 
 #include "bugs/bugs.h"
+#include "guest/image.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
 #include "oracle/registers.h"
 #include "oracle/stamp.h"
 #include "vm/host.h"
-#include "vm/image.h"
 #include <string.h>
 
 #define HEX "0x%" G_GINT64_MODIFIER "x"

@@ -2,8 +2,8 @@
 #include "oracle/pages.h"
 
 #include "godwit/guest_abi.h"
+#include "guest/image.h"
 #include "oracle/stamp.h"
-#include "vm/image.h"
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/registers.h"
 
+#include "guest/image.h"
 #include "oracle/ledger.h"
-#include "vm/image.h"
 #include <inttypes.h>
 #include <string.h>
 

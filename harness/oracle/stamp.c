@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/stamp.h"
 
-#include "vm/image.h"
+#include "guest/image.h"
 
 char *godwit_stamp_walk_begin(struct godwit_stamp_walk *walk,
                               const struct godwit_workload *workload, bool big_endian, bool halves,

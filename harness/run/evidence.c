@@ -2,8 +2,8 @@
 #include "run/evidence.h"
 
 #include "base/text.h"
+#include "guest/image.h"
 #include "run/core.h"
-#include "vm/image.h"
 #include "vm/memory.h"
 #include "vm/vm.h"
 #include <inttypes.h>

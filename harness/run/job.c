@@ -4,8 +4,8 @@
 #include "base/shell.h"
 #include "bugs/bugs.h"
 #include "godwit/guest_abi.h"
+#include "guest/image.h"
 #include "oracle/ledger.h"
-#include "vm/image.h"
 #include <string.h>
 
 struct godwit_job *godwit_job_new(void)

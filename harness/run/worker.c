@@ -8,12 +8,12 @@
 #include "base/contain.h"
 #include "base/text.h"
 #include "bugs/bugs.h"
+#include "guest/image.h"
 #include "oracle/alarms.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
 #include "oracle/states.h"
 #include "run/evidence.h"
-#include "vm/image.h"
 #include "vm/memory.h"
 #include "vm/vm.h"
 #include <errno.h>

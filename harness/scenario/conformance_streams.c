@@ -9,9 +9,9 @@
  */
 #include "base/file.h"
 #include "godwit/guest_abi.h"
+#include "guest/image.h"
 #include "oracle/oracle.h"
 #include "scenario/conformance.h"
-#include "vm/image.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,9 +5,9 @@
  * SPDX-License-Identifier: MIT
  */
 #include "godwit/guest_abi.h"
+#include "guest/image.h"
 #include "oracle/oracle.h"
 #include "scenario/scenario.h"
-#include "vm/image.h"
 
 #include <string.h>
 

@@ -5,10 +5,10 @@
  * SPDX-License-Identifier: MIT
  */
 #include "godwit/guest_abi.h"
+#include "guest/image.h"
 #include "oracle/oracle.h"
 #include "oracle/stamp.h"
 #include "scenario/scenario.h"
-#include "vm/image.h"
 
 static char *no_stamp(const struct godwit_setup *setup)
 {

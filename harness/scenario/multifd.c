@@ -8,7 +8,7 @@
 #include "godwit/guest_abi.h"
 
 #include "bugs/bugs.h"
-#include "vm/image.h"
+#include "guest/image.h"
 #include "vm/tcp.h"
 #include <inttypes.h>
 #include <string.h>

@@ -5,8 +5,8 @@
  */
 #include "scenario/scenario.h"
 
+#include "guest/image.h"
 #include "vm/host.h"
-#include "vm/image.h"
 #include "vm/memory.h"
 #include <inttypes.h>
 #include <string.h>

@@ -12,11 +12,11 @@
 #include "base/file.h"
 #include "bugs/bugs.h"
 #include "godwit/guest_abi.h"
+#include "guest/image.h"
 #include "oracle/oracle.h"
 #include "oracle/state.h"
 #include "scenario/flip.h"
 #include "scenario/scenario.h"
-#include "vm/image.h"
 
 #include <string.h>
 #include <sys/wait.h>

@@ -4,7 +4,7 @@
 #include "bugs/bugs.h"
 
 #include "godwit/guest_abi.h"
-#include "vm/image.h"
+#include "guest/image.h"
 #include "vm/qemu.h"
 #include <string.h>
 

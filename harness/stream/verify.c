@@ -11,9 +11,9 @@
  */
 #include "stream/verify.h"
 
+#include "guest/image.h"
 #include "oracle/oracle.h"
 #include "oracle/stamp.h"
-#include "vm/image.h"
 
 #include <inttypes.h>
 #include <string.h>

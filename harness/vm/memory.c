@@ -2,7 +2,7 @@
 #include "vm/memory.h"
 
 #include "base/file.h"
-#include "vm/image.h"
+#include "guest/image.h"
 #include "vm/untouched.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/qemu.h"
 
-#include "vm/machine.h"
+#include "guest/machine.h"
 #include "vm/vm.h"
 #include <errno.h>
 #include <string.h>

@@ -11,22 +11,10 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "vm/machine.h"
+#include "guest/image.h"
 
 struct godwit_vm;
 struct godwit_qemu;
-
-/* What the guest is told to do; the same for every VM of a rig. See guest_abi.h. */
-struct godwit_workload {
-    uint64_t window_start; /* guest-physical */
-    uint64_t window_end;
-    uint32_t page_size;
-    uint32_t passes_per_report;
-    uint32_t flags; /* GODWIT_FLAG_* */
-    uint32_t page_ticks;
-    uint32_t cpus; /* that share the work */
-    uint64_t seed; /* of `stamp` */
-};
 
 /* How the VMs of a rig are started. Everything is borrowed for the rig's life. */
 struct godwit_setup {

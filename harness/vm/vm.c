@@ -5,7 +5,7 @@
 #include "base/shell.h"
 #include "base/text.h"
 #include "godwit/guest_abi.h"
-#include "vm/image.h"
+#include "guest/image.h"
 #include "vm/memory.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/image.h"
+#include "guest/image.h"
 #include "godwit/guest_abi.h"
 
 #include <string.h>

@@ -7,8 +7,8 @@
 #include "run/job.h"
 
 #include "godwit/guest_abi.h"
+#include "guest/image.h"
 #include "oracle/ledger.h"
-#include "vm/image.h"
 
 #include <string.h>
 

@@ -4,9 +4,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/machine.h"
+#include "guest/machine.h"
 #include "godwit/guest_abi.h"
-#include "vm/image.h"
+#include "guest/image.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #include "command/command.h"
 
 #include "base/files.h"
-#include "vm/image.h"
+#include "guest/image.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

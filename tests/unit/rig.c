@@ -7,8 +7,8 @@
 #include "vm/rig.h"
 
 #include "fake_pair.h"
+#include "guest/image.h"
 #include "oracle/blackout.h"
-#include "vm/image.h"
 #include <signal.h>
 #include <unistd.h>
 

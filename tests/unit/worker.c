@@ -5,7 +5,7 @@
  */
 #include "run/job.h"
 
-#include "vm/image.h"
+#include "guest/image.h"
 #include "vm/vm.h"
 #include <fcntl.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_MACHINE_H
-#define GODWIT_HARNESS_VM_MACHINE_H
+#ifndef GODWIT_HARNESS_GUEST_MACHINE_H
+#define GODWIT_HARNESS_GUEST_MACHINE_H
 
 #include <stdbool.h>
 #include <stddef.h>

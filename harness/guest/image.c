@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/image.h"
+#include "guest/image.h"
 
 #include "base/file.h"
 #include "godwit/guest_abi.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/machine.h"
+#include "guest/machine.h"
 
 #include <glib.h>
 #include <string.h>

@@ -3,12 +3,25 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_IMAGE_H
-#define GODWIT_HARNESS_VM_IMAGE_H
+#ifndef GODWIT_HARNESS_GUEST_IMAGE_H
+#define GODWIT_HARNESS_GUEST_IMAGE_H
 
+#include "base/error.h"
 #include "godwit/guest_abi.h"
 #include "godwit/stamp.h"
-#include "vm/rig.h"
+#include "guest/machine.h"
+
+/* The parameters of a guest, the same for every VM of a scenario. See guest_abi.h. */
+struct godwit_workload {
+    uint64_t window_start; /* guest-physical */
+    uint64_t window_end;
+    uint32_t page_size;
+    uint32_t passes_per_report;
+    uint32_t flags; /* GODWIT_FLAG_* */
+    uint32_t page_ticks;
+    uint32_t cpus; /* that share the work */
+    uint64_t seed; /* of `stamp` */
+};
 
 /* The workload that an image has when nobody changes its parameter block. */
 struct godwit_workload godwit_image_workload(const struct godwit_machine *machine,
