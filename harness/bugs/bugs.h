@@ -18,8 +18,8 @@
 #ifndef GODWIT_HARNESS_BUGS_BUGS_H
 #define GODWIT_HARNESS_BUGS_BUGS_H
 
-#include "vm/memory.h"
-#include "vm/vm.h"
+#include "memory/memory.h"
+#include "testbed/vm.h"
 
 /* What was observed. The comment names the members of godwit_symptom that are set besides KIND. */
 enum godwit_symptom_kind {

@@ -6,8 +6,8 @@
 #include "command/command.h"
 
 #include "base/text.h"
-#include "vm/host.h"
-#include "vm/qemu.h"
+#include "qemu/host.h"
+#include "qemu/qemu.h"
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>

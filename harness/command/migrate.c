@@ -8,8 +8,8 @@
 #include "base/files.h"
 #include "guest/image.h"
 #include "oracle/ledger.h"
+#include "qemu/qemu.h"
 #include "report/report.h"
-#include "vm/qemu.h"
 #include <string.h>
 
 struct migrate_options {

@@ -2,8 +2,8 @@
 #include "command/command.h"
 
 #include "bugs/bugs.h"
+#include "qemu/host.h"
 #include "run/run.h"
-#include "vm/host.h"
 #include <string.h>
 
 void godwit_options_init(struct godwit_options *options)

@@ -8,8 +8,8 @@
 #include "base/files.h"
 #include "godwit/guest_abi.h"
 #include "oracle/ledger.h"
+#include "qemu/host.h"
 #include "report/report.h"
-#include "vm/host.h"
 #include <string.h>
 
 struct run_options {

@@ -7,8 +7,8 @@
 #include "command/command.h"
 
 #include "base/text.h"
+#include "qemu/host.h"
 #include "report/report.h"
-#include "vm/host.h"
 #include <string.h>
 
 struct selftest_options {

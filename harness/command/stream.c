@@ -6,10 +6,10 @@
 #include "command/command.h"
 
 #include "base/text.h"
+#include "oracle/verify.h"
 #include "stream/description.h"
 #include "stream/file.h"
 #include "stream/memory.h"
-#include "stream/verify.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -8,8 +8,9 @@
 #include "base/text.h"
 #include "godwit/guest_abi.h"
 #include "guest/image.h"
-#include "vm/accel.h"
-#include "vm/host.h"
+#include "qemu/host.h"
+#include "testbed/accel.h"
+#include "testbed/probe.h"
 #include <string.h>
 
 void godwit_target_free(struct godwit_target *target)

@@ -49,7 +49,7 @@
 
 #include "godwit/stamp.h"
 #include "guest/image.h"
-#include "vm/memory.h"
+#include "memory/memory.h"
 #include <inttypes.h>
 #include <string.h>
 

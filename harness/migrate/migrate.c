@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "migrate/hold.h"
 
-#include "vm/host.h"
-#include "vm/memory.h"
+#include "memory/memory.h"
+#include "qemu/host.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #define GODWIT_HARNESS_MIGRATE_MIGRATE_H
 
 #include "stream/fault.h"
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 enum godwit_transport {
     GODWIT_TRANSPORT_UNIX, /* a socket in the rig's directory */

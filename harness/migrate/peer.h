@@ -7,7 +7,7 @@
 #ifndef GODWIT_HARNESS_MIGRATE_PEER_H
 #define GODWIT_HARNESS_MIGRATE_PEER_H
 
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 /* The descriptors of one peer, owned; -1 for none. Declared as
  * g_auto(godwit_peer) peer = GODWIT_PEER_NONE; it goes away at the end of the block. */

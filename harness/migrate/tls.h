@@ -8,7 +8,7 @@
 #define GODWIT_HARNESS_MIGRATE_TLS_H
 
 #include "stream/relay.h"
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 enum godwit_tls_kind {
     GODWIT_TLS_PSK,  /* a pre-shared key */

@@ -7,7 +7,7 @@
 #ifndef GODWIT_HARNESS_ORACLE_ALARMS_H
 #define GODWIT_HARNESS_ORACLE_ALARMS_H
 
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 /*
  * Judges the events of all VMs of RIG. Fails with MIGRATION if one of them reported something that

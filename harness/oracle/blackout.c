@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle/blackout.h"
 
+#include "memory/memory.h"
 #include "oracle/ledger.h"
-#include "vm/memory.h"
 #include <string.h>
 
 /* At most from sample to sample while the switchover is near. In milliseconds. */

@@ -10,7 +10,7 @@
 #ifndef GODWIT_HARNESS_ORACLE_BLACKOUT_H
 #define GODWIT_HARNESS_ORACLE_BLACKOUT_H
 
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 /*
  * Begins to watch a migration between two VMs that answer on QMP; DESTINATION is NULL for one that

@@ -7,7 +7,7 @@
 #define GODWIT_HARNESS_ORACLE_CONTINUITY_H
 
 #include "godwit/guest_abi.h"
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 /*
  * Judges the guest of VM, which has run: passes and timer of each of its CPUs, by the mailboxes

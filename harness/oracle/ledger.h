@@ -7,7 +7,7 @@
 #ifndef GODWIT_HARNESS_ORACLE_LEDGER_H
 #define GODWIT_HARNESS_ORACLE_LEDGER_H
 
-#include "vm/rig.h"
+#include "testbed/rig.h"
 
 /* The oracles that --oracle names. What else is judged (console, states, processes) always is. */
 enum godwit_oracle {

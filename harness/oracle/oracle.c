@@ -7,7 +7,7 @@
 #include "oracle/pages.h"
 #include "oracle/registers.h"
 #include "oracle/stamp.h"
-#include "vm/host.h"
+#include "qemu/host.h"
 #include <string.h>
 
 #define HEX "0x%" G_GINT64_MODIFIER "x"

@@ -11,8 +11,8 @@
 #define GODWIT_HARNESS_ORACLE_ORACLE_H
 
 #include "godwit/page_order.h"
-#include "vm/memory.h"
-#include "vm/vm.h"
+#include "memory/memory.h"
+#include "testbed/vm.h"
 
 /* What one look at a stopped guest saw. Of the arrays, as many are filled in as the guest has CPUs;
  * those of a single one are of the whole window. */

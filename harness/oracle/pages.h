@@ -7,8 +7,8 @@
 #ifndef GODWIT_HARNESS_ORACLE_PAGES_H
 #define GODWIT_HARNESS_ORACLE_PAGES_H
 
-#include "vm/memory.h"
-#include "vm/vm.h"
+#include "memory/memory.h"
+#include "testbed/vm.h"
 
 enum godwit_page_kind {
     GODWIT_PAGE_RIGHT,

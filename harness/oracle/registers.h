@@ -8,7 +8,7 @@
 #define GODWIT_HARNESS_ORACLE_REGISTERS_H
 
 #include "godwit/guest_abi.h"
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 /* Finds a CPU's register in what `info registers -a` prints: the INDEX-th value, from 0, behind
  * LABEL. False if it is not there. */

@@ -7,7 +7,7 @@
 #ifndef GODWIT_HARNESS_ORACLE_STATE_H
 #define GODWIT_HARNESS_ORACLE_STATE_H
 
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 /* The devices' states in a whole stream, GBytes by name and instance ("timer/0"). NULL with a
  * STREAM error set if it cannot be read. The caller's (g_hash_table_unref). */

@@ -6,7 +6,7 @@
 #ifndef GODWIT_HARNESS_ORACLE_STATES_H
 #define GODWIT_HARNESS_ORACLE_STATES_H
 
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 /*
  * Judges everything that the rig's VMs told by events: each change of the migration's state is one

@@ -3,9 +3,9 @@
 
 #include "base/text.h"
 #include "guest/image.h"
+#include "memory/memory.h"
 #include "run/core.h"
-#include "vm/memory.h"
-#include "vm/vm.h"
+#include "testbed/vm.h"
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 #define GODWIT_HARNESS_RUN_EVIDENCE_H
 
 #include "base/json.h"
-#include "vm/rig.h"
+#include "testbed/rig.h"
 
 /*
  * Adds "vms", "timeline" and "guest" to a result, as job.h has them. Whatever state the rig's VMs

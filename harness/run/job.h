@@ -31,9 +31,9 @@
 #ifndef GODWIT_HARNESS_RUN_JOB_H
 #define GODWIT_HARNESS_RUN_JOB_H
 
+#include "qemu/qemu.h"
 #include "scenario/scenario.h"
-#include "vm/qemu.h"
-#include "vm/rig.h"
+#include "testbed/rig.h"
 
 struct godwit_job {
     const struct godwit_scenario *scenario; /* NULL: an ad-hoc migration, by the plan */

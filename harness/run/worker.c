@@ -9,13 +9,13 @@
 #include "base/text.h"
 #include "bugs/bugs.h"
 #include "guest/image.h"
+#include "memory/memory.h"
 #include "oracle/alarms.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
 #include "oracle/states.h"
 #include "run/evidence.h"
-#include "vm/memory.h"
-#include "vm/vm.h"
+#include "testbed/vm.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -10,10 +10,10 @@
 #include "scenario/scenario.h"
 
 #include "bugs/bugs.h"
+#include "memory/memory.h"
 #include "oracle/blackout.h"
 #include "oracle/continuity.h"
 #include "oracle/oracle.h"
-#include "vm/memory.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #include "scenario/scenario.h"
 
 #include "base/file.h"
-#include "vm/memory.h"
+#include "memory/memory.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -9,7 +9,7 @@
 
 #include "bugs/bugs.h"
 #include "guest/image.h"
-#include "vm/tcp.h"
+#include "testbed/tcp.h"
 #include <inttypes.h>
 #include <string.h>
 

@@ -7,8 +7,8 @@
 #include "oracle/blackout.h"
 #include "oracle/continuity.h"
 #include "oracle/oracle.h"
+#include "qemu/host.h"
 #include "scenario/scenario.h"
-#include "vm/host.h"
 
 #include <string.h>
 #include <sys/wait.h>

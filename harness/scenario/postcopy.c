@@ -6,8 +6,8 @@
 #include "scenario/scenario.h"
 
 #include "guest/image.h"
-#include "vm/host.h"
-#include "vm/memory.h"
+#include "memory/memory.h"
+#include "qemu/host.h"
 #include <inttypes.h>
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #include "scenario/recovery.h"
 
 #include "godwit/guest_abi.h"
-#include "vm/tcp.h"
+#include "testbed/tcp.h"
 
 #include <string.h>
 

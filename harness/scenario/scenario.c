@@ -5,7 +5,7 @@
 
 #include "godwit/guest_abi.h"
 #include "guest/image.h"
-#include "vm/qemu.h"
+#include "qemu/qemu.h"
 #include <string.h>
 
 extern const struct godwit_family *const __start_godwit_families[];

@@ -10,7 +10,7 @@
 #include "migrate/hold.h"
 #include "migrate/migrate.h"
 #include "migrate/tls.h"
-#include "vm/rig.h"
+#include "testbed/rig.h"
 
 /* At this bandwidth, in bytes a second, what is left after the switch to postcopy takes hours,
  * whether the guest asks for it or not. */

@@ -7,7 +7,7 @@
 #include "scenario/scenario.h"
 
 #include "base/file.h"
-#include "vm/memory.h"
+#include "memory/memory.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

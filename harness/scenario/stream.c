@@ -5,11 +5,11 @@
  */
 #include "scenario/scenario.h"
 
+#include "memory/memory.h"
+#include "oracle/verify.h"
 #include "stream/description.h"
 #include "stream/file.h"
 #include "stream/memory.h"
-#include "stream/verify.h"
-#include "vm/memory.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  */
 #include "scenario/scenario.h"
 
-#include "vm/host.h"
+#include "qemu/host.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

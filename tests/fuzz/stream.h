@@ -10,10 +10,10 @@
 #ifndef GODWIT_TESTS_FUZZ_STREAM_H
 #define GODWIT_TESTS_FUZZ_STREAM_H
 
+#include "oracle/verify.h"
 #include "stream/description.h"
 #include "stream/memory.h"
 #include "stream/reader.h"
-#include "stream/verify.h"
 #include <stdlib.h>
 
 /* One reading. */

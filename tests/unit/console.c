@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/console.h"
+#include "qemu/console.h"
 #include "godwit/guest_abi.h"
 
 #include <string.h>

@@ -8,9 +8,9 @@
 #ifndef GODWIT_TESTS_UNIT_FAKE_VM_H
 #define GODWIT_TESTS_UNIT_FAKE_VM_H
 
-#include "vm/memory.h"
-#include "vm/rig.h"
-#include "vm/vm.h"
+#include "memory/memory.h"
+#include "testbed/rig.h"
+#include "testbed/vm.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/log.h"
+#include "qemu/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/memory.h"
+#include "memory/memory.h"
 
 #include <errno.h>
 #include <signal.h>

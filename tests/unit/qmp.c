@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/qmp.h"
+#include "qemu/qmp.h"
 
 #include <errno.h>
 #include <glib-unix.h>

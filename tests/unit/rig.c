@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/rig.h"
+#include "testbed/rig.h"
 
 #include "fake_pair.h"
 #include "guest/image.h"

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "vm/untouched.h"
+#include "memory/untouched.h"
 
 #include "unit.h"
 

@@ -6,7 +6,7 @@
 #include "run/job.h"
 
 #include "guest/image.h"
-#include "vm/vm.h"
+#include "testbed/vm.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/accel.h"
+#include "testbed/accel.h"
 
-#include "vm/host.h"
-#include "vm/vm.h"
+#include "qemu/host.h"
+#include "testbed/vm.h"
 
 /* Few enough to be quick, enough for the start not to be all that is measured. */
 #define PASSES 12

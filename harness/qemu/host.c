@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/host.h"
+#include "qemu/host.h"
 
 #include <errno.h>
 #include <fcntl.h>

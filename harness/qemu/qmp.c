@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/qmp.h"
+#include "qemu/qmp.h"
 
 #include <errno.h>
 #include <glib-unix.h>

@@ -4,10 +4,10 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_ACCEL_H
-#define GODWIT_HARNESS_VM_ACCEL_H
+#ifndef GODWIT_HARNESS_TESTBED_ACCEL_H
+#define GODWIT_HARNESS_TESTBED_ACCEL_H
 
-#include "vm/rig.h"
+#include "testbed/rig.h"
 
 /*
  * Starts the setup's guest under TCG and, where the host could run it, under KVM, and gives the

@@ -4,11 +4,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_TCP_H
-#define GODWIT_HARNESS_VM_TCP_H
+#ifndef GODWIT_HARNESS_TESTBED_TCP_H
+#define GODWIT_HARNESS_TESTBED_TCP_H
 
 #include "base/error.h"
-#include "vm/vm.h"
+#include "testbed/vm.h"
 #include <stdint.h>
 #include <sys/types.h>
 

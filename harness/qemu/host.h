@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_HOST_H
-#define GODWIT_HARNESS_VM_HOST_H
+#ifndef GODWIT_HARNESS_QEMU_HOST_H
+#define GODWIT_HARNESS_QEMU_HOST_H
 
 #include <stdbool.h>
 #include <stdint.h>

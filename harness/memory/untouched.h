@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_UNTOUCHED_H
-#define GODWIT_HARNESS_VM_UNTOUCHED_H
+#ifndef GODWIT_HARNESS_MEMORY_UNTOUCHED_H
+#define GODWIT_HARNESS_MEMORY_UNTOUCHED_H
 
 #include <stdbool.h>
 #include <stdint.h>

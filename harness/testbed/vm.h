@@ -10,13 +10,13 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_VM_H
-#define GODWIT_HARNESS_VM_VM_H
+#ifndef GODWIT_HARNESS_TESTBED_VM_H
+#define GODWIT_HARNESS_TESTBED_VM_H
 
-#include "vm/console.h"
-#include "vm/qemu.h"
-#include "vm/qmp.h"
-#include "vm/rig.h"
+#include "qemu/console.h"
+#include "qemu/qemu.h"
+#include "qemu/qmp.h"
+#include "testbed/rig.h"
 #include <gio/gio.h>
 
 struct godwit_vm {

@@ -7,12 +7,12 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_QMP_H
-#define GODWIT_HARNESS_VM_QMP_H
+#ifndef GODWIT_HARNESS_QEMU_QMP_H
+#define GODWIT_HARNESS_QEMU_QMP_H
 
 #include "base/error.h"
 #include "base/json.h"
-#include "vm/log.h"
+#include "qemu/log.h"
 #include <stdbool.h>
 
 /* The longest line taken from a QEMU, in bytes: query-qmp-schema's answer is below 1 MiB. */

@@ -6,8 +6,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_RIG_H
-#define GODWIT_HARNESS_VM_RIG_H
+#ifndef GODWIT_HARNESS_TESTBED_RIG_H
+#define GODWIT_HARNESS_TESTBED_RIG_H
 
 #include "base/error.h"
 #include "base/json.h"

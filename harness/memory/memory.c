@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/memory.h"
+#include "memory/memory.h"
 
 #include "base/file.h"
 #include "guest/image.h"
-#include "vm/untouched.h"
+#include "memory/untouched.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -1,64 +1,14 @@
-/* SPDX-License-Identifier: MIT */
-#include "vm/qemu.h"
+/*
+ * Asks a QEMU binary what it can do: starts it without a machine, and reads its version, machine
+ * types and QMP schema. Features are kept as the keys of an object, "KIND:NAME", so that a scenario
+ * can name what it needs.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "testbed/probe.h"
 
-#include "guest/machine.h"
-#include "vm/vm.h"
-#include <errno.h>
+#include "testbed/vm.h"
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* Takes PATH, and gives it back if QMP and JSON can have it. */
-static char *printable(char *path, GError **error)
-{
-    if (!path || g_utf8_validate(path, -1, NULL))
-        return path;
-    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                "QEMU binary %s: its path is not UTF-8", path);
-    g_free(path);
-    return NULL;
-}
-
-char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, GError **error)
-{
-    g_autofree char *usual = g_strconcat("qemu-system-", machine->arch, NULL);
-    const char *name = path ? path : usual;
-    if (!strchr(name, '/')) {
-        char *found = g_find_program_in_path(name);
-        if (!found && path)
-            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                        "QEMU binary \"%s\": not in $PATH (give its path)", name);
-        else if (!found)
-            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                        "no %s in $PATH: install Debian's package %s, or name a binary with --qemu",
-                        name, machine->package);
-        return printable(found, error);
-    }
-    struct stat status;
-    if (!stat(name, &status) && S_ISDIR(status.st_mode)) {
-        static const char *const places[] = {".", "bin"};
-        for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
-            g_autofree char *file = g_build_filename(name, places[i], usual, NULL);
-            if (g_file_test(file, G_FILE_TEST_IS_EXECUTABLE))
-                return g_canonicalize_filename(file, NULL);
-        }
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                    "QEMU folder %s: there is no %s in it, nor in its bin", name, usual);
-        return NULL;
-    }
-    if (stat(name, &status)) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "QEMU binary %s: %s", name,
-                    g_strerror(errno));
-        return NULL;
-    }
-    if (!S_ISREG(status.st_mode) || access(name, X_OK)) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "QEMU binary %s: %s", name,
-                    S_ISREG(status.st_mode) ? "not executable (chmod +x?)"
-                                            : "not a file but a device");
-        return NULL;
-    }
-    return printable(g_canonicalize_filename(name, NULL), error);
-}
 
 /* query-machines, turned round: every name by which a type can be asked for -> its full name. */
 static json_t *machine_types(const json_t *answer)
@@ -251,89 +201,4 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
         g_clear_pointer(&qemu, godwit_qemu_free);
     }
     return qemu;
-}
-
-json_t *godwit_qemu_to_json(const struct godwit_qemu *qemu)
-{
-    return json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:f}", "path", qemu->path, "version",
-                     qemu->version, "package", qemu->package, "arch", qemu->arch, "machines",
-                     qemu->machines, "features", qemu->features, "start_ms", qemu->start_ms);
-}
-
-struct godwit_qemu *godwit_qemu_from_json(const json_t *json)
-{
-    struct godwit_qemu *qemu = g_new0(struct godwit_qemu, 1);
-    qemu->path = g_strdup(godwit_json_string(json, "path", ""));
-    qemu->version = g_strdup(godwit_json_string(json, "version", ""));
-    qemu->package = g_strdup(godwit_json_string(json, "package", ""));
-    qemu->arch = g_strdup(godwit_json_string(json, "arch", ""));
-    qemu->machines = json_incref(json_object_get(json, "machines"));
-    qemu->features = json_incref(json_object_get(json, "features"));
-    qemu->start_ms = json_number_value(json_object_get(json, "start_ms"));
-    return qemu;
-}
-
-struct godwit_qemu *godwit_qemu_copy(const struct godwit_qemu *qemu)
-{
-    g_autoptr(json_t) json = godwit_qemu_to_json(qemu);
-    return godwit_qemu_from_json(json);
-}
-
-void godwit_qemu_free(struct godwit_qemu *qemu)
-{
-    if (!qemu)
-        return;
-    g_free(qemu->path);
-    g_free(qemu->version);
-    g_free(qemu->package);
-    g_free(qemu->arch);
-    json_decref(qemu->machines);
-    json_decref(qemu->features);
-    g_free(qemu);
-}
-
-bool godwit_qemu_has(const struct godwit_qemu *qemu, const char *kind, const char *name)
-{
-    g_autofree char *key = g_strconcat(kind, ":", name, NULL);
-    return json_object_get(qemu->features, key) != NULL;
-}
-
-unsigned godwit_qemu_count(const struct godwit_qemu *qemu, const char *kind)
-{
-    const size_t length = strlen(kind);
-    unsigned count = 0;
-    const char *key;
-    json_t *value;
-    json_object_foreach(qemu->features, key, value)
-    {
-        count += !strncmp(key, kind, length) && key[length] == ':';
-    }
-    return count;
-}
-
-char *godwit_qemu_lacks(const struct godwit_qemu *qemu, const char *needs)
-{
-    g_auto(GStrv) list = g_strsplit(needs ? needs : "", " ", -1);
-    for (guint i = 0; list[i]; i++) {
-        if (!*list[i] || json_object_get(qemu->features, list[i]))
-            continue;
-        g_strdelimit(list[i], ":", ' ');
-        return g_strdup_printf("needs %s: not in QEMU %s", list[i], qemu->version);
-    }
-    return NULL;
-}
-
-const char *godwit_qemu_common_type(const struct godwit_qemu *source,
-                                    const struct godwit_qemu *destination, const char *type)
-{
-    const char *here = godwit_json_string(source->machines, type, NULL);
-    const char *there = godwit_json_string(destination->machines, type, NULL);
-    if (!here || !there)
-        return NULL;
-    if (!strcmp(here, there))
-        return here;
-    /* The older binary's newest version is the newest that both can know. */
-    if (json_object_get(destination->machines, here))
-        return here;
-    return json_object_get(source->machines, there) ? there : NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/tcp.h"
+#include "testbed/tcp.h"
 
 #include <errno.h>
 #include <linux/inet_diag.h>

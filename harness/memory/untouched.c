@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/untouched.h"
+#include "memory/untouched.h"
 
 #include <fcntl.h>
 #include <glib.h>

@@ -7,11 +7,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_MEMORY_H
-#define GODWIT_HARNESS_VM_MEMORY_H
+#ifndef GODWIT_HARNESS_MEMORY_MEMORY_H
+#define GODWIT_HARNESS_MEMORY_MEMORY_H
 
 #include "godwit/guest_abi.h"
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 /* A RAM block, as QEMU's migration knows it. */
 struct godwit_block {

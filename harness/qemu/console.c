@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/console.h"
+#include "qemu/console.h"
 
 #include "godwit/guest_abi.h"
 #include <errno.h>

@@ -9,8 +9,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_LOG_H
-#define GODWIT_HARNESS_VM_LOG_H
+#ifndef GODWIT_HARNESS_QEMU_LOG_H
+#define GODWIT_HARNESS_QEMU_LOG_H
 
 #include "base/error.h"
 #include <stddef.h>

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/vm.h"
+#include "testbed/vm.h"
 
 #include "base/contain.h"
 #include "base/shell.h"
 #include "base/text.h"
 #include "godwit/guest_abi.h"
 #include "guest/image.h"
-#include "vm/memory.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

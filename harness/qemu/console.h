@@ -5,11 +5,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_CONSOLE_H
-#define GODWIT_HARNESS_VM_CONSOLE_H
+#ifndef GODWIT_HARNESS_QEMU_CONSOLE_H
+#define GODWIT_HARNESS_QEMU_CONSOLE_H
 
 #include "base/error.h"
-#include "vm/log.h"
+#include "qemu/log.h"
 #include <stdbool.h>
 
 /* The most bytes taken from a guest: some hours of the fastest one. */

@@ -1,16 +1,15 @@
 /*
- * A QEMU binary and what it can do, asked of the binary itself.
+ * A QEMU binary and what it can do, as the binary itself reported it (testbed/probe.h).
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_VM_QEMU_H
-#define GODWIT_HARNESS_VM_QEMU_H
+#ifndef GODWIT_HARNESS_QEMU_QEMU_H
+#define GODWIT_HARNESS_QEMU_QEMU_H
 
 #include "base/error.h"
 #include "base/json.h"
 #include <stdbool.h>
 
-struct godwit_rig;
 struct godwit_machine;
 
 struct godwit_qemu {
@@ -30,10 +29,6 @@ struct godwit_qemu {
  * to do about it. The path is the caller's.
  */
 char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, GError **error);
-
-/* Starts the binary at PATH (absolute) without a machine, and asks. The rig's deadline holds. */
-struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, double timeout_scale,
-                                      bool *interrupted, GError **error);
 
 /* For handing over to a worker process, and back. */
 json_t *godwit_qemu_to_json(const struct godwit_qemu *qemu);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/log.h"
+#include "qemu/log.h"
 
 #include "base/file.h"
 #include <errno.h>

@@ -9,7 +9,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "stream/verify.h"
+#include "oracle/verify.h"
 
 #include "guest/image.h"
 #include "oracle/oracle.h"

@@ -4,13 +4,13 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_STREAM_VERIFY_H
-#define GODWIT_HARNESS_STREAM_VERIFY_H
+#ifndef GODWIT_HARNESS_ORACLE_VERIFY_H
+#define GODWIT_HARNESS_ORACLE_VERIFY_H
 
 #include "godwit/guest_abi.h"
 #include "godwit/page_order.h"
 #include "stream/memory.h"
-#include "vm/rig.h"
+#include "testbed/rig.h"
 
 /* What was found. Of the arrays, as many are filled in as the guest has CPUs. */
 struct godwit_stream_guest {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/rig.h"
+#include "testbed/rig.h"
 
-#include "vm/vm.h"
+#include "testbed/vm.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <string.h>

@@ -1,0 +1,19 @@
+/*
+ * Asks a QEMU binary what it can do.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_TESTBED_PROBE_H
+#define GODWIT_HARNESS_TESTBED_PROBE_H
+
+#include "qemu/qemu.h"
+
+/*
+ * Starts the binary at PATH (absolute) without a machine in DIRECTORY, and asks it. Returns what it
+ * answered, which the caller frees with godwit_qemu_free(). Fails with ENVIRONMENT if it is not a
+ * usable QEMU, or does not answer in time (the default deadline times TIMEOUT_SCALE).
+ */
+struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, double timeout_scale,
+                                      bool *interrupted, GError **error);
+
+#endif
