@@ -99,7 +99,7 @@ static void print_row(const json_t *results, int width, const char *target, cons
         json_t *result;
         json_array_foreach(results, i, result)
         {
-            if (!is_of(result, target, scenario) || !godwit_report_passed(result))
+            if (!is_of(result, target, scenario) || !godwit_result_passed(result))
                 continue;
             const double ms = column < G_N_ELEMENTS(columns)
                                   ? column_time(result, column)

@@ -9,10 +9,10 @@
 #include "report/report.h"
 #include <string.h>
 
-static void keep_result(struct godwit_reporter *reporter, const json_t *result)
+static void keep_result(gpointer data, const json_t *result)
 {
-    json_array_append(reporter->results, (json_t *)(uintptr_t)result);
-    if (godwit_report_passed(result) || godwit_report_is_not_run(result) ||
+    json_array_append(data, (json_t *)(uintptr_t)result);
+    if (godwit_result_passed(result) || godwit_result_is_not_run(result) ||
         !strcmp(godwit_json_string(result, "status", ""), "skip"))
         return;
     g_autofree char *details = godwit_report_details(result, "      ");
@@ -52,12 +52,12 @@ json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
                        const GPtrArray *scenarios, unsigned runs, unsigned parallel,
                        struct godwit_summary *summary)
 {
-    struct godwit_reporter collector = {
-        .result = keep_result, .out = stdout, .results = json_array()};
+    json_t *results = json_array();
+    struct godwit_observer collector = {.data = results, .result = keep_result};
     unsigned skipped;
     g_autoptr(GPtrArray) jobs = plan_jobs(targets, scenarios, runs, &skipped);
-    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
-    g_ptr_array_add(reporters, &collector);
+    g_autoptr(GPtrArray) observers = g_ptr_array_new();
+    g_ptr_array_add(observers, &collector);
     g_autoptr(GPtrArray) none = g_ptr_array_new();
     struct godwit_run todo = {
         .jobs = jobs,
@@ -65,10 +65,10 @@ json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
         .parallel = parallel,
         .folder = process->folder,
         .janitor = process->janitor,
-        .reporters = reporters,
+        .observers = observers,
         .interrupted = &process->interrupted,
     };
     *summary = godwit_run_jobs(&todo);
     summary->skipped += skipped;
-    return collector.results;
+    return results;
 }

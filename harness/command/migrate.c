@@ -9,6 +9,7 @@
 #include "guest/image.h"
 #include "oracle/ledger.h"
 #include "qemu/qemu.h"
+#include "report/bundle.h"
 #include "report/report.h"
 #include <string.h>
 
@@ -176,8 +177,9 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         job->keep = options->keep;
         job->setup.oracles_off = options->oracles_off;
     }
-    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
-    g_ptr_array_add(reporters, reporter);
+    g_autoptr(GPtrArray) observers = g_ptr_array_new();
+    g_ptr_array_add(observers, &godwit_bundle_writer);
+    g_ptr_array_add(observers, &reporter->observer);
     g_autoptr(GPtrArray) none = g_ptr_array_new();
     struct godwit_run todo = {
         .jobs = jobs,
@@ -187,7 +189,7 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         .folder = process->folder,
         .output = output,
         .janitor = process->janitor,
-        .reporters = reporters,
+        .observers = observers,
         .interrupted = &process->interrupted,
     };
     const struct godwit_summary summary = godwit_run_jobs(&todo);

@@ -9,6 +9,7 @@
 #include "godwit/guest_abi.h"
 #include "oracle/ledger.h"
 #include "qemu/host.h"
+#include "report/bundle.h"
 #include "report/report.h"
 #include <string.h>
 
@@ -222,8 +223,11 @@ static bool run(struct godwit_process *process, const struct run_options *option
         return false;
     }
     bool live = false;
+    g_autoptr(GPtrArray) observers = g_ptr_array_new();
+    g_ptr_array_add(observers, &godwit_bundle_writer);
     for (guint i = 0; i < reporters->len; i++) {
         struct godwit_reporter *reporter = g_ptr_array_index(reporters, i);
+        g_ptr_array_add(observers, &reporter->observer);
         live |= reporter->live;
         reporter->width = godwit_targets_width(targets);
     }
@@ -239,7 +243,7 @@ static bool run(struct godwit_process *process, const struct run_options *option
         .folder = process->folder,
         .output = output,
         .janitor = process->janitor,
-        .reporters = reporters,
+        .observers = observers,
         .interrupted = &process->interrupted,
     };
     const struct godwit_summary summary = godwit_run_jobs(&todo);

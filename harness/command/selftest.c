@@ -76,7 +76,7 @@ static void count(struct row *row, const json_t *result)
         return;
     }
     row->runs++;
-    if (!godwit_report_passed(result)) {
+    if (!godwit_result_passed(result)) {
         row->wrong++;
         return;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/bundle.h"
 
+#include "base/file.h"
 #include "base/shell.h"
 #include "base/text.h"
 #include "godwit/guest_abi.h"
@@ -462,3 +463,16 @@ char *godwit_report_bundle(const json_t *raw)
                               "by --keep only.\n");
     return g_string_free(text, FALSE);
 }
+
+static void write_report(gpointer data, const json_t *result)
+{
+    g_autofree char *path =
+        g_build_filename(godwit_json_string(result, "folder", ""), "report.txt", NULL);
+    g_autofree char *text = godwit_report_bundle(result);
+    g_autoptr(GError) error = NULL;
+    (void)data;
+    if (!godwit_file_write(path, text, strlen(text), &error))
+        godwit_text_complain("%s", error->message);
+}
+
+struct godwit_observer godwit_bundle_writer = {.kept = write_report};

@@ -7,10 +7,13 @@
 #ifndef GODWIT_HARNESS_REPORT_BUNDLE_H
 #define GODWIT_HARNESS_REPORT_BUNDLE_H
 
-#include "base/json.h"
+#include "run/run.h"
 
 /* The report of a result, as job.h and report.h describe it; the caller's. It begins with what is
  * wrong, in two sentences. */
 char *godwit_report_bundle(const json_t *result);
+
+/* Writes that report into each folder that a run keeps. */
+extern struct godwit_observer godwit_bundle_writer;
 
 #endif

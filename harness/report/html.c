@@ -47,7 +47,7 @@ static bool has_section(const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
     return strcmp(status, "pass") != 0 && strcmp(status, "skip") != 0 &&
-           !godwit_report_is_not_run(result_);
+           !godwit_result_is_not_run(result_);
 }
 
 static void put(FILE *out, const char *before, const char *text, const char *after)
@@ -59,7 +59,7 @@ static void put(FILE *out, const char *before, const char *text, const char *aft
 static void row(FILE *out, const json_t *result_, size_t index)
 {
     const char *word = word_of(result_);
-    g_autofree char *proof = godwit_report_passed(result_)
+    g_autofree char *proof = godwit_result_passed(result_)
                                  ? godwit_report_proof(result_)
                                  : g_strdup(godwit_json_string(result_, "message", ""));
     fprintf(out, "<tr><td class=\"%s\">%s</td>", word, word);
@@ -149,7 +149,7 @@ static void rows(FILE *out, const json_t *results, const char *word, bool not_ru
     json_t *result_;
     json_array_foreach(results, i, result_)
     {
-        if (!strcmp(word_of(result_), word) && godwit_report_is_not_run(result_) == not_run)
+        if (!strcmp(word_of(result_), word) && godwit_result_is_not_run(result_) == not_run)
             row(out, result_, i);
     }
 }

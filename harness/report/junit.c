@@ -39,7 +39,7 @@ static void test_case(FILE *out, const json_t *result_)
     if (godwit_json_integer(result_, "repetitions", 1) != 1)
         fprintf(out, " #%" JSON_INTEGER_FORMAT, godwit_json_integer(result_, "repetition", 1));
     fprintf(out, "\" time=\"%.3f\"", json_number_value(json_object_get(result_, "ms")) / 1000);
-    if (godwit_report_passed(result_)) {
+    if (godwit_result_passed(result_)) {
         g_autofree char *proof = godwit_report_proof(result_);
         g_autofree char *known = godwit_report_known(result_, "");
         g_autofree char *text = g_strconcat(proof, *known ? "\n" : "", known, NULL);

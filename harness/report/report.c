@@ -16,6 +16,35 @@ static const struct {
     {"json", godwit_report_json}, {"html", godwit_report_html},
 };
 
+static void begin(gpointer data, unsigned planned)
+{
+    struct godwit_reporter *reporter = data;
+    reporter->planned = planned;
+    if (reporter->begin)
+        reporter->begin(reporter, planned);
+}
+
+static void progress(gpointer data, const struct godwit_job *job, const json_t *progress)
+{
+    struct godwit_reporter *reporter = data;
+    if (reporter->progress)
+        reporter->progress(reporter, job, progress);
+}
+
+static void result(gpointer data, const json_t *result)
+{
+    struct godwit_reporter *reporter = data;
+    if (reporter->result)
+        reporter->result(reporter, result);
+}
+
+static void end(gpointer data, const struct godwit_summary *summary)
+{
+    struct godwit_reporter *reporter = data;
+    if (reporter->end)
+        reporter->end(reporter, summary);
+}
+
 struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
 {
     const char *colon = strchr(format, ':');
@@ -30,6 +59,8 @@ struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
             return NULL;
         }
         struct godwit_reporter *reporter = g_new0(struct godwit_reporter, 1);
+        reporter->observer = (struct godwit_observer){
+            .data = reporter, .begin = begin, .progress = progress, .result = result, .end = end};
         reporter->out = out;
         reporter->path = colon ? g_strdup(colon + 1) : NULL;
         reporter->live = isatty(fileno(out)) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
@@ -83,11 +114,6 @@ char *godwit_report_xml_line(const char *text)
     return g_markup_escape_text(line, -1);
 }
 
-bool godwit_report_is_not_run(const json_t *result)
-{
-    return !strcmp(godwit_json_string(result, "kind", ""), "not-run");
-}
-
 static void add_lines(GString *text, const char *indent, const char *label, const char *lines)
 {
     if (!lines || !*lines)
@@ -128,12 +154,6 @@ char *godwit_report_details(const json_t *result, const char *indent)
 const char *godwit_report_target(const json_t *result)
 {
     return godwit_json_string(result, "target", godwit_json_string(result, "arch", ""));
-}
-
-bool godwit_report_passed(const json_t *result)
-{
-    const char *status = godwit_json_string(result, "status", "fail");
-    return !strcmp(status, "pass") || !strcmp(status, "known");
 }
 
 json_t *godwit_report_bugs(const json_t *result)
@@ -182,7 +202,7 @@ static char *fault_outcome(const json_t *result)
     const json_t *finder = json_object_get(json_object_get(result, "facts"), "found_by");
     const char *kind = godwit_json_string(result, "kind", "");
     const char *vm = godwit_json_string(finder, "vm", NULL);
-    if (godwit_report_passed(result))
+    if (godwit_result_passed(result))
         return g_strdup("not noticed");
     if (!strcmp(kind, "oracle") && finder)
         return g_strdup_printf("found by %s%s%s", godwit_json_string(finder, "oracle", "?"),

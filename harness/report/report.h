@@ -1,19 +1,18 @@
 /*
- * Reporters: each turns what a run tells into one format, on one stream.
+ * Reporters: each turns what a run observes into one format, on one stream.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef GODWIT_HARNESS_REPORT_REPORT_H
 #define GODWIT_HARNESS_REPORT_REPORT_H
 
+#include "run/result.h"
 #include "run/run.h"
 #include <stdio.h>
 
 struct godwit_reporter {
-    /* What it does; each may be NULL. JOB is borrowed; RESULT is as job.h describes it, with
-     * "scenario", "summary", "kit" (Godwit's version), "arch", "image", "machine", "accel",
-     * "repetition", "ms", "again" and, if there was one to be injected, "fault", if kept, "folder"
-     * added. */
+    struct godwit_observer observer; /* hand this to the run; it calls the functions below */
+    /* What the format does; each may be NULL. */
     void (*begin)(struct godwit_reporter *reporter, unsigned planned);
     void (*progress)(struct godwit_reporter *reporter, const struct godwit_job *job,
                      const json_t *progress);
@@ -57,18 +56,12 @@ char *godwit_report_xml(const char *text);
 /* Does the same for an attribute's value: one line. */
 char *godwit_report_xml_line(const char *text);
 
-/* Whether the result is of a job that was not run, or not to its end. */
-bool godwit_report_is_not_run(const json_t *result);
-
 /* The bug report of a result that is no pass, one paragraph a VM, each line begun with INDENT; the
  * caller's. */
 char *godwit_report_details(const json_t *result, const char *indent);
 
 /* What the result's scenario ran on: "x86_64", "x86_64 7.2.22 to 10.0.13". Borrowed. */
 const char *godwit_report_target(const json_t *result);
-
-/* Whether the result is a pass, known bugs apart. */
-bool godwit_report_passed(const json_t *result);
 
 /* One line that says what a passed result proved, in bytes and milliseconds; the caller's. */
 char *godwit_report_proof(const json_t *result);

@@ -84,7 +84,7 @@ static void checks(struct godwit_reporter *reporter, const json_t *result_)
 static void result(struct godwit_reporter *reporter, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
-    const bool pass = godwit_report_passed(result_), skip = !strcmp(status, "skip");
+    const bool pass = godwit_result_passed(result_), skip = !strcmp(status, "skip");
     reporter->number++;
     checks(reporter, result_);
     point(reporter, pass || skip, result_, NULL);

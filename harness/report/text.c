@@ -80,15 +80,15 @@ static void tell_bugs(struct godwit_reporter *reporter, const json_t *result_)
     }
     const char *folder = godwit_json_string(result_, "folder", NULL);
     g_autofree char *shown = folder ? godwit_text_line(folder) : NULL;
-    if (shown && godwit_report_passed(result_))
+    if (shown && godwit_result_passed(result_))
         fprintf(reporter->out, "      folder: %s\n", shown);
 }
 
 static void result(struct godwit_reporter *reporter, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
-    const bool pass = godwit_report_passed(result_), skip = !strcmp(status, "skip");
-    const bool known = !strcmp(status, "known"), not_run = godwit_report_is_not_run(result_);
+    const bool pass = godwit_result_passed(result_), skip = !strcmp(status, "skip");
+    const bool known = !strcmp(status, "known"), not_run = godwit_result_is_not_run(result_);
     reporter->number++;
     clear_line(reporter);
     g_autofree char *target = godwit_text_line(godwit_report_target(result_));

@@ -6,9 +6,8 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "base/version.h"
-#include "report/bundle.h"
-#include "report/report.h"
 #include "run/confirm.h"
+#include "run/result.h"
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
@@ -43,24 +42,15 @@ struct worker {
     bool kept; /* its folder has been put where it stays */
 };
 
-static void tell_progress(struct godwit_run *run, const struct godwit_job *job,
-                          const json_t *progress)
-{
-    for (guint i = 0; i < run->reporters->len; i++) {
-        struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
-        if (reporter->progress)
-            reporter->progress(reporter, job, progress);
-    }
-}
-
-static void tell_result(struct godwit_run *run, const json_t *result)
-{
-    for (guint i = 0; i < run->reporters->len; i++) {
-        struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
-        if (reporter->result)
-            reporter->result(reporter, result);
-    }
-}
+/* Calls FUNCTION, a member of struct godwit_observer, of every observer that has one. */
+#define OBSERVE(run, function, ...)                                                                \
+    do {                                                                                           \
+        for (guint o = 0; o < (run)->observers->len; o++) {                                        \
+            const struct godwit_observer *observer = g_ptr_array_index((run)->observers, o);       \
+            if (observer->function)                                                                \
+                observer->function(observer->data, __VA_ARGS__);                                   \
+        }                                                                                          \
+    } while (0)
 
 static void take_line(struct worker *worker, const char *line)
 {
@@ -69,7 +59,7 @@ static void take_line(struct worker *worker, const char *line)
     if (phase) {
         g_free(worker->phase);
         worker->phase = g_strdup(phase);
-        tell_progress(worker->run, worker->job, object);
+        OBSERVE(worker->run, progress, worker->job, object);
     } else if (godwit_json_true(object, "over")) {
         worker->over = true;
     } else if (godwit_json_string(object, "status", NULL) && !worker->result) {
@@ -308,16 +298,13 @@ static json_t *lost_result(const struct worker *worker)
                      "vms", vms);
 }
 
-/* Writes into the worker's folder, which is kept, what makes it a bundle. */
-static void write_bundle(const struct worker *worker, const json_t *result)
+/* Writes the result into the worker's folder, which is kept. */
+static void write_result(const struct worker *worker, const json_t *result)
 {
-    g_autofree char *json = g_build_filename(worker->folder, "result.json", NULL);
-    g_autofree char *report = g_build_filename(worker->folder, "report.txt", NULL);
-    g_autofree char *text = godwit_report_bundle(result);
+    g_autofree char *path = g_build_filename(worker->folder, "result.json", NULL);
     g_autoptr(GError) error = NULL;
     g_autofree char *dumped = godwit_json_dump(result, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    if (!godwit_file_write(json, dumped, strlen(dumped), &error) ||
-        !godwit_file_write(report, text, strlen(text), &error))
+    if (!godwit_file_write(path, dumped, strlen(dumped), &error))
         godwit_text_complain("%s", error->message);
 }
 
@@ -325,7 +312,7 @@ static void write_bundle(const struct worker *worker, const json_t *result)
  * needs no proof each time anew. */
 static bool is_evidence(const json_t *result)
 {
-    return !godwit_report_passed(result) &&
+    return !godwit_result_passed(result) &&
            strcmp(godwit_json_string(result, "status", "fail"), "skip") != 0;
 }
 
@@ -383,8 +370,10 @@ static json_t *finish_result(struct worker *worker)
                  (double)(g_get_monotonic_time() - worker->began) / 1000.0 -
                      json_number_value(json_object_get(result, "waited")),
                  keep ? worker->folder : NULL);
-    if (keep)
-        write_bundle(worker, result);
+    if (keep) {
+        write_result(worker, result);
+        OBSERVE(worker->run, kept, result);
+    }
     return result;
 }
 
@@ -406,7 +395,7 @@ static void count(struct godwit_summary *summary, const json_t *result)
 }
 
 /* Gives a job that was not run, or not to its end, the result that says so and why. */
-static void tell_not_run(struct godwit_run *run, const struct godwit_job *job, const char *reason,
+static void give_not_run(struct godwit_run *run, const struct godwit_job *job, const char *reason,
                          struct godwit_summary *summary)
 {
     g_autoptr(json_t) result =
@@ -414,7 +403,7 @@ static void tell_not_run(struct godwit_run *run, const struct godwit_job *job, c
                   "kind", "not-run", "phases", "oracles", "facts", "vms");
     describe_job(result, job, 0, NULL);
     count(summary, result);
-    tell_result(run, result);
+    OBSERVE(run, result, result);
 }
 
 #define ENDED_EARLY "not run: the run ended at its first failure"
@@ -435,17 +424,17 @@ static void worker_end(struct worker *worker, const GPtrArray *workers,
     if (worker->job->confirms && (unsound || worker->dropped)) {
         /* The result that it was to confirm is still held back, and is given up. */
     } else if (unsound) {
-        tell_not_run(run, worker->job,
+        give_not_run(run, worker->job,
                      worker->turn < 0 ? "not run to its end: interrupted" : INTERRUPTED, summary);
     } else if (worker->dropped) {
         /* Jobs that an endless run had started ahead are of no interest. */
         if (!run->endless || worker->job->repetition == 1)
-            tell_not_run(run, worker->job, ENDED_EARLY, summary);
+            give_not_run(run, worker->job, ENDED_EARLY, summary);
     } else {
         g_autoptr(json_t) result = godwit_confirm_take(confirm, worker->job, finish_result(worker));
         if (result) {
             count(summary, result);
-            tell_result(run, result);
+            OBSERVE(run, result, result);
         }
     }
     if (!run->keep && !worker->kept)
@@ -515,12 +504,12 @@ static unsigned count_ahead(const GPtrArray *workers)
 
 /* Gives those jobs a result that were never begun: from NEXT on, which is beyond all of them where
  * all were. */
-static void tell_rest(struct godwit_run *run, unsigned next, bool broken,
+static void give_rest(struct godwit_run *run, unsigned next, bool broken,
                       struct godwit_summary *summary)
 {
     const char *reason = *run->interrupted ? INTERRUPTED : broken ? NO_WORKER : ENDED_EARLY;
     for (guint i = next; i < run->jobs->len; i++)
-        tell_not_run(run, g_ptr_array_index(run->jobs, i), reason, summary);
+        give_not_run(run, g_ptr_array_index(run->jobs, i), reason, summary);
 }
 
 struct godwit_summary godwit_run_jobs(struct godwit_run *run)
@@ -532,15 +521,10 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
     unsigned serial = 0, next = 0; /* workers that were started, and jobs that they were for */
     struct godwit_confirm *confirm = godwit_confirm_new();
     bool broken = false; /* not even a worker can be started */
-    for (guint i = 0; i < run->reporters->len; i++) {
-        struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
-        reporter->planned = summary.planned;
-        if (reporter->begin)
-            reporter->begin(reporter, summary.planned);
-    }
+    OBSERVE(run, begin, summary.planned);
     for (guint i = 0; i < run->skipped->len; i++) {
         count(&summary, g_ptr_array_index(run->skipped, i));
-        tell_result(run, g_ptr_array_index(run->skipped, i));
+        OBSERVE(run, result, g_ptr_array_index(run->skipped, i));
     }
     for (;;) {
         while (count_ahead(workers) < run->parallel + godwit_run_ahead(run->parallel) &&
@@ -560,7 +544,7 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
             } else {
                 g_autofree char *reason = g_strdup_printf(NO_WORKER ": %s", error->message);
                 if (!confirms)
-                    tell_not_run(run, g_ptr_array_index(run->jobs, (next - 1) % run->jobs->len),
+                    give_not_run(run, g_ptr_array_index(run->jobs, (next - 1) % run->jobs->len),
                                  reason, &summary);
                 broken = true;
             }
@@ -588,18 +572,14 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
     json_t *held;
     while ((held = godwit_confirm_give_up(confirm))) {
         count(&summary, held);
-        tell_result(run, held);
+        OBSERVE(run, result, held);
         json_decref(held);
     }
     godwit_confirm_free(confirm);
-    tell_rest(run, next, broken, &summary);
+    give_rest(run, next, broken, &summary);
     summary.interrupted = *run->interrupted;
     summary.seconds = (double)(g_get_monotonic_time() - began) / 1e6;
-    for (guint i = 0; i < run->reporters->len; i++) {
-        struct godwit_reporter *reporter = g_ptr_array_index(run->reporters, i);
-        if (reporter->end)
-            reporter->end(reporter, &summary);
-    }
+    OBSERVE(run, end, &summary);
     return summary;
 }
 

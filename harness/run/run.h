@@ -1,5 +1,5 @@
 /*
- * A run: many jobs, several at a time, each in a worker process, and whoever wants to be told.
+ * A run: many jobs, several at a time, each in a worker process. Observers learn what happens.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,8 +8,6 @@
 
 #include "run/janitor.h"
 #include "run/job.h"
-
-struct godwit_reporter;
 
 /* How many jobs ended how. */
 struct godwit_summary {
@@ -20,6 +18,20 @@ struct godwit_summary {
     unsigned planned;   /* jobs there were to run; 0: no end set */
     double seconds;     /* wall time */
     bool interrupted;
+};
+
+/* What a run calls as it goes on, with DATA first. Each function may be NULL. JOB and RESULT are
+ * borrowed; RESULT is as result.h describes it. */
+struct godwit_observer {
+    gpointer data;
+    /* Before the first result; PLANNED as in the summary. */
+    void (*begin)(gpointer data, unsigned planned);
+    void (*progress)(gpointer data, const struct godwit_job *job, const json_t *progress);
+    /* The folder of a job stays; "folder" of RESULT says where. Comes before the result, and for
+     * jobs that only confirm another's result as well. */
+    void (*kept)(gpointer data, const json_t *result);
+    void (*result)(gpointer data, const json_t *result);
+    void (*end)(gpointer data, const struct godwit_summary *summary);
 };
 
 struct godwit_run {
@@ -33,7 +45,7 @@ struct godwit_run {
     const char *folder; /* temporary folder: where the jobs' folders are made */
     const char *output; /* where those go that are kept; NULL: none is. Made when it is needed */
     struct godwit_janitor *janitor;
-    GPtrArray *reporters; /* of struct godwit_reporter; borrowed */
+    GPtrArray *observers; /* of struct godwit_observer; borrowed */
     bool *interrupted;    /* set by the signal handlers */
 };
 
@@ -42,7 +54,7 @@ struct godwit_run {
 unsigned godwit_run_ahead(unsigned parallel);
 
 /*
- * Runs every job and tells every reporter. Every job has exactly one result, whatever happens: one
+ * Runs every job and calls every observer. Every job has exactly one result, whatever happens: one
  * that was not run, or not to its end, because the run was interrupted, ended at a failure or could
  * start no worker, is an error of the kind "not-run" that says so. (An endless run has no jobs that
  * are still to come after its first round.)

@@ -512,10 +512,10 @@ static void test_proof(void **state)
     static const char *const statuses[] = {"pass", "known", "fail", "skip", "error", "", "PASS"};
     for (size_t i = 0; i < G_N_ELEMENTS(statuses); i++) {
         g_autoptr(json_t) result = result_new(statuses[i], "");
-        assert_int_equal(godwit_report_passed(result), i < 2);
+        assert_int_equal(godwit_result_passed(result), i < 2);
     }
     g_autoptr(json_t) nothing = json_object();
-    assert_false(godwit_report_passed(nothing));
+    assert_false(godwit_result_passed(nothing));
 }
 
 /* A result of which nothing is known but that it is bad. */

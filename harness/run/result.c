@@ -1,0 +1,19 @@
+/*
+ * What the status of a result means.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "run/result.h"
+
+#include <string.h>
+
+bool godwit_result_passed(const json_t *result)
+{
+    const char *status = godwit_json_string(result, "status", "fail");
+    return !strcmp(status, "pass") || !strcmp(status, "known");
+}
+
+bool godwit_result_is_not_run(const json_t *result)
+{
+    return !strcmp(godwit_json_string(result, "kind", ""), "not-run");
+}
