@@ -1,5 +1,11 @@
-/* SPDX-License-Identifier: MIT */
-#include "memory/memory.h"
+/*
+ * Reads the memory of a guest from outside: by process_vm_readv(2), by QMP's pmemsave where the
+ * system refuses that, or from a copy that was kept. Large reads skip what the guest never wrote to
+ * (untouched.h): it is zero.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "memory/memory_parts.h"
 
 #include "base/file.h"
 #include "guest/image.h"
@@ -9,125 +15,6 @@
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#define HEX "0x%" G_GINT64_MODIFIER "x"
-
-/* Less than that is read without a look at whether it was ever written to. In bytes. */
-#define UNTOUCHED_LEAST ((size_t)64 << 10)
-
-/* `info ramblock`: a heading, then lines "NAME PSIZE UNIT OFFSET USED TOTAL [HVA RO]". Names have
- * no blanks. HVA came with QEMU 8.2. */
-static void parse_blocks(const char *text, GArray *blocks)
-{
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (guint i = 1; lines[0] && lines[i]; i++) {
-        struct godwit_block block = {0};
-        char hva[32] = "";
-        unsigned long long used;
-        if (sscanf(lines[i], " %255s %*s %*s 0x%*x 0x%llx 0x%*x %31s", block.name, &used, hva) < 2)
-            continue;
-        block.length = used;
-        block.hva = g_str_has_prefix(hva, "0x") ? g_ascii_strtoull(hva, NULL, 16) : 0;
-        g_array_append_val(blocks, block);
-    }
-}
-
-static const guint no_block = G_MAXUINT;
-
-static guint find(const struct godwit_vm *vm, const char *name)
-{
-    for (guint i = 0; i < vm->blocks->len; i++)
-        if (!strcmp(g_array_index(vm->blocks, struct godwit_block, i).name, name))
-            return i;
-    return no_block;
-}
-
-/* `info mtree -f`: the flat view of the address space "memory" tells which piece of which block the
- * guest sees where, lines "START-END (prio N, ram|rom): NAME [@OFFSET] ...". */
-static void parse_view(const char *text, struct godwit_vm *vm)
-{
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    bool wanted = false;
-    for (guint i = 0; lines[i]; i++) {
-        if (g_str_has_prefix(lines[i], "FlatView"))
-            wanted = false;
-        else if (strstr(lines[i], "AS \"memory\""))
-            wanted = true;
-        unsigned long long start, end;
-        char name[256], at[64] = "";
-        if (!wanted || sscanf(lines[i], " %llx-%llx (prio %*[-0-9], r%*[aomd]): %255s %63s", &start,
-                              &end, name, at) < 3)
-            continue;
-        const struct godwit_piece piece = {
-            .block = find(vm, name),
-            .gpa = start,
-            .offset = at[0] == '@' ? g_ascii_strtoull(at + 1, NULL, 16) : 0,
-            .length = end - start + 1,
-        };
-        if (piece.block != no_block)
-            g_array_append_val(vm->pieces, piece);
-    }
-}
-
-/* Where QEMU has the guest-physical address, or 0 if it does not say. */
-static bool ask_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t *hva, GError **error)
-{
-    g_autofree char *line = g_strdup_printf("gpa2hva " HEX, gpa);
-    g_autofree char *answer = godwit_vm_monitor(vm, line, error);
-    if (!answer)
-        return false;
-    const char *is = strstr(answer, ") is 0x");
-    *hva = is ? g_ascii_strtoull(is + strlen(") is 0x"), NULL, 16) : 0;
-    return true;
-}
-
-/* Fills in vm->blocks and vm->pieces, which are empty. */
-static bool ask_map(struct godwit_vm *vm, GError **error)
-{
-    g_autofree char *blocks = godwit_vm_monitor(vm, "info ramblock", error);
-    if (!blocks)
-        return false;
-    g_autofree char *view = godwit_vm_monitor(vm, "info mtree -f", error);
-    if (!view)
-        return false;
-    parse_blocks(blocks, vm->blocks);
-    parse_view(view, vm);
-    if (vm->pieces->len == 0) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
-                    "%s: no RAM to be made out in `info ramblock` and `info mtree -f`", vm->name);
-        return false;
-    }
-    for (guint i = 0; i < vm->pieces->len; i++) {
-        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
-        struct godwit_block *block = &g_array_index(vm->blocks, struct godwit_block, piece->block);
-        if (block->hva)
-            continue;
-        if (!ask_hva(vm, piece->gpa, &block->hva, error))
-            return false;
-        block->hva = block->hva ? block->hva - piece->offset : 0;
-    }
-    g_auto(GStrv) maps = godwit_untouched_maps(godwit_vm_pid(vm));
-    for (guint i = 0; i < vm->blocks->len; i++) {
-        struct godwit_block *block = &g_array_index(vm->blocks, struct godwit_block, i);
-        block->private = block->hva && block->length >= UNTOUCHED_LEAST &&
-                         godwit_untouched_private(maps, block->hva, block->length);
-    }
-    return true;
-}
-
-bool godwit_memory_map(struct godwit_vm *vm, GError **error)
-{
-    if (vm->blocks)
-        return true;
-    vm->blocks = g_array_new(FALSE, TRUE, sizeof(struct godwit_block));
-    vm->pieces = g_array_new(FALSE, TRUE, sizeof(struct godwit_piece));
-    if (ask_map(vm, error))
-        return true;
-    /* What is half known must not pass for known. */
-    g_clear_pointer(&vm->blocks, g_array_unref);
-    g_clear_pointer(&vm->pieces, g_array_unref);
-    return false;
-}
 
 /* The block's place among the vm's. */
 static guint index_of(const struct godwit_vm *vm, const struct godwit_block *block)
@@ -198,34 +85,6 @@ bool godwit_memory_keep_again(struct godwit_vm *vm, uint64_t gpa, size_t length,
     return done;
 }
 
-void godwit_memory_forget(struct godwit_vm *vm)
-{
-    g_clear_pointer(&vm->kept, g_ptr_array_unref);
-    g_clear_pointer(&vm->blocks, g_array_unref);
-    g_clear_pointer(&vm->pieces, g_array_unref);
-}
-
-const struct godwit_block *godwit_memory_block(const struct godwit_vm *vm, const char *name)
-{
-    const guint i = find(vm, name);
-    return i == no_block ? NULL : &g_array_index(vm->blocks, struct godwit_block, i);
-}
-
-/* The piece that has those bytes of the block, or NULL if the guest does not see them as one. */
-static const struct godwit_piece *piece_of(const struct godwit_vm *vm,
-                                           const struct godwit_block *block, uint64_t offset,
-                                           uint64_t length)
-{
-    for (guint i = 0; i < vm->pieces->len; i++) {
-        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
-        if (block == &g_array_index(vm->blocks, struct godwit_block, piece->block) &&
-            offset >= piece->offset && offset - piece->offset <= piece->length &&
-            length <= piece->length - (offset - piece->offset))
-            return piece;
-    }
-    return NULL;
-}
-
 /* QEMU's working directory is the rig's, so a bare file name reaches it. */
 static bool read_by_pmemsave(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
                              GError **error)
@@ -265,7 +124,7 @@ bool godwit_memory_readable(const struct godwit_vm *vm, const struct godwit_bloc
 {
     if (offset > block->length || length > block->length - offset)
         return false;
-    return (block->hva && !vm->pmemsave) || piece_of(vm, block, offset, length);
+    return (block->hva && !vm->pmemsave) || godwit_memory_piece(vm, block, offset, length);
 }
 
 /* The QEMU's pages, as the kernel has them. */
@@ -327,7 +186,7 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
     }
     if (length == 0)
         return true;
-    const struct godwit_piece *piece = piece_of(vm, block, offset, length);
+    const struct godwit_piece *piece = godwit_memory_piece(vm, block, offset, length);
     if (!piece) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
                     "needs process_vm_readv, which this system refuses, for RAM block %s",
@@ -335,25 +194,6 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
         return false;
     }
     return read_by_pmemsave(vm, piece->gpa + (offset - piece->offset), buffer, length, error);
-}
-
-const struct godwit_block *godwit_memory_locate(struct godwit_vm *vm, uint64_t gpa, uint64_t length,
-                                                uint64_t *offset, GError **error)
-{
-    if (!godwit_memory_map(vm, error))
-        return NULL;
-    for (guint i = 0; i < vm->pieces->len; i++) {
-        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
-        if (gpa >= piece->gpa && gpa - piece->gpa <= piece->length &&
-            length <= piece->length - (gpa - piece->gpa)) {
-            *offset = piece->offset + (gpa - piece->gpa);
-            return &g_array_index(vm->blocks, struct godwit_block, piece->block);
-        }
-    }
-    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
-                "%s: guest-physical " HEX "+" HEX " is no RAM of this guest", vm->name, gpa,
-                length);
-    return NULL;
 }
 
 bool godwit_memory_read(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
@@ -423,16 +263,6 @@ bool godwit_memory_fetch(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_
     return true;
 }
 
-bool godwit_memory_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t length, uint64_t *hva,
-                       GError **error)
-{
-    uint64_t offset = 0;
-    const struct godwit_block *block = godwit_memory_locate(vm, gpa, length, &offset, error);
-    if (block)
-        *hva = block->hva && !vm->pmemsave ? block->hva + offset : 0;
-    return block != NULL;
-}
-
 bool godwit_memory_peek(struct godwit_vm *vm, uint64_t hva, void *buffer, size_t length)
 {
     const struct iovec local = {buffer, length};
@@ -440,73 +270,6 @@ bool godwit_memory_peek(struct godwit_vm *vm, uint64_t hva, void *buffer, size_t
     /* Who reads a page that is not there may have to wait for a postcopy to bring it. */
     return hva && !vm->exited && godwit_untouched_there(pagemap_of(vm), hva) &&
            process_vm_readv(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) == (ssize_t)length;
-}
-
-bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, size_t length,
-                         GError **error)
-{
-    uint64_t offset = 0;
-    const struct godwit_block *block = godwit_memory_locate(vm, gpa, length, &offset, error);
-    if (!block)
-        return false;
-    const struct iovec local = {(void *)(uintptr_t)bytes, length};
-    const struct iovec remote = {(void *)(uintptr_t)(block->hva + offset), length};
-    const ssize_t n =
-        block->hva ? process_vm_writev(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) : 0;
-    if (n == (ssize_t)length)
-        return true;
-    const char *why = n < 0         ? g_strerror(errno)
-                      : !block->hva ? "QEMU does not say where that is"
-                                    : "not all of it could be written";
-    return godwit_fail(error, GODWIT_ERROR_SKIP,
-                       "needs process_vm_writev into QEMU, which this system refuses: %s", why);
-}
-
-/* A mark, and where in its page it is: behind the bytes that the guests write. */
-#define MARK        UINT64_C(0x476f647769740000)
-#define MARK_OFFSET 8
-
-/* Where the marks are in the vm's QEMU, or 0 if it has none that could be written. */
-static uint64_t first_mark(struct godwit_vm *vm)
-{
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
-    uint64_t hva = 0;
-    if ((workload->flags & GODWIT_FLAG_STAMP) || workload->page_size < MARK_OFFSET + sizeof(MARK) ||
-        !godwit_memory_hva(vm, workload->window_start,
-                           workload->window_end - workload->window_start, &hva, NULL) ||
-        hva == 0)
-        return 0;
-    return hva + MARK_OFFSET;
-}
-
-void godwit_memory_mark(struct godwit_vm *vm)
-{
-    enum { BATCH = 512 };
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
-    const uint64_t pages = godwit_workload_pages(workload), first = first_mark(vm);
-    uint64_t marks[BATCH];
-    struct iovec remote[BATCH];
-    for (uint64_t page = 0; first && page < pages; page += BATCH) {
-        const size_t n = MIN(BATCH, pages - page);
-        for (size_t i = 0; i < n; i++) {
-            marks[i] = MARK + page + i;
-            remote[i] = (struct iovec){
-                (void *)(uintptr_t)(first + (page + i) * workload->page_size), sizeof(marks[i])};
-        }
-        const struct iovec local = {marks, n * sizeof(*marks)};
-        if (process_vm_writev(godwit_vm_pid(vm), &local, 1, remote, n, 0) < 0)
-            return;
-    }
-}
-
-bool godwit_memory_marked(struct godwit_vm *vm)
-{
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
-    const uint64_t last = godwit_workload_pages(workload) - 1, first = first_mark(vm);
-    uint64_t mark = 0;
-    return first &&
-           godwit_memory_peek(vm, first + last * workload->page_size, &mark, sizeof(mark)) &&
-           mark == MARK + last;
 }
 
 bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mailbox *mailbox,

@@ -1,0 +1,181 @@
+/*
+ * The map of a guest's memory: its RAM blocks, their place in QEMU's address space, and the pieces
+ * of them that the guest sees. QEMU is asked for them once, by `info ramblock`, `info mtree -f` and,
+ * where `info ramblock` has no addresses (before QEMU 8.2), `gpa2hva`.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "memory/memory_parts.h"
+
+#include "memory/untouched.h"
+#include <string.h>
+
+/* `info ramblock`: a heading, then lines "NAME PSIZE UNIT OFFSET USED TOTAL [HVA RO]". Names have
+ * no blanks. HVA came with QEMU 8.2. */
+static void parse_blocks(const char *text, GArray *blocks)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = 1; lines[0] && lines[i]; i++) {
+        struct godwit_block block = {0};
+        char hva[32] = "";
+        unsigned long long used;
+        if (sscanf(lines[i], " %255s %*s %*s 0x%*x 0x%llx 0x%*x %31s", block.name, &used, hva) < 2)
+            continue;
+        block.length = used;
+        block.hva = g_str_has_prefix(hva, "0x") ? g_ascii_strtoull(hva, NULL, 16) : 0;
+        g_array_append_val(blocks, block);
+    }
+}
+
+static const guint no_block = G_MAXUINT;
+
+static guint find(const struct godwit_vm *vm, const char *name)
+{
+    for (guint i = 0; i < vm->blocks->len; i++)
+        if (!strcmp(g_array_index(vm->blocks, struct godwit_block, i).name, name))
+            return i;
+    return no_block;
+}
+
+/* `info mtree -f`: the flat view of the address space "memory" tells which piece of which block the
+ * guest sees where, lines "START-END (prio N, ram|rom): NAME [@OFFSET] ...". */
+static void parse_view(const char *text, struct godwit_vm *vm)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    bool wanted = false;
+    for (guint i = 0; lines[i]; i++) {
+        if (g_str_has_prefix(lines[i], "FlatView"))
+            wanted = false;
+        else if (strstr(lines[i], "AS \"memory\""))
+            wanted = true;
+        unsigned long long start, end;
+        char name[256], at[64] = "";
+        if (!wanted || sscanf(lines[i], " %llx-%llx (prio %*[-0-9], r%*[aomd]): %255s %63s", &start,
+                              &end, name, at) < 3)
+            continue;
+        const struct godwit_piece piece = {
+            .block = find(vm, name),
+            .gpa = start,
+            .offset = at[0] == '@' ? g_ascii_strtoull(at + 1, NULL, 16) : 0,
+            .length = end - start + 1,
+        };
+        if (piece.block != no_block)
+            g_array_append_val(vm->pieces, piece);
+    }
+}
+
+/* Where QEMU has the guest-physical address, or 0 if it does not say. */
+static bool ask_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t *hva, GError **error)
+{
+    g_autofree char *line = g_strdup_printf("gpa2hva " HEX, gpa);
+    g_autofree char *answer = godwit_vm_monitor(vm, line, error);
+    if (!answer)
+        return false;
+    const char *is = strstr(answer, ") is 0x");
+    *hva = is ? g_ascii_strtoull(is + strlen(") is 0x"), NULL, 16) : 0;
+    return true;
+}
+
+/* Fills in vm->blocks and vm->pieces, which are empty. */
+static bool ask_map(struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *blocks = godwit_vm_monitor(vm, "info ramblock", error);
+    if (!blocks)
+        return false;
+    g_autofree char *view = godwit_vm_monitor(vm, "info mtree -f", error);
+    if (!view)
+        return false;
+    parse_blocks(blocks, vm->blocks);
+    parse_view(view, vm);
+    if (vm->pieces->len == 0) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                    "%s: no RAM to be made out in `info ramblock` and `info mtree -f`", vm->name);
+        return false;
+    }
+    for (guint i = 0; i < vm->pieces->len; i++) {
+        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
+        struct godwit_block *block = &g_array_index(vm->blocks, struct godwit_block, piece->block);
+        if (block->hva)
+            continue;
+        if (!ask_hva(vm, piece->gpa, &block->hva, error))
+            return false;
+        block->hva = block->hva ? block->hva - piece->offset : 0;
+    }
+    g_auto(GStrv) maps = godwit_untouched_maps(godwit_vm_pid(vm));
+    for (guint i = 0; i < vm->blocks->len; i++) {
+        struct godwit_block *block = &g_array_index(vm->blocks, struct godwit_block, i);
+        block->private = block->hva && block->length >= UNTOUCHED_LEAST &&
+                         godwit_untouched_private(maps, block->hva, block->length);
+    }
+    return true;
+}
+
+bool godwit_memory_map(struct godwit_vm *vm, GError **error)
+{
+    if (vm->blocks)
+        return true;
+    vm->blocks = g_array_new(FALSE, TRUE, sizeof(struct godwit_block));
+    vm->pieces = g_array_new(FALSE, TRUE, sizeof(struct godwit_piece));
+    if (ask_map(vm, error))
+        return true;
+    /* What is half known must not pass for known. */
+    g_clear_pointer(&vm->blocks, g_array_unref);
+    g_clear_pointer(&vm->pieces, g_array_unref);
+    return false;
+}
+
+void godwit_memory_forget(struct godwit_vm *vm)
+{
+    g_clear_pointer(&vm->kept, g_ptr_array_unref);
+    g_clear_pointer(&vm->blocks, g_array_unref);
+    g_clear_pointer(&vm->pieces, g_array_unref);
+}
+
+const struct godwit_block *godwit_memory_block(const struct godwit_vm *vm, const char *name)
+{
+    const guint i = find(vm, name);
+    return i == no_block ? NULL : &g_array_index(vm->blocks, struct godwit_block, i);
+}
+
+const struct godwit_piece *godwit_memory_piece(const struct godwit_vm *vm,
+                                               const struct godwit_block *block, uint64_t offset,
+                                               uint64_t length)
+{
+    for (guint i = 0; i < vm->pieces->len; i++) {
+        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
+        if (block == &g_array_index(vm->blocks, struct godwit_block, piece->block) &&
+            offset >= piece->offset && offset - piece->offset <= piece->length &&
+            length <= piece->length - (offset - piece->offset))
+            return piece;
+    }
+    return NULL;
+}
+
+const struct godwit_block *godwit_memory_locate(struct godwit_vm *vm, uint64_t gpa, uint64_t length,
+                                                uint64_t *offset, GError **error)
+{
+    if (!godwit_memory_map(vm, error))
+        return NULL;
+    for (guint i = 0; i < vm->pieces->len; i++) {
+        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
+        if (gpa >= piece->gpa && gpa - piece->gpa <= piece->length &&
+            length <= piece->length - (gpa - piece->gpa)) {
+            *offset = piece->offset + (gpa - piece->gpa);
+            return &g_array_index(vm->blocks, struct godwit_block, piece->block);
+        }
+    }
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                "%s: guest-physical " HEX "+" HEX " is no RAM of this guest", vm->name, gpa,
+                length);
+    return NULL;
+}
+
+bool godwit_memory_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t length, uint64_t *hva,
+                       GError **error)
+{
+    uint64_t offset = 0;
+    const struct godwit_block *block = godwit_memory_locate(vm, gpa, length, &offset, error);
+    if (block)
+        *hva = block->hva && !vm->pmemsave ? block->hva + offset : 0;
+    return block != NULL;
+}

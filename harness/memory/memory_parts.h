@@ -1,0 +1,23 @@
+/*
+ * What map.c, memory.c and write.c share.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_MEMORY_MEMORY_PARTS_H
+#define GODWIT_HARNESS_MEMORY_MEMORY_PARTS_H
+
+#include "memory/memory.h"
+
+/* How an address is printed. */
+#define HEX "0x%" G_GINT64_MODIFIER "x"
+
+/* Fewer bytes than this are read without asking whether the guest ever wrote to them. */
+#define UNTOUCHED_LEAST ((size_t)64 << 10)
+
+/* Returns the piece that has the LENGTH bytes at OFFSET of BLOCK, or NULL if the guest does not see
+ * them in one piece. */
+const struct godwit_piece *godwit_memory_piece(const struct godwit_vm *vm,
+                                               const struct godwit_block *block, uint64_t offset,
+                                               uint64_t length);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * Writes to the memory of a guest: to corrupt it on purpose, and to mark the pages of its window.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "memory/memory_parts.h"
+
+#include "guest/image.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, size_t length,
+                         GError **error)
+{
+    uint64_t offset = 0;
+    const struct godwit_block *block = godwit_memory_locate(vm, gpa, length, &offset, error);
+    if (!block)
+        return false;
+    const struct iovec local = {(void *)(uintptr_t)bytes, length};
+    const struct iovec remote = {(void *)(uintptr_t)(block->hva + offset), length};
+    const ssize_t n =
+        block->hva ? process_vm_writev(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) : 0;
+    if (n == (ssize_t)length)
+        return true;
+    const char *why = n < 0         ? g_strerror(errno)
+                      : !block->hva ? "QEMU does not say where that is"
+                                    : "not all of it could be written";
+    return godwit_fail(error, GODWIT_ERROR_SKIP,
+                       "needs process_vm_writev into QEMU, which this system refuses: %s", why);
+}
+
+/* A mark, and where in its page it is: behind the bytes that the guests write. */
+#define MARK        UINT64_C(0x476f647769740000)
+#define MARK_OFFSET 8
+
+/* Where the marks are in the vm's QEMU, or 0 if it has none that could be written. */
+static uint64_t first_mark(struct godwit_vm *vm)
+{
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    uint64_t hva = 0;
+    if ((workload->flags & GODWIT_FLAG_STAMP) || workload->page_size < MARK_OFFSET + sizeof(MARK) ||
+        !godwit_memory_hva(vm, workload->window_start,
+                           workload->window_end - workload->window_start, &hva, NULL) ||
+        hva == 0)
+        return 0;
+    return hva + MARK_OFFSET;
+}
+
+void godwit_memory_mark(struct godwit_vm *vm)
+{
+    enum { BATCH = 512 };
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const uint64_t pages = godwit_workload_pages(workload), first = first_mark(vm);
+    uint64_t marks[BATCH];
+    struct iovec remote[BATCH];
+    for (uint64_t page = 0; first && page < pages; page += BATCH) {
+        const size_t n = MIN(BATCH, pages - page);
+        for (size_t i = 0; i < n; i++) {
+            marks[i] = MARK + page + i;
+            remote[i] = (struct iovec){
+                (void *)(uintptr_t)(first + (page + i) * workload->page_size), sizeof(marks[i])};
+        }
+        const struct iovec local = {marks, n * sizeof(*marks)};
+        if (process_vm_writev(godwit_vm_pid(vm), &local, 1, remote, n, 0) < 0)
+            return;
+    }
+}
+
+bool godwit_memory_marked(struct godwit_vm *vm)
+{
+    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const uint64_t last = godwit_workload_pages(workload) - 1, first = first_mark(vm);
+    uint64_t mark = 0;
+    return first &&
+           godwit_memory_peek(vm, first + last * workload->page_size, &mark, sizeof(mark)) &&
+           mark == MARK + last;
+}

@@ -1,0 +1,273 @@
+/*
+ * Talks to a VM: QMP commands and their answers, the console, the QEMU's start and end. Every
+ * wait runs the main loop through godwit_rig_wait(), so a VM that dies meanwhile ends it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "testbed/vm_parts.h"
+
+#include "base/text.h"
+#include "godwit/guest_abi.h"
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static bool has_greeting(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->qmp->greeting != NULL;
+}
+
+/* The VM of the rig that turned out not to start at all, or NULL: another one's may be noticed
+ * while this one's greeting is awaited. */
+static const struct godwit_vm *without_start(const struct godwit_rig *rig)
+{
+    for (guint i = 0; i < rig->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+        if (vm->qmp && !vm->answers && (vm->exited || vm->qmp->failure))
+            return vm;
+    }
+    return NULL;
+}
+
+bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    const gint64 deadline = godwit_rig_seconds(vm->rig, GODWIT_START_SECONDS);
+    /* Some greet before they have tried to make their machine. */
+    if (godwit_rig_wait_until(vm->rig, deadline, has_greeting, vm, "the QMP greeting", &cause) &&
+        godwit_vm_command(vm, "qmp_capabilities", NULL, &cause)) {
+        g_autofree char *link = g_strdup_printf("/proc/%d/exe", (int)vm->pid);
+        vm->exe = g_file_read_link(link, NULL);
+        vm->answers = true;
+        return true;
+    }
+
+    const struct godwit_vm *bad = without_start(vm->rig);
+    if (cause->code == GODWIT_ERROR_TIMEOUT) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s did not answer on QMP (%s)",
+                    vm->qemu->path, cause->message);
+    } else if (cause->code == GODWIT_ERROR_INTERRUPTED || !bad) {
+        /* Nothing to do with how a QEMU starts: a guest that is wrong already, say. */
+        g_propagate_error(error, g_steal_pointer(&cause));
+    } else if (bad->exited) {
+        g_autofree char *end = godwit_vm_end(bad);
+        g_autofree char *said = godwit_vm_reason(bad);
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "%s %s before it answered on QMP, saying %s%s%s", bad->qemu->path, end,
+                    *said ? "\"" : "nothing", said, *said ? "\"" : "");
+    } else {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s %s", bad->qemu->path,
+                    bad->qmp->failure);
+    }
+    return false;
+}
+
+static bool has_restarted(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->qmp->restarted;
+}
+
+bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *what =
+        g_strdup_printf("the QMP greeting of the QEMU that the %s is to execute", vm->name);
+    const gint64 deadline = godwit_rig_seconds(vm->rig, GODWIT_START_SECONDS);
+    vm->qmp->may_restart = true;
+    if (!godwit_rig_wait_until(vm->rig, deadline, has_restarted, vm, what, error))
+        return false;
+    g_autofree char *transcript = godwit_vm_file(heir, ".qmp");
+    heir->qmp = godwit_qmp_successor(vm->qmp, transcript, error);
+    if (!heir->qmp)
+        return false;
+    g_ptr_array_add(heir->arguments, NULL);
+    heir->console = g_steal_pointer(&vm->console);
+    heir->process = g_object_ref(vm->process);
+    heir->errors = g_steal_pointer(&vm->errors);
+    heir->pid = vm->pid;
+    heir->exe = g_strdup(vm->exe);
+    g_cancellable_cancel(vm->cancel);
+    vm->exited = vm->may_exit = vm->replaced = true;
+    godwit_vm_watch(heir);
+    return godwit_vm_command(heir, "qmp_capabilities", NULL, error);
+}
+
+/* True with the reply, and when there will be none: a VM that may exit does so without anybody
+ * taking it amiss. */
+static bool has_reply(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->qmp->reply || (vm->exited && vm->qmp->source == 0);
+}
+
+json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arguments,
+                          GError **error)
+{
+    return godwit_vm_execute_fd(vm, command, arguments, -1, error);
+}
+
+/* Waits for the answer to COMMAND, which was sent if SENT is true. */
+static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent, GError **error)
+{
+    if (!sent) {
+        /* How the process ended says more than a broken pipe. */
+        g_autoptr(GError) cause = NULL;
+        if (!godwit_rig_survives(vm->rig, &cause)) {
+            g_clear_error(error);
+            g_propagate_error(error, g_steal_pointer(&cause));
+        }
+        godwit_error_context(error, "sending %s to the %s", command, vm->name);
+        return NULL;
+    }
+    g_autofree char *what = g_strdup_printf("the %s's answer to %s", vm->name, command);
+    if (!godwit_rig_wait(vm->rig, has_reply, vm, what, error))
+        return NULL;
+    if (!vm->qmp->reply) {
+        g_autofree char *end = godwit_vm_end(vm);
+        g_autofree char *said = godwit_vm_reason(vm);
+        g_set_error(error, GODWIT_ERROR, godwit_vm_end_code(vm),
+                    "the %s's QEMU %s instead of answering %s, saying \"%s\"", vm->name, end,
+                    command, said);
+        return NULL;
+    }
+    return g_steal_pointer(&vm->qmp->reply);
+}
+
+json_t *godwit_vm_ask(struct godwit_vm *vm, const char *command, const char *arguments,
+                      GError **error)
+{
+    const bool sent = godwit_qmp_send_text(vm->qmp, command, arguments, -1, error);
+    return await_reply(vm, command, sent, error);
+}
+
+json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *arguments, int fd,
+                             GError **error)
+{
+    const bool sent = godwit_qmp_send_fd(vm->qmp, command, arguments, fd, error);
+    g_autoptr(json_t) reply = await_reply(vm, command, sent, error);
+    if (!reply)
+        return NULL;
+    json_t *value = json_object_get(reply, "return");
+    if (value)
+        return json_incref(value);
+    const json_t *refusal = json_object_get(reply, "error");
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP, "the %s refused %s: %s (%s)", vm->name,
+                command, godwit_json_string(refusal, "desc", "no reason given"),
+                godwit_json_string(refusal, "class", "no class"));
+    return NULL;
+}
+
+bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *arguments, GError **error)
+{
+    g_autoptr(json_t) value = godwit_vm_execute(vm, command, arguments, error);
+    return value != NULL;
+}
+
+bool godwit_vm_run(struct godwit_vm *vm, GError **error)
+{
+    if (!godwit_rig_take_turn(vm->rig, error))
+        return false;
+    /* How long a guest stood still says nothing of how fast it is. */
+    vm->console->last = 0;
+    return godwit_vm_command(vm, "cont", NULL, error);
+}
+
+char *godwit_vm_monitor(struct godwit_vm *vm, const char *line, GError **error)
+{
+    g_autoptr(json_t) value = godwit_vm_execute(vm, "human-monitor-command",
+                                                json_pack("{s:s}", "command-line", line), error);
+    if (!value)
+        return NULL;
+    return g_strdup(json_is_string(value) ? json_string_value(value) : "");
+}
+
+char *godwit_vm_status(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(json_t) value = godwit_vm_execute(vm, "query-status", NULL, error);
+    return value ? g_strdup(godwit_json_string(value, "status", "unknown")) : NULL;
+}
+
+static bool quitted(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->exited;
+}
+
+bool godwit_vm_quit(struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *what = g_strdup_printf("the %s's QEMU to quit", vm->name);
+    g_autoptr(GError) unsent = NULL;
+    vm->may_exit = true;
+    if (!vm->exited && !godwit_qmp_send(vm->qmp, "quit", NULL, &unsent) &&
+        unsent->code != GODWIT_ERROR_CRASH) {
+        g_propagate_error(error, g_steal_pointer(&unsent));
+        return false;
+    }
+    if (!godwit_rig_wait(vm->rig, quitted, vm, what, error))
+        return false;
+    if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) != 0) {
+        g_autofree char *end = godwit_vm_end(vm);
+        g_autofree char *said = godwit_vm_reason(vm);
+        g_set_error(error, GODWIT_ERROR, godwit_vm_end_code(vm),
+                    "the %s's QEMU %s when asked to quit, saying \"%s\"", vm->name, end, said);
+        return false;
+    }
+    return true;
+}
+
+struct console_goal {
+    const struct godwit_console *console;
+    unsigned ready;
+    guint64 passes;
+};
+
+static bool console_reached(gpointer data)
+{
+    const struct console_goal *goal = data;
+    return goal->console->ready >= goal->ready && goal->console->passes >= goal->passes;
+}
+
+bool godwit_vm_wait_console(struct godwit_vm *vm, unsigned ready, guint64 passes, GError **error)
+{
+    struct console_goal goal = {vm->console, ready, passes};
+    g_autofree char *what = g_strdup_printf("%s from the %s's guest (its console so far: \"%s\")",
+                                            passes ? "B" : "A", vm->name, vm->console->tail->str);
+    return godwit_rig_wait(vm->rig, console_reached, &goal, what, error);
+}
+
+struct event_goal {
+    const GPtrArray *events;
+    guint next;
+    const char *name;
+    const char *status;
+    const json_t *found;
+};
+
+static bool event_came(gpointer data)
+{
+    struct event_goal *goal = data;
+    for (; !goal->found && goal->next < goal->events->len; goal->next++) {
+        const json_t *event = g_ptr_array_index(goal->events, goal->next);
+        if (godwit_qmp_event_is(event, goal->name, goal->status))
+            goal->found = event;
+    }
+    return goal->found != NULL;
+}
+
+const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char *name,
+                                   const char *status, GError **error)
+{
+    struct event_goal goal = {vm->qmp->events, first, name, status, NULL};
+    g_autofree char *what = g_strdup_printf("the %s's event %s%s%s", vm->name, name,
+                                            status ? " " : "", status ? status : "");
+    return godwit_rig_wait(vm->rig, event_came, &goal, what, error) ? goal.found : NULL;
+}
+
+bool godwit_vm_has_argument(const struct godwit_vm *vm, const char *argument)
+{
+    for (guint i = 0; i < vm->arguments->len; i++)
+        if (!g_strcmp0(g_ptr_array_index(vm->arguments, i), argument))
+            return true;
+    return false;
+}
