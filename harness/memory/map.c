@@ -1,7 +1,7 @@
 /*
  * The map of a guest's memory: its RAM blocks, their place in QEMU's address space, and the pieces
- * of them that the guest sees. QEMU is asked for them once, by `info ramblock`, `info mtree -f` and,
- * where `info ramblock` has no addresses (before QEMU 8.2), `gpa2hva`.
+ * of them that the guest sees. QEMU is asked for them once, by `info ramblock`, `info mtree -f`
+ * and, where `info ramblock` has no addresses (before QEMU 8.2), `gpa2hva`.
  *
  * SPDX-License-Identifier: MIT
  */

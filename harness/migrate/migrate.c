@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "migrate/hold.h"
+#include "migrate/throttle.h"
 
 #include "memory/memory.h"
 #include "qemu/host.h"

@@ -2,7 +2,7 @@
 #include "oracle/state.h"
 
 #include "base/file.h"
-#include "migrate/hold.h"
+#include "migrate/throttle.h"
 #include "stream/reader.h"
 
 /* A device's state: where it was in what. */
@@ -36,7 +36,7 @@ GHashTable *godwit_state_send_on(struct godwit_vm *vm, GError **error)
     g_autofree char *path = g_build_filename(vm->rig->directory, GODWIT_MIGRATE_FILE, NULL);
     gsize length = 0;
     g_autofree char *uri = godwit_migrate_file_address(vm, transport, error);
-    if (!uri || !godwit_migrate_release(vm, error) ||
+    if (!uri || !godwit_migrate_unthrottle(vm, error) ||
         !godwit_migrate_start(vm, uri, false, error) ||
         !godwit_migrate_wait(vm, "completed", error))
         return NULL;

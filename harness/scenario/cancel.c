@@ -67,7 +67,7 @@ static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
         return NULL;
     struct godwit_vm *source = godwit_plan_source(rig, error);
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
-                   godwit_migrate_hold(source, error)
+                   godwit_migrate_throttle(source, error)
                ? source
                : NULL;
 }
@@ -170,7 +170,7 @@ static bool after_pre_switchover(struct godwit_rig *rig, const struct godwit_sce
 {
     struct godwit_vm *source, *first;
     return start_both(rig, scenario, pause_on, &source, &first, error) &&
-           godwit_migrate_release(source, error) &&
+           godwit_migrate_unthrottle(source, error) &&
            godwit_migrate_wait(source, "pre-switchover", error) &&
            godwit_vm_wait_event(source, source->migration_first, "STOP", NULL, error) &&
            cancel_in(source, "pre-switchover", error) &&

@@ -307,7 +307,7 @@ static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
     if (!source)
         return NULL;
     godwit_rig_phase(rig, "check");
-    return godwit_migrate_hold(source, error) ? source : NULL;
+    return godwit_migrate_throttle(source, error) ? source : NULL;
 }
 
 static struct godwit_vm *start_held(struct godwit_rig *rig, struct godwit_conformance *vm,

@@ -160,7 +160,7 @@ static bool configure(struct course *course, GError **error)
             !godwit_migrate_set_capabilities(
                 both[i], state == STATE_PRE_SWITCHOVER ? pause_on : NULL, error))
             return false;
-    return godwit_migrate_hold(course->source, error) &&
+    return godwit_migrate_throttle(course->source, error) &&
            (!is_postcopy(course->trial) ||
             godwit_migrate_set_parameters(course->source, held, error));
 }
@@ -173,7 +173,7 @@ static bool begin_setup(struct course *course, GError **error)
         source = course->source = godwit_plan_source(course->rig, error);
     godwit_rig_phase(course->rig, "migrate");
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
-           godwit_migrate_hold(source, error) &&
+           godwit_migrate_throttle(source, error) &&
            godwit_peer_busy(&course->here, course->rig, "busy.sock", error) &&
            godwit_migrate_start(source, "unix:busy.sock", false, error);
 }
@@ -213,7 +213,7 @@ static bool reach(struct course *course, GError **error)
     struct godwit_vm *source = course->source, *destination = course->destination;
     const enum state state = course->trial->state;
     if (state == STATE_PRE_SWITCHOVER)
-        return godwit_migrate_release(source, error) &&
+        return godwit_migrate_unthrottle(source, error) &&
                godwit_migrate_wait(source, "pre-switchover", error) &&
                godwit_vm_wait_event(source, source->migration_first, "STOP", NULL, error);
     if (state < STATE_POSTCOPY_ACTIVE)
@@ -341,7 +341,8 @@ static bool complete_precopy(struct course *course, GError **error)
 {
     struct godwit_vm *source = course->source, *destination = course->destination;
     struct godwit_reading before = {0};
-    if ((course->trial->state != STATE_PRE_SWITCHOVER && !godwit_migrate_release(source, error)) ||
+    if ((course->trial->state != STATE_PRE_SWITCHOVER &&
+         !godwit_migrate_unthrottle(source, error)) ||
         !go_on(course, error) || !godwit_migrate_wait(source, "completed", error) ||
         !godwit_migrate_wait(destination, "completed", error) || !godwit_plan_settle(source, error))
         return false;

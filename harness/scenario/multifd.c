@@ -90,7 +90,7 @@ static bool await_sent(struct godwit_vm *source, json_int_t pages, struct sent *
     for (guint pass = 1; ask_sent(source, sent, error);) {
         if (sent->normal >= pages && sent->bytes > 0)
             return true;
-        if (!godwit_migrate_next_pass(source, &pass, error))
+        if (!godwit_migrate_next_iteration(source, &pass, error))
             return false;
     }
     return false;
@@ -164,7 +164,7 @@ static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenari
         !godwit_migrate_set_parameters(first, plan->parameters, error) ||
         !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
         !godwit_migrate_set_parameters(source, plan->parameters, error) ||
-        !godwit_migrate_hold(source, error))
+        !godwit_migrate_throttle(source, error))
         return false;
 
     godwit_rig_phase(rig, "cancel");

@@ -169,8 +169,8 @@ static bool configure(const struct godwit_plan *plan, struct godwit_vm *source,
             (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
             return false;
     }
-    return (godwit_transport_is_file(plan->transport) ? godwit_migrate_hold_file(source, error)
-                                                      : godwit_migrate_hold(source, error)) &&
+    return (godwit_transport_is_file(plan->transport) ? godwit_migrate_throttle_file(source, error)
+                                                      : godwit_migrate_throttle(source, error)) &&
            (!plan->tls || godwit_tls_set_up(source, destination, plan->tls, error)) &&
            (!plan->configure || plan->configure(source, destination, error));
 }
@@ -197,7 +197,7 @@ static bool hold_back(const struct godwit_plan *plan, struct godwit_vm *source,
     guint pass = 1;
     if (!is_held(plan))
         return true;
-    if (plan->passes && !godwit_migrate_next_pass(source, &pass, error))
+    if (plan->passes && !godwit_migrate_next_iteration(source, &pass, error))
         return false;
     return godwit_transport_is_file(plan->transport)
                ? godwit_migrate_prove_dirtied(source, error)
@@ -224,7 +224,7 @@ static bool fail_file(const struct godwit_plan *plan, const struct godwit_vm *vm
 static bool release(struct godwit_vm *source, GError **error)
 {
     godwit_blackout_near(source->rig);
-    return godwit_migrate_release(source, error);
+    return godwit_migrate_unthrottle(source, error);
 }
 
 /* Through a file: all of it is written before any of it is read. */
@@ -337,7 +337,7 @@ static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm 
         !step(plan->started, source, destination, error))
         return false;
     if (plan->fails)
-        return godwit_migrate_release(source, error) &&
+        return godwit_migrate_unthrottle(source, error) &&
                godwit_migrate_wait(source, "failed", error) &&
                godwit_migrate_note_failure(source, error);
     if (!hold_back(plan, source, destination, error) ||

@@ -71,7 +71,7 @@ static bool see_cache_hit(struct godwit_vm *source, struct godwit_vm *destinatio
     (void)destination;
     json_int_t pages = 0;
     for (guint pass = 1; pages == 0;) {
-        if (!godwit_migrate_next_pass(source, &pass, error))
+        if (!godwit_migrate_next_iteration(source, &pass, error))
             return false;
         g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
         if (!info)

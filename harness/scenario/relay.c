@@ -174,14 +174,14 @@ static bool see_change(struct course *course, GError **error)
     const uint64_t start = course->rig->setup->workload.window_start;
     uint64_t offset;
     guint pass = 1;
-    if (!godwit_migrate_next_pass(course->source, &pass, error))
+    if (!godwit_migrate_next_iteration(course->source, &pass, error))
         return false;
     if (!godwit_injection_awaits(course->injection, &offset))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "no page that the fault could spoil came in the first pass");
     return godwit_migrate_prove_page(course->source, course->destination, start + offset, error) &&
-           godwit_migrate_wait_held(course->source, injected, course, "the fault to be injected",
-                                    error);
+           godwit_migrate_wait_throttled(course->source, injected, course,
+                                         "the fault to be injected", error);
 }
 
 /* The migration up to its first byte, with the fault on its way. */
@@ -194,8 +194,8 @@ static bool start(struct course *course, const char *name, GError **error)
         godwit_plan_destination(rig, name, is_held(course->trial), error);
     if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error) ||
         !godwit_migrate_set_capabilities(source, NULL, error) ||
-        !(live ? godwit_migrate_hold(source, error)
-               : stop_in_pass(source, error) && godwit_migrate_release(source, error)))
+        !(live ? godwit_migrate_throttle(source, error)
+               : stop_in_pass(source, error) && godwit_migrate_unthrottle(source, error)))
         return false;
     godwit_rig_phase(rig, "migrate");
     g_autofree char *address =
@@ -211,7 +211,7 @@ static bool start(struct course *course, const char *name, GError **error)
     destination->may_exit = true;
     destination->console->fault_provoked = true; /* what it shows is judged here */
     return godwit_migrate_start(source, godwit_relay_uri(relay), false, error) &&
-           (!live || (see_change(course, error) && godwit_migrate_release(source, error)));
+           (!live || (see_change(course, error) && godwit_migrate_unthrottle(source, error)));
 }
 
 /* Tells the source to give up. One that is known to be stuck where nothing can be told to it is

@@ -58,7 +58,7 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
 /* With a channel of their own, twenty thousand and more. */
 #define PREEMPT_WINDOW ((uint64_t)32 << 20)
 /* A packet of half a MiB for each of 16 channels of multifd, which take one before anything is
- * counted as sent, and twice as much again: hold.c says why. */
+ * counted as sent, and twice as much again: throttle.c says why. */
 #define CHANNELS_WINDOW ((uint64_t)16 << 20)
 /* Of `stamp` with a QEMU that loses the last writes to pages in its TLB: TCG had places for 1024
  * pages and more there, and a window that is not several times as large stays in it. */

@@ -7,8 +7,8 @@
 #ifndef GODWIT_HARNESS_SCENARIO_SCENARIO_H
 #define GODWIT_HARNESS_SCENARIO_SCENARIO_H
 
-#include "migrate/hold.h"
 #include "migrate/migrate.h"
+#include "migrate/throttle.h"
 #include "migrate/tls.h"
 #include "testbed/rig.h"
 

@@ -42,7 +42,7 @@ static bool see_throttle(struct godwit_vm *source, struct godwit_vm *destination
     (void)destination;
     json_object_set_new(source->rig->facts, "throttle", seen);
     for (guint pass = 1; percent < MAXIMUM; before = percent) {
-        if (!godwit_migrate_next_pass(source, &pass, error) ||
+        if (!godwit_migrate_next_iteration(source, &pass, error) ||
             !ask_throttle(source, &percent, &passes, error))
             return false;
         if (percent < before)
@@ -238,7 +238,7 @@ static bool see_sleep(struct godwit_vm *source, struct godwit_vm *destination, G
     json_int_t us = 0;
     (void)destination;
     for (guint pass = 1; us == 0;)
-        if (!godwit_migrate_next_pass(source, &pass, error) || !ask_sleep(source, &us, error))
+        if (!godwit_migrate_next_iteration(source, &pass, error) || !ask_sleep(source, &us, error))
             return false;
     json_object_set_new(source->rig->facts, "throttle-us", json_integer(us));
     return true;
@@ -250,7 +250,7 @@ static bool hold_by_rate(struct godwit_vm *source, struct godwit_vm *destination
     const json_int_t rate = godwit_json_integer(source->rig->facts, "dirty-rate", 0);
     (void)destination;
     (void)error;
-    godwit_migrate_hold_pace(source, rate / 2 * 1000000);
+    godwit_migrate_throttle_pace(source, rate / 2 * 1000000);
     return true;
 }
 
@@ -270,7 +270,7 @@ static bool limit_migration(struct godwit_rig *rig, const struct godwit_scenario
         !godwit_migrate_set_capabilities(first, plan->capabilities, error) ||
         !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
         !godwit_migrate_set_parameters(source, plan->parameters, error) ||
-        !godwit_migrate_hold(source, error) || !hold_by_rate(source, first, error))
+        !godwit_migrate_throttle(source, error) || !hold_by_rate(source, first, error))
         return false;
 
     godwit_rig_phase(rig, "cancel");

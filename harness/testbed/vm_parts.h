@@ -8,7 +8,8 @@
 
 #include "testbed/vm.h"
 
-/* The character devices of QMP and console on a command line: descriptors that the QEMU inherits. */
+/* The character devices of QMP and console on a command line: descriptors that the QEMU inherits.
+ */
 #define GODWIT_QMP_CHARDEV     "socket,id=qmp,fd=3"
 #define GODWIT_CONSOLE_CHARDEV "socket,id=console,fd=4"
 

@@ -1,0 +1,209 @@
+/*
+ * Proves that a throttled migration is live: a page was sent, and the guest has dirtied it again
+ * since. Where a destination receives memory, one byte of one page is proof enough. Where a file is
+ * written, nobody has received a page yet; then the guest must have dirtied more pages of its
+ * window than were still unsent.
+ *
+ * While a proof is sought the valve stays closed, once enough has been sent for one (throttle.c).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "migrate/throttle_parts.h"
+
+#include "godwit/stamp.h"
+#include "guest/image.h"
+#include "memory/memory.h"
+#include <string.h>
+
+enum {
+    /* Of a page: `order` changes its first byte, `stamp:sparse` one word in sixteen. In bytes. */
+    PROOF = 8 * GODWIT_STAMP_CLASSES,
+    /* Pages that are looked at, spread over the window. */
+    SAMPLES = 64,
+};
+
+/* Where sample I is. */
+static uint64_t sample(const struct godwit_workload *workload, uint64_t i)
+{
+    return workload->window_start +
+           godwit_workload_pages(workload) * i / SAMPLES * (uint64_t)workload->page_size;
+}
+
+/* How much of a sample is looked at. */
+static size_t proof_length(const struct godwit_vm *source)
+{
+    return MIN(PROOF, source->rig->setup->workload.page_size);
+}
+
+static bool read_samples(struct godwit_vm *source, unsigned char (*samples)[PROOF], GError **error)
+{
+    for (uint64_t i = 0; i < SAMPLES; i++)
+        if (!godwit_memory_read(source, sample(&source->rig->setup->workload, i), samples[i],
+                                proof_length(source), error))
+            return false;
+    return true;
+}
+
+/* A proof that is looked for. */
+struct proof {
+    struct godwit_vm *source;
+    struct throttle *throttle;
+    struct godwit_vm *destination; /* or NULL: what is sent goes into a file */
+    uint64_t gpa;                  /* the page that is to prove it, 0 for any */
+    bool received;                 /* the destination has a page of the window */
+    /* Of a file: */
+    uint64_t unsent;                     /* pages of the window that may not have been sent */
+    unsigned char noted[SAMPLES][PROOF]; /* what was there when the others had been */
+};
+
+/* Looks at the page at GPA for a byte that on the destination is neither that of untouched memory
+ * nor the source's present one. Whether there is one is in *PROVEN. */
+static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError **error)
+{
+    struct godwit_vm *source = proof->source;
+    unsigned char received[PROOF], present[PROOF];
+    const size_t length = proof_length(source);
+    *proven = false;
+    /* In this order: what the destination has was sent before the source is looked at. */
+    if (!godwit_memory_read(proof->destination, gpa, received, length, error) ||
+        !godwit_memory_read(source, gpa, present, length, error))
+        return false;
+    for (size_t b = 0; b < length && !*proven; b++) {
+        proof->received |= received[b] != 0;
+        if (received[b] == 0 || received[b] == present[b])
+            continue;
+        *proven = true;
+        json_object_set_new(source->rig->facts, "live",
+                            json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
+                                      "received", received[b], "dirtied", present[b], "pass",
+                                      (int)proof->throttle->iteration));
+    }
+    return true;
+}
+
+/* In one page, or in all samples. */
+static bool seek_received(struct proof *proof, bool *proven, GError **error)
+{
+    const struct godwit_workload *workload = &proof->source->rig->setup->workload;
+    if (proof->gpa)
+        return seek_in_page(proof, proof->gpa, proven, error);
+    *proven = false;
+    for (uint64_t i = 0; i < SAMPLES && !*proven; i++)
+        if (!seek_in_page(proof, sample(workload, i), proven, error))
+            return false;
+    return true;
+}
+
+/* By the samples, which are that far from each other: whether more pages were changed than may not
+ * have been sent. */
+static bool seek_changed(struct proof *proof, bool *proven, GError **error)
+{
+    struct godwit_vm *source = proof->source;
+    unsigned char present[SAMPLES][PROOF];
+    uint64_t changed = 0;
+    *proven = false;
+    if (!read_samples(source, present, error))
+        return false;
+    for (size_t i = 0; i < SAMPLES; i++)
+        changed += memcmp(present[i], proof->noted[i], proof_length(source)) != 0;
+    const uint64_t pages = godwit_workload_pages(&source->rig->setup->workload);
+    *proven = changed > 0 && (changed - 1) * pages / SAMPLES >= proof->unsent;
+    if (*proven)
+        json_object_set_new(source->rig->facts, "live",
+                            json_pack("{s:I, s:I, s:I, s:i}", "pages", (json_int_t)pages, "unsent",
+                                      (json_int_t)proof->unsent, "changed",
+                                      (json_int_t)(changed * pages / SAMPLES), "pass",
+                                      (int)proof->throttle->iteration));
+    return true;
+}
+
+/* Between two looks at memory, in looks' own time, which may be long by QMP. */
+#define LOOK_REST 4
+
+/* Keeps the valve closed, once there is enough on the other side for a proof. */
+static bool keep_closed(struct proof *proof, GError **error)
+{
+    const bool enough = proof->received || !proof->destination;
+    if (!enough ||
+        (!proof->throttle->open && g_get_monotonic_time() - proof->throttle->followed < FOLLOW_US))
+        return true;
+    return godwit_throttle_close(proof->source, proof->throttle, error);
+}
+
+/* Looks for the proof until it is there. */
+static bool prove(struct proof *proof, GError **error)
+{
+    struct godwit_vm *source = proof->source;
+    gint64 rest = LOOK_MS, shown = g_get_monotonic_time();
+    for (bool proven = false; !proven;) {
+        if (!godwit_rig_rest(source->rig, (guint)rest, "the migration to be proven live", error))
+            return false;
+        godwit_throttle_take_events(source, proof->throttle);
+        if (proof->throttle->over)
+            return godwit_throttle_report_end(source, proof->throttle, error);
+        bool dirtied;
+        if (!proof->throttle->sending &&
+            !godwit_throttle_watch_guest(source, proof->throttle, &dirtied, error))
+            return false;
+        if (g_get_monotonic_time() - shown > GODWIT_PROGRESS_MS * 1000) {
+            godwit_migrate_report_progress(source);
+            shown = g_get_monotonic_time();
+        }
+        const gint64 began = g_get_monotonic_time();
+        if (!(proof->destination ? seek_received(proof, &proven, error)
+                                 : seek_changed(proof, &proven, error)))
+            return false;
+        rest = MAX(LOOK_REST * (g_get_monotonic_time() - began) / 1000, LOOK_MS);
+        if (!keep_closed(proof, error))
+            return false;
+    }
+    return true;
+}
+
+bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *destination,
+                               uint64_t gpa, GError **error)
+{
+    struct proof proof = {.source = source,
+                          .throttle = godwit_throttle_of(source),
+                          .destination = destination,
+                          .gpa = gpa};
+    return prove(&proof, error);
+}
+
+bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
+                               GError **error)
+{
+    return godwit_migrate_prove_page(source, destination, 0, error);
+}
+
+/* Waits until enough of the window has been sent, and works out what has not: what is not of the
+ * window is next to nothing. No event tells of that. */
+static bool await_some(struct proof *proof, GError **error)
+{
+    struct godwit_vm *source = proof->source;
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const uint64_t pages = godwit_workload_pages(workload);
+    for (;;) {
+        g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+        if (!info)
+            return false;
+        const uint64_t sent =
+            (uint64_t)MAX(godwit_json_integer(json_object_get(info, "ram"), "normal-bytes", 0), 0);
+        proof->unsent = pages - MIN(sent / godwit_throttle_page_bytes(workload), pages);
+        /* All samples but one stand for as many pages. */
+        if (proof->unsent <= (SAMPLES - 1) * pages / SAMPLES)
+            return true;
+        godwit_throttle_take_events(source, proof->throttle);
+        if (proof->throttle->over)
+            return godwit_throttle_report_end(source, proof->throttle, error);
+        if (!godwit_rig_rest(source->rig, LOOK_MS, "the source to send its memory", error))
+            return false;
+    }
+}
+
+bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
+{
+    struct proof proof = {.source = source, .throttle = godwit_throttle_of(source)};
+    return await_some(&proof, error) && godwit_throttle_close(source, proof.throttle, error) &&
+           read_samples(source, proof.noted, error) && prove(&proof, error);
+}

@@ -1,0 +1,466 @@
+/*
+ * The throttle: keeps a live migration from converging until it is proven to be live. limiter.h has
+ * what Godwit knows of QEMU's rate limiter, and every constant that depends on it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+
+/*
+ * How the throttle works
+ *
+ * A guest that the host does not let run dirties nothing, for as long as that lasts. So no fixed
+ * bandwidth is safe. The throttle is a valve with two positions, and a loop around it:
+ *
+ *   closed   The bandwidth is set so that sending what remains takes CLOSED_SECONDS, and it is
+ *            lowered as less remains. What remains then decays exponentially and does not reach
+ *            zero before the scenario's deadline. No iteration ends, whether the guest runs or not.
+ *            A migration starts like this, and the hooks of a scenario find it like this.
+ *   open     An iteration takes OPEN_SECONDS or more. The valve opens only where a scenario wants
+ *            pages to be sent again, and only when the guest has written all of its window since
+ *            the first page of this iteration was sent. (Not since the iteration began: TCG and KVM
+ *            forget that a page was written only when the first page is sent.) So the end of the
+ *            iteration finds the whole window dirty, and another iteration follows. The valve
+ *            closes at the event that reports it.
+ *
+ * From QEMU 8.1 on, multifd ignores max-bandwidth while packets of 512 KiB wait in its channels.
+ * Its valve is a relay in front of the destination, the gate, which reads the channels slowly or
+ * hardly at all. The kernel's buffers are made small (godwit_relay_narrow()). The relay runs only
+ * when the harness does, so a harness that gets no processor sends nothing. Packets in channels and
+ * in buffers together hold less than the window of multifd scenarios, so no iteration can end while
+ * the valve is closed. Compressed pages need a window of more pages for that, and fewer channels.
+ * Where multifd has no relay (it writes a file, or a fault is injected) only the bandwidth
+ * throttles it.
+ *
+ * What the throttle cannot prevent: the guest gets no processor from the start of an open iteration
+ * until its end, and the harness gets none either. Then the migration converges although QEMU did
+ * nothing wrong, and the test has not taken place. That is an ENVIRONMENT error, neither a failure
+ * nor a pass.
+ */
+#include "migrate/throttle_parts.h"
+
+#include "godwit/stamp.h"
+#include "guest/image.h"
+#include "memory/memory.h"
+#include <inttypes.h>
+#include <string.h>
+
+static const char throttle_key[] = "throttle";
+static const char gate_key[] = "gate";
+
+struct throttle *godwit_throttle_of(const struct godwit_vm *source)
+{
+    return g_datalist_get_data(&source->rig->kept, throttle_key);
+}
+
+/*
+ * Where pages could not be marked, waits, if need be, until `order` is some way from the pass in
+ * which its bytes come round to zero. Pages are all zero then and cost next to nothing: a first
+ * pass over them is over at once.
+ */
+static bool avoid_zeros(struct godwit_vm *source, GError **error)
+{
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    if ((workload->flags & GODWIT_FLAG_STAMP) || godwit_memory_marked(source))
+        return true;
+    for (unsigned cpu = 0; cpu < workload->cpus;) {
+        struct godwit_mailbox mailbox;
+        /* Memory that cannot be read is for the oracles to complain of. */
+        if (!godwit_memory_mailbox(source, cpu, &mailbox, NULL))
+            return true;
+        if (mailbox.passes % 256 < 256 - PASSES_BEFORE_ZERO && mailbox.passes % 256 > 0)
+            cpu++;
+        else if (!godwit_vm_wait_console(source, 0, source->console->passes + 1, error))
+            return false;
+    }
+    return true;
+}
+
+/* The bytes that are sent of a page of the window: what the guest leaves alone is zero, and whole
+ * pages of QEMU's are sent, however few of their bytes it dirties. */
+uint64_t godwit_throttle_page_bytes(const struct godwit_workload *workload)
+{
+    return (workload->flags & GODWIT_FLAG_STAMP) ? workload->page_size
+                                                 : MIN(workload->page_size, QEMU_PAGE);
+}
+
+/* The bytes that a pass over the window sends. Zero pages cost next to nothing: a page in
+ * GODWIT_STAMP_CYCLE at any time. */
+static double pass_bytes(const struct godwit_workload *workload)
+{
+    const double window =
+        (double)(godwit_workload_pages(workload) * godwit_throttle_page_bytes(workload));
+    return (workload->flags & GODWIT_FLAG_STAMP) && (workload->flags & GODWIT_FLAG_ZERO)
+               ? window - window / GODWIT_STAMP_CYCLE
+               : window;
+}
+
+/* The bytes that are sent of all RAM blocks if every page is zero: some of them come before the
+ * window. */
+static void zero_bytes(struct godwit_vm *source, double *bytes)
+{
+    *bytes = 0;
+    /* Memory that cannot be listed is for the oracles to complain of. */
+    if (!godwit_memory_map(source, NULL)) {
+        *bytes =
+            (double)((uint64_t)source->rig->setup->memory_mib << 20) / QEMU_PAGE * ZERO_PAGE_BYTES;
+        return;
+    }
+    for (guint i = 0; i < source->blocks->len; i++)
+        *bytes += (double)g_array_index(source->blocks, struct godwit_block, i).length / QEMU_PAGE *
+                  ZERO_PAGE_BYTES;
+}
+
+static bool set_bandwidth(struct godwit_vm *source, struct throttle *throttle, double bandwidth,
+                          GError **error)
+{
+    throttle->bandwidth =
+        (json_int_t)CLAMP(bandwidth, BANDWIDTH_LEAST, (double)BANDWIDTH_UNLIMITED);
+    const struct godwit_parameter held[] = {{"max-bandwidth", throttle->bandwidth, NULL},
+                                            {"downtime-limit", DOWNTIME_THROTTLED, NULL},
+                                            {NULL, 0, NULL}};
+    return godwit_migrate_set_parameters(source, held, error);
+}
+
+/* With the valve open a pass over the window takes SECONDS at least, longer if the guest is slow.
+ */
+static void note_pace(struct godwit_vm *source, struct throttle *throttle, double seconds)
+{
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const double guest =
+        (double)source->console->interval / G_USEC_PER_SEC / workload->passes_per_report;
+    if (guest > 0)
+        json_object_set_new(source->rig->facts, "pass_ms", json_real(guest * 1000));
+    seconds = CLAMP(GUEST_PASSES * guest, seconds, OPEN_SECONDS_MOST);
+    throttle->open_bandwidth = (json_int_t)(pass_bytes(workload) / seconds);
+}
+
+static bool begin(struct godwit_vm *source, double first, GError **error)
+{
+    double zeros = 0;
+    struct throttle *throttle = g_new0(struct throttle, 1);
+    g_datalist_set_data_full(&source->rig->kept, throttle_key, throttle, g_free);
+    throttle->next = source->qmp->events->len;
+    note_pace(source, throttle, OPEN_SECONDS);
+    zero_bytes(source, &zeros);
+    const double window = pass_bytes(&source->rig->setup->workload);
+    return set_bandwidth(source, throttle,
+                         MAX(window / CLOSED_SECONDS, window * first / PERIOD) + zeros / PERIOD,
+                         error) &&
+           avoid_zeros(source, error);
+}
+
+bool godwit_migrate_throttle(struct godwit_vm *source, GError **error)
+{
+    return begin(source, 0, error);
+}
+
+bool godwit_migrate_throttle_file(struct godwit_vm *source, GError **error)
+{
+    return begin(source, FILE_FIRST, error);
+}
+
+void godwit_migrate_throttle_pace(struct godwit_vm *source, json_int_t bandwidth)
+{
+    godwit_throttle_of(source)->open_bandwidth = bandwidth;
+}
+
+/* The relay's valve. */
+struct gate {
+    GPtrArray *channels; /* of struct godwit_flow, borrowed from the relay */
+    size_t open;         /* rate of each of them with the valve open, in bytes a second */
+    size_t rate;         /* the present one; 0: any */
+};
+
+static void free_gate(gpointer data)
+{
+    struct gate *gate = data;
+    g_ptr_array_unref(gate->channels);
+    g_free(gate);
+}
+
+static void add_channel(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
+                        gpointer data)
+{
+    struct gate *gate = data;
+    (void)answered;
+    (void)index;
+    g_ptr_array_add(gate->channels, sent);
+    godwit_flow_slow(sent, 0, gate->rate);
+}
+
+static struct gate *gate_of(struct godwit_rig *rig)
+{
+    return g_datalist_get_data(&rig->kept, gate_key);
+}
+
+static void set_gate(struct gate *gate, size_t rate)
+{
+    if (!gate)
+        return;
+    gate->rate = rate;
+    for (guint i = 0; i < gate->channels->len; i++)
+        godwit_flow_slow(g_ptr_array_index(gate->channels, i), 0, rate);
+}
+
+void godwit_migrate_gate(struct godwit_rig *rig, struct godwit_relay *relay, bool compressed)
+{
+    struct gate *gate = g_new0(struct gate, 1);
+    gate->channels = g_ptr_array_new();
+    gate->open = compressed ? CHANNEL_OPEN_COMPRESSED : CHANNEL_OPEN;
+    gate->rate = gate->open;
+    g_datalist_set_data_full(&rig->kept, gate_key, gate, free_gate);
+    godwit_relay_narrow(relay);
+    godwit_relay_greet(relay, add_channel, gate);
+}
+
+void godwit_migrate_ungate(struct godwit_rig *rig)
+{
+    set_gate(gate_of(rig), 0);
+}
+
+void godwit_migrate_forget_gate(struct godwit_rig *rig)
+{
+    g_datalist_remove_data(&rig->kept, gate_key);
+}
+
+bool godwit_migrate_unthrottle(struct godwit_vm *source, GError **error)
+{
+    /* QEMU goes by the new downtime limit when its next period is over. Until then more bandwidth
+     * would have it send the same pages over and over, except in the first period, in which the
+     * end of the first pass is the migration's. */
+    const bool first = g_get_monotonic_time() - source->migration_began < PERIOD * G_USEC_PER_SEC;
+    /* Behind a closed gate nothing may have gone out in that period: a rate of zero. */
+    const bool gated = gate_of(source->rig) != NULL;
+    const struct godwit_parameter released[] = {
+        {"downtime-limit", DOWNTIME_UNLIMITED, NULL},
+        {first || gated ? "max-bandwidth" : NULL, BANDWIDTH_UNLIMITED, NULL},
+        {NULL, 0, NULL}};
+    godwit_migrate_ungate(source->rig);
+    return godwit_migrate_set_parameters(source, released, error);
+}
+
+/* Pages that the guest has written since it was started. */
+static bool ask_written(struct godwit_vm *source, uint64_t *pages, GError **error)
+{
+    const struct godwit_workload *workload = &source->rig->setup->workload;
+    *pages = 0;
+    for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
+        struct godwit_mailbox mailbox;
+        if (!godwit_memory_mailbox(source, cpu, &mailbox, error))
+            return false;
+        *pages +=
+            mailbox.passes * (godwit_workload_pages(workload) / workload->cpus) +
+            (mailbox.position - workload->window_start) / workload->page_size / workload->cpus;
+    }
+    return true;
+}
+
+static bool ask_ram(struct godwit_vm *source, json_int_t *sent, json_int_t *remaining,
+                    GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    const json_t *ram = json_object_get(info, "ram");
+    *sent = godwit_json_integer(ram, "normal", 0);
+    *remaining = godwit_json_integer(ram, "remaining", 0);
+    return info != NULL;
+}
+
+/* Takes the events that have come: true if there was one, of a pass or of the migration's end. */
+bool godwit_throttle_take_events(struct godwit_vm *source, struct throttle *throttle)
+{
+    const GPtrArray *events = source->qmp->events;
+    bool any = false;
+    throttle->next = MAX(throttle->next, source->migration_first);
+    while (throttle->next < events->len) {
+        const json_t *event = g_ptr_array_index(events, throttle->next++);
+        const json_t *details = json_object_get(event, "data");
+        throttle->stopped |= godwit_qmp_event_is(event, "STOP", NULL);
+        if (godwit_qmp_event_is(event, "MIGRATION_PASS", NULL) && !throttle->stopped) {
+            throttle->iteration = (guint)godwit_json_integer(details, "pass", 0);
+            throttle->was_sending = throttle->sending;
+            throttle->was_written = throttle->written;
+            throttle->sending = false;
+            throttle->sent = throttle->iteration > 1 ? -1 : 0;
+            any = true;
+        } else if (godwit_qmp_event_is(event, "MIGRATION", NULL)) {
+            const char *status = godwit_json_string(details, "status", "");
+            throttle->over |= !strcmp(status, "completed") || !strcmp(status, "failed") ||
+                              !strcmp(status, "cancelled") || !strcmp(status, "pre-switchover");
+            any |= throttle->over;
+        }
+    }
+    return any;
+}
+
+/* Pages that the guest has written since the first page of the pass was sent that turned out to be
+ * the last; 0 if it was over before anybody could look. */
+static bool ask_last(struct godwit_vm *source, const struct throttle *throttle, uint64_t *pages,
+                     GError **error)
+{
+    uint64_t now = 0;
+    if (!ask_written(source, &now, error))
+        return false;
+    /* QEMU begins another pass before it stops the guest, to see what is dirty. */
+    *pages = throttle->sending       ? now - throttle->written
+             : throttle->was_sending ? now - throttle->was_written
+                                     : 0;
+    return true;
+}
+
+/* Reports that a held migration has ended. Always false. */
+bool godwit_throttle_report_end(struct godwit_vm *source, const struct throttle *throttle,
+                                GError **error)
+{
+    const uint64_t window = godwit_workload_pages(&source->rig->setup->workload);
+    uint64_t written = 0;
+    /* A QEMU that dies ends the migration of its peer, too. */
+    if (!godwit_rig_survives(source->rig, error))
+        return false;
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    const char *state = godwit_json_string(info, "status", "none");
+    if (strcmp(state, "completed") != 0 && strcmp(state, "pre-switchover") != 0 &&
+        strcmp(state, "device") != 0)
+        return godwit_migrate_fail(source, error,
+                                   "the migration came to its end (%s) before it was proven to be "
+                                   "live",
+                                   state);
+    if (!ask_last(source, throttle, &written, error))
+        return false;
+    if (written < MAX(window / STARVED_PART, 1))
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                           "the host did not let the guest run: it wrote %" PRIu64
+                           " of its %" PRIu64
+                           " pages in the last pass, so that the migration came to its end (%s) "
+                           "before it was proven to be live; run fewer jobs (-j), or use a quieter "
+                           "host",
+                           written, window, state);
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the migration came to its end (%s) before it was proven to be live, "
+                       "although it was held back",
+                       state);
+}
+
+static bool open_valve(struct godwit_vm *source, struct throttle *throttle, GError **error)
+{
+    struct gate *gate = gate_of(source->rig);
+    throttle->open = true;
+    set_gate(gate, gate ? gate->open : 0);
+    return set_bandwidth(source, throttle, (double)throttle->open_bandwidth, error);
+}
+
+/* Closes the valve, or, closed, follows what remains. A gate closes at once: its caller may have
+ * to wait for QEMU's answer. */
+bool godwit_throttle_close(struct godwit_vm *source, struct throttle *throttle, GError **error)
+{
+    json_int_t remaining;
+    set_gate(gate_of(source->rig), CHANNEL_CLOSED);
+    if (throttle->open &&
+        !set_bandwidth(source, throttle, pass_bytes(&source->rig->setup->workload) / CLOSED_SECONDS,
+                       error))
+        return false;
+    throttle->open = false;
+    throttle->followed = g_get_monotonic_time();
+    if (!ask_ram(source, &throttle->asked, &remaining, error))
+        return false;
+    const double wanted = MAX((double)remaining / CLOSED_SECONDS, BANDWIDTH_LEAST);
+    return remaining == 0 || wanted >= (double)throttle->bandwidth ||
+           set_bandwidth(source, throttle, wanted, error);
+}
+
+/* Notes from when on what the guest writes is sent again. *DIRTIED if it has written all of its
+ * window since. */
+bool godwit_throttle_watch_guest(struct godwit_vm *source, struct throttle *throttle, bool *dirtied,
+                                 GError **error)
+{
+    json_int_t remaining;
+    uint64_t written;
+    *dirtied = false;
+    if (throttle->sending) {
+        if (!ask_written(source, &written, error))
+            return false;
+        *dirtied =
+            written - throttle->written >= godwit_workload_pages(&source->rig->setup->workload);
+        return true;
+    }
+    if (!ask_ram(source, &throttle->asked, &remaining, error))
+        return false;
+    if (throttle->sent < 0)
+        throttle->sent = throttle->asked;
+    throttle->sending = throttle->asked > throttle->sent;
+    return ask_written(source, &throttle->written, error);
+}
+
+/* What a held migration is waited for. */
+struct goal {
+    struct godwit_vm *source;
+    struct throttle *throttle;
+    godwit_condition condition;
+    gpointer data;
+};
+
+static bool reached_or_event(gpointer data)
+{
+    struct goal *goal = data;
+    return godwit_throttle_take_events(goal->source, goal->throttle) || goal->condition(goal->data);
+}
+
+/* One turn of the loop around the valve: lets a pass end when the guest has dirtied its window,
+ * and waits for something to happen. */
+static bool turn(struct goal *goal, const char *what, GError **error)
+{
+    struct godwit_vm *source = goal->source;
+    struct throttle *throttle = goal->throttle;
+    const guint pass = throttle->iteration;
+    bool dirtied;
+    if (throttle->open) {
+        if (!godwit_rig_wait(source->rig, reached_or_event, goal, what, error))
+            return false;
+        if (throttle->over || throttle->iteration == pass)
+            return true;
+        godwit_migrate_report_progress(source);
+        return godwit_throttle_close(source, throttle, error);
+    }
+    if (!godwit_throttle_watch_guest(source, throttle, &dirtied, error))
+        return false;
+    return dirtied ? open_valve(source, throttle, error)
+                   : godwit_rig_rest(source->rig, LOOK_MS, what, error);
+}
+
+bool godwit_migrate_wait_throttled(struct godwit_vm *source, godwit_condition condition,
+                                   gpointer data, const char *what, GError **error)
+{
+    struct goal goal = {source, godwit_throttle_of(source), condition, data};
+    for (;;) {
+        godwit_throttle_take_events(source, goal.throttle);
+        if (goal.throttle->over)
+            return godwit_throttle_report_end(source, goal.throttle, error);
+        if (condition(data))
+            break;
+        if (!turn(&goal, what, error))
+            return false;
+    }
+    return !goal.throttle->open || godwit_throttle_close(source, goal.throttle, error);
+}
+
+struct iteration_goal {
+    const struct throttle *throttle;
+    guint past;
+};
+
+static bool iteration_began(gpointer data)
+{
+    const struct iteration_goal *goal = data;
+    return goal->throttle->iteration > goal->past;
+}
+
+bool godwit_migrate_next_iteration(struct godwit_vm *source, guint *iteration, GError **error)
+{
+    struct iteration_goal goal = {godwit_throttle_of(source), *iteration};
+    g_autofree char *what = g_strdup_printf("the source to begin iteration %u", *iteration + 1);
+    if (!godwit_migrate_wait_throttled(source, iteration_began, &goal, what, error))
+        return false;
+    *iteration = goal.throttle->iteration;
+    return true;
+}
