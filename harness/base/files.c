@@ -1,25 +1,103 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Makes, moves and removes the folders of jobs.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "base/files.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+/* What one round over a folder has done. */
+struct round {
+    int top;       /* the folder that has to become empty */
+    unsigned next; /* number for the name of what is lifted next */
+    bool lifted;   /* something was: there is more to remove */
+};
+
+/* Gives NAME of FOLDER, if it is a folder, the permissions that it takes to change it. */
+static bool allow(int folder, const char *name)
 {
-    (void)status;
-    (void)type;
-    (void)walk;
-    remove(path);
-    return 0;
+    struct stat status;
+    return !fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) && S_ISDIR(status.st_mode) &&
+           !fchmodat(folder, name, 0700, 0);
 }
 
+/* Removes NAME of FOLDER, or, if it is a folder with content, lifts it up to the top. */
+static void remove_or_lift(struct round *round, int folder, const char *name)
+{
+    if (!unlinkat(folder, name, 0) || !unlinkat(folder, name, AT_REMOVEDIR))
+        return;
+    while (allow(folder, name)) {
+        char above[32];
+        snprintf(above, sizeof(above), "godwit-lifted-%u", round->next++);
+        if (!renameat2(folder, name, round->top, above, RENAME_NOREPLACE)) {
+            round->lifted = true;
+            return;
+        }
+        if (errno != EEXIST)
+            return;
+    }
+}
+
+/* Calls VISIT for each entry of FOLDER. */
+static void visit_entries(struct round *round, int folder,
+                          void (*visit)(struct round *round, int folder, const char *name))
+{
+    const int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    if (!entries && fd >= 0)
+        close(fd);
+    for (const struct dirent *entry; entries && (entry = readdir(entries));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            visit(round, folder, entry->d_name);
+    if (entries)
+        closedir(entries);
+}
+
+static int open_folder(int folder, const char *name)
+{
+    return openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Removes NAME of the top folder, after its content was removed or lifted. */
+static void remove_entry(struct round *round, int top, const char *name)
+{
+    if (!unlinkat(top, name, 0))
+        return;
+    int folder = open_folder(top, name);
+    if (folder < 0 && errno == EACCES && allow(top, name))
+        folder = open_folder(top, name);
+    if (folder >= 0) {
+        fchmod(folder, 0700);
+        visit_entries(round, folder, remove_or_lift);
+        close(folder);
+    }
+    unlinkat(top, name, AT_REMOVEDIR);
+}
+
+/*
+ * A QEMU may leave folders in folders, more than a path has room for or there are descriptors to
+ * open. So this never goes down by more than one: it lifts what is below to the top, until there
+ * is nothing more to lift.
+ */
 void godwit_files_remove(const char *path)
 {
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    struct round round = {.top = open_folder(AT_FDCWD, path)};
+    if (round.top >= 0) {
+        do {
+            round.lifted = false;
+            visit_entries(&round, round.top, remove_entry);
+        } while (round.lifted);
+        close(round.top);
+    }
+    if (rmdir(path))
+        unlink(path);
 }
 
 /* QMP and JSON can have no other paths. */

@@ -270,10 +270,11 @@ sub judge_janitor {
     return sub {
         my ($run, $state) = @_;
         my $said = $run->{out} . $run->{err};
+        # The end of the janitor comes first, and may be noticed first.
+        return () if $run->{status} eq '2' && $said =~ /janitor/;
         return $run->{status} eq 128 + $number{$then} ? () : (wrong => "ended by $run->{status}")
             if $then;
         my $problem = incomplete($run);
-        return () if $run->{status} eq '2' && $said =~ /janitor/;
         return (wrong => "$problem, and not a word of the janitor") if $problem;
         # One that is stopped or that survives SIGTERM may go on unnoticed.
         return $state->{survived} || $run->{err} =~ /janitor/ ? ()

@@ -1,11 +1,13 @@
 /*
- * Folders that are kept: moved under a name that is free, and without what is too large.
+ * Folders of jobs: made and moved under a name that is free, and removed whatever is in them.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "base/files.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -83,12 +85,48 @@ static void test_make(void **state)
     godwit_files_remove(to);
 }
 
+/* Removes folders in folders that no path reaches, and what cannot be changed. Follows no link. */
+static void test_remove(void **state)
+{
+    enum { DEPTH = 400 };
+    g_autofree char *folder = make(state, "deep", "a", "x");
+    g_autofree char *outside = make(state, "outside", "a", "mine");
+    int below = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(symlinkat(outside, below, "link"), 0);
+    assert_int_equal(mkdirat(below, "godwit-lifted-0", 0700), 0);
+    for (int i = 0; i < DEPTH; i++) {
+        assert_int_equal(mkdirat(below, "deeper-and-deeper", 0700), 0);
+        const int next = openat(below, "deeper-and-deeper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(next >= 0);
+        assert_int_equal(symlinkat(outside, next, "link"), 0);
+        if (i % 3 == 0)
+            assert_int_equal(fchmod(below, 0500), 0);
+        close(below);
+        below = next;
+    }
+    close(below);
+    assert_int_equal(chmod(outside, 0750), 0);
+    godwit_files_remove(folder);
+    assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
+    expect(outside, "a", "mine");
+    struct stat status;
+    assert_int_equal(stat(outside, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0750);
+    /* What is no folder is removed as well; what is not there is no error. */
+    g_autofree char *file = g_build_filename(outside, "a", NULL);
+    godwit_files_remove(file);
+    assert_false(g_file_test(file, G_FILE_TEST_EXISTS));
+    godwit_files_remove(file);
+    godwit_files_remove(outside);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_move),
         cmocka_unit_test(test_move_far),
         cmocka_unit_test(test_make),
+        cmocka_unit_test(test_remove),
     };
     return cmocka_run_group_tests(tests, unit_folder, unit_folder_end);
 }
