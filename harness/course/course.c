@@ -1,0 +1,205 @@
+/*
+ * The course of a scenario from its two VMs to their end: the guest is migrated while its blackout
+ * is measured, every oracle that applies judges, the guest goes on, and both VMs quit.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "course/course_parts.h"
+
+#include "bugs/bugs.h"
+#include "memory/memory.h"
+#include "oracle/blackout.h"
+#include "oracle/continuity.h"
+#include "oracle/oracle.h"
+#include <string.h>
+
+bool godwit_plan_end(struct godwit_vm *vm, struct godwit_vm *other, GError **error)
+{
+    struct godwit_rig *rig = vm->rig;
+    godwit_rig_phase(rig, "end");
+    godwit_rig_end_turn(rig);
+    const bool ended = godwit_vm_quit(vm, error) && (!other || godwit_vm_quit(other, error));
+    godwit_rig_phase(rig, NULL);
+    return ended;
+}
+
+bool godwit_plan_stop(struct godwit_vm *vm, GError **error)
+{
+    if (!godwit_vm_command(vm, "stop", NULL, error))
+        return false;
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    return godwit_rig_healthy(vm->rig, error);
+}
+
+/*
+ * Wakes up a guest that was migrated asleep and sees it start anew. *AWAKE is false if a known bug
+ * of the source's QEMU leaves it asleep for good.
+ */
+static bool wake_up(struct godwit_vm *source, struct godwit_vm *destination, bool *awake,
+                    GError **error)
+{
+    g_autofree char *status = godwit_vm_status(destination, error);
+    if (!status)
+        return false;
+    *awake = true;
+    if (!strcmp(status, "suspended")) {
+        if (!godwit_vm_command(destination, "system_wakeup", NULL, error))
+            return false;
+    } else if (godwit_bug_explain(&(const struct godwit_symptom){
+                   .kind = GODWIT_SYMPTOM_RUN_STATE, .source = source, .state = status})) {
+        /* The engine itself wakes the guest at the end, but whether before or after its state has
+         * been sent is a matter of luck. */
+        const int woken = godwit_course_event_index(source, "WAKEUP", NULL);
+        *awake = woken >= 0 && woken < godwit_course_event_index(source, "STOP", NULL);
+    } else {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+                    "the destination's run state is \"%s\" although the guest was suspended when "
+                    "it was migrated",
+                    status);
+        return false;
+    }
+    return !*awake || godwit_vm_wait_console(destination, 1, 1, error);
+}
+
+/* Stops a source that is not to be migrated live, and looks at it. */
+static bool stop_source(struct godwit_vm *source, GError **error)
+{
+    struct godwit_reading reading = {0};
+    godwit_blackout_near(source->rig);
+    if (!godwit_vm_command(source, "stop", NULL, error))
+        return false;
+    godwit_blackout_hold(source->rig);
+    if (!godwit_oracle_look(source, &reading, error))
+        return false;
+    godwit_blackout_let_go(source->rig);
+    return true;
+}
+
+/* What the source's guest had last told of itself: the start of what its continuity is judged by.
+ */
+static bool read_mailboxes(struct godwit_vm *source, struct godwit_mailbox *mailboxes,
+                           GError **error)
+{
+    for (unsigned cpu = 0; cpu < source->rig->setup->workload.cpus; cpu++)
+        if (!godwit_memory_mailbox(source, cpu, &mailboxes[cpu], error))
+            return false;
+    return true;
+}
+
+/* The hop, while it is watched. */
+static bool hop(struct godwit_rig *rig, const struct godwit_plan *plan, struct godwit_vm *source,
+                struct godwit_vm *destination, GError **error)
+{
+    struct godwit_reading before = {0}, after = {0};
+    if (plan->stopped && !stop_source(source, error))
+        return false;
+
+    godwit_rig_phase(rig, "migrate");
+    destination->may_exit = plan->fails;
+    /* Postcopy runs the guest by itself: one that has lost its sleep (a known bug) starts at once.
+     */
+    if (plan->suspend && godwit_course_runs_by_itself(plan))
+        destination->console->ready_allowed++;
+    const bool transferred = godwit_course_transfer(plan, source, destination, error);
+    /* What a fault has done is told in any case; that it has done nothing, when all else is well.
+     */
+    if ((plan->fault && !godwit_migrate_note_fault(rig, transferred ? error : NULL)) ||
+        !transferred)
+        return false;
+    if (plan->fails) {
+        godwit_rig_phase(rig, "verify");
+        return godwit_plan_survive(source, destination, error) &&
+               (!plan->tls || godwit_tls_judge_failure(source, destination, plan->tls, error)) &&
+               godwit_course_step(plan->judge, source, destination, error);
+    }
+    if (!godwit_plan_settle(source, error))
+        return false;
+    /* Where a guest sees its RAM can change as it boots and as its machine is loaded. */
+    godwit_memory_forget(source);
+    godwit_memory_forget(destination);
+
+    godwit_rig_phase(rig, "verify");
+    if (godwit_course_runs_by_itself(plan)) {
+        if (!godwit_course_judge_postcopy(destination, error) ||
+            !read_mailboxes(source, before.mailbox, error))
+            return false;
+    } else if (!godwit_oracle_twin(source, destination, &before, error))
+        return false;
+    if ((plan->tls && !godwit_tls_judge(source, destination, plan->tls, error)) ||
+        !godwit_course_step(plan->judge, source, destination, error))
+        return false;
+
+    if (rig->lost)
+        return true;
+    godwit_rig_phase(rig, "resume");
+    if (plan->suspend && !godwit_course_runs_by_itself(plan))
+        destination->console->ready_allowed++;
+    if (!godwit_course_runs_by_itself(plan)) {
+        godwit_blackout_resume(rig);
+        if (!godwit_vm_run(destination, error))
+            return false;
+    }
+    bool awake = true;
+    if (!(plan->suspend ? wake_up(source, destination, &awake, error)
+                        : godwit_plan_see_it_run(destination, error)) ||
+        !godwit_vm_command(destination, "stop", NULL, error))
+        return false;
+
+    godwit_rig_phase(rig, "verify again");
+    /* A guest that wakes up has been reset, and its timer may have been, too. */
+    return !awake || (godwit_oracle_look(destination, &after, error) &&
+                      godwit_oracle_continuity(destination, before.mailbox, after.mailbox,
+                                               !plan->suspend, error));
+}
+
+bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
+                     struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    /* A guest that sleeps makes no progress before it is woken up, and one that is kept from
+     * running none that would say anything. */
+    const bool watched = !plan->fails && !plan->suspend && !plan->held;
+    g_autoptr(GError) cause = NULL;
+    const bool good =
+        (!watched || godwit_blackout_watch(source, destination, plan->postcopy, &cause)) &&
+        godwit_course_configure(plan, source, destination, &cause) &&
+        hop(rig, plan, source, destination, &cause);
+    godwit_blackout_end(rig);
+    if (good)
+        return true;
+    if (!plan->fails && !plan->fault)
+        godwit_bug_explain_failure(source, destination, &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
+                      struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    if (!godwit_plan_hop(rig, plan, source, destination, error))
+        return false;
+    if (!plan->fails)
+        return godwit_plan_end(source, destination, error);
+    godwit_rig_phase(rig, NULL);
+    return true;
+}
+
+bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GError **error)
+{
+    /* Both at once: neither needs the other to start. */
+    godwit_rig_phase(rig, "start");
+    struct godwit_vm *destination = godwit_vm_start(
+        rig, "destination",
+        godwit_course_runs_by_itself(plan) ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_HELD,
+        plan->destination_arguments, error);
+    struct godwit_vm *source = destination ? godwit_vm_start(rig, "source", GODWIT_VM_SOURCE,
+                                                             plan->source_arguments, error)
+                                           : NULL;
+    if (!source || !godwit_vm_handshake(source, error) ||
+        !godwit_vm_handshake(destination, error) || !godwit_vm_run(source, error) ||
+        !godwit_course_see_first_pass(source, error))
+        return false;
+    if (plan->suspend && !godwit_vm_wait_event(source, 0, "SUSPEND", NULL, error))
+        return false;
+    return godwit_plan_move(rig, plan, source, destination, error);
+}

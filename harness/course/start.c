@@ -1,0 +1,82 @@
+/*
+ * The start of a course: sources and destinations, alone or together, each under a name.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "course/course_parts.h"
+
+#include "memory/memory.h"
+#include "qemu/host.h"
+#include <string.h>
+
+bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error)
+{
+    static const struct godwit_capability postcopy[] = {{"postcopy-ram", true}, {NULL, false}};
+    g_autoptr(GError) cause = NULL;
+    if (godwit_migrate_set_capabilities(vm, postcopy, &cause))
+        return true;
+    if (cause->code == GODWIT_ERROR_QMP && !godwit_host_userfaultfd()) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
+                    "needs userfaultfd, which this host allows to root only "
+                    "(sysctl vm.unprivileged_userfaultfd=1 would allow it)");
+        return false;
+    }
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+static struct godwit_vm *start_destination(struct godwit_rig *rig, const char *name, bool held,
+                                           GError **error)
+{
+    return godwit_vm_start(rig, name, held ? GODWIT_VM_DESTINATION_HELD : GODWIT_VM_DESTINATION,
+                           NULL, error);
+}
+
+bool godwit_plan_ahead(struct godwit_rig *rig, const char *name, bool held, GError **error)
+{
+    return start_destination(rig, name, held, error) != NULL;
+}
+
+struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *name, bool held,
+                                          GError **error)
+{
+    struct godwit_vm *ahead = godwit_rig_vm(rig, name);
+    struct godwit_vm *vm = ahead ? ahead : start_destination(rig, name, held, error);
+    return vm && godwit_vm_handshake(vm, error) ? vm : NULL;
+}
+
+bool godwit_plan_both(struct godwit_rig *rig, const char *name, bool held,
+                      struct godwit_vm **source, struct godwit_vm **destination, GError **error)
+{
+    *source = godwit_plan_ahead(rig, name, held, error) ? godwit_plan_source(rig, error) : NULL;
+    *destination = *source ? godwit_plan_destination(rig, name, held, error) : NULL;
+    return *destination != NULL;
+}
+
+bool godwit_course_see_first_pass(struct godwit_vm *source, GError **error)
+{
+    godwit_rig_phase(source->rig, "to A");
+    if (!godwit_vm_wait_console(source, 1, 0, error))
+        return false;
+    godwit_rig_phase(source->rig, "to B");
+    if (!godwit_vm_wait_console(source, 1, 1, error))
+        return false;
+    godwit_memory_mark(source);
+    return true;
+}
+
+struct godwit_vm *godwit_plan_source_with(struct godwit_rig *rig, const char *const *arguments,
+                                          GError **error)
+{
+    godwit_rig_phase(rig, "start");
+    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, arguments, error);
+    return source && godwit_vm_handshake(source, error) && godwit_vm_run(source, error) &&
+                   godwit_course_see_first_pass(source, error)
+               ? source
+               : NULL;
+}
+
+struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error)
+{
+    return godwit_plan_source_with(rig, NULL, error);
+}
