@@ -20,28 +20,31 @@ static const struct {
     godwit_command command;
     const char *summary;
 } commands[] = {
-    {"run", godwit_command_run, "run scenarios"},
+    {"run", godwit_command_run, "run scenarios on each architecture"},
     {"list", godwit_command_list, "list scenarios"},
-    {"migrate", godwit_command_migrate, "one migration, put together by flags"},
-    {"doctor", godwit_command_doctor, "what this host and its QEMUs can do, and why not"},
-    {"selftest", godwit_command_selftest, "that the oracles find what is spoiled on the wire"},
-    {"bench", godwit_command_bench, "how long each phase takes: median and spread"},
-    {"stream", godwit_command_stream, "what is in a migration stream, and whether it is sound"},
+    {"migrate", godwit_command_migrate, "run one migration, composed from options"},
+    {"doctor", godwit_command_doctor, "report what this host and its QEMUs can and cannot do"},
+    {"selftest", godwit_command_selftest,
+     "inject faults on the wire and count which oracles find them"},
+    {"bench", godwit_command_bench, "measure how long each phase takes: median and spread"},
+    {"stream", godwit_command_stream, "show or verify a migration stream in a file"},
 };
 
 static void help(void)
 {
     printf("Usage: godwit COMMAND [OPTION...]\n\n"
-           "Migrates small guests whose memory is predictable between any two QEMUs, and proves\n"
-           "that every byte arrived.\n\nCommands:\n");
+           "Tests live migration: migrates small guests with predictable memory from one QEMU to\n"
+           "another, and proves that every byte of their memory arrives.\n\nCommands:\n");
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
         printf("  %-9s %s\n", commands[i].name, commands[i].summary);
     printf(
-        "\nOptions:\n  --help     this text; `godwit COMMAND --help` tells about a command\n"
-        "  --version  the version\n\n"
-        "Exit status: 0 nothing failed, 1 a scenario failed, 2 usage or environment error, or\n"
-        "nothing ran; 128 and the signal's number after SIGINT, SIGTERM or SIGHUP. Skips are not\n"
-        "failures, nor is a known bug of QEMU that the guest survives.\n\n"
+        "\nOptions:\n  --help     show this help and exit; `godwit COMMAND --help` describes a "
+        "command\n"
+        "  --version  print the version and exit\n\n"
+        "Exit status: 0 if nothing failed, 1 if a scenario failed, 2 after a usage or environment\n"
+        "error or if nothing ran, 128 + N after signal N (SIGINT, SIGTERM or SIGHUP). Skips are\n"
+        "not failures. A known bug of QEMU is a failure only if it loses the guest; see\n"
+        "--accept-known and --strict.\n\n"
         "Try: godwit doctor; godwit run 'precopy/*' --arch x86_64\n");
 }
 

@@ -164,10 +164,12 @@ bool godwit_command_bench(struct godwit_process *process, int argc, char **argv,
     };
     g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
     g_option_context_set_summary(
-        context, "Runs the matching scenarios several times, one at a time, and prints how long "
-                 "each phase takes.\nNothing is judged by time: noisy hosts only show a larger "
-                 "spread.\nExit status: 0 nothing failed, 1 a scenario failed, 2 usage or "
-                 "environment error, or nothing ran.");
+        context,
+        "Runs the scenarios whose names match a GLOB, or all scenarios without a GLOB, several\n"
+        "times, one at a time. Prints how long each phase takes: median and spread. No "
+        "run passes or\nfails by its time; a noisy host only shows a larger spread.\n"
+        "Exit status: 0 if nothing failed, 1 if a scenario failed, 2 after a usage or "
+        "environment\nerror or if nothing ran.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options.target));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);

@@ -111,9 +111,9 @@ bool godwit_command_doctor(struct godwit_process *process, int argc, char **argv
     bool helped = false;
     godwit_options_init(&options);
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-    g_option_context_set_summary(context,
-                                 "Tells what this host and its QEMUs can do, and why not.\n"
-                                 "Exit status: 0 if there is a QEMU to test, 2 if there is none.");
+    g_option_context_set_summary(
+        context, "Reports what this host and its QEMUs can and cannot do, and why.\n"
+                 "Exit status: 0 if there is a usable QEMU, otherwise 2.");
     g_option_context_add_group(context, godwit_options_group(&options));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
     if (good && argc > 1) {

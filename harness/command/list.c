@@ -56,16 +56,19 @@ bool godwit_command_list(struct godwit_process *process, int argc, char **argv, 
     godwit_options_init(&options.target);
     const GOptionEntry entries[] = {
         {"qemu-names", 0, 0, G_OPTION_ARG_NONE, &options.qemu_names,
-         "Show each scenario's name in QEMU's own migration-test instead of what it does", NULL},
+         "Show each scenario's name in QEMU's own migration-test instead of its summary", NULL},
         {"why", 0, 0, G_OPTION_ARG_NONE, &options.why,
-         "Show for each architecture and binary whether the scenario runs there, or why not", NULL},
+         "Show for each architecture and binary that the scenario runs there, or why it does not",
+         NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.globs, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
     g_option_context_set_summary(
-        context, "Lists the scenarios whose names match, all of them without a GLOB. What to start "
-                 "matters\nonly to --why.");
+        context,
+        "Lists the scenarios whose names match a GLOB, or all scenarios without a GLOB. The "
+        "options\nunder \"What to start\" have an effect only with --why.\n"
+        "Exit status: 0, or 2 after a usage or environment error.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options.target));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);

@@ -47,27 +47,29 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
     godwit_options_init(&options->target);
     g_autofree char *oracles_help = godwit_oracles_help();
     const GOptionEntry entries[] = {
-        {"transport", 't', 0, G_OPTION_ARG_STRING, &options->transport, "unix (the default) or tcp",
-         "NAME"},
+        {"transport", 't', 0, G_OPTION_ARG_STRING, &options->transport,
+         "Transport: unix (default) or tcp", "NAME"},
         {"postcopy", 0, 0, G_OPTION_ARG_NONE, &options->postcopy,
          "Switch to postcopy once the migration is proven to be live", NULL},
         {"stopped", 0, 0, G_OPTION_ARG_NONE, &options->stopped,
-         "Stop the source first: no live migration", NULL},
+         "Stop the source first, so that the migration is not live; not with --postcopy", NULL},
         {"capability", 'c', 0, G_OPTION_ARG_STRING_ARRAY, &options->capabilities,
-         "Set a migration capability on both sides; may be given again", "NAME[=on|off]"},
+         "Set a migration capability on both sides; repeatable", "NAME[=on|off]"},
         {"parameter", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &options->parameters,
-         "Set a migration parameter on both sides; may be given again", "NAME=NUMBER"},
+         "Set a migration parameter on both sides; repeatable", "NAME=NUMBER"},
         {"fault", 0, 0, G_OPTION_ARG_STRING, &options->fault,
-         "Have a relay spoil one thing in what is sent (`godwit selftest --list`)",
+         "Have a relay inject one fault into the migration; `godwit selftest --list` lists the "
+         "faults",
          "NAME[:KEY=NUMBER,...]"},
         {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format,
-         "Report as text, tap, junit, json or html", "NAME[:FILE]"},
+         "Report as text (default), tap, junit, json or html, to standard output or to FILE",
+         "NAME[:FILE]"},
         {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles, oracles_help, "NAME[,NAME...]"},
         GODWIT_ALLOW_ALL_SKIPPED(&options->allow_all_skipped),
-        {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep, "Keep the folder of what passed, too",
-         NULL},
+        {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep,
+         "Also keep the folders of scenarios that passed", NULL},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output,
-         "Where the folders of what failed go, or of everything with --keep (default: "
+         "Where to keep the folders of scenarios that failed, or of all with --keep (default: "
          "godwit-output)",
          "DIR"},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
@@ -75,10 +77,12 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_option_context_set_summary(
         context,
-        "One verified migration on each chosen architecture, for example:\n"
+        "Runs one verified migration on each selected architecture, composed from options:\n"
         "  godwit migrate --arch x86_64 --transport tcp --memory 1024 --capability xbzrle\n"
-        "Exit status: 0 passed (a known bug of QEMU is not a failure if the guest survives it),\n"
-        "1 failed, 2 usage or environment error, or nothing ran because everything was skipped.");
+        "Exit status: 0 if nothing failed, 1 if a migration failed, 2 after a usage or "
+        "environment\n"
+        "error or if nothing ran. Skips are not failures. A known bug of QEMU is a failure only "
+        "if it\nloses the guest; see --accept-known and --strict.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
     if (!godwit_options_parse(context, argc, argv, helped, error))

@@ -46,60 +46,73 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
 {
     const GOptionEntry entries[] = {
         {"arch", 'a', 0, G_OPTION_ARG_STRING_ARRAY, &o->arch,
-         "Architecture, as in qemu-system-ARCH; may be given again, or several with commas",
+         "Architecture, as in qemu-system-ARCH; repeatable, or several separated by commas "
+         "(default: "
+         "those of the given QEMUs, otherwise all whose QEMU is in PATH)",
          "ARCH"},
         {"qemu", 'q', 0, G_OPTION_ARG_FILENAME_ARRAY, &o->qemu,
-         "QEMU binary, or folder of binaries, for both sides; may be given again", "PATH"},
+         "QEMU binary, or folder of QEMU binaries, for both sides; repeatable", "PATH"},
         {"cross", 0, 0, G_OPTION_ARG_NONE, &o->cross,
-         "From each QEMU given to each other one, instead of each alone", NULL},
-        {"qemu-src", 0, 0, G_OPTION_ARG_FILENAME, &o->qemu_src, "QEMU binary of the source",
-         "PATH"},
-        {"qemu-dst", 0, 0, G_OPTION_ARG_FILENAME, &o->qemu_dst, "QEMU binary of the destination",
-         "PATH"},
+         "Migrate from each QEMU given with --qemu to each other one, not from each to itself",
+         NULL},
+        {"qemu-src", 0, 0, G_OPTION_ARG_FILENAME, &o->qemu_src,
+         "QEMU binary of the source; not with --qemu", "PATH"},
+        {"qemu-dst", 0, 0, G_OPTION_ARG_FILENAME, &o->qemu_dst,
+         "QEMU binary of the destination; not with --qemu", "PATH"},
         {"machine", 'M', 0, G_OPTION_ARG_STRING, &o->machine,
-         "Machine type (default: the newest version of the usual one that both QEMUs have)",
+         "Machine type (default: the newest version of the architecture's default machine that "
+         "both "
+         "QEMUs have)",
          "TYPE"},
         {"image", 0, 0, G_OPTION_ARG_STRING, &o->image,
-         "Guest image, for x86: x86_rom (the default) or x86_bootsect", "NAME"},
+         "Guest image; only x86 has a choice: x86_rom (default) or x86_bootsect", "NAME"},
         {"accel", 0, 0, G_OPTION_ARG_STRING, &o->accel,
-         "Accelerator: tcg, kvm, or auto (the default), which takes the one that proves faster",
+         "Accelerator: tcg, kvm or auto (default), which measures both and selects the faster one",
          "NAME"},
         {"memory", 'm', 0, G_OPTION_ARG_INT, &o->memory,
-         "Guest RAM (default: as much as the machine and the window need)", "MIB"},
+         "Guest RAM in MiB (default: as much as the machine and the window need)", "MIB"},
         {"window", 0, 0, G_OPTION_ARG_STRING, &o->window,
-         "Guest-physical addresses that the guest dirties, END not included (default: the first 4 "
-         "MiB of its own window)",
+         "Guest-physical addresses that the guest dirties, END excluded (default: 4 MiB or more "
+         "from "
+         "1 MiB above the start of RAM, as the scenario needs)",
          "START:END"},
         {"page-size", 0, 0, G_OPTION_ARG_INT, &o->page_size,
-         "Bytes from one dirtied page to the next (default: 4096)", "BYTES"},
+         "Bytes from one dirtied page to the next, a multiple of 8 (default: 4096)", "BYTES"},
         {"dirty-rate", 0, 0, G_OPTION_ARG_INT, &o->dirty_rate,
-         "Pages that the guest dirties in a second (default: as fast as it can)", "PAGES"},
+         "Pages that each CPU of the guest dirties per second (default: as many as it can)",
+         "PAGES"},
         {"page-ticks", 0, 0, G_OPTION_ARG_INT, &o->page_ticks,
-         "Another way to say it: least ticks of the guest's timer from page to page", "TICKS"},
+         "Minimum ticks of the guest's timer from one dirtied page to the next; not with "
+         "--dirty-rate",
+         "TICKS"},
         {"cpus", 0, 0, G_OPTION_ARG_INT, &o->cpus,
-         "CPUs of the guest, each with every N-th page of the window (default: 1)", "N"},
+         "CPUs of the guest; each dirties every N-th page of the window (default: 1)", "N"},
         {"workload", 'w', 0, G_OPTION_ARG_STRING, &o->workload,
-         "What the guest does: order, or stamp[:sparse|:zero][:stride|:random]; several with "
-         "commas "
-         "(default of run: order,stamp; otherwise: order)",
+         "Workload of the guest: order, or stamp[:sparse|:zero][:stride|:random]; several "
+         "separated "
+         "by commas (default: order,stamp for run and selftest, otherwise order)",
          "NAME"},
         {"hops", 0, 0, G_OPTION_ARG_INT, &o->hops,
-         "Migrations that hops/ping-pong sends its guest on (default: 10)", "N"},
+         "Number of migrations in hops/ping-pong (default: 10)", "N"},
         {"seed", 0, 0, G_OPTION_ARG_INT64, &o->seed,
-         "Number that stamp fills the window by, and that chooses what is left to chance (default: "
-         "another one each time)",
+         "Seed of the words that stamp writes, and of every random choice (default: a random "
+         "number)",
          "N"},
         {"timeout-scale", 0, 0, G_OPTION_ARG_DOUBLE, &o->timeout_scale,
-         "Multiply every deadline by X (default: 1)", "X"},
+         "Multiply every deadline by X, above 0 and at most 1000 (default: 1)", "X"},
         {"read-memory", 0, 0, G_OPTION_ARG_STRING, &o->read_memory,
-         "How guest memory is read: process (the default) by process_vm_readv, or pmemsave by QMP",
+         "How to read guest memory: process (default), with process_vm_readv, or pmemsave, with "
+         "QMP",
          "HOW"},
         {"accept-known", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)accept_known,
-         "Do not fail for these known bugs of QEMU, although the guest is lost; @FILE has one ID "
-         "in a line; may be given again",
+         "Do not fail for these known bugs of QEMU, even if they lose the guest; @FILE names a "
+         "file "
+         "with one ID per line; repeatable",
          "ID[,ID...]"},
         {"strict", 0, 0, G_OPTION_ARG_NONE, &o->strict,
-         "Fail for every known bug of QEMU that --accept-known does not name", NULL},
+         "Fail for every known bug of QEMU that --accept-known does not name, even if the guest "
+         "survives it",
+         NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     GOptionGroup *group = g_option_group_new("target", "What to start:", "", o, NULL);

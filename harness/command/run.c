@@ -69,23 +69,25 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
     g_autofree char *oracles_help = godwit_oracles_help();
     const GOptionEntry entries[] = {
         {"jobs", 'j', 0, G_OPTION_ARG_INT, &options->jobs,
-         "Scenarios to run at a time (default: one for two processors)", "N"},
+         "Scenarios to run in parallel, 1 to 256 (default: one per two processors)", "N"},
         {"repeat", 0, 0, G_OPTION_ARG_INT, &options->repeat,
          "Run each scenario N times (default: 1)", "N"},
         {"until-fail", 0, 0, G_OPTION_ARG_NONE, &options->until_fail,
-         "End at the first failure; without --repeat, go on until there is one", NULL},
+         "Stop at the first failure; without --repeat, repeat until there is one", NULL},
         {"slow", 0, 0, G_OPTION_ARG_NONE, &options->slow,
-         "Run the slow scenarios too; otherwise they run only if named in full", NULL},
+         "Also run the slow scenarios; otherwise they run only if named in full", NULL},
         {"shard", 0, 0, G_OPTION_ARG_STRING, &options->shard,
-         "Run only the I-th of N equal parts, for spreading over machines", "I/N"},
+         "Run only part I of N equal parts, to spread a run over several machines", "I/N"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
-         "Report as text, tap, junit, json or html; may be given again", "NAME[:FILE]"},
+         "Report as text (default), tap, junit, json or html, to standard output or to FILE; "
+         "repeatable",
+         "NAME[:FILE]"},
         {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles, oracles_help, "NAME[,NAME...]"},
         GODWIT_ALLOW_ALL_SKIPPED(&options->allow_all_skipped),
-        {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep, "Keep the folder of what passed, too",
-         NULL},
+        {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep,
+         "Also keep the folders of scenarios that passed", NULL},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output,
-         "Where the folders of what failed go, or of everything with --keep (default: "
+         "Where to keep the folders of scenarios that failed, or of all with --keep (default: "
          "godwit-output)",
          "DIR"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->globs, NULL, NULL},
@@ -94,10 +96,10 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
     g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
     g_option_context_set_summary(
         context,
-        "Runs the scenarios whose names match, all of them without a GLOB.\n"
-        "Exit status: 0 nothing failed, 1 a scenario failed, 2 usage or environment error, "
-        "or\nnothing ran because everything was skipped. Skips are not failures, nor is a "
-        "known bug of\nQEMU that the guest survives.");
+        "Runs the scenarios whose names match a GLOB, or all scenarios without a GLOB.\n"
+        "Exit status: 0 if nothing failed, 1 if a scenario failed, 2 after a usage or environment\n"
+        "error or if nothing ran. Skips are not failures. A known bug of QEMU is a failure only "
+        "if it\nloses the guest; see --accept-known and --strict.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
     return godwit_options_parse(context, argc, argv, helped, error) &&

@@ -264,11 +264,11 @@ bool godwit_command_selftest(struct godwit_process *process, int argc, char **ar
         {"runs", 'n', 0, G_OPTION_ARG_INT, &options.runs,
          "Runs of each fault on each target, each with the next seed (default: 1)", "N"},
         {"jobs", 'j', 0, G_OPTION_ARG_INT, &options.jobs,
-         "Runs at a time (default: one for two processors)", "N"},
+         "Runs in parallel, 1 to 256 (default: one per two processors)", "N"},
         {"list", 0, 0, G_OPTION_ARG_NONE, &options.list,
-         "Only list the faults, with the keys that --fault of `godwit migrate` takes", NULL},
+         "Only list the faults, with the keys that `godwit migrate --fault` takes", NULL},
         {"markdown", 0, 0, G_OPTION_ARG_NONE, &options.markdown,
-         "Print the table as Markdown, for docs/oracles.md", NULL},
+         "Print the table as Markdown, as in docs/oracles.md", NULL},
         GODWIT_ALLOW_ALL_SKIPPED(&options.allow_all_skipped),
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.globs, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
@@ -276,11 +276,10 @@ bool godwit_command_selftest(struct godwit_process *process, int argc, char **ar
     g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
     g_option_context_set_summary(
         context,
-        "Tests the oracles: spoils migrations on the wire, one thing in each, as the scenarios\n"
-        "relay/* do, and prints who found it, how often.\n"
-        "Exit status: 0 each fault was found, refused or did no harm, as it should, 1 one was "
-        "not,\n"
-        "2 usage or environment error, or nothing ran.");
+        "Tests the oracles: runs the scenarios relay/*, which inject one fault on the wire into "
+        "each\nmigration, and prints how often each oracle found each fault.\n"
+        "Exit status: 0 if every fault was found, refused or harmless, as its scenario requires, "
+        "1 if\none was not, 2 after a usage or environment error or if nothing ran.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options.target));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);

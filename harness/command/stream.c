@@ -493,23 +493,23 @@ bool godwit_command_stream(struct godwit_process *process, int argc, char **argv
     bool helped = false;
     const GOptionEntry entries[] = {
         {"arch", 'a', 0, G_OPTION_ARG_STRING, &options.arch,
-         "verify: the guest's architecture, where its window does not tell", "ARCH"},
+         "verify: the guest's architecture, if the window's addresses fit several", "ARCH"},
         {"offset", 0, 0, G_OPTION_ARG_INT64, &options.offset,
-         "Where in the file the stream begins (default: 0)", "BYTES"},
+         "Offset in the file at which the stream begins (default: 0)", "BYTES"},
         {"pages", 0, 0, G_OPTION_ARG_NONE, &options.pages,
-         "inspect: show for each page how it was sent last", NULL},
+         "inspect: show a map of how each page was last sent", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.words, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new("inspect|verify|json FILE");
     g_option_context_set_summary(
         context,
-        "Reads a migration stream from a file, or one channel's part of it.\n"
-        "  inspect  what is in it: machine type, sections, RAM blocks, pages of each kind\n"
-        "  verify   that the guest's memory in it is in order, from the file alone\n"
-        "  json     every item of it, one JSON object in a line\n"
-        "Exit status: 0 it is sound, 1 it is damaged or the memory is wrong,\n"
-        "2 usage or environment error.");
+        "Reads a migration stream, or one channel of it, from a file.\n"
+        "  inspect  show its contents: machine type, sections, RAM blocks, pages of each kind\n"
+        "  verify   rebuild the guest's memory from the file alone, and check it\n"
+        "  json     print each item as a JSON object on a line of its own\n"
+        "Exit status: 0 if the stream and the memory are correct, 1 if the stream is damaged or "
+        "the\nmemory is wrong, 2 after a usage or environment error.");
     g_option_context_add_main_entries(context, entries, NULL);
     const bool good = godwit_options_parse(context, &argc, &argv, &helped, error) &&
                       (helped || act(&options, error));
