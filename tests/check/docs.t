@@ -252,7 +252,7 @@ sub value_of {
         my ($help) = join("\n", lines_of($godwit, $command, '--help')) =~ /Judge by these only: (.*)/;
         same_set(\@names, 'ledger.c', [split /, /, $help // ''], "$command --help", "oracles in $command --help");
     }
-    my ($manual) = slurp('docs/godwit.1') =~ /^Have these oracles judge and no others:\n((?:\.Cm .*\n)+)/m;
+    my ($manual) = slurp('docs/godwit.1') =~ /^Judge by these only:\n((?:\.Cm .*\n)+)/m;
     same_set(\@names, 'ledger.c', [($manual // '') =~ /^\.Cm ([\w-]+)/mg], 'docs/godwit.1', 'oracles in the man page');
     my ($listed) = slurp('docs/oracles.md') =~ /The names are (`.*?)\./s;
     same_set(\@names, 'ledger.c', [($listed // '') =~ /`([\w-]+)`/g], 'docs/oracles.md', 'oracles in docs/oracles.md');
