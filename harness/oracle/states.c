@@ -161,14 +161,15 @@ bool godwit_states_judge(struct godwit_rig *rig, GError **error)
     for (guint i = 0; i < rig->vms->len; i++)
         if (!judge(g_ptr_array_index(rig->vms, i), &transitions, &postcopy[i > 0], error))
             return false;
-    /* Of two, the one has what the other has. */
-    const struct godwit_vm *first = rig->vms->len == 2 ? g_ptr_array_index(rig->vms, 0) : NULL;
-    const struct godwit_vm *second = first ? g_ptr_array_index(rig->vms, 1) : NULL;
-    if (first && postcopy[0] && !postcopy[1] && second->capabilities &&
-        !strcmp(godwit_migrate_told_state(second), "completed"))
-        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                           "states: the %s was in a postcopy, of which the %s did not report",
-                           first->name, second->name);
+    for (guint i = 0; rig->vms->len == 2 && i < 2; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+        const struct godwit_vm *peer = g_ptr_array_index(rig->vms, 1 - i);
+        if (postcopy[i] && !postcopy[1 - i] && peer->capabilities &&
+            !strcmp(godwit_migrate_told_state(peer), "completed"))
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "states: the %s was in a postcopy, of which the %s did not report",
+                               vm->name, peer->name);
+    }
     if (transitions)
         json_object_set_new(rig->facts, "transitions", json_integer(transitions));
     return true;

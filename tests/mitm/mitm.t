@@ -55,7 +55,10 @@ sub between {
 my %QEMU;    # version ("10.0") -> folder
 my ($installed) = map {s{/[^/]*$}{}r} $qemu || ();
 for my $folder (split(' ', $ENV{MITM_QEMUS} || ''), $installed || ()) {
-    my ($version) = `$folder/qemu-system-x86_64 --version 2>/dev/null` =~ /version (\d+\.\d+)/ or next;
+    ($folder) = grep { -x "$_/qemu-system-x86_64" } $folder, "$folder/bin"
+        or BAIL_OUT("MITM_QEMUS: $folder: there is no qemu-system-x86_64 in it, nor in its bin");
+    my ($version) = `$folder/qemu-system-x86_64 --version 2>/dev/null` =~ /version (\d+\.\d+)/
+        or BAIL_OUT("$folder/qemu-system-x86_64 does not print its version");
     $QEMU{$version} ||= between($version, $folder);
     last unless $everything;
 }
@@ -138,8 +141,10 @@ rows('destination', 'completed', [qw(mailbox-passes mailbox-position mailbox-tim
 row('destination/completed/window-old|destination/completed/mailbox-passes', $P, {match => $ram});
 row('destination/completed/page-old', $_, {match => $ram, may_7 => $HOT_PAGE}) for $M, $H;
 rows('destination', 'completed', [qw(window-old bytes-16k)], $_, {match => $ram}) for $M, $H;
-rows('destination', 'completed', [qw(page-newer page-old bytes-16k)], $P,
+rows('destination', 'completed', [qw(page-newer bytes-16k)], $P,
     {match => $ram, one => 1, arch => $_}) for @ARCHES[1 .. $#ARCHES];
+row('destination/completed/page-old', $P,
+    {match => $ram, may_7 => $HOT_PAGE, one => 1, arch => $_}) for @ARCHES[1 .. $#ARCHES];
 row('destination/completed/mailbox-passes', $H, {match => $ram, may_7 => $HOT, may_11 => $HOT_START});
 
 # ... of the source, when it has sent all.
