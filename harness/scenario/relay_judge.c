@@ -1,0 +1,270 @@
+/*
+ * Judges what came of a wire fault (relay.c runs the trial).
+ *
+ * A destination that refused the stream must have ended with an error and a reason. One that loaded
+ * it is looked at by every oracle, first before its guest runs, then while it runs, then stopped
+ * again. What an oracle notices is no failure yet: it is recorded in `seen`, and only at the end,
+ * godwit_trial_judge() compares that with the trial's verdict.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/relay_parts.h"
+
+#include "base/file.h"
+#include "oracle/oracle.h"
+#include "oracle/state.h"
+#include "scenario/flip.h"
+
+#include <string.h>
+#include <sys/wait.h>
+
+static const char *const oracles[] = {"twin",  "state",   "page order", "stamp",  "position",
+                                      "guest", "console", "progress",   "process"};
+
+/* How long a healthy guest may take for two passes, in seconds before scaling. */
+#define PROGRESS_SECONDS 10
+
+/* Records that ORACLE has noticed what TEXT says. */
+static void see(struct course *course, enum oracle oracle, const char *text)
+{
+    course->seen |= 1u << oracle;
+    json_object_set_new(json_object_get(course->facts, "seen"), oracles[oracle], json_string(text));
+}
+
+/* Returns the reason that the destination gave as it ended: the first line of its stderr that is no
+ * warning, or NULL. Caller frees it. */
+static char *reason_of(const struct godwit_vm *destination)
+{
+    g_autofree char *all = godwit_vm_stderr(destination, 20);
+    g_auto(GStrv) lines = g_strsplit(all, "\n", -1);
+    for (guint i = 0; lines[i]; i++) {
+        const char *colon = strstr(lines[i], ": ");
+        if (*lines[i] && !strstr(lines[i], "warning:"))
+            return g_strdup(colon ? colon + 2 : lines[i]);
+    }
+    return NULL;
+}
+
+bool godwit_trial_judge_refusal(struct course *course, GError **error)
+{
+    struct godwit_vm *destination = course->destination;
+    g_autofree char *reason = NULL;
+    /* The flipped bit may be in a state that QEMU asserts. */
+    if (course->trial->verdict == VERDICT_FLIPPED && destination->exited &&
+        WIFSIGNALED(destination->wait_status)) {
+        g_autofree char *end = godwit_vm_end(destination);
+        see(course, ORACLE_PROCESS, end);
+        return true;
+    }
+    if (!godwit_plan_refused(destination, error))
+        return false;
+    reason = reason_of(destination);
+    if (!reason)
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the destination ended without a message");
+    json_object_set_new(course->facts, "refused", json_string(reason));
+    return true;
+}
+
+/* Looks at the memory of a destination that has not run yet, or is stopped again. */
+static bool look(struct course *course, GError **error)
+{
+    struct godwit_reading reading;
+    g_autoptr(GError) wrong = NULL;
+    if (godwit_oracle_look(course->destination, &reading, &wrong))
+        return true;
+    if (wrong->code != GODWIT_ERROR_ORACLE) {
+        g_propagate_error(error, g_steal_pointer(&wrong));
+        return false;
+    }
+    const bool stamped = course->rig->setup->workload.flags & GODWIT_FLAG_STAMP;
+    see(course,
+        strstr(wrong->message, "page order") ? ORACLE_ORDER
+        : stamped                            ? ORACLE_STAMP
+                                             : ORACLE_POSITION,
+        wrong->message);
+    return true;
+}
+
+/* Returns the devices' states that another destination sends on after it has loaded the unmodified
+ * stream. Caller frees them. */
+static GHashTable *send_on_unspoiled(struct course *course, GError **error)
+{
+    struct godwit_rig *rig = course->rig;
+    g_autofree char *path = g_build_filename(rig->directory, "sent.stream", NULL);
+    if (!godwit_file_write(path, course->sent->data, course->sent->len, error))
+        return NULL;
+    struct godwit_vm *vm = godwit_plan_destination(rig, "unspoiled", true, error);
+    if (!vm || !godwit_migrate_set_capabilities(vm, NULL, error) ||
+        !godwit_migrate_incoming(vm, "exec:cat sent.stream", false, error) ||
+        !godwit_migrate_wait(vm, "completed", error))
+        return NULL;
+    g_autoptr(GHashTable) states = godwit_state_send_on(vm, error);
+    return states && godwit_vm_quit(vm, error) ? g_steal_pointer(&states) : NULL;
+}
+
+/* Compares the devices' states that the destination would send on with those that it was sent. Some
+ * state (host clocks, for example) changes even without a fault. If anything differs, this loads
+ * the unmodified stream into another destination and ignores what differs there as well. */
+static bool judge_states(struct course *course, GError **error)
+{
+    if (!course->sent->len)
+        return true;
+    g_autoptr(GHashTable) sent = godwit_state_read(course->sent->data, course->sent->len, error);
+    if (!sent)
+        return false;
+    g_autoptr(GError) wrong = NULL;
+    g_autoptr(GHashTable) again = godwit_state_send_on(course->destination, &wrong);
+    if (!again && (wrong->code == GODWIT_ERROR_MIGRATION || wrong->code == GODWIT_ERROR_STREAM ||
+                   course->destination->exited)) {
+        see(course, ORACLE_STATE, wrong->message);
+        return true;
+    }
+    if (!again) {
+        g_propagate_error(error, g_steal_pointer(&wrong));
+        return false;
+    }
+    if (!godwit_plan_settle(course->destination, error))
+        return false;
+    json_object_set_new(course->rig->facts, "states", json_integer(g_hash_table_size(sent)));
+    course->compared = true;
+    g_autofree char *first = godwit_state_compare(sent, again, NULL);
+    if (!first)
+        return true;
+    g_autoptr(GHashTable) unspoiled = send_on_unspoiled(course, error);
+    if (!unspoiled)
+        return false;
+    g_autofree char *text = godwit_state_compare(sent, again, unspoiled);
+    if (text)
+        see(course, ORACLE_STATE, text);
+    return true;
+}
+
+struct progress {
+    const struct godwit_vm *vm;
+    guint64 passes;
+};
+
+static bool shows_something(gpointer data)
+{
+    const struct progress *goal = data;
+    const struct godwit_console *console = goal->vm->console;
+    return goal->vm->exited || console->failure || console->guest_fault ||
+           console->passes >= goal->passes;
+}
+
+bool godwit_trial_run_on(struct course *course, GError **error)
+{
+    struct godwit_vm *destination = course->destination;
+    const struct godwit_console *console = destination->console;
+    struct progress goal = {destination, console->passes + 2};
+    g_autoptr(GError) late = NULL;
+    godwit_rig_phase(course->rig, "resume");
+    const gint64 deadline = godwit_rig_hasten(course->rig, PROGRESS_SECONDS);
+    const bool runs = godwit_vm_run(destination, &late);
+    course->rig->deadline = deadline;
+    if (!runs) {
+        if (late->code == GODWIT_ERROR_TIMEOUT) {
+            /* A corrupt state may keep a QEMU busy for ever. */
+            see(course, ORACLE_PROGRESS, "its QEMU does not answer");
+            return true;
+        }
+        if (!destination->exited) {
+            g_propagate_error(error, g_steal_pointer(&late));
+            return false;
+        }
+    } else if (!godwit_rig_wait_until(course->rig,
+                                      godwit_rig_seconds(course->rig, PROGRESS_SECONDS),
+                                      shows_something, &goal, "two passes of the guest", &late) &&
+               late->code != GODWIT_ERROR_TIMEOUT) {
+        g_propagate_error(error, g_steal_pointer(&late));
+        return false;
+    }
+    if (destination->exited) {
+        g_autofree char *end = godwit_vm_end(destination);
+        see(course, ORACLE_PROCESS, end);
+    } else if (console->guest_fault) {
+        see(course, ORACLE_GUEST, "the guest found a wrong byte in its memory");
+    } else if (console->failure) {
+        see(course, ORACLE_CONSOLE, console->failure);
+    } else if (console->passes < goal.passes) {
+        see(course, ORACLE_PROGRESS, "the guest does not go on");
+    } else {
+        course->went_on = true;
+        return godwit_vm_command(destination, "stop", NULL, error) && look(course, error);
+    }
+    return true;
+}
+
+bool godwit_trial_judge_loaded(struct course *course, GError **error)
+{
+    struct godwit_reading reading = {0};
+    g_autoptr(GError) wrong = NULL;
+    godwit_rig_phase(course->rig, "verify");
+    if (!godwit_oracle_twin(course->source, course->destination, &reading, &wrong)) {
+        if (wrong->code != GODWIT_ERROR_ORACLE) {
+            g_propagate_error(error, g_steal_pointer(&wrong));
+            return false;
+        }
+        if (g_str_has_prefix(wrong->message, "twin:"))
+            see(course, ORACLE_TWIN, wrong->message);
+        course->resized = reading.sizes;
+    }
+    struct godwit_mailbox mailbox;
+    uint64_t offset;
+    if (!godwit_memory_mailbox(course->source, 0, &mailbox, error))
+        return false;
+    course->at_hand = godwit_injection_awaits(course->injection, &offset) &&
+                      mailbox.position == course->rig->setup->workload.window_start + offset;
+    if (!look(course, error) || !judge_states(course, error))
+        return false;
+    course->loaded = course->seen;
+    return true;
+}
+
+/* Judges the outcome of a flipped bit in the state of a device, as godwit_trial_judge() does. */
+static bool judge_flip(const struct course *course, bool refused, GError **error)
+{
+    const struct godwit_flip flip = {
+        .refused = refused,
+        .memory = course->loaded & (BY(ORDER) | BY(STAMP) | (course->resized ? 0 : BY(TWIN))),
+        .compared = course->compared,
+        .noticed = course->seen != 0,
+        .went_on = course->went_on,
+    };
+    const char *problem = godwit_flip_problem(&flip);
+    if (!problem)
+        return true;
+    g_autofree char *seen = json_dumps(json_object_get(course->facts, "seen"), 0);
+    return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and %s; what was seen: %s",
+                       godwit_injection_done(course->injection), problem, seen);
+}
+
+bool godwit_trial_judge(const struct course *course, bool refused, GError **error)
+{
+    const struct trial *trial = course->trial;
+    const char *done = godwit_injection_done(course->injection);
+    if (trial->verdict == VERDICT_FLIPPED)
+        return judge_flip(course, refused, error);
+    if (refused != (trial->verdict == VERDICT_REFUSED || trial->verdict == VERDICT_STUCK))
+        return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and the destination %s", done,
+                           refused ? "refused that" : "took that");
+    /* A stamped window has no page order, and its stamps stand for the position as well. */
+    unsigned by = trial->by;
+    if (course->rig->setup->workload.flags & GODWIT_FLAG_STAMP && by & (BY(ORDER) | BY(POSITION)))
+        by = (by & ~(BY(ORDER) | BY(POSITION))) | BY(STAMP);
+    /* Where a live guest is at the switchover is chance. */
+    if (course->at_hand)
+        by &= ~BY(GUEST);
+    g_autofree char *seen = json_dumps(json_object_get(course->facts, "seen"), 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(oracles); i++)
+        if (by & ~course->seen & 1u << i)
+            return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                               "the relay %s, and %s did not see it; what was seen: %s", done,
+                               oracles[i], seen);
+    /* A fault that only takes time harms no state, but some states contain the host's clock. */
+    if (trial->verdict != VERDICT_HARMLESS || !(course->seen & ~BY(STATE)))
+        return true;
+    return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and that did harm: %s", done,
+                       seen);
+}

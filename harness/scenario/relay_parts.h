@@ -1,0 +1,76 @@
+/*
+ * What relay.c and relay_judge.c share: a trial is one wire fault and what must come of it; its
+ * course is what is under way while relay.c runs it and relay_judge.c judges it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_SCENARIO_RELAY_PARTS_H
+#define GODWIT_HARNESS_SCENARIO_RELAY_PARTS_H
+
+#include "scenario/scenario.h"
+
+/* What can notice that something is wrong with a guest that has been loaded. */
+enum oracle {
+    ORACLE_TWIN,     /* a byte of RAM differs */
+    ORACLE_STATE,    /* a byte of a device's state differs */
+    ORACLE_ORDER,    /* page order is broken */
+    ORACLE_STAMP,    /* a stamped word is wrong, or not of the instant of the account */
+    ORACLE_POSITION, /* memory and the guest's account are not of one instant */
+    ORACLE_GUEST,    /* the guest itself found a wrong byte */
+    ORACLE_CONSOLE,  /* the guest wrote what it never should */
+    ORACLE_PROGRESS, /* the guest makes no progress */
+    ORACLE_PROCESS,  /* QEMU died */
+};
+
+#define BY(name) (1u << ORACLE_##name)
+
+/* What must come of a fault. */
+enum verdict {
+    VERDICT_HARMLESS, /* nothing */
+    VERDICT_SEEN,     /* the stream is loaded, and oracles notice the fault */
+    VERDICT_REFUSED,  /* the destination ends with an error */
+    VERDICT_STUCK,    /* nothing, until the migration is cancelled */
+    VERDICT_FLIPPED,  /* one of the first three, by the rules of flip.h */
+};
+
+struct trial {
+    const char *fault; /* as --fault has it */
+    enum verdict verdict;
+    unsigned by;     /* BY(...): the oracles that must notice it */
+    const char *why; /* why it does no harm, or why nothing can notice it */
+};
+
+struct course {
+    struct godwit_rig *rig;
+    const struct trial *trial;
+    const struct godwit_fault_kind *kind;
+    const struct godwit_injection *injection;
+    struct godwit_vm *source, *destination;
+    GByteArray *sent; /* all that the source has sent, as it was before the fault; the rig's */
+    unsigned seen;    /* BY(...): the oracles that have noticed something, ... */
+    unsigned loaded;  /* BY(...): ... and those of them that did before the guest ran */
+    bool resized;     /* a RAM block has another size, which is part of a device's state */
+    bool compared;    /* the devices' states were compared */
+    bool went_on;     /* the guest ran on, and its memory was checked afterwards */
+    bool at_hand;     /* the guest may have read the page before the fault changed it */
+    json_t *facts;    /* of the fault, in the rig's; borrowed */
+};
+
+/* Judges a destination that has ended: it must have ended with an error, have said why, and never
+ * have run its guest. A failed assertion of QEMU counts as well if the verdict is VERDICT_FLIPPED.
+ * Fails if the destination ended otherwise. */
+bool godwit_trial_judge_refusal(struct course *course, GError **error);
+
+/* Lets every oracle look at a destination that has loaded the stream and not run yet, and records
+ * in COURSE which of them noticed something. Fails only if an oracle cannot look. */
+bool godwit_trial_judge_loaded(struct course *course, GError **error);
+
+/* Lets the destination run for two passes, in which its guest reads every page, then looks at its
+ * memory once more. Records in COURSE what was noticed. Fails only if that cannot be done. */
+bool godwit_trial_run_on(struct course *course, GError **error);
+
+/* Judges whether what has happened is what had to come of the fault; REFUSED says whether the
+ * destination refused the stream, or was stuck. Fails with ORACLE if it is not. */
+bool godwit_trial_judge(const struct course *course, bool refused, GError **error);
+
+#endif
