@@ -1,47 +1,23 @@
-/* SPDX-License-Identifier: MIT */
-#include "oracle/oracle.h"
+/*
+ * The oracles that look at the memory of one stopped VM: page order or stamp, position, and
+ * stillness. twin.c compares two VMs, and uses the same view for each of them.
+ *
+ * A view reads the window once, chunk by chunk, and everything that wants its bytes takes them from
+ * the same buffer. godwit_oracle_look() walks it twice, and the second walk must find the same
+ * checksum and the same mailboxes: the guest of a stopped VM must not move.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "oracle/oracle_parts.h"
 
-#include "bugs/bugs.h"
 #include "guest/image.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
 #include "oracle/registers.h"
-#include "oracle/stamp.h"
 #include "qemu/host.h"
 #include <string.h>
 
-#define HEX "0x%" G_GINT64_MODIFIER "x"
-
-/* Two buffers of this size stay in the cache of one core; pmemsave has a round trip for each. */
-#define CHUNK ((size_t)1 << 20)
-
-/* One VM while its memory goes by. */
-struct view {
-    struct godwit_vm *vm;
-    const struct godwit_block *window_block; /* the block that holds the window ... */
-    uint64_t window_offset;                  /* ... and where in it the window begins */
-    uint64_t window_length;
-    bool stamped;                                    /* the workload is `stamp` ... */
-    struct godwit_stamp_walk stamp;                  /* ... and is looked at by this; */
-    struct godwit_page_order order[GODWIT_MAX_CPUS]; /* otherwise, of each CPU's stripe */
-    bool summed;                                     /* a checksum is wanted, too */
-    uint64_t checksum;
-    unsigned char *buffer; /* CHUNK bytes; owned */
-};
-
-/* What differs between two VMs. */
-struct difference {
-    uint64_t bytes;
-    uint64_t pages;
-    const struct godwit_block *block; /* of the first one met ... */
-    uint64_t offset;                  /* ... where in it ... */
-    unsigned char here, there;        /* ... and what is there, on source and destination */
-    bool sizes;                       /* a block is not as large on both, and was not compared */
-    bool one_block;                   /* all are in that block, ... */
-    uint64_t lowest, highest;         /* ... between these offsets (pieces come in any order) */
-};
-
-/* Rotating, so that words which change places change the sum. */
+/* Adds BYTES to the checksum SUM. The sum rotates, so words that change places change it. */
 static uint64_t checksum(uint64_t sum, const unsigned char *bytes, size_t length)
 {
     for (size_t i = 0; i + sizeof(uint64_t) <= length; i += sizeof(uint64_t)) {
@@ -61,9 +37,7 @@ static bool read_mailboxes(struct godwit_vm *vm, struct godwit_mailbox *mailbox,
     return true;
 }
 
-/* Begins to look at the memory of VM. `stamp` is judged by the account of the VM ACCOUNTANT, which
- * is of the same instant. */
-static bool view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm *accountant,
+bool godwit_view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm *accountant,
                        GError **error)
 {
     const struct godwit_setup *setup = vm->rig->setup;
@@ -100,14 +74,13 @@ static bool view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm
     return true;
 }
 
-static void view_end(struct view *view)
+void godwit_view_end(struct view *view)
 {
     g_clear_pointer(&view->buffer, g_free);
     g_clear_pointer(&view->stamp.partial, g_free);
 }
 
-/* Takes LENGTH bytes of BLOCK that are in the buffer: the window's go to page order or stamp. */
-static void view_take(struct view *view, const struct godwit_block *block, uint64_t offset,
+void godwit_view_take(struct view *view, const struct godwit_block *block, uint64_t offset,
                       size_t length)
 {
     if (block != view->window_block)
@@ -142,15 +115,15 @@ bool godwit_oracle_position(const struct godwit_workload *workload,
                  mailbox->position);
         return false;
     }
-    /* Increments since the start, modulo the point where the bytes wrap: by memory, and by the
-     * mailbox. */
+    /* Increments since the start, modulo the point where the bytes wrap: DONE by memory, ACCOUNT by
+     * the mailbox. */
     const uint64_t done =
         order->has_edge ? order->base * pages +
                               (order->edge_address - workload->window_start) / workload->page_size
                         : order->base * pages;
     const uint64_t account = (mailbox->passes % 256) * pages + at / workload->page_size;
     const uint64_t ahead = (done + range - account % range) % range;
-    /* At the window's end no increment comes next, and the pass may be counted already. */
+    /* At the window's end there is no next increment, and the pass may be counted already. */
     if (ahead == 0 ||
         (mailbox->position == workload->window_end ? ahead == range - pages : ahead == 1))
         return true;
@@ -161,7 +134,8 @@ bool godwit_oracle_position(const struct godwit_workload *workload,
     return false;
 }
 
-/* Sets ERROR to what ORACLE has found wrong with the memory of one of a VM's CPUs. Always false. */
+/* Sets ERROR to TEXT, which says what ORACLE has found wrong with the memory of a VM's CPU number
+ * CPU. Returns false. */
 static bool broken(struct godwit_vm *vm, enum godwit_oracle oracle, unsigned cpu, const char *text,
                    GError **error)
 {
@@ -171,8 +145,8 @@ static bool broken(struct godwit_vm *vm, enum godwit_oracle oracle, unsigned cpu
     return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
 }
 
-/* Notes how far the guest has come with checking itself, if it does: each increment is one byte
- * that it has compared, or a whole page of a stamped one. */
+/* Records how many bytes the guest has checked, if it checks its own memory: for each increment it
+ * compares one byte, or a whole page with the workload `stamp`. */
 static void count_checked(const struct godwit_vm *vm, const struct godwit_reading *reading)
 {
     const struct godwit_workload *workload = &vm->rig->setup->workload;
@@ -186,10 +160,10 @@ static void count_checked(const struct godwit_vm *vm, const struct godwit_readin
     godwit_oracle_count_all(vm->rig, GODWIT_ORACLE_GUEST, "bytes", bytes);
 }
 
-/* What of a mailbox position compares. */
+/* How many bytes of a mailbox the position oracle compares. */
 #define POSITION_BYTES (sizeof(uint64_t) + sizeof(uint64_t))
 
-/* The same of a guest with the workload `stamp`, which position is a part of. */
+/* Does what godwit_view_judge() does for the workload `stamp`, which includes the position. */
 static bool stamp_judge(struct view *view, struct godwit_reading *reading, GError **error)
 {
     struct godwit_vm *vm = view->vm;
@@ -208,8 +182,7 @@ static bool stamp_judge(struct view *view, struct godwit_reading *reading, GErro
     return true;
 }
 
-/* Judges what one VM's walk has gathered; of POSITION only if its mailboxes can be trusted. */
-static bool view_judge(struct view *view, struct godwit_reading *reading, bool position,
+bool godwit_view_judge(struct view *view, struct godwit_reading *reading, bool position,
                        GError **error)
 {
     struct godwit_vm *vm = view->vm;
@@ -240,7 +213,7 @@ static bool view_judge(struct view *view, struct godwit_reading *reading, bool p
         const struct godwit_workload stripe = godwit_workload_stripe(workload, cpu);
         if (!godwit_memory_mailbox(vm, cpu, &reading->mailbox[cpu], error))
             return false;
-        /* Memory that is not in order has no edge that could agree with anything. */
+        /* Memory that is not in order has no edge to compare with the mailbox. */
         if (!by_position || order->rule != GODWIT_PAGE_ORDER_HOLDS)
             continue;
         godwit_oracle_count(vm->rig, GODWIT_ORACLE_POSITION, "bytes", POSITION_BYTES);
@@ -253,10 +226,10 @@ static bool view_judge(struct view *view, struct godwit_reading *reading, bool p
     return !by_position || godwit_oracle_registers(vm, reading->mailbox, error);
 }
 
-/* Reads the window of one VM into a fresh view. */
+/* Reads the window of VM once, into VIEW, which must be zeroed. */
 static bool walk_window(struct godwit_vm *vm, struct view *view, GError **error)
 {
-    if (!view_begin(view, vm, vm, error))
+    if (!godwit_view_begin(view, vm, vm, error))
         return false;
     view->summed = true;
     for (uint64_t done = 0; done < view->window_length;) {
@@ -264,13 +237,14 @@ static bool walk_window(struct godwit_vm *vm, struct view *view, GError **error)
         const uint64_t offset = view->window_offset + done;
         if (!godwit_memory_read_block(vm, view->window_block, offset, view->buffer, length, error))
             return false;
-        view_take(view, view->window_block, offset, length);
+        godwit_view_take(view, view->window_block, offset, length);
         done += length;
     }
     return true;
 }
 
-/* The first CPU whose mailbox is not as it was any more, or their number; what it is in *NOW. */
+/* Finds the first CPU whose mailbox has changed since BEFORE. Sets *CPU to it and *NOW to its
+ * mailbox, or *CPU to the number of CPUs if none has. */
 static bool find_moved(struct godwit_vm *vm, const struct godwit_reading *before, unsigned *cpu,
                        struct godwit_mailbox *now, GError **error)
 {
@@ -283,8 +257,8 @@ static bool find_moved(struct godwit_vm *vm, const struct godwit_reading *before
     return true;
 }
 
-/* The oracle of the window's bytes that judges, and stillness with it; GODWIT_ORACLES if none does.
- */
+/* Returns the oracle of the window's bytes that is switched on, which judges stillness as well, or
+ * GODWIT_ORACLES if none is. */
 static enum godwit_oracle memory_oracle(const struct godwit_rig *rig)
 {
     static const enum godwit_oracle both[] = {GODWIT_ORACLE_PAGE_ORDER, GODWIT_ORACLE_STAMP};
@@ -294,10 +268,11 @@ static enum godwit_oracle memory_oracle(const struct godwit_rig *rig)
     return GODWIT_ORACLES;
 }
 
-/* Pages that a guest could write between the two looks at it, if it ran. */
+/* How many pages a guest that runs must have time to write between the two walks. */
 #define STILL_PAGES 4
 
-/* How long the guest takes for a page: as it was told to, or as it did last. In microseconds. */
+/* Returns how long the guest takes for a page, in microseconds: the time it was given, or the time
+ * measured last if that is longer. */
 static double page_time(const struct godwit_vm *vm)
 {
     const struct godwit_setup *setup = vm->rig->setup;
@@ -314,7 +289,7 @@ static double page_time(const struct godwit_vm *vm)
               : measured;
 }
 
-/* Waits until a guest that runs, although it should stand still, would have moved since BEGAN. */
+/* Waits until a guest that wrongly runs would have moved since BEGAN. */
 static bool let_it_move(struct godwit_vm *vm, gint64 began, GError **error)
 {
     const double left = STILL_PAGES * page_time(vm) - (double)(g_get_monotonic_time() - began);
@@ -327,7 +302,7 @@ bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GE
     struct view first = {0}, second = {0};
     struct godwit_mailbox again;
     unsigned moved = 0;
-    bool good = walk_window(vm, &first, error) && view_judge(&first, reading, true, error) &&
+    bool good = walk_window(vm, &first, error) && godwit_view_judge(&first, reading, true, error) &&
                 let_it_move(vm, g_get_monotonic_time(), error) && walk_window(vm, &second, error) &&
                 find_moved(vm, reading, &moved, &again, error);
     const unsigned cpus = vm->rig->setup->workload.cpus;
@@ -341,171 +316,7 @@ bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GE
                  reading->mailbox[cpu].position, again.position);
         good = broken(vm, oracle, cpu, text, error);
     }
-    view_end(&first);
-    view_end(&second);
-    return good;
-}
-
-static void note_difference(struct difference *difference, const struct godwit_block *block,
-                            uint64_t offset, const unsigned char *here, const unsigned char *there,
-                            size_t length, size_t page_size)
-{
-    for (size_t page = 0; page < length; page += page_size) {
-        const size_t size = MIN(page_size, length - page);
-        if (!memcmp(here + page, there + page, size))
-            continue;
-        difference->pages++;
-        for (size_t i = page; i < page + size; i++) {
-            if (here[i] == there[i])
-                continue;
-            difference->one_block =
-                difference->bytes == 0 || (difference->one_block && difference->block == block);
-            difference->highest = MAX(difference->highest, offset + i);
-            difference->lowest =
-                difference->bytes ? MIN(difference->lowest, offset + i) : offset + i;
-            if (difference->bytes++ == 0) {
-                difference->block = block;
-                difference->offset = offset + i;
-                difference->here = here[i];
-                difference->there = there[i];
-            }
-        }
-    }
-}
-
-/* Compares [offset, offset + length) of a block that both VMs have. */
-static bool compare(struct view *source, struct view *destination, const struct godwit_block *here,
-                    const struct godwit_block *there, uint64_t offset, uint64_t length,
-                    struct difference *difference, GError **error)
-{
-    const size_t page_size = source->vm->rig->setup->workload.page_size;
-    /* Whole pages, as far as a buffer holds any: pages that differ are counted. */
-    const size_t chunk = page_size < CHUNK ? CHUNK - CHUNK % page_size : CHUNK;
-    for (const uint64_t end = offset + length; offset < end;) {
-        const size_t size = (size_t)MIN(chunk, end - offset);
-        if (!godwit_memory_read_block(source->vm, here, offset, source->buffer, size, error) ||
-            !godwit_memory_read_block(destination->vm, there, offset, destination->buffer, size,
-                                      error))
-            return false;
-        if (memcmp(source->buffer, destination->buffer, size) != 0)
-            note_difference(difference, here, offset, source->buffer, destination->buffer, size,
-                            page_size);
-        view_take(source, here, offset, size);
-        view_take(destination, there, offset, size);
-        if (godwit_oracle_judges(source->vm->rig, GODWIT_ORACLE_TWIN))
-            godwit_oracle_count(source->vm->rig, GODWIT_ORACLE_TWIN, "bytes", size);
-        offset += size;
-    }
-    return true;
-}
-
-/* Compares every byte of one block that can be read on both sides, and names it if none can. */
-static bool compare_block(struct view *source, struct view *destination,
-                          const struct godwit_block *here, struct difference *difference,
-                          GError **error)
-{
-    struct godwit_rig *rig = source->vm->rig;
-    const struct godwit_block *there = godwit_memory_block(destination->vm, here->name);
-    if (!there || there->length != here->length) {
-        difference->sizes = true;
-        godwit_oracle_accuse(rig, GODWIT_ORACLE_TWIN, destination->vm->name);
-        return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "twin: RAM block %s has " HEX " bytes on the source and " HEX
-                           " on the destination",
-                           here->name, here->length, there ? there->length : 0);
-    }
-    if (godwit_memory_readable(source->vm, here, 0, here->length) &&
-        godwit_memory_readable(destination->vm, there, 0, there->length))
-        return compare(source, destination, here, there, 0, here->length, difference, error);
-    /* Piece by piece, then: pieces are disjoint where QEMU lists a block's RAM, and a byte that two
-     * aliases show is merely compared twice. */
-    uint64_t seen = 0;
-    for (guint i = 0; i < source->vm->pieces->len; i++) {
-        const struct godwit_piece *piece =
-            &g_array_index(source->vm->pieces, struct godwit_piece, i);
-        if (here != &g_array_index(source->vm->blocks, struct godwit_block, piece->block) ||
-            !godwit_memory_readable(destination->vm, there, piece->offset, piece->length))
-            continue;
-        if (!compare(source, destination, here, there, piece->offset, piece->length, difference,
-                     error))
-            return false;
-        seen += piece->length;
-    }
-    if (seen < here->length) {
-        g_autofree char *text = g_strdup_printf(
-            "%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-            " bytes are not mapped in the guest, and this QEMU does not tell where it has them",
-            here->name, here->length - seen, here->length);
-        json_array_append_new(godwit_json_list(rig->facts, "not_compared"), json_string(text));
-    }
-    return true;
-}
-
-/* Judges what differs. *STALE says whether it is a known bug, by which the destination's mailboxes
- * are old. */
-static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destination,
-                             const struct difference *difference, bool *stale, GError **error)
-{
-    const bool judges = godwit_oracle_judges(source->rig, GODWIT_ORACLE_TWIN);
-    if (judges)
-        godwit_oracle_count(source->rig, GODWIT_ORACLE_TWIN, "different", difference->bytes);
-    if (!difference->bytes)
-        return true;
-    g_autofree char *text =
-        g_strdup_printf("twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
-                        " pages differ between source and destination, the first at " HEX
-                        " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
-                        difference->bytes, difference->pages, difference->offset,
-                        difference->block->name, difference->here, difference->there);
-    if (judges)
-        godwit_pages_twin(source, destination, difference->one_block ? difference->block : NULL,
-                          difference->lowest, difference->highest);
-    struct godwit_symptom symptom = {.kind = GODWIT_SYMPTOM_MAILBOX,
-                                     .source = source,
-                                     .destination = destination,
-                                     .block = difference->block,
-                                     .first = difference->lowest,
-                                     .last = difference->highest,
-                                     .text = text};
-    *stale = difference->one_block && godwit_bug_explain(&symptom);
-    symptom.kind = GODWIT_SYMPTOM_WINDOW;
-    source->rig->stale |= *stale;
-    if (!*stale && difference->one_block && !source->rig->spoiled)
-        source->rig->lost = *stale = godwit_bug_explain(&symptom) != NULL;
-    symptom.kind = GODWIT_SYMPTOM_SHARED_RAM;
-    if (*stale || !judges || (difference->one_block && godwit_bug_explain(&symptom)))
-        return true;
-    godwit_oracle_accuse(source->rig, GODWIT_ORACLE_TWIN, destination->name);
-    return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s", text);
-}
-
-bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
-                        struct godwit_reading *reading, GError **error)
-{
-    struct view here = {0}, there = {0};
-    struct difference difference = {0};
-    struct godwit_reading twin = {0};
-    bool good =
-        view_begin(&here, source, source, error) && view_begin(&there, destination, source, error);
-    if (good && source->blocks->len != destination->blocks->len) {
-        godwit_oracle_accuse(source->rig, GODWIT_ORACLE_TWIN, destination->name);
-        good = godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "twin: the source has %u RAM blocks, the destination %u",
-                           source->blocks->len, destination->blocks->len);
-    }
-    /* Though the twin is not to judge: the walk is the others', too, and who reads the
-     * destination's mailboxes has to know whether they are known to be old. */
-    for (guint i = 0; good && i < source->blocks->len; i++)
-        good = compare_block(&here, &there, &g_array_index(source->blocks, struct godwit_block, i),
-                             &difference, error);
-    bool stale = false;
-    good = good && judge_difference(source, destination, &difference, &stale, error);
-    /* Mailboxes that are known to be stale say nothing of the destination's memory. */
-    good = good && view_judge(&here, &twin, true, error) &&
-           (source->rig->lost || view_judge(&there, reading, !stale, error));
-    memcpy(reading->mailbox, twin.mailbox, sizeof(reading->mailbox));
-    reading->sizes = difference.sizes;
-    view_end(&here);
-    view_end(&there);
+    godwit_view_end(&first);
+    godwit_view_end(&second);
     return good;
 }

@@ -1,0 +1,51 @@
+/*
+ * What oracle.c and twin.c share: a view is one VM's memory while it goes by, chunk by chunk. It
+ * feeds the window's bytes to page order, or to stamp, and judges them at the end.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_ORACLE_ORACLE_PARTS_H
+#define GODWIT_HARNESS_ORACLE_ORACLE_PARTS_H
+
+#include "oracle/oracle.h"
+#include "oracle/stamp.h"
+
+/* The size of a view's buffer. Two of them stay in the cache of one core; smaller ones would need
+ * more round trips with pmemsave. */
+#define CHUNK ((size_t)1 << 20)
+
+struct view {
+    struct godwit_vm *vm;
+    const struct godwit_block *window_block; /* the block that holds the window ... */
+    uint64_t window_offset;                  /* ... and where in it the window begins */
+    uint64_t window_length;
+    bool stamped;                                    /* the workload is `stamp` */
+    struct godwit_stamp_walk stamp;                  /* judges the window if it is */
+    struct godwit_page_order order[GODWIT_MAX_CPUS]; /* of each CPU's stripe, if it is not */
+    bool summed;                                     /* a checksum is wanted as well */
+    uint64_t checksum;
+    unsigned char *buffer; /* CHUNK bytes; owned */
+};
+
+/*
+ * Begins to look at the memory of VM. VIEW must be zeroed. A stamped window is judged by the
+ * mailboxes of the VM ACCOUNTANT, which must be of the same instant. Caller ends the view with
+ * godwit_view_end(), even after a failure. Fails with ORACLE if the mailboxes cannot be right.
+ */
+bool godwit_view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm *accountant,
+                       GError **error);
+
+/* Frees what the view owns. */
+void godwit_view_end(struct view *view);
+
+/* Takes the first LENGTH bytes of the buffer, which come from OFFSET of BLOCK. The window's bytes
+ * must come in order; others are ignored. */
+void godwit_view_take(struct view *view, const struct godwit_block *block, uint64_t offset,
+                      size_t length);
+
+/* Judges what the view has taken and fills in READING. Checks the position only if POSITION says
+ * that the VM's mailboxes can be trusted. Fails with ORACLE if the memory is wrong. */
+bool godwit_view_judge(struct view *view, struct godwit_reading *reading, bool position,
+                       GError **error);
+
+#endif

@@ -1,0 +1,195 @@
+/*
+ * The twin oracle: compares all RAM of two stopped VMs, source and destination.
+ *
+ * Blocks are found by name, and each is read chunk by chunk on both sides. Each chunk also goes to
+ * a view of each VM (oracle.c), so one walk serves page order, stamp and position as well. What
+ * differs is counted first and judged at the end, when it is known whether a known bug explains
+ * all of it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "oracle/oracle_parts.h"
+
+#include "bugs/bugs.h"
+#include "oracle/ledger.h"
+#include "oracle/pages.h"
+#include <string.h>
+
+#define HEX "0x%" G_GINT64_MODIFIER "x"
+
+/* What differs between two VMs. */
+struct difference {
+    uint64_t bytes;
+    uint64_t pages;
+    const struct godwit_block *block; /* of the first one met ... */
+    uint64_t offset;                  /* ... where in it ... */
+    unsigned char here, there;        /* ... and what is there, on source and destination */
+    bool sizes;                       /* a block is not as large on both, and was not compared */
+    bool one_block;                   /* all are in that block, ... */
+    uint64_t lowest, highest;         /* ... between these offsets (pieces come in any order) */
+};
+
+/* Adds what differs between HERE and THERE, LENGTH bytes at OFFSET of BLOCK, to DIFFERENCE. */
+static void note_difference(struct difference *difference, const struct godwit_block *block,
+                            uint64_t offset, const unsigned char *here, const unsigned char *there,
+                            size_t length, size_t page_size)
+{
+    for (size_t page = 0; page < length; page += page_size) {
+        const size_t size = MIN(page_size, length - page);
+        if (!memcmp(here + page, there + page, size))
+            continue;
+        difference->pages++;
+        for (size_t i = page; i < page + size; i++) {
+            if (here[i] == there[i])
+                continue;
+            difference->one_block =
+                difference->bytes == 0 || (difference->one_block && difference->block == block);
+            difference->highest = MAX(difference->highest, offset + i);
+            difference->lowest =
+                difference->bytes ? MIN(difference->lowest, offset + i) : offset + i;
+            if (difference->bytes++ == 0) {
+                difference->block = block;
+                difference->offset = offset + i;
+                difference->here = here[i];
+                difference->there = there[i];
+            }
+        }
+    }
+}
+
+/* Compares [offset, offset + length) of a block that both VMs have. */
+static bool compare(struct view *source, struct view *destination, const struct godwit_block *here,
+                    const struct godwit_block *there, uint64_t offset, uint64_t length,
+                    struct difference *difference, GError **error)
+{
+    const size_t page_size = source->vm->rig->setup->workload.page_size;
+    /* Chunks are whole pages if a buffer holds any, because pages that differ are counted. */
+    const size_t chunk = page_size < CHUNK ? CHUNK - CHUNK % page_size : CHUNK;
+    for (const uint64_t end = offset + length; offset < end;) {
+        const size_t size = (size_t)MIN(chunk, end - offset);
+        if (!godwit_memory_read_block(source->vm, here, offset, source->buffer, size, error) ||
+            !godwit_memory_read_block(destination->vm, there, offset, destination->buffer, size,
+                                      error))
+            return false;
+        if (memcmp(source->buffer, destination->buffer, size) != 0)
+            note_difference(difference, here, offset, source->buffer, destination->buffer, size,
+                            page_size);
+        godwit_view_take(source, here, offset, size);
+        godwit_view_take(destination, there, offset, size);
+        if (godwit_oracle_judges(source->vm->rig, GODWIT_ORACLE_TWIN))
+            godwit_oracle_count(source->vm->rig, GODWIT_ORACLE_TWIN, "bytes", size);
+        offset += size;
+    }
+    return true;
+}
+
+/* Compares every byte of a block that can be read on both sides, and reports how many cannot. */
+static bool compare_block(struct view *source, struct view *destination,
+                          const struct godwit_block *here, struct difference *difference,
+                          GError **error)
+{
+    struct godwit_rig *rig = source->vm->rig;
+    const struct godwit_block *there = godwit_memory_block(destination->vm, here->name);
+    if (!there || there->length != here->length) {
+        difference->sizes = true;
+        godwit_oracle_accuse(rig, GODWIT_ORACLE_TWIN, destination->vm->name);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "twin: RAM block %s has " HEX " bytes on the source and " HEX
+                           " on the destination",
+                           here->name, here->length, there ? there->length : 0);
+    }
+    if (godwit_memory_readable(source->vm, here, 0, here->length) &&
+        godwit_memory_readable(destination->vm, there, 0, there->length))
+        return compare(source, destination, here, there, 0, here->length, difference, error);
+    /* Compare piece by piece. Pieces are disjoint where QEMU lists a block's RAM; elsewhere a byte
+     * that two aliases show is compared twice, which does no harm. */
+    uint64_t seen = 0;
+    for (guint i = 0; i < source->vm->pieces->len; i++) {
+        const struct godwit_piece *piece =
+            &g_array_index(source->vm->pieces, struct godwit_piece, i);
+        if (here != &g_array_index(source->vm->blocks, struct godwit_block, piece->block) ||
+            !godwit_memory_readable(destination->vm, there, piece->offset, piece->length))
+            continue;
+        if (!compare(source, destination, here, there, piece->offset, piece->length, difference,
+                     error))
+            return false;
+        seen += piece->length;
+    }
+    if (seen < here->length) {
+        g_autofree char *text = g_strdup_printf(
+            "%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+            " bytes are not mapped in the guest, and this QEMU does not tell where it has them",
+            here->name, here->length - seen, here->length);
+        json_array_append_new(godwit_json_list(rig->facts, "not_compared"), json_string(text));
+    }
+    return true;
+}
+
+/* Judges what differs. Sets *STALE if a known bug explains it, by which the destination's mailboxes
+ * are out of date. */
+static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destination,
+                             const struct difference *difference, bool *stale, GError **error)
+{
+    const bool judges = godwit_oracle_judges(source->rig, GODWIT_ORACLE_TWIN);
+    if (judges)
+        godwit_oracle_count(source->rig, GODWIT_ORACLE_TWIN, "different", difference->bytes);
+    if (!difference->bytes)
+        return true;
+    g_autofree char *text =
+        g_strdup_printf("twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
+                        " pages differ between source and destination, the first at " HEX
+                        " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
+                        difference->bytes, difference->pages, difference->offset,
+                        difference->block->name, difference->here, difference->there);
+    if (judges)
+        godwit_pages_twin(source, destination, difference->one_block ? difference->block : NULL,
+                          difference->lowest, difference->highest);
+    struct godwit_symptom symptom = {.kind = GODWIT_SYMPTOM_MAILBOX,
+                                     .source = source,
+                                     .destination = destination,
+                                     .block = difference->block,
+                                     .first = difference->lowest,
+                                     .last = difference->highest,
+                                     .text = text};
+    *stale = difference->one_block && godwit_bug_explain(&symptom);
+    symptom.kind = GODWIT_SYMPTOM_WINDOW;
+    source->rig->stale |= *stale;
+    if (!*stale && difference->one_block && !source->rig->spoiled)
+        source->rig->lost = *stale = godwit_bug_explain(&symptom) != NULL;
+    symptom.kind = GODWIT_SYMPTOM_SHARED_RAM;
+    if (*stale || !judges || (difference->one_block && godwit_bug_explain(&symptom)))
+        return true;
+    godwit_oracle_accuse(source->rig, GODWIT_ORACLE_TWIN, destination->name);
+    return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s", text);
+}
+
+bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
+                        struct godwit_reading *reading, GError **error)
+{
+    struct view here = {0}, there = {0};
+    struct difference difference = {0};
+    struct godwit_reading twin = {0};
+    bool good = godwit_view_begin(&here, source, source, error) &&
+                godwit_view_begin(&there, destination, source, error);
+    if (good && source->blocks->len != destination->blocks->len) {
+        godwit_oracle_accuse(source->rig, GODWIT_ORACLE_TWIN, destination->name);
+        good = godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "twin: the source has %u RAM blocks, the destination %u",
+                           source->blocks->len, destination->blocks->len);
+    }
+    /* Compare even if this oracle is switched off: the other oracles need the walk, and must know
+     * whether the destination's mailboxes are out of date by a known bug. */
+    for (guint i = 0; good && i < source->blocks->len; i++)
+        good = compare_block(&here, &there, &g_array_index(source->blocks, struct godwit_block, i),
+                             &difference, error);
+    bool stale = false;
+    good = good && judge_difference(source, destination, &difference, &stale, error);
+    /* Mailboxes known to be out of date say nothing about the destination's memory. */
+    good = good && godwit_view_judge(&here, &twin, true, error) &&
+           (source->rig->lost || godwit_view_judge(&there, reading, !stale, error));
+    memcpy(reading->mailbox, twin.mailbox, sizeof(reading->mailbox));
+    reading->sizes = difference.sizes;
+    godwit_view_end(&here);
+    godwit_view_end(&there);
+    return good;
+}
