@@ -1,0 +1,28 @@
+/*
+ * What stream.c and stream_inspect.c share: the options of `godwit stream`, and names of what is in
+ * a stream.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_COMMAND_STREAM_PARTS_H
+#define GODWIT_HARNESS_COMMAND_STREAM_PARTS_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stream_options {
+    char *arch;
+    gint64 offset; /* where in the file the stream begins */
+    gboolean pages;
+    char **words; /* the action and its arguments */
+};
+
+/* Does the action `inspect`: prints what is in the stream in file PATH. Fails with STREAM if it is
+ * damaged, after printing what comes before the damage; with ENVIRONMENT if it cannot be read. */
+bool godwit_stream_inspect(const struct stream_options *options, const char *path, GError **error);
+
+/* Returns the name of a command in a stream, TYPE being one of enum godwit_stream_command. */
+const char *godwit_stream_command_name(uint64_t type);
+
+#endif
