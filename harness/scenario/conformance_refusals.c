@@ -1,44 +1,25 @@
 /*
  * Requests that must be refused, sorted by the state that a migration is in when they are made. The
- * guest runs on, nothing is changed, and the migration that is under way, or a plain one after it,
- * goes well.
+ * guest runs on, nothing changes, and the migration that is under way, or a plain one after it,
+ * succeeds. Addresses and channels have a file of their own, conformance_addresses.c, and so have
+ * migration blockers, conformance_blockers.c.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "bugs/bugs.h"
-#include "scenario/conformance.h"
+#include "scenario/conformance_parts.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glib/gstdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-/* An address that is well-formed, and where nobody is. */
-#define NOBODY   "\"uri\":\"unix:nobody.sock\""
-#define ADDRESS  "\"addr\":{\"transport\":\"socket\",\"type\":\"unix\",\"path\":\"nobody.sock\"}"
-#define MAIN     "{\"channel-type\":\"main\"," ADDRESS "}"
-#define CHANNELS "argument:channels"
-
-/* Longer than a unix socket's address can be. */
-#define TEN  "0123456789"
-#define LONG TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 
 #define XBZRLE "{\"capabilities\":[{\"capability\":\"xbzrle\",\"state\":true}]}"
 
-#define MIGRATE(arguments)     "migrate", "{" arguments "}", GODWIT_REFUSED, NULL
-#define ADDRESSED(uri)         "migrate", "{\"uri\":\"" uri "\"}", GODWIT_FAILS
-#define CHANNELED(list)        "migrate", "{\"channels\":" list "}", GODWIT_REFUSED, CHANNELS
-#define REFUSED(command, text) command, text, GODWIT_REFUSED, NULL
-#define CONTINUE(state)        REFUSED("migrate-continue", "{\"state\":\"" state "\"}")
+#define CHANNELED(list) "migrate", "{\"channels\":" list "}", GODWIT_REFUSED, CHANNELS
+#define CONTINUE(state) REFUSED("migrate-continue", "{\"state\":\"" state "\"}")
 
-#define REQUESTS(vm, list, error) godwit_conformance_requests(vm, list, G_N_ELEMENTS(list), error)
-
-/* Nothing is under way, and nothing was before. */
+/* To a source, before any migration. */
 static const struct godwit_request before_any[] = {
     {"migrate-start-postcopy before any migration, without postcopy-ram: refused",
      REFUSED("migrate-start-postcopy", NULL)},
@@ -75,36 +56,7 @@ static const struct godwit_request before_any[] = {
      CHANNELED("[{\"channel-type\":\"main\",\"addr\":{\"transport\":\"none\"}}]")},
 };
 
-/* Addresses that cannot be meant. Some are looked at only by the thread that connects. */
-static const struct godwit_request addresses[] = {
-    {"address with an unknown protocol: refused", ADDRESSED("none:x"), NULL},
-    {"address that is empty: refused", ADDRESSED(""), NULL},
-    {"address \"tcp\": refused", ADDRESSED("tcp"), NULL},
-    {"address \"tcp:\": refused", ADDRESSED("tcp:"), NULL},
-    {"address tcp without a port: refused", ADDRESSED("tcp:127.0.0.1"), NULL},
-    {"address tcp with an empty port: refused", ADDRESSED("tcp:127.0.0.1:"), NULL},
-    {"address tcp with port -1: refused", ADDRESSED("tcp:127.0.0.1:-1"), NULL},
-    {"address tcp with port 0: refused", ADDRESSED("tcp:127.0.0.1:0"), NULL},
-    {"address tcp with a word for a port: refused", ADDRESSED("tcp:127.0.0.1:no-such-service"),
-     NULL},
-    {"address tcp with half an IPv6 address: refused", ADDRESSED("tcp:[::1:1"), NULL},
-    {"address \"unix:\": refused", ADDRESSED("unix:"), NULL},
-    {"address unix with too long a path: refused", ADDRESSED("unix:/" LONG), NULL},
-    {"address unix in a folder that there is not: refused", ADDRESSED("unix:no-such-folder/x.sock"),
-     NULL},
-    {"address \"fd:\": refused", ADDRESSED("fd:"), NULL},
-    {"address fd with a name that was never passed: refused", ADDRESSED("fd:no-such-name"), NULL},
-    {"address \"exec:\": refused", ADDRESSED("exec:"), NULL},
-    {"address exec with a command that fails: refused", ADDRESSED("exec:exit 1"), NULL},
-    {"address \"vsock:\": refused", ADDRESSED("vsock:"), NULL},
-    {"address \"file:\": refused", ADDRESSED("file:"), "transport:file"},
-    {"address file in a folder that there is not: refused", ADDRESSED("file:no-such-folder/x"),
-     "transport:file"},
-    {"address file with an offset that is no number: refused", ADDRESSED("file:x,offset=y"),
-     "transport:file"},
-};
-
-/* The source's, while a migration is connecting, or sending. */
+/* To a source, while a migration connects or sends. */
 static const struct godwit_request under_way[] = {
     {"migrate: refused", MIGRATE(NOBODY)},
     {"migrate with resume: refused", MIGRATE(NOBODY ",\"resume\":true")},
@@ -118,7 +70,7 @@ static const struct godwit_request under_way[] = {
     {"migrate-continue from device: refused", CONTINUE("device")},
 };
 
-/* The source's before its switchover; its guest stands still. */
+/* To a source, before its switchover, when its guest is stopped. */
 static const struct godwit_request pre_switchover[] = {
     {"source in pre-switchover: migrate: refused", MIGRATE(NOBODY)},
     {"source in pre-switchover: migrate with resume: refused", MIGRATE(NOBODY ",\"resume\":true")},
@@ -130,7 +82,7 @@ static const struct godwit_request pre_switchover[] = {
     {"source in pre-switchover: migrate-continue from completed: refused", CONTINUE("completed")},
 };
 
-/* The source's, with the guest on the destination already, and with the connection broken. */
+/* To a source, when the guest runs on the destination, both while sending and while paused. */
 static const struct godwit_request source_postcopy[] = {
     {"migrate: refused", MIGRATE(NOBODY)},
     {"migrate-set-capabilities: refused", REFUSED("migrate-set-capabilities", XBZRLE)},
@@ -139,7 +91,7 @@ static const struct godwit_request source_postcopy[] = {
     {"migrate-continue from pre-switchover: refused", CONTINUE("pre-switchover")},
 };
 
-/* Those that only one of the two states forbids. */
+/* To a source, in only one of these two states. */
 static const struct godwit_request source_active_only[] = {
     {"source in postcopy-active: migrate with resume: refused", MIGRATE(NOBODY ",\"resume\":true")},
 };
@@ -147,7 +99,7 @@ static const struct godwit_request source_paused_only[] = {
     {"source in postcopy-paused: migrate-pause: refused", REFUSED("migrate-pause", NULL)},
 };
 
-/* A destination's that waits to be told an address, or to be sent something. */
+/* To a destination that waits for an address, or for a migration. */
 static const struct godwit_request waiting[] = {
     {"migrate: refused", MIGRATE(NOBODY)},
     {"migrate with resume: refused", MIGRATE(NOBODY ",\"resume\":true")},
@@ -174,18 +126,6 @@ static const struct godwit_request bad_listening[] = {
      "{\"channels\":[" MAIN "," MAIN "]}", GODWIT_REFUSED, CHANNELS},
 };
 
-/* Addresses that are well-formed, and where a destination cannot listen. */
-static const struct godwit_request unusable[] = {
-    {"destination: migrate-incoming from tcp with a word for a port: refused",
-     REFUSED("migrate-incoming", "{\"uri\":\"tcp:127.0.0.1:no-such-service\"}")},
-    {"destination: migrate-incoming from unix with too long a path: refused",
-     REFUSED("migrate-incoming", "{\"uri\":\"unix:/" LONG "\"}")},
-    {"destination: migrate-incoming from fd with a name that was never passed: refused",
-     REFUSED("migrate-incoming", "{\"uri\":\"fd:no-such-name\"}")},
-    {"destination: migrate-incoming from a file that there is not: refused", "migrate-incoming",
-     "{\"uri\":\"file:no-such-folder/x\"}", GODWIT_REFUSED, "transport:file"},
-};
-
 static const struct godwit_request second_listening[] = {
     {"migrate-incoming once more: refused",
      REFUSED("migrate-incoming", "{\"uri\":\"unix:second.sock\"}")},
@@ -205,77 +145,9 @@ static bool requests_in(struct godwit_conformance *vm, const char *where,
     return true;
 }
 
-#define REQUESTS_ONE(vm, request, error)    godwit_conformance_requests(vm, &(request), 1, error)
 #define REQUESTS_IN(vm, where, list, error) requests_in(vm, where, list, G_N_ELEMENTS(list), error)
 
-/* A TCP socket that listens on a port of 127.0.0.1; -1 with ERROR set if there can be none. */
-static int listen_tcp(unsigned *port, GError **error)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && !bind(fd, (struct sockaddr *)&address, length) && !listen(fd, 1) &&
-        !getsockname(fd, (struct sockaddr *)&address, &length)) {
-        *port = ntohs(address.sin_port);
-        return fd;
-    }
-    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "no TCP socket on 127.0.0.1: %s",
-                g_strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-/* A port that there is not, but which is one that somebody listens on if it is taken modulo 2^16.
- */
-static bool check_port(struct godwit_conformance *vm, GError **error)
-{
-    static const char name[] = "address tcp with a port above 65535: refused";
-    struct godwit_vm *source = vm->vm;
-    unsigned port = 0;
-    const int listener = listen_tcp(&port, error);
-    if (listener < 0)
-        return false;
-    port += 65536;
-    g_autofree char *arguments = g_strdup_printf("{\"uri\":\"tcp:127.0.0.1:%u\"}", port);
-    source->migration_first = source->migration_leg = source->qmp->events->len;
-    g_autoptr(json_t) reply = godwit_vm_ask(source, "migrate", arguments, error);
-    if (!reply) {
-        close(listener);
-        return false;
-    }
-    g_autoptr(GError) cause = NULL;
-    const bool obeyed = !json_object_get(reply, "error");
-    const bool connected = obeyed && godwit_migrate_wait(source, "active", &cause);
-    /* Who has connected is sent away. */
-    close(listener);
-    if (obeyed && !connected && cause->code != GODWIT_ERROR_MIGRATION) {
-        g_propagate_error(error, g_steal_pointer(&cause));
-        return false;
-    }
-    if (obeyed && (!godwit_migrate_wait(source, "failed", error) ||
-                   !godwit_conformance_settle(source, error)))
-        return false;
-    g_autofree char *problem = NULL;
-    if (!godwit_conformance_compare(vm, NULL, &problem, error))
-        return false;
-    const bool wrapped = connected && !problem;
-    if (wrapped)
-        problem = g_strdup_printf("it connected to port %u", port - 65536);
-    else if (cause)
-        json_object_set_new(reply, "error",
-                            json_pack("{s:s, s:s}", "class", "failed", "desc", cause->message));
-    godwit_conformance_note(source->rig, name, reply, problem);
-    const struct godwit_bug *bug =
-        wrapped ? godwit_bug_explain(&(const struct godwit_symptom){
-                      .kind = GODWIT_SYMPTOM_PORT, .vm = source, .port = port})
-                : NULL;
-    if (bug)
-        godwit_rig_excuse_check(source->rig, bug->id);
-    return true;
-}
-
-/* With postcopy allowed, but nothing to switch. */
+/* Requests the switch to postcopy where the capability is on, but no migration is under way. */
 static bool check_postcopy_start(struct godwit_conformance *vm, GError **error)
 {
     static const char name[] = "migrate-start-postcopy before any migration, with postcopy-ram: "
@@ -298,8 +170,8 @@ static bool check_postcopy_start(struct godwit_conformance *vm, GError **error)
            godwit_conformance_renew(vm, error);
 }
 
-/* A source that holds back what is sent, so that nothing is over before it is refused. Its threads
- * have names, for godwit_conformance_settle(). */
+/* Starts a source whose migrations are throttled, so that none ends before a request is refused.
+ * Its threads have names, for godwit_conformance_settle(). */
 static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
 {
     static const char *const arguments[] = {"-name", "debug-threads=on", NULL};
@@ -310,17 +182,15 @@ static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
     return godwit_migrate_throttle(source, error) ? source : NULL;
 }
 
-static struct godwit_vm *start_held(struct godwit_rig *rig, struct godwit_conformance *vm,
-                                    GError **error)
+struct godwit_vm *godwit_conformance_start_held(struct godwit_rig *rig,
+                                                struct godwit_conformance *vm, GError **error)
 {
     struct godwit_vm *source = start_source(rig, error);
     return source && godwit_conformance_begin(vm, source, error) ? source : NULL;
 }
 
-/* The same with the guest stopped: what is refused before any migration is refused all the same,
- * and sooner, for a guest that runs takes a processor. */
-static struct godwit_vm *start_stopped(struct godwit_rig *rig, struct godwit_conformance *vm,
-                                       GError **error)
+struct godwit_vm *godwit_conformance_start_stopped(struct godwit_rig *rig,
+                                                   struct godwit_conformance *vm, GError **error)
 {
     struct godwit_vm *source = start_source(rig, error);
     return source && godwit_plan_stop(source, error) && godwit_conformance_begin(vm, source, error)
@@ -331,65 +201,12 @@ static struct godwit_vm *start_stopped(struct godwit_rig *rig, struct godwit_con
 static bool run_idle(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
 {
     GODWIT_CONFORMANCE vm = {0};
-    struct godwit_vm *source = start_stopped(rig, &vm, error);
+    struct godwit_vm *source = godwit_conformance_start_stopped(rig, &vm, error);
     return source && check_postcopy_start(&vm, error) && REQUESTS(&vm, before_any, error) &&
            godwit_conformance_move_on(rig, &scenario->plan, source, error);
 }
 
-static bool run_addresses(struct godwit_rig *rig, const struct godwit_scenario *scenario,
-                          GError **error)
-{
-    GODWIT_CONFORMANCE vm = {0};
-    struct godwit_vm *source = start_stopped(rig, &vm, error);
-    return source && REQUESTS(&vm, addresses, error) && check_port(&vm, error) &&
-           godwit_conformance_move_on(rig, &scenario->plan, source, error);
-}
-
-static bool answered_or_gone(gpointer data)
-{
-    const struct godwit_vm *vm = data;
-    return vm->qmp->reply || vm->exited;
-}
-
-/* Channels of which none is the main one. By itself, for it is too much for some. */
-static bool run_no_main_channel(struct godwit_rig *rig, const struct godwit_scenario *scenario,
-                                GError **error)
-{
-    static const char name[] = "migrate with channels but no main one: refused";
-    GODWIT_CONFORMANCE vm = {0};
-    struct godwit_vm *source = start_held(rig, &vm, error);
-    if (!source)
-        return false;
-    source->may_exit = true;
-    if (!godwit_qmp_send_text(source->qmp, "migrate",
-                              "{\"channels\":[{\"channel-type\":\"cpr\"," ADDRESS "}]}", -1,
-                              error) ||
-        !godwit_rig_wait(rig, answered_or_gone, source, "the source's answer to migrate", error))
-        return false;
-    source->may_exit = false;
-    g_autofree char *problem = NULL;
-    if (source->qmp->reply) {
-        g_autoptr(json_t) reply = g_steal_pointer(&source->qmp->reply);
-        if (!godwit_conformance_compare(&vm, NULL, &problem, error))
-            return false;
-        if (!problem && !json_object_get(reply, "error"))
-            problem = g_strdup("the source obeyed");
-        godwit_conformance_note(rig, name, reply, problem);
-        return godwit_conformance_move_on(rig, &scenario->plan, source, error);
-    }
-    source->may_exit = true;
-    g_autofree char *end = godwit_vm_end(source);
-    problem = g_strdup_printf("the source's QEMU %s", end);
-    godwit_conformance_note(rig, name, NULL, problem);
-    const struct godwit_bug *bug = godwit_bug_explain(
-        &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CHANNELS, .source = source});
-    if (bug)
-        godwit_rig_excuse_check(rig, bug->id);
-    godwit_rig_phase(rig, NULL);
-    return true;
-}
-
-/* A unix socket whose queue is full: who connects to it has to wait. */
+/* A unix socket whose queue is full: whatever connects to it has to wait. */
 struct full_queue {
     int listener;
     int clients[8];
@@ -405,11 +222,11 @@ static void full_queue_clear(struct full_queue *queue)
     queue->listener = -1;
 }
 
-/* Puts it into the rig's folder as NAME. */
+/* Makes the socket in the rig's folder as NAME. Caller clears QUEUE, even after a failure. */
 static bool full_queue_make(struct full_queue *queue, struct godwit_rig *rig, const char *name,
                             GError **error)
 {
-    /* By way of /proc, since the folder's path may be too long for an address. */
+    /* Through /proc, because the folder's path may be too long for an address. */
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const int folder = open(rig->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     g_snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", folder, name);
@@ -454,12 +271,12 @@ static bool run_setup(struct godwit_rig *rig, const struct godwit_scenario *scen
                       GError **error)
 {
     GODWIT_CONFORMANCE vm = {0};
-    struct godwit_vm *source = start_held(rig, &vm, error);
+    struct godwit_vm *source = godwit_conformance_start_held(rig, &vm, error);
     return source && check_setup(&vm, error) &&
            godwit_conformance_move_on(rig, &scenario->plan, source, error);
 }
 
-/* While a precopy migration is under way. */
+/* Makes requests to both sides while a precopy migration is under way. */
 static bool check_active(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     GODWIT_CONFORMANCE here = {0}, there = {0};
@@ -483,8 +300,8 @@ static bool check_pre_switchover(struct godwit_vm *source, struct godwit_vm *des
                              json_pack("{s:s}", "state", "pre-switchover"), error);
 }
 
-/* With the guest switched over, and most of its memory to come: it is stopped there meanwhile, so
- * that it asks for none of it. */
+/* Makes requests to both sides in postcopy, when most of the memory is still missing. The guest is
+ * stopped meanwhile, so that it asks for none of it. */
 static bool check_postcopy(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     static const struct godwit_parameter unlimited[] = {{"max-postcopy-bandwidth", 0, NULL},
@@ -529,7 +346,7 @@ static bool check_postcopy(struct godwit_vm *source, struct godwit_vm *destinati
            godwit_migrate_resume(source, replaced ? "unix:second.sock" : "unix:first.sock", error);
 }
 
-/* A destination that waits; another that has been told an address. */
+/* Makes requests to a destination that waits, and to another that listens at an address. */
 static bool run_waiting(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                         GError **error)
 {
@@ -550,150 +367,6 @@ static bool run_waiting(struct godwit_rig *rig, const struct godwit_scenario *sc
     return source && godwit_plan_move(rig, &scenario->plan, source, destination, error);
 }
 
-/* After an address where it could not listen, a destination takes another one. A new VM for each:
- * what the first address leaves behind must not hide what the next one does. */
-static bool run_listening(struct godwit_rig *rig, const struct godwit_scenario *scenario,
-                          GError **error)
-{
-    struct godwit_vm *vms[G_N_ELEMENTS(unusable)];
-    godwit_rig_phase(rig, "check");
-    for (size_t i = 0; i < G_N_ELEMENTS(unusable); i++) {
-        g_autofree char *name = g_strdup_printf("destination-%zu", i + 1);
-        vms[i] = godwit_vm_start(rig, name, GODWIT_VM_DESTINATION_HELD, NULL, error);
-        if (!vms[i])
-            return false;
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(unusable); i++) {
-        GODWIT_CONFORMANCE vm = {0};
-        g_autofree char *name =
-            g_strdup_printf("%s, and a good address is taken after it", unusable[i].name);
-        if (!godwit_vm_handshake(vms[i], error) || !godwit_conformance_begin(&vm, vms[i], error) ||
-            !REQUESTS_ONE(&vm, unusable[i], error))
-            return false;
-        g_autofree char *lacks = godwit_qemu_lacks(vms[i]->qemu, unusable[i].needs);
-        if (lacks) {
-            godwit_conformance_skip(rig, name, lacks);
-        } else {
-            g_autofree char *arguments =
-                g_strdup_printf("{\"uri\":\"unix:%s.sock\"}", vms[i]->name);
-            g_autoptr(json_t) reply = godwit_vm_ask(vms[i], "migrate-incoming", arguments, error);
-            if (!reply)
-                return false;
-            const json_t *refusal = json_object_get(reply, "error");
-            godwit_conformance_note(rig, name, reply,
-                                    refusal ? godwit_json_string(refusal, "desc", "") : NULL);
-            const struct godwit_bug *bug =
-                refusal ? godwit_bug_explain(&(const struct godwit_symptom){
-                              .kind = GODWIT_SYMPTOM_INCOMING,
-                              .vm = vms[i],
-                              .text = godwit_json_string(refusal, "desc", "")})
-                        : NULL;
-            if (bug)
-                godwit_rig_excuse_check(rig, bug->id);
-        }
-        if (!godwit_vm_quit(vms[i], error))
-            return false;
-    }
-    return godwit_plan_run(rig, &scenario->plan, error);
-}
-
-static bool greeted_or_gone(gpointer data)
-{
-    const struct godwit_vm *vm = data;
-    return vm->qmp->greeting || vm->exited;
-}
-
-/* A block device that cannot be migrated: a folder, as a FAT disk that can be written. */
-#define VVFAT "\"driver\":\"vvfat\",\"node-name\":\"folder\",\"dir\":\"folder\",\"rw\":true"
-
-/* With --only-migratable, a QEMU does not even start with it. */
-static bool check_only_migratable(struct godwit_rig *rig, GError **error)
-{
-    static const char name[] = "--only-migratable: a block device that blocks migration is refused";
-    static const char *const arguments[] = {"-only-migratable", "-blockdev",
-                                            "driver=vvfat,node-name=folder,dir=folder,rw=on", NULL};
-    struct godwit_vm *vm = godwit_vm_start(rig, "refused", GODWIT_VM_SOURCE, arguments, error);
-    if (!vm)
-        return false;
-    vm->may_exit = true;
-    /* It ends, or it greets as one that runs. */
-    if (!godwit_rig_wait(rig, greeted_or_gone, vm, "a QEMU with --only-migratable to end", error))
-        return false;
-    g_autofree char *problem = NULL, *said = NULL;
-    if (!vm->exited) {
-        problem = g_strdup("QEMU started");
-        if (!godwit_vm_handshake(vm, error) || !godwit_vm_quit(vm, error))
-            return false;
-    } else {
-        g_autofree char *end = godwit_vm_end(vm);
-        said = godwit_vm_stderr(vm, 1);
-        if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) == 0)
-            problem = g_strdup_printf("QEMU %s", end);
-        else if (!strstr(said, "only-migratable"))
-            problem = g_strdup_printf("QEMU %s, but did not say why: \"%s\"", end, said);
-    }
-    godwit_rig_note_check(
-        rig, json_pack("{s:s, s:s*, s:s*}", "name", name, "answer", said, "problem", problem));
-    return true;
-}
-
-/* The refusal of a migration tells one of the reasons that query-migrate lists. */
-static bool check_reason(struct godwit_conformance *vm, GError **error)
-{
-    static const char name[] = "migrate with a blocker: refused with the blocker's reason";
-    g_autoptr(json_t) reply = godwit_vm_ask(vm->vm, "migrate", "{" NOBODY "}", error);
-    g_autoptr(json_t) info = reply ? godwit_vm_execute(vm->vm, "query-migrate", NULL, error) : NULL;
-    g_autofree char *problem = NULL;
-    if (!info || !godwit_conformance_compare(vm, NULL, &problem, error))
-        return false;
-    const char *desc = godwit_json_string(json_object_get(reply, "error"), "desc", NULL);
-    bool told = false;
-    size_t i;
-    json_t *reason;
-    json_array_foreach(json_object_get(info, "blocked-reasons"), i, reason)
-    {
-        told |= desc && json_is_string(reason) && strstr(desc, json_string_value(reason));
-    }
-    if (!problem && !desc)
-        problem = g_strdup("the source obeyed");
-    else if (!problem && !told)
-        problem = g_strdup_printf("the error \"%s\" has none of the reasons that query-migrate "
-                                  "lists",
-                                  desc);
-    godwit_conformance_note(vm->vm->rig, name, reply, problem);
-    return true;
-}
-
-static bool run_blocked(struct godwit_rig *rig, const struct godwit_scenario *scenario,
-                        GError **error)
-{
-    static const struct godwit_request blocked[] = {
-        {"migrate with a blocker, with resume: refused", MIGRATE(NOBODY ",\"resume\":true")},
-    };
-    GODWIT_CONFORMANCE vm = {0};
-    g_autofree char *folder = g_build_filename(rig->directory, "folder", NULL);
-    if (g_mkdir(folder, 0700)) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s: %s", folder,
-                    g_strerror(errno));
-        return false;
-    }
-    struct godwit_vm *source = start_held(rig, &vm, error);
-    g_autoptr(json_t) added =
-        source ? godwit_vm_ask(source, "blockdev-add", "{" VVFAT "}", error) : NULL;
-    if (!added)
-        return false;
-    if (json_object_get(added, "error")) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP, "needs block driver vvfat: %s",
-                    godwit_json_string(json_object_get(added, "error"), "desc", ""));
-        return false;
-    }
-    return check_reason(&vm, error) && REQUESTS(&vm, blocked, error) &&
-           check_only_migratable(rig, error) &&
-           godwit_vm_command(source, "blockdev-del", json_pack("{s:s}", "node-name", "folder"),
-                             error) &&
-           godwit_conformance_move_on(rig, &scenario->plan, source, error);
-}
-
 static const struct godwit_capability pausing[] = {{"pause-before-switchover", true},
                                                    {NULL, false}};
 static const struct godwit_parameter slow_postcopy[] = {{"max-postcopy-bandwidth", 4096, NULL},
@@ -709,42 +382,9 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .plan = GODWIT_CONFORMANCE_PLAN,
     },
     {
-        .name = "conformance/refusals/addresses",
-        .summary = "invalid and implausible addresses",
-        .run = run_addresses,
-        .prepare = godwit_conformance_prepare,
-        .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
-    },
-    {
-        .name = "conformance/refusals/no-main-channel",
-        .summary = "a list of channels without a main channel",
-        .run = run_no_main_channel,
-        .needs = "channel:cpr",
-        .prepare = godwit_conformance_prepare,
-        .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
-    },
-    {
-        .name = "conformance/refusals/blocked",
-        .summary = "a migration blocker, and --only-migratable",
-        .run = run_blocked,
-        .prepare = godwit_conformance_prepare,
-        .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
-    },
-    {
         .name = "conformance/refusals/waiting",
         .summary = "requests that a destination must refuse before a migration arrives",
         .run = run_waiting,
-        .prepare = godwit_conformance_prepare,
-        .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
-    },
-    {
-        .name = "conformance/refusals/listening",
-        .summary = "addresses where a destination cannot listen, then a valid one",
-        .run = run_listening,
         .prepare = godwit_conformance_prepare,
         .order = true,
         .plan = GODWIT_CONFORMANCE_PLAN,

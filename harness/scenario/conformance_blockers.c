@@ -1,0 +1,121 @@
+/*
+ * Migration blockers: a source with a device that cannot be migrated must refuse to migrate, with
+ * the blocker's reason, and QEMU with --only-migratable must refuse to start with such a device.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/conformance_parts.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static bool greeted_or_gone(gpointer data)
+{
+    const struct godwit_vm *vm = data;
+    return vm->qmp->greeting || vm->exited;
+}
+
+/* A block device that cannot be migrated: a folder that appears as a writable FAT disk. */
+#define VVFAT "\"driver\":\"vvfat\",\"node-name\":\"folder\",\"dir\":\"folder\",\"rw\":true"
+
+/* Checks that a QEMU with --only-migratable does not even start with that device. */
+static bool check_only_migratable(struct godwit_rig *rig, GError **error)
+{
+    static const char name[] = "--only-migratable: a block device that blocks migration is refused";
+    static const char *const arguments[] = {"-only-migratable", "-blockdev",
+                                            "driver=vvfat,node-name=folder,dir=folder,rw=on", NULL};
+    struct godwit_vm *vm = godwit_vm_start(rig, "refused", GODWIT_VM_SOURCE, arguments, error);
+    if (!vm)
+        return false;
+    vm->may_exit = true;
+    /* It ends, or its QMP greeting shows that it runs. */
+    if (!godwit_rig_wait(rig, greeted_or_gone, vm, "a QEMU with --only-migratable to end", error))
+        return false;
+    g_autofree char *problem = NULL, *said = NULL;
+    if (!vm->exited) {
+        problem = g_strdup("QEMU started");
+        if (!godwit_vm_handshake(vm, error) || !godwit_vm_quit(vm, error))
+            return false;
+    } else {
+        g_autofree char *end = godwit_vm_end(vm);
+        said = godwit_vm_stderr(vm, 1);
+        if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) == 0)
+            problem = g_strdup_printf("QEMU %s", end);
+        else if (!strstr(said, "only-migratable"))
+            problem = g_strdup_printf("QEMU %s, but did not say why: \"%s\"", end, said);
+    }
+    godwit_rig_note_check(
+        rig, json_pack("{s:s, s:s*, s:s*}", "name", name, "answer", said, "problem", problem));
+    return true;
+}
+
+/* Checks that the refusal of a migration contains one of the reasons that query-migrate lists. */
+static bool check_reason(struct godwit_conformance *vm, GError **error)
+{
+    static const char name[] = "migrate with a blocker: refused with the blocker's reason";
+    g_autoptr(json_t) reply = godwit_vm_ask(vm->vm, "migrate", "{" NOBODY "}", error);
+    g_autoptr(json_t) info = reply ? godwit_vm_execute(vm->vm, "query-migrate", NULL, error) : NULL;
+    g_autofree char *problem = NULL;
+    if (!info || !godwit_conformance_compare(vm, NULL, &problem, error))
+        return false;
+    const char *desc = godwit_json_string(json_object_get(reply, "error"), "desc", NULL);
+    bool told = false;
+    size_t i;
+    json_t *reason;
+    json_array_foreach(json_object_get(info, "blocked-reasons"), i, reason)
+    {
+        told |= desc && json_is_string(reason) && strstr(desc, json_string_value(reason));
+    }
+    if (!problem && !desc)
+        problem = g_strdup("the source obeyed");
+    else if (!problem && !told)
+        problem = g_strdup_printf("the error \"%s\" has none of the reasons that query-migrate "
+                                  "lists",
+                                  desc);
+    godwit_conformance_note(vm->vm->rig, name, reply, problem);
+    return true;
+}
+
+static bool run_blocked(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+                        GError **error)
+{
+    static const struct godwit_request blocked[] = {
+        {"migrate with a blocker, with resume: refused", MIGRATE(NOBODY ",\"resume\":true")},
+    };
+    GODWIT_CONFORMANCE vm = {0};
+    g_autofree char *folder = g_build_filename(rig->directory, "folder", NULL);
+    if (g_mkdir(folder, 0700)) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s: %s", folder,
+                    g_strerror(errno));
+        return false;
+    }
+    struct godwit_vm *source = godwit_conformance_start_held(rig, &vm, error);
+    g_autoptr(json_t) added =
+        source ? godwit_vm_ask(source, "blockdev-add", "{" VVFAT "}", error) : NULL;
+    if (!added)
+        return false;
+    if (json_object_get(added, "error")) {
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP, "needs block driver vvfat: %s",
+                    godwit_json_string(json_object_get(added, "error"), "desc", ""));
+        return false;
+    }
+    return check_reason(&vm, error) && REQUESTS(&vm, blocked, error) &&
+           check_only_migratable(rig, error) &&
+           godwit_vm_command(source, "blockdev-del", json_pack("{s:s}", "node-name", "folder"),
+                             error) &&
+           godwit_conformance_move_on(rig, &scenario->plan, source, error);
+}
+
+GODWIT_SCENARIOS(conformance_blockers) = {
+    {
+        .name = "conformance/refusals/blocked",
+        .summary = "a migration blocker, and --only-migratable",
+        .run = run_blocked,
+        .prepare = godwit_conformance_prepare,
+        .order = true,
+        .plan = GODWIT_CONFORMANCE_PLAN,
+    },
+};
+GODWIT_SCENARIOS_END(conformance_blockers);

@@ -1,0 +1,36 @@
+/*
+ * What the scenarios conformance/refusals share: texts of requests, rows of their tables, and the
+ * source to which requests are made.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_SCENARIO_CONFORMANCE_PARTS_H
+#define GODWIT_HARNESS_SCENARIO_CONFORMANCE_PARTS_H
+
+#include "scenario/conformance.h"
+
+/* A valid address where nobody listens, as a URI, as an address, and as the main channel. */
+#define NOBODY  "\"uri\":\"unix:nobody.sock\""
+#define ADDRESS "\"addr\":{\"transport\":\"socket\",\"type\":\"unix\",\"path\":\"nobody.sock\"}"
+#define MAIN    "{\"channel-type\":\"main\"," ADDRESS "}"
+/* The feature that requests with a list of channels need. */
+#define CHANNELS "argument:channels"
+
+/* Rows of a table of requests, after the name: a command that must be refused, and `migrate`. */
+#define REFUSED(command, text) command, text, GODWIT_REFUSED, NULL
+#define MIGRATE(arguments)     REFUSED("migrate", "{" arguments "}")
+
+/* Makes the requests of the array LIST, as godwit_conformance_requests() does. */
+#define REQUESTS(vm, list, error) godwit_conformance_requests(vm, list, G_N_ELEMENTS(list), error)
+
+/* Starts a source whose migrations are throttled, so that none ends before a request is refused,
+ * and takes down its state in VM. Returns the source, or NULL with ERROR set. Borrowed from RIG. */
+struct godwit_vm *godwit_conformance_start_held(struct godwit_rig *rig,
+                                                struct godwit_conformance *vm, GError **error);
+
+/* Does the same, but stops the guest. For requests before any migration: they are refused either
+ * way, and sooner if no guest takes a processor. */
+struct godwit_vm *godwit_conformance_start_stopped(struct godwit_rig *rig,
+                                                   struct godwit_conformance *vm, GError **error);
+
+#endif
