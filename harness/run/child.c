@@ -3,8 +3,8 @@
  * turn, its end, and the result of one that ended without reporting any.
  *
  * Each worker is a process group of its own and dies with the harness. It reads its job from a file
- * in its folder, and waits for its turn, the end of a pipe, before it lets a guest run; its deadline
- * counts from then on. Its report is believed only if it also exits with status 0.
+ * in its folder, and waits for its turn, the end of a pipe, before it lets a guest run; its
+ * deadline counts from then on. Its report is believed only if it also exits with status 0.
  *
  * SPDX-License-Identifier: MIT
  */
