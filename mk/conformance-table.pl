@@ -51,7 +51,7 @@ sub take {
         my $scenario = $result->{scenario};
         push @scenarios, $scenario unless $order{$scenario}++;
         $results{$scenario}{$version} = $result;
-        for my $check (@{$result->{facts}{checks} || []}) {
+        for my $check (@{$result->{measurements}{checks} || []}) {
             my $name = $check->{name};
             push @{$checks{$scenario}{names}}, $name unless $checks{$scenario}{of}{$name};
             $checks{$scenario}{of}{$name}{$version} = $check;
@@ -125,8 +125,8 @@ sub summary {
         my @cells;
         for my $version (@versions) {
             my $result = $results{$scenario}{$version};
-            my $made = grep { !$_->{skip} } @{$result->{facts}{checks} || []};
-            my $bad = grep { $_->{known} || $_->{problem} } @{$result->{facts}{checks} || []};
+            my $made = grep { !$_->{skip} } @{$result->{measurements}{checks} || []};
+            my $bad = grep { $_->{known} || $_->{problem} } @{$result->{measurements}{checks} || []};
             push @cells, !$result || $result->{status} eq 'skip' ? 'skipped'
                 : ($result->{status} eq 'fail' ? '**FAILS**: ' : '') . ($made - $bad)
                 . " of $made checks hold";

@@ -130,7 +130,7 @@ sub reasons {
     for my $result (@$results) {
         $skips{ $result->{message} }++ if $result->{status} eq 'skip';
         push @failures, $result if $result->{status} =~ /^(?:fail|error)$/;
-        $bugs{ $_->{id} }++ for @{ $result->{facts}{known_bugs} // [] };
+        $bugs{ $_->{id} }++ for @{ $result->{measurements}{known_bugs} // [] };
     }
     my $text = '';
     $text .= "Skipped:\n\n" . lines(\%skips) if %skips;

@@ -97,11 +97,11 @@ bool godwit_bug_strikes(const struct godwit_bug *bug, const struct godwit_setup 
     return brings_here || brings_there;
 }
 
-static struct godwit_rig *rig_of(const struct godwit_symptom *symptom)
+static struct godwit_testbed *rig_of(const struct godwit_symptom *symptom)
 {
-    return symptom->vm       ? symptom->vm->rig
-           : symptom->source ? symptom->source->rig
-                             : symptom->destination->rig;
+    return symptom->vm       ? symptom->vm->testbed
+           : symptom->source ? symptom->source->testbed
+                             : symptom->destination->testbed;
 }
 
 /* The row's bounds, for the VMs of the symptom: a VM that is named has the QEMU that it has; the
@@ -118,9 +118,9 @@ static bool may_strike(const struct godwit_bug *bug, const struct godwit_symptom
 }
 
 /* Notes that a bug was met. More than once in a scenario it is still one bug. */
-static void note(struct godwit_rig *rig, const struct godwit_bug *bug, const char *seen)
+static void note(struct godwit_testbed *testbed, const struct godwit_bug *bug, const char *seen)
 {
-    json_t *list = godwit_json_list(rig->facts, "known_bugs");
+    json_t *list = godwit_json_list(testbed->measurements, "known_bugs");
     /* What a QEMU has said can be anything. */
     g_autofree char *line = godwit_text_line(seen);
     size_t i;
@@ -179,7 +179,7 @@ const struct godwit_bug *godwit_bug_of(const GError *failure)
 static bool has_given_up(gpointer data)
 {
     const struct godwit_vm *vm = data;
-    return vm->exited || !strcmp(godwit_migrate_told_state(vm), "failed");
+    return vm->exited || !strcmp(godwit_migrate_reported_state(vm), "failed");
 }
 
 /* Seconds that a destination which refuses what it is sent has to say so, before scaling. */
@@ -188,10 +188,10 @@ static bool has_given_up(gpointer data)
 /* Waits for the destination to give up, if it does: the source may have heard of it first. */
 static void await_end(struct godwit_vm *destination)
 {
-    struct godwit_rig *rig = destination->rig;
+    struct godwit_testbed *testbed = destination->testbed;
     destination->may_exit = true;
-    godwit_rig_wait_until(rig, godwit_rig_seconds(rig, GIVE_UP_SECONDS), has_given_up, destination,
-                          "the destination to give up", NULL);
+    godwit_testbed_wait_until(testbed, godwit_testbed_seconds(testbed, GIVE_UP_SECONDS),
+                              has_given_up, destination, "the destination to give up", NULL);
 }
 
 /* Whether the failure is of a kind that a failed load brings. A time-out is, where the destination
@@ -201,7 +201,7 @@ static bool is_of_load(const struct godwit_vm *source, struct godwit_vm *destina
 {
     const bool ended = source->exited &&
                        (!WIFEXITED(source->wait_status) || WEXITSTATUS(source->wait_status) != 0);
-    const bool migrates = !g_strcmp0(source->rig->phase, "migrate");
+    const bool migrates = !g_strcmp0(source->testbed->phase, "migrate");
     if (failure->domain != GODWIT_ERROR || ended)
         return false;
     switch ((enum godwit_error)failure->code) {

@@ -105,8 +105,8 @@ const struct godwit_bug *godwit_bug_find(const char *id);
 bool godwit_bug_strikes(const struct godwit_bug *bug, const struct godwit_setup *setup,
                         const struct godwit_qemu *source, const struct godwit_qemu *destination);
 
-/* The known bug that SYMPTOM is of, which is noted in the rig's facts ("known_bugs"); NULL if it is
- * of none. */
+/* The known bug that SYMPTOM is of, which is noted in the testbed's facts ("known_bugs"); NULL if
+ * it is of none. */
 const struct godwit_bug *godwit_bug_explain(const struct godwit_symptom *symptom);
 
 /* Whether one of the setup's QEMUs loses the last writes to pages that stay in its TLB: the window

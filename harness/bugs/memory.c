@@ -40,7 +40,7 @@ static bool same_gap(struct godwit_vm *source, struct godwit_vm *destination, un
 {
     unsigned char here[GODWIT_MAILBOX_STRIDE - GODWIT_MAILBOX_SIZE];
     unsigned char there[sizeof(here)];
-    const uint64_t gpa = source->rig->setup->image->mailbox +
+    const uint64_t gpa = source->testbed->setup->image->mailbox +
                          cpu * (uint64_t)GODWIT_MAILBOX_STRIDE + GODWIT_MAILBOX_SIZE;
     return godwit_memory_read(source, gpa, here, sizeof(here), NULL) &&
            godwit_memory_read(destination, gpa, there, sizeof(there), NULL) &&
@@ -130,7 +130,7 @@ static bool only_mailboxes(const unsigned char *right, const unsigned char *foun
 static bool is_stale_mailbox(const struct godwit_symptom *symptom, char **seen)
 {
     struct godwit_vm *source = symptom->source, *destination = symptom->destination;
-    const struct godwit_setup *setup = source->rig->setup;
+    const struct godwit_setup *setup = source->testbed->setup;
     const unsigned cpus = setup->workload.cpus;
     const uint64_t length = (cpus - 1) * (uint64_t)GODWIT_MAILBOX_STRIDE + GODWIT_MAILBOX_SIZE;
     uint64_t mailboxes = 0;
@@ -168,7 +168,7 @@ struct extent {
 static bool is_stale_window(const struct godwit_symptom *symptom, const struct extent *extent)
 {
     struct godwit_vm *source = symptom->source, *destination = symptom->destination;
-    const struct godwit_setup *setup = source->rig->setup;
+    const struct godwit_setup *setup = source->testbed->setup;
     const struct godwit_workload *workload = &setup->workload;
     const struct godwit_block *there = godwit_memory_block(destination, symptom->block->name);
     const size_t size = workload->page_size;
@@ -218,7 +218,7 @@ static bool is_stale_window(const struct godwit_symptom *symptom, const struct e
 
 static bool is_hot_window(const struct godwit_symptom *symptom, char **seen)
 {
-    const struct godwit_setup *setup = symptom->source->rig->setup;
+    const struct godwit_setup *setup = symptom->source->testbed->setup;
     const struct extent extent = {.pages = HOT_PAGES * setup->workload.cpus,
                                   .behind = UINT64_MAX,
                                   .halves = setup->image->stamp_store < sizeof(uint64_t),
@@ -230,9 +230,10 @@ static bool is_hot_window(const struct godwit_symptom *symptom, char **seen)
 /* A CPU can be preempted in one page only. */
 static bool is_dirty_race(const struct godwit_symptom *symptom, char **seen)
 {
-    const struct extent extent = {.pages = symptom->source->rig->setup->workload.cpus, .behind = 1};
+    const struct extent extent = {.pages = symptom->source->testbed->setup->workload.cpus,
+                                  .behind = 1};
     (void)seen;
-    return json_object_get(symptom->source->rig->facts, "live") &&
+    return json_object_get(symptom->source->testbed->measurements, "live") &&
            is_stale_window(symptom, &extent);
 }
 

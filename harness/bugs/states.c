@@ -74,7 +74,7 @@ static json_int_t last_pass(const struct godwit_vm *source)
  * for the end alone that they look for dirty pages a third time. */
 static bool is_stalled(const struct godwit_symptom *symptom, char **seen)
 {
-    const char *state = godwit_migrate_told_state(symptom->source);
+    const char *state = godwit_migrate_reported_state(symptom->source);
     const json_int_t pass = last_pass(symptom->source);
     if (strcmp(state, "device") != 0 && (strcmp(state, "active") != 0 || pass < 3))
         return false;

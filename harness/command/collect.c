@@ -33,7 +33,7 @@ static GPtrArray *plan_jobs(const GPtrArray *targets, const GPtrArray *scenarios
             const struct godwit_target *target = g_ptr_array_index(targets, t);
             for (guint s = 0; s < scenarios->len; s++) {
                 const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
-                g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
+                g_autofree char *obstacle = godwit_scenario_skip_reason(scenario, &target->setup);
                 if (obstacle) {
                     ++*skipped;
                     continue;

@@ -58,7 +58,7 @@ static void describe_target(const struct godwit_target *target)
     unsigned able = 0;
     for (guint i = 0; i < scenarios->len; i++) {
         const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, i);
-        g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
+        g_autofree char *obstacle = godwit_scenario_skip_reason(scenario, &target->setup);
         able += !obstacle;
         if (obstacle)
             row("", "cannot run %s: %s", scenario->name, obstacle);

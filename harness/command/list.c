@@ -36,7 +36,7 @@ static bool print_why(struct godwit_process *process, const struct godwit_option
         const struct godwit_target *target = g_ptr_array_index(targets, t);
         for (guint i = 0; i < scenarios->len; i++) {
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, i);
-            g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
+            g_autofree char *obstacle = godwit_scenario_skip_reason(scenario, &target->setup);
             g_autofree char *name = godwit_text_line(target->name);
             g_autofree char *why = godwit_text_line(obstacle         ? obstacle
                                                     : scenario->slow ? "runs if asked for: slow"

@@ -96,14 +96,14 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
            godwit_oracles_choose(options->oracles, &options->oracles_off, error);
 }
 
-/* Puts the plan that the flags describe into a job. */
+/* Puts the spec that the flags describe into a job. */
 static bool fill_plan(struct godwit_job *job, const struct migrate_options *options, GError **error)
 {
     const char *transport = options->transport ? options->transport : "unix";
     if (!strcmp(transport, "unix"))
-        job->plan.transport = GODWIT_TRANSPORT_UNIX;
+        job->spec.transport = GODWIT_TRANSPORT_UNIX;
     else if (!strcmp(transport, "tcp"))
-        job->plan.transport = GODWIT_TRANSPORT_TCP;
+        job->spec.transport = GODWIT_TRANSPORT_TCP;
     else
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "%s: unknown transport: there are unix and tcp", transport);
@@ -115,11 +115,11 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
     if (options->fault && !godwit_fault_parse(options->fault, &fault, error))
         return false;
     job->fault = g_strdup(options->fault);
-    job->plan.fault = job->fault;
-    job->plan.stopped = options->stopped ||
+    job->spec.fault = job->fault;
+    job->spec.stopped = options->stopped ||
                         (options->fault && !options->postcopy && !godwit_fault_is_live(fault.kind));
-    job->plan.postcopy = options->postcopy;
-    job->plan.passes = !options->postcopy;
+    job->spec.postcopy = options->postcopy;
+    job->spec.passes = !options->postcopy;
     for (guint i = 0; options->capabilities && options->capabilities[i]; i++) {
         g_auto(GStrv) parts = g_strsplit(options->capabilities[i], "=", 2);
         const char *value = parts[0] && parts[1] ? parts[1] : "on";

@@ -137,7 +137,7 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
                 continue;
             if (serial++ % (unsigned)options->shard_count != (unsigned)options->shard_index - 1)
                 continue;
-            g_autofree char *obstacle = godwit_scenario_obstacle(scenario, &target->setup);
+            g_autofree char *obstacle = godwit_scenario_skip_reason(scenario, &target->setup);
             struct godwit_job *job = godwit_target_job(target, scenario);
             job->progress = live;
             job->keep = options->keep;

@@ -68,7 +68,7 @@ static char *general(const char *reason)
 
 static void count(struct row *row, const json_t *result)
 {
-    const json_t *trial = json_object_get(json_object_get(result, "facts"), "trial");
+    const json_t *trial = json_object_get(json_object_get(result, "measurements"), "trial");
     const json_t *seen = json_object_get(trial, "seen");
     const char *reason = godwit_json_string(trial, "refused", NULL);
     if (!strcmp(godwit_json_string(result, "status", ""), "skip")) {

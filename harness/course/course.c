@@ -13,23 +13,23 @@
 #include "oracle/oracle.h"
 #include <string.h>
 
-bool godwit_plan_end(struct godwit_vm *vm, struct godwit_vm *other, GError **error)
+bool godwit_course_end(struct godwit_vm *vm, struct godwit_vm *other, GError **error)
 {
-    struct godwit_rig *rig = vm->rig;
-    godwit_rig_phase(rig, "end");
-    godwit_rig_end_turn(rig);
+    struct godwit_testbed *testbed = vm->testbed;
+    godwit_testbed_phase(testbed, "end");
+    godwit_testbed_end_turn(testbed);
     const bool ended = godwit_vm_quit(vm, error) && (!other || godwit_vm_quit(other, error));
-    godwit_rig_phase(rig, NULL);
+    godwit_testbed_phase(testbed, NULL);
     return ended;
 }
 
-bool godwit_plan_stop(struct godwit_vm *vm, GError **error)
+bool godwit_course_stop(struct godwit_vm *vm, GError **error)
 {
     if (!godwit_vm_command(vm, "stop", NULL, error))
         return false;
     while (g_main_context_iteration(NULL, FALSE))
         ;
-    return godwit_rig_healthy(vm->rig, error);
+    return godwit_testbed_healthy(vm->testbed, error);
 }
 
 /*
@@ -66,13 +66,13 @@ static bool wake_up(struct godwit_vm *source, struct godwit_vm *destination, boo
 static bool stop_source(struct godwit_vm *source, GError **error)
 {
     struct godwit_reading reading = {0};
-    godwit_blackout_near(source->rig);
+    godwit_blackout_near(source->testbed);
     if (!godwit_vm_command(source, "stop", NULL, error))
         return false;
-    godwit_blackout_hold(source->rig);
+    godwit_blackout_hold(source->testbed);
     if (!godwit_oracle_look(source, &reading, error))
         return false;
-    godwit_blackout_let_go(source->rig);
+    godwit_blackout_let_go(source->testbed);
     return true;
 }
 
@@ -81,125 +81,126 @@ static bool stop_source(struct godwit_vm *source, GError **error)
 static bool read_mailboxes(struct godwit_vm *source, struct godwit_mailbox *mailboxes,
                            GError **error)
 {
-    for (unsigned cpu = 0; cpu < source->rig->setup->workload.cpus; cpu++)
+    for (unsigned cpu = 0; cpu < source->testbed->setup->workload.cpus; cpu++)
         if (!godwit_memory_mailbox(source, cpu, &mailboxes[cpu], error))
             return false;
     return true;
 }
 
-/* The hop, while it is watched. */
-static bool hop(struct godwit_rig *rig, const struct godwit_plan *plan, struct godwit_vm *source,
-                struct godwit_vm *destination, GError **error)
+/* Migrates and judges, while the blackout is measured. */
+static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spec *spec,
+                         struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading before = {0}, after = {0};
-    if (plan->stopped && !stop_source(source, error))
+    if (spec->stopped && !stop_source(source, error))
         return false;
 
-    godwit_rig_phase(rig, "migrate");
-    destination->may_exit = plan->fails;
+    godwit_testbed_phase(testbed, "migrate");
+    destination->may_exit = spec->fails;
     /* Postcopy runs the guest by itself: one that has lost its sleep (a known bug) starts at once.
      */
-    if (plan->suspend && godwit_course_runs_by_itself(plan))
+    if (spec->suspend && godwit_course_runs_unasked(spec))
         destination->console->ready_allowed++;
-    const bool transferred = godwit_course_transfer(plan, source, destination, error);
+    const bool transferred = godwit_course_transfer(spec, source, destination, error);
     /* What a fault has done is told in any case; that it has done nothing, when all else is well.
      */
-    if ((plan->fault && !godwit_migrate_note_fault(rig, transferred ? error : NULL)) ||
+    if ((spec->fault && !godwit_migrate_note_fault(testbed, transferred ? error : NULL)) ||
         !transferred)
         return false;
-    if (plan->fails) {
-        godwit_rig_phase(rig, "verify");
-        return godwit_plan_survive(source, destination, error) &&
-               (!plan->tls || godwit_tls_judge_failure(source, destination, plan->tls, error)) &&
-               godwit_course_step(plan->judge, source, destination, error);
+    if (spec->fails) {
+        godwit_testbed_phase(testbed, "verify");
+        return godwit_course_survive(source, destination, error) &&
+               (!spec->tls || godwit_tls_judge_failure(source, destination, spec->tls, error)) &&
+               godwit_course_step(spec->judge, source, destination, error);
     }
-    if (!godwit_plan_settle(source, error))
+    if (!godwit_course_settle(source, error))
         return false;
     /* Where a guest sees its RAM can change as it boots and as its machine is loaded. */
     godwit_memory_forget(source);
     godwit_memory_forget(destination);
 
-    godwit_rig_phase(rig, "verify");
-    if (godwit_course_runs_by_itself(plan)) {
+    godwit_testbed_phase(testbed, "verify");
+    if (godwit_course_runs_unasked(spec)) {
         if (!godwit_course_judge_postcopy(destination, error) ||
             !read_mailboxes(source, before.mailbox, error))
             return false;
     } else if (!godwit_oracle_twin(source, destination, &before, error))
         return false;
-    if ((plan->tls && !godwit_tls_judge(source, destination, plan->tls, error)) ||
-        !godwit_course_step(plan->judge, source, destination, error))
+    if ((spec->tls && !godwit_tls_judge(source, destination, spec->tls, error)) ||
+        !godwit_course_step(spec->judge, source, destination, error))
         return false;
 
-    if (rig->lost)
+    if (testbed->lost)
         return true;
-    godwit_rig_phase(rig, "resume");
-    if (plan->suspend && !godwit_course_runs_by_itself(plan))
+    godwit_testbed_phase(testbed, "resume");
+    if (spec->suspend && !godwit_course_runs_unasked(spec))
         destination->console->ready_allowed++;
-    if (!godwit_course_runs_by_itself(plan)) {
-        godwit_blackout_resume(rig);
+    if (!godwit_course_runs_unasked(spec)) {
+        godwit_blackout_resume(testbed);
         if (!godwit_vm_run(destination, error))
             return false;
     }
     bool awake = true;
-    if (!(plan->suspend ? wake_up(source, destination, &awake, error)
-                        : godwit_plan_see_it_run(destination, error)) ||
+    if (!(spec->suspend ? wake_up(source, destination, &awake, error)
+                        : godwit_course_see_it_run(destination, error)) ||
         !godwit_vm_command(destination, "stop", NULL, error))
         return false;
 
-    godwit_rig_phase(rig, "verify again");
+    godwit_testbed_phase(testbed, "verify again");
     /* A guest that wakes up has been reset, and its timer may have been, too. */
     return !awake || (godwit_oracle_look(destination, &after, error) &&
                       godwit_oracle_continuity(destination, before.mailbox, after.mailbox,
-                                               !plan->suspend, error));
+                                               !spec->suspend, error));
 }
 
-bool godwit_plan_hop(struct godwit_rig *rig, const struct godwit_plan *plan,
-                     struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+bool godwit_course_leg(struct godwit_testbed *testbed, const struct godwit_spec *spec,
+                       struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     /* A guest that sleeps makes no progress before it is woken up, and one that is kept from
      * running none that would say anything. */
-    const bool watched = !plan->fails && !plan->suspend && !plan->held;
+    const bool watched = !spec->fails && !spec->suspend && !spec->paused;
     g_autoptr(GError) cause = NULL;
     const bool good =
-        (!watched || godwit_blackout_watch(source, destination, plan->postcopy, &cause)) &&
-        godwit_course_configure(plan, source, destination, &cause) &&
-        hop(rig, plan, source, destination, &cause);
-    godwit_blackout_end(rig);
+        (!watched || godwit_blackout_watch(source, destination, spec->postcopy, &cause)) &&
+        godwit_course_configure(spec, source, destination, &cause) &&
+        migrate_once(testbed, spec, source, destination, &cause);
+    godwit_blackout_end(testbed);
     if (good)
         return true;
-    if (!plan->fails && !plan->fault)
+    if (!spec->fails && !spec->fault)
         godwit_bug_explain_failure(source, destination, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }
 
-bool godwit_plan_move(struct godwit_rig *rig, const struct godwit_plan *plan,
-                      struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+bool godwit_course_move(struct godwit_testbed *testbed, const struct godwit_spec *spec,
+                        struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    if (!godwit_plan_hop(rig, plan, source, destination, error))
+    if (!godwit_course_leg(testbed, spec, source, destination, error))
         return false;
-    if (!plan->fails)
-        return godwit_plan_end(source, destination, error);
-    godwit_rig_phase(rig, NULL);
+    if (!spec->fails)
+        return godwit_course_end(source, destination, error);
+    godwit_testbed_phase(testbed, NULL);
     return true;
 }
 
-bool godwit_plan_run(struct godwit_rig *rig, const struct godwit_plan *plan, GError **error)
+bool godwit_course_run(struct godwit_testbed *testbed, const struct godwit_spec *spec,
+                       GError **error)
 {
     /* Both at once: neither needs the other to start. */
-    godwit_rig_phase(rig, "start");
+    godwit_testbed_phase(testbed, "start");
     struct godwit_vm *destination = godwit_vm_start(
-        rig, "destination",
-        godwit_course_runs_by_itself(plan) ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_HELD,
-        plan->destination_arguments, error);
-    struct godwit_vm *source = destination ? godwit_vm_start(rig, "source", GODWIT_VM_SOURCE,
-                                                             plan->source_arguments, error)
+        testbed, "destination",
+        godwit_course_runs_unasked(spec) ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_PAUSED,
+        spec->destination_arguments, error);
+    struct godwit_vm *source = destination ? godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE,
+                                                             spec->source_arguments, error)
                                            : NULL;
     if (!source || !godwit_vm_handshake(source, error) ||
         !godwit_vm_handshake(destination, error) || !godwit_vm_run(source, error) ||
         !godwit_course_see_first_pass(source, error))
         return false;
-    if (plan->suspend && !godwit_vm_wait_event(source, 0, "SUSPEND", NULL, error))
+    if (spec->suspend && !godwit_vm_wait_event(source, 0, "SUSPEND", NULL, error))
         return false;
-    return godwit_plan_move(rig, plan, source, destination, error);
+    return godwit_course_move(testbed, spec, source, destination, error);
 }

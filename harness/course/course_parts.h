@@ -12,19 +12,19 @@
 bool godwit_course_see_first_pass(struct godwit_vm *source, GError **error);
 
 /* Sets capabilities, parameters and TLS on both sides, and throttles a live migration. */
-bool godwit_course_configure(const struct godwit_plan *plan, struct godwit_vm *source,
+bool godwit_course_configure(const struct godwit_spec *spec, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error);
 
 /* Migrates SOURCE to DESTINATION, both configured, until both sides report the end. */
-bool godwit_course_transfer(const struct godwit_plan *plan, struct godwit_vm *source,
+bool godwit_course_transfer(const struct godwit_spec *spec, struct godwit_vm *source,
                             struct godwit_vm *destination, GError **error);
 
-/* Takes the plan's OWN step, if it is not NULL. */
+/* Takes the spec's OWN step, if it is not NULL. */
 bool godwit_course_step(godwit_step own, struct godwit_vm *source, struct godwit_vm *destination,
                         GError **error);
 
 /* Returns whether the destination runs its guest without being told to, as postcopy has it. */
-bool godwit_course_runs_by_itself(const struct godwit_plan *plan);
+bool godwit_course_runs_unasked(const struct godwit_spec *spec);
 
 /* Fails if the source reports that something took longer than there was time for. A figure that a
  * known bug explains is replaced by the bug's name. */

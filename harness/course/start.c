@@ -9,7 +9,7 @@
 #include "qemu/host.h"
 #include <string.h>
 
-bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error)
+bool godwit_course_enable_postcopy(struct godwit_vm *vm, GError **error)
 {
     static const struct godwit_capability postcopy[] = {{"postcopy-ram", true}, {NULL, false}};
     g_autoptr(GError) cause = NULL;
@@ -25,58 +25,61 @@ bool godwit_plan_enable_postcopy(struct godwit_vm *vm, GError **error)
     return false;
 }
 
-static struct godwit_vm *start_destination(struct godwit_rig *rig, const char *name, bool held,
-                                           GError **error)
+static struct godwit_vm *start_destination(struct godwit_testbed *testbed, const char *name,
+                                           bool held, GError **error)
 {
-    return godwit_vm_start(rig, name, held ? GODWIT_VM_DESTINATION_HELD : GODWIT_VM_DESTINATION,
-                           NULL, error);
+    return godwit_vm_start(
+        testbed, name, held ? GODWIT_VM_DESTINATION_PAUSED : GODWIT_VM_DESTINATION, NULL, error);
 }
 
-bool godwit_plan_ahead(struct godwit_rig *rig, const char *name, bool held, GError **error)
+bool godwit_course_ahead(struct godwit_testbed *testbed, const char *name, bool held,
+                         GError **error)
 {
-    return start_destination(rig, name, held, error) != NULL;
+    return start_destination(testbed, name, held, error) != NULL;
 }
 
-struct godwit_vm *godwit_plan_destination(struct godwit_rig *rig, const char *name, bool held,
-                                          GError **error)
+struct godwit_vm *godwit_course_destination(struct godwit_testbed *testbed, const char *name,
+                                            bool held, GError **error)
 {
-    struct godwit_vm *ahead = godwit_rig_vm(rig, name);
-    struct godwit_vm *vm = ahead ? ahead : start_destination(rig, name, held, error);
+    struct godwit_vm *ahead = godwit_testbed_vm(testbed, name);
+    struct godwit_vm *vm = ahead ? ahead : start_destination(testbed, name, held, error);
     return vm && godwit_vm_handshake(vm, error) ? vm : NULL;
 }
 
-bool godwit_plan_both(struct godwit_rig *rig, const char *name, bool held,
-                      struct godwit_vm **source, struct godwit_vm **destination, GError **error)
+bool godwit_course_both(struct godwit_testbed *testbed, const char *name, bool held,
+                        struct godwit_vm **source, struct godwit_vm **destination, GError **error)
 {
-    *source = godwit_plan_ahead(rig, name, held, error) ? godwit_plan_source(rig, error) : NULL;
-    *destination = *source ? godwit_plan_destination(rig, name, held, error) : NULL;
+    *source = godwit_course_ahead(testbed, name, held, error) ? godwit_course_source(testbed, error)
+                                                              : NULL;
+    *destination = *source ? godwit_course_destination(testbed, name, held, error) : NULL;
     return *destination != NULL;
 }
 
 bool godwit_course_see_first_pass(struct godwit_vm *source, GError **error)
 {
-    godwit_rig_phase(source->rig, "to A");
+    godwit_testbed_phase(source->testbed, "to A");
     if (!godwit_vm_wait_console(source, 1, 0, error))
         return false;
-    godwit_rig_phase(source->rig, "to B");
+    godwit_testbed_phase(source->testbed, "to B");
     if (!godwit_vm_wait_console(source, 1, 1, error))
         return false;
     godwit_memory_mark(source);
     return true;
 }
 
-struct godwit_vm *godwit_plan_source_with(struct godwit_rig *rig, const char *const *arguments,
-                                          GError **error)
+struct godwit_vm *godwit_course_source_with(struct godwit_testbed *testbed,
+                                            const char *const *arguments, GError **error)
 {
-    godwit_rig_phase(rig, "start");
-    struct godwit_vm *source = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, arguments, error);
+    godwit_testbed_phase(testbed, "start");
+    struct godwit_vm *source =
+        godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, arguments, error);
     return source && godwit_vm_handshake(source, error) && godwit_vm_run(source, error) &&
                    godwit_course_see_first_pass(source, error)
                ? source
                : NULL;
 }
 
-struct godwit_vm *godwit_plan_source(struct godwit_rig *rig, GError **error)
+struct godwit_vm *godwit_course_source(struct godwit_testbed *testbed, GError **error)
 {
-    return godwit_plan_source_with(rig, NULL, error);
+    return godwit_course_source_with(testbed, NULL, error);
 }

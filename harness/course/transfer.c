@@ -14,21 +14,21 @@
 #include <string.h>
 
 /* Capabilities, parameters and, for a live migration, the hold. */
-bool godwit_course_configure(const struct godwit_plan *plan, struct godwit_vm *source,
+bool godwit_course_configure(const struct godwit_spec *spec, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error)
 {
     struct godwit_vm *const both[] = {destination, source};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
         /* postcopy-ram first: others build upon it. */
-        if ((plan->postcopy && !godwit_plan_enable_postcopy(both[i], error)) ||
-            !godwit_migrate_set_capabilities(both[i], plan->capabilities, error) ||
-            (plan->parameters && !godwit_migrate_set_parameters(both[i], plan->parameters, error)))
+        if ((spec->postcopy && !godwit_course_enable_postcopy(both[i], error)) ||
+            !godwit_migrate_set_capabilities(both[i], spec->capabilities, error) ||
+            (spec->parameters && !godwit_migrate_set_parameters(both[i], spec->parameters, error)))
             return false;
     }
-    return (godwit_transport_is_file(plan->transport) ? godwit_migrate_throttle_file(source, error)
+    return (godwit_transport_is_file(spec->transport) ? godwit_migrate_throttle_file(source, error)
                                                       : godwit_migrate_throttle(source, error)) &&
-           (!plan->tls || godwit_tls_set_up(source, destination, plan->tls, error)) &&
-           (!plan->configure || plan->configure(source, destination, error));
+           (!spec->tls || godwit_tls_set_up(source, destination, spec->tls, error)) &&
+           (!spec->configure || spec->configure(source, destination, error));
 }
 
 /* A step that a scenario may have. */
@@ -40,31 +40,31 @@ bool godwit_course_step(godwit_step own, struct godwit_vm *source, struct godwit
 
 /* Whether the migration is held back until it is proven to be live. A guest that sleeps or is
  * stopped dirties nothing. */
-static bool is_held(const struct godwit_plan *plan)
+static bool is_throttled(const struct godwit_spec *spec)
 {
-    return !plan->stopped && !plan->suspend && !plan->no_ram;
+    return !spec->stopped && !spec->suspend && !spec->no_ram;
 }
 
 /* Holds the migration back until it is proven to be live, and in a later pass than the first if the
- * plan wants that. */
-static bool hold_back(const struct godwit_plan *plan, struct godwit_vm *source,
+ * spec wants that. */
+static bool hold_back(const struct godwit_spec *spec, struct godwit_vm *source,
                       struct godwit_vm *destination, GError **error)
 {
     guint pass = 1;
-    if (!is_held(plan))
+    if (!is_throttled(spec))
         return true;
-    if (plan->passes && !godwit_migrate_next_iteration(source, &pass, error))
+    if (spec->passes && !godwit_migrate_next_iteration(source, &pass, error))
         return false;
-    return godwit_transport_is_file(plan->transport)
+    return godwit_transport_is_file(spec->transport)
                ? godwit_migrate_prove_dirtied(source, error)
                : godwit_migrate_prove_live(source, destination, error);
 }
 
 /* A VM that says that it takes no file's descriptor any more is a skip. Always false. */
-static bool fail_file(const struct godwit_plan *plan, const struct godwit_vm *vm, GError *refusal,
+static bool fail_file(const struct godwit_spec *spec, const struct godwit_vm *vm, GError *refusal,
                       GError **error)
 {
-    if (plan->transport == GODWIT_TRANSPORT_FD_FILE && refusal->code == GODWIT_ERROR_QMP &&
+    if (spec->transport == GODWIT_TRANSPORT_FD_FILE && refusal->code == GODWIT_ERROR_QMP &&
         strstr(refusal->message, "to a file is not supported")) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
                     "needs a file by its descriptor (fd:): QEMU %s takes it by file: only",
@@ -79,42 +79,42 @@ static bool fail_file(const struct godwit_plan *plan, const struct godwit_vm *vm
 /* Lets a held migration come to its end. */
 static bool release(struct godwit_vm *source, GError **error)
 {
-    godwit_blackout_near(source->rig);
+    godwit_blackout_near(source->testbed);
     return godwit_migrate_unthrottle(source, error);
 }
 
 /* Through a file: all of it is written before any of it is read. */
-static bool transfer_by_file(const struct godwit_plan *plan, struct godwit_vm *source,
+static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error)
 {
-    g_autofree char *to = plan->uri ? g_strdup(plan->uri)
-                                    : godwit_migrate_file_address(source, plan->transport, error);
+    g_autofree char *to = spec->uri ? g_strdup(spec->uri)
+                                    : godwit_migrate_file_address(source, spec->transport, error);
     g_autoptr(GError) refusal = NULL;
-    if (to && !godwit_migrate_start(source, to, plan->channels, &refusal))
-        return fail_file(plan, source, g_steal_pointer(&refusal), error);
-    if (!to || !godwit_course_step(plan->started, source, destination, error))
+    if (to && !godwit_migrate_start(source, to, spec->channels, &refusal))
+        return fail_file(spec, source, g_steal_pointer(&refusal), error);
+    if (!to || !godwit_course_step(spec->started, source, destination, error))
         return false;
-    if (!hold_back(plan, source, destination, error) ||
-        !godwit_course_step(plan->live, source, destination, error) || !release(source, error) ||
-        !godwit_course_step(plan->released, source, destination, error) ||
+    if (!hold_back(spec, source, destination, error) ||
+        !godwit_course_step(spec->live, source, destination, error) || !release(source, error) ||
+        !godwit_course_step(spec->released, source, destination, error) ||
         !godwit_migrate_wait(source, "completed", error))
         return false;
-    if (plan->uri) {
-        if (!godwit_migrate_incoming(destination, plan->uri, plan->channels, error))
+    if (spec->uri) {
+        if (!godwit_migrate_incoming(destination, spec->uri, spec->channels, error))
             return false;
     } else {
         g_autofree char *from =
-            godwit_migrate_listen(destination, plan->transport, plan->channels, &refusal);
+            godwit_migrate_listen(destination, spec->transport, spec->channels, &refusal);
         if (!from)
-            return fail_file(plan, destination, g_steal_pointer(&refusal), error);
+            return fail_file(spec, destination, g_steal_pointer(&refusal), error);
     }
     return godwit_migrate_wait(destination, "completed", error);
 }
 
-/* Whether the plan itself sets that parameter. */
-static bool has_parameter(const struct godwit_plan *plan, const char *name)
+/* Whether the spec itself sets that parameter. */
+static bool has_parameter(const struct godwit_spec *spec, const char *name)
 {
-    const struct godwit_parameter *p = plan->parameters;
+    const struct godwit_parameter *p = spec->parameters;
     while (p && p->name && strcmp(p->name, name) != 0)
         p++;
     return p && p->name;
@@ -122,34 +122,34 @@ static bool has_parameter(const struct godwit_plan *plan, const char *name)
 
 /* Whether the relay holds a multifd migration back. A QEMU in a network of its own cannot reach
  * the relay. */
-static bool is_gated(const struct godwit_plan *plan, const struct godwit_vm *source)
+static bool is_gated(const struct godwit_spec *spec, const struct godwit_vm *source)
 {
-    return is_held(plan) && !plan->fault && !source->rig->apart &&
+    return is_throttled(spec) && !spec->fault && !source->testbed->apart &&
            godwit_json_true(source->capabilities, "multifd");
 }
 
 /* Where the source is to connect to instead of ADDRESS, where the destination listens: to a relay,
- * if the plan has a use for one. The caller's. */
-static char *relay_to(const struct godwit_plan *plan, struct godwit_vm *source, const char *address,
+ * if the spec has a use for one. The caller's. */
+static char *relay_to(const struct godwit_spec *spec, struct godwit_vm *source, const char *address,
                       GError **error)
 {
-    struct godwit_rig *rig = source->rig;
-    const bool gated = is_gated(plan, source);
-    if (!plan->tls && !plan->fault && !plan->watch && !gated)
+    struct godwit_testbed *testbed = source->testbed;
+    const bool gated = is_gated(spec, source);
+    if (!spec->tls && !spec->fault && !spec->watch && !gated)
         return g_strdup(address);
-    struct godwit_relay *relay = godwit_migrate_relay(rig, address, error);
+    struct godwit_relay *relay = godwit_migrate_relay(testbed, address, error);
     if (relay && gated)
-        godwit_migrate_gate(rig, relay, has_parameter(plan, "multifd-compression"));
-    if (!relay || (plan->fault && !godwit_migrate_spoil(source, relay, plan->fault, error)))
+        godwit_migrate_gate(testbed, relay, has_parameter(spec, "multifd-compression"));
+    if (!relay || (spec->fault && !godwit_migrate_inject(source, relay, spec->fault, error)))
         return NULL;
-    if (plan->tls)
-        godwit_tls_follow(rig, relay);
-    if (plan->watch)
-        plan->watch(rig, relay);
+    if (spec->tls)
+        godwit_tls_follow(testbed, relay);
+    if (spec->watch)
+        spec->watch(testbed, relay);
     return g_strdup(godwit_relay_uri(relay));
 }
 
-bool godwit_plan_release_postcopy(struct godwit_vm *source, GError **error)
+bool godwit_course_unthrottle_postcopy(struct godwit_vm *source, GError **error)
 {
     static const struct godwit_parameter released[] = {{"max-postcopy-bandwidth", 0, NULL},
                                                        {NULL, 0, NULL}};
@@ -157,69 +157,69 @@ bool godwit_plan_release_postcopy(struct godwit_vm *source, GError **error)
 }
 
 /* Whether the destination runs its guest without being told to, as postcopy has it. */
-bool godwit_course_runs_by_itself(const struct godwit_plan *plan)
+bool godwit_course_runs_unasked(const struct godwit_spec *spec)
 {
-    return plan->postcopy && !plan->held;
+    return spec->postcopy && !spec->paused;
 }
 
 /* Switches over while there is memory to send, and keeps it back until the destination's guest
  * runs: what is left of a small window would be there before. */
-static bool switch_to_postcopy(const struct godwit_plan *plan, struct godwit_vm *source,
+static bool switch_to_postcopy(const struct godwit_spec *spec, struct godwit_vm *source,
                                struct godwit_vm *destination, GError **error)
 {
     static const char limit[] = "max-postcopy-bandwidth";
-    static const struct godwit_parameter held[] = {{limit, GODWIT_POSTCOPY_HELD, NULL},
+    static const struct godwit_parameter held[] = {{limit, GODWIT_POSTCOPY_THROTTLED, NULL},
                                                    {NULL, 0, NULL}};
-    const bool holds = !plan->suspend && !plan->held && !has_parameter(plan, limit);
+    const bool holds = !spec->suspend && !spec->paused && !has_parameter(spec, limit);
     if (holds && !godwit_migrate_set_parameters(source, held, error))
         return false;
-    godwit_migrate_ungate(source->rig);
-    godwit_blackout_near(source->rig);
+    godwit_migrate_ungate(source->testbed);
+    godwit_blackout_near(source->testbed);
     return godwit_vm_command(source, "migrate-start-postcopy", NULL, error) &&
            (!holds || (godwit_vm_wait_event(destination, 0, "RESUME", NULL, error) &&
-                       godwit_plan_release_postcopy(source, error)));
+                       godwit_course_unthrottle_postcopy(source, error)));
 }
 
 /* Through a connection between the two. */
-static bool transfer_by_socket(const struct godwit_plan *plan, struct godwit_vm *source,
+static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm *source,
                                struct godwit_vm *destination, GError **error)
 {
     g_autofree char *address =
-        godwit_migrate_listen(destination, plan->transport, plan->channels, error);
+        godwit_migrate_listen(destination, spec->transport, spec->channels, error);
     if (!address)
         return false;
-    g_autofree char *uri = relay_to(plan, source, address, error);
-    if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
-        !godwit_course_step(plan->started, source, destination, error))
+    g_autofree char *uri = relay_to(spec, source, address, error);
+    if (!uri || !godwit_migrate_start(source, uri, spec->channels, error) ||
+        !godwit_course_step(spec->started, source, destination, error))
         return false;
-    if (plan->fails)
+    if (spec->fails)
         return godwit_migrate_unthrottle(source, error) &&
                godwit_migrate_wait(source, "failed", error) &&
                godwit_migrate_note_failure(source, error);
-    if (!hold_back(plan, source, destination, error) ||
-        !godwit_course_step(plan->live, source, destination, error))
+    if (!hold_back(spec, source, destination, error) ||
+        !godwit_course_step(spec->live, source, destination, error))
         return false;
-    if (plan->postcopy) {
-        if (!switch_to_postcopy(plan, source, destination, error))
+    if (spec->postcopy) {
+        if (!switch_to_postcopy(spec, source, destination, error))
             return false;
     } else if (!release(source, error)) {
         return false;
     }
-    return godwit_course_step(plan->released, source, destination, error) &&
+    return godwit_course_step(spec->released, source, destination, error) &&
            godwit_migrate_wait(source, "completed", error) &&
            godwit_migrate_wait(destination, "completed", error);
 }
 
 /* The migration itself, from the first byte to the end on both sides. */
-bool godwit_course_transfer(const struct godwit_plan *plan, struct godwit_vm *source,
+bool godwit_course_transfer(const struct godwit_spec *spec, struct godwit_vm *source,
                             struct godwit_vm *destination, GError **error)
 {
-    if (!(godwit_transport_is_file(plan->transport)
-              ? transfer_by_file(plan, source, destination, error)
-              : transfer_by_socket(plan, source, destination, error)))
+    if (!(godwit_transport_is_file(spec->transport)
+              ? transfer_by_file(spec, source, destination, error)
+              : transfer_by_socket(spec, source, destination, error)))
         return false;
-    if (!godwit_course_runs_by_itself(plan))
-        godwit_blackout_hold(source->rig);
-    return plan->fails ||
+    if (!godwit_course_runs_unasked(spec))
+        godwit_blackout_hold(source->testbed);
+    return spec->fails ||
            (godwit_migrate_note(source, error) && godwit_course_judge_figures(source, error));
 }

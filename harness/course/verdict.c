@@ -31,26 +31,26 @@ static char *last_status(struct godwit_vm *source, GError **error)
         g_autofree char *status = godwit_vm_status(source, error);
         if (!status || strcmp(status, "finish-migrate") != 0)
             return g_steal_pointer(&status);
-        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source's run state to follow",
-                             error))
+        if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS,
+                                 "the source's run state to follow", error))
             return NULL;
     }
 }
 
-bool godwit_plan_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
-                               GError **error)
+bool godwit_course_expect_status(struct godwit_vm *vm, const char *wanted, const char *when,
+                                 GError **error)
 {
     g_autofree char *status = last_status(vm, error);
     return status && is_status(vm, status, wanted, when, error);
 }
 
-bool godwit_plan_unwind(struct godwit_vm *source, GError **error)
+bool godwit_course_unwind(struct godwit_vm *source, GError **error)
 {
     g_autofree char *status = last_status(source, error);
     return status != NULL;
 }
 
-bool godwit_plan_settle(struct godwit_vm *source, GError **error)
+bool godwit_course_settle(struct godwit_vm *source, GError **error)
 {
     g_autofree char *status = last_status(source, error);
     if (!status || !is_status(source, status, "postmigrate", "after the migration", error))
@@ -71,9 +71,9 @@ bool godwit_plan_settle(struct godwit_vm *source, GError **error)
 bool godwit_course_judge_figures(struct godwit_vm *source, GError **error)
 {
     static const char *const times[] = {"total-time", "downtime", "setup-time"};
-    json_t *facts = json_object_get(source->rig->facts, "migration");
+    json_t *facts = json_object_get(source->testbed->measurements, "migration");
     const gint64 now = g_get_monotonic_time();
-    const json_int_t life = (now - source->rig->began) / 1000 + CLOCK_SLACK;
+    const json_int_t life = (now - source->testbed->began) / 1000 + CLOCK_SLACK;
     for (size_t i = 0; i < G_N_ELEMENTS(times); i++) {
         const json_int_t ms = godwit_json_integer(facts, times[i], 0);
         if (ms >= 0 && ms <= life)
@@ -116,8 +116,8 @@ bool godwit_course_judge_postcopy(struct godwit_vm *destination, GError **error)
     return false;
 }
 
-bool godwit_plan_refuse(struct godwit_vm *vm, const char *command, json_t *arguments,
-                        const char *status, GError **error)
+bool godwit_course_refuse(struct godwit_vm *vm, const char *command, json_t *arguments,
+                          const char *status, GError **error)
 {
     const guint first = vm->qmp->events->len;
     g_autofree char *said = json_dumps(arguments, JSON_COMPACT);
@@ -142,15 +142,15 @@ bool godwit_plan_refuse(struct godwit_vm *vm, const char *command, json_t *argum
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                                "the %s told of a migration although it refused %s with %s",
                                vm->name, command, said);
-    return godwit_plan_expect_status(vm, status, "after the refusal", error);
+    return godwit_course_expect_status(vm, status, "after the refusal", error);
 }
 
-bool godwit_plan_see_it_run(struct godwit_vm *vm, GError **error)
+bool godwit_course_see_it_run(struct godwit_vm *vm, GError **error)
 {
-    const unsigned cpus = vm->rig->setup->workload.cpus;
+    const unsigned cpus = vm->testbed->setup->workload.cpus;
     /* A guest that arrives at the end of a pass counts it without writing a page, and its timer
      * stays what it was. Where that is known to be too old, another pass has to follow. */
-    const uint64_t passes = vm->rig->stale ? 2 : 1;
+    const uint64_t passes = vm->testbed->stale ? 2 : 1;
     uint64_t before[GODWIT_MAX_CPUS];
     struct godwit_mailbox mailbox;
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
@@ -182,7 +182,7 @@ static bool is_gone(gpointer data)
     return vm->exited;
 }
 
-bool godwit_plan_refused(struct godwit_vm *destination, GError **error)
+bool godwit_course_refused(struct godwit_vm *destination, GError **error)
 {
     if (godwit_course_event_index(destination, "RESUME", NULL) >= 0 ||
         destination->console->passes) {
@@ -205,7 +205,7 @@ bool godwit_plan_refused(struct godwit_vm *destination, GError **error)
             return godwit_vm_quit(destination, error);
         }
         g_autofree char *what = g_strdup_printf("the %s's QEMU to end", destination->name);
-        if (!godwit_rig_wait(destination->rig, is_gone, destination, what, error))
+        if (!godwit_testbed_wait(destination->testbed, is_gone, destination, what, error))
             return false;
     }
     if (WIFEXITED(destination->wait_status) && WEXITSTATUS(destination->wait_status) != 0)
@@ -217,12 +217,12 @@ bool godwit_plan_refused(struct godwit_vm *destination, GError **error)
     return false;
 }
 
-bool godwit_plan_survive(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+bool godwit_course_survive(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading reading;
-    return godwit_plan_refused(destination, error) &&
-           godwit_plan_expect_status(source, "running", "after the failed migration", error) &&
-           godwit_plan_see_it_run(source, error) &&
+    return godwit_course_refused(destination, error) &&
+           godwit_course_expect_status(source, "running", "after the failed migration", error) &&
+           godwit_course_see_it_run(source, error) &&
            godwit_vm_command(source, "stop", NULL, error) &&
            godwit_oracle_look(source, &reading, error) && godwit_vm_quit(source, error);
 }

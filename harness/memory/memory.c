@@ -85,12 +85,12 @@ bool godwit_memory_keep_again(struct godwit_vm *vm, uint64_t gpa, size_t length,
     return done;
 }
 
-/* QEMU's working directory is the rig's, so a bare file name reaches it. */
+/* QEMU's working directory is the testbed's, so a bare file name reaches it. */
 static bool read_by_pmemsave(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
                              GError **error)
 {
     g_autofree char *file = g_strconcat(vm->name, ".pmem", NULL);
-    g_autofree char *path = g_build_filename(vm->rig->directory, file, NULL);
+    g_autofree char *path = g_build_filename(vm->testbed->directory, file, NULL);
     g_autoptr(GError) refusal = NULL;
     if (!godwit_vm_command(vm, "pmemsave",
                            json_pack("{s:I, s:I, s:s}", "val", (json_int_t)gpa, "size",
@@ -178,7 +178,7 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
         } else {
             const char *why = n == 0 ? "nothing there" : g_strerror(errno);
             /* How the process ended says more, if it has. */
-            return godwit_rig_survives(vm->rig, error) &&
+            return godwit_testbed_survives(vm->testbed, error) &&
                    godwit_fail(error, GODWIT_ERROR_CRASH,
                                "%s: cannot read its memory at offset " HEX " of %s: %s", vm->name,
                                offset, block->name, why);
@@ -249,7 +249,8 @@ bool godwit_memory_fetch(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_
     g_task_set_task_data(task, fetch, fetch_free);
     g_task_run_in_thread(task, fetch_in_thread);
     /* One that is not there in time has its own reference until the QEMU is gone. */
-    if (!godwit_rig_wait(vm->rig, is_fetched, task, "a page that was read to be there", error)) {
+    if (!godwit_testbed_wait(vm->testbed, is_fetched, task, "a page that was read to be there",
+                             error)) {
         godwit_error_context(error, "%s: reading at " HEX, vm->name, gpa);
         return false;
     }
@@ -276,9 +277,9 @@ bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mai
                            GError **error)
 {
     unsigned char raw[GODWIT_MAILBOX_SIZE];
-    const uint64_t gpa = vm->rig->setup->image->mailbox + cpu * (uint64_t)GODWIT_MAILBOX_STRIDE;
+    const uint64_t gpa = vm->testbed->setup->image->mailbox + cpu * (uint64_t)GODWIT_MAILBOX_STRIDE;
     if (!godwit_memory_read(vm, gpa, raw, sizeof(raw), error))
         return false;
-    *mailbox = godwit_guest_mailbox(raw, vm->rig->setup->machine->big_endian);
+    *mailbox = godwit_guest_mailbox(raw, vm->testbed->setup->machine->big_endian);
     return true;
 }

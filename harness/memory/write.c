@@ -37,7 +37,7 @@ bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, 
 /* Where the marks are in the vm's QEMU, or 0 if it has none that could be written. */
 static uint64_t first_mark(struct godwit_vm *vm)
 {
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
     uint64_t hva = 0;
     if ((workload->flags & GODWIT_FLAG_STAMP) || workload->page_size < MARK_OFFSET + sizeof(MARK) ||
         !godwit_memory_hva(vm, workload->window_start,
@@ -50,7 +50,7 @@ static uint64_t first_mark(struct godwit_vm *vm)
 void godwit_memory_mark(struct godwit_vm *vm)
 {
     enum { BATCH = 512 };
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
     const uint64_t pages = godwit_workload_pages(workload), first = first_mark(vm);
     uint64_t marks[BATCH];
     struct iovec remote[BATCH];
@@ -69,7 +69,7 @@ void godwit_memory_mark(struct godwit_vm *vm)
 
 bool godwit_memory_marked(struct godwit_vm *vm)
 {
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
     const uint64_t last = godwit_workload_pages(workload) - 1, first = first_mark(vm);
     uint64_t mark = 0;
     return first &&

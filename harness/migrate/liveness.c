@@ -32,13 +32,13 @@ static uint64_t sample(const struct godwit_workload *workload, uint64_t i)
 /* How much of a sample is looked at. */
 static size_t proof_length(const struct godwit_vm *source)
 {
-    return MIN(PROOF, source->rig->setup->workload.page_size);
+    return MIN(PROOF, source->testbed->setup->workload.page_size);
 }
 
 static bool read_samples(struct godwit_vm *source, unsigned char (*samples)[PROOF], GError **error)
 {
     for (uint64_t i = 0; i < SAMPLES; i++)
-        if (!godwit_memory_read(source, sample(&source->rig->setup->workload, i), samples[i],
+        if (!godwit_memory_read(source, sample(&source->testbed->setup->workload, i), samples[i],
                                 proof_length(source), error))
             return false;
     return true;
@@ -73,7 +73,7 @@ static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError
         if (received[b] == 0 || received[b] == present[b])
             continue;
         *proven = true;
-        json_object_set_new(source->rig->facts, "live",
+        json_object_set_new(source->testbed->measurements, "live",
                             json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
                                       "received", received[b], "dirtied", present[b], "pass",
                                       (int)proof->throttle->iteration));
@@ -84,7 +84,7 @@ static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError
 /* In one page, or in all samples. */
 static bool seek_received(struct proof *proof, bool *proven, GError **error)
 {
-    const struct godwit_workload *workload = &proof->source->rig->setup->workload;
+    const struct godwit_workload *workload = &proof->source->testbed->setup->workload;
     if (proof->gpa)
         return seek_in_page(proof, proof->gpa, proven, error);
     *proven = false;
@@ -106,10 +106,10 @@ static bool seek_changed(struct proof *proof, bool *proven, GError **error)
         return false;
     for (size_t i = 0; i < SAMPLES; i++)
         changed += memcmp(present[i], proof->noted[i], proof_length(source)) != 0;
-    const uint64_t pages = godwit_workload_pages(&source->rig->setup->workload);
+    const uint64_t pages = godwit_workload_pages(&source->testbed->setup->workload);
     *proven = changed > 0 && (changed - 1) * pages / SAMPLES >= proof->unsent;
     if (*proven)
-        json_object_set_new(source->rig->facts, "live",
+        json_object_set_new(source->testbed->measurements, "live",
                             json_pack("{s:I, s:I, s:I, s:i}", "pages", (json_int_t)pages, "unsent",
                                       (json_int_t)proof->unsent, "changed",
                                       (json_int_t)(changed * pages / SAMPLES), "pass",
@@ -136,7 +136,8 @@ static bool prove(struct proof *proof, GError **error)
     struct godwit_vm *source = proof->source;
     gint64 rest = LOOK_MS, shown = g_get_monotonic_time();
     for (bool proven = false; !proven;) {
-        if (!godwit_rig_rest(source->rig, (guint)rest, "the migration to be proven live", error))
+        if (!godwit_testbed_rest(source->testbed, (guint)rest, "the migration to be proven live",
+                                 error))
             return false;
         godwit_throttle_take_events(source, proof->throttle);
         if (proof->throttle->over)
@@ -181,7 +182,7 @@ bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *desti
 static bool await_some(struct proof *proof, GError **error)
 {
     struct godwit_vm *source = proof->source;
-    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
     const uint64_t pages = godwit_workload_pages(workload);
     for (;;) {
         g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
@@ -196,7 +197,7 @@ static bool await_some(struct proof *proof, GError **error)
         godwit_throttle_take_events(source, proof->throttle);
         if (proof->throttle->over)
             return godwit_throttle_report_end(source, proof->throttle, error);
-        if (!godwit_rig_rest(source->rig, LOOK_MS, "the source to send its memory", error))
+        if (!godwit_testbed_rest(source->testbed, LOOK_MS, "the source to send its memory", error))
             return false;
     }
 }

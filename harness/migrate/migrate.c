@@ -17,7 +17,7 @@ char *godwit_migrate_state(struct godwit_vm *vm, GError **error)
     return info ? g_strdup(godwit_json_string(info, "status", "none")) : NULL;
 }
 
-const char *godwit_migrate_told_state(const struct godwit_vm *vm)
+const char *godwit_migrate_reported_state(const struct godwit_vm *vm)
 {
     for (guint i = vm->qmp->events->len; i-- > 0;) {
         const json_t *event = g_ptr_array_index(vm->qmp->events, i);
@@ -84,7 +84,7 @@ bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError
 /* Opens the file of a transport and passes it on. */
 static bool pass_file(struct godwit_vm *vm, int flags, GError **error)
 {
-    g_autofree char *path = g_build_filename(vm->rig->directory, GODWIT_MIGRATE_FILE, NULL);
+    g_autofree char *path = g_build_filename(vm->testbed->directory, GODWIT_MIGRATE_FILE, NULL);
     const int fd = open(path, flags | O_CLOEXEC, 0600);
     if (fd < 0) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path,
@@ -99,8 +99,8 @@ static bool pass_file(struct godwit_vm *vm, int flags, GError **error)
 /* A socket pair with an end for each side. */
 static bool pass_sockets(struct godwit_vm *destination, GError **error)
 {
-    struct godwit_rig *rig = destination->rig;
-    struct godwit_vm *source = godwit_rig_vm(rig, "source");
+    struct godwit_testbed *testbed = destination->testbed;
+    struct godwit_vm *source = godwit_testbed_vm(testbed, "source");
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "no socket pair: %s",
@@ -178,7 +178,7 @@ static char *ask_port(struct godwit_vm *destination, GError **error)
 char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport transport,
                             bool channels, GError **error)
 {
-    /* Sockets in the rig's directory, which is every QEMU's working directory: however long its
+    /* Sockets in the testbed's directory, which is every QEMU's working directory: however long its
      * path is, these names fit. */
     const char *host = destination->host ? destination->host : "127.0.0.1";
     g_autofree char *uri = NULL;
@@ -214,7 +214,7 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
     return port ? g_strdup_printf("tcp:%s:%s", host, port) : NULL;
 }
 
-/* Under which a rig keeps its relay. */
+/* Under which a testbed keeps its relay. */
 #define RELAY "relay"
 
 static void free_relay(gpointer relay)
@@ -222,26 +222,27 @@ static void free_relay(gpointer relay)
     godwit_relay_free(relay);
 }
 
-struct godwit_relay *godwit_migrate_relay(struct godwit_rig *rig, const char *uri, GError **error)
+struct godwit_relay *godwit_migrate_relay(struct godwit_testbed *testbed, const char *uri,
+                                          GError **error)
 {
-    godwit_migrate_forget_gate(rig);
-    g_datalist_remove_data(&rig->kept, RELAY);
-    struct godwit_relay *relay = godwit_relay_new(rig->directory, uri, error);
+    godwit_migrate_forget_gate(testbed);
+    g_datalist_remove_data(&testbed->kept, RELAY);
+    struct godwit_relay *relay = godwit_relay_new(testbed->directory, uri, error);
     if (relay)
-        g_datalist_set_data_full(&rig->kept, RELAY, relay, free_relay);
+        g_datalist_set_data_full(&testbed->kept, RELAY, relay, free_relay);
     return relay;
 }
 
-const char *godwit_migrate_turn(struct godwit_rig *rig, const char *uri)
+const char *godwit_migrate_turn(struct godwit_testbed *testbed, const char *uri)
 {
-    struct godwit_relay *relay = g_datalist_get_data(&rig->kept, RELAY);
+    struct godwit_relay *relay = g_datalist_get_data(&testbed->kept, RELAY);
     if (!relay)
         return uri;
     godwit_relay_turn(relay, uri);
     return godwit_relay_uri(relay);
 }
 
-/* Under which a rig keeps its fault. */
+/* Under which a testbed keeps its fault. */
 #define FAULT "fault"
 
 static void free_injection(gpointer injection)
@@ -249,10 +250,10 @@ static void free_injection(gpointer injection)
     godwit_injection_free(injection);
 }
 
-struct godwit_injection *godwit_migrate_spoil(struct godwit_vm *source, struct godwit_relay *relay,
-                                              const char *text, GError **error)
+struct godwit_injection *godwit_migrate_inject(struct godwit_vm *source, struct godwit_relay *relay,
+                                               const char *text, GError **error)
 {
-    const struct godwit_setup *setup = source->rig->setup;
+    const struct godwit_setup *setup = source->testbed->setup;
     struct godwit_fault fault;
     struct godwit_fault_window window = {
         .length = setup->workload.window_end - setup->workload.window_start,
@@ -272,28 +273,28 @@ struct godwit_injection *godwit_migrate_spoil(struct godwit_vm *source, struct g
     if (!fault.given[GODWIT_FAULT_SEED])
         fault.values[GODWIT_FAULT_SEED] = setup->seed;
     struct godwit_injection *injection = godwit_injection_new(relay, &fault, &window);
-    source->rig->spoiled = strcmp(text, "none") != 0;
-    g_datalist_set_data_full(&source->rig->kept, FAULT, injection, free_injection);
+    source->testbed->fault_injected = strcmp(text, "none") != 0;
+    g_datalist_set_data_full(&source->testbed->kept, FAULT, injection, free_injection);
     return injection;
 }
 
-bool godwit_migrate_note_fault(struct godwit_rig *rig, GError **error)
+bool godwit_migrate_note_fault(struct godwit_testbed *testbed, GError **error)
 {
-    const struct godwit_injection *injection = g_datalist_get_data(&rig->kept, FAULT);
+    const struct godwit_injection *injection = g_datalist_get_data(&testbed->kept, FAULT);
     const char *done = injection ? godwit_injection_done(injection) : NULL;
     g_autofree char *why =
         injection ? godwit_injection_why_not(injection) : g_strdup("there was none");
     if (done) {
         g_autofree char *text = g_strconcat("the relay ", done, NULL);
-        json_object_set_new(rig->facts, FAULT, json_string(text));
+        json_object_set_new(testbed->measurements, FAULT, json_string(text));
         return true;
     }
     return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the fault was not injected: %s", why);
 }
 
-void godwit_migrate_hang_up(struct godwit_rig *rig)
+void godwit_migrate_hang_up(struct godwit_testbed *testbed)
 {
-    struct godwit_relay *relay = g_datalist_get_data(&rig->kept, RELAY);
+    struct godwit_relay *relay = g_datalist_get_data(&testbed->kept, RELAY);
     if (relay)
         godwit_relay_hang_up(relay);
 }
@@ -330,8 +331,8 @@ bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **e
 
 void godwit_migrate_report_progress(struct godwit_vm *vm)
 {
-    struct godwit_rig *rig = vm->rig;
-    if (!rig->progress)
+    struct godwit_testbed *testbed = vm->testbed;
+    if (!testbed->progress)
         return;
     g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, NULL);
     const json_t *ram = json_object_get(info, "ram");
@@ -341,7 +342,7 @@ void godwit_migrate_report_progress(struct godwit_vm *vm)
         json_pack("{s:I, s:I, s:f}", "pass", godwit_json_integer(ram, "dirty-sync-count", 0),
                   "remaining", godwit_json_integer(ram, "remaining", 0), "mbps",
                   json_number_value(json_object_get(ram, "mbps")));
-    rig->progress(rig->phase, migration, rig->progress_data);
+    testbed->progress(testbed->phase, migration, testbed->progress_data);
 }
 
 struct end_goal {
@@ -377,8 +378,8 @@ static char *failure_reason(const struct godwit_vm *vm, const char *given)
     g_autofree char *own = given ? NULL : godwit_vm_reason(vm);
     if (own && *own)
         g_string_append_printf(text, "its standard error says \"%s\"", own);
-    for (guint i = 0; i < vm->rig->vms->len; i++) {
-        const struct godwit_vm *other = g_ptr_array_index(vm->rig->vms, i);
+    for (guint i = 0; i < vm->testbed->vms->len; i++) {
+        const struct godwit_vm *other = g_ptr_array_index(vm->testbed->vms, i);
         g_autofree char *reason = other == vm ? NULL : godwit_vm_reason(other);
         if (reason && *reason)
             g_string_append_printf(text, "%sthe %s's standard error says \"%s\"",
@@ -393,19 +394,19 @@ static char *failure_reason(const struct godwit_vm *vm, const char *given)
 #define STDERR_LINES 8
 
 /* Returns what the host has run out of, or NULL: the last line that says so in what one of the
- * rig's QEMUs, or a command that it had started, wrote to its standard error; or, as some QEMUs say
- * nothing, what the host itself says. Caller frees. */
-static char *shortage(const struct godwit_rig *rig)
+ * testbed's QEMUs, or a command that it had started, wrote to its standard error; or, as some QEMUs
+ * say nothing, what the host itself says. Caller frees. */
+static char *shortage(const struct godwit_testbed *testbed)
 {
-    for (guint i = 0; i < rig->vms->len; i++) {
-        g_autofree char *said = godwit_vm_stderr(g_ptr_array_index(rig->vms, i), STDERR_LINES);
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        g_autofree char *said = godwit_vm_stderr(g_ptr_array_index(testbed->vms, i), STDERR_LINES);
         g_auto(GStrv) lines = g_strsplit(said, "\n", -1);
         for (guint line = g_strv_length(lines); line-- > 0;)
             if (godwit_host_ran_out(lines[line]))
                 return g_strdup(lines[line]);
     }
-    return godwit_host_disk_full(rig->directory)
-               ? g_strdup_printf("%s: %s (TMPDIR chooses another folder)", rig->directory,
+    return godwit_host_disk_full(testbed->directory)
+               ? g_strdup_printf("%s: %s (TMPDIR chooses another folder)", testbed->directory,
                                  g_strerror(ENOSPC))
                : NULL;
 }
@@ -418,10 +419,10 @@ bool godwit_migrate_fail(struct godwit_vm *vm, GError **error, const char *forma
     va_end(arguments);
     g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, NULL);
     g_autofree char *reason = failure_reason(vm, godwit_json_string(info, "error-desc", NULL));
-    g_autofree char *lacks = shortage(vm->rig);
+    g_autofree char *lacks = shortage(vm->testbed);
     const bool said = godwit_host_ran_out(reason);
     /* What a fault has broken is nothing that the host did. */
-    const bool hosts = !vm->rig->spoiled && (lacks || said);
+    const bool hosts = !vm->testbed->fault_injected && (lacks || said);
     const bool both = hosts && !said;
     return godwit_fail(error, hosts ? GODWIT_ERROR_ENVIRONMENT : GODWIT_ERROR_MIGRATION,
                        "%s: %s%s%s", text, reason, both ? "; " : "", both ? lacks : "");
@@ -434,11 +435,13 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
     while (!goal.state) {
         /* With somebody watching, the wait is cut into pieces between which progress is drawn. */
         g_autoptr(GError) cause = NULL;
-        const gint64 until = vm->rig->progress ? g_get_monotonic_time() + GODWIT_PROGRESS_MS * 1000
-                                               : vm->rig->deadline;
-        if (godwit_rig_wait_until(vm->rig, until, ended, &goal, what, &cause))
+        const gint64 until = vm->testbed->progress
+                                 ? g_get_monotonic_time() + GODWIT_PROGRESS_MS * 1000
+                                 : vm->testbed->deadline;
+        if (godwit_testbed_wait_until(vm->testbed, until, ended, &goal, what, &cause))
             break;
-        if (cause->code != GODWIT_ERROR_TIMEOUT || g_get_monotonic_time() >= vm->rig->deadline) {
+        if (cause->code != GODWIT_ERROR_TIMEOUT ||
+            g_get_monotonic_time() >= vm->testbed->deadline) {
             g_propagate_error(error, g_steal_pointer(&cause));
             return false;
         }
@@ -447,7 +450,7 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
     if (!strcmp(goal.state, wanted))
         return true;
     /* A QEMU that dies ends the migration of its peer, too. */
-    if (!godwit_rig_survives(vm->rig, error))
+    if (!godwit_testbed_survives(vm->testbed, error))
         return false;
     return godwit_migrate_fail(vm, error, "the %s's migration ended as %s instead of %s", vm->name,
                                goal.state, wanted);
@@ -457,7 +460,7 @@ bool godwit_migrate_note_failure(struct godwit_vm *source, GError **error)
 {
     g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
     if (info)
-        json_object_set_new(source->rig->facts, "failure",
+        json_object_set_new(source->testbed->measurements, "failure",
                             json_string(godwit_json_string(info, "error-desc", "")));
     return info != NULL;
 }
@@ -478,6 +481,6 @@ bool godwit_migrate_note(struct godwit_vm *source, GError **error)
     for (size_t i = 0; i < G_N_ELEMENTS(counts); i++)
         if (json_object_get(ram, counts[i]))
             json_object_set(facts, counts[i], json_object_get(ram, counts[i]));
-    json_object_set_new(source->rig->facts, "migration", facts);
+    json_object_set_new(source->testbed->measurements, "migration", facts);
     return true;
 }

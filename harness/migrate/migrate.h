@@ -1,6 +1,6 @@
 /*
- * One migration between two VMs of a rig, step by step. Each step waits for what it needs to see,
- * by events; none sleeps.
+ * One migration between two VMs of a testbed, step by step. Each step waits for what it needs to
+ * see, by events; none sleeps.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,7 +11,7 @@
 #include "testbed/vm.h"
 
 enum godwit_transport {
-    GODWIT_TRANSPORT_UNIX, /* a socket in the rig's directory */
+    GODWIT_TRANSPORT_UNIX, /* a socket in the testbed's directory */
     GODWIT_TRANSPORT_TCP,  /* the destination's host, a port that the destination's kernel picks */
     GODWIT_TRANSPORT_FD,   /* a socket pair, an end passed to each */
     GODWIT_TRANSPORT_FD_FILE, /* a file, opened for each and passed */
@@ -35,7 +35,7 @@ struct godwit_parameter {
 /* Whether what is sent waits in a file: the destination takes it when the source is done. */
 bool godwit_transport_is_file(enum godwit_transport transport);
 
-/* The file of those transports, in the rig's directory, where every QEMU has its working
+/* The file of those transports, in the testbed's directory, where every QEMU has its working
  * directory. */
 #define GODWIT_MIGRATE_FILE "migrate.stream"
 
@@ -44,7 +44,7 @@ char *godwit_migrate_state(struct godwit_vm *vm, GError **error);
 
 /* The same as far as the events that have come by now tell of it: borrowed from them, "none" if
  * there is none. */
-const char *godwit_migrate_told_state(const struct godwit_vm *vm);
+const char *godwit_migrate_reported_state(const struct godwit_vm *vm);
 
 /*
  * Sets capabilities on a VM, beside `events`, which Godwit always needs. A capability that this
@@ -79,29 +79,30 @@ bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, boo
 
 /*
  * Puts a relay in front of the address URI (unix: or tcp:), where a destination listens: the source
- * is to connect to it instead. The rig owns it; a former one goes.
+ * is to connect to it instead. The testbed owns it; a former one goes.
  */
-struct godwit_relay *godwit_migrate_relay(struct godwit_rig *rig, const char *uri, GError **error);
+struct godwit_relay *godwit_migrate_relay(struct godwit_testbed *testbed, const char *uri,
+                                          GError **error);
 
 /* Where the source is to connect to instead of URI, another address where the destination listens
- * later in the same migration: to the rig's relay, which leads there from now on, or, if there is
- * none, to URI itself. Borrowed. */
-const char *godwit_migrate_turn(struct godwit_rig *rig, const char *uri);
+ * later in the same migration: to the testbed's relay, which leads there from now on, or, if there
+ * is none, to URI itself. Borrowed. */
+const char *godwit_migrate_turn(struct godwit_testbed *testbed, const char *uri);
 
-/* Breaks what goes by way of the rig's relay, if there is one. */
-void godwit_migrate_hang_up(struct godwit_rig *rig);
+/* Breaks what goes by way of the testbed's relay, if there is one. */
+void godwit_migrate_hang_up(struct godwit_testbed *testbed);
 
 /*
  * Has the next connection that SOURCE makes by way of RELAY spoiled by the fault that TEXT names,
- * as godwit_fault_parse() has it. What is left to chance is chosen by the setup's seed. The rig
+ * as godwit_fault_parse() has it. What is left to chance is chosen by the setup's seed. The testbed
  * owns what is returned, and has one at most.
  */
-struct godwit_injection *godwit_migrate_spoil(struct godwit_vm *source, struct godwit_relay *relay,
-                                              const char *text, GError **error);
+struct godwit_injection *godwit_migrate_inject(struct godwit_vm *source, struct godwit_relay *relay,
+                                               const char *text, GError **error);
 
-/* Notes what the rig's fault has done, as "fault" in its facts. A MIGRATION error if it has not
+/* Notes what the testbed's fault has done, as "fault" in its facts. A MIGRATION error if it has not
  * done anything. */
-bool godwit_migrate_note_fault(struct godwit_rig *rig, GError **error);
+bool godwit_migrate_note_fault(struct godwit_testbed *testbed, GError **error);
 
 /* Starts sending to URI. */
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error);
@@ -121,7 +122,7 @@ bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError
 /* How often a migration's progress is reported. In milliseconds. */
 #define GODWIT_PROGRESS_MS 200
 
-/* Reports the migration's progress, if the rig has somebody to report to. */
+/* Reports the migration's progress, if the testbed has somebody to report to. */
 void godwit_migrate_report_progress(struct godwit_vm *vm);
 
 /*
@@ -140,11 +141,11 @@ bool godwit_migrate_fail(struct godwit_vm *vm, GError **error, const char *forma
 bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error);
 
 /* Notes the reason that the source's query-migrate gives for a migration that failed, "" if it
- * gives none, as "failure" in the rig's facts. */
+ * gives none, as "failure" in the testbed's facts. */
 bool godwit_migrate_note_failure(struct godwit_vm *source, GError **error);
 
 /* Notes what the source's query-migrate says of a migration that is over (times, bytes, passes) in
- * the rig's facts. */
+ * the testbed's facts. */
 bool godwit_migrate_note(struct godwit_vm *source, GError **error);
 
 #endif

@@ -82,12 +82,13 @@ static int connect_to(const struct sockaddr_un *address, GError **error)
     return -1;
 }
 
-bool godwit_peer_busy(godwit_peer *peer, struct godwit_rig *rig, const char *name, GError **error)
+bool godwit_peer_busy(godwit_peer *peer, struct godwit_testbed *testbed, const char *name,
+                      GError **error)
 {
     /* The directory's path may be longer than a socket's address can be. */
-    const int directory = open(rig->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const int directory = open(testbed->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
-        return fail(error, rig->directory);
+        return fail(error, testbed->directory);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     g_snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", directory, name);
 

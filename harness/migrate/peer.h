@@ -37,9 +37,10 @@ bool godwit_peer_pipe(godwit_peer *peer, struct godwit_vm *vm, const char *name,
  * size, so by then it is in the middle of it. */
 bool godwit_peer_is_full(const godwit_peer *peer);
 
-/* A listening unix socket NAME in the rig's directory whose queue is full: a connection to it is
- * neither made nor refused. When the peer goes away it is refused. */
-bool godwit_peer_busy(godwit_peer *peer, struct godwit_rig *rig, const char *name, GError **error);
+/* A listening unix socket NAME in the testbed's directory whose queue is full: a connection to it
+ * is neither made nor refused. When the peer goes away it is refused. */
+bool godwit_peer_busy(godwit_peer *peer, struct godwit_testbed *testbed, const char *name,
+                      GError **error);
 
 /* Goes away. */
 void godwit_peer_close(godwit_peer *peer);

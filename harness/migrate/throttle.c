@@ -49,7 +49,7 @@ static const char gate_key[] = "gate";
 
 struct throttle *godwit_throttle_of(const struct godwit_vm *source)
 {
-    return g_datalist_get_data(&source->rig->kept, throttle_key);
+    return g_datalist_get_data(&source->testbed->kept, throttle_key);
 }
 
 /*
@@ -59,7 +59,7 @@ struct throttle *godwit_throttle_of(const struct godwit_vm *source)
  */
 static bool avoid_zeros(struct godwit_vm *source, GError **error)
 {
-    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
     if ((workload->flags & GODWIT_FLAG_STAMP) || godwit_memory_marked(source))
         return true;
     for (unsigned cpu = 0; cpu < workload->cpus;) {
@@ -101,8 +101,8 @@ static void zero_bytes(struct godwit_vm *source, double *bytes)
     *bytes = 0;
     /* Memory that cannot be listed is for the oracles to complain of. */
     if (!godwit_memory_map(source, NULL)) {
-        *bytes =
-            (double)((uint64_t)source->rig->setup->memory_mib << 20) / QEMU_PAGE * ZERO_PAGE_BYTES;
+        *bytes = (double)((uint64_t)source->testbed->setup->memory_mib << 20) / QEMU_PAGE *
+                 ZERO_PAGE_BYTES;
         return;
     }
     for (guint i = 0; i < source->blocks->len; i++)
@@ -125,11 +125,11 @@ static bool set_bandwidth(struct godwit_vm *source, struct throttle *throttle, d
  */
 static void note_pace(struct godwit_vm *source, struct throttle *throttle, double seconds)
 {
-    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
     const double guest =
         (double)source->console->interval / G_USEC_PER_SEC / workload->passes_per_report;
     if (guest > 0)
-        json_object_set_new(source->rig->facts, "pass_ms", json_real(guest * 1000));
+        json_object_set_new(source->testbed->measurements, "pass_ms", json_real(guest * 1000));
     seconds = CLAMP(GUEST_PASSES * guest, seconds, OPEN_SECONDS_MOST);
     throttle->open_bandwidth = (json_int_t)(pass_bytes(workload) / seconds);
 }
@@ -138,11 +138,11 @@ static bool begin(struct godwit_vm *source, double first, GError **error)
 {
     double zeros = 0;
     struct throttle *throttle = g_new0(struct throttle, 1);
-    g_datalist_set_data_full(&source->rig->kept, throttle_key, throttle, g_free);
+    g_datalist_set_data_full(&source->testbed->kept, throttle_key, throttle, g_free);
     throttle->next = source->qmp->events->len;
     note_pace(source, throttle, OPEN_SECONDS);
     zero_bytes(source, &zeros);
-    const double window = pass_bytes(&source->rig->setup->workload);
+    const double window = pass_bytes(&source->testbed->setup->workload);
     return set_bandwidth(source, throttle,
                          MAX(window / CLOSED_SECONDS, window * first / PERIOD) + zeros / PERIOD,
                          error) &&
@@ -188,9 +188,9 @@ static void add_channel(struct godwit_flow *sent, struct godwit_flow *answered, 
     godwit_flow_slow(sent, 0, gate->rate);
 }
 
-static struct gate *gate_of(struct godwit_rig *rig)
+static struct gate *gate_of(struct godwit_testbed *testbed)
 {
-    return g_datalist_get_data(&rig->kept, gate_key);
+    return g_datalist_get_data(&testbed->kept, gate_key);
 }
 
 static void set_gate(struct gate *gate, size_t rate)
@@ -202,25 +202,26 @@ static void set_gate(struct gate *gate, size_t rate)
         godwit_flow_slow(g_ptr_array_index(gate->channels, i), 0, rate);
 }
 
-void godwit_migrate_gate(struct godwit_rig *rig, struct godwit_relay *relay, bool compressed)
+void godwit_migrate_gate(struct godwit_testbed *testbed, struct godwit_relay *relay,
+                         bool compressed)
 {
     struct gate *gate = g_new0(struct gate, 1);
     gate->channels = g_ptr_array_new();
     gate->open = compressed ? CHANNEL_OPEN_COMPRESSED : CHANNEL_OPEN;
     gate->rate = gate->open;
-    g_datalist_set_data_full(&rig->kept, gate_key, gate, free_gate);
+    g_datalist_set_data_full(&testbed->kept, gate_key, gate, free_gate);
     godwit_relay_narrow(relay);
     godwit_relay_greet(relay, add_channel, gate);
 }
 
-void godwit_migrate_ungate(struct godwit_rig *rig)
+void godwit_migrate_ungate(struct godwit_testbed *testbed)
 {
-    set_gate(gate_of(rig), 0);
+    set_gate(gate_of(testbed), 0);
 }
 
-void godwit_migrate_forget_gate(struct godwit_rig *rig)
+void godwit_migrate_forget_gate(struct godwit_testbed *testbed)
 {
-    g_datalist_remove_data(&rig->kept, gate_key);
+    g_datalist_remove_data(&testbed->kept, gate_key);
 }
 
 bool godwit_migrate_unthrottle(struct godwit_vm *source, GError **error)
@@ -230,19 +231,19 @@ bool godwit_migrate_unthrottle(struct godwit_vm *source, GError **error)
      * end of the first pass is the migration's. */
     const bool first = g_get_monotonic_time() - source->migration_began < PERIOD * G_USEC_PER_SEC;
     /* Behind a closed gate nothing may have gone out in that period: a rate of zero. */
-    const bool gated = gate_of(source->rig) != NULL;
+    const bool gated = gate_of(source->testbed) != NULL;
     const struct godwit_parameter released[] = {
         {"downtime-limit", DOWNTIME_UNLIMITED, NULL},
         {first || gated ? "max-bandwidth" : NULL, BANDWIDTH_UNLIMITED, NULL},
         {NULL, 0, NULL}};
-    godwit_migrate_ungate(source->rig);
+    godwit_migrate_ungate(source->testbed);
     return godwit_migrate_set_parameters(source, released, error);
 }
 
 /* Pages that the guest has written since it was started. */
 static bool ask_written(struct godwit_vm *source, uint64_t *pages, GError **error)
 {
-    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
     *pages = 0;
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
         struct godwit_mailbox mailbox;
@@ -311,10 +312,10 @@ static bool ask_last(struct godwit_vm *source, const struct throttle *throttle, 
 bool godwit_throttle_report_end(struct godwit_vm *source, const struct throttle *throttle,
                                 GError **error)
 {
-    const uint64_t window = godwit_workload_pages(&source->rig->setup->workload);
+    const uint64_t window = godwit_workload_pages(&source->testbed->setup->workload);
     uint64_t written = 0;
     /* A QEMU that dies ends the migration of its peer, too. */
-    if (!godwit_rig_survives(source->rig, error))
+    if (!godwit_testbed_survives(source->testbed, error))
         return false;
     g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
     if (!info)
@@ -344,7 +345,7 @@ bool godwit_throttle_report_end(struct godwit_vm *source, const struct throttle 
 
 static bool open_valve(struct godwit_vm *source, struct throttle *throttle, GError **error)
 {
-    struct gate *gate = gate_of(source->rig);
+    struct gate *gate = gate_of(source->testbed);
     throttle->open = true;
     set_gate(gate, gate ? gate->open : 0);
     return set_bandwidth(source, throttle, (double)throttle->open_bandwidth, error);
@@ -355,10 +356,10 @@ static bool open_valve(struct godwit_vm *source, struct throttle *throttle, GErr
 bool godwit_throttle_close(struct godwit_vm *source, struct throttle *throttle, GError **error)
 {
     json_int_t remaining;
-    set_gate(gate_of(source->rig), CHANNEL_CLOSED);
+    set_gate(gate_of(source->testbed), CHANNEL_CLOSED);
     if (throttle->open &&
-        !set_bandwidth(source, throttle, pass_bytes(&source->rig->setup->workload) / CLOSED_SECONDS,
-                       error))
+        !set_bandwidth(source, throttle,
+                       pass_bytes(&source->testbed->setup->workload) / CLOSED_SECONDS, error))
         return false;
     throttle->open = false;
     throttle->followed = g_get_monotonic_time();
@@ -381,7 +382,7 @@ bool godwit_throttle_watch_guest(struct godwit_vm *source, struct throttle *thro
         if (!ask_written(source, &written, error))
             return false;
         *dirtied =
-            written - throttle->written >= godwit_workload_pages(&source->rig->setup->workload);
+            written - throttle->written >= godwit_workload_pages(&source->testbed->setup->workload);
         return true;
     }
     if (!ask_ram(source, &throttle->asked, &remaining, error))
@@ -415,7 +416,7 @@ static bool turn(struct goal *goal, const char *what, GError **error)
     const guint pass = throttle->iteration;
     bool dirtied;
     if (throttle->open) {
-        if (!godwit_rig_wait(source->rig, reached_or_event, goal, what, error))
+        if (!godwit_testbed_wait(source->testbed, reached_or_event, goal, what, error))
             return false;
         if (throttle->over || throttle->iteration == pass)
             return true;
@@ -425,7 +426,7 @@ static bool turn(struct goal *goal, const char *what, GError **error)
     if (!godwit_throttle_watch_guest(source, throttle, &dirtied, error))
         return false;
     return dirtied ? open_valve(source, throttle, error)
-                   : godwit_rig_rest(source->rig, LOOK_MS, what, error);
+                   : godwit_testbed_rest(source->testbed, LOOK_MS, what, error);
 }
 
 bool godwit_migrate_wait_throttled(struct godwit_vm *source, godwit_condition condition,

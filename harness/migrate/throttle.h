@@ -12,7 +12,7 @@
  * Throttles the migration that SOURCE starts next, until it is unthrottled. Call it before the
  * start. For most of a minute no iteration ends, even if the guest does not run, except in
  * godwit_migrate_next_iteration() and godwit_migrate_wait_throttled(). The throttle belongs to the
- * rig. Fails if QEMU refuses the parameters.
+ * testbed. Fails if QEMU refuses the parameters.
  */
 bool godwit_migrate_throttle(struct godwit_vm *source, GError **error);
 
@@ -24,13 +24,14 @@ void godwit_migrate_throttle_pace(struct godwit_vm *source, json_int_t bandwidth
 
 /* Makes RELAY the gate of a throttled multifd migration, whose pages are COMPRESSED or not. Call it
  * before the first connection. The gate lasts until the migration is unthrottled. */
-void godwit_migrate_gate(struct godwit_rig *rig, struct godwit_relay *relay, bool compressed);
+void godwit_migrate_gate(struct godwit_testbed *testbed, struct godwit_relay *relay,
+                         bool compressed);
 
 /* Opens the gate for good, if there is one. */
-void godwit_migrate_ungate(struct godwit_rig *rig);
+void godwit_migrate_ungate(struct godwit_testbed *testbed);
 
-/* Drops the gate. Call it before the rig's relay is freed. */
-void godwit_migrate_forget_gate(struct godwit_rig *rig);
+/* Drops the gate. Call it before the testbed's relay is freed. */
+void godwit_migrate_forget_gate(struct godwit_testbed *testbed);
 
 /* Lets a throttled migration converge. */
 bool godwit_migrate_unthrottle(struct godwit_vm *source, GError **error);
@@ -50,7 +51,7 @@ bool godwit_migrate_next_iteration(struct godwit_vm *source, guint *iteration, G
 /*
  * Waits until a throttled migration is proven to be live: the destination has received a page of
  * the window that the source has dirtied again since. Records the proof (address, both bytes,
- * iteration) in the rig's facts.
+ * iteration) in the testbed's facts.
  *
  * Fails with MIGRATION if the migration ends first, or with ENVIRONMENT if it ended because the
  * host did not let the guest run.
@@ -65,7 +66,7 @@ bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *desti
 /*
  * Proves that a migration into a file is live. Nobody has received a page yet, so this counts:
  * since some of the window was written, the guest has dirtied more pages than were still unsent.
- * Records both counts in the rig's facts. Fails as above.
+ * Records both counts in the testbed's facts. Fails as above.
  */
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error);
 

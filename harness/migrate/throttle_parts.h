@@ -9,7 +9,7 @@
 #include "migrate/limiter.h"
 #include "migrate/throttle.h"
 
-/* The present migration's throttle, which its rig keeps. */
+/* The present migration's throttle, which its testbed keeps. */
 struct throttle {
     guint next;      /* index of the source's event to look at next */
     guint iteration; /* the latest that was seen */

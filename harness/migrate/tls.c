@@ -22,7 +22,7 @@ struct followed {
     struct godwit_records sent, answered;
 };
 
-/* Under which a rig keeps all of them, a GPtrArray. */
+/* Under which a testbed keeps all of them, a GPtrArray. */
 #define FOLLOWED "tls connections"
 
 const char *godwit_tls_needs(const struct godwit_tls *tls)
@@ -37,7 +37,7 @@ const char *godwit_tls_needs(const struct godwit_tls *tls)
 static char *make_folder(const struct godwit_vm *vm, GError **error)
 {
     g_autofree char *name = g_strconcat(vm->name, ".tls", NULL);
-    g_autofree char *path = g_build_filename(vm->rig->directory, name, NULL);
+    g_autofree char *path = g_build_filename(vm->testbed->directory, name, NULL);
     return godwit_files_folder(path, error) ? g_steal_pointer(&path) : NULL;
 }
 
@@ -155,7 +155,7 @@ bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
         !godwit_group_write(to, error))
         return false;
     const double ms = (double)(g_get_monotonic_time() - began) / 1000.0;
-    json_object_set_new(source->rig->facts, "tls", json_pack("{s:f}", "made-in-ms", ms));
+    json_object_set_new(source->testbed->measurements, "tls", json_pack("{s:f}", "made-in-ms", ms));
     return give(destination, false, to, tls, error) && give(source, true, from, tls, error);
 }
 
@@ -179,10 +179,10 @@ static void free_followed(gpointer connections)
     g_ptr_array_unref(connections);
 }
 
-void godwit_tls_follow(struct godwit_rig *rig, struct godwit_relay *relay)
+void godwit_tls_follow(struct godwit_testbed *testbed, struct godwit_relay *relay)
 {
     GPtrArray *connections = g_ptr_array_new_with_free_func(g_free);
-    g_datalist_set_data_full(&rig->kept, FOLLOWED, connections, free_followed);
+    g_datalist_set_data_full(&testbed->kept, FOLLOWED, connections, free_followed);
     godwit_relay_greet(relay, greet, connections);
 }
 
@@ -223,9 +223,9 @@ static bool judge_records(const struct godwit_records *records, unsigned connect
 
 /* That nothing but TLS has gone over the relay; with ALL each connection was used both ways. What
  * the source sent encrypted is in *SENT. */
-static bool judge_wire(struct godwit_rig *rig, bool all, uint64_t *sent, GError **error)
+static bool judge_wire(struct godwit_testbed *testbed, bool all, uint64_t *sent, GError **error)
 {
-    const GPtrArray *connections = g_datalist_get_data(&rig->kept, FOLLOWED);
+    const GPtrArray *connections = g_datalist_get_data(&testbed->kept, FOLLOWED);
     *sent = 0;
     for (unsigned i = 0; i < connections->len; i++) {
         const struct followed *followed = g_ptr_array_index(connections, i);
@@ -234,7 +234,7 @@ static bool judge_wire(struct godwit_rig *rig, bool all, uint64_t *sent, GError 
             return false;
         *sent += followed->sent.data;
     }
-    json_t *facts = json_object_get(rig->facts, "tls");
+    json_t *facts = json_object_get(testbed->measurements, "tls");
     json_object_set_new(facts, "connections", json_integer(connections->len));
     json_object_set_new(facts, "encrypted", json_integer((json_int_t)*sent));
     return true;
@@ -253,14 +253,14 @@ bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
         !judge_parameter(destination, "tls-authz", tls->authorized ? AUTHORIZATION : "", error))
         return false;
     uint64_t sent;
-    if (!judge_wire(source->rig, true, &sent, error))
+    if (!judge_wire(source->testbed, true, &sent, error))
         return false;
-    const json_t *migration = json_object_get(source->rig->facts, "migration");
+    const json_t *migration = json_object_get(source->testbed->measurements, "migration");
     /* The pages that were sent as they are. All that was "transferred" would be more, but in
      * postcopy QEMU 10.0 counts more of that than it sends. */
     const json_int_t pages = godwit_json_integer(migration, "normal-bytes", 0);
     /* Whose connection broke may have lost what it had gathered to be written. */
-    const bool broke = json_object_get(source->rig->facts, "recovery") != NULL;
+    const bool broke = json_object_get(source->testbed->measurements, "recovery") != NULL;
     if (pages > 0 && sent + (broke ? GATHERED : 0) >= (uint64_t)pages)
         return true;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
@@ -274,11 +274,11 @@ bool godwit_tls_judge_failure(struct godwit_vm *source, struct godwit_vm *destin
                               const struct godwit_tls *tls, GError **error)
 {
     uint64_t sent;
-    if (!judge_wire(source->rig, false, &sent, error))
+    if (!judge_wire(source->testbed, false, &sent, error))
         return false;
     g_autofree char *from = godwit_vm_stderr(source, G_MAXUINT);
     g_autofree char *to = godwit_vm_stderr(destination, G_MAXUINT);
-    const char *failure = godwit_json_string(source->rig->facts, "failure", "");
+    const char *failure = godwit_json_string(source->testbed->measurements, "failure", "");
     g_autofree char *said = g_strjoin("\n", failure, from, to, NULL);
     if (g_regex_match_simple(tls->reason, said, 0, 0))
         return true;

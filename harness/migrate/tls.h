@@ -34,7 +34,7 @@ struct godwit_tls {
     const char *reason;
 };
 
-/* What its plan needs of a QEMU, as godwit_qemu_lacks() has it. */
+/* What its spec needs of a QEMU, as godwit_qemu_lacks() has it. */
 const char *godwit_tls_needs(const struct godwit_tls *tls);
 
 /*
@@ -45,7 +45,7 @@ bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
                        const struct godwit_tls *tls, GError **error);
 
 /* Has the connections that are made by way of RELAY followed, for the judging. */
-void godwit_tls_follow(struct godwit_rig *rig, struct godwit_relay *relay);
+void godwit_tls_follow(struct godwit_testbed *testbed, struct godwit_relay *relay);
 
 /* That a migration that is over was encrypted: the parameters are in effect on both sides, and all
  * that has gone over the relay, which is all that was sent, are TLS records. */

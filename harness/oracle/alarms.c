@@ -67,10 +67,10 @@ static bool judge(const struct godwit_vm *vm, GError **error)
     return true;
 }
 
-bool godwit_alarms_judge(struct godwit_rig *rig, GError **error)
+bool godwit_alarms_judge(struct godwit_testbed *testbed, GError **error)
 {
-    for (guint i = 0; i < rig->vms->len; i++) {
-        const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
         if (vm->qmp && !judge(vm, error))
             return false;
     }

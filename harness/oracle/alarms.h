@@ -15,6 +15,6 @@
  * error of memory or disk, a watchdog), or that its guest started while it ran or stopped while it
  * did not.
  */
-bool godwit_alarms_judge(struct godwit_rig *rig, GError **error);
+bool godwit_alarms_judge(struct godwit_testbed *testbed, GError **error);
 
 #endif

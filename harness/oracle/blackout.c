@@ -48,9 +48,9 @@ struct each {
 
 static const char kept[] = "blackout";
 
-static struct blackout *of(struct godwit_rig *rig)
+static struct blackout *of(struct godwit_testbed *testbed)
 {
-    return g_datalist_get_data(&rig->kept, kept);
+    return g_datalist_get_data(&testbed->kept, kept);
 }
 
 /* Takes a sample. Whether it was possible. */
@@ -145,7 +145,7 @@ static void blackout_free(gpointer data)
  * is noted, and SIDE left without a VM. */
 static bool find(struct side *side, struct godwit_vm *vm, GError **error)
 {
-    const uint64_t gpa = vm->rig->setup->image->mailbox + SAMPLE_OFFSET;
+    const uint64_t gpa = vm->testbed->setup->image->mailbox + SAMPLE_OFFSET;
     g_autoptr(GError) cause = NULL;
     if (godwit_memory_hva(vm, gpa, SAMPLE_SIZE, &side->hva, &cause)) {
         side->vm = vm;
@@ -155,7 +155,7 @@ static bool find(struct side *side, struct godwit_vm *vm, GError **error)
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
-    json_object_set_new(vm->rig->facts, "blackout_unknown", json_string(cause->message));
+    json_object_set_new(vm->testbed->measurements, "blackout_unknown", json_string(cause->message));
     return true;
 }
 
@@ -163,9 +163,9 @@ bool godwit_blackout_watch(struct godwit_vm *source, struct godwit_vm *destinati
                            GError **error)
 {
     static GSourceFuncs functions = {.prepare = prepare, .dispatch = dispatch};
-    struct godwit_rig *rig = source->rig;
+    struct godwit_testbed *testbed = source->testbed;
     struct side here = {0}, there = {0};
-    if (!godwit_oracle_judges(rig, GODWIT_ORACLE_BLACKOUT))
+    if (!godwit_oracle_judges(testbed, GODWIT_ORACLE_BLACKOUT))
         return true;
     if (!find(&here, source, error) || (destination && !find(&there, destination, error)))
         return false;
@@ -181,32 +181,32 @@ bool godwit_blackout_watch(struct godwit_vm *source, struct godwit_vm *destinati
     blackout->each = g_source_new(&functions, sizeof(struct each));
     ((struct each *)blackout->each)->blackout = blackout;
     g_source_attach(blackout->each, NULL);
-    g_datalist_set_data_full(&rig->kept, kept, blackout, blackout_free);
+    g_datalist_set_data_full(&testbed->kept, kept, blackout, blackout_free);
     return true;
 }
 
 bool godwit_blackout_join(struct godwit_vm *destination, GError **error)
 {
-    struct blackout *blackout = of(destination->rig);
+    struct blackout *blackout = of(destination->testbed);
     if (!blackout)
         return true;
     if (!find(&blackout->destination, destination, error))
         return false;
     if (!blackout->destination.vm)
-        g_datalist_remove_data(&destination->rig->kept, kept);
+        g_datalist_remove_data(&destination->testbed->kept, kept);
     return true;
 }
 
-void godwit_blackout_near(struct godwit_rig *rig)
+void godwit_blackout_near(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(rig);
+    struct blackout *blackout = of(testbed);
     if (blackout && !blackout->near)
         blackout->near = g_timeout_add(NEAR_MS, wake, blackout);
 }
 
-void godwit_blackout_hold(struct godwit_rig *rig)
+void godwit_blackout_hold(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(rig);
+    struct blackout *blackout = of(testbed);
     if (!blackout)
         return;
     sample(blackout);
@@ -221,25 +221,25 @@ static void let_go(struct blackout *blackout)
     blackout->held = false;
 }
 
-void godwit_blackout_let_go(struct godwit_rig *rig)
+void godwit_blackout_let_go(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(rig);
+    struct blackout *blackout = of(testbed);
     if (blackout)
         let_go(blackout);
 }
 
-void godwit_blackout_leave(struct godwit_rig *rig)
+void godwit_blackout_leave(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(rig);
+    struct blackout *blackout = of(testbed);
     if (!blackout)
         return;
     let_go(blackout);
     blackout->left = true;
 }
 
-void godwit_blackout_resume(struct godwit_rig *rig)
+void godwit_blackout_resume(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(rig);
+    struct blackout *blackout = of(testbed);
     if (!blackout)
         return;
     let_go(blackout);
@@ -278,18 +278,18 @@ static void narrow(struct blackout *blackout)
         destination->gap = MIN(destination->gap, destination->changed - resumed);
 }
 
-static void note(struct godwit_rig *rig, struct blackout *blackout)
+static void note(struct godwit_testbed *testbed, struct blackout *blackout)
 {
     const struct side *source = &blackout->source, *destination = &blackout->destination;
     if (!source->hva || !destination->hva) {
-        json_object_set_new(rig->facts, "blackout_unknown",
+        json_object_set_new(testbed->measurements, "blackout_unknown",
                             json_string("needs process_vm_readv, which this system refuses"));
         return;
     }
     if (!blackout->seen)
         return; /* there is another reason why not, and it has been told */
     if (!source->changed) {
-        json_object_set_new(rig->facts, "blackout_unknown",
+        json_object_set_new(testbed->measurements, "blackout_unknown",
                             json_string("the source's guest was stopped before two samples of it "
                                         "differed"));
         return;
@@ -297,24 +297,24 @@ static void note(struct godwit_rig *rig, struct blackout *blackout)
     narrow(blackout);
     const double ms =
         (double)(destination->changed - source->changed - blackout->held_for) / 1000.0;
-    const json_t *before = json_object_get(rig->facts, "blackout_ms");
-    godwit_oracle_count(rig, GODWIT_ORACLE_BLACKOUT, "samples", blackout->samples);
-    godwit_oracle_count(rig, GODWIT_ORACLE_BLACKOUT, "bytes",
+    const json_t *before = json_object_get(testbed->measurements, "blackout_ms");
+    godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, "samples", blackout->samples);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, "bytes",
                         blackout->samples * (uint64_t)SAMPLE_SIZE);
     if (before && json_real_value(before) >= ms)
         return;
-    json_object_del(rig->facts, "blackout_unknown");
-    json_object_set_new(rig->facts, "blackout_ms", json_real(MAX(ms, 0)));
-    json_object_set_new(rig->facts, "blackout_resolution_ms",
+    json_object_del(testbed->measurements, "blackout_unknown");
+    json_object_set_new(testbed->measurements, "blackout_ms", json_real(MAX(ms, 0)));
+    json_object_set_new(testbed->measurements, "blackout_resolution_ms",
                         json_real((double)MAX(source->gap, destination->gap) / 1000.0));
 }
 
-void godwit_blackout_end(struct godwit_rig *rig)
+void godwit_blackout_end(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(rig);
+    struct blackout *blackout = of(testbed);
     if (!blackout)
         return;
     sample(blackout);
-    note(rig, blackout);
-    g_datalist_remove_data(&rig->kept, kept);
+    note(testbed, blackout);
+    g_datalist_remove_data(&testbed->kept, kept);
 }

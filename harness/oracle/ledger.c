@@ -55,18 +55,18 @@ char *godwit_oracles_chosen(unsigned off)
     return g_string_free(list, FALSE);
 }
 
-bool godwit_oracle_judges(const struct godwit_rig *rig, enum godwit_oracle oracle)
+bool godwit_oracle_judges(const struct godwit_testbed *testbed, enum godwit_oracle oracle)
 {
-    return !(rig->setup->oracles_off & (1u << oracle));
+    return !(testbed->setup->oracles_off & (1u << oracle));
 }
 
 /* The oracle's entry in the facts. Borrowed. */
-static json_t *entry_of(struct godwit_rig *rig, enum godwit_oracle oracle)
+static json_t *entry_of(struct godwit_testbed *testbed, enum godwit_oracle oracle)
 {
-    json_t *all = json_object_get(rig->facts, "oracles");
+    json_t *all = json_object_get(testbed->measurements, "oracles");
     if (!all) {
         all = json_object();
-        json_object_set_new(rig->facts, "oracles", all);
+        json_object_set_new(testbed->measurements, "oracles", all);
     }
     json_t *entry = json_object_get(all, names[oracle]);
     if (!entry) {
@@ -76,32 +76,32 @@ static json_t *entry_of(struct godwit_rig *rig, enum godwit_oracle oracle)
     return entry;
 }
 
-void godwit_oracle_count(struct godwit_rig *rig, enum godwit_oracle oracle, const char *unit,
-                         uint64_t amount)
+void godwit_oracle_count(struct godwit_testbed *testbed, enum godwit_oracle oracle,
+                         const char *unit, uint64_t amount)
 {
-    json_t *entry = entry_of(rig, oracle);
+    json_t *entry = entry_of(testbed, oracle);
     const json_int_t before = godwit_json_integer(entry, unit, 0);
     json_object_set_new(entry, unit, json_integer(before + (json_int_t)amount));
 }
 
-void godwit_oracle_count_all(struct godwit_rig *rig, enum godwit_oracle oracle, const char *unit,
-                             uint64_t amount)
+void godwit_oracle_count_all(struct godwit_testbed *testbed, enum godwit_oracle oracle,
+                             const char *unit, uint64_t amount)
 {
-    json_t *entry = entry_of(rig, oracle);
+    json_t *entry = entry_of(testbed, oracle);
     const json_int_t before = godwit_json_integer(entry, unit, 0);
     json_object_set_new(entry, unit, json_integer(MAX(before, (json_int_t)amount)));
 }
 
-void godwit_oracle_accuse(struct godwit_rig *rig, enum godwit_oracle oracle, const char *vm)
+void godwit_oracle_accuse(struct godwit_testbed *testbed, enum godwit_oracle oracle, const char *vm)
 {
-    json_object_set_new(rig->facts, "found_by",
+    json_object_set_new(testbed->measurements, "found_by",
                         json_pack("{s:s, s:s*}", "oracle", names[oracle], "vm", vm));
 }
 
-json_t *godwit_oracles_judged(const struct godwit_rig *rig)
+json_t *godwit_oracles_judged(const struct godwit_testbed *testbed)
 {
     json_t *list = json_array();
-    const json_t *all = json_object_get(rig->facts, "oracles");
+    const json_t *all = json_object_get(testbed->measurements, "oracles");
     for (unsigned oracle = 0; oracle < GODWIT_ORACLES; oracle++) {
         json_t *entry = json_object_get(all, names[oracle]);
         if (!entry)

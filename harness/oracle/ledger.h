@@ -1,13 +1,13 @@
 /*
- * The ledger of a rig: which oracles judge, how much each of them has compared, and which of them
- * has found something wrong.
+ * The ledger of a testbed: which oracles judge, how much each of them has compared, and which of
+ * them has found something wrong.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef GODWIT_HARNESS_ORACLE_LEDGER_H
 #define GODWIT_HARNESS_ORACLE_LEDGER_H
 
-#include "testbed/rig.h"
+#include "testbed/testbed.h"
 
 /* The oracles that --oracle names. What else is judged (console, states, processes) always is. */
 enum godwit_oracle {
@@ -37,21 +37,22 @@ char *godwit_oracles_help(void);
 char *godwit_oracles_chosen(unsigned off);
 
 /* Whether that oracle is to judge. */
-bool godwit_oracle_judges(const struct godwit_rig *rig, enum godwit_oracle oracle);
+bool godwit_oracle_judges(const struct godwit_testbed *testbed, enum godwit_oracle oracle);
 
 /* Adds AMOUNT to what the oracle has compared so far, in that UNIT ("bytes", "pages"). */
-void godwit_oracle_count(struct godwit_rig *rig, enum godwit_oracle oracle, const char *unit,
-                         uint64_t amount);
+void godwit_oracle_count(struct godwit_testbed *testbed, enum godwit_oracle oracle,
+                         const char *unit, uint64_t amount);
 
 /* The same where AMOUNT is the sum already: the largest counts. */
-void godwit_oracle_count_all(struct godwit_rig *rig, enum godwit_oracle oracle, const char *unit,
-                             uint64_t amount);
+void godwit_oracle_count_all(struct godwit_testbed *testbed, enum godwit_oracle oracle,
+                             const char *unit, uint64_t amount);
 
-/* Notes that the oracle has found the rig's VM of that name (NULL: no one of them) wrong. */
-void godwit_oracle_accuse(struct godwit_rig *rig, enum godwit_oracle oracle, const char *vm);
+/* Notes that the oracle has found the testbed's VM of that name (NULL: no one of them) wrong. */
+void godwit_oracle_accuse(struct godwit_testbed *testbed, enum godwit_oracle oracle,
+                          const char *vm);
 
-/* What result records have of it, made of the rig's facts: an array of {"name", and an integer for
- * each unit}, of those that have judged. The caller's. */
-json_t *godwit_oracles_judged(const struct godwit_rig *rig);
+/* What result records have of it, made of the testbed's facts: an array of {"name", and an integer
+ * for each unit}, of those that have judged. The caller's. */
+json_t *godwit_oracles_judged(const struct godwit_testbed *testbed);
 
 #endif

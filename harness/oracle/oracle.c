@@ -31,7 +31,7 @@ static uint64_t checksum(uint64_t sum, const unsigned char *bytes, size_t length
 /* Reads the mailboxes of all CPUs. */
 static bool read_mailboxes(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GError **error)
 {
-    for (unsigned cpu = 0; cpu < vm->rig->setup->workload.cpus; cpu++)
+    for (unsigned cpu = 0; cpu < vm->testbed->setup->workload.cpus; cpu++)
         if (!godwit_memory_mailbox(vm, cpu, &mailbox[cpu], error))
             return false;
     return true;
@@ -40,7 +40,7 @@ static bool read_mailboxes(struct godwit_vm *vm, struct godwit_mailbox *mailbox,
 bool godwit_view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm *accountant,
                        GError **error)
 {
-    const struct godwit_setup *setup = vm->rig->setup;
+    const struct godwit_setup *setup = vm->testbed->setup;
     const struct godwit_workload *workload = &setup->workload;
     if (!godwit_memory_map(vm, error))
         return false;
@@ -92,7 +92,7 @@ void godwit_view_take(struct view *view, const struct godwit_block *block, uint6
     const unsigned char *bytes = view->buffer + (start - offset);
     if (view->stamped)
         godwit_stamp_walk_feed(&view->stamp, bytes, (size_t)(end - start));
-    for (unsigned cpu = 0; !view->stamped && cpu < view->vm->rig->setup->workload.cpus; cpu++)
+    for (unsigned cpu = 0; !view->stamped && cpu < view->vm->testbed->setup->workload.cpus; cpu++)
         godwit_page_order_feed(&view->order[cpu], bytes, (size_t)(end - start));
     if (view->summed)
         view->checksum = checksum(view->checksum, bytes, (size_t)(end - start));
@@ -139,8 +139,8 @@ bool godwit_oracle_position(const struct godwit_workload *workload,
 static bool broken(struct godwit_vm *vm, enum godwit_oracle oracle, unsigned cpu, const char *text,
                    GError **error)
 {
-    godwit_oracle_accuse(vm->rig, oracle, vm->name);
-    if (vm->rig->setup->workload.cpus > 1)
+    godwit_oracle_accuse(vm->testbed, oracle, vm->name);
+    if (vm->testbed->setup->workload.cpus > 1)
         return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: CPU %u: %s", vm->name, cpu, text);
     return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: %s", vm->name, text);
 }
@@ -149,7 +149,7 @@ static bool broken(struct godwit_vm *vm, enum godwit_oracle oracle, unsigned cpu
  * compares one byte, or a whole page with the workload `stamp`. */
 static void count_checked(const struct godwit_vm *vm, const struct godwit_reading *reading)
 {
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
     uint64_t bytes = 0;
     if (!(workload->flags & GODWIT_FLAG_VERIFY))
         return;
@@ -157,7 +157,7 @@ static void count_checked(const struct godwit_vm *vm, const struct godwit_readin
         bytes += reading->mailbox[cpu].passes * (godwit_workload_pages(workload) / workload->cpus);
     if (workload->flags & GODWIT_FLAG_STAMP)
         bytes *= workload->page_size;
-    godwit_oracle_count_all(vm->rig, GODWIT_ORACLE_GUEST, "bytes", bytes);
+    godwit_oracle_count_all(vm->testbed, GODWIT_ORACLE_GUEST, "bytes", bytes);
 }
 
 /* How many bytes of a mailbox the position oracle compares. */
@@ -168,9 +168,9 @@ static bool stamp_judge(struct view *view, struct godwit_reading *reading, GErro
 {
     struct godwit_vm *vm = view->vm;
     g_autofree char *wrong = godwit_stamp_walk_end(&view->stamp);
-    if (godwit_oracle_judges(vm->rig, GODWIT_ORACLE_STAMP)) {
-        godwit_oracle_count(vm->rig, GODWIT_ORACLE_STAMP, "pages", view->stamp.stamp.pages);
-        godwit_oracle_count(vm->rig, GODWIT_ORACLE_STAMP, "bytes", view->window_length);
+    if (godwit_oracle_judges(vm->testbed, GODWIT_ORACLE_STAMP)) {
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_STAMP, "pages", view->stamp.stamp.pages);
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_STAMP, "bytes", view->window_length);
         if (wrong) {
             godwit_pages_alone(vm);
             return broken(vm, GODWIT_ORACLE_STAMP, 0, wrong, error);
@@ -186,22 +186,22 @@ bool godwit_view_judge(struct view *view, struct godwit_reading *reading, bool p
                        GError **error)
 {
     struct godwit_vm *vm = view->vm;
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
-    const bool by_order = godwit_oracle_judges(vm->rig, GODWIT_ORACLE_PAGE_ORDER);
-    const bool by_position = position && godwit_oracle_judges(vm->rig, GODWIT_ORACLE_POSITION);
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
+    const bool by_order = godwit_oracle_judges(vm->testbed, GODWIT_ORACLE_PAGE_ORDER);
+    const bool by_position = position && godwit_oracle_judges(vm->testbed, GODWIT_ORACLE_POSITION);
     char text[320];
     reading->checksum = view->checksum;
     if (view->stamped)
         return stamp_judge(view, reading, error);
     if (by_order)
-        godwit_oracle_count(vm->rig, GODWIT_ORACLE_PAGE_ORDER, "bytes", view->window_length);
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_PAGE_ORDER, "bytes", view->window_length);
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
         struct godwit_page_order *order = &view->order[cpu];
         const bool holds = godwit_page_order_finish(order) == GODWIT_PAGE_ORDER_HOLDS;
         reading->order[cpu] = order->result;
         if (!by_order)
             continue;
-        godwit_oracle_count(vm->rig, GODWIT_ORACLE_PAGE_ORDER, "pages", order->result.pages);
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_PAGE_ORDER, "pages", order->result.pages);
         if (!holds) {
             godwit_page_order_format(&order->result, text, sizeof(text));
             godwit_pages_alone(vm);
@@ -216,7 +216,7 @@ bool godwit_view_judge(struct view *view, struct godwit_reading *reading, bool p
         /* Memory that is not in order has no edge to compare with the mailbox. */
         if (!by_position || order->rule != GODWIT_PAGE_ORDER_HOLDS)
             continue;
-        godwit_oracle_count(vm->rig, GODWIT_ORACLE_POSITION, "bytes", POSITION_BYTES);
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_POSITION, "bytes", POSITION_BYTES);
         if (!godwit_oracle_position(&stripe, order, &reading->mailbox[cpu], text, sizeof(text))) {
             godwit_pages_alone(vm);
             return broken(vm, GODWIT_ORACLE_POSITION, cpu, text, error);
@@ -248,7 +248,7 @@ static bool walk_window(struct godwit_vm *vm, struct view *view, GError **error)
 static bool find_moved(struct godwit_vm *vm, const struct godwit_reading *before, unsigned *cpu,
                        struct godwit_mailbox *now, GError **error)
 {
-    for (*cpu = 0; *cpu < vm->rig->setup->workload.cpus; ++*cpu) {
+    for (*cpu = 0; *cpu < vm->testbed->setup->workload.cpus; ++*cpu) {
         if (!godwit_memory_mailbox(vm, *cpu, now, error))
             return false;
         if (memcmp(now, &before->mailbox[*cpu], sizeof(*now)) != 0)
@@ -259,11 +259,11 @@ static bool find_moved(struct godwit_vm *vm, const struct godwit_reading *before
 
 /* Returns the oracle of the window's bytes that is switched on, which judges stillness as well, or
  * GODWIT_ORACLES if none is. */
-static enum godwit_oracle memory_oracle(const struct godwit_rig *rig)
+static enum godwit_oracle memory_oracle(const struct godwit_testbed *testbed)
 {
     static const enum godwit_oracle both[] = {GODWIT_ORACLE_PAGE_ORDER, GODWIT_ORACLE_STAMP};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++)
-        if (godwit_oracle_judges(rig, both[i]))
+        if (godwit_oracle_judges(testbed, both[i]))
             return both[i];
     return GODWIT_ORACLES;
 }
@@ -275,7 +275,7 @@ static enum godwit_oracle memory_oracle(const struct godwit_rig *rig)
  * measured last if that is longer. */
 static double page_time(const struct godwit_vm *vm)
 {
-    const struct godwit_setup *setup = vm->rig->setup;
+    const struct godwit_setup *setup = vm->testbed->setup;
     const struct godwit_workload *workload = &setup->workload;
     const double measured = vm->console
                                 ? (double)vm->console->interval / workload->passes_per_report *
@@ -293,8 +293,8 @@ static double page_time(const struct godwit_vm *vm)
 static bool let_it_move(struct godwit_vm *vm, gint64 began, GError **error)
 {
     const double left = STILL_PAGES * page_time(vm) - (double)(g_get_monotonic_time() - began);
-    return left <= 0 || godwit_rig_rest(vm->rig, (guint)(left / 1000) + 1,
-                                        "a guest that should stand still to move", error);
+    return left <= 0 || godwit_testbed_rest(vm->testbed, (guint)(left / 1000) + 1,
+                                            "a guest that should stand still to move", error);
 }
 
 bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GError **error)
@@ -305,8 +305,8 @@ bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GE
     bool good = walk_window(vm, &first, error) && godwit_view_judge(&first, reading, true, error) &&
                 let_it_move(vm, g_get_monotonic_time(), error) && walk_window(vm, &second, error) &&
                 find_moved(vm, reading, &moved, &again, error);
-    const unsigned cpus = vm->rig->setup->workload.cpus;
-    const enum godwit_oracle oracle = memory_oracle(vm->rig);
+    const unsigned cpus = vm->testbed->setup->workload.cpus;
+    const enum godwit_oracle oracle = memory_oracle(vm->testbed);
     if (good && oracle != GODWIT_ORACLES && (first.checksum != second.checksum || moved < cpus)) {
         const unsigned cpu = MIN(moved, cpus - 1);
         char text[128];

@@ -3,7 +3,7 @@
  * cannot see.
  *
  * All of them want the guests stopped. A broken oracle is an ORACLE error whose message says which
- * VM, where, what was expected and what was found; what was proven goes into the rig's facts.
+ * VM, where, what was expected and what was found; what was proven goes into the testbed's facts.
  *
  * SPDX-License-Identifier: MIT
  */

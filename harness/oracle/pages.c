@@ -120,7 +120,7 @@ struct map {
 
 static bool map_begin(struct map *map, struct godwit_vm *vm, struct godwit_vm *source)
 {
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
     *map = (struct map){.vm = vm, .source = source, .classify = godwit_page_classify_order};
     map->window_length = workload->window_end - workload->window_start;
     map->window_block = godwit_memory_locate(vm, workload->window_start, map->window_length,
@@ -139,7 +139,7 @@ static bool map_begin(struct map *map, struct godwit_vm *vm, struct godwit_vm *s
  * written may be one ahead. False if there is no account. */
 static bool passes_of(const struct map *map, uint64_t page, uint64_t *passes, bool *or_next)
 {
-    const struct godwit_workload *workload = &map->vm->rig->setup->workload;
+    const struct godwit_workload *workload = &map->vm->testbed->setup->workload;
     const unsigned cpu = (unsigned)(page % workload->cpus);
     const struct godwit_workload stripe = godwit_workload_stripe(workload, cpu);
     const struct godwit_mailbox *mailbox = &map->mailbox[cpu];
@@ -158,7 +158,7 @@ static bool passes_of(const struct map *map, uint64_t page, uint64_t *passes, bo
  */
 static void take_stamped(struct map *map, struct bad *bad, const unsigned char *found)
 {
-    const struct godwit_setup *setup = map->vm->rig->setup;
+    const struct godwit_setup *setup = map->vm->testbed->setup;
     const struct godwit_stamp stamp = godwit_stamp_of(&setup->workload);
     const unsigned cpu = (unsigned)(bad->page % setup->workload.cpus);
     const struct godwit_mailbox *mailbox = &map->mailbox[cpu];
@@ -176,7 +176,7 @@ static void take_stamped(struct map *map, struct bad *bad, const unsigned char *
 static void take(struct map *map, const struct godwit_block *block, uint64_t offset, size_t size,
                  const unsigned char *found, const unsigned char *right)
 {
-    const struct godwit_workload *workload = &map->vm->rig->setup->workload;
+    const struct godwit_workload *workload = &map->vm->testbed->setup->workload;
     struct bad bad = {.block = block, .offset = offset, .size = size};
     struct godwit_page page = {.found = found, .right = right, .size = size};
     bool or_next = false;
@@ -217,7 +217,7 @@ static bool visit(struct map *map, struct godwit_vm *vm, const struct godwit_blo
                   struct godwit_vm *other, const struct godwit_block *others, uint64_t anchor,
                   uint64_t offset, uint64_t end, page_visitor visitor)
 {
-    const size_t page_size = vm->rig->setup->workload.page_size;
+    const size_t page_size = vm->testbed->setup->workload.page_size;
     const size_t room = MAX(CHUNK / page_size, 1) * page_size;
     g_autofree unsigned char *bytes = g_malloc(room);
     g_autofree unsigned char *right = other ? g_malloc(room) : NULL;
@@ -325,13 +325,13 @@ static bool has_mailbox(const struct map *map, const struct bad *bad)
 {
     uint64_t offset = 0;
     const struct godwit_block *block = godwit_memory_locate(
-        map->vm, map->vm->rig->setup->image->mailbox, GODWIT_MAILBOX_SIZE, &offset, NULL);
+        map->vm, map->vm->testbed->setup->image->mailbox, GODWIT_MAILBOX_SIZE, &offset, NULL);
     return block == bad->block && offset >= bad->offset && offset - bad->offset < bad->size;
 }
 
 static json_t *entry_of(const struct map *map, const struct bad *bad, const char *text)
 {
-    const struct godwit_workload *workload = &map->vm->rig->setup->workload;
+    const struct godwit_workload *workload = &map->vm->testbed->setup->workload;
     json_t *entry =
         json_pack("{s:s, s:I, s:i, s:s, s:s, s:s*}", "block", bad->block->name, "offset",
                   (json_int_t)bad->offset, "count", 1, "kind", kinds[bad->verdict.kind].name,
@@ -368,8 +368,8 @@ static json_t *list_of(const struct map *map, guint *told)
 
 static void map_end(struct map *map)
 {
-    struct godwit_rig *rig = map->vm->rig;
-    const uint64_t pages = godwit_workload_pages(&rig->setup->workload);
+    struct godwit_testbed *testbed = map->vm->testbed;
+    const uint64_t pages = godwit_workload_pages(&testbed->setup->workload);
     const uint64_t step = (pages + PICTURE_MAX - 1) / PICTURE_MAX;
     GString *picture = g_string_new(NULL);
     for (uint64_t page = 0; page < pages; page += step)
@@ -392,12 +392,12 @@ static void map_end(struct map *map)
         guint told = 0;
         json_t *list = list_of(map, &told);
         json_array_append_new(
-            godwit_json_list(rig->facts, "pages"),
+            godwit_json_list(testbed->measurements, "pages"),
             json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:s, s:I, s:o, s:I}", "vm", map->vm->name,
                       "against", map->source ? map->source->name : "mailbox", "page_size",
-                      (json_int_t)rig->setup->workload.page_size, "pages", (json_int_t)pages, "bad",
-                      (json_int_t)map->bad->len, "kinds", by_kind, "picture", picture->str, "step",
-                      (json_int_t)step, "list", list, "told", (json_int_t)told));
+                      (json_int_t)testbed->setup->workload.page_size, "pages", (json_int_t)pages,
+                      "bad", (json_int_t)map->bad->len, "kinds", by_kind, "picture", picture->str,
+                      "step", (json_int_t)step, "list", list, "told", (json_int_t)told));
     }
     g_string_free(picture, TRUE);
     g_array_unref(map->bad);
@@ -409,7 +409,7 @@ void godwit_pages_twin(struct godwit_vm *source, struct godwit_vm *destination,
     struct map map;
     if (!map_begin(&map, destination, source))
         return;
-    const uint64_t page_size = source->rig->setup->workload.page_size;
+    const uint64_t page_size = source->testbed->setup->workload.page_size;
     const struct godwit_block *there = block ? godwit_memory_block(destination, block->name) : NULL;
     if (there) {
         const uint64_t anchor = there == map.window_block ? map.window_offset % page_size : 0;

@@ -52,7 +52,7 @@ struct godwit_page_verdict godwit_page_classify_order(const struct godwit_page *
 const char *godwit_page_kind_name(enum godwit_page_kind kind);
 
 /*
- * Adds a map of the pages that are wrong to the rig's facts ("pages", an array):
+ * Adds a map of the pages that are wrong to the testbed's facts ("pages", an array):
  *
  *   vm        whose memory it is
  *   against   what was taken for right: "source", or "mailbox", the guest's own account

@@ -59,7 +59,7 @@ bool godwit_registers_agree(const struct godwit_workload *workload,
 bool godwit_oracle_registers(struct godwit_vm *vm, const struct godwit_mailbox *mailbox,
                              GError **error)
 {
-    const struct godwit_setup *setup = vm->rig->setup;
+    const struct godwit_setup *setup = vm->testbed->setup;
     /* Which register C code keeps its position in is the compiler's choice. */
     const char *label = setup->machine->position_label;
     if (!label || vm->kept || (setup->workload.flags & GODWIT_FLAG_STAMP))
@@ -76,10 +76,10 @@ bool godwit_oracle_registers(struct godwit_vm *vm, const struct godwit_mailbox *
         if (mailbox[cpu].state != GODWIT_STATE_RUNNING ||
             !godwit_registers_find(text, cpu, label, setup->machine->position_index, &position))
             continue;
-        godwit_oracle_count(vm->rig, GODWIT_ORACLE_POSITION, "registers", 1);
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_POSITION, "registers", 1);
         if (godwit_registers_agree(&stripe, &mailbox[cpu], position))
             continue;
-        godwit_oracle_accuse(vm->rig, GODWIT_ORACLE_POSITION, vm->name);
+        godwit_oracle_accuse(vm->testbed, GODWIT_ORACLE_POSITION, vm->name);
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "%s: RAM and CPU %u are not of one instant: by its register the guest "
                            "is at 0x%" PRIx64 ", by its mailbox at 0x%" PRIx64,

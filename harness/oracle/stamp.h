@@ -10,7 +10,7 @@
 
 #include "godwit/stamp.h"
 #include "oracle/pages.h"
-#include "testbed/rig.h"
+#include "testbed/testbed.h"
 
 /* A walk over a window, from its start to its end. Private, but for what is said to be the result.
  */

@@ -33,7 +33,7 @@ GHashTable *godwit_state_send_on(struct godwit_vm *vm, GError **error)
     const enum godwit_transport transport = godwit_qemu_has(vm->qemu, "transport", "file")
                                                 ? GODWIT_TRANSPORT_FILE
                                                 : GODWIT_TRANSPORT_FD_FILE;
-    g_autofree char *path = g_build_filename(vm->rig->directory, GODWIT_MIGRATE_FILE, NULL);
+    g_autofree char *path = g_build_filename(vm->testbed->directory, GODWIT_MIGRATE_FILE, NULL);
     gsize length = 0;
     g_autofree char *uri = godwit_migrate_file_address(vm, transport, error);
     if (!uri || !godwit_migrate_unthrottle(vm, error) ||
@@ -41,7 +41,7 @@ GHashTable *godwit_state_send_on(struct godwit_vm *vm, GError **error)
         !godwit_migrate_wait(vm, "completed", error))
         return NULL;
     /* All of RAM once, and what there is beside it. */
-    const size_t most = ((size_t)vm->rig->setup->memory_mib * 2 + 64) << 20;
+    const size_t most = ((size_t)vm->testbed->setup->memory_mib * 2 + 64) << 20;
     g_autofree char *bytes = godwit_file_read(path, most, &length, error);
     return bytes ? godwit_state_read(bytes, length, error) : NULL;
 }

@@ -14,8 +14,8 @@
 GHashTable *godwit_state_read(const void *bytes, size_t length, GError **error);
 
 /* The devices' states that a destination would send on, which has loaded and not run: it is made to
- * write them to a file in the rig's directory; it is to settle in run state postmigrate
- * (godwit_plan_settle()). Likewise. */
+ * write them to a file in the testbed's directory; it is to settle in run state postmigrate
+ * (godwit_course_settle()). Likewise. */
 GHashTable *godwit_state_send_on(struct godwit_vm *vm, GError **error);
 
 /*

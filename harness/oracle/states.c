@@ -154,23 +154,23 @@ static bool judge(const struct godwit_vm *vm, unsigned *transitions, bool *postc
     return !problem;
 }
 
-bool godwit_states_judge(struct godwit_rig *rig, GError **error)
+bool godwit_states_judge(struct godwit_testbed *testbed, GError **error)
 {
     unsigned transitions = 0;
     bool postcopy[2] = {false, false};
-    for (guint i = 0; i < rig->vms->len; i++)
-        if (!judge(g_ptr_array_index(rig->vms, i), &transitions, &postcopy[i > 0], error))
+    for (guint i = 0; i < testbed->vms->len; i++)
+        if (!judge(g_ptr_array_index(testbed->vms, i), &transitions, &postcopy[i > 0], error))
             return false;
-    for (guint i = 0; rig->vms->len == 2 && i < 2; i++) {
-        const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
-        const struct godwit_vm *peer = g_ptr_array_index(rig->vms, 1 - i);
+    for (guint i = 0; testbed->vms->len == 2 && i < 2; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
+        const struct godwit_vm *peer = g_ptr_array_index(testbed->vms, 1 - i);
         if (postcopy[i] && !postcopy[1 - i] && peer->capabilities &&
-            !strcmp(godwit_migrate_told_state(peer), "completed"))
+            !strcmp(godwit_migrate_reported_state(peer), "completed"))
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                                "states: the %s was in a postcopy, of which the %s did not report",
                                vm->name, peer->name);
     }
     if (transitions)
-        json_object_set_new(rig->facts, "transitions", json_integer(transitions));
+        json_object_set_new(testbed->measurements, "transitions", json_integer(transitions));
     return true;
 }

@@ -62,7 +62,7 @@ static bool compare(struct view *source, struct view *destination, const struct 
                     const struct godwit_block *there, uint64_t offset, uint64_t length,
                     struct difference *difference, GError **error)
 {
-    const size_t page_size = source->vm->rig->setup->workload.page_size;
+    const size_t page_size = source->vm->testbed->setup->workload.page_size;
     /* Chunks are whole pages if a buffer holds any, because pages that differ are counted. */
     const size_t chunk = page_size < CHUNK ? CHUNK - CHUNK % page_size : CHUNK;
     for (const uint64_t end = offset + length; offset < end;) {
@@ -76,8 +76,8 @@ static bool compare(struct view *source, struct view *destination, const struct 
                             page_size);
         godwit_view_take(source, here, offset, size);
         godwit_view_take(destination, there, offset, size);
-        if (godwit_oracle_judges(source->vm->rig, GODWIT_ORACLE_TWIN))
-            godwit_oracle_count(source->vm->rig, GODWIT_ORACLE_TWIN, "bytes", size);
+        if (godwit_oracle_judges(source->vm->testbed, GODWIT_ORACLE_TWIN))
+            godwit_oracle_count(source->vm->testbed, GODWIT_ORACLE_TWIN, "bytes", size);
         offset += size;
     }
     return true;
@@ -88,11 +88,11 @@ static bool compare_block(struct view *source, struct view *destination,
                           const struct godwit_block *here, struct difference *difference,
                           GError **error)
 {
-    struct godwit_rig *rig = source->vm->rig;
+    struct godwit_testbed *testbed = source->vm->testbed;
     const struct godwit_block *there = godwit_memory_block(destination->vm, here->name);
     if (!there || there->length != here->length) {
         difference->sizes = true;
-        godwit_oracle_accuse(rig, GODWIT_ORACLE_TWIN, destination->vm->name);
+        godwit_oracle_accuse(testbed, GODWIT_ORACLE_TWIN, destination->vm->name);
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "twin: RAM block %s has " HEX " bytes on the source and " HEX
                            " on the destination",
@@ -120,7 +120,8 @@ static bool compare_block(struct view *source, struct view *destination,
             "%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
             " bytes are not mapped in the guest, and this QEMU does not tell where it has them",
             here->name, here->length - seen, here->length);
-        json_array_append_new(godwit_json_list(rig->facts, "not_compared"), json_string(text));
+        json_array_append_new(godwit_json_list(testbed->measurements, "not_compared"),
+                              json_string(text));
     }
     return true;
 }
@@ -130,9 +131,9 @@ static bool compare_block(struct view *source, struct view *destination,
 static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destination,
                              const struct difference *difference, bool *stale, GError **error)
 {
-    const bool judges = godwit_oracle_judges(source->rig, GODWIT_ORACLE_TWIN);
+    const bool judges = godwit_oracle_judges(source->testbed, GODWIT_ORACLE_TWIN);
     if (judges)
-        godwit_oracle_count(source->rig, GODWIT_ORACLE_TWIN, "different", difference->bytes);
+        godwit_oracle_count(source->testbed, GODWIT_ORACLE_TWIN, "different", difference->bytes);
     if (!difference->bytes)
         return true;
     g_autofree char *text =
@@ -153,13 +154,13 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
                                      .text = text};
     *stale = difference->one_block && godwit_bug_explain(&symptom);
     symptom.kind = GODWIT_SYMPTOM_WINDOW;
-    source->rig->stale |= *stale;
-    if (!*stale && difference->one_block && !source->rig->spoiled)
-        source->rig->lost = *stale = godwit_bug_explain(&symptom) != NULL;
+    source->testbed->stale |= *stale;
+    if (!*stale && difference->one_block && !source->testbed->fault_injected)
+        source->testbed->lost = *stale = godwit_bug_explain(&symptom) != NULL;
     symptom.kind = GODWIT_SYMPTOM_SHARED_RAM;
     if (*stale || !judges || (difference->one_block && godwit_bug_explain(&symptom)))
         return true;
-    godwit_oracle_accuse(source->rig, GODWIT_ORACLE_TWIN, destination->name);
+    godwit_oracle_accuse(source->testbed, GODWIT_ORACLE_TWIN, destination->name);
     return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s", text);
 }
 
@@ -172,7 +173,7 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     bool good = godwit_view_begin(&here, source, source, error) &&
                 godwit_view_begin(&there, destination, source, error);
     if (good && source->blocks->len != destination->blocks->len) {
-        godwit_oracle_accuse(source->rig, GODWIT_ORACLE_TWIN, destination->name);
+        godwit_oracle_accuse(source->testbed, GODWIT_ORACLE_TWIN, destination->name);
         good = godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "twin: the source has %u RAM blocks, the destination %u",
                            source->blocks->len, destination->blocks->len);
@@ -186,7 +187,7 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     good = good && judge_difference(source, destination, &difference, &stale, error);
     /* Mailboxes known to be out of date say nothing about the destination's memory. */
     good = good && godwit_view_judge(&here, &twin, true, error) &&
-           (source->rig->lost || godwit_view_judge(&there, reading, !stale, error));
+           (source->testbed->lost || godwit_view_judge(&there, reading, !stale, error));
     memcpy(reading->mailbox, twin.mailbox, sizeof(reading->mailbox));
     reading->sizes = difference.sizes;
     godwit_view_end(&here);

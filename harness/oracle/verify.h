@@ -10,7 +10,7 @@
 #include "godwit/guest_abi.h"
 #include "godwit/page_order.h"
 #include "stream/memory.h"
-#include "testbed/rig.h"
+#include "testbed/testbed.h"
 
 /* What was found. Of the arrays, as many are filled in as the guest has CPUs. */
 struct godwit_stream_guest {

@@ -106,7 +106,7 @@ static const char *meaning_of(const char *kind)
 /* The sentence that tells who has noticed it. */
 static void tell_finder(GString *text, const json_t *result)
 {
-    const json_t *finder = json_object_get(json_object_get(result, "facts"), "found_by");
+    const json_t *finder = json_object_get(json_object_get(result, "measurements"), "found_by");
     const char *kind = string(result, "kind"), *phase = string(result, "phase");
     if (!strcmp(kind, "oracle") && finder) {
         g_string_append_printf(text, "The oracle \"%s\" found it", string(finder, "oracle"));
@@ -261,7 +261,7 @@ static void tell_timeline(GString *text, const json_t *result)
 
 static void tell_oracles(GString *text, const json_t *result)
 {
-    const json_t *facts = json_object_get(result, "facts");
+    const json_t *facts = json_object_get(result, "measurements");
     size_t i;
     json_t *oracle, *value;
     if (json_array_size(json_object_get(result, "oracles"))) {
@@ -369,7 +369,7 @@ static void tell_pages(GString *text, const json_t *result)
 {
     size_t i;
     json_t *map;
-    const json_t *maps = json_object_get(json_object_get(result, "facts"), "pages");
+    const json_t *maps = json_object_get(json_object_get(result, "measurements"), "pages");
     if (json_array_size(maps))
         heading(text, "Pages");
     json_array_foreach(maps, i, map)

@@ -133,7 +133,7 @@ static void section(FILE *out, const json_t *result_, size_t index)
     g_autofree char *known = godwit_report_known(result_, "");
     if (*known)
         put(out, "<pre>", known, "</pre>\n");
-    json_array_foreach(json_object_get(json_object_get(result_, "facts"), "pages"), i, map_)
+    json_array_foreach(json_object_get(json_object_get(result_, "measurements"), "pages"), i, map_)
     {
         map(out, map_);
     }

@@ -158,7 +158,7 @@ const char *godwit_report_target(const json_t *result)
 
 json_t *godwit_report_bugs(const json_t *result)
 {
-    return json_object_get(json_object_get(result, "facts"), "known_bugs");
+    return json_object_get(json_object_get(result, "measurements"), "known_bugs");
 }
 
 json_int_t godwit_report_judged(const json_t *result, const char *oracle, const char *unit)
@@ -199,7 +199,7 @@ static char *trial_outcome(const json_t *trial)
 /* What became of a fault of `godwit migrate --fault`. The caller frees it. */
 static char *fault_outcome(const json_t *result)
 {
-    const json_t *finder = json_object_get(json_object_get(result, "facts"), "found_by");
+    const json_t *finder = json_object_get(json_object_get(result, "measurements"), "found_by");
     const char *kind = godwit_json_string(result, "kind", "");
     const char *vm = godwit_json_string(finder, "vm", NULL);
     if (godwit_result_passed(result))
@@ -212,7 +212,7 @@ static char *fault_outcome(const json_t *result)
 
 char *godwit_report_fault(const json_t *result)
 {
-    const json_t *facts = json_object_get(result, "facts");
+    const json_t *facts = json_object_get(result, "measurements");
     const json_t *trial = json_object_get(facts, "trial");
     const char *asked = godwit_json_string(result, "fault", NULL);
     const char *done = godwit_json_string(facts, "fault", NULL);
@@ -229,7 +229,7 @@ char *godwit_report_fault(const json_t *result)
 
 char *godwit_report_proof(const json_t *result)
 {
-    const json_t *facts = json_object_get(result, "facts");
+    const json_t *facts = json_object_get(result, "measurements");
     const json_t *migration = json_object_get(facts, "migration");
     const json_t *live = json_object_get(facts, "live");
     GString *text = g_string_new(NULL);
@@ -290,7 +290,8 @@ char *godwit_report_known(const json_t *result, const char *indent)
         g_autofree char *reference = godwit_text_line(godwit_json_string(bug, "reference", ""));
         g_string_append_printf(text, "%sQEMU bug %s: %s\n", indent, id, summary);
         g_string_append_printf(text, "%s  seen here: %s\n", indent, seen);
-        const json_t *again = json_object_get(json_object_get(result, "facts"), "confirmation");
+        const json_t *again =
+            json_object_get(json_object_get(result, "measurements"), "confirmation");
         if (!strcmp(godwit_json_string(again, "known", ""), godwit_json_string(bug, "id", "")))
             g_string_append_printf(text,
                                    "%s  run again: it struck %" JSON_INTEGER_FORMAT

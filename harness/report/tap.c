@@ -1,6 +1,6 @@
 /*
  * TAP, version 13: a test point a result, and one before it for each check that it consists of; the
- * bug report as a YAML block; the plan last, for only then is the number of points known.
+ * bug report as a YAML block; the spec last, for only then is the number of points known.
  * Descriptions are one line with TAP's own characters escaped; lines of a block are indented
  * further than its end is. So nothing that is quoted can be taken for a line of TAP.
  *
@@ -65,7 +65,8 @@ static void checks(struct godwit_reporter *reporter, const json_t *result_)
 {
     size_t i;
     json_t *check;
-    json_array_foreach(json_object_get(json_object_get(result_, "facts"), "checks"), i, check)
+    json_array_foreach(json_object_get(json_object_get(result_, "measurements"), "checks"), i,
+                       check)
     {
         const char *problem = godwit_json_string(check, "problem", NULL);
         const char *skip = godwit_json_string(check, "skip", NULL);

@@ -272,8 +272,8 @@ json_t *godwit_worker_lost(const struct worker *worker)
                                                worker->phase ? worker->phase : "none",
                                                said ? "; it said: " : "", said ? said : "");
     return json_pack("{s:s, s:s, s:s, s:s*, s:[], s:[], s:{}, s:o}", "status", "error", "message",
-                     message, "kind", "lost", "phase", worker->phase, "phases", "oracles", "facts",
-                     "vms", vms);
+                     message, "kind", "lost", "phase", worker->phase, "phases", "oracles",
+                     "measurements", "vms", vms);
 }
 
 /* Whether the worker has reported and ended well. One that reported and then did not (a sanitizer's

@@ -50,7 +50,8 @@ static bool has_struck(const json_t *result, const struct godwit_bug *bug)
 {
     size_t i;
     json_t *noted;
-    json_array_foreach(json_object_get(json_object_get(result, "facts"), "known_bugs"), i, noted)
+    json_array_foreach(json_object_get(json_object_get(result, "measurements"), "known_bugs"), i,
+                       noted)
     {
         if (!strcmp(godwit_json_string(noted, "id", ""), bug->id))
             return true;
@@ -93,7 +94,7 @@ static void set_failure(struct held *held, const char *status, const char *kind,
 static json_t *release(struct godwit_confirm *confirm, struct held *held)
 {
     json_t *result = json_incref(held->result);
-    json_object_set_new(json_object_get(result, "facts"), "confirmation",
+    json_object_set_new(json_object_get(result, "measurements"), "confirmation",
                         json_pack("{s:s, s:i, s:i}", "known", held->bug->id, "struck",
                                   (int)held->struck, "runs", (int)held->runs));
     g_ptr_array_remove(confirm->held, held);
@@ -148,8 +149,9 @@ json_t *godwit_confirm_take(struct godwit_confirm *confirm, const struct godwit_
         g_autoptr(json_t) repetition = result;
         return count(confirm, held, repetition);
     }
-    const struct godwit_bug *bug =
-        has_status(result, "known") ? godwit_bug_rare(json_object_get(result, "facts")) : NULL;
+    const struct godwit_bug *bug = has_status(result, "known")
+                                       ? godwit_bug_rare(json_object_get(result, "measurements"))
+                                       : NULL;
     if (!bug)
         return result;
     hold(confirm, job, result, bug);

@@ -36,7 +36,7 @@ static json_t *mailbox_of(const struct godwit_mailbox *mailbox)
  * may be beyond answering. */
 static json_t *mailboxes_of(struct godwit_vm *vm)
 {
-    const struct godwit_setup *setup = vm->rig->setup;
+    const struct godwit_setup *setup = vm->testbed->setup;
     json_t *list = json_array();
     for (unsigned cpu = 0; vm->blocks && cpu < setup->workload.cpus; cpu++) {
         unsigned char raw[GODWIT_MAILBOX_SIZE];
@@ -73,10 +73,11 @@ static char *run_gdb(const struct godwit_vm *vm, const char *core)
     g_autofree char *program = g_shell_quote(exe);
     /* The folder may be moved: a core in it is named from there. */
     g_autofree char *name = g_path_get_basename(core);
-    g_autofree char *file = g_shell_quote(g_str_has_prefix(core, vm->rig->directory) ? name : core);
+    g_autofree char *file =
+        g_shell_quote(g_str_has_prefix(core, vm->testbed->directory) ? name : core);
     g_autoptr(GError) error = NULL;
     int status = 0;
-    if (!g_spawn_sync(vm->rig->directory, (char **)(uintptr_t)argv, NULL,
+    if (!g_spawn_sync(vm->testbed->directory, (char **)(uintptr_t)argv, NULL,
                       G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &out, NULL,
                       &status, &error))
         return g_strdup_printf("none: gdb cannot be run (%s); where it is installed: gdb %s %s",
@@ -107,7 +108,7 @@ static char *core_of(const struct godwit_vm *vm, GError **error)
         .pattern = pattern,
         .uses_pid = g_file_get_contents("/proc/sys/kernel/core_uses_pid", &uses_pid, NULL, NULL) &&
                     atoi(uses_pid) != 0,
-        .folder = vm->rig->directory,
+        .folder = vm->testbed->directory,
         .program = vm->exe,
         .pid = vm->pid,
         .signal = WTERMSIG(vm->wait_status),
@@ -140,7 +141,7 @@ static json_t *vm_of(struct godwit_vm *vm)
 
 /* A moment of the timeline. */
 struct moment {
-    double at; /* seconds since the rig's start */
+    double at; /* seconds since the testbed's start */
     guint order;
     const char *vm; /* NULL: the harness */
     char *what;     /* owned */
@@ -192,24 +193,24 @@ static void add_events(GArray *moments, const struct godwit_vm *vm)
         const json_t *stamp = json_object_get(event, "timestamp");
         const gint64 time = godwit_json_integer(stamp, "seconds", 0) * G_USEC_PER_SEC +
                             godwit_json_integer(stamp, "microseconds", 0);
-        add_moment(moments, stamp ? (double)(time - vm->rig->began_at) / 1e6 : 0, vm->name,
+        add_moment(moments, stamp ? (double)(time - vm->testbed->began_at) / 1e6 : 0, vm->name,
                    words_of(event));
     }
 }
 
-static json_t *timeline_of(const struct godwit_rig *rig)
+static json_t *timeline_of(const struct godwit_testbed *testbed)
 {
     g_autoptr(GArray) moments = g_array_new(FALSE, FALSE, sizeof(struct moment));
     g_array_set_clear_func(moments, moment_clear);
-    for (guint i = 0; i < rig->phases->len; i++) {
-        const struct godwit_phase *phase = &g_array_index(rig->phases, struct godwit_phase, i);
+    for (guint i = 0; i < testbed->phases->len; i++) {
+        const struct godwit_phase *phase = &g_array_index(testbed->phases, struct godwit_phase, i);
         add_moment(moments, phase->at / 1000, NULL, g_strdup_printf("phase \"%s\"", phase->name));
     }
-    if (rig->phase)
-        add_moment(moments, (double)(rig->phase_began - rig->began) / 1e6, NULL,
-                   g_strdup_printf("phase \"%s\"", rig->phase));
-    for (guint i = 0; i < rig->vms->len; i++)
-        add_events(moments, g_ptr_array_index(rig->vms, i));
+    if (testbed->phase)
+        add_moment(moments, (double)(testbed->phase_began - testbed->began) / 1e6, NULL,
+                   g_strdup_printf("phase \"%s\"", testbed->phase));
+    for (guint i = 0; i < testbed->vms->len; i++)
+        add_events(moments, g_ptr_array_index(testbed->vms, i));
     g_array_sort(moments, by_time);
     json_t *timeline = json_array();
     for (guint i = 0; i < moments->len; i++) {
@@ -222,23 +223,23 @@ static json_t *timeline_of(const struct godwit_rig *rig)
 }
 
 /* VMs that were started as sources come first: a reader looks for them first. */
-static json_t *vms_of(const struct godwit_rig *rig)
+static json_t *vms_of(const struct godwit_testbed *testbed)
 {
     json_t *vms = json_array();
     for (int sources = 1; sources >= 0; sources--)
-        for (guint i = 0; i < rig->vms->len; i++) {
-            struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+        for (guint i = 0; i < testbed->vms->len; i++) {
+            struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
             if (vm->source == (sources == 1))
                 json_array_append_new(vms, vm_of(vm));
         }
     return vms;
 }
 
-void godwit_evidence_add(struct godwit_rig *rig, json_t *result)
+void godwit_evidence_add(struct godwit_testbed *testbed, json_t *result)
 {
-    const struct godwit_workload *workload = &rig->setup->workload;
-    json_object_set_new(result, "vms", vms_of(rig));
-    json_object_set_new(result, "timeline", timeline_of(rig));
+    const struct godwit_workload *workload = &testbed->setup->workload;
+    json_object_set_new(result, "vms", vms_of(testbed));
+    json_object_set_new(result, "timeline", timeline_of(testbed));
     json_object_set_new(result, "guest",
                         json_pack("{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:i}", "window_start",
                                   (json_int_t)workload->window_start, "window_end",
@@ -246,6 +247,6 @@ void godwit_evidence_add(struct godwit_rig *rig, json_t *result)
                                   (json_int_t)workload->page_size, "page_ticks",
                                   (json_int_t)workload->page_ticks, "cpus", (int)workload->cpus,
                                   "flags", (json_int_t)workload->flags, "mailbox",
-                                  (json_int_t)rig->setup->image->mailbox, "memory_mib",
-                                  (int)rig->setup->memory_mib));
+                                  (json_int_t)testbed->setup->image->mailbox, "memory_mib",
+                                  (int)testbed->setup->memory_mib));
 }

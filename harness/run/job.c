@@ -33,11 +33,11 @@ void godwit_job_free(struct godwit_job *job)
     g_free(job);
 }
 
-/* Has the plan of an ad-hoc migration use the job's own arrays. */
+/* Has the spec of an ad-hoc migration use the job's own arrays. */
 static void point_plan(struct godwit_job *job)
 {
-    job->plan.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
-    job->plan.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
+    job->spec.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
+    job->spec.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
 }
 
 struct godwit_job *godwit_job_copy(const struct godwit_job *job)
@@ -47,7 +47,7 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
     copy->parameters = g_array_copy(job->parameters);
     point_plan(copy);
     copy->fault = g_strdup(job->fault);
-    copy->plan.fault = copy->fault;
+    copy->spec.fault = copy->fault;
     copy->target = g_strdup(job->target);
     copy->type = g_strdup(job->type);
     copy->accel = g_strdup(job->accel);
@@ -83,9 +83,9 @@ char *godwit_job_again(const struct godwit_job *job)
         godwit_shell_append_option(line, "run", job->scenario->name);
     else
         g_string_append_printf(line, " migrate --transport %s%s%s",
-                               job->plan.transport == GODWIT_TRANSPORT_TCP ? "tcp" : "unix",
-                               job->plan.postcopy ? " --postcopy" : "",
-                               job->plan.stopped ? " --stopped" : "");
+                               job->spec.transport == GODWIT_TRANSPORT_TCP ? "tcp" : "unix",
+                               job->spec.postcopy ? " --postcopy" : "",
+                               job->spec.stopped ? " --stopped" : "");
     if (job->fault)
         godwit_shell_append_option(line, "--fault", job->fault);
     for (guint i = 0; i < job->capabilities->len; i++) {
@@ -171,9 +171,9 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:b, s:b, s:I, s:i, s:f, s:b, s:i, s:s*, "
         "s:b, s:b,"
         " s:b}",
-        "scenario", job->scenario ? job->scenario->name : NULL, "plan", "transport",
-        (int)job->plan.transport, "stopped", job->plan.stopped, "postcopy", job->plan.postcopy,
-        "passes", job->plan.passes, "suspend", job->plan.suspend, "fault", job->fault,
+        "scenario", job->scenario ? job->scenario->name : NULL, "spec", "transport",
+        (int)job->spec.transport, "stopped", job->spec.stopped, "postcopy", job->spec.postcopy,
+        "passes", job->spec.passes, "suspend", job->spec.suspend, "fault", job->fault,
         "capabilities", capabilities, "parameters", parameters, "arch", setup->machine->arch,
         "image", setup->image->name, "type", setup->type, "accel", setup->accel, "memory_mib",
         (int)setup->memory_mib, "source", godwit_qemu_to_json(setup->source), "destination",
@@ -189,7 +189,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         job->progress, "keep", job->keep);
 }
 
-/* Whether there is all that a rig relies on. */
+/* Whether there is all that a testbed relies on. */
 static bool complete(const struct godwit_job *job)
 {
     const struct godwit_setup *setup = &job->setup;
@@ -199,10 +199,10 @@ static bool complete(const struct godwit_job *job)
                                NULL))
         return false;
     for (guint i = 0; i < job->capabilities->len; i++)
-        if (!job->plan.capabilities[i].name)
+        if (!job->spec.capabilities[i].name)
             return false;
     for (guint i = 0; i < job->parameters->len; i++)
-        if (!job->plan.parameters[i].name)
+        if (!job->spec.parameters[i].name)
             return false;
     return true;
 }
@@ -264,24 +264,24 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
         .seed = (uint64_t)godwit_json_integer(workload, "seed", 0),
     };
 
-    const json_t *plan = json_object_get(json, "plan");
-    job->plan.transport = (enum godwit_transport)godwit_json_integer(plan, "transport", 0);
-    job->plan.stopped = godwit_json_true(plan, "stopped");
-    job->plan.postcopy = godwit_json_true(plan, "postcopy");
-    job->plan.passes = godwit_json_true(plan, "passes");
-    job->plan.suspend = godwit_json_true(plan, "suspend");
-    job->fault = g_strdup(godwit_json_string(plan, "fault", NULL));
-    job->plan.fault = job->fault;
+    const json_t *spec = json_object_get(json, "spec");
+    job->spec.transport = (enum godwit_transport)godwit_json_integer(spec, "transport", 0);
+    job->spec.stopped = godwit_json_true(spec, "stopped");
+    job->spec.postcopy = godwit_json_true(spec, "postcopy");
+    job->spec.passes = godwit_json_true(spec, "passes");
+    job->spec.suspend = godwit_json_true(spec, "suspend");
+    job->fault = g_strdup(godwit_json_string(spec, "fault", NULL));
+    job->spec.fault = job->fault;
     size_t i;
     json_t *pair;
-    json_array_foreach(json_object_get(plan, "capabilities"), i, pair)
+    json_array_foreach(json_object_get(spec, "capabilities"), i, pair)
     {
         const struct godwit_capability c = {
             g_intern_string(json_string_value(json_array_get(pair, 0))),
             json_is_true(json_array_get(pair, 1))};
         g_array_append_val(job->capabilities, c);
     }
-    json_array_foreach(json_object_get(plan, "parameters"), i, pair)
+    json_array_foreach(json_object_get(spec, "parameters"), i, pair)
     {
         const struct godwit_parameter p = {
             g_intern_string(json_string_value(json_array_get(pair, 0))),

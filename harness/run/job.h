@@ -17,7 +17,7 @@
  *   phases    [{"name", "at", "ms"}]: when each phase began and how long it took, in order
  *   oracles   which oracles have judged, and how much, godwit_oracles_judged()
  *   waited    how long it waited until its guests might run, in ms: no part of any phase
- *   facts     what was measured and proven; "checks" among them, godwit_rig_note_check()
+ *   facts     what was measured and proven; "checks" among them, godwit_testbed_note_check()
  *
  * and of everything but a pass, or if the job says `keep`, what a bundle needs besides:
  *
@@ -33,15 +33,15 @@
 
 #include "qemu/qemu.h"
 #include "scenario/scenario.h"
-#include "testbed/rig.h"
+#include "testbed/testbed.h"
 
 struct godwit_job {
-    const struct godwit_scenario *scenario; /* NULL: an ad-hoc migration, by the plan */
-    struct godwit_plan plan;                /* of an ad-hoc migration */
-    GArray *capabilities; /* of struct godwit_capability, what plan.capabilities points to */
+    const struct godwit_scenario *scenario; /* NULL: an ad-hoc migration, by the spec */
+    struct godwit_spec spec;                /* of an ad-hoc migration */
+    GArray *capabilities; /* of struct godwit_capability, what spec.capabilities points to */
     GArray *parameters;   /* of struct godwit_parameter, likewise */
     struct godwit_setup setup;
-    char *fault;          /* what plan.fault points to, of an ad-hoc migration; NULL: none */
+    char *fault;          /* what spec.fault points to, of an ad-hoc migration; NULL: none */
     char *target;         /* how reports call what it runs on; NULL: by the architecture */
     char *type;           /* what setup.type points to */
     char *accel;          /* what setup.accel points to */

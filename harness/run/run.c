@@ -129,7 +129,7 @@ static void give_not_run(struct godwit_run *run, const struct godwit_job *job, c
 {
     g_autoptr(json_t) result =
         json_pack("{s:s, s:s, s:s, s:[], s:[], s:{}, s:[]}", "status", "error", "message", reason,
-                  "kind", "not-run", "phases", "oracles", "facts", "vms");
+                  "kind", "not-run", "phases", "oracles", "measurements", "vms");
     describe_job(result, job, 0, NULL);
     count(summary, result);
     OBSERVE(run, result, result);

@@ -50,15 +50,18 @@ static void over(gpointer data)
     report(object);
 }
 
-/* The status of a rig whose scenario ended with ERROR. *BUG is the known bug that makes it a
+/* The status of a testbed whose scenario ended with ERROR. *BUG is the known bug that makes it a
  * failure, where it is one that a bug explains. */
-static const char *status_of(const struct godwit_rig *rig, const GError *error,
+static const char *status_of(const struct godwit_testbed *testbed, const GError *error,
                              const struct godwit_bug **bug)
 {
     *bug = NULL;
     if (!error || godwit_bug_of(error)) {
-        *bug = godwit_bug_unaccepted(rig->facts, rig->setup->accepted, rig->setup->strict);
-        return *bug ? "fail" : json_object_get(rig->facts, "known_bugs") ? "known" : "pass";
+        *bug = godwit_bug_unaccepted(testbed->measurements, testbed->setup->accepted,
+                                     testbed->setup->strict);
+        return *bug                                                   ? "fail"
+               : json_object_get(testbed->measurements, "known_bugs") ? "known"
+                                                                      : "pass";
     }
     switch ((enum godwit_error)error->code) {
     case GODWIT_ERROR_SKIP:
@@ -72,10 +75,10 @@ static const char *status_of(const struct godwit_rig *rig, const GError *error,
 }
 
 /* When a guest complains, its mailbox says of what. */
-static void explain_fault(struct godwit_rig *rig, GError **error)
+static void explain_fault(struct godwit_testbed *testbed, GError **error)
 {
-    for (guint i = 0; i < rig->vms->len; i++) {
-        struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
         if (!vm->console || !vm->console->guest_fault || vm->exited)
             continue;
         /* Asking must be possible for a VM that is known to be unwell. */
@@ -83,14 +86,14 @@ static void explain_fault(struct godwit_rig *rig, GError **error)
         /* In a postcopy, who reads all of memory may wait for ever. */
         if (!godwit_json_true(vm->capabilities, "postcopy-ram"))
             godwit_pages_alone(vm);
-        for (unsigned cpu = 0; cpu < rig->setup->workload.cpus; cpu++) {
+        for (unsigned cpu = 0; cpu < testbed->setup->workload.cpus; cpu++) {
             struct godwit_mailbox mailbox;
             if (!godwit_memory_mailbox(vm, cpu, &mailbox, NULL))
                 continue;
             g_autofree char *found = godwit_guest_found(&mailbox);
             if (!found)
                 continue;
-            godwit_oracle_accuse(rig,
+            godwit_oracle_accuse(testbed,
                                  mailbox.state == GODWIT_STATE_FAULT ? GODWIT_ORACLE_GUEST
                                                                      : GODWIT_ORACLE_CONTINUITY,
                                  vm->name);
@@ -127,59 +130,59 @@ static const char *kind_of(const GError *error)
     return "unknown";
 }
 
-static json_t *result_of(struct godwit_rig *rig, const GError *error, bool keep)
+static json_t *result_of(struct godwit_testbed *testbed, const GError *error, bool keep)
 {
     const struct godwit_bug *bug;
-    const char *status = status_of(rig, error, &bug);
+    const char *status = status_of(testbed, error, &bug);
     const char *kind = error ? kind_of(error) : bug ? "known-bug" : NULL;
     g_autofree char *met = bug ? g_strdup_printf("known QEMU bug %s: %s%s%s", bug->id, bug->summary,
                                                  error ? "; " : "", error ? error->message : "")
                                : NULL;
     const char *message = met ? met : error && strcmp(status, "known") != 0 ? error->message : "";
     json_t *phases = json_array();
-    for (guint i = 0; i < rig->phases->len; i++) {
-        const struct godwit_phase *phase = &g_array_index(rig->phases, struct godwit_phase, i);
+    for (guint i = 0; i < testbed->phases->len; i++) {
+        const struct godwit_phase *phase = &g_array_index(testbed->phases, struct godwit_phase, i);
         json_array_append_new(phases, json_pack("{s:s, s:f, s:f}", "name", phase->name, "at",
                                                 phase->at, "ms", phase->ms));
     }
-    json_t *oracles = godwit_oracles_judged(rig);
-    json_object_del(rig->facts, "oracles");
-    json_t *result =
-        json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o, s:f, s:o, s:O, s:[]}", "status", status,
-                  "message", message, "kind", kind, "known", bug ? bug->id : NULL, "phase",
-                  error ? rig->phase : NULL, "phases", phases, "waited",
-                  (double)rig->waited / 1000.0, "oracles", oracles, "facts", rig->facts, "vms");
+    json_t *oracles = godwit_oracles_judged(testbed);
+    json_object_del(testbed->measurements, "oracles");
+    json_t *result = json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o, s:f, s:o, s:O, s:[]}", "status",
+                               status, "message", message, "kind", kind, "known",
+                               bug ? bug->id : NULL, "phase", error ? testbed->phase : NULL,
+                               "phases", phases, "waited", (double)testbed->waited / 1000.0,
+                               "oracles", oracles, "measurements", testbed->measurements, "vms");
     if (keep || strcmp(status, "pass") != 0)
-        godwit_evidence_add(rig, result);
+        godwit_evidence_add(testbed, result);
     return result;
 }
 
 /* What holds for every scenario, once its own course is through. */
-static bool judge_all(struct godwit_rig *rig, GError **error)
+static bool judge_all(struct godwit_testbed *testbed, GError **error)
 {
     GString *text = g_string_new(NULL);
-    const unsigned failed = godwit_rig_failed_checks(rig, text);
+    const unsigned failed = godwit_testbed_failed_checks(testbed, text);
     if (failed)
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION, "%u of %u checks do not hold:%s",
-                    failed, (unsigned)json_array_size(json_object_get(rig->facts, "checks")),
-                    text->str);
+        g_set_error(
+            error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION, "%u of %u checks do not hold:%s", failed,
+            (unsigned)json_array_size(json_object_get(testbed->measurements, "checks")), text->str);
     g_string_free(text, TRUE);
-    return !failed && godwit_states_judge(rig, error) && godwit_alarms_judge(rig, error);
+    return !failed && godwit_states_judge(testbed, error) && godwit_alarms_judge(testbed, error);
 }
 
 /* A failure that a known bug explains does not stand for what it does not: what else holds for
  * every scenario is judged all the same, and a guest that complains has found something. */
-static void judge_beside(struct godwit_rig *rig, GError **error)
+static void judge_beside(struct godwit_testbed *testbed, GError **error)
 {
     g_autoptr(GError) other = NULL;
     if (!godwit_bug_of(*error))
         return;
-    for (guint i = 0; i < rig->vms->len; i++) {
-        const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
         if (vm->console && vm->console->guest_fault && !vm->console->fault_provoked)
             (*error)->domain = GODWIT_ERROR;
     }
-    if (godwit_bug_of(*error) && !judge_all(rig, &other)) {
+    if (godwit_bug_of(*error) && !judge_all(testbed, &other)) {
         g_prefix_error(&other, "%s; and beside that: ", (*error)->message);
         g_clear_error(error);
         g_propagate_error(error, g_steal_pointer(&other));
@@ -201,27 +204,28 @@ int godwit_worker_main(const char *directory)
     if (job->setup.oracles_off & (1u << GODWIT_ORACLE_GUEST) &&
         !(job->scenario && job->scenario->flags & GODWIT_FLAG_VERIFY))
         job->setup.workload.flags &= ~(uint32_t)GODWIT_FLAG_VERIFY;
-    struct godwit_rig *rig = godwit_rig_new(&job->setup, directory);
-    rig->deadline = godwit_rig_seconds(rig, godwit_scenario_seconds(job->scenario, &job->setup));
-    rig->turn = GODWIT_TURN_FD;
-    rig->over = over;
+    struct godwit_testbed *testbed = godwit_testbed_new(&job->setup, directory);
+    testbed->deadline =
+        godwit_testbed_seconds(testbed, godwit_scenario_seconds(job->scenario, &job->setup));
+    testbed->turn = GODWIT_TURN_FD;
+    testbed->over = over;
     if (job->progress)
-        rig->progress = progress;
+        testbed->progress = progress;
     godwit_contain_adopt();
-    const bool passed = godwit_rig_set_apart(rig, &error) &&
-                        (job->scenario ? godwit_scenario_run(rig, job->scenario, &error)
-                                       : godwit_plan_run(rig, &job->plan, &error)) &&
-                        judge_all(rig, &error);
+    const bool passed = godwit_testbed_set_apart(testbed, &error) &&
+                        (job->scenario ? godwit_scenario_run(testbed, job->scenario, &error)
+                                       : godwit_course_run(testbed, &job->spec, &error)) &&
+                        judge_all(testbed, &error);
     if (!passed && !error)
         godwit_fail(&error, GODWIT_ERROR_MIGRATION,
                     "a step of phase \"%s\" failed without a reason: a defect of Godwit",
-                    rig->phase ? rig->phase : "none");
+                    testbed->phase ? testbed->phase : "none");
     if (!passed) {
-        judge_beside(rig, &error);
-        explain_fault(rig, &error);
+        judge_beside(testbed, &error);
+        explain_fault(testbed, &error);
     }
-    g_autoptr(json_t) result = result_of(rig, error, job->keep);
-    godwit_rig_free(rig);
+    g_autoptr(json_t) result = result_of(testbed, error, job->keep);
+    godwit_testbed_free(testbed);
     /* What a QEMU started (it may be a script, and not even its own QEMU's parent any more). */
     godwit_contain_sweep(NULL, 0);
     report(result);

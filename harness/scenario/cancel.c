@@ -34,7 +34,7 @@ static bool expect_state(struct godwit_vm *vm, const char *wanted, const char *w
 /* The command in question, in the state that it is about. */
 static bool cancel_in(struct godwit_vm *source, const char *state, GError **error)
 {
-    godwit_rig_phase(source->rig, "cancel");
+    godwit_testbed_phase(source->testbed, "cancel");
     return expect_state(source, state, "when it was to be cancelled", error) &&
            godwit_vm_command(source, "migrate_cancel", NULL, error);
 }
@@ -50,22 +50,22 @@ static bool cancel_in_vain(struct godwit_vm *source, const char *state, GError *
 static bool migrate_after_all(struct godwit_vm *source, const struct godwit_scenario *scenario,
                               GError **error)
 {
-    godwit_rig_phase(source->rig, "run on");
-    if (!godwit_plan_expect_status(source, "running", "after migrate_cancel", error) ||
-        !godwit_plan_see_it_run(source, error))
+    godwit_testbed_phase(source->testbed, "run on");
+    if (!godwit_course_expect_status(source, "running", "after migrate_cancel", error) ||
+        !godwit_course_see_it_run(source, error))
         return false;
     struct godwit_vm *destination =
-        godwit_plan_destination(source->rig, "destination", true, error);
+        godwit_course_destination(source->testbed, "destination", true, error);
     return destination &&
-           godwit_plan_move(source->rig, &scenario->plan, source, destination, error);
+           godwit_course_move(source->testbed, &scenario->spec, source, destination, error);
 }
 
 /* A source that has been told to send events, and the destination that it ends at. */
-static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
+static struct godwit_vm *start_source(struct godwit_testbed *testbed, GError **error)
 {
-    if (!godwit_plan_ahead(rig, "destination", true, error))
+    if (!godwit_course_ahead(testbed, "destination", true, error))
         return NULL;
-    struct godwit_vm *source = godwit_plan_source(rig, error);
+    struct godwit_vm *source = godwit_course_source(testbed, error);
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
                    godwit_migrate_throttle(source, error)
                ? source
@@ -74,26 +74,27 @@ static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
 
 /* A source, and a first destination to which it has begun to migrate its guest, and does not come
  * to an end with it. */
-static bool start_both(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool start_both(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        const struct godwit_capability *capabilities, struct godwit_vm **source,
                        struct godwit_vm **first, GError **error)
 {
-    *source = godwit_plan_ahead(rig, "first", true, error) ? start_source(rig, error) : NULL;
-    *first = *source ? godwit_plan_destination(rig, "first", true, error) : NULL;
+    *source =
+        godwit_course_ahead(testbed, "first", true, error) ? start_source(testbed, error) : NULL;
+    *first = *source ? godwit_course_destination(testbed, "first", true, error) : NULL;
     if (!*first || !godwit_migrate_set_capabilities(*first, capabilities, error) ||
         !godwit_migrate_set_capabilities(*source, capabilities, error))
         return false;
-    godwit_rig_phase(rig, "migrate");
+    godwit_testbed_phase(testbed, "migrate");
     (*first)->may_exit = true; /* as a destination does whose source breaks off */
-    g_autofree char *uri = godwit_migrate_listen(*first, scenario->plan.transport, false, error);
+    g_autofree char *uri = godwit_migrate_listen(*first, scenario->spec.transport, false, error);
     return uri && godwit_migrate_start(*source, uri, false, error) &&
            godwit_migrate_prove_live(*source, *first, error);
 }
 
-static bool after_none(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool after_none(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
-    struct godwit_vm *source = start_source(rig, error);
+    struct godwit_vm *source = start_source(testbed, error);
     return source && cancel_in_vain(source, "none", error) &&
            migrate_after_all(source, scenario, error);
 }
@@ -136,47 +137,47 @@ static bool settle_cancelled(struct godwit_vm *source, godwit_peer *busy, GError
     }
     godwit_peer_close(busy);
     while (pending)
-        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to give up its connection",
-                             error) ||
+        if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS,
+                                 "the source to give up its connection", error) ||
             !ask_pending(source, &pending, error))
             return false;
     return true;
 }
 
 /* Nobody takes the source's connection, and nobody refuses it. */
-static bool after_setup(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool after_setup(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         GError **error)
 {
     g_auto(godwit_peer) busy = GODWIT_PEER_NONE;
-    struct godwit_vm *source = start_source(rig, error);
-    return source && godwit_peer_busy(&busy, rig, "busy.sock", error) &&
+    struct godwit_vm *source = start_source(testbed, error);
+    return source && godwit_peer_busy(&busy, testbed, "busy.sock", error) &&
            godwit_migrate_start(source, BUSY_URI, false, error) &&
            cancel_in(source, "setup", error) && settle_cancelled(source, &busy, error) &&
            migrate_after_all(source, scenario, error);
 }
 
-static bool after_active(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool after_active(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
     struct godwit_vm *source, *first;
-    return start_both(rig, scenario, NULL, &source, &first, error) &&
+    return start_both(testbed, scenario, NULL, &source, &first, error) &&
            cancel_in(source, "active", error) && godwit_migrate_wait(source, "cancelled", error) &&
-           godwit_plan_refused(first, error) && migrate_after_all(source, scenario, error);
+           godwit_course_refused(first, error) && migrate_after_all(source, scenario, error);
 }
 
 /* The guest stands still already, and has to run again. */
-static bool after_pre_switchover(struct godwit_rig *rig, const struct godwit_scenario *scenario,
-                                 GError **error)
+static bool after_pre_switchover(struct godwit_testbed *testbed,
+                                 const struct godwit_scenario *scenario, GError **error)
 {
     struct godwit_vm *source, *first;
-    return start_both(rig, scenario, pause_on, &source, &first, error) &&
+    return start_both(testbed, scenario, pause_on, &source, &first, error) &&
            godwit_migrate_unthrottle(source, error) &&
            godwit_migrate_wait(source, "pre-switchover", error) &&
            godwit_vm_wait_event(source, source->migration_first, "STOP", NULL, error) &&
            cancel_in(source, "pre-switchover", error) &&
            godwit_migrate_wait(source, "cancelled", error) &&
            godwit_vm_wait_event(source, source->migration_first, "RESUME", NULL, error) &&
-           godwit_plan_refused(first, error) && migrate_after_all(source, scenario, error);
+           godwit_course_refused(first, error) && migrate_after_all(source, scenario, error);
 }
 
 /* The guest is the destination's by then; the source's copy of it can nevertheless go on. */
@@ -185,18 +186,18 @@ static bool cancel_completed(struct godwit_vm *source, struct godwit_vm *destina
 {
     (void)destination;
     return cancel_in_vain(source, "completed", error) &&
-           godwit_plan_expect_status(source, "postmigrate", "after migrate_cancel", error) &&
-           godwit_vm_run(source, error) && godwit_plan_see_it_run(source, error) &&
+           godwit_course_expect_status(source, "postmigrate", "after migrate_cancel", error) &&
+           godwit_vm_run(source, error) && godwit_course_see_it_run(source, error) &&
            godwit_vm_command(source, "stop", NULL, error);
 }
 
 /* The thread that sends waits for a full pipe, which cannot be shut down: it takes no notice of
  * anything until the pipe breaks. */
-static bool after_cancelling(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool after_cancelling(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                              GError **error)
 {
     g_auto(godwit_peer) pipe = GODWIT_PEER_NONE;
-    struct godwit_vm *source = start_source(rig, error);
+    struct godwit_vm *source = start_source(testbed, error);
     if (!source || !godwit_peer_pipe(&pipe, source, "pipe", error) ||
         !godwit_migrate_start(source, PIPE_URI, false, error) ||
         !godwit_migrate_wait(source, "active", error))
@@ -211,22 +212,22 @@ static bool after_cancelling(struct godwit_rig *rig, const struct godwit_scenari
            migrate_after_all(source, scenario, error);
 }
 
-static bool after_cancelled(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool after_cancelled(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                             GError **error)
 {
     struct godwit_vm *source, *first;
-    return start_both(rig, scenario, NULL, &source, &first, error) &&
+    return start_both(testbed, scenario, NULL, &source, &first, error) &&
            cancel_in(source, "active", error) && godwit_migrate_wait(source, "cancelled", error) &&
-           cancel_in_vain(source, "cancelled", error) && godwit_plan_refused(first, error) &&
+           cancel_in_vain(source, "cancelled", error) && godwit_course_refused(first, error) &&
            migrate_after_all(source, scenario, error);
 }
 
 /* The pipe breaks while the migration is under way. */
-static bool after_failed(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool after_failed(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
     g_auto(godwit_peer) pipe = GODWIT_PEER_NONE;
-    struct godwit_vm *source = start_source(rig, error);
+    struct godwit_vm *source = start_source(testbed, error);
     if (!source || !godwit_peer_pipe(&pipe, source, "pipe", error) ||
         !godwit_migrate_start(source, PIPE_URI, false, error) ||
         !godwit_migrate_wait(source, "active", error))
@@ -249,9 +250,9 @@ GODWIT_SCENARIOS(cancel) = {
         .needs = "command:query-yank"),
     ROW("active", "migrate_cancel while a live migration sends memory", .run = after_active),
     ROW("pre-switchover", "migrate_cancel when the guest is already stopped: it resumes",
-        .run = after_pre_switchover, .plan = {.capabilities = pause_off}),
+        .run = after_pre_switchover, .spec = {.capabilities = pause_off}),
     ROW("completed", "migrate_cancel after a completed migration: no effect",
-        .plan = {.judge = cancel_completed}),
+        .spec = {.judge = cancel_completed}),
     ROW("cancelling", "a second migrate_cancel while cancelling: no further effect",
         .run = after_cancelling),
     ROW("cancelled", "migrate_cancel after a cancelled migration: no effect",

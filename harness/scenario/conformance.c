@@ -88,19 +88,19 @@ bool godwit_conformance_compare(struct godwit_conformance *conformance, const ch
     return true;
 }
 
-void godwit_conformance_note(struct godwit_rig *rig, const char *name, const json_t *reply,
+void godwit_conformance_note(struct godwit_testbed *testbed, const char *name, const json_t *reply,
                              const char *problem)
 {
     const json_t *refusal = json_object_get(reply, "error");
-    godwit_rig_note_check(rig,
-                          json_pack("{s:s, s:s*, s:s*, s:s*}", "name", name, "class",
-                                    godwit_json_string(refusal, "class", NULL), "answer",
-                                    godwit_json_string(refusal, "desc", NULL), "problem", problem));
+    godwit_testbed_note_check(
+        testbed, json_pack("{s:s, s:s*, s:s*, s:s*}", "name", name, "class",
+                           godwit_json_string(refusal, "class", NULL), "answer",
+                           godwit_json_string(refusal, "desc", NULL), "problem", problem));
 }
 
-void godwit_conformance_skip(struct godwit_rig *rig, const char *name, const char *reason)
+void godwit_conformance_skip(struct godwit_testbed *testbed, const char *name, const char *reason)
 {
-    godwit_rig_note_check(rig, json_pack("{s:s, s:s}", "name", name, "skip", reason));
+    godwit_testbed_note_check(testbed, json_pack("{s:s, s:s}", "name", name, "skip", reason));
 }
 
 /* An error has a class and says something. */
@@ -130,7 +130,7 @@ bool godwit_conformance_settle(struct godwit_vm *vm, GError **error)
     while (is_sending(vm)) {
         g_autofree char *what =
             g_strdup_printf("the thread of the %s that sends to end, once it has failed", vm->name);
-        if (!godwit_rig_rest(vm->rig, 1, what, error))
+        if (!godwit_testbed_rest(vm->testbed, 1, what, error))
             return false;
     }
     /* What that thread leaves to the main loop is done when the main loop has answered. */
@@ -197,7 +197,7 @@ bool godwit_conformance_request(struct godwit_conformance *conformance,
         if (difference)
             problem = g_strdup_printf("the %s refused, but %s", vm->name, difference);
     }
-    godwit_conformance_note(vm->rig, name, reply, problem);
+    godwit_conformance_note(vm->testbed, name, reply, problem);
     return true;
 }
 
@@ -208,7 +208,7 @@ bool godwit_conformance_requests(struct godwit_conformance *conformance,
     for (size_t i = 0; i < count; i++) {
         g_autofree char *lacks = godwit_qemu_lacks(conformance->vm->qemu, requests[i].needs);
         if (lacks)
-            godwit_conformance_skip(conformance->vm->rig, requests[i].name, lacks);
+            godwit_conformance_skip(conformance->vm->testbed, requests[i].name, lacks);
         else if (!godwit_conformance_request(conformance, requests[i].expectation, requests[i].name,
                                              requests[i].command, requests[i].arguments, NULL,
                                              error))
@@ -220,14 +220,14 @@ bool godwit_conformance_requests(struct godwit_conformance *conformance,
 void godwit_conformance_prepare(const struct godwit_scenario *scenario,
                                 struct godwit_workload *workload)
 {
-    godwit_scenario_usual(scenario, workload);
+    godwit_scenario_default(scenario, workload);
     workload->window_end = MIN(workload->window_end, workload->window_start + (16 << 20));
 }
 
-bool godwit_conformance_move_on(struct godwit_rig *rig, const struct godwit_plan *plan,
+bool godwit_conformance_move_on(struct godwit_testbed *testbed, const struct godwit_spec *spec,
                                 struct godwit_vm *source, GError **error)
 {
-    struct godwit_vm *destination = godwit_plan_destination(rig, "destination", true, error);
-    return destination && godwit_vm_run(source, error) && godwit_plan_see_it_run(source, error) &&
-           godwit_plan_move(rig, plan, source, destination, error);
+    struct godwit_vm *destination = godwit_course_destination(testbed, "destination", true, error);
+    return destination && godwit_vm_run(source, error) && godwit_course_see_it_run(source, error) &&
+           godwit_course_move(testbed, spec, source, destination, error);
 }

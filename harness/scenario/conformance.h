@@ -78,11 +78,11 @@ bool godwit_conformance_requests(struct godwit_conformance *conformance,
                                  GError **error);
 
 /* Notes the check NAME with the answer (or NULL) that QEMU gave, and PROBLEM unless it is NULL. */
-void godwit_conformance_note(struct godwit_rig *rig, const char *name, const json_t *reply,
+void godwit_conformance_note(struct godwit_testbed *testbed, const char *name, const json_t *reply,
                              const char *problem);
 
 /* Notes that a check is left out because this QEMU lacks something. */
-void godwit_conformance_skip(struct godwit_rig *rig, const char *name, const char *reason);
+void godwit_conformance_skip(struct godwit_testbed *testbed, const char *name, const char *reason);
 
 /*
  * The migration after all checks of a scenario in which none is under way. It is that of a stopped
@@ -100,7 +100,7 @@ void godwit_conformance_prepare(const struct godwit_scenario *scenario,
 
 /* After all checks: SOURCE's guest is still at work, and a migration by PLAN to a new destination
  * succeeds, with all oracles. */
-bool godwit_conformance_move_on(struct godwit_rig *rig, const struct godwit_plan *plan,
+bool godwit_conformance_move_on(struct godwit_testbed *testbed, const struct godwit_spec *spec,
                                 struct godwit_vm *source, GError **error);
 
 #endif

@@ -119,23 +119,23 @@ static bool check_port(struct godwit_conformance *vm, GError **error)
     else if (cause)
         json_object_set_new(reply, "error",
                             json_pack("{s:s, s:s}", "class", "failed", "desc", cause->message));
-    godwit_conformance_note(source->rig, name, reply, problem);
+    godwit_conformance_note(source->testbed, name, reply, problem);
     const struct godwit_bug *bug =
         wrapped ? godwit_bug_explain(&(const struct godwit_symptom){
                       .kind = GODWIT_SYMPTOM_PORT, .vm = source, .port = port})
                 : NULL;
     if (bug)
-        godwit_rig_excuse_check(source->rig, bug->id);
+        godwit_testbed_excuse_check(source->testbed, bug->id);
     return true;
 }
 
-static bool run_addresses(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_addresses(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                           GError **error)
 {
     GODWIT_CONFORMANCE vm = {0};
-    struct godwit_vm *source = godwit_conformance_start_stopped(rig, &vm, error);
+    struct godwit_vm *source = godwit_conformance_start_stopped(testbed, &vm, error);
     return source && REQUESTS(&vm, addresses, error) && check_port(&vm, error) &&
-           godwit_conformance_move_on(rig, &scenario->plan, source, error);
+           godwit_conformance_move_on(testbed, &scenario->spec, source, error);
 }
 
 static bool answered_or_gone(gpointer data)
@@ -146,19 +146,20 @@ static bool answered_or_gone(gpointer data)
 
 /* Requests a migration with channels of which none is the main one. A scenario of its own, because
  * some QEMUs die of it. */
-static bool run_no_main_channel(struct godwit_rig *rig, const struct godwit_scenario *scenario,
-                                GError **error)
+static bool run_no_main_channel(struct godwit_testbed *testbed,
+                                const struct godwit_scenario *scenario, GError **error)
 {
     static const char name[] = "migrate with channels but no main one: refused";
     GODWIT_CONFORMANCE vm = {0};
-    struct godwit_vm *source = godwit_conformance_start_held(rig, &vm, error);
+    struct godwit_vm *source = godwit_conformance_start_throttled(testbed, &vm, error);
     if (!source)
         return false;
     source->may_exit = true;
     if (!godwit_qmp_send_text(source->qmp, "migrate",
                               "{\"channels\":[{\"channel-type\":\"cpr\"," ADDRESS "}]}", -1,
                               error) ||
-        !godwit_rig_wait(rig, answered_or_gone, source, "the source's answer to migrate", error))
+        !godwit_testbed_wait(testbed, answered_or_gone, source, "the source's answer to migrate",
+                             error))
         return false;
     source->may_exit = false;
     g_autofree char *problem = NULL;
@@ -168,31 +169,31 @@ static bool run_no_main_channel(struct godwit_rig *rig, const struct godwit_scen
             return false;
         if (!problem && !json_object_get(reply, "error"))
             problem = g_strdup("the source obeyed");
-        godwit_conformance_note(rig, name, reply, problem);
-        return godwit_conformance_move_on(rig, &scenario->plan, source, error);
+        godwit_conformance_note(testbed, name, reply, problem);
+        return godwit_conformance_move_on(testbed, &scenario->spec, source, error);
     }
     source->may_exit = true;
     g_autofree char *end = godwit_vm_end(source);
     problem = g_strdup_printf("the source's QEMU %s", end);
-    godwit_conformance_note(rig, name, NULL, problem);
+    godwit_conformance_note(testbed, name, NULL, problem);
     const struct godwit_bug *bug = godwit_bug_explain(
         &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CHANNELS, .source = source});
     if (bug)
-        godwit_rig_excuse_check(rig, bug->id);
-    godwit_rig_phase(rig, NULL);
+        godwit_testbed_excuse_check(testbed, bug->id);
+    godwit_testbed_phase(testbed, NULL);
     return true;
 }
 
 /* Checks that a destination takes a valid address after one where it could not listen. Each address
  * gets a new VM, so that what one leaves behind cannot hide what the next one does. */
-static bool run_listening(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_listening(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                           GError **error)
 {
     struct godwit_vm *vms[G_N_ELEMENTS(unusable)];
-    godwit_rig_phase(rig, "check");
+    godwit_testbed_phase(testbed, "check");
     for (size_t i = 0; i < G_N_ELEMENTS(unusable); i++) {
         g_autofree char *name = g_strdup_printf("destination-%zu", i + 1);
-        vms[i] = godwit_vm_start(rig, name, GODWIT_VM_DESTINATION_HELD, NULL, error);
+        vms[i] = godwit_vm_start(testbed, name, GODWIT_VM_DESTINATION_PAUSED, NULL, error);
         if (!vms[i])
             return false;
     }
@@ -205,7 +206,7 @@ static bool run_listening(struct godwit_rig *rig, const struct godwit_scenario *
             return false;
         g_autofree char *lacks = godwit_qemu_lacks(vms[i]->qemu, unusable[i].needs);
         if (lacks) {
-            godwit_conformance_skip(rig, name, lacks);
+            godwit_conformance_skip(testbed, name, lacks);
         } else {
             g_autofree char *arguments =
                 g_strdup_printf("{\"uri\":\"unix:%s.sock\"}", vms[i]->name);
@@ -213,7 +214,7 @@ static bool run_listening(struct godwit_rig *rig, const struct godwit_scenario *
             if (!reply)
                 return false;
             const json_t *refusal = json_object_get(reply, "error");
-            godwit_conformance_note(rig, name, reply,
+            godwit_conformance_note(testbed, name, reply,
                                     refusal ? godwit_json_string(refusal, "desc", "") : NULL);
             const struct godwit_bug *bug =
                 refusal ? godwit_bug_explain(&(const struct godwit_symptom){
@@ -222,12 +223,12 @@ static bool run_listening(struct godwit_rig *rig, const struct godwit_scenario *
                               .text = godwit_json_string(refusal, "desc", "")})
                         : NULL;
             if (bug)
-                godwit_rig_excuse_check(rig, bug->id);
+                godwit_testbed_excuse_check(testbed, bug->id);
         }
         if (!godwit_vm_quit(vms[i], error))
             return false;
     }
-    return godwit_plan_run(rig, &scenario->plan, error);
+    return godwit_course_run(testbed, &scenario->spec, error);
 }
 
 GODWIT_SCENARIOS(conformance_addresses) = {
@@ -237,7 +238,7 @@ GODWIT_SCENARIOS(conformance_addresses) = {
         .run = run_addresses,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_PLAN,
     },
     {
         .name = "conformance/refusals/no-main-channel",
@@ -246,7 +247,7 @@ GODWIT_SCENARIOS(conformance_addresses) = {
         .needs = "channel:cpr",
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_PLAN,
     },
     {
         .name = "conformance/refusals/listening",
@@ -254,7 +255,7 @@ GODWIT_SCENARIOS(conformance_addresses) = {
         .run = run_listening,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_PLAN,
     },
 };
 GODWIT_SCENARIOS_END(conformance_addresses);

@@ -21,17 +21,18 @@ static bool greeted_or_gone(gpointer data)
 #define VVFAT "\"driver\":\"vvfat\",\"node-name\":\"folder\",\"dir\":\"folder\",\"rw\":true"
 
 /* Checks that a QEMU with --only-migratable does not even start with that device. */
-static bool check_only_migratable(struct godwit_rig *rig, GError **error)
+static bool check_only_migratable(struct godwit_testbed *testbed, GError **error)
 {
     static const char name[] = "--only-migratable: a block device that blocks migration is refused";
     static const char *const arguments[] = {"-only-migratable", "-blockdev",
                                             "driver=vvfat,node-name=folder,dir=folder,rw=on", NULL};
-    struct godwit_vm *vm = godwit_vm_start(rig, "refused", GODWIT_VM_SOURCE, arguments, error);
+    struct godwit_vm *vm = godwit_vm_start(testbed, "refused", GODWIT_VM_SOURCE, arguments, error);
     if (!vm)
         return false;
     vm->may_exit = true;
     /* It ends, or its QMP greeting shows that it runs. */
-    if (!godwit_rig_wait(rig, greeted_or_gone, vm, "a QEMU with --only-migratable to end", error))
+    if (!godwit_testbed_wait(testbed, greeted_or_gone, vm, "a QEMU with --only-migratable to end",
+                             error))
         return false;
     g_autofree char *problem = NULL, *said = NULL;
     if (!vm->exited) {
@@ -46,8 +47,8 @@ static bool check_only_migratable(struct godwit_rig *rig, GError **error)
         else if (!strstr(said, "only-migratable"))
             problem = g_strdup_printf("QEMU %s, but did not say why: \"%s\"", end, said);
     }
-    godwit_rig_note_check(
-        rig, json_pack("{s:s, s:s*, s:s*}", "name", name, "answer", said, "problem", problem));
+    godwit_testbed_note_check(
+        testbed, json_pack("{s:s, s:s*, s:s*}", "name", name, "answer", said, "problem", problem));
     return true;
 }
 
@@ -74,24 +75,24 @@ static bool check_reason(struct godwit_conformance *vm, GError **error)
         problem = g_strdup_printf("the error \"%s\" has none of the reasons that query-migrate "
                                   "lists",
                                   desc);
-    godwit_conformance_note(vm->vm->rig, name, reply, problem);
+    godwit_conformance_note(vm->vm->testbed, name, reply, problem);
     return true;
 }
 
-static bool run_blocked(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_blocked(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         GError **error)
 {
     static const struct godwit_request blocked[] = {
         {"migrate with a blocker, with resume: refused", MIGRATE(NOBODY ",\"resume\":true")},
     };
     GODWIT_CONFORMANCE vm = {0};
-    g_autofree char *folder = g_build_filename(rig->directory, "folder", NULL);
+    g_autofree char *folder = g_build_filename(testbed->directory, "folder", NULL);
     if (g_mkdir(folder, 0700)) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s: %s", folder,
                     g_strerror(errno));
         return false;
     }
-    struct godwit_vm *source = godwit_conformance_start_held(rig, &vm, error);
+    struct godwit_vm *source = godwit_conformance_start_throttled(testbed, &vm, error);
     g_autoptr(json_t) added =
         source ? godwit_vm_ask(source, "blockdev-add", "{" VVFAT "}", error) : NULL;
     if (!added)
@@ -102,10 +103,10 @@ static bool run_blocked(struct godwit_rig *rig, const struct godwit_scenario *sc
         return false;
     }
     return check_reason(&vm, error) && REQUESTS(&vm, blocked, error) &&
-           check_only_migratable(rig, error) &&
+           check_only_migratable(testbed, error) &&
            godwit_vm_command(source, "blockdev-del", json_pack("{s:s}", "node-name", "folder"),
                              error) &&
-           godwit_conformance_move_on(rig, &scenario->plan, source, error);
+           godwit_conformance_move_on(testbed, &scenario->spec, source, error);
 }
 
 GODWIT_SCENARIOS(conformance_blockers) = {
@@ -115,7 +116,7 @@ GODWIT_SCENARIOS(conformance_blockers) = {
         .run = run_blocked,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_PLAN,
     },
 };
 GODWIT_SCENARIOS_END(conformance_blockers);

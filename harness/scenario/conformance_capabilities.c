@@ -111,7 +111,7 @@ static bool combine(struct godwit_conformance *vm, const char *name, const char 
         if (!judge_switched(vm, names, &problem, error) || !switch_off(vm, names, error))
             return false;
     }
-    godwit_conformance_note(vm->vm->rig, name, reply, problem);
+    godwit_conformance_note(vm->vm->testbed, name, reply, problem);
     return true;
 }
 
@@ -128,7 +128,7 @@ static bool check_combinations(struct godwit_conformance *vm, GError **error)
             combination->expectation == GODWIT_EITHER ? ", or set and read back" : "");
         g_autofree char *lacks = godwit_qemu_lacks(vm->vm->qemu, needs->str);
         if (lacks)
-            godwit_conformance_skip(vm->vm->rig, check, lacks);
+            godwit_conformance_skip(vm->vm->testbed, check, lacks);
         else if (!combine(vm, check, combination->names, combination->expectation, error))
             return false;
     }
@@ -164,7 +164,7 @@ static bool check_dependence(struct godwit_conformance *vm, const char *needed,
     g_autofree char *needs = g_strdup_printf("capability:%s capability:%s", needed, dependent);
     g_autofree char *lacks = godwit_qemu_lacks(vm->vm->qemu, needs);
     if (lacks) {
-        godwit_conformance_skip(vm->vm->rig, check, lacks);
+        godwit_conformance_skip(vm->vm->testbed, check, lacks);
         return true;
     }
     g_autofree char *on = switching(both, true), *off = switching(first, false);
@@ -174,7 +174,7 @@ static bool check_dependence(struct godwit_conformance *vm, const char *needed,
     const json_t *refusal = json_object_get(reply, "error");
     if (refusal) {
         /* The host's to allow: userfaultfd, say. */
-        godwit_conformance_skip(vm->vm->rig, check, godwit_json_string(refusal, "desc", ""));
+        godwit_conformance_skip(vm->vm->testbed, check, godwit_json_string(refusal, "desc", ""));
         return true;
     }
     return godwit_conformance_renew(vm, error) &&
@@ -235,19 +235,20 @@ static const struct godwit_request malformed[] = {
      NULL},
 };
 
-static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error)
 {
     GODWIT_CONFORMANCE conformance = {0};
-    struct godwit_vm *source = godwit_plan_source(rig, error);
-    godwit_rig_phase(rig, "check");
-    return source && godwit_plan_stop(source, error) &&
+    struct godwit_vm *source = godwit_course_source(testbed, error);
+    godwit_testbed_phase(testbed, "check");
+    return source && godwit_course_stop(source, error) &&
            godwit_conformance_begin(&conformance, source, error) &&
            godwit_conformance_requests(&conformance, malformed, G_N_ELEMENTS(malformed), error) &&
            check_each(&conformance, error) && check_combinations(&conformance, error) &&
            check_dependence(&conformance, "return-path", "switchover-ack", error) &&
            check_dependence(&conformance, "postcopy-ram", "postcopy-preempt", error) &&
            check_mapped_ram(&conformance, error) &&
-           godwit_conformance_move_on(rig, &scenario->plan, source, error);
+           godwit_conformance_move_on(testbed, &scenario->spec, source, error);
 }
 
 GODWIT_SCENARIOS(conformance_capabilities) = {
@@ -257,7 +258,7 @@ GODWIT_SCENARIOS(conformance_capabilities) = {
         .run = run,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_PLAN,
     },
 };
 GODWIT_SCENARIOS_END(conformance_capabilities);

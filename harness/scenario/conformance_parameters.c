@@ -84,7 +84,7 @@ static bool excuse(struct godwit_conformance *vm, const char *name, const char *
         .kind = GODWIT_SYMPTOM_LEVEL, .vm = vm->vm, .parameter = name, .value = value, .state = is};
     const struct godwit_bug *bug = g_strcmp0(was, is) ? NULL : godwit_bug_explain(&symptom);
     if (bug)
-        godwit_rig_excuse_check(vm->vm->rig, bug->id);
+        godwit_testbed_excuse_check(vm->vm->testbed, bug->id);
     return true;
 }
 
@@ -154,7 +154,7 @@ static bool settable(struct godwit_conformance *vm, const char *name, const char
     } else {
         problem = g_strdup_printf("was refused: %s", godwit_json_string(refusal, "desc", ""));
     }
-    godwit_conformance_note(vm->vm->rig, check, reply, problem);
+    godwit_conformance_note(vm->vm->testbed, check, reply, problem);
     return refusal || ((!problem || excuse(vm, name, value, error)) && restore(vm, name, error));
 }
 
@@ -176,7 +176,7 @@ static bool present(struct godwit_conformance *vm, const char *name)
         return true;
     g_autofree char *check = g_strdup_printf("parameter %s", name);
     g_autofree char *reason = g_strdup_printf("not in QEMU %s", vm->vm->qemu->version);
-    godwit_conformance_skip(vm->vm->rig, check, reason);
+    godwit_conformance_skip(vm->vm->testbed, check, reason);
     return false;
 }
 
@@ -312,15 +312,16 @@ static bool check_all(struct godwit_conformance *vm, GError **error)
            godwit_conformance_requests(vm, odd, G_N_ELEMENTS(odd), error);
 }
 
-static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error)
 {
     GODWIT_CONFORMANCE conformance = {0};
-    struct godwit_vm *source = godwit_plan_source(rig, error);
-    godwit_rig_phase(rig, "check");
-    if (!source || !godwit_plan_stop(source, error) ||
+    struct godwit_vm *source = godwit_course_source(testbed, error);
+    godwit_testbed_phase(testbed, "check");
+    if (!source || !godwit_course_stop(source, error) ||
         !godwit_conformance_begin(&conformance, source, error) || !check_all(&conformance, error))
         return false;
-    return godwit_conformance_move_on(rig, &scenario->plan, source, error);
+    return godwit_conformance_move_on(testbed, &scenario->spec, source, error);
 }
 
 GODWIT_SCENARIOS(conformance_parameters) = {
@@ -330,7 +331,7 @@ GODWIT_SCENARIOS(conformance_parameters) = {
         .run = run,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_PLAN,
     },
 };
 GODWIT_SCENARIOS_END(conformance_parameters);

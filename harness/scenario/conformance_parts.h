@@ -25,12 +25,12 @@
 
 /* Starts a source whose migrations are throttled, so that none ends before a request is refused,
  * and takes down its state in VM. Returns the source, or NULL with ERROR set. Borrowed from RIG. */
-struct godwit_vm *godwit_conformance_start_held(struct godwit_rig *rig,
-                                                struct godwit_conformance *vm, GError **error);
+struct godwit_vm *godwit_conformance_start_throttled(struct godwit_testbed *testbed,
+                                                     struct godwit_conformance *vm, GError **error);
 
 /* Does the same, but stops the guest. For requests before any migration: they are refused either
  * way, and sooner if no guest takes a processor. */
-struct godwit_vm *godwit_conformance_start_stopped(struct godwit_rig *rig,
+struct godwit_vm *godwit_conformance_start_stopped(struct godwit_testbed *testbed,
                                                    struct godwit_conformance *vm, GError **error);
 
 #endif

@@ -157,7 +157,7 @@ static bool check_postcopy_start(struct godwit_conformance *vm, GError **error)
     g_autoptr(GError) cause = NULL;
     if (!godwit_migrate_set_capabilities(vm->vm, on, &cause)) {
         if (cause->code == GODWIT_ERROR_QMP || cause->code == GODWIT_ERROR_SKIP) {
-            godwit_conformance_skip(vm->vm->rig, name, cause->message);
+            godwit_conformance_skip(vm->vm->testbed, name, cause->message);
             return true;
         }
         g_propagate_error(error, g_steal_pointer(&cause));
@@ -172,38 +172,40 @@ static bool check_postcopy_start(struct godwit_conformance *vm, GError **error)
 
 /* Starts a source whose migrations are throttled, so that none ends before a request is refused.
  * Its threads have names, for godwit_conformance_settle(). */
-static struct godwit_vm *start_source(struct godwit_rig *rig, GError **error)
+static struct godwit_vm *start_source(struct godwit_testbed *testbed, GError **error)
 {
     static const char *const arguments[] = {"-name", "debug-threads=on", NULL};
-    struct godwit_vm *source = godwit_plan_source_with(rig, arguments, error);
+    struct godwit_vm *source = godwit_course_source_with(testbed, arguments, error);
     if (!source)
         return NULL;
-    godwit_rig_phase(rig, "check");
+    godwit_testbed_phase(testbed, "check");
     return godwit_migrate_throttle(source, error) ? source : NULL;
 }
 
-struct godwit_vm *godwit_conformance_start_held(struct godwit_rig *rig,
-                                                struct godwit_conformance *vm, GError **error)
+struct godwit_vm *godwit_conformance_start_throttled(struct godwit_testbed *testbed,
+                                                     struct godwit_conformance *vm, GError **error)
 {
-    struct godwit_vm *source = start_source(rig, error);
+    struct godwit_vm *source = start_source(testbed, error);
     return source && godwit_conformance_begin(vm, source, error) ? source : NULL;
 }
 
-struct godwit_vm *godwit_conformance_start_stopped(struct godwit_rig *rig,
+struct godwit_vm *godwit_conformance_start_stopped(struct godwit_testbed *testbed,
                                                    struct godwit_conformance *vm, GError **error)
 {
-    struct godwit_vm *source = start_source(rig, error);
-    return source && godwit_plan_stop(source, error) && godwit_conformance_begin(vm, source, error)
+    struct godwit_vm *source = start_source(testbed, error);
+    return source && godwit_course_stop(source, error) &&
+                   godwit_conformance_begin(vm, source, error)
                ? source
                : NULL;
 }
 
-static bool run_idle(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool run_idle(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                     GError **error)
 {
     GODWIT_CONFORMANCE vm = {0};
-    struct godwit_vm *source = godwit_conformance_start_stopped(rig, &vm, error);
+    struct godwit_vm *source = godwit_conformance_start_stopped(testbed, &vm, error);
     return source && check_postcopy_start(&vm, error) && REQUESTS(&vm, before_any, error) &&
-           godwit_conformance_move_on(rig, &scenario->plan, source, error);
+           godwit_conformance_move_on(testbed, &scenario->spec, source, error);
 }
 
 /* A unix socket whose queue is full: whatever connects to it has to wait. */
@@ -222,13 +224,13 @@ static void full_queue_clear(struct full_queue *queue)
     queue->listener = -1;
 }
 
-/* Makes the socket in the rig's folder as NAME. Caller clears QUEUE, even after a failure. */
-static bool full_queue_make(struct full_queue *queue, struct godwit_rig *rig, const char *name,
-                            GError **error)
+/* Makes the socket in the testbed's folder as NAME. Caller clears QUEUE, even after a failure. */
+static bool full_queue_make(struct full_queue *queue, struct godwit_testbed *testbed,
+                            const char *name, GError **error)
 {
     /* Through /proc, because the folder's path may be too long for an address. */
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const int folder = open(rig->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const int folder = open(testbed->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     g_snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", folder, name);
     queue->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool full = false;
@@ -258,7 +260,7 @@ static bool check_setup(struct godwit_conformance *vm, GError **error)
 {
     __attribute__((cleanup(full_queue_clear))) struct full_queue queue = {.listener = -1};
     struct godwit_vm *source = vm->vm;
-    if (!full_queue_make(&queue, source->rig, "full.sock", error) ||
+    if (!full_queue_make(&queue, source->testbed, "full.sock", error) ||
         !godwit_migrate_start(source, "unix:full.sock", false, error) ||
         !godwit_migrate_wait(source, "setup", error) ||
         !REQUESTS_IN(vm, "source in setup", under_way, error))
@@ -267,13 +269,13 @@ static bool check_setup(struct godwit_conformance *vm, GError **error)
     return godwit_migrate_wait(source, "failed", error);
 }
 
-static bool run_setup(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_setup(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
     GODWIT_CONFORMANCE vm = {0};
-    struct godwit_vm *source = godwit_conformance_start_held(rig, &vm, error);
+    struct godwit_vm *source = godwit_conformance_start_throttled(testbed, &vm, error);
     return source && check_setup(&vm, error) &&
-           godwit_conformance_move_on(rig, &scenario->plan, source, error);
+           godwit_conformance_move_on(testbed, &scenario->spec, source, error);
 }
 
 /* Makes requests to both sides while a precopy migration is under way. */
@@ -347,14 +349,14 @@ static bool check_postcopy(struct godwit_vm *source, struct godwit_vm *destinati
 }
 
 /* Makes requests to a destination that waits, and to another that listens at an address. */
-static bool run_waiting(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_waiting(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         GError **error)
 {
     GODWIT_CONFORMANCE vm = {0}, told = {0};
-    godwit_rig_phase(rig, "check");
-    struct godwit_vm *other = godwit_plan_destination(rig, "other", true, error);
+    godwit_testbed_phase(testbed, "check");
+    struct godwit_vm *other = godwit_course_destination(testbed, "other", true, error);
     struct godwit_vm *destination =
-        other ? godwit_plan_destination(rig, "destination", true, error) : NULL;
+        other ? godwit_course_destination(testbed, "destination", true, error) : NULL;
     if (!destination || !godwit_conformance_begin(&vm, destination, error) ||
         !REQUESTS_IN(&vm, "destination", waiting, error) || !REQUESTS(&vm, bad_listening, error) ||
         !godwit_conformance_begin(&told, other, error) ||
@@ -363,8 +365,8 @@ static bool run_waiting(struct godwit_rig *rig, const struct godwit_scenario *sc
         !REQUESTS_IN(&told, "destination that listens", waiting, error) ||
         !godwit_vm_quit(other, error))
         return false;
-    struct godwit_vm *source = godwit_plan_source(rig, error);
-    return source && godwit_plan_move(rig, &scenario->plan, source, destination, error);
+    struct godwit_vm *source = godwit_course_source(testbed, error);
+    return source && godwit_course_move(testbed, &scenario->spec, source, destination, error);
 }
 
 static const struct godwit_capability pausing[] = {{"pause-before-switchover", true},
@@ -379,7 +381,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .run = run_idle,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_PLAN,
     },
     {
         .name = "conformance/refusals/waiting",
@@ -387,7 +389,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .run = run_waiting,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_PLAN,
     },
     {
         .name = "conformance/refusals/setup",
@@ -395,19 +397,19 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .run = run_setup,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .plan = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_PLAN,
     },
     {
         .name = "conformance/refusals/active",
         .order = true,
         .summary = "requests that both sides must refuse while a migration is active",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .live = check_active},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .live = check_active},
     },
     {
         .name = "conformance/refusals/pre-switchover",
         .order = true,
         .summary = "requests that a source must refuse in pre-switchover",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = pausing,
                  .released = check_pre_switchover},
     },
@@ -415,7 +417,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .name = "conformance/refusals/postcopy",
         .order = true,
         .summary = "requests that both sides must refuse in postcopy and while it is paused",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = slow_postcopy,
                  .released = check_postcopy},

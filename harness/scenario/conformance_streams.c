@@ -65,7 +65,7 @@ static void trial_free(gpointer data)
 static char *pass(struct godwit_vm *vm, const void *bytes, size_t length, GError **error)
 {
     g_autofree char *file = g_strconcat(vm->name, ".stream", NULL);
-    g_autofree char *path = g_build_filename(vm->rig->directory, file, NULL);
+    g_autofree char *path = g_build_filename(vm->testbed->directory, file, NULL);
     if (!godwit_file_write(path, bytes, length, error))
         return NULL;
     if (godwit_qemu_has(vm->qemu, "transport", "file"))
@@ -125,7 +125,7 @@ static bool judge_trial(struct trial *trial, GError **error)
     struct godwit_vm *vm = trial->vm;
     g_autofree char *what =
         g_strdup_printf("the end of a destination that was given a stream (%s)", trial->name);
-    if (!godwit_rig_wait(vm->rig, has_ended, vm, what, error))
+    if (!godwit_testbed_wait(vm->testbed, has_ended, vm, what, error))
         return false;
     g_autofree char *all = godwit_vm_stderr(vm, 20);
     g_autofree char *problem = judge(vm, all);
@@ -138,13 +138,14 @@ static bool judge_trial(struct trial *trial, GError **error)
     const char *colon = reason ? strstr(reason, ": ") : NULL;
     if (!problem && !reason)
         problem = g_strdup("the destination ended without a message");
-    godwit_rig_note_check(vm->rig, json_pack("{s:s, s:s*, s:s*}", "name", trial->name, "answer",
-                                             colon ? colon + 2 : reason, "problem", problem));
+    godwit_testbed_note_check(vm->testbed,
+                              json_pack("{s:s, s:s*, s:s*}", "name", trial->name, "answer",
+                                        colon ? colon + 2 : reason, "problem", problem));
     return vm->exited || godwit_vm_quit(vm, error);
 }
 
 /* A few at a time: each is short, and most of it is a QEMU that starts. */
-static bool run_trials(struct godwit_rig *rig, GPtrArray *trials, GError **error)
+static bool run_trials(struct godwit_testbed *testbed, GPtrArray *trials, GError **error)
 {
     for (guint first = 0; first < trials->len; first += AT_ONCE) {
         const guint end = MIN(first + AT_ONCE, trials->len);
@@ -153,7 +154,7 @@ static bool run_trials(struct godwit_rig *rig, GPtrArray *trials, GError **error
             g_autofree char *name = g_strdup_printf("destination-%u", i + 1);
             g_auto(GStrv) arguments =
                 trial->arguments ? g_strsplit(trial->arguments, " ", -1) : NULL;
-            trial->vm = godwit_vm_start(rig, name, GODWIT_VM_DESTINATION,
+            trial->vm = godwit_vm_start(testbed, name, GODWIT_VM_DESTINATION,
                                         (const char *const *)arguments, error);
             if (!trial->vm)
                 return false;
@@ -169,14 +170,14 @@ static bool run_trials(struct godwit_rig *rig, GPtrArray *trials, GError **error
 }
 
 /* Has a stopped source write its stream, which is the caller's. */
-static unsigned char *record(struct godwit_rig *rig, struct godwit_vm **source, size_t *length,
-                             GError **error)
+static unsigned char *record(struct godwit_testbed *testbed, struct godwit_vm **source,
+                             size_t *length, GError **error)
 {
-    *source = godwit_plan_source(rig, error);
+    *source = godwit_course_source(testbed, error);
     if (!*source || !godwit_vm_command(*source, "stop", NULL, error) ||
         !godwit_migrate_set_capabilities(*source, NULL, error))
         return NULL;
-    godwit_rig_phase(rig, "record");
+    godwit_testbed_phase(testbed, "record");
     const enum godwit_transport transport = godwit_qemu_has((*source)->qemu, "transport", "file")
                                                 ? GODWIT_TRANSPORT_FILE
                                                 : GODWIT_TRANSPORT_FD_FILE;
@@ -184,7 +185,7 @@ static unsigned char *record(struct godwit_rig *rig, struct godwit_vm **source, 
     if (!uri || !godwit_migrate_start(*source, uri, false, error) ||
         !godwit_migrate_wait(*source, "completed", error))
         return NULL;
-    g_autofree char *path = g_build_filename(rig->directory, GODWIT_MIGRATE_FILE, NULL);
+    g_autofree char *path = g_build_filename(testbed->directory, GODWIT_MIGRATE_FILE, NULL);
     char *bytes = godwit_file_read(path, STREAM_MAX, length, error);
     if (!bytes)
         return NULL;
@@ -197,48 +198,48 @@ static unsigned char *record(struct godwit_rig *rig, struct godwit_vm **source, 
 }
 
 /* Ends all: the uncut stream is taken, and both sides are the same. */
-static bool take_whole(struct godwit_rig *rig, struct godwit_vm *source, const void *bytes,
+static bool take_whole(struct godwit_testbed *testbed, struct godwit_vm *source, const void *bytes,
                        size_t length, GError **error)
 {
     struct godwit_reading reading = {0};
-    struct godwit_vm *destination = godwit_plan_destination(rig, "destination", true, error);
+    struct godwit_vm *destination = godwit_course_destination(testbed, "destination", true, error);
     if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error))
         return false;
-    godwit_rig_phase(rig, "migrate");
+    godwit_testbed_phase(testbed, "migrate");
     g_autofree char *uri = pass(destination, bytes, length, error);
     if (!uri || !godwit_migrate_incoming(destination, uri, false, error) ||
         !godwit_migrate_wait(destination, "completed", error))
         return false;
-    godwit_rig_phase(rig, "verify");
+    godwit_testbed_phase(testbed, "verify");
     if (!godwit_oracle_twin(source, destination, &reading, error) ||
-        !godwit_vm_run(destination, error) || !godwit_plan_see_it_run(destination, error))
+        !godwit_vm_run(destination, error) || !godwit_course_see_it_run(destination, error))
         return false;
-    return godwit_plan_end(source, destination, error);
+    return godwit_course_end(source, destination, error);
 }
 
-typedef bool (*make_trials)(struct godwit_rig *rig, GPtrArray *trials, const unsigned char *stream,
-                            size_t length, GError **error);
+typedef bool (*make_trials)(struct godwit_testbed *testbed, GPtrArray *trials,
+                            const unsigned char *stream, size_t length, GError **error);
 
-static bool run(struct godwit_rig *rig, make_trials make, GError **error)
+static bool run(struct godwit_testbed *testbed, make_trials make, GError **error)
 {
     struct godwit_vm *source = NULL;
     size_t length = 0;
-    g_autofree unsigned char *stream = record(rig, &source, &length, error);
+    g_autofree unsigned char *stream = record(testbed, &source, &length, error);
     if (!stream)
         return false;
     g_autoptr(GPtrArray) trials = g_ptr_array_new_with_free_func(trial_free);
-    godwit_rig_phase(rig, "check");
-    return make(rig, trials, stream, length, error) && run_trials(rig, trials, error) &&
-           take_whole(rig, source, stream, length, error);
+    godwit_testbed_phase(testbed, "check");
+    return make(testbed, trials, stream, length, error) && run_trials(testbed, trials, error) &&
+           take_whole(testbed, source, stream, length, error);
 }
 
 /* What is no migration stream at all, or none that this QEMU can know. */
-static bool make_foreign(struct godwit_rig *rig, GPtrArray *trials, const unsigned char *stream,
-                         size_t length, GError **error)
+static bool make_foreign(struct godwit_testbed *testbed, GPtrArray *trials,
+                         const unsigned char *stream, size_t length, GError **error)
 {
     static const unsigned char zeros[4096];
     static const char text[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    (void)rig;
+    (void)testbed;
     (void)error;
     add(trials, "empty stream: refused", "", 0);
     add(trials, "stream of zeros: refused", zeros, sizeof(zeros));
@@ -268,20 +269,21 @@ static size_t find_description(const unsigned char *stream, size_t length)
 }
 
 /* Somewhere in the data of a RAM page: the mailbox's magic number is in one. */
-static size_t find_page(const struct godwit_rig *rig, const unsigned char *stream, size_t length)
+static size_t find_page(const struct godwit_testbed *testbed, const unsigned char *stream,
+                        size_t length)
 {
     for (size_t at = STREAM_HEADER; at + 4 <= length; at++)
-        if (godwit_guest_get32(stream + at, rig->setup->machine->big_endian) ==
+        if (godwit_guest_get32(stream + at, testbed->setup->machine->big_endian) ==
             GODWIT_MAILBOX_MAGIC)
             return at;
     return 0;
 }
 
-static bool make_cut(struct godwit_rig *rig, GPtrArray *trials, const unsigned char *stream,
+static bool make_cut(struct godwit_testbed *testbed, GPtrArray *trials, const unsigned char *stream,
                      size_t length, GError **error)
 {
     const size_t description = find_description(stream, length);
-    const size_t page = find_page(rig, stream, length);
+    const size_t page = find_page(testbed, stream, length);
     if (!description || !page) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
                     "the stream of %zu bytes has no %s", length,
@@ -321,13 +323,13 @@ static bool make_cut(struct godwit_rig *rig, GPtrArray *trials, const unsigned c
 }
 
 /* Another machine type: another version of the same one, where there is one; otherwise none. */
-static const char *other_type(const struct godwit_rig *rig)
+static const char *other_type(const struct godwit_testbed *testbed)
 {
-    const char *type = rig->setup->type;
+    const char *type = testbed->setup->type;
     const char *dash = strrchr(type, '-');
     const char *other = NULL, *name;
     json_t *unused;
-    json_object_foreach(rig->setup->destination->machines, name, unused)
+    json_object_foreach(testbed->setup->destination->machines, name, unused)
     {
         if (dash && !strncmp(name, type, (size_t)(dash + 1 - type)) &&
             g_ascii_isdigit(name[dash + 1 - type]) && strcmp(name, type) != 0 &&
@@ -337,42 +339,43 @@ static const char *other_type(const struct godwit_rig *rig)
     return other ? other : "none";
 }
 
-static bool make_other(struct godwit_rig *rig, GPtrArray *trials, const unsigned char *stream,
-                       size_t length, GError **error)
+static bool make_other(struct godwit_testbed *testbed, GPtrArray *trials,
+                       const unsigned char *stream, size_t length, GError **error)
 {
     (void)error;
     struct trial *type = add(trials, "stream of another machine type: refused", stream, length);
-    type->arguments = g_strdup_printf("-machine %s", other_type(rig));
+    type->arguments = g_strdup_printf("-machine %s", other_type(testbed));
     struct trial *larger =
         add(trials, "stream of a machine with half the RAM: refused", stream, length);
-    larger->arguments = g_strdup_printf("-m %u", 2 * rig->setup->memory_mib);
+    larger->arguments = g_strdup_printf("-m %u", 2 * testbed->setup->memory_mib);
     return true;
 }
 
-static bool run_foreign(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_foreign(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         GError **error)
 {
     (void)scenario;
-    return run(rig, make_foreign, error);
+    return run(testbed, make_foreign, error);
 }
 
-static bool run_cut(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool run_cut(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                    GError **error)
 {
     (void)scenario;
-    return run(rig, make_cut, error);
+    return run(testbed, make_cut, error);
 }
 
-static bool run_other(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_other(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
     (void)scenario;
-    return run(rig, make_other, error);
+    return run(testbed, make_other, error);
 }
 
 /* A small window: what is not in it is zero, and takes little room in the stream. */
 static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
-    godwit_scenario_usual(scenario, workload);
+    godwit_scenario_default(scenario, workload);
     workload->window_end = workload->window_start + 64 * (uint64_t)workload->page_size;
 }
 

@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* In the rig's directory. */
+/* In the testbed's directory. */
 #define RAM_FILE    "reboot.ram"
 #define STATE_FILE  "file:" GODWIT_MIGRATE_FILE
 #define CPR_SOCKET  "cpr.sock"
@@ -74,7 +74,7 @@ static char *backing_of(struct godwit_vm *vm, const struct godwit_block *block, 
 /* The backings of a VM's RAM blocks, by their names; only of that with the window, or of ALL. */
 static json_t *backings_of(struct godwit_vm *vm, bool all, GError **error)
 {
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
     uint64_t offset;
     const struct godwit_block *ram = godwit_memory_locate(
         vm, workload->window_start, workload->window_end - workload->window_start, &offset, error);
@@ -112,23 +112,23 @@ static bool judge_backings(const json_t *before, const json_t *after, GError **e
 }
 
 /* That hardly anything was sent. */
-static bool judge_sent(const struct godwit_rig *rig, json_int_t sent, GError **error)
+static bool judge_sent(const struct godwit_testbed *testbed, json_int_t sent, GError **error)
 {
-    return sent < ((json_int_t)rig->setup->memory_mib << 20) / 8 ||
+    return sent < ((json_int_t)testbed->setup->memory_mib << 20) / 8 ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the source sent %" JSON_INTEGER_FORMAT
                        " bytes, although its %u MiB of RAM stay where they are",
-                       sent, rig->setup->memory_mib);
+                       sent, testbed->setup->memory_mib);
 }
 
 /* The same, of a file. */
-static bool judge_file(struct godwit_rig *rig, GError **error)
+static bool judge_file(struct godwit_testbed *testbed, GError **error)
 {
-    g_autofree char *path = g_build_filename(rig->directory, GODWIT_MIGRATE_FILE, NULL);
+    g_autofree char *path = g_build_filename(testbed->directory, GODWIT_MIGRATE_FILE, NULL);
     struct stat status;
     if (stat(path, &status))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION, "%s: %s", path, g_strerror(errno));
-    return judge_sent(rig, status.st_size, error);
+    return judge_sent(testbed, status.st_size, error);
 }
 
 /* That QEMU itself has stopped the guest, before it began to send. */
@@ -149,10 +149,10 @@ static bool judge_stop(const struct godwit_vm *source, GError **error)
 static bool watch(struct godwit_vm *source, GError **error)
 {
     if (!godwit_blackout_watch(source, NULL, false, error) ||
-        !godwit_plan_see_it_run(source, error))
+        !godwit_course_see_it_run(source, error))
         return false;
-    godwit_blackout_near(source->rig);
-    godwit_rig_phase(source->rig, "migrate");
+    godwit_blackout_near(source->testbed);
+    godwit_testbed_phase(source->testbed, "migrate");
     return true;
 }
 
@@ -160,11 +160,11 @@ static bool watch(struct godwit_vm *source, GError **error)
  * The guest does not come back to it. */
 static json_t *keep_source(struct godwit_vm *source, bool all, GError **error)
 {
-    godwit_blackout_hold(source->rig);
+    godwit_blackout_hold(source->testbed);
     json_t *backings = judge_stop(source, error) && godwit_memory_keep(source, error)
                            ? backings_of(source, all, error)
                            : NULL;
-    godwit_blackout_leave(source->rig);
+    godwit_blackout_leave(source->testbed);
     return backings;
 }
 
@@ -173,59 +173,60 @@ static json_t *keep_source(struct godwit_vm *source, bool all, GError **error)
 static bool judge(struct godwit_vm *source, struct godwit_vm *destination, const json_t *backings,
                   bool all, GError **error)
 {
-    struct godwit_rig *rig = source->rig;
+    struct godwit_testbed *testbed = source->testbed;
     struct godwit_reading before = {0}, after = {0};
-    godwit_rig_phase(rig, "verify");
-    godwit_blackout_hold(rig);
+    godwit_testbed_phase(testbed, "verify");
+    godwit_blackout_hold(testbed);
     g_autoptr(json_t) there = backings_of(destination, all, error);
     if (!there || !judge_backings(backings, there, error) ||
         !godwit_oracle_twin(source, destination, &before, error))
         return false;
-    json_object_set_new(rig->facts, "blocks_in_place",
+    json_object_set_new(testbed->measurements, "blocks_in_place",
                         json_integer((json_int_t)json_object_size(backings)));
-    godwit_rig_phase(rig, "resume");
-    godwit_blackout_resume(rig);
-    if (!godwit_vm_run(destination, error) || !godwit_plan_see_it_run(destination, error))
+    godwit_testbed_phase(testbed, "resume");
+    godwit_blackout_resume(testbed);
+    if (!godwit_vm_run(destination, error) || !godwit_course_see_it_run(destination, error))
         return false;
-    godwit_blackout_end(rig);
+    godwit_blackout_end(testbed);
     if (!godwit_vm_command(destination, "stop", NULL, error))
         return false;
-    godwit_rig_phase(rig, "verify again");
+    godwit_testbed_phase(testbed, "verify again");
     return godwit_oracle_look(destination, &after, error) &&
            godwit_oracle_continuity(destination, before.mailbox, after.mailbox, true, error);
 }
 
-static char *backend_of(const struct godwit_rig *rig, const char *type, const char *more)
+static char *backend_of(const struct godwit_testbed *testbed, const char *type, const char *more)
 {
-    return g_strdup_printf("%s,id=shared,size=%uM,share=on%s", type, rig->setup->memory_mib, more);
+    return g_strdup_printf("%s,id=shared,size=%uM,share=on%s", type, testbed->setup->memory_mib,
+                           more);
 }
 
 /* Out of one QEMU into a file; it quits; out of the file into another one. */
-static bool run_reboot(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_reboot(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
     static const char mode[] = "cpr-reboot";
     (void)scenario;
-    g_autofree char *backend = backend_of(rig, "memory-backend-file", ",mem-path=" RAM_FILE);
+    g_autofree char *backend = backend_of(testbed, "memory-backend-file", ",mem-path=" RAM_FILE);
     const char *const arguments[] = {"-object", backend, "-machine", SHARED_FILE, NULL};
-    struct godwit_vm *source = godwit_plan_source_with(rig, arguments, error);
+    struct godwit_vm *source = godwit_course_source_with(testbed, arguments, error);
     if (!source || !set_mode(source, mode, ignore_shared, error) || !watch(source, error))
         return false;
     if (!godwit_migrate_start(source, STATE_FILE, false, error) ||
-        !godwit_migrate_wait(source, "completed", error) || !godwit_plan_settle(source, error) ||
+        !godwit_migrate_wait(source, "completed", error) || !godwit_course_settle(source, error) ||
         !godwit_migrate_note(source, error))
         return false;
     g_autoptr(json_t) backings = keep_source(source, false, error);
     if (!backings || !godwit_vm_quit(source, error))
         return false;
-    godwit_rig_phase(rig, "restart");
+    godwit_testbed_phase(testbed, "restart");
     struct godwit_vm *destination =
-        godwit_vm_start(rig, "destination", GODWIT_VM_DESTINATION_HELD, arguments, error);
+        godwit_vm_start(testbed, "destination", GODWIT_VM_DESTINATION_PAUSED, arguments, error);
     return destination && godwit_vm_handshake(destination, error) &&
            godwit_blackout_join(destination, error) &&
            set_mode(destination, mode, ignore_shared, error) &&
            godwit_migrate_incoming(destination, STATE_FILE, false, error) &&
-           godwit_migrate_wait(destination, "completed", error) && judge_file(rig, error) &&
+           godwit_migrate_wait(destination, "completed", error) && judge_file(testbed, error) &&
            judge(source, destination, backings, false, error) && godwit_vm_quit(destination, error);
 }
 
@@ -245,7 +246,7 @@ static bool has_socket(pid_t pid, guint64 inode)
 }
 
 /* Whether the VM listens on CPR_SOCKET: the kernel's list of unix sockets has flags and inode of
- * each, and the path that it was bound to, which other rigs use as well. */
+ * each, and the path that it was bound to, which other testbeds use as well. */
 static bool listens(const struct godwit_vm *vm)
 {
     enum { ACCEPTS = 0x10000 };
@@ -271,8 +272,8 @@ static bool listens(const struct godwit_vm *vm)
 static bool await_listener(struct godwit_vm *vm, GError **error)
 {
     while (!listens(vm))
-        if (!godwit_rig_rest(vm->rig, LOOK_AGAIN_MS, "the destination to listen on its CPR channel",
-                             error))
+        if (!godwit_testbed_rest(vm->testbed, LOOK_AGAIN_MS,
+                                 "the destination to listen on its CPR channel", error))
             return false;
     return true;
 }
@@ -297,8 +298,8 @@ static bool await_loaded(struct godwit_vm *destination, GError **error)
             return true;
         if (!strcmp(state, "failed"))
             return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the destination's migration failed");
-        if (!godwit_rig_rest(destination->rig, GODWIT_REST_MS, "the destination to have loaded",
-                             error))
+        if (!godwit_testbed_rest(destination->testbed, GODWIT_REST_MS,
+                                 "the destination to have loaded", error))
             return false;
     }
 }
@@ -314,13 +315,13 @@ static bool send_descriptors(struct godwit_vm *source, GError **error)
  * that the guest does not write in that time was copied before. */
 static bool keep_written(struct godwit_vm *source, GError **error)
 {
-    const struct godwit_setup *setup = source->rig->setup;
+    const struct godwit_setup *setup = source->testbed->setup;
     const struct godwit_workload *workload = &setup->workload;
     /* A guest that lives there has its requests to the console there, too. */
     const uint64_t tail = setup->machine->tail;
     const uint64_t end =
         setup->machine->ram_base + MIN((uint64_t)setup->memory_mib << 20, UINT64_C(2) << 30);
-    godwit_blackout_hold(source->rig);
+    godwit_blackout_hold(source->testbed);
     const bool kept =
         judge_stop(source, error) &&
         godwit_memory_keep_again(source, workload->window_start,
@@ -329,7 +330,7 @@ static bool keep_written(struct godwit_vm *source, GError **error)
         godwit_memory_keep_again(source, setup->machine->ram_base + GODWIT_STACK_OFFSET,
                                  GODWIT_MAX_CPUS * GODWIT_STACK_SIZE, error) &&
         (!tail || godwit_memory_keep_again(source, end - tail, tail, error));
-    godwit_blackout_leave(source->rig);
+    godwit_blackout_leave(source->testbed);
     return kept;
 }
 
@@ -362,29 +363,29 @@ static bool greet(struct godwit_vm *destination, bool *refused, GError **error)
 static bool judge_refusal(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading reading;
-    godwit_rig_phase(source->rig, "verify");
+    godwit_testbed_phase(source->testbed, "verify");
     destination->may_exit = true;
     godwit_memory_forget(source);
     return godwit_migrate_wait(source, "failed", error) &&
-           godwit_plan_expect_status(source, "running", "after the failed migration", error) &&
-           godwit_plan_see_it_run(source, error) &&
+           godwit_course_expect_status(source, "running", "after the failed migration", error) &&
+           godwit_course_see_it_run(source, error) &&
            godwit_vm_command(source, "stop", NULL, error) &&
            godwit_oracle_look(source, &reading, error) && godwit_vm_quit(source, error);
 }
 
 /* From one QEMU into another one that is there already; DEFER: which is told to load by QMP. */
-static bool transfer(struct godwit_rig *rig, bool defer, GError **error)
+static bool transfer(struct godwit_testbed *testbed, bool defer, GError **error)
 {
-    g_autofree char *backend = backend_of(rig, "memory-backend-memfd", "");
+    g_autofree char *backend = backend_of(testbed, "memory-backend-memfd", "");
     g_autoptr(json_t) channel = cpr_channel();
     g_autofree char *cpr = json_dumps(channel, JSON_COMPACT);
     const char *const here[] = {"-object", backend, "-machine", SHARED_MEMFD, NULL};
     const char *const there[] = {"-object",    backend,     "-machine",
                                  SHARED_MEMFD, "-incoming", defer ? "defer" : MAIN_SOCKET,
                                  "-incoming",  cpr,         NULL};
-    struct godwit_vm *source = godwit_plan_source_with(rig, here, error);
+    struct godwit_vm *source = godwit_course_source_with(testbed, here, error);
     struct godwit_vm *destination =
-        source ? godwit_vm_start(rig, "destination", GODWIT_VM_DESTINATION_HELD, there, error)
+        source ? godwit_vm_start(testbed, "destination", GODWIT_VM_DESTINATION_PAUSED, there, error)
                : NULL;
     if (!destination || !await_listener(destination, error) ||
         !set_mode(source, "cpr-transfer", pause_before, error) || !watch(source, error))
@@ -405,26 +406,26 @@ static bool transfer(struct godwit_rig *rig, bool defer, GError **error)
         !go_on(source, error) || !godwit_migrate_wait(source, "completed", error) ||
         !(defer ? godwit_migrate_wait(destination, "completed", error)
                 : await_loaded(destination, error)) ||
-        !godwit_plan_settle(source, error) || !godwit_migrate_note(source, error))
+        !godwit_course_settle(source, error) || !godwit_migrate_note(source, error))
         return false;
-    const json_t *migration = json_object_get(rig->facts, "migration");
-    return judge_sent(rig, godwit_json_integer(migration, "transferred", G_MAXINT64), error) &&
+    const json_t *migration = json_object_get(testbed->measurements, "migration");
+    return judge_sent(testbed, godwit_json_integer(migration, "transferred", G_MAXINT64), error) &&
            judge(source, destination, backings, true, error) && godwit_vm_quit(source, error) &&
            godwit_vm_quit(destination, error);
 }
 
-static bool run_transfer(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_transfer(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
     (void)scenario;
-    return transfer(rig, false, error);
+    return transfer(testbed, false, error);
 }
 
-static bool run_defer(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_defer(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
     (void)scenario;
-    return transfer(rig, true, error);
+    return transfer(testbed, true, error);
 }
 
 /* What the source is to execute. */
@@ -439,14 +440,16 @@ static bool set_command(struct godwit_vm *source, const struct godwit_vm *heir, 
 
 /* The QEMU executes another one: same process, same QMP connection, same console. It waits before
  * that with the guest stopped, so that its memory can be copied. */
-static bool run_exec(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool run_exec(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                     GError **error)
 {
     (void)scenario;
-    g_autofree char *backend = backend_of(rig, "memory-backend-memfd", "");
+    g_autofree char *backend = backend_of(testbed, "memory-backend-memfd", "");
     const char *const arguments[] = {"-object", backend, "-machine", SHARED_MEMFD, NULL};
-    struct godwit_vm *source = godwit_plan_source_with(rig, arguments, error);
+    struct godwit_vm *source = godwit_course_source_with(testbed, arguments, error);
     struct godwit_vm *destination =
-        source ? godwit_vm_prepare(rig, "destination", GODWIT_VM_DESTINATION_HELD, arguments, error)
+        source ? godwit_vm_prepare(testbed, "destination", GODWIT_VM_DESTINATION_PAUSED, arguments,
+                                   error)
                : NULL;
     if (!destination || !set_mode(source, "cpr-exec", pause_before, error) ||
         !set_command(source, destination, error) || !watch(source, error))
@@ -457,14 +460,14 @@ static bool run_exec(struct godwit_rig *rig, const struct godwit_scenario *scena
     g_autoptr(json_t) backings = keep_source(source, true, error);
     if (!backings)
         return false;
-    godwit_rig_phase(rig, "exec");
+    godwit_testbed_phase(testbed, "exec");
     return godwit_qmp_send(source->qmp, "migrate-continue",
                            json_pack("{s:s}", "state", "pre-switchover"), error) &&
            godwit_vm_inherit(destination, source, error) &&
            godwit_blackout_join(destination, error) &&
            godwit_migrate_set_capabilities(destination, NULL, error) &&
            godwit_migrate_incoming(destination, STATE_FILE, false, error) &&
-           godwit_migrate_wait(destination, "completed", error) && judge_file(rig, error) &&
+           godwit_migrate_wait(destination, "completed", error) && judge_file(testbed, error) &&
            judge(source, destination, backings, true, error) && godwit_vm_quit(destination, error);
 }
 
@@ -475,7 +478,7 @@ GODWIT_SCENARIOS(cpr) = {
             "cpr-reboot: RAM stays in a file; the source quits before the destination starts",
         .qemu_name = "/migration/mode/reboot",
         .run = run_reboot,
-        .plan = {.capabilities = ignore_shared},
+        .spec = {.capabilities = ignore_shared},
         .needs = "mode:cpr-reboot object:memory-backend-file",
     },
     {
@@ -483,7 +486,7 @@ GODWIT_SCENARIOS(cpr) = {
         .summary = "cpr-transfer: the destination inherits the RAM descriptors and runs at once",
         .qemu_name = "/migration/mode/transfer",
         .run = run_transfer,
-        .plan = {.capabilities = pause_before},
+        .spec = {.capabilities = pause_before},
         .needs = "mode:cpr-transfer channel:cpr object:memory-backend-memfd",
     },
     {
@@ -491,7 +494,7 @@ GODWIT_SCENARIOS(cpr) = {
         .summary = "cpr-transfer: the destination runs only after `cont`",
         .qemu_name = "/migration/mode/transfer/defer",
         .run = run_defer,
-        .plan = {.capabilities = pause_before},
+        .spec = {.capabilities = pause_before},
         .needs = "mode:cpr-transfer channel:cpr object:memory-backend-memfd",
     },
     {
@@ -499,7 +502,7 @@ GODWIT_SCENARIOS(cpr) = {
         .summary = "cpr-exec: RAM stays; the source's process executes the destination's QEMU",
         .qemu_name = "/migration/mode/exec",
         .run = run_exec,
-        .plan = {.capabilities = pause_before},
+        .spec = {.capabilities = pause_before},
         .needs = "mode:cpr-exec parameter:cpr-exec-command object:memory-backend-memfd",
     },
 };

@@ -31,18 +31,18 @@ GODWIT_SCENARIOS(descriptors) = {
         .name = "precopy/fd/socket",
         .summary = "live, by fd: through a socket pair",
         .qemu_name = "/migration/precopy/fd/tcp",
-        .plan = {.transport = GODWIT_TRANSPORT_FD, .judge = judge_closed},
+        .spec = {.transport = GODWIT_TRANSPORT_FD, .judge = judge_closed},
     },
     {
         .name = "precopy/fd/file",
         .summary = "source stopped, by fd: through a file",
         .qemu_name = "/migration/precopy/fd/file",
-        .plan = {.transport = GODWIT_TRANSPORT_FD_FILE, .stopped = true, .judge = judge_closed},
+        .spec = {.transport = GODWIT_TRANSPORT_FD_FILE, .stopped = true, .judge = judge_closed},
     },
     {
         .name = "precopy/exec",
         .summary = "live, by exec: to a command that writes a file, and from one that reads it",
-        .plan = {.transport = GODWIT_TRANSPORT_EXEC},
+        .spec = {.transport = GODWIT_TRANSPORT_EXEC},
     },
 };
 GODWIT_SCENARIOS_END(descriptors);

@@ -53,7 +53,7 @@ struct trial {
 };
 
 struct course {
-    struct godwit_rig *rig;
+    struct godwit_testbed *testbed;
     const struct trial *trial;
     struct godwit_vm *source, *destination;
     struct godwit_relay *relay;
@@ -92,7 +92,7 @@ static bool end_now(struct godwit_vm *vm, GError **error)
     g_autofree char *what = g_strdup_printf("the %s's QEMU to be gone", vm->name);
     vm->may_exit = true;
     kill(godwit_vm_pid(vm), SIGKILL);
-    return godwit_rig_wait(vm->rig, is_gone, vm, what, error);
+    return godwit_testbed_wait(vm->testbed, is_gone, vm, what, error);
 }
 
 /* Nothing tells that nothing happens but time. */
@@ -100,7 +100,7 @@ static bool stop_for_a_while(struct godwit_vm *vm, GError **error)
 {
     const pid_t pid = godwit_vm_pid(vm);
     kill(pid, SIGSTOP);
-    const bool rested = godwit_rig_rest(vm->rig, STOPPED_MS, "nothing", error);
+    const bool rested = godwit_testbed_rest(vm->testbed, STOPPED_MS, "nothing", error);
     kill(pid, SIGCONT);
     return rested;
 }
@@ -124,7 +124,7 @@ static bool strike(struct course *course, GError **error)
                            "the source's migration is %s instead of %s when something is to befall "
                            "it",
                            state, wanted);
-    godwit_rig_phase(course->rig, "strike");
+    godwit_testbed_phase(course->testbed, "strike");
     switch (course->trial->blow) {
     case BLOW_CUT:
         end_peers(course);
@@ -152,11 +152,11 @@ static bool strike(struct course *course, GError **error)
 static bool configure(struct course *course, GError **error)
 {
     static const struct godwit_parameter held[] = {
-        {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
+        {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
     struct godwit_vm *const both[] = {course->destination, course->source};
     const enum state state = course->trial->state;
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++)
-        if ((is_postcopy(course->trial) && !godwit_plan_enable_postcopy(both[i], error)) ||
+        if ((is_postcopy(course->trial) && !godwit_course_enable_postcopy(both[i], error)) ||
             !godwit_migrate_set_capabilities(
                 both[i], state == STATE_PRE_SWITCHOVER ? pause_on : NULL, error))
             return false;
@@ -169,29 +169,30 @@ static bool configure(struct course *course, GError **error)
 static bool begin_setup(struct course *course, GError **error)
 {
     struct godwit_vm *source = NULL;
-    if (godwit_plan_ahead(course->rig, "second", true, error))
-        source = course->source = godwit_plan_source(course->rig, error);
-    godwit_rig_phase(course->rig, "migrate");
+    if (godwit_course_ahead(course->testbed, "second", true, error))
+        source = course->source = godwit_course_source(course->testbed, error);
+    godwit_testbed_phase(course->testbed, "migrate");
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
            godwit_migrate_throttle(source, error) &&
-           godwit_peer_busy(&course->here, course->rig, "busy.sock", error) &&
+           godwit_peer_busy(&course->here, course->testbed, "busy.sock", error) &&
            godwit_migrate_start(source, "unix:busy.sock", false, error);
 }
 
 /* Both are started, and the migration, by way of a relay, is proven live. */
 static bool begin(struct course *course, GError **error)
 {
-    struct godwit_rig *rig = course->rig;
+    struct godwit_testbed *testbed = course->testbed;
     /* One that should load is compared before it runs. One that should not would run if it did. */
     const bool hold = is_stop(course->trial) && !is_postcopy(course->trial);
-    if ((goes_elsewhere(course->trial) && !godwit_plan_ahead(rig, "second", true, error)) ||
-        !godwit_plan_both(rig, "destination", hold, &course->source, &course->destination, error) ||
+    if ((goes_elsewhere(course->trial) && !godwit_course_ahead(testbed, "second", true, error)) ||
+        !godwit_course_both(testbed, "destination", hold, &course->source, &course->destination,
+                            error) ||
         !configure(course, error))
         return false;
-    godwit_rig_phase(rig, "migrate");
+    godwit_testbed_phase(testbed, "migrate");
     g_autofree char *address =
         godwit_migrate_listen(course->destination, GODWIT_TRANSPORT_UNIX, false, error);
-    course->relay = address ? godwit_migrate_relay(rig, address, error) : NULL;
+    course->relay = address ? godwit_migrate_relay(testbed, address, error) : NULL;
     if (!course->relay)
         return false;
     course->destination->may_exit = !is_stop(course->trial);
@@ -230,19 +231,19 @@ static bool reach(struct course *course, GError **error)
 /* The source's guest runs on, and can be migrated to another destination. */
 static bool migrate_elsewhere(struct course *course, GError **error)
 {
-    static const struct godwit_plan pauseless = {.transport = GODWIT_TRANSPORT_UNIX,
+    static const struct godwit_spec pauseless = {.transport = GODWIT_TRANSPORT_UNIX,
                                                  .capabilities = pause_off};
-    static const struct godwit_plan usual = {.transport = GODWIT_TRANSPORT_UNIX};
+    static const struct godwit_spec usual = {.transport = GODWIT_TRANSPORT_UNIX};
     struct godwit_vm *source = course->source;
     const enum state state = course->trial->state;
-    godwit_rig_phase(course->rig, "elsewhere");
-    if (!godwit_plan_expect_status(source, "running", "after the failed migration", error) ||
-        !godwit_plan_see_it_run(source, error))
+    godwit_testbed_phase(course->testbed, "elsewhere");
+    if (!godwit_course_expect_status(source, "running", "after the failed migration", error) ||
+        !godwit_course_see_it_run(source, error))
         return false;
-    struct godwit_vm *second = godwit_plan_destination(course->rig, "second", true, error);
+    struct godwit_vm *second = godwit_course_destination(course->testbed, "second", true, error);
     return second &&
-           godwit_plan_move(course->rig, state == STATE_PRE_SWITCHOVER ? &pauseless : &usual,
-                            source, second, error);
+           godwit_course_move(course->testbed, state == STATE_PRE_SWITCHOVER ? &pauseless : &usual,
+                              source, second, error);
 }
 
 /* One that waits for migrate-continue takes no notice of the network before. */
@@ -258,12 +259,12 @@ static bool survive_precopy(struct course *course, GError **error)
 {
     struct godwit_vm *source = course->source, *destination = course->destination;
     if (course->trial->blow == BLOW_KILL_SOURCE)
-        return godwit_plan_refused(destination, error);
+        return godwit_course_refused(destination, error);
     end_peers(course);
     if (!go_on(course, error) || !godwit_migrate_wait(source, "failed", error) ||
         !godwit_migrate_note_failure(source, error) ||
         (course->trial->blow == BLOW_CUT && destination &&
-         !godwit_plan_refused(destination, error)))
+         !godwit_course_refused(destination, error)))
         return false;
     /* It was stopped by the migration, which starts it again. */
     if (course->trial->state == STATE_PRE_SWITCHOVER &&
@@ -299,7 +300,7 @@ static bool judge_going_on(struct godwit_vm *destination, const struct godwit_re
                            GError **error)
 {
     struct godwit_reading after = {0};
-    return godwit_plan_see_it_run(destination, error) &&
+    return godwit_course_see_it_run(destination, error) &&
            godwit_vm_command(destination, "stop", NULL, error) &&
            godwit_oracle_look(destination, &after, error) &&
            godwit_oracle_continuity(destination, before->mailbox, after.mailbox, true, error);
@@ -315,7 +316,7 @@ static bool complete_postcopy(struct course *course, GError **error)
     destination->may_exit = false;
     end_peers(course);
     if (state == STATE_POSTCOPY_ACTIVE && stopped) {
-        if (!godwit_plan_release_postcopy(source, error))
+        if (!godwit_course_unthrottle_postcopy(source, error))
             return false;
     } else if ((state != STATE_POSTCOPY_PAUSED &&
                 !godwit_recovery_await_pause(source, destination, &course->account, error)) ||
@@ -324,12 +325,13 @@ static bool complete_postcopy(struct course *course, GError **error)
         return false;
     }
     if (!godwit_migrate_wait(source, "completed", error) ||
-        !godwit_migrate_wait(destination, "completed", error) || !godwit_plan_settle(source, error))
+        !godwit_migrate_wait(destination, "completed", error) ||
+        !godwit_course_settle(source, error))
         return false;
-    godwit_rig_phase(course->rig, "verify");
+    godwit_testbed_phase(course->testbed, "verify");
     godwit_memory_forget(source);
     godwit_memory_forget(destination);
-    for (unsigned cpu = 0; cpu < course->rig->setup->workload.cpus; cpu++)
+    for (unsigned cpu = 0; cpu < course->testbed->setup->workload.cpus; cpu++)
         if (!godwit_memory_mailbox(source, cpu, &before.mailbox[cpu], error))
             return false;
     return judge_going_on(destination, &before, error) && godwit_vm_quit(source, error) &&
@@ -344,14 +346,15 @@ static bool complete_precopy(struct course *course, GError **error)
     if ((course->trial->state != STATE_PRE_SWITCHOVER &&
          !godwit_migrate_unthrottle(source, error)) ||
         !go_on(course, error) || !godwit_migrate_wait(source, "completed", error) ||
-        !godwit_migrate_wait(destination, "completed", error) || !godwit_plan_settle(source, error))
+        !godwit_migrate_wait(destination, "completed", error) ||
+        !godwit_course_settle(source, error))
         return false;
-    godwit_rig_phase(course->rig, "verify");
+    godwit_testbed_phase(course->testbed, "verify");
     godwit_memory_forget(source);
     godwit_memory_forget(destination);
     if (!godwit_oracle_twin(source, destination, &before, error))
         return false;
-    return (course->rig->lost ||
+    return (course->testbed->lost ||
             (godwit_vm_run(destination, error) && judge_going_on(destination, &before, error))) &&
            godwit_vm_quit(source, error) && godwit_vm_quit(destination, error);
 }
@@ -373,10 +376,13 @@ static bool follow(struct course *course, GError **error)
     return complete_postcopy(course, error);
 }
 
-static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error)
 {
-    struct course course = {
-        .rig = rig, .trial = scenario->data, .here = GODWIT_PEER_NONE, .there = GODWIT_PEER_NONE};
+    struct course course = {.testbed = testbed,
+                            .trial = scenario->data,
+                            .here = GODWIT_PEER_NONE,
+                            .there = GODWIT_PEER_NONE};
     const bool good = follow(&course, error);
     end_peers(&course);
     return good;

@@ -23,9 +23,9 @@
 #define FDSET         7
 #define FDSET_ADDRESS "file:/dev/fdset/7"
 
-static char *path_of(const struct godwit_rig *rig)
+static char *path_of(const struct godwit_testbed *testbed)
 {
-    return g_build_filename(rig->directory, GODWIT_MIGRATE_FILE, NULL);
+    return g_build_filename(testbed->directory, GODWIT_MIGRATE_FILE, NULL);
 }
 
 /* What is in the file before the offset: never zero, and different in each page. */
@@ -37,7 +37,7 @@ static unsigned char mark_at(size_t i)
 static bool put_mark(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     char mark[OFFSET];
-    g_autofree char *path = path_of(source->rig);
+    g_autofree char *path = path_of(source->testbed);
     (void)destination;
     for (size_t i = 0; i < sizeof(mark); i++)
         mark[i] = (char)mark_at(i);
@@ -48,7 +48,7 @@ static bool put_mark(struct godwit_vm *source, struct godwit_vm *destination, GE
 static bool judge_mark(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     static const char magic[] = {'Q', 'E', 'V', 'M'};
-    g_autofree char *path = path_of(source->rig);
+    g_autofree char *path = path_of(source->testbed);
     g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, error);
     (void)destination;
     if (!file)
@@ -69,7 +69,7 @@ static bool judge_mark(struct godwit_vm *source, struct godwit_vm *destination, 
 /* Opens the file and adds it to the VM's set of descriptors. */
 static bool add_descriptor(struct godwit_vm *vm, int flags, GError **error)
 {
-    g_autofree char *path = path_of(vm->rig);
+    g_autofree char *path = path_of(vm->testbed);
     const int fd = open(path, flags | O_CLOEXEC, 0600);
     if (fd < 0)
         return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path, g_strerror(errno));
@@ -91,17 +91,17 @@ static bool put_mark_add_descriptors(struct godwit_vm *source, struct godwit_vm 
     return put_mark(source, destination, error) && add_descriptors(source, destination, error);
 }
 
-/* direct-io on both sides, where the rig's file system can do it. */
+/* direct-io on both sides, where the testbed's file system can do it. */
 static bool enable_direct_io(struct godwit_vm *source, struct godwit_vm *destination,
                              GError **error)
 {
-    g_autofree char *path = path_of(source->rig);
+    g_autofree char *path = path_of(source->testbed);
     const int fd = open(path, O_WRONLY | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EINVAL)
         return godwit_fail(
             error, GODWIT_ERROR_SKIP,
             "needs O_DIRECT: the file system of %s has none (TMPDIR chooses another)",
-            source->rig->directory);
+            source->testbed->directory);
     if (fd < 0)
         return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path, g_strerror(errno));
     close(fd);
@@ -140,7 +140,7 @@ static bool is_direct(pid_t pid, const char *number, const char *path)
 static bool see_direct_io(struct godwit_vm *source, int channels, int passed, GError **error)
 {
     g_autofree char *folder = g_strdup_printf("/proc/%d/fd", (int)godwit_vm_pid(source));
-    g_autofree char *path = path_of(source->rig);
+    g_autofree char *path = path_of(source->testbed);
     g_autofree char *real = realpath(path, NULL);
     g_autoptr(GDir) directory = g_dir_open(folder, 0, error);
     if (!directory)
@@ -148,7 +148,8 @@ static bool see_direct_io(struct godwit_vm *source, int channels, int passed, GE
     int direct = 0;
     for (const char *name; (name = g_dir_read_name(directory));)
         direct += is_direct(godwit_vm_pid(source), name, real);
-    json_object_set_new(source->rig->facts, "direct-io-files", json_integer(direct - passed));
+    json_object_set_new(source->testbed->measurements, "direct-io-files",
+                        json_integer(direct - passed));
     return direct - passed >= channels ||
            godwit_fail(
                error, GODWIT_ERROR_MIGRATION,
@@ -260,7 +261,7 @@ static bool judge_pages(GMappedFile *file, const struct mapped_block *mapped, ui
 /* Each page of the source's window is in the file, in its own place. */
 static bool judge_mapped(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
     const size_t length = workload->window_end - workload->window_start;
     struct mapped_block mapped = {0};
     uint64_t offset = 0, there = 0;
@@ -270,40 +271,41 @@ static bool judge_mapped(struct godwit_vm *source, struct godwit_vm *destination
     g_autofree unsigned char *window = g_malloc(length);
     if (!block || !godwit_memory_read_block(source, block, offset, window, length, error))
         return false;
-    g_autofree char *path = path_of(source->rig);
+    g_autofree char *path = path_of(source->testbed);
     g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, error);
     if (!file || !find_block(file, block, &mapped, error) ||
         !judge_pages(file, &mapped, offset, window, length, &there, error))
         return false;
-    json_object_set_new(source->rig->facts, "mapped_pages", json_integer((json_int_t)there));
+    json_object_set_new(source->testbed->measurements, "mapped_pages",
+                        json_integer((json_int_t)there));
     return true;
 }
 
 /* Offsets that are none are refused, by either side, before there is a file. */
-static bool bad_offset(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool bad_offset(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
     static const char *const bad[] = {"offset=twelve", "offset=0x12M", "offset=-4096", "offset="};
     struct godwit_vm *source, *destination;
-    if (!godwit_plan_both(rig, "destination", true, &source, &destination, error) ||
+    if (!godwit_course_both(testbed, "destination", true, &source, &destination, error) ||
         !godwit_migrate_set_capabilities(source, NULL, error) ||
         !godwit_migrate_set_capabilities(destination, NULL, error))
         return false;
-    godwit_rig_phase(rig, "refuse");
+    godwit_testbed_phase(testbed, "refuse");
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autofree char *uri = g_strdup_printf("file:" GODWIT_MIGRATE_FILE ",%s", bad[i]);
-        if (!godwit_plan_refuse(source, "migrate", json_pack("{s:s}", "uri", uri), "running",
-                                error) ||
-            !godwit_plan_refuse(destination, "migrate-incoming", json_pack("{s:s}", "uri", uri),
-                                "inmigrate", error))
+        if (!godwit_course_refuse(source, "migrate", json_pack("{s:s}", "uri", uri), "running",
+                                  error) ||
+            !godwit_course_refuse(destination, "migrate-incoming", json_pack("{s:s}", "uri", uri),
+                                  "inmigrate", error))
             return false;
     }
-    g_autofree char *path = path_of(rig);
+    g_autofree char *path = path_of(testbed);
     if (!access(path, F_OK))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "%s is there although every migration into it was refused", path);
-    return godwit_plan_see_it_run(source, error) &&
-           godwit_plan_move(rig, &scenario->plan, source, destination, error);
+    return godwit_course_see_it_run(source, error) &&
+           godwit_course_move(testbed, &scenario->spec, source, destination, error);
 }
 
 static const struct godwit_capability mapped_ram[] = {{"mapped-ram", true}, {NULL, false}};
@@ -317,13 +319,13 @@ GODWIT_SCENARIOS(file) = {
         .name = "file/plain",
         .summary = "live, into a file; the destination then reads it",
         .qemu_name = "/migration/precopy/file",
-        .plan = {.transport = GODWIT_TRANSPORT_FILE},
+        .spec = {.transport = GODWIT_TRANSPORT_FILE},
     },
     {
         .name = "file/offset",
         .summary = "live, into a file at an offset, behind existing data",
         .qemu_name = "/migration/precopy/file/offset",
-        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+        .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .uri = "file:" GODWIT_MIGRATE_FILE ",offset=" OFFSET_TEXT,
                  .configure = put_mark,
                  .judge = judge_mark},
@@ -332,7 +334,7 @@ GODWIT_SCENARIOS(file) = {
         .name = "file/offset/fdset",
         .summary = "live, into an fdset at an offset, behind existing data",
         .qemu_name = "/migration/precopy/file/offset/fdset",
-        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+        .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .uri = FDSET_ADDRESS ",offset=" OFFSET_TEXT,
                  .configure = put_mark_add_descriptors,
                  .judge = judge_mark},
@@ -342,13 +344,13 @@ GODWIT_SCENARIOS(file) = {
         .summary = "invalid offsets: refused, no migration starts",
         .qemu_name = "/migration/precopy/file/offset/bad",
         .run = bad_offset,
-        .plan = {.transport = GODWIT_TRANSPORT_FILE},
+        .spec = {.transport = GODWIT_TRANSPORT_FILE},
     },
     {
         .name = "file/mapped-ram",
         .summary = "source stopped, mapped-ram: each page at a fixed offset in the file",
         .qemu_name = "/migration/precopy/file/mapped-ram",
-        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+        .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .stopped = true,
                  .capabilities = mapped_ram,
                  .judge = judge_mapped},
@@ -357,7 +359,7 @@ GODWIT_SCENARIOS(file) = {
         .name = "file/mapped-ram/live",
         .summary = "live, mapped-ram: each page at a fixed offset in the file",
         .qemu_name = "/migration/precopy/file/mapped-ram/live",
-        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+        .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .passes = true,
                  .capabilities = mapped_ram,
                  .judge = judge_mapped},
@@ -366,7 +368,7 @@ GODWIT_SCENARIOS(file) = {
         .name = "file/multifd/mapped-ram",
         .summary = "source stopped, mapped-ram, written by several multifd threads",
         .qemu_name = "/migration/multifd/file/mapped-ram",
-        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+        .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .stopped = true,
                  .capabilities = multifd,
                  .parameters = channels,
@@ -376,7 +378,7 @@ GODWIT_SCENARIOS(file) = {
         .name = "file/multifd/mapped-ram/live",
         .summary = "live, mapped-ram, written by several multifd threads",
         .qemu_name = "/migration/multifd/file/mapped-ram/live",
-        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+        .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .passes = true,
                  .capabilities = multifd,
                  .parameters = channels,
@@ -386,7 +388,7 @@ GODWIT_SCENARIOS(file) = {
         .name = "file/multifd/mapped-ram/dio",
         .summary = "live, mapped-ram with multifd and direct I/O",
         .qemu_name = "/migration/multifd/file/mapped-ram/dio",
-        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+        .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .capabilities = multifd,
                  .parameters = channels,
                  .configure = enable_direct_io,
@@ -398,7 +400,7 @@ GODWIT_SCENARIOS(file) = {
         .name = "file/multifd/mapped-ram/fdset",
         .summary = "live, mapped-ram with multifd, the file passed as an fdset",
         .qemu_name = "/migration/multifd/file/mapped-ram/fdset",
-        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+        .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .uri = FDSET_ADDRESS,
                  .capabilities = multifd,
                  .parameters = channels,
@@ -409,7 +411,7 @@ GODWIT_SCENARIOS(file) = {
         .name = "file/multifd/mapped-ram/fdset/dio",
         .summary = "live, mapped-ram with multifd and direct I/O, the file passed as an fdset",
         .qemu_name = "/migration/multifd/file/mapped-ram/fdset/dio",
-        .plan = {.transport = GODWIT_TRANSPORT_FILE,
+        .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .uri = FDSET_ADDRESS,
                  .capabilities = multifd,
                  .parameters = channels,

@@ -18,7 +18,7 @@
 static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mailbox,
                           GError **error)
 {
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
     const struct godwit_workload stripe = godwit_workload_stripe(workload, 0);
     const uint64_t due = mailbox->passes / workload->passes_per_report;
     const uint64_t shown = vm->console->passes;
@@ -45,20 +45,21 @@ static void footprint_clear(struct footprint *footprint)
 
 /* Starts a source that stands before its guest's first instruction, notes what is in its RAM, and
  * lets it go. */
-static struct godwit_vm *start(struct godwit_rig *rig, struct footprint *footprint, GError **error)
+static struct godwit_vm *start(struct godwit_testbed *testbed, struct footprint *footprint,
+                               GError **error)
 {
-    footprint->start = rig->setup->machine->ram_base + GODWIT_WINDOW_OFFSET;
+    footprint->start = testbed->setup->machine->ram_base + GODWIT_WINDOW_OFFSET;
     footprint->length = MIN(GODWIT_WINDOW_END_OFFSET,
-                            ((uint64_t)rig->setup->memory_mib << 20) - GODWIT_FIRMWARE_ROOM) -
+                            ((uint64_t)testbed->setup->memory_mib << 20) - GODWIT_FIRMWARE_ROOM) -
                         GODWIT_WINDOW_OFFSET;
     footprint->before = g_malloc(footprint->length);
-    godwit_rig_phase(rig, "start");
-    struct godwit_vm *vm = godwit_vm_start(rig, "source", GODWIT_VM_SOURCE, NULL, error);
+    godwit_testbed_phase(testbed, "start");
+    struct godwit_vm *vm = godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, NULL, error);
     if (!vm || !godwit_vm_handshake(vm, error) ||
         !godwit_memory_read(vm, footprint->start, footprint->before, footprint->length, error) ||
         !godwit_vm_run(vm, error))
         return NULL;
-    godwit_rig_phase(rig, "observe");
+    godwit_testbed_phase(testbed, "observe");
     return vm;
 }
 
@@ -66,7 +67,7 @@ static struct godwit_vm *start(struct godwit_rig *rig, struct footprint *footpri
  * suspended byte. */
 static bool judge_footprint(struct godwit_vm *vm, const struct footprint *footprint, GError **error)
 {
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
     enum { RUN = 64 }; /* that is mostly the same */
     g_autofree unsigned char *now = g_malloc(footprint->length);
     if (!godwit_memory_read(vm, footprint->start, now, footprint->length, error))
@@ -98,7 +99,7 @@ static bool observe(struct godwit_vm *vm, unsigned ready, guint64 passes,
                     const struct footprint *footprint, struct godwit_reading *reading,
                     GError **error)
 {
-    return godwit_vm_wait_console(vm, ready, passes, error) && godwit_plan_stop(vm, error) &&
+    return godwit_vm_wait_console(vm, ready, passes, error) && godwit_course_stop(vm, error) &&
            godwit_oracle_look(vm, reading, error) && judge_reports(vm, reading->mailbox, error) &&
            judge_footprint(vm, footprint, error);
 }
@@ -107,7 +108,7 @@ static bool observe(struct godwit_vm *vm, unsigned ready, guint64 passes,
 static bool judge_progress(struct godwit_vm *vm, const struct godwit_reading *early,
                            const struct godwit_reading *late, GError **error)
 {
-    for (unsigned cpu = 0; cpu < vm->rig->setup->workload.cpus; cpu++) {
+    for (unsigned cpu = 0; cpu < vm->testbed->setup->workload.cpus; cpu++) {
         const struct godwit_mailbox *then = &early->mailbox[cpu], *now = &late->mailbox[cpu];
         if (now->passes <= then->passes || now->timer <= then->timer)
             return godwit_fail(error, GODWIT_ERROR_ORACLE,
@@ -119,17 +120,18 @@ static bool judge_progress(struct godwit_vm *vm, const struct godwit_reading *ea
 }
 
 /* The guest shows its parameters' effect after a few PASSes, and again later. */
-static bool watch(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool watch(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                  GError **error)
 {
     struct godwit_reading early, late;
     __attribute__((cleanup(footprint_clear))) struct footprint footprint = {0};
     (void)scenario;
-    struct godwit_vm *vm = start(rig, &footprint, error);
+    struct godwit_vm *vm = start(testbed, &footprint, error);
     if (!vm || !observe(vm, 1, 1, &footprint, &early, error) || !godwit_vm_run(vm, error) ||
-        !godwit_plan_see_it_run(vm, error) ||
+        !godwit_course_see_it_run(vm, error) ||
         !observe(vm, 1, vm->console->passes + 1, &footprint, &late, error))
         return false;
-    return judge_progress(vm, &early, &late, error) && godwit_plan_end(vm, NULL, error);
+    return judge_progress(vm, &early, &late, error) && godwit_course_end(vm, NULL, error);
 }
 
 /* As the image is built: no parameter changed. */
@@ -163,19 +165,19 @@ static void prepare_report(const struct godwit_scenario *scenario, struct godwit
 }
 
 /* Stops the guest at instants that nothing chooses but the host's scheduling. */
-static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
     enum { STOPS = 40 };
     (void)scenario;
-    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    struct godwit_vm *vm = godwit_course_source(testbed, error);
     if (!vm)
         return false;
-    godwit_rig_phase(rig, "observe");
+    godwit_testbed_phase(testbed, "observe");
     unsigned edges = 0;
     for (int i = 0; i < STOPS; i++) {
         struct godwit_reading reading;
-        if (!godwit_plan_stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
+        if (!godwit_course_stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
             !judge_reports(vm, reading.mailbox, error) || !godwit_vm_run(vm, error))
             return false;
         edges += reading.order->has_edge;
@@ -184,7 +186,7 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "%s: stopped %d times, and never in the middle of a pass", vm->name,
                            STOPS);
-    return godwit_plan_end(vm, NULL, error);
+    return godwit_course_end(vm, NULL, error);
 }
 
 static void prepare_stop_often(const struct godwit_scenario *scenario,
@@ -200,12 +202,12 @@ static void prepare_stop_often(const struct godwit_scenario *scenario,
 static bool spoil(struct godwit_vm *vm, uint64_t *address, unsigned *cpu, unsigned char *byte,
                   GError **error)
 {
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
     const uint64_t pages = godwit_workload_pages(workload) / workload->cpus;
     const uint64_t page = pages / 2 * workload->cpus + (workload->cpus > 1);
     *address = workload->window_start + page * workload->page_size;
     *cpu = (unsigned)(page % workload->cpus);
-    if (!godwit_plan_stop(vm, error) || !godwit_memory_read(vm, *address, byte, 1, error))
+    if (!godwit_course_stop(vm, error) || !godwit_memory_read(vm, *address, byte, 1, error))
         return false;
     *byte = (unsigned char)(*byte + 0x40);
     vm->console->fault_provoked = workload->flags & GODWIT_FLAG_VERIFY;
@@ -219,21 +221,22 @@ static bool complained(gpointer data)
 }
 
 /* With VERIFY, the guest finds a spoiled byte, says so, and halts. */
-static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                   GError **error)
 {
     uint64_t address;
     unsigned cpu;
     unsigned char byte;
     (void)scenario;
-    struct godwit_vm *vm = godwit_plan_source(rig, error);
-    godwit_rig_phase(rig, "observe");
+    struct godwit_vm *vm = godwit_course_source(testbed, error);
+    godwit_testbed_phase(testbed, "observe");
     if (!vm || !spoil(vm, &address, &cpu, &byte, error))
         return false;
-    if (!godwit_rig_wait(rig, complained, vm, "the guest to find a spoiled byte", error))
+    if (!godwit_testbed_wait(testbed, complained, vm, "the guest to find a spoiled byte", error))
         return false;
     struct godwit_mailbox mailbox;
     const guint64 passes = vm->console->passes;
-    if (!godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, cpu, &mailbox, error))
+    if (!godwit_course_stop(vm, error) || !godwit_memory_mailbox(vm, cpu, &mailbox, error))
         return false;
     if (mailbox.state != GODWIT_STATE_FAULT || mailbox.fault_address != address ||
         mailbox.fault_found != byte || mailbox.fault_expected != mailbox.passes % 256 ||
@@ -249,27 +252,27 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
     struct godwit_mailbox later;
     if (!godwit_vm_run(vm, error) ||
         (cpu > 0 && !godwit_vm_wait_console(vm, 1, passes + 2, error)) ||
-        !godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, cpu, &later, error))
+        !godwit_course_stop(vm, error) || !godwit_memory_mailbox(vm, cpu, &later, error))
         return false;
     if (memcmp(&later, &mailbox, sizeof(later)) != 0 || (cpu == 0 && vm->console->passes != passes))
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "%s: the guest went on after it had found a wrong byte", vm->name);
-    return godwit_plan_end(vm, NULL, error);
+    return godwit_course_end(vm, NULL, error);
 }
 
 /* Without VERIFY, it takes no notice. */
-static bool no_verify(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool no_verify(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
     uint64_t address;
     unsigned cpu;
     unsigned char byte;
     (void)scenario;
-    struct godwit_vm *vm = godwit_plan_source(rig, error);
-    godwit_rig_phase(rig, "observe");
+    struct godwit_vm *vm = godwit_course_source(testbed, error);
+    godwit_testbed_phase(testbed, "observe");
     return vm && spoil(vm, &address, &cpu, &byte, error) &&
            godwit_vm_wait_console(vm, 1, vm->console->passes + 2, error) &&
-           godwit_plan_end(vm, NULL, error);
+           godwit_course_end(vm, NULL, error);
 }
 
 static void prepare_no_verify(const struct godwit_scenario *scenario,
@@ -299,18 +302,19 @@ static uint64_t most_increments(const struct godwit_workload *workload,
 }
 
 /* By the guest's own timer, no page follows the one before it sooner than page_ticks allows. */
-static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                 GError **error)
 {
-    const struct godwit_workload stripe = godwit_workload_stripe(&rig->setup->workload, 0);
+    const struct godwit_workload stripe = godwit_workload_stripe(&testbed->setup->workload, 0);
     const struct godwit_workload *workload = &stripe;
     struct godwit_mailbox early, late;
     (void)scenario;
-    struct godwit_vm *vm = godwit_plan_source(rig, error);
-    godwit_rig_phase(rig, "observe");
-    if (!vm || !godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &early, error) ||
+    struct godwit_vm *vm = godwit_course_source(testbed, error);
+    godwit_testbed_phase(testbed, "observe");
+    if (!vm || !godwit_course_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &early, error) ||
         !godwit_vm_run(vm, error) ||
         !godwit_vm_wait_console(vm, 1, vm->console->passes + 4, error) ||
-        !godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &late, error))
+        !godwit_course_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &late, error))
         return false;
     const uint64_t made = least_increments(workload, &late) - most_increments(workload, &early);
     const uint64_t ticks = late.timer - early.timer;
@@ -320,11 +324,11 @@ static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                            " ticks of the guest's timer (from %" PRIu64 " to %" PRIu64
                            "), although page_ticks is %u",
                            vm->name, made, ticks, early.timer, late.timer, workload->page_ticks);
-    json_object_set_new(rig->facts, "rate",
+    json_object_set_new(testbed->measurements, "rate",
                         json_pack("{s:I, s:I, s:I}", "pages", (json_int_t)made, "ticks",
                                   (json_int_t)ticks, "page_ticks",
                                   (json_int_t)workload->page_ticks));
-    return godwit_plan_end(vm, NULL, error);
+    return godwit_course_end(vm, NULL, error);
 }
 
 /* Slower by far than any guest is by itself, on the slowest of the timers (10 MHz): 5 ms a page
@@ -338,18 +342,19 @@ static void prepare_rate(const struct godwit_scenario *scenario, struct godwit_w
 }
 
 /* Suspends itself once, is woken up, goes on, and does not suspend again. */
-static bool suspend(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool suspend(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                    GError **error)
 {
     struct godwit_mailbox asleep;
     struct godwit_reading awake;
     __attribute__((cleanup(footprint_clear))) struct footprint footprint = {0};
     unsigned char flag = 0;
     (void)scenario;
-    struct godwit_vm *vm = start(rig, &footprint, error);
+    struct godwit_vm *vm = start(testbed, &footprint, error);
     if (!vm || !godwit_vm_wait_event(vm, 0, "SUSPEND", NULL, error) ||
         !godwit_memory_mailbox(vm, 0, &asleep, error) ||
-        !godwit_memory_read(vm, rig->setup->workload.window_start + GODWIT_SUSPENDED_OFFSET, &flag,
-                            1, error))
+        !godwit_memory_read(vm, testbed->setup->workload.window_start + GODWIT_SUSPENDED_OFFSET,
+                            &flag, 1, error))
         return false;
     if (asleep.state != GODWIT_STATE_SUSPENDED || flag != 1)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
@@ -369,7 +374,7 @@ static bool suspend(struct godwit_rig *rig, const struct godwit_scenario *scenar
                            "%s: awake with state %u in the mailbox; passes went from %" PRIu64
                            " to %" PRIu64,
                            vm->name, awake.mailbox->state, asleep.passes, awake.mailbox->passes);
-    return godwit_plan_end(vm, NULL, error);
+    return godwit_course_end(vm, NULL, error);
 }
 
 GODWIT_SCENARIOS(guest) = {

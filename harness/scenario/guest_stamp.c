@@ -29,25 +29,25 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
 }
 
 /* At instants that nothing chooses but the host's scheduling. */
-static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
     enum { STOPS = 30 };
-    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    struct godwit_vm *vm = godwit_course_source(testbed, error);
     if (!vm)
         return false;
-    godwit_rig_phase(rig, "observe");
-    const struct godwit_stamp stamp = godwit_stamp_of(&rig->setup->workload);
+    godwit_testbed_phase(testbed, "observe");
+    const struct godwit_stamp stamp = godwit_stamp_of(&testbed->setup->workload);
     unsigned amid = 0;
     uint64_t passes = 0;
     for (int i = 0; i < STOPS; i++) {
         struct godwit_reading reading;
         struct godwit_stamp_account account = {0};
-        if (!godwit_plan_stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
+        if (!godwit_course_stop(vm, error) || !godwit_oracle_look(vm, &reading, error) ||
             !godwit_vm_run(vm, error))
             return false;
         const struct godwit_mailbox *mailbox = reading.mailbox;
-        godwit_stamp_account(&stamp, 0, rig->setup->workload.window_start, mailbox->passes,
+        godwit_stamp_account(&stamp, 0, testbed->setup->workload.window_start, mailbox->passes,
                              mailbox->position, &account);
         amid += account.turn > 0 && account.turn < stamp.pages;
         passes = mailbox->passes;
@@ -63,7 +63,7 @@ static bool stop_often(struct godwit_rig *rig, const struct godwit_scenario *sce
     if (passes < wanted && !godwit_vm_wait_console(vm, 1, wanted, error))
         return false;
     struct godwit_reading last;
-    return godwit_plan_stop(vm, error) && godwit_oracle_look(vm, &last, error) &&
+    return godwit_course_stop(vm, error) && godwit_oracle_look(vm, &last, error) &&
            godwit_vm_quit(vm, error);
 }
 
@@ -89,9 +89,9 @@ static uint64_t written(const struct godwit_workload *workload,
 static bool stop_amid(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GError **error)
 {
     for (;;) {
-        if (!godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, 0, mailbox, error))
+        if (!godwit_course_stop(vm, error) || !godwit_memory_mailbox(vm, 0, mailbox, error))
             return false;
-        if (mailbox->position != vm->rig->setup->workload.window_end)
+        if (mailbox->position != vm->testbed->setup->workload.window_end)
             return true;
         if (!godwit_vm_run(vm, error))
             return false;
@@ -100,16 +100,17 @@ static bool stop_amid(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GErr
 
 /* By the guest's own timer. A guest that the host does not let run falls behind, and makes up for
  * it: it has to be found within 10 % after some pass, and never to be ahead. */
-static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                 GError **error)
 {
     enum { PASSES = 4 };
     (void)scenario;
-    const struct godwit_workload *workload = &rig->setup->workload;
+    const struct godwit_workload *workload = &testbed->setup->workload;
     struct godwit_mailbox early, late;
-    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    struct godwit_vm *vm = godwit_course_source(testbed, error);
     if (!vm)
         return false;
-    godwit_rig_phase(rig, "observe");
+    godwit_testbed_phase(testbed, "observe");
     if (!stop_amid(vm, &early, error))
         return false;
     const uint64_t before = written(workload, &early);
@@ -135,7 +136,7 @@ static bool rate(struct godwit_rig *rig, const struct godwit_scenario *scenario,
                                vm->name, pages, wanted, before,
                                (double)early.timer / workload->page_ticks, workload->page_ticks);
     }
-    json_object_set_new(rig->facts, "rate",
+    json_object_set_new(testbed->measurements, "rate",
                         json_pack("{s:I, s:f, s:i}", "pages", (json_int_t)pages, "periods", wanted,
                                   "page_ticks", (int)workload->page_ticks));
     return godwit_vm_quit(vm, error);
@@ -148,28 +149,30 @@ static bool complained(gpointer data)
 }
 
 /* One bit, in a page's last word: where only who looks at every byte looks. */
-static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                   GError **error)
 {
     (void)scenario;
-    const struct godwit_workload *workload = &rig->setup->workload;
-    struct godwit_vm *vm = godwit_plan_source(rig, error);
+    const struct godwit_workload *workload = &testbed->setup->workload;
+    struct godwit_vm *vm = godwit_course_source(testbed, error);
     if (!vm)
         return false;
-    godwit_rig_phase(rig, "observe");
+    godwit_testbed_phase(testbed, "observe");
     const uint32_t page = (uint32_t)godwit_workload_pages(workload) / 2;
     const uint64_t address =
         workload->window_start + (page + UINT64_C(1)) * workload->page_size - sizeof(uint64_t);
-    const bool big = rig->setup->machine->big_endian;
+    const bool big = testbed->setup->machine->big_endian;
     unsigned char word[sizeof(uint64_t)];
-    if (!godwit_plan_stop(vm, error) || !godwit_memory_read(vm, address, word, sizeof(word), error))
+    if (!godwit_course_stop(vm, error) ||
+        !godwit_memory_read(vm, address, word, sizeof(word), error))
         return false;
     word[3] ^= 1;
     vm->console->fault_provoked = true;
     if (!godwit_memory_write(vm, address, word, sizeof(word), error) || !godwit_vm_run(vm, error) ||
-        !godwit_rig_wait(rig, complained, vm, "the guest to find a spoiled word", error))
+        !godwit_testbed_wait(testbed, complained, vm, "the guest to find a spoiled word", error))
         return false;
     struct godwit_mailbox mailbox;
-    if (!godwit_plan_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &mailbox, error))
+    if (!godwit_course_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &mailbox, error))
         return false;
     const struct godwit_stamp stamp = godwit_stamp_of(workload);
     const uint32_t last = godwit_stamp_words(&stamp) - 1;
@@ -190,7 +193,7 @@ static bool verify(struct godwit_rig *rig, const struct godwit_scenario *scenari
     {                                                                                              \
         .name = "guest/stamp/" kind, .run = stop_often, .prepare = prepare, .order = true,         \
         .flags = flag, .summary = "stamp, " told ": stopped thirty times, every byte is correct",  \
-        .obstacle = no_stamp                                                                       \
+        .skip_reason = no_stamp                                                                    \
     }
 
 GODWIT_SCENARIOS(guest_stamp) = {
@@ -205,7 +208,7 @@ GODWIT_SCENARIOS(guest_stamp) = {
         .run = rate,
         .prepare = prepare_rate,
         .order = true,
-        .obstacle = no_stamp,
+        .skip_reason = no_stamp,
     },
     {
         .name = "guest/stamp/verify",
@@ -213,7 +216,7 @@ GODWIT_SCENARIOS(guest_stamp) = {
         .run = verify,
         .prepare = prepare,
         .order = true,
-        .obstacle = no_stamp,
+        .skip_reason = no_stamp,
     },
 };
 GODWIT_SCENARIOS_END(guest_stamp);

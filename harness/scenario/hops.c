@@ -11,38 +11,39 @@ static char *name_of(unsigned hop)
 }
 
 /* Starts the destination of a hop while the one before it is under way. */
-static bool start_ahead(struct godwit_rig *rig, unsigned hop, GError **error)
+static bool start_ahead(struct godwit_testbed *testbed, unsigned hop, GError **error)
 {
     g_autofree char *name = name_of(hop);
-    rig->turned = hop % 2 == 0;
-    return hop > rig->setup->hops || godwit_plan_ahead(rig, name, true, error);
+    testbed->turned = hop % 2 == 0;
+    return hop > testbed->setup->hops || godwit_course_ahead(testbed, name, true, error);
 }
 
 /* To and fro: each destination is the next hop's source. Where there are two binaries, they take
  * turns. */
-static bool ping_pong(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool ping_pong(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
-    struct godwit_vm *source = start_ahead(rig, 1, error) ? godwit_plan_source(rig, error) : NULL;
+    struct godwit_vm *source =
+        start_ahead(testbed, 1, error) ? godwit_course_source(testbed, error) : NULL;
     if (!source)
         return false;
-    for (unsigned hop = 1; hop <= rig->setup->hops; hop++) {
+    for (unsigned hop = 1; hop <= testbed->setup->hops; hop++) {
         g_autofree char *name = name_of(hop);
-        g_autofree char *context = g_strdup_printf("hop %u of %u", hop, rig->setup->hops);
-        struct godwit_vm *destination = godwit_plan_destination(rig, name, true, error);
-        if (!destination || !start_ahead(rig, hop + 1, error) ||
+        g_autofree char *context = g_strdup_printf("hop %u of %u", hop, testbed->setup->hops);
+        struct godwit_vm *destination = godwit_course_destination(testbed, name, true, error);
+        if (!destination || !start_ahead(testbed, hop + 1, error) ||
             (hop > 1 && !godwit_vm_run(source, error)) ||
-            !godwit_plan_hop(rig, &scenario->plan, source, destination, error) ||
+            !godwit_course_leg(testbed, &scenario->spec, source, destination, error) ||
             !godwit_vm_quit(source, error)) {
             godwit_error_context(error, "%s", context);
             return false;
         }
-        json_object_set_new(rig->facts, "hops", json_integer(hop));
+        json_object_set_new(testbed->measurements, "hops", json_integer(hop));
         source = destination;
-        if (rig->lost)
+        if (testbed->lost)
             break;
     }
-    return godwit_plan_end(source, NULL, error);
+    return godwit_course_end(source, NULL, error);
 }
 
 GODWIT_SCENARIOS(hops) = {
@@ -52,7 +53,7 @@ GODWIT_SCENARIOS(hops) = {
                    "migration",
         .run = ping_pong,
         .hops = true,
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX},
     },
 };
 GODWIT_SCENARIOS_END(hops);

@@ -90,7 +90,7 @@ static bool judge_compression(struct godwit_vm *source, struct godwit_vm *destin
     const json_int_t size = godwit_json_integer(counters, "compressed-size", 0);
     const json_int_t page_size = godwit_json_integer(json_object_get(info, "ram"), "page-size", 0);
     if (pages > 0 && size > 0 && size < pages * page_size) {
-        json_object_set(source->rig->facts, "compression", counters);
+        json_object_set(source->testbed->measurements, "compression", counters);
         return true;
     }
     g_autofree char *text = counters ? json_dumps(counters, JSON_COMPACT) : g_strdup("nothing");
@@ -112,19 +112,19 @@ GODWIT_SCENARIOS(legacy) = {
         .name = "legacy/set-downtime",
         .summary = "migrate_set_downtime: works where it exists, unknown elsewhere",
         .qemu_name = "/migration/deprecated",
-        .plan = {.configure = use_set_downtime},
+        .spec = {.configure = use_set_downtime},
     },
     {
         .name = "legacy/set-speed",
         .summary = "migrate_set_speed: works where it exists, unknown elsewhere",
         .qemu_name = "/migration/deprecated",
-        .plan = {.configure = use_set_speed},
+        .spec = {.configure = use_set_speed},
     },
     {
         .name = "legacy/compress",
         .order = true,
         .summary = "live, with the capability compress",
-        .plan = {.capabilities = compress, .parameters = threads, .judge = judge_compression},
+        .spec = {.capabilities = compress, .parameters = threads, .judge = judge_compression},
     },
 };
 GODWIT_SCENARIOS_END(legacy);

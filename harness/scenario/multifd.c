@@ -42,7 +42,7 @@ static bool ask_sent(struct godwit_vm *source, struct sent *sent, GError **error
         .duplicate = godwit_json_integer(ram, "duplicate", 0),
         .bytes = godwit_json_integer(ram, "multifd-bytes", 0),
     };
-    json_object_set_new(source->rig->facts, "multifd-bytes", json_integer(sent->bytes));
+    json_object_set_new(source->testbed->measurements, "multifd-bytes", json_integer(sent->bytes));
     return true;
 }
 
@@ -73,7 +73,8 @@ static bool await_channels(struct godwit_vm *destination, unsigned channels, GEr
     const bool all = godwit_tcp_await(
         destination, channels + 1, "while it is sent memory over multifd channels and a main one",
         &tcp, error);
-    json_object_set_new(destination->rig->facts, "connections", json_integer(tcp.connections));
+    json_object_set_new(destination->testbed->measurements, "connections",
+                        json_integer(tcp.connections));
     return all;
 }
 
@@ -107,7 +108,7 @@ static bool await_sent(struct godwit_vm *source, json_int_t pages, struct sent *
  */
 static bool see_compression(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    const uint64_t pages = godwit_workload_pages(&source->rig->setup->workload);
+    const uint64_t pages = godwit_workload_pages(&source->testbed->setup->workload);
     struct sent sent;
     struct godwit_tcp tcp;
     /* In this order: what is received meanwhile does not help. */
@@ -115,7 +116,8 @@ static bool see_compression(struct godwit_vm *source, struct godwit_vm *destinat
         !await_sent(source, (json_int_t)MAX(pages / 8, 1), &sent, error) ||
         !godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
         return false;
-    json_object_set_new(source->rig->facts, "received", json_integer((json_int_t)tcp.received));
+    json_object_set_new(source->testbed->measurements, "received",
+                        json_integer((json_int_t)tcp.received));
     return tcp.received < (uint64_t)(sent.normal * sent.page_size / 4 +
                                      (sent.normal + sent.duplicate) * PAGE_OVERHEAD) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
@@ -154,52 +156,54 @@ static bool judge_zero_pages(struct godwit_vm *source, struct godwit_vm *destina
 }
 
 /* Breaks off a migration that is under way; then the same source is moved elsewhere. */
-static bool cancel(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                   GError **error)
 {
-    const struct godwit_plan *plan = &scenario->plan;
+    const struct godwit_spec *spec = &scenario->spec;
     struct godwit_vm *source, *first;
-    if (!godwit_plan_ahead(rig, "second", true, error) ||
-        !godwit_plan_both(rig, "first", true, &source, &first, error) ||
-        !godwit_migrate_set_capabilities(first, plan->capabilities, error) ||
-        !godwit_migrate_set_parameters(first, plan->parameters, error) ||
-        !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
-        !godwit_migrate_set_parameters(source, plan->parameters, error) ||
+    if (!godwit_course_ahead(testbed, "second", true, error) ||
+        !godwit_course_both(testbed, "first", true, &source, &first, error) ||
+        !godwit_migrate_set_capabilities(first, spec->capabilities, error) ||
+        !godwit_migrate_set_parameters(first, spec->parameters, error) ||
+        !godwit_migrate_set_capabilities(source, spec->capabilities, error) ||
+        !godwit_migrate_set_parameters(source, spec->parameters, error) ||
         !godwit_migrate_throttle(source, error))
         return false;
 
-    godwit_rig_phase(rig, "cancel");
+    godwit_testbed_phase(testbed, "cancel");
     first->may_exit = true;
-    g_autofree char *uri = godwit_migrate_listen(first, plan->transport, plan->channels, error);
-    struct godwit_relay *relay = uri ? godwit_migrate_relay(rig, uri, error) : NULL;
+    g_autofree char *uri = godwit_migrate_listen(first, spec->transport, spec->channels, error);
+    struct godwit_relay *relay = uri ? godwit_migrate_relay(testbed, uri, error) : NULL;
     if (!relay)
         return false;
-    godwit_migrate_gate(rig, relay, false);
-    if (!godwit_migrate_start(source, godwit_relay_uri(relay), plan->channels, error) ||
+    godwit_migrate_gate(testbed, relay, false);
+    if (!godwit_migrate_start(source, godwit_relay_uri(relay), spec->channels, error) ||
         !godwit_migrate_prove_live(source, first, error) ||
         !godwit_vm_command(source, "migrate_cancel", NULL, error))
         return false;
-    godwit_migrate_ungate(rig);
+    godwit_migrate_ungate(testbed);
     g_autoptr(GError) cause = NULL;
-    const gint64 deadline = godwit_rig_hasten(rig, CANCEL_SECONDS);
+    const gint64 deadline = godwit_testbed_limit(testbed, CANCEL_SECONDS);
     const bool cancelled = godwit_migrate_wait(source, "cancelled", &cause);
-    rig->deadline = deadline;
+    testbed->deadline = deadline;
     if (!cancelled) {
         if (cause->code == GODWIT_ERROR_TIMEOUT &&
             godwit_bug_explain(
                 &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CANCELLING,
                                                .source = source,
-                                               .state = godwit_migrate_told_state(source)}))
+                                               .state = godwit_migrate_reported_state(source)}))
             return true;
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
-    if (!godwit_plan_refused(first, error) ||
-        !godwit_plan_expect_status(source, "running", "after the migration was cancelled", error) ||
-        !godwit_plan_see_it_run(source, error))
+    if (!godwit_course_refused(first, error) ||
+        !godwit_course_expect_status(source, "running", "after the migration was cancelled",
+                                     error) ||
+        !godwit_course_see_it_run(source, error))
         return false;
 
-    struct godwit_vm *second = godwit_plan_destination(rig, "second", true, error);
-    return second && godwit_plan_move(rig, plan, source, second, error);
+    struct godwit_vm *second = godwit_course_destination(testbed, "second", true, error);
+    return second && godwit_course_move(testbed, spec, source, second, error);
 }
 
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
@@ -231,19 +235,20 @@ static bool ask_both(struct godwit_vm *vm, bool *both, GError **error)
                                    "the %s refused multifd with postcopy, but %s is on", vm->name,
                                    name);
     }
-    json_object_set_new(vm->rig->facts, "refusal", json_string(refusal->message));
+    json_object_set_new(vm->testbed->measurements, "refusal", json_string(refusal->message));
     return list != NULL;
 }
 
 /* Together where that is allowed. Where it is refused, clearly, a multifd migration without
  * postcopy works all the same. */
-static bool postcopy(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool postcopy(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                     GError **error)
 {
     bool here = false, there = false;
-    struct godwit_plan plan = scenario->plan;
+    struct godwit_spec spec = scenario->spec;
     /* Not held: without -S it runs when it may, which is what postcopy is about. */
     struct godwit_vm *source, *destination;
-    if (!godwit_plan_both(rig, "destination", false, &source, &destination, error) ||
+    if (!godwit_course_both(testbed, "destination", false, &source, &destination, error) ||
         !ask_both(source, &here, error) || !ask_both(destination, &there, error))
         return false;
     if (here != there)
@@ -252,17 +257,17 @@ static bool postcopy(struct godwit_rig *rig, const struct godwit_scenario *scena
                            "refuses it, QEMU %s does not",
                            here ? destination->qemu->version : source->qemu->version,
                            here ? source->qemu->version : destination->qemu->version);
-    plan.postcopy = here;
+    spec.postcopy = here;
     if (here) {
         g_autoptr(GError) cause = NULL;
-        if (godwit_plan_move(rig, &plan, source, destination, &cause))
+        if (godwit_course_move(testbed, &spec, source, destination, &cause))
             return true;
         const struct godwit_bug *bug = cause->code == GODWIT_ERROR_TIMEOUT
                                            ? godwit_bug_explain(&(const struct godwit_symptom){
                                                  .kind = GODWIT_SYMPTOM_NO_END,
                                                  .source = source,
                                                  .destination = destination,
-                                                 .state = godwit_migrate_told_state(source)})
+                                                 .state = godwit_migrate_reported_state(source)})
                                            : NULL;
         if (bug)
             godwit_bug_mark(&cause, bug);
@@ -271,8 +276,8 @@ static bool postcopy(struct godwit_rig *rig, const struct godwit_scenario *scena
     }
     if (!godwit_vm_quit(destination, error))
         return false;
-    struct godwit_vm *held = godwit_plan_destination(rig, "held", true, error);
-    return held && godwit_plan_move(rig, &plan, source, held, error);
+    struct godwit_vm *held = godwit_course_destination(testbed, "held", true, error);
+    return held && godwit_course_move(testbed, &spec, source, held, error);
 }
 
 static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS, NULL},
@@ -294,7 +299,7 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
         .name = "multifd/tcp/" method, .order = true, .whole = true,                               \
         .summary = "live, pages compressed by " told,                                              \
         .qemu_name = "/migration/multifd/tcp/plain/" method,                                       \
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,                                                \
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,                                                \
                  .capabilities = multifd,                                                          \
                  .parameters = WITH(CHANNELS_COMPRESSED, "multifd-compression", method),           \
                  .live = see_compression},                                                         \
@@ -306,7 +311,7 @@ GODWIT_SCENARIOS(multifd) = {
         .name = "multifd/tcp/uri/plain",
         .summary = "live, over 16 channels",
         .qemu_name = "/migration/multifd/tcp/uri/plain/none",
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .passes = true,
                  .capabilities = multifd,
                  .parameters = sixteen,
@@ -317,7 +322,7 @@ GODWIT_SCENARIOS(multifd) = {
         .name = "multifd/tcp/channels/plain",
         .summary = "live, over 16 channels, the address given by the `channels` argument",
         .qemu_name = "/migration/multifd/tcp/channels/plain/none",
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .channels = true,
                  .capabilities = multifd,
                  .parameters = sixteen,
@@ -329,7 +334,7 @@ GODWIT_SCENARIOS(multifd) = {
         .content = GODWIT_FLAG_ZERO,
         .summary = "live, zero pages detected by the migration thread",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/legacy",
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .passes = true,
                  .capabilities = multifd,
                  .parameters = WITH(CHANNELS, "zero-page-detection", "legacy"),
@@ -341,7 +346,7 @@ GODWIT_SCENARIOS(multifd) = {
         .content = GODWIT_FLAG_ZERO,
         .summary = "live, without zero page detection",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/none",
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = multifd,
                  .parameters = WITH(CHANNELS, "zero-page-detection", "none"),
                  .judge = judge_no_zero_pages},
@@ -357,7 +362,7 @@ GODWIT_SCENARIOS(multifd) = {
         .summary = "cancelled during migration; then migrated to a second destination",
         .qemu_name = "/migration/multifd/tcp/plain/cancel",
         .run = cancel,
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = multifd,
                  .parameters = sixteen,
                  .live = see_channels,
@@ -367,7 +372,7 @@ GODWIT_SCENARIOS(multifd) = {
         .name = "multifd/tcp/postcopy",
         .summary = "multifd together with postcopy, or a clear refusal",
         .run = postcopy,
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = multifd,
                  .parameters = sixteen,
                  .live = see_channels,

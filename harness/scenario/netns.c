@@ -114,9 +114,9 @@ static bool judge_link(struct godwit_vm *source, struct godwit_vm *destination, 
     g_autoptr(json_t) disciplines = json_loads(text, 0, NULL);
     const json_t *netem = json_array_get(disciplines, 0);
     const json_int_t bytes = godwit_json_integer(netem, "bytes", 0);
-    const json_t *migration = json_object_get(source->rig->facts, "migration");
+    const json_t *migration = json_object_get(source->testbed->measurements, "migration");
     const json_int_t pages = godwit_json_integer(migration, "normal-bytes", 0);
-    json_object_set_new(source->rig->facts, "link",
+    json_object_set_new(source->testbed->measurements, "link",
                         json_pack("{s:I, s:I, s:I}", "bytes", bytes, "packets",
                                   godwit_json_integer(netem, "packets", 0), "lost",
                                   godwit_json_integer(netem, "drops", 0)));
@@ -150,7 +150,7 @@ static bool cut_and_recover(struct godwit_vm *source, struct godwit_vm *destinat
     struct godwit_account account = {0};
     if (!godwit_recovery_await_guest(source, destination, &account, error))
         return false;
-    godwit_rig_phase(source->rig, "cut");
+    godwit_testbed_phase(source->testbed, "cut");
     return do_inside(source, "ip link set dev " INTERFACE " down", error) &&
            judge_down(source, error) && godwit_vm_command(source, "migrate-pause", NULL, error) &&
            godwit_vm_command(destination, "migrate-pause", NULL, error) &&
@@ -160,23 +160,24 @@ static bool cut_and_recover(struct godwit_vm *source, struct godwit_vm *destinat
 }
 
 /* The common course, with the link made before anything is sent. */
-static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error)
 {
     if (!try_network(error))
         return false;
-    rig->apart = true;
+    testbed->apart = true;
     struct godwit_vm *source, *destination;
-    if (!godwit_plan_both(rig, "destination", !scenario->plan.postcopy, &source, &destination,
-                          error))
+    if (!godwit_course_both(testbed, "destination", !scenario->spec.postcopy, &source, &destination,
+                            error))
         return false;
     destination->host = DESTINATION_ADDRESS;
     return set_up_link(source, destination, error) &&
-           godwit_plan_move(rig, &scenario->plan, source, destination, error);
+           godwit_course_move(testbed, &scenario->spec, source, destination, error);
 }
 
 static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
-    godwit_scenario_usual(scenario, workload);
+    godwit_scenario_default(scenario, workload);
     workload->window_end =
         MIN(workload->window_end, workload->window_start + WINDOW - WINDOW % workload->page_size);
 }
@@ -184,7 +185,7 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
 static const struct godwit_parameter channels[] = {{"multifd-channels", 4, NULL}, {NULL, 0, NULL}};
 static const struct godwit_parameter held[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
+    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 
 GODWIT_SCENARIOS(netns) = {
     {
@@ -192,14 +193,14 @@ GODWIT_SCENARIOS(netns) = {
         .summary = "live, over a link with delay and packet loss",
         .run = run,
         .prepare = prepare,
-        .plan = {.transport = GODWIT_TRANSPORT_TCP, .judge = judge_link},
+        .spec = {.transport = GODWIT_TRANSPORT_TCP, .judge = judge_link},
     },
     {
         .name = "netns/two-hosts/multifd",
         .summary = "live, with 4 multifd channels, over a link with delay and packet loss",
         .run = run,
         .prepare = prepare,
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = multifd,
                  .parameters = channels,
                  .judge = judge_link},
@@ -209,7 +210,7 @@ GODWIT_SCENARIOS(netns) = {
         .summary = "postcopy over such a link, which fails halfway and comes back",
         .run = run,
         .prepare = prepare,
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .postcopy = true,
                  .parameters = held,
                  .released = cut_and_recover,

@@ -40,7 +40,7 @@ static bool judge_blocktime(struct godwit_vm *source, struct godwit_vm *destinat
     json_t *all = json_object_get(info, "postcopy-blocktime");
     json_t *each = json_object_get(info, "postcopy-vcpu-blocktime");
     if (json_is_integer(all) && json_array_size(each) > 0) {
-        json_object_set_new(source->rig->facts, "blocktime",
+        json_object_set_new(source->testbed->measurements, "blocktime",
                             json_pack("{s:O, s:O}", "all", all, "each", each));
         return true;
     }
@@ -53,7 +53,7 @@ static bool judge_blocktime(struct godwit_vm *source, struct godwit_vm *destinat
 }
 
 static const struct godwit_parameter held[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
+    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
 /*
@@ -63,14 +63,14 @@ static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {
  */
 static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
     unsigned char here[READ_SIZE], there[READ_SIZE];
     const uint64_t reads = MIN(READS, godwit_workload_pages(workload));
     g_autofree char *wrong = NULL;
     if (!godwit_migrate_wait(source, "postcopy-active", error) ||
         !godwit_migrate_wait(destination, "postcopy-active", error))
         return false;
-    godwit_rig_phase(source->rig, "read");
+    godwit_testbed_phase(source->testbed, "read");
     for (uint64_t i = 0; i < reads; i++) {
         const uint64_t page = godwit_workload_pages(workload) * i / reads;
         const uint64_t at =
@@ -87,7 +87,7 @@ static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, 
     const json_int_t requests =
         godwit_json_integer(json_object_get(info, "ram"), "postcopy-requests", 0);
     json_object_set_new(
-        source->rig->facts, "first_reads",
+        source->testbed->measurements, "first_reads",
         json_pack("{s:i, s:I, s:s*}", "pages", (int)reads, "requests", requests, "wrong", wrong));
     if (requests == 0)
         return godwit_fail(
@@ -95,17 +95,17 @@ static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, 
             "%u pages were read on the destination, and the source was asked for none "
             "of them, although it was held back",
             (unsigned)reads);
-    return godwit_plan_release_postcopy(source, error);
+    return godwit_course_unthrottle_postcopy(source, error);
 }
 
 /* That each of them was the source's page. What a known bug has lost in the window is not said
  * again. */
 static bool judge_reads(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    const json_t *facts = source->rig->facts;
+    const json_t *facts = source->testbed->measurements;
     const char *wrong = godwit_json_string(json_object_get(facts, "first_reads"), "wrong", NULL);
     (void)destination;
-    return !wrong || source->rig->lost ||
+    return !wrong || source->testbed->lost ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
                        "destination: the page at %s was not what the source had when it was first "
                        "read, although it is now",
@@ -117,7 +117,7 @@ GODWIT_SCENARIOS(postcopy) = {
         .name = "postcopy/plain",
         .summary = "live, switched to postcopy once memory is dirty again",
         .qemu_name = "/migration/postcopy/plain",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .configure = ask_for_blocktime,
                  .judge = judge_blocktime},
@@ -125,9 +125,9 @@ GODWIT_SCENARIOS(postcopy) = {
     {
         .name = "postcopy/held",
         .summary = "postcopy to a paused destination: all of RAM is compared",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
-                 .held = true,
+                 .paused = true,
                  .parameters = held,
                  .released = read_first,
                  .judge = judge_reads},
@@ -135,9 +135,9 @@ GODWIT_SCENARIOS(postcopy) = {
     {
         .name = "postcopy/preempt/held",
         .summary = "postcopy-preempt to a paused destination: all of RAM is compared",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
-                 .held = true,
+                 .paused = true,
                  .capabilities = preempt,
                  .parameters = held,
                  .released = read_first,

@@ -34,20 +34,22 @@ static bool fail_to(struct godwit_vm *source, const char *uri, GError **error)
 }
 
 /* Dead addresses first; then the same source is moved to a good one. */
-static bool bad_dest(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool bad_dest(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                     GError **error)
 {
     static const char *const dead[] = {"unix:nobody.sock", "tcp:127.0.0.1:1"};
     static const struct godwit_capability none[] = {{NULL, false}};
-    struct godwit_vm *source =
-        godwit_plan_ahead(rig, "destination", true, error) ? godwit_plan_source(rig, error) : NULL;
+    struct godwit_vm *source = godwit_course_ahead(testbed, "destination", true, error)
+                                   ? godwit_course_source(testbed, error)
+                                   : NULL;
     if (!source || !godwit_migrate_set_capabilities(source, none, error))
         return false;
-    godwit_rig_phase(rig, "fail");
+    godwit_testbed_phase(testbed, "fail");
     for (size_t i = 0; i < G_N_ELEMENTS(dead); i++)
         if (!fail_to(source, dead[i], error))
             return false;
-    struct godwit_vm *destination = godwit_plan_destination(rig, "destination", true, error);
-    return destination && godwit_plan_move(rig, &scenario->plan, source, destination, error);
+    struct godwit_vm *destination = godwit_course_destination(testbed, "destination", true, error);
+    return destination && godwit_course_move(testbed, &scenario->spec, source, destination, error);
 }
 
 /* A cache that at most half of the window fits into: each pass has pages that are in the cache and
@@ -55,7 +57,7 @@ static bool bad_dest(struct godwit_rig *rig, const struct godwit_scenario *scena
  * size has to be a power of two. */
 static bool size_cache(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    const struct godwit_workload *workload = &source->rig->setup->workload;
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
     json_int_t size = workload->page_size;
     while ((uint64_t)size * 4 <= workload->window_end - workload->window_start)
         size *= 2;
@@ -93,8 +95,8 @@ static bool judge_cache(struct godwit_vm *source, struct godwit_vm *destination,
     const json_int_t pages = godwit_json_integer(cache, "pages", 0);
     const json_int_t bytes = godwit_json_integer(cache, "bytes", 0);
     const json_int_t page_size = godwit_json_integer(json_object_get(info, "ram"), "page-size", 0);
-    json_object_set(source->rig->facts, "xbzrle-cache", cache);
-    const bool stamped = source->rig->setup->workload.flags & GODWIT_FLAG_STAMP;
+    json_object_set(source->testbed->measurements, "xbzrle-cache", cache);
+    const bool stamped = source->testbed->setup->workload.flags & GODWIT_FLAG_STAMP;
     if (pages > 0 && bytes > 0 && bytes < pages * page_size / (stamped ? 1 : 8))
         return true;
     return godwit_fail(
@@ -121,7 +123,7 @@ static bool pause_and_continue(struct godwit_vm *source, struct godwit_vm *desti
                            "the source's guest is running in state pre-switchover");
     if (!godwit_oracle_look(source, &reading, error))
         return false;
-    json_object_set_new(source->rig->facts, "pre-switchover",
+    json_object_set_new(source->testbed->measurements, "pre-switchover",
                         json_pack("{s:I, s:I, s:I}", "passes", (json_int_t)reading.mailbox->passes,
                                   "position", (json_int_t)reading.mailbox->position, "timer",
                                   (json_int_t)reading.mailbox->timer));
@@ -136,7 +138,7 @@ static bool judge_pause(struct godwit_vm *source, struct godwit_vm *destination,
     (void)destination;
     if (!godwit_memory_mailbox(source, 0, &mailbox, error))
         return false;
-    const json_t *then = json_object_get(source->rig->facts, "pre-switchover");
+    const json_t *then = json_object_get(source->testbed->measurements, "pre-switchover");
     const uint64_t passes = (uint64_t)godwit_json_integer(then, "passes", 0);
     const uint64_t position = (uint64_t)godwit_json_integer(then, "position", 0);
     if (mailbox.passes == passes && mailbox.position == position)
@@ -158,20 +160,20 @@ GODWIT_SCENARIOS(precopy) = {
         .name = "precopy/unix/plain",
         .summary = "live, over a unix socket",
         .qemu_name = "/migration/precopy/unix/plain",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .passes = true},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .passes = true},
     },
     {
         .name = "precopy/tcp/plain",
         .summary = "live, over TCP, to a port that the destination chooses",
         .qemu_name = "/migration/precopy/tcp/plain",
-        .plan = {.transport = GODWIT_TRANSPORT_TCP, .passes = true},
+        .spec = {.transport = GODWIT_TRANSPORT_TCP, .passes = true},
     },
     {
         .name = "precopy/unix/xbzrle",
         .content = GODWIT_FLAG_SPARSE,
         .summary = "xbzrle: pages sent before are sent again as differences",
         .qemu_name = "/migration/precopy/unix/xbzrle",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .passes = true,
                  .capabilities = xbzrle,
                  .configure = size_cache,
@@ -182,12 +184,12 @@ GODWIT_SCENARIOS(precopy) = {
         .name = "precopy/tcp/switchover-ack",
         .summary = "the source switches over after the destination's acknowledgement",
         .qemu_name = "/migration/precopy/tcp/plain/switchover-ack",
-        .plan = {.transport = GODWIT_TRANSPORT_TCP, .capabilities = switchover_ack},
+        .spec = {.transport = GODWIT_TRANSPORT_TCP, .capabilities = switchover_ack},
     },
     {
         .name = "precopy/pause-before-switchover",
         .summary = "paused in pre-switchover, then continued by migrate-continue",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = pause_before_switchover,
                  .released = pause_and_continue,
                  .judge = judge_pause},
@@ -196,14 +198,14 @@ GODWIT_SCENARIOS(precopy) = {
         .name = "precopy/unix/suspend/live",
         .summary = "the guest is suspended (ACPI S3) during migration and wakes up afterwards",
         .qemu_name = "/migration/precopy/unix/suspend/live",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .suspend = true},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .suspend = true},
         .flags = GODWIT_FLAG_SUSPEND,
     },
     {
         .name = "precopy/unix/suspend/notlive",
         .summary = "the guest is suspended, the source is stopped, then migrated and woken up",
         .qemu_name = "/migration/precopy/unix/suspend/notlive",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .suspend = true, .stopped = true},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .suspend = true, .stopped = true},
         .flags = GODWIT_FLAG_SUSPEND,
     },
     {
@@ -211,7 +213,7 @@ GODWIT_SCENARIOS(precopy) = {
         .summary = "addresses where nobody listens: the source keeps running and can migrate later",
         .qemu_name = "/migration/bad_dest",
         .run = bad_dest,
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX},
     },
 };
 GODWIT_SCENARIOS_END(precopy);

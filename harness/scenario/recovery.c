@@ -15,7 +15,7 @@
 #define RECOVER_URI "unix:recover.sock"
 
 static const struct godwit_parameter held[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
+    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
@@ -52,8 +52,8 @@ static bool await_requests(struct godwit_vm *source, json_int_t requests,
             return false;
         if (account->requests > requests)
             return true;
-        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the destination to ask for pages",
-                             error))
+        if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS,
+                                 "the destination to ask for pages", error))
             return false;
     }
 }
@@ -75,7 +75,7 @@ static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination
            godwit_tcp_await(destination, 2,
                             "while the guest waits for memory, with postcopy-preempt", &tcp,
                             error) &&
-           godwit_plan_release_postcopy(source, error);
+           godwit_course_unthrottle_postcopy(source, error);
 }
 
 /*
@@ -89,8 +89,8 @@ static bool await_switchover(struct godwit_vm *source, const struct godwit_accou
     /* With preempt there is another thread that sends pages; the speed is for the first to say. */
     const bool preempts = godwit_json_true(source->capabilities, preempt[0].name);
     while (preempts ? account->mbps == first->mbps : account->sent == 0)
-        if (!godwit_rig_rest(source->rig, GODWIT_REST_MS, "the source to have switched over",
-                             error) ||
+        if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS,
+                                 "the source to have switched over", error) ||
             !ask_account(source, "postcopy-active", account, error))
             return false;
     return true;
@@ -128,7 +128,7 @@ static bool fail_network(struct godwit_vm *source, struct godwit_vm *destination
 {
     if (!godwit_recovery_await_guest(source, destination, account, error))
         return false;
-    godwit_rig_phase(source->rig, "fail");
+    godwit_testbed_phase(source->testbed, "fail");
     return godwit_vm_command(source, "migrate-pause", NULL, error) &&
            godwit_recovery_await_pause(source, destination, account, error);
 }
@@ -138,16 +138,16 @@ static bool resume(struct godwit_vm *source, struct godwit_vm *destination, cons
                    const struct godwit_account *before, GError **error)
 {
     struct godwit_account after = {0};
-    godwit_rig_phase(source->rig, "recover");
-    if (!godwit_migrate_resume(source, godwit_migrate_turn(source->rig, uri), error) ||
+    godwit_testbed_phase(source->testbed, "recover");
+    if (!godwit_migrate_resume(source, godwit_migrate_turn(source->testbed, uri), error) ||
         !wait_both(source, destination, "postcopy-active", error) ||
         !await_requests(source, before->requests, &after, error))
         return false;
-    json_object_set_new(source->rig->facts, "recovery",
+    json_object_set_new(source->testbed->measurements, "recovery",
                         json_pack("{s:I, s:I, s:I}", "remaining", before->remaining,
                                   "requests_before", before->requests, "requests_after",
                                   after.requests));
-    return godwit_plan_release_postcopy(source, error);
+    return godwit_course_unthrottle_postcopy(source, error);
 }
 
 bool godwit_recovery_recover(struct godwit_vm *source, struct godwit_vm *destination,
@@ -190,7 +190,7 @@ static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destinati
     struct godwit_account account = {0};
     if (!fail_network(source, destination, &account, error))
         return false;
-    godwit_rig_phase(source->rig, "handshake");
+    godwit_testbed_phase(source->testbed, "handshake");
     return godwit_recovery_hang(source, destination, &here, &there, error) &&
            interrupt(source, error) && interrupt(destination, error) &&
            godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
@@ -205,9 +205,9 @@ static bool fail_reconnect(struct godwit_vm *source, struct godwit_vm *destinati
     struct godwit_account account = {0};
     if (!fail_network(source, destination, &account, error))
         return false;
-    godwit_rig_phase(source->rig, "reconnect");
+    godwit_testbed_phase(source->testbed, "reconnect");
     if (!godwit_migrate_recover(destination, RECOVER_URI, error) ||
-        !godwit_peer_busy(&busy, source->rig, "busy.sock", error) ||
+        !godwit_peer_busy(&busy, source->testbed, "busy.sock", error) ||
         !godwit_migrate_resume(source, "unix:busy.sock", error) ||
         !godwit_migrate_wait(source, "postcopy-recover-setup", error) ||
         !ask_account(source, "postcopy-recover-setup", &account, error))
@@ -236,8 +236,8 @@ bool godwit_recovery_fail_and_recover(struct godwit_vm *source, struct godwit_vm
  * hours. */
 static bool hold_precopy(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    static const struct godwit_parameter slow[] = {{"max-bandwidth", GODWIT_POSTCOPY_HELD, NULL},
-                                                   {NULL, 0, NULL}};
+    static const struct godwit_parameter slow[] = {
+        {"max-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
     (void)destination;
     return godwit_migrate_set_parameters(source, slow, error);
 }
@@ -247,7 +247,7 @@ GODWIT_SCENARIOS(recovery) = {
         .name = "postcopy/preempt/plain",
         .summary = "postcopy with a preempt channel for requested pages",
         .qemu_name = "/migration/postcopy/preempt/plain",
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .postcopy = true,
                  .capabilities = preempt,
                  .parameters = held,
@@ -257,7 +257,7 @@ GODWIT_SCENARIOS(recovery) = {
         .name = "postcopy/recovery/plain",
         .summary = "the network fails during postcopy, which recovers over a new connection",
         .qemu_name = "/migration/postcopy/recovery/plain",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = held,
                  .released = godwit_recovery_fail_and_recover},
@@ -267,7 +267,7 @@ GODWIT_SCENARIOS(recovery) = {
         .summary =
             "the network fails during postcopy-preempt, which recovers over a new connection",
         .qemu_name = "/migration/postcopy/preempt/recovery/plain",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .capabilities = preempt,
                  .parameters = held,
@@ -277,7 +277,7 @@ GODWIT_SCENARIOS(recovery) = {
         .name = "postcopy/preempt/tls/psk",
         .summary = "postcopy-preempt, both channels encrypted with a pre-shared key",
         .qemu_name = "/migration/postcopy/preempt/tls/psk",
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .postcopy = true,
                  .capabilities = preempt,
                  .parameters = held,
@@ -288,7 +288,7 @@ GODWIT_SCENARIOS(recovery) = {
         .name = "postcopy/recovery/tls/psk",
         .summary = "the network fails during postcopy; both connections are encrypted",
         .qemu_name = "/migration/postcopy/recovery/tls/psk",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = held,
                  .tls = &psk,
@@ -298,7 +298,7 @@ GODWIT_SCENARIOS(recovery) = {
         .name = "postcopy/preempt/recovery/tls/psk",
         .summary = "the network fails during postcopy-preempt; all connections are encrypted",
         .qemu_name = "/migration/postcopy/preempt/recovery/tls/psk",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .capabilities = preempt,
                  .parameters = held,
@@ -309,7 +309,7 @@ GODWIT_SCENARIOS(recovery) = {
         .name = "postcopy/recovery/double-failures/reconnect",
         .summary = "the first recovery fails while the source connects; the second succeeds",
         .qemu_name = "/migration/postcopy/recovery/double-failures/reconnect",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = held,
                  .released = fail_reconnect},
@@ -319,7 +319,7 @@ GODWIT_SCENARIOS(recovery) = {
         .name = "postcopy/recovery/double-failures/handshake",
         .summary = "the first recovery gets no answer and is interrupted; the second succeeds",
         .qemu_name = "/migration/postcopy/recovery/double-failures/handshake",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = held,
                  .released = fail_handshake},
@@ -328,7 +328,7 @@ GODWIT_SCENARIOS(recovery) = {
         .name = "postcopy/suspend",
         .summary = "the guest is suspended (ACPI S3) during migration and wakes up afterwards",
         .qemu_name = "/migration/postcopy/suspend",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .suspend = true,
                  .configure = hold_precopy},

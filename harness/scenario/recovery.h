@@ -1,6 +1,6 @@
 /*
  * The pieces of a postcopy migration whose network fails half-way, for scenarios that let it fail
- * in different ways. All of them want max-postcopy-bandwidth to be GODWIT_POSTCOPY_HELD.
+ * in different ways. All of them want max-postcopy-bandwidth to be GODWIT_POSTCOPY_THROTTLED.
  *
  * SPDX-License-Identifier: MIT
  */

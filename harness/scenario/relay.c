@@ -24,7 +24,7 @@
 
 /* Returns whether the destination is started paused, to be looked at before its guest runs. One
  * that must refuse is not: it would run if it did not refuse. */
-static bool is_held(const struct trial *trial)
+static bool is_throttled(const struct trial *trial)
 {
     return trial->verdict != VERDICT_REFUSED;
 }
@@ -51,7 +51,7 @@ static bool prepare_course(struct course *course, GError **error)
         return false;
     course->kind = fault.kind;
     course->facts = json_pack("{s:{}, s:s*}", "seen", "why", course->trial->why);
-    json_object_set_new(course->rig->facts, "trial", course->facts);
+    json_object_set_new(course->testbed->measurements, "trial", course->facts);
     return true;
 }
 
@@ -59,19 +59,20 @@ static bool prepare_course(struct course *course, GError **error)
  * which is zero. */
 static bool stop_in_pass(struct godwit_vm *source, GError **error)
 {
-    const struct godwit_workload stripe = godwit_workload_stripe(&source->rig->setup->workload, 0);
+    const struct godwit_workload stripe =
+        godwit_workload_stripe(&source->testbed->setup->workload, 0);
     struct godwit_reading reading;
     for (;;) {
         if (!godwit_vm_command(source, "stop", NULL, error) ||
             !godwit_oracle_look(source, &reading, error))
             return false;
         const uint64_t position = reading.mailbox->position;
-        const bool stamped = source->rig->setup->workload.flags & GODWIT_FLAG_STAMP;
+        const bool stamped = source->testbed->setup->workload.flags & GODWIT_FLAG_STAMP;
         /* When the account has only come to the last page, that page may be written already. */
         if (position > stripe.window_start && position < stripe.window_end - stripe.page_size &&
             (stamped || (reading.order->base != 0 && reading.order->base != UINT8_MAX)))
             return true;
-        if (!godwit_vm_run(source, error) || !godwit_plan_see_it_run(source, error))
+        if (!godwit_vm_run(source, error) || !godwit_course_see_it_run(source, error))
             return false;
     }
 }
@@ -80,7 +81,7 @@ static bool stop_in_pass(struct godwit_vm *source, GError **error)
 static bool source_ended(gpointer data)
 {
     const struct course *course = data;
-    const char *state = godwit_migrate_told_state(course->source);
+    const char *state = godwit_migrate_reported_state(course->source);
     return !strcmp(state, "completed") || !strcmp(state, "failed") || !strcmp(state, "cancelled");
 }
 
@@ -89,7 +90,7 @@ static bool both_ended(gpointer data)
     const struct course *course = data;
     return course->destination->exited ||
            (source_ended(data) &&
-            !strcmp(godwit_migrate_told_state(course->destination), "completed"));
+            !strcmp(godwit_migrate_reported_state(course->destination), "completed"));
 }
 
 static bool injected(gpointer data)
@@ -101,7 +102,7 @@ static bool injected(gpointer data)
 static bool wait_for(struct course *course, godwit_condition condition, const char *what,
                      GError **error)
 {
-    return godwit_rig_wait(course->rig, condition, course, what, error);
+    return godwit_testbed_wait(course->testbed, condition, course, what, error);
 }
 
 /* Waits until the page that the fault will corrupt has changed since it was first sent, and the
@@ -109,7 +110,7 @@ static bool wait_for(struct course *course, godwit_condition condition, const ch
  * next pass shows a change. */
 static bool see_change(struct course *course, GError **error)
 {
-    const uint64_t start = course->rig->setup->workload.window_start;
+    const uint64_t start = course->testbed->setup->workload.window_start;
     uint64_t offset;
     guint pass = 1;
     if (!godwit_migrate_next_iteration(course->source, &pass, error))
@@ -125,22 +126,22 @@ static bool see_change(struct course *course, GError **error)
 /* Starts the destination NAME, and the migration to it through a relay with the fault. */
 static bool start(struct course *course, const char *name, GError **error)
 {
-    struct godwit_rig *rig = course->rig;
+    struct godwit_testbed *testbed = course->testbed;
     struct godwit_vm *source = course->source;
     const bool live = godwit_fault_is_live(course->kind);
     struct godwit_vm *destination = course->destination =
-        godwit_plan_destination(rig, name, is_held(course->trial), error);
+        godwit_course_destination(testbed, name, is_throttled(course->trial), error);
     if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error) ||
         !godwit_migrate_set_capabilities(source, NULL, error) ||
         !(live ? godwit_migrate_throttle(source, error)
                : stop_in_pass(source, error) && godwit_migrate_unthrottle(source, error)))
         return false;
-    godwit_rig_phase(rig, "migrate");
+    godwit_testbed_phase(testbed, "migrate");
     g_autofree char *address =
         godwit_migrate_listen(destination, GODWIT_TRANSPORT_UNIX, false, error);
-    struct godwit_relay *relay = address ? godwit_migrate_relay(rig, address, error) : NULL;
+    struct godwit_relay *relay = address ? godwit_migrate_relay(testbed, address, error) : NULL;
     course->injection =
-        relay ? godwit_migrate_spoil(source, relay, course->trial->fault, error) : NULL;
+        relay ? godwit_migrate_inject(source, relay, course->trial->fault, error) : NULL;
     if (!course->injection)
         return false;
     /* A live migration sends too much to keep. */
@@ -156,11 +157,11 @@ static bool start(struct course *course, const char *name, GError **error)
  * then it can only notice that the connection breaks. */
 static bool cancel(struct course *course, bool *stalled, GError **error)
 {
-    struct godwit_rig *rig = course->rig;
+    struct godwit_testbed *testbed = course->testbed;
     g_autoptr(GError) late = NULL;
-    const gint64 deadline = godwit_rig_hasten(rig, CANCEL_SECONDS);
+    const gint64 deadline = godwit_testbed_limit(testbed, CANCEL_SECONDS);
     const bool done = godwit_vm_command(course->source, "migrate_cancel", NULL, &late);
-    rig->deadline = deadline;
+    testbed->deadline = deadline;
     *stalled = !done && late->code == GODWIT_ERROR_TIMEOUT &&
                godwit_bug_explain(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_NO_ANSWER,
                                                                  .source = course->source});
@@ -183,13 +184,13 @@ static bool give_up(struct course *course, GError **error)
     if (!cancel(course, &stalled, error))
         return false;
     if (stalled)
-        godwit_migrate_hang_up(course->rig);
+        godwit_migrate_hang_up(course->testbed);
     if (!wait_for(course, source_ended, "the source to give up", error))
         return false;
     if (course->destination->exited && !stalled)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the destination ended although its connection only hung");
-    godwit_migrate_hang_up(course->rig);
+    godwit_migrate_hang_up(course->testbed);
     return true;
 }
 
@@ -201,24 +202,24 @@ static bool run_source(struct course *course, GError **error)
         return false;
     /* A source that has sent all does not know that the migration failed, and its guest stays
      * stopped. So does a guest that was stopped before the migration. */
-    const bool completed = !strcmp(godwit_migrate_told_state(source), "completed");
-    if (!(completed ? godwit_plan_settle(source, error) : godwit_plan_unwind(source, error)) ||
+    const bool completed = !strcmp(godwit_migrate_reported_state(source), "completed");
+    if (!(completed ? godwit_course_settle(source, error) : godwit_course_unwind(source, error)) ||
         ((completed || !godwit_fault_is_live(course->kind)) && !godwit_vm_run(source, error)))
         return false;
-    return godwit_plan_expect_status(source, "running", "after the migration", error) &&
-           godwit_plan_see_it_run(source, error);
+    return godwit_course_expect_status(source, "running", "after the migration", error) &&
+           godwit_course_see_it_run(source, error);
 }
 
 /* Checks that the source survives: its guest runs on with its memory in order, and can be migrated
  * to another destination. */
 static bool survive(struct course *course, GError **error)
 {
-    static const struct godwit_plan plain = {.transport = GODWIT_TRANSPORT_UNIX, .stopped = true};
-    godwit_rig_phase(course->rig, "survive");
+    static const struct godwit_spec plain = {.transport = GODWIT_TRANSPORT_UNIX, .stopped = true};
+    godwit_testbed_phase(course->testbed, "survive");
     if (!run_source(course, error))
         return false;
-    struct godwit_vm *second = godwit_plan_destination(course->rig, "second", true, error);
-    return second && godwit_plan_move(course->rig, &plain, course->source, second, error);
+    struct godwit_vm *second = godwit_course_destination(course->testbed, "second", true, error);
+    return second && godwit_course_move(course->testbed, &plain, course->source, second, error);
 }
 
 static void free_sent(gpointer sent)
@@ -226,22 +227,23 @@ static void free_sent(gpointer sent)
     g_byte_array_unref(sent);
 }
 
-static bool run_fault(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_fault(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
-    struct course course = {.rig = rig, .trial = scenario->data};
+    struct course course = {.testbed = testbed, .trial = scenario->data};
     const bool stuck = course.trial->verdict == VERDICT_STUCK;
-    const bool held = is_held(course.trial);
+    const bool held = is_throttled(course.trial);
     course.sent = g_byte_array_new();
-    g_datalist_set_data_full(&rig->kept, "sent", course.sent, free_sent);
-    if (!prepare_course(&course, error) || !godwit_plan_ahead(rig, "destination", held, error) ||
-        ((!held || stuck) && !godwit_plan_ahead(rig, "second", true, error)))
+    g_datalist_set_data_full(&testbed->kept, "sent", course.sent, free_sent);
+    if (!prepare_course(&course, error) ||
+        !godwit_course_ahead(testbed, "destination", held, error) ||
+        ((!held || stuck) && !godwit_course_ahead(testbed, "second", true, error)))
         return false;
-    course.source = godwit_plan_source(rig, error);
+    course.source = godwit_course_source(testbed, error);
     if (!course.source || !start(&course, "destination", error) ||
         !(stuck ? give_up(&course, error)
                 : wait_for(&course, both_ended, "an end of the migration", error)) ||
-        !godwit_migrate_note_fault(rig, error))
+        !godwit_migrate_note_fault(testbed, error))
         return false;
     const bool refused = stuck || course.destination->exited;
     return (refused ? godwit_trial_judge_refusal(&course, error)
@@ -260,25 +262,25 @@ static void check_cut(struct course *course)
         g_strdup_printf("the relay %s: %s", done, needless ? "taken" : "refused");
     g_autoptr(GError) problem = NULL;
     if (needless && !course->destination->exited) {
-        godwit_rig_check(course->rig, name, NULL);
+        godwit_testbed_check(course->testbed, name, NULL);
         return;
     }
     const bool refused =
         course->destination->exited && godwit_trial_judge_refusal(course, &problem);
-    godwit_rig_note_check(course->rig,
-                          json_pack("{s:s, s:s*, s:s*}", "name", name, "answer",
-                                    godwit_json_string(course->facts, "refused", NULL), "problem",
-                                    refused   ? NULL
-                                    : problem ? problem->message
-                                              : "the destination took the stream"));
+    godwit_testbed_note_check(
+        course->testbed, json_pack("{s:s, s:s*, s:s*}", "name", name, "answer",
+                                   godwit_json_string(course->facts, "refused", NULL), "problem",
+                                   refused   ? NULL
+                                   : problem ? problem->message
+                                             : "the destination took the stream"));
 }
 
 /* Cuts the connection before each section in turn, until there is no further section and the stream
  * arrives whole. One source survives all of it. */
-static bool run_sections(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_sections(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
-    struct course course = {.rig = rig, .source = godwit_plan_source(rig, error)};
+    struct course course = {.testbed = testbed, .source = godwit_course_source(testbed, error)};
     for (unsigned section = 0; course.source; section++) {
         const struct trial *all = scenario->data;
         g_autofree char *fault = g_strdup_printf("%s:section=%u", all->fault, section);
@@ -303,7 +305,7 @@ static bool run_sections(struct godwit_rig *rig, const struct godwit_scenario *s
  * be at work on its window. */
 static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
-    godwit_scenario_usual(scenario, workload);
+    godwit_scenario_default(scenario, workload);
     workload->passes_per_report = workload->flags & GODWIT_FLAG_STAMP ? 16 : 32;
     workload->window_end = workload->window_start + 512 * (uint64_t)workload->page_size;
 }

@@ -56,7 +56,7 @@ bool godwit_trial_judge_refusal(struct course *course, GError **error)
         see(course, ORACLE_PROCESS, end);
         return true;
     }
-    if (!godwit_plan_refused(destination, error))
+    if (!godwit_course_refused(destination, error))
         return false;
     reason = reason_of(destination);
     if (!reason)
@@ -77,7 +77,7 @@ static bool look(struct course *course, GError **error)
         g_propagate_error(error, g_steal_pointer(&wrong));
         return false;
     }
-    const bool stamped = course->rig->setup->workload.flags & GODWIT_FLAG_STAMP;
+    const bool stamped = course->testbed->setup->workload.flags & GODWIT_FLAG_STAMP;
     see(course,
         strstr(wrong->message, "page order") ? ORACLE_ORDER
         : stamped                            ? ORACLE_STAMP
@@ -90,11 +90,11 @@ static bool look(struct course *course, GError **error)
  * stream. Caller frees them. */
 static GHashTable *send_on_unspoiled(struct course *course, GError **error)
 {
-    struct godwit_rig *rig = course->rig;
-    g_autofree char *path = g_build_filename(rig->directory, "sent.stream", NULL);
+    struct godwit_testbed *testbed = course->testbed;
+    g_autofree char *path = g_build_filename(testbed->directory, "sent.stream", NULL);
     if (!godwit_file_write(path, course->sent->data, course->sent->len, error))
         return NULL;
-    struct godwit_vm *vm = godwit_plan_destination(rig, "unspoiled", true, error);
+    struct godwit_vm *vm = godwit_course_destination(testbed, "unspoiled", true, error);
     if (!vm || !godwit_migrate_set_capabilities(vm, NULL, error) ||
         !godwit_migrate_incoming(vm, "exec:cat sent.stream", false, error) ||
         !godwit_migrate_wait(vm, "completed", error))
@@ -124,9 +124,10 @@ static bool judge_states(struct course *course, GError **error)
         g_propagate_error(error, g_steal_pointer(&wrong));
         return false;
     }
-    if (!godwit_plan_settle(course->destination, error))
+    if (!godwit_course_settle(course->destination, error))
         return false;
-    json_object_set_new(course->rig->facts, "states", json_integer(g_hash_table_size(sent)));
+    json_object_set_new(course->testbed->measurements, "states",
+                        json_integer(g_hash_table_size(sent)));
     course->compared = true;
     g_autofree char *first = godwit_state_compare(sent, again, NULL);
     if (!first)
@@ -159,10 +160,10 @@ bool godwit_trial_run_on(struct course *course, GError **error)
     const struct godwit_console *console = destination->console;
     struct progress goal = {destination, console->passes + 2};
     g_autoptr(GError) late = NULL;
-    godwit_rig_phase(course->rig, "resume");
-    const gint64 deadline = godwit_rig_hasten(course->rig, PROGRESS_SECONDS);
+    godwit_testbed_phase(course->testbed, "resume");
+    const gint64 deadline = godwit_testbed_limit(course->testbed, PROGRESS_SECONDS);
     const bool runs = godwit_vm_run(destination, &late);
-    course->rig->deadline = deadline;
+    course->testbed->deadline = deadline;
     if (!runs) {
         if (late->code == GODWIT_ERROR_TIMEOUT) {
             /* A corrupt state may keep a QEMU busy for ever. */
@@ -173,9 +174,9 @@ bool godwit_trial_run_on(struct course *course, GError **error)
             g_propagate_error(error, g_steal_pointer(&late));
             return false;
         }
-    } else if (!godwit_rig_wait_until(course->rig,
-                                      godwit_rig_seconds(course->rig, PROGRESS_SECONDS),
-                                      shows_something, &goal, "two passes of the guest", &late) &&
+    } else if (!godwit_testbed_wait_until(
+                   course->testbed, godwit_testbed_seconds(course->testbed, PROGRESS_SECONDS),
+                   shows_something, &goal, "two passes of the guest", &late) &&
                late->code != GODWIT_ERROR_TIMEOUT) {
         g_propagate_error(error, g_steal_pointer(&late));
         return false;
@@ -200,7 +201,7 @@ bool godwit_trial_judge_loaded(struct course *course, GError **error)
 {
     struct godwit_reading reading = {0};
     g_autoptr(GError) wrong = NULL;
-    godwit_rig_phase(course->rig, "verify");
+    godwit_testbed_phase(course->testbed, "verify");
     if (!godwit_oracle_twin(course->source, course->destination, &reading, &wrong)) {
         if (wrong->code != GODWIT_ERROR_ORACLE) {
             g_propagate_error(error, g_steal_pointer(&wrong));
@@ -215,7 +216,7 @@ bool godwit_trial_judge_loaded(struct course *course, GError **error)
     if (!godwit_memory_mailbox(course->source, 0, &mailbox, error))
         return false;
     course->at_hand = godwit_injection_awaits(course->injection, &offset) &&
-                      mailbox.position == course->rig->setup->workload.window_start + offset;
+                      mailbox.position == course->testbed->setup->workload.window_start + offset;
     if (!look(course, error) || !judge_states(course, error))
         return false;
     course->loaded = course->seen;
@@ -251,7 +252,8 @@ bool godwit_trial_judge(const struct course *course, bool refused, GError **erro
                            refused ? "refused that" : "took that");
     /* A stamped window has no page order, and its stamps stand for the position as well. */
     unsigned by = trial->by;
-    if (course->rig->setup->workload.flags & GODWIT_FLAG_STAMP && by & (BY(ORDER) | BY(POSITION)))
+    if (course->testbed->setup->workload.flags & GODWIT_FLAG_STAMP &&
+        by & (BY(ORDER) | BY(POSITION)))
         by = (by & ~(BY(ORDER) | BY(POSITION))) | BY(STAMP);
     /* Where a live guest is at the switchover is chance. */
     if (course->at_hand)

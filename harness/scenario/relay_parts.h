@@ -41,19 +41,19 @@ struct trial {
 };
 
 struct course {
-    struct godwit_rig *rig;
+    struct godwit_testbed *testbed;
     const struct trial *trial;
     const struct godwit_fault_kind *kind;
     const struct godwit_injection *injection;
     struct godwit_vm *source, *destination;
-    GByteArray *sent; /* all that the source has sent, as it was before the fault; the rig's */
+    GByteArray *sent; /* all that the source has sent, as it was before the fault; the testbed's */
     unsigned seen;    /* BY(...): the oracles that have noticed something, ... */
     unsigned loaded;  /* BY(...): ... and those of them that did before the guest ran */
     bool resized;     /* a RAM block has another size, which is part of a device's state */
     bool compared;    /* the devices' states were compared */
     bool went_on;     /* the guest ran on, and its memory was checked afterwards */
     bool at_hand;     /* the guest may have read the page before the fault changed it */
-    json_t *facts;    /* of the fault, in the rig's; borrowed */
+    json_t *facts;    /* of the fault, in the testbed's; borrowed */
 };
 
 /* Judges a destination that has ended: it must have ended with an error, have said why, and never

@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Under which a rig keeps what was seen. */
+/* Under which a testbed keeps what was seen. */
 #define SEEN "return path"
 
 /* A RAM block that the source has announced. */
@@ -171,13 +171,13 @@ static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsign
     godwit_flow_watch(answered, watch_answered, line);
 }
 
-static void watch(struct godwit_rig *rig, struct godwit_relay *relay)
+static void watch(struct godwit_testbed *testbed, struct godwit_relay *relay)
 {
     struct seen *seen = g_new0(struct seen, 1);
     seen->lines = g_ptr_array_new_with_free_func(line_free);
     seen->blocks = g_array_new(FALSE, TRUE, sizeof(struct block));
     g_array_set_clear_func(seen->blocks, clear_block);
-    g_datalist_set_data_full(&rig->kept, SEEN, seen, seen_free);
+    g_datalist_set_data_full(&testbed->kept, SEEN, seen, seen_free);
     godwit_relay_greet(relay, greet, seen);
 }
 
@@ -195,15 +195,15 @@ static bool judge_end(const struct seen *seen, GError **error)
 
 /* That all messages are well-formed, and those that must be there are. What was seen goes into the
  * facts. */
-static bool judge(struct godwit_rig *rig, struct seen **all, GError **error)
+static bool judge(struct godwit_testbed *testbed, struct seen **all, GError **error)
 {
-    struct seen *seen = *all = g_datalist_get_data(&rig->kept, SEEN);
+    struct seen *seen = *all = g_datalist_get_data(&testbed->kept, SEEN);
     json_t *facts = json_object();
     for (int type = 1; type < GODWIT_ANSWER_TYPES; type++)
         json_object_set_new(facts, godwit_answer_name((enum godwit_answer_type)type),
                             json_integer(seen->counts[type]));
     json_object_set_new(facts, "blocks", json_integer(seen->blocks->len));
-    json_object_set_new(rig->facts, "return-path", facts);
+    json_object_set_new(testbed->measurements, "return-path", facts);
     if (seen->problem)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "what the destination answers is wrong at byte %s", seen->problem);
@@ -232,7 +232,7 @@ static bool judge_postcopy(struct godwit_vm *source, struct godwit_vm *destinati
 {
     struct seen *seen;
     (void)destination;
-    if (!judge(source->rig, &seen, error) || !expect(seen, GODWIT_ANSWER_REQ_PAGES_ID, error) ||
+    if (!judge(source->testbed, &seen, error) || !expect(seen, GODWIT_ANSWER_REQ_PAGES_ID, error) ||
         !expect(seen, GODWIT_ANSWER_SHUT, error))
         return false;
     return seen->shut == 0 ||
@@ -244,7 +244,7 @@ static bool judge_postcopy(struct godwit_vm *source, struct godwit_vm *destinati
 static bool judge_recovery(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct seen *seen;
-    if (!judge_postcopy(source, destination, error) || !judge(source->rig, &seen, error))
+    if (!judge_postcopy(source, destination, error) || !judge(source->testbed, &seen, error))
         return false;
     for (guint i = 0; i < seen->blocks->len; i++) {
         const struct block *block = &g_array_index(seen->blocks, struct block, i);
@@ -261,7 +261,8 @@ static bool judge_switchover(struct godwit_vm *source, struct godwit_vm *destina
 {
     struct seen *seen;
     (void)destination;
-    return judge(source->rig, &seen, error) && expect(seen, GODWIT_ANSWER_SWITCHOVER_ACK, error);
+    return judge(source->testbed, &seen, error) &&
+           expect(seen, GODWIT_ANSWER_SWITCHOVER_ACK, error);
 }
 
 /* Releases what is held back once the guest has asked for a page: a guest that runs may not need
@@ -270,7 +271,7 @@ static bool release_asked(struct godwit_vm *source, struct godwit_vm *destinatio
 {
     struct godwit_account account = {0};
     return godwit_recovery_await_guest(source, destination, &account, error) &&
-           godwit_plan_release_postcopy(source, error);
+           godwit_course_unthrottle_postcopy(source, error);
 }
 
 /* Newer machine types have an acknowledgement for each device that asks for one, which none of ours
@@ -278,11 +279,11 @@ static bool release_asked(struct godwit_vm *source, struct godwit_vm *destinatio
 #define LEGACY "switchover-ack-legacy"
 
 /* The arguments that have QEMU send an acknowledgement in any case: NULL if it does so anyway. */
-static bool ask_legacy(struct godwit_rig *rig, const struct godwit_qemu *qemu,
+static bool ask_legacy(struct godwit_testbed *testbed, const struct godwit_qemu *qemu,
                        const char *const **arguments, GError **error)
 {
     static const char *const legacy[] = {"-global", "migration." LEGACY "=on", NULL};
-    struct godwit_vm *probe = godwit_vm_start_bare(rig, qemu, error);
+    struct godwit_vm *probe = godwit_vm_start_bare(testbed, qemu, error);
     if (!probe || !godwit_vm_handshake(probe, error))
         return false;
     g_autoptr(json_t) properties = godwit_vm_execute(
@@ -299,17 +300,17 @@ static bool ask_legacy(struct godwit_rig *rig, const struct godwit_qemu *qemu,
     return godwit_vm_quit(probe, error);
 }
 
-static bool run_switchover(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool run_switchover(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                            GError **error)
 {
-    struct godwit_plan plan = scenario->plan;
-    return ask_legacy(rig, rig->setup->source, &plan.source_arguments, error) &&
-           ask_legacy(rig, rig->setup->destination, &plan.destination_arguments, error) &&
-           godwit_plan_run(rig, &plan, error);
+    struct godwit_spec spec = scenario->spec;
+    return ask_legacy(testbed, testbed->setup->source, &spec.source_arguments, error) &&
+           ask_legacy(testbed, testbed->setup->destination, &spec.destination_arguments, error) &&
+           godwit_course_run(testbed, &spec, error);
 }
 
 static const struct godwit_parameter held[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_HELD, NULL}, {NULL, 0, NULL}};
+    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 static const struct godwit_capability switchover_ack[] = {
     {"return-path", true}, {"switchover-ack", true}, {NULL, false}};
 
@@ -317,7 +318,7 @@ GODWIT_SCENARIOS(return_path) = {
     {
         .name = "relay/return-path/postcopy",
         .summary = "every request for pages is for whole pages of a RAM block that was announced",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = held,
                  .watch = watch,
@@ -327,7 +328,7 @@ GODWIT_SCENARIOS(return_path) = {
     {
         .name = "relay/return-path/recovery",
         .summary = "a recovery tells of every RAM block what has arrived of it, and is confirmed",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .postcopy = true,
                  .parameters = held,
                  .watch = watch,
@@ -338,7 +339,7 @@ GODWIT_SCENARIOS(return_path) = {
         .name = "relay/return-path/switchover-ack",
         .summary = "the destination says that it may be switched over to",
         .run = run_switchover,
-        .plan = {.transport = GODWIT_TRANSPORT_TCP,
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = switchover_ack,
                  .watch = watch,
                  .judge = judge_switchover},

@@ -40,7 +40,8 @@ const struct godwit_scenario *godwit_scenario_find(const char *name)
     return NULL;
 }
 
-void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+void godwit_scenario_default(const struct godwit_scenario *scenario,
+                             struct godwit_workload *workload)
 {
     workload->flags |= (scenario ? scenario->flags : 0) | GODWIT_FLAG_VERIFY;
     if (scenario && (workload->flags & GODWIT_FLAG_STAMP) &&
@@ -66,9 +67,9 @@ void godwit_scenario_usual(const struct godwit_scenario *scenario, struct godwit
 /* But at least so many pages for each CPU. */
 #define LEAST_PAGES 16
 
-static bool has(const struct godwit_plan *plan, const char *capability)
+static bool has(const struct godwit_spec *spec, const char *capability)
 {
-    const struct godwit_capability *c = plan->capabilities;
+    const struct godwit_capability *c = spec->capabilities;
     while (c && c->name && strcmp(c->name, capability) != 0)
         c++;
     return c && c->name && c->on;
@@ -79,11 +80,11 @@ static uint64_t window_of(const struct godwit_scenario *scenario)
 {
     if (!scenario)
         return WINDOW;
-    if (has(&scenario->plan, "postcopy-preempt"))
+    if (has(&scenario->spec, "postcopy-preempt"))
         return PREEMPT_WINDOW;
-    if (scenario->wide || scenario->plan.postcopy)
+    if (scenario->wide || scenario->spec.postcopy)
         return WIDE_WINDOW;
-    return has(&scenario->plan, "multifd") ? CHANNELS_WINDOW : WINDOW;
+    return has(&scenario->spec, "multifd") ? CHANNELS_WINDOW : WINDOW;
 }
 
 static void shorten(const struct godwit_scenario *scenario, const struct godwit_setup *setup,
@@ -123,7 +124,7 @@ void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godw
     if (scenario && scenario->prepare)
         scenario->prepare(scenario, workload);
     else
-        godwit_scenario_usual(scenario, workload);
+        godwit_scenario_default(scenario, workload);
     godwit_workload_share(workload);
     if (!setup->memory_given)
         fit_memory(setup);
@@ -148,19 +149,19 @@ static char *lacks_cpus(const struct godwit_scenario *scenario, const struct god
     return NULL;
 }
 
-/* What the plan itself asks of a QEMU. */
-static char *plan_lacks(const struct godwit_plan *plan, const struct godwit_qemu *qemu)
+/* What the spec itself asks of a QEMU. */
+static char *plan_lacks(const struct godwit_spec *spec, const struct godwit_qemu *qemu)
 {
-    g_autoptr(GString) needs = g_string_new(plan->postcopy ? "capability:postcopy-ram" : "");
-    if (plan->channels)
+    g_autoptr(GString) needs = g_string_new(spec->postcopy ? "capability:postcopy-ram" : "");
+    if (spec->channels)
         g_string_append(needs, " argument:channels");
-    if (plan->transport == GODWIT_TRANSPORT_FILE)
+    if (spec->transport == GODWIT_TRANSPORT_FILE)
         g_string_append(needs, " transport:file");
-    if (plan->tls)
-        g_string_append_printf(needs, " %s", godwit_tls_needs(plan->tls));
-    for (const struct godwit_capability *c = plan->capabilities; c && c->name; c++)
+    if (spec->tls)
+        g_string_append_printf(needs, " %s", godwit_tls_needs(spec->tls));
+    for (const struct godwit_capability *c = spec->capabilities; c && c->name; c++)
         g_string_append_printf(needs, " capability:%s", c->name);
-    for (const struct godwit_parameter *p = plan->parameters; p && p->name; p++)
+    for (const struct godwit_parameter *p = spec->parameters; p && p->name; p++)
         g_string_append_printf(needs, " parameter:%s", p->name);
     return godwit_qemu_lacks(qemu, needs->str);
 }
@@ -172,8 +173,8 @@ static bool has_version(const char *type)
     return dash && g_ascii_isdigit(dash[1]);
 }
 
-char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
-                               const struct godwit_setup *setup)
+char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
+                                  const struct godwit_setup *setup)
 {
     if ((scenario->flags & GODWIT_FLAG_SUSPEND) && !setup->machine->can_suspend)
         return g_strdup_printf("needs suspend to RAM: the %s machine has none",
@@ -192,13 +193,13 @@ char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
         return g_strdup_printf("needs --accel %s", scenario->accel);
     const struct godwit_qemu *const both[] = {setup->source, setup->destination};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
-        char *lacks = plan_lacks(&scenario->plan, both[i]);
+        char *lacks = plan_lacks(&scenario->spec, both[i]);
         if (!lacks)
             lacks = godwit_qemu_lacks(both[i], scenario->needs);
         if (lacks)
             return lacks;
     }
-    return scenario->obstacle ? scenario->obstacle(setup) : NULL;
+    return scenario->skip_reason ? scenario->skip_reason(setup) : NULL;
 }
 
 double godwit_scenario_seconds(const struct godwit_scenario *scenario,
@@ -207,10 +208,10 @@ double godwit_scenario_seconds(const struct godwit_scenario *scenario,
     return (double)GODWIT_DEADLINE_SECONDS * (scenario && scenario->hops ? setup->hops : 1);
 }
 
-bool godwit_scenario_run(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+bool godwit_scenario_run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
     if (scenario->run)
-        return scenario->run(rig, scenario, error);
-    return godwit_plan_run(rig, &scenario->plan, error);
+        return scenario->run(testbed, scenario, error);
+    return godwit_course_run(testbed, &scenario->spec, error);
 }

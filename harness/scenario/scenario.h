@@ -13,10 +13,11 @@ struct godwit_scenario {
     const char *name;      /* "precopy/unix/plain" */
     const char *summary;   /* one line for `godwit list` */
     const char *qemu_name; /* the same test in QEMU's own migration-test, or NULL */
-    /* What it does; NULL: godwit_plan_run() of the plan. */
-    bool (*run)(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error);
-    struct godwit_plan plan;
-    const char *needs; /* features of both QEMUs beside the plan's capabilities and parameters,
+    /* What it does; NULL: godwit_course_run() of the spec. */
+    bool (*run)(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error);
+    struct godwit_spec spec;
+    const char *needs; /* features of both QEMUs beside the spec's capabilities and parameters,
                         * as godwit_qemu_lacks() has them */
     const char *accel; /* the only accelerator that it makes sense with; NULL: any */
     bool slow;         /* takes so long that it runs only when asked for */
@@ -24,24 +25,24 @@ struct godwit_scenario {
     bool hops;         /* has the usual deadline once for each of setup's hops */
     /* Why this setup on this host cannot run it, for what the rest of the row cannot say: the
      * caller's; NULL if it can. The hook may be NULL. */
-    char *(*obstacle)(const struct godwit_setup *setup);
+    char *(*skip_reason)(const struct godwit_setup *setup);
     const void *data; /* what `run` wants to know beside; the family's own */
     uint32_t flags;   /* GODWIT_FLAG_* for the guest, beside VERIFY */
     uint32_t cpus;    /* of the guest; 0: as many as the user asks for */
     bool whole;       /* wants the guest's own window, if the user does not say another ... */
-    bool wide;        /* ... or more pages than others do, as all do whose plan is a postcopy */
+    bool wide;        /* ... or more pages than others do, as all do whose spec is a postcopy */
     bool order;       /* is about the workload `order`, or hardly about memory: not for `stamp` */
     uint32_t
         content; /* what `stamp` writes, if the user does not say: GODWIT_FLAG_SPARSE or _ZERO */
     /* Changes the guest's parameters, which are the image's own and what the user asked for; NULL:
-     * godwit_scenario_usual(). */
+     * godwit_scenario_default(). */
     void (*prepare)(const struct godwit_scenario *scenario, struct godwit_workload *workload);
 };
 
 /* What guests are told unless a scenario wants something else: VERIFY, the scenario's flags (none
  * of an ad-hoc migration, NULL), and a PASS after each pass, the quickest to show progress. */
-void godwit_scenario_usual(const struct godwit_scenario *scenario,
-                           struct godwit_workload *workload);
+void godwit_scenario_default(const struct godwit_scenario *scenario,
+                             struct godwit_workload *workload);
 
 /* Makes of SETUP's workload, the image's own with what the user asked for, what the scenario (or an
  * ad-hoc migration, NULL) tells its guests: over a small part of the image's own window and in
@@ -75,15 +76,15 @@ bool godwit_scenario_stamps(const struct godwit_scenario *scenario);
 
 /* Why this host, machine and these binaries cannot run the scenario, the caller's; NULL if they
  * can. */
-char *godwit_scenario_obstacle(const struct godwit_scenario *scenario,
-                               const struct godwit_setup *setup);
+char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
+                                  const struct godwit_setup *setup);
 
 /* The seconds that it has, before scaling. */
 double godwit_scenario_seconds(const struct godwit_scenario *scenario,
                                const struct godwit_setup *setup);
 
-/* Runs it. What it measured and proved is in the rig. */
-bool godwit_scenario_run(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+/* Runs it. What it measured and proved is in the testbed. */
+bool godwit_scenario_run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error);
 
 #endif

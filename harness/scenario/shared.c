@@ -13,14 +13,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The file, in the rig's directory. */
+/* The file, in the testbed's directory. */
 #define RAM_FILE "shared.ram"
 
 /* Reads LENGTH bytes at OFFSET of the file. */
-static bool read_file(const struct godwit_rig *rig, uint64_t offset, unsigned char *buffer,
+static bool read_file(const struct godwit_testbed *testbed, uint64_t offset, unsigned char *buffer,
                       size_t length, GError **error)
 {
-    g_autofree char *path = g_build_filename(rig->directory, RAM_FILE, NULL);
+    g_autofree char *path = g_build_filename(testbed->directory, RAM_FILE, NULL);
     const int fd = godwit_file_open(path, error);
     ssize_t n = 0;
     if (fd < 0)
@@ -39,7 +39,7 @@ static bool read_file(const struct godwit_rig *rig, uint64_t offset, unsigned ch
 /* That VM's window is that part of the file, byte by byte. */
 static bool judge_window(struct godwit_vm *vm, GError **error)
 {
-    const struct godwit_workload *workload = &vm->rig->setup->workload;
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
     const size_t length = workload->window_end - workload->window_start;
     g_autofree unsigned char *there = g_malloc(length);
     g_autofree unsigned char *here = g_malloc(length);
@@ -47,7 +47,7 @@ static bool judge_window(struct godwit_vm *vm, GError **error)
     const struct godwit_block *block =
         godwit_memory_locate(vm, workload->window_start, length, &offset, error);
     if (!block || !godwit_memory_read_block(vm, block, offset, here, length, error) ||
-        !read_file(vm->rig, offset, there, length, error))
+        !read_file(vm->testbed, offset, there, length, error))
         return false;
     return !memcmp(here, there, length) ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
@@ -64,7 +64,7 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GErro
     if (!info)
         return false;
     const json_t *ram = json_object_get(info, "ram");
-    const json_int_t memory = (json_int_t)source->rig->setup->memory_mib << 20;
+    const json_int_t memory = (json_int_t)source->testbed->setup->memory_mib << 20;
     const json_int_t sent = godwit_json_integer(ram, "transferred", memory);
     const json_int_t total = godwit_json_integer(ram, "total", memory);
     json_int_t others = -memory;
@@ -74,22 +74,23 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GErro
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the source sent %" JSON_INTEGER_FORMAT " bytes of %" JSON_INTEGER_FORMAT
                        " bytes of RAM, although it shares %u MiB with the destination",
-                       sent, total, source->rig->setup->memory_mib);
+                       sent, total, source->testbed->setup->memory_mib);
 }
 
 static const struct godwit_capability ignore_shared[] = {{"x-ignore-shared", true}, {NULL, false}};
 
 /* The common course, on a machine whose RAM is the file. */
-static bool run(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error)
 {
     g_autofree char *backend =
         g_strdup_printf("memory-backend-file,id=shared,size=%uM,mem-path=" RAM_FILE ",share=on",
-                        rig->setup->memory_mib);
+                        testbed->setup->memory_mib);
     const char *const arguments[] = {"-object", backend, "-machine", "memory-backend=shared", NULL};
-    struct godwit_plan plan = scenario->plan;
-    plan.source_arguments = arguments;
-    plan.destination_arguments = arguments;
-    return godwit_plan_run(rig, &plan, error);
+    struct godwit_spec spec = scenario->spec;
+    spec.source_arguments = arguments;
+    spec.destination_arguments = arguments;
+    return godwit_course_run(testbed, &spec, error);
 }
 
 GODWIT_SCENARIOS(shared) = {
@@ -98,7 +99,7 @@ GODWIT_SCENARIOS(shared) = {
         .summary = "x-ignore-shared: both sides share guest RAM in a file; none of it is sent",
         .qemu_name = "/migration/ignore-shared",
         .run = run,
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .no_ram = true,
                  .capabilities = ignore_shared,
                  .judge = judge},

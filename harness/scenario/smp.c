@@ -11,26 +11,26 @@
 static bool see_all_run(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;
-    return godwit_plan_see_it_run(source, error);
+    return godwit_course_see_it_run(source, error);
 }
 
 GODWIT_SCENARIOS(smp) = {
     {
         .name = "smp/2",
         .summary = "live, two CPUs dirty memory at the same time",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .started = see_all_run},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .started = see_all_run},
         .cpus = 2,
     },
     {
         .name = "smp/4",
         .summary = "live, four CPUs dirty memory at the same time",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .passes = true, .started = see_all_run},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .passes = true, .started = see_all_run},
         .cpus = 4,
     },
     {
         .name = "smp/postcopy",
         .summary = "postcopy, four CPUs wait for missing pages on the destination",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX, .postcopy = true, .started = see_all_run},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .postcopy = true, .started = see_all_run},
         .cpus = 4,
     },
 };

@@ -83,12 +83,14 @@ static bool compare(struct godwit_vm *source, const struct godwit_block *block,
 }
 
 /* Names what cannot be read on the source. */
-static void note_unread(struct godwit_rig *rig, const struct godwit_block *block, uint64_t seen)
+static void note_unread(struct godwit_testbed *testbed, const struct godwit_block *block,
+                        uint64_t seen)
 {
     g_autofree char *text =
         g_strdup_printf("%s: %" PRIu64 " of %" PRIu64 " bytes cannot be read on the source",
                         block->name, block->length - seen, block->length);
-    json_array_append_new(godwit_json_list(rig->facts, "not_compared"), json_string(text));
+    json_array_append_new(godwit_json_list(testbed->measurements, "not_compared"),
+                          json_string(text));
 }
 
 /* Compares all of a block that can be read on the source: the whole, or the pieces that the guest
@@ -115,7 +117,7 @@ static bool compare_block(struct godwit_vm *source, guint index, const struct an
         seen += piece->length;
     }
     if (seen < block->length)
-        note_unread(source->rig, block, seen);
+        note_unread(source->testbed, block, seen);
     return true;
 }
 
@@ -134,7 +136,7 @@ static bool compare_source(struct godwit_vm *source, const struct analysis *anal
 /* The guest as the stream has it: what it was told, its memory in order. */
 static bool judge_guest(struct godwit_vm *source, const struct analysis *analysis, GError **error)
 {
-    const struct godwit_setup *setup = source->rig->setup;
+    const struct godwit_setup *setup = source->testbed->setup;
     struct godwit_stream_guest guest;
     if (!godwit_stream_verify(analysis->memory, NULL, &guest, error))
         return false;
@@ -150,7 +152,7 @@ static bool judge_guest(struct godwit_vm *source, const struct analysis *analysi
 
 static bool judge(struct analysis *analysis, struct godwit_vm *source, GError **error)
 {
-    g_autofree char *path = g_build_filename(source->rig->directory, GODWIT_MIGRATE_FILE, NULL);
+    g_autofree char *path = g_build_filename(source->testbed->directory, GODWIT_MIGRATE_FILE, NULL);
     enum godwit_stream_channel channel;
     uint64_t compared = 0;
     if (!godwit_stream_read_file(path, 0, take, analysis, &channel, error))
@@ -167,7 +169,7 @@ static bool judge(struct analysis *analysis, struct godwit_vm *source, GError **
     if (!judge_guest(source, analysis, error) ||
         !compare_source(source, analysis, &compared, error))
         return false;
-    json_object_set_new(source->rig->facts, "stream",
+    json_object_set_new(source->testbed->measurements, "stream",
                         json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "bytes",
                                   (json_int_t)analysis->bytes, "items", (json_int_t)analysis->items,
                                   "sections", (json_int_t)analysis->sections, "pages",
@@ -182,7 +184,7 @@ static bool analyze(struct godwit_vm *source, struct godwit_vm *destination, GEr
     (void)destination;
     struct analysis analysis = {.memory = godwit_stream_memory_new(),
                                 .description = godwit_stream_description_new(),
-                                .type = source->rig->setup->type};
+                                .type = source->testbed->setup->type};
     const bool good = judge(&analysis, source, error);
     godwit_error_context(error, "%s", GODWIT_MIGRATE_FILE);
     godwit_stream_memory_free(analysis.memory);
@@ -195,7 +197,7 @@ GODWIT_SCENARIOS(stream) = {
         .name = "stream/analyze",
         .summary = "into a file that Godwit parses and checks, every byte of it",
         .qemu_name = "/migration/analyze-script",
-        .plan = {.transport = GODWIT_TRANSPORT_EXEC,
+        .spec = {.transport = GODWIT_TRANSPORT_EXEC,
                  .stopped = true,
                  .capabilities = subsections,
                  .source_arguments = with_uuid,

@@ -40,7 +40,7 @@ static bool see_throttle(struct godwit_vm *source, struct godwit_vm *destination
     json_int_t percent = 0, passes = 0, before = 0, began = 0;
     json_t *seen = json_array();
     (void)destination;
-    json_object_set_new(source->rig->facts, "throttle", seen);
+    json_object_set_new(source->testbed->measurements, "throttle", seen);
     for (guint pass = 1; percent < MAXIMUM; before = percent) {
         if (!godwit_migrate_next_iteration(source, &pass, error) ||
             !ask_throttle(source, &percent, &passes, error))
@@ -118,16 +118,16 @@ static bool see_rings(struct godwit_vm *source, struct godwit_vm *destination, G
 /* What QEMU takes for near enough to the limit, in MB/s: below it does not regulate. */
 #define TOLERANCE 25
 
-static struct godwit_vm *start_with_ring(struct godwit_rig *rig, GError **error)
+static struct godwit_vm *start_with_ring(struct godwit_testbed *testbed, GError **error)
 {
-    struct godwit_vm *vm = godwit_plan_source_with(rig, ring_arguments, error);
+    struct godwit_vm *vm = godwit_course_source_with(testbed, ring_arguments, error);
     return vm && see_ring(vm, error) ? vm : NULL;
 }
 
 /* Lets a quarter of a second go by, between two questions whose answer no event tells. */
 static bool let_time_pass(struct godwit_vm *vm, GError **error)
 {
-    return godwit_rig_rest(vm->rig, 250, "the dirty rate to change", error);
+    return godwit_testbed_rest(vm->testbed, 250, "the dirty rate to change", error);
 }
 
 /* Has QEMU measure for a second how much the guest dirties, in MB/s. */
@@ -155,7 +155,7 @@ static bool measure(struct godwit_vm *vm, json_int_t *rate, GError **error)
  * may tell of pages that are dirtied but once. Too little to be limited is a SKIP. */
 static bool measure_free(struct godwit_vm *vm, json_int_t *rate, GError **error)
 {
-    godwit_rig_phase(vm->rig, "measure");
+    godwit_testbed_phase(vm->testbed, "measure");
     *rate = G_MAXINT;
     for (int i = 0; i < 3; i++) {
         json_int_t now;
@@ -163,7 +163,7 @@ static bool measure_free(struct godwit_vm *vm, json_int_t *rate, GError **error)
             return false;
         *rate = MIN(*rate, now);
     }
-    json_object_set_new(vm->rig->facts, "dirty-rate", json_integer(*rate));
+    json_object_set_new(vm->testbed->measurements, "dirty-rate", json_integer(*rate));
     return *rate / 2 > TOLERANCE ||
            godwit_fail(error, GODWIT_ERROR_SKIP,
                        "needs a guest that dirties more than %d MB/s: under this host's KVM it "
@@ -182,17 +182,17 @@ static bool ask_limit(struct godwit_vm *vm, json_int_t *limit, json_int_t *rate,
 }
 
 /* Limits the guest to half of what it dirties, sees it keep to that, and lets it go again. */
-static bool limit_vcpu(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool limit_vcpu(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
     json_int_t free_rate = 0, limit = 0, rate = 0;
     (void)scenario;
-    struct godwit_vm *vm = start_with_ring(rig, error);
+    struct godwit_vm *vm = start_with_ring(testbed, error);
     if (!vm || !measure_free(vm, &free_rate, error))
         return false;
     const json_int_t half = free_rate / 2;
 
-    godwit_rig_phase(rig, "limit");
+    godwit_testbed_phase(testbed, "limit");
     if (!godwit_vm_command(vm, "set-vcpu-dirty-limit", json_pack("{s:I}", "dirty-rate", half),
                            error) ||
         !ask_limit(vm, &limit, &rate, error))
@@ -207,10 +207,10 @@ static bool limit_vcpu(struct godwit_rig *rig, const struct godwit_scenario *sce
         if (!let_time_pass(vm, error) || !ask_limit(vm, &limit, &rate, error))
             return false;
     json_object_set_new(
-        rig->facts, "dirty-limit",
+        testbed->measurements, "dirty-limit",
         json_pack("{s:I, s:I, s:I}", "free", free_rate, "limit", half, "limited", rate));
 
-    godwit_rig_phase(rig, "cancel");
+    godwit_testbed_phase(testbed, "cancel");
     if (!godwit_vm_command(vm, "cancel-vcpu-dirty-limit", NULL, error) ||
         !ask_limit(vm, &limit, &rate, error))
         return false;
@@ -221,7 +221,7 @@ static bool limit_vcpu(struct godwit_rig *rig, const struct godwit_scenario *sce
     for (rate = 0; rate <= half + TOLERANCE;)
         if (!measure(vm, &rate, error))
             return false;
-    return godwit_plan_end(vm, NULL, error);
+    return godwit_course_end(vm, NULL, error);
 }
 
 /* How long the guest is made to sleep in a round, as query-migrate has it; 0 if it is not. */
@@ -240,14 +240,14 @@ static bool see_sleep(struct godwit_vm *source, struct godwit_vm *destination, G
     for (guint pass = 1; us == 0;)
         if (!godwit_migrate_next_iteration(source, &pass, error) || !ask_sleep(source, &us, error))
             return false;
-    json_object_set_new(source->rig->facts, "throttle-us", json_integer(us));
+    json_object_set_new(source->testbed->measurements, "throttle-us", json_integer(us));
     return true;
 }
 
 /* Passes end at half of what the guest dirties: it never catches up. */
 static bool hold_by_rate(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    const json_int_t rate = godwit_json_integer(source->rig->facts, "dirty-rate", 0);
+    const json_int_t rate = godwit_json_integer(source->testbed->measurements, "dirty-rate", 0);
     (void)destination;
     (void)error;
     godwit_migrate_throttle_pace(source, rate / 2 * 1000000);
@@ -256,31 +256,31 @@ static bool hold_by_rate(struct godwit_vm *source, struct godwit_vm *destination
 
 /* A limited migration is cancelled, which lifts the limit; then another one is limited again, and
  * converges. */
-static bool limit_migration(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool limit_migration(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                             GError **error)
 {
-    const struct godwit_plan *plan = &scenario->plan;
-    struct godwit_vm *source = start_with_ring(rig, error);
+    const struct godwit_spec *spec = &scenario->spec;
+    struct godwit_vm *source = start_with_ring(testbed, error);
     json_int_t us = 0, limit = 0, rate = 0;
     if (!source || !measure_free(source, &rate, error))
         return false;
     struct godwit_vm *first =
-        godwit_vm_start(rig, "first", GODWIT_VM_DESTINATION_HELD, ring_arguments, error);
+        godwit_vm_start(testbed, "first", GODWIT_VM_DESTINATION_PAUSED, ring_arguments, error);
     if (!first || !godwit_vm_handshake(first, error) ||
-        !godwit_migrate_set_capabilities(first, plan->capabilities, error) ||
-        !godwit_migrate_set_capabilities(source, plan->capabilities, error) ||
-        !godwit_migrate_set_parameters(source, plan->parameters, error) ||
+        !godwit_migrate_set_capabilities(first, spec->capabilities, error) ||
+        !godwit_migrate_set_capabilities(source, spec->capabilities, error) ||
+        !godwit_migrate_set_parameters(source, spec->parameters, error) ||
         !godwit_migrate_throttle(source, error) || !hold_by_rate(source, first, error))
         return false;
 
-    godwit_rig_phase(rig, "cancel");
+    godwit_testbed_phase(testbed, "cancel");
     first->may_exit = true;
-    g_autofree char *uri = godwit_migrate_listen(first, plan->transport, plan->channels, error);
-    if (!uri || !godwit_migrate_start(source, uri, plan->channels, error) ||
+    g_autofree char *uri = godwit_migrate_listen(first, spec->transport, spec->channels, error);
+    if (!uri || !godwit_migrate_start(source, uri, spec->channels, error) ||
         !see_sleep(source, first, error) || !ask_limit(source, &limit, &rate, error) ||
         !godwit_vm_command(source, "migrate_cancel", NULL, error) ||
-        !godwit_migrate_wait(source, "cancelled", error) || !godwit_plan_refused(first, error) ||
-        !godwit_plan_see_it_run(source, error))
+        !godwit_migrate_wait(source, "cancelled", error) || !godwit_course_refused(first, error) ||
+        !godwit_course_see_it_run(source, error))
         return false;
     if (limit == 0)
         return godwit_fail(
@@ -297,9 +297,9 @@ static bool limit_migration(struct godwit_rig *rig, const struct godwit_scenario
             limit, us);
 
     struct godwit_vm *second =
-        godwit_vm_start(rig, "second", GODWIT_VM_DESTINATION_HELD, ring_arguments, error);
+        godwit_vm_start(testbed, "second", GODWIT_VM_DESTINATION_PAUSED, ring_arguments, error);
     return second && godwit_vm_handshake(second, error) &&
-           godwit_plan_move(rig, plan, source, second, error);
+           godwit_course_move(testbed, spec, source, second, error);
 }
 
 static const struct godwit_capability auto_converge[] = {
@@ -318,7 +318,7 @@ GODWIT_SCENARIOS(throttle) = {
         .name = "precopy/auto-converge",
         .summary = "auto-converge throttles a guest that dirties too fast, within its bounds",
         .qemu_name = "/migration/auto_converge",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .passes = true,
                  .capabilities = auto_converge,
                  .parameters = percentages,
@@ -331,21 +331,21 @@ GODWIT_SCENARIOS(throttle) = {
         .name = "precopy/unix/dirty-ring",
         .summary = "live, with KVM's dirty ring",
         .qemu_name = "/migration/dirty_ring",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .passes = true,
                  .source_arguments = ring_arguments,
                  .destination_arguments = ring_arguments,
                  .live = see_rings},
         .whole = true,
         .accel = "kvm",
-        .obstacle = lacks_ring,
+        .skip_reason = lacks_ring,
     },
     {
         .name = "precopy/dirty-limit",
         .summary = "dirty-limit throttles a guest that dirties too fast; cancelled, then repeated",
         .qemu_name = "/dirty_limit",
         .run = limit_migration,
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .passes = true,
                  .capabilities = dirty_limit,
                  .parameters = lowest_limit,
@@ -355,7 +355,7 @@ GODWIT_SCENARIOS(throttle) = {
         .needs = "command:query-vcpu-dirty-limit",
         .accel = "kvm",
         .slow = true,
-        .obstacle = lacks_ring,
+        .skip_reason = lacks_ring,
     },
     {
         .name = "vcpu-dirty-limit",
@@ -367,7 +367,7 @@ GODWIT_SCENARIOS(throttle) = {
         .needs = "command:set-vcpu-dirty-limit command:calc-dirty-rate",
         .accel = "kvm",
         .slow = true,
-        .obstacle = lacks_ring,
+        .skip_reason = lacks_ring,
     },
 };
 GODWIT_SCENARIOS_END(throttle);

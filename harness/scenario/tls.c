@@ -67,10 +67,10 @@ static const struct godwit_tls reject_anon_client = {
     .reason = "No certificate was found",
 };
 
-/* The rows differ in so little that each fits on two lines: name, summary, then the plan. */
+/* The rows differ in so little that each fits on two lines: name, summary, then the spec. */
 #define ROW(row, words, ...)                                                                       \
     {                                                                                              \
-        .name = row, .summary = words, .qemu_name = "/migration/" row, .plan = { __VA_ARGS__ }     \
+        .name = row, .summary = words, .qemu_name = "/migration/" row, .spec = { __VA_ARGS__ }     \
     }
 #define UNIX    .transport = GODWIT_TRANSPORT_UNIX
 #define TCP     .transport = GODWIT_TRANSPORT_TCP
@@ -114,7 +114,7 @@ GODWIT_SCENARIOS(tls) = {
         .name = "precopy/tcp/tls/x509/stranger-client",
         .summary =
             "the source's certificate is from a forged authority of the same name: must fail",
-        .plan = {TCP, .tls = &stranger_client, FAILS},
+        .spec = {TCP, .tls = &stranger_client, FAILS},
     },
 
     ROW("multifd/tcp/tls/x509/default-host",

@@ -56,35 +56,37 @@ static bool judge_mismatch(struct godwit_vm *source, struct godwit_vm *destinati
 }
 
 /* Both commands with the arguments of WRONG, then a migration as it should be. */
-static bool refuse_both(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool refuse_both(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         json_t *wrong, GError **error)
 {
     struct godwit_vm *source, *destination;
-    const struct godwit_capability *capabilities = scenario->plan.capabilities;
-    if (!godwit_plan_both(rig, "destination", true, &source, &destination, error) ||
+    const struct godwit_capability *capabilities = scenario->spec.capabilities;
+    if (!godwit_course_both(testbed, "destination", true, &source, &destination, error) ||
         !godwit_migrate_set_capabilities(source, capabilities, error) ||
         !godwit_migrate_set_capabilities(destination, capabilities, error))
         return false;
-    godwit_rig_phase(rig, "refuse");
-    return godwit_plan_refuse(destination, "migrate-incoming", json_incref(wrong), "inmigrate",
-                              error) &&
-           godwit_plan_refuse(source, "migrate", json_incref(wrong), "running", error) &&
-           godwit_plan_see_it_run(source, error) &&
-           godwit_plan_move(rig, &scenario->plan, source, destination, error);
+    godwit_testbed_phase(testbed, "refuse");
+    return godwit_course_refuse(destination, "migrate-incoming", json_incref(wrong), "inmigrate",
+                                error) &&
+           godwit_course_refuse(source, "migrate", json_incref(wrong), "running", error) &&
+           godwit_course_see_it_run(source, error) &&
+           godwit_course_move(testbed, &scenario->spec, source, destination, error);
 }
 
-static bool both_set(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool both_set(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                     GError **error)
 {
     static const char uri[] = "unix:refused.sock";
     g_autoptr(json_t) wrong =
         json_pack("{s:s, s:o}", "uri", uri, "channels", godwit_migrate_channels(uri));
-    return refuse_both(rig, scenario, wrong, error);
+    return refuse_both(testbed, scenario, wrong, error);
 }
 
-static bool none_set(struct godwit_rig *rig, const struct godwit_scenario *scenario, GError **error)
+static bool none_set(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                     GError **error)
 {
     g_autoptr(json_t) wrong = json_object();
-    return refuse_both(rig, scenario, wrong, error);
+    return refuse_both(testbed, scenario, wrong, error);
 }
 
 GODWIT_SCENARIOS(validate) = {
@@ -92,7 +94,7 @@ GODWIT_SCENARIOS(validate) = {
         .name = "validate/uuid/match",
         .summary = "validate-uuid with the same UUID on both sides: accepted",
         .qemu_name = "/migration/validate_uuid",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = validate_uuid,
                  .source_arguments = one,
                  .destination_arguments = one,
@@ -102,7 +104,7 @@ GODWIT_SCENARIOS(validate) = {
         .name = "validate/uuid/mismatch",
         .summary = "validate-uuid with different UUIDs: refused, the source keeps running",
         .qemu_name = "/migration/validate_uuid_error",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .fails = true,
                  .capabilities = validate_uuid,
                  .source_arguments = one,
@@ -113,7 +115,7 @@ GODWIT_SCENARIOS(validate) = {
         .name = "validate/uuid/src-not-set",
         .summary = "validate-uuid without a UUID on the source: accepted",
         .qemu_name = "/migration/validate_uuid_src_not_set",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = validate_uuid,
                  .destination_arguments = one,
                  .judge = judge_no_source},
@@ -122,7 +124,7 @@ GODWIT_SCENARIOS(validate) = {
         .name = "validate/uuid/dst-not-set",
         .summary = "validate-uuid without a UUID on the destination: accepted",
         .qemu_name = "/migration/validate_uuid_dst_not_set",
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = validate_uuid,
                  .source_arguments = one,
                  .judge = judge_no_destination},
@@ -132,7 +134,7 @@ GODWIT_SCENARIOS(validate) = {
         .summary = "both `uri` and `channels`: refused, no migration starts",
         .qemu_name = "/migration/validate_uri/channels/both_set",
         .run = both_set,
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX},
         .needs = "argument:channels",
     },
     {
@@ -140,7 +142,7 @@ GODWIT_SCENARIOS(validate) = {
         .summary = "neither `uri` nor `channels`: refused, no migration starts",
         .qemu_name = "/migration/validate_uri/channels/none_set",
         .run = none_set,
-        .plan = {.transport = GODWIT_TRANSPORT_UNIX},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX},
     },
 };
 GODWIT_SCENARIOS_END(validate);

@@ -23,21 +23,21 @@ static bool measure(const struct godwit_setup *setup, const char *accel, const c
     struct godwit_setup one = *setup;
     one.accel = accel;
     one.workload.passes_per_report = 1;
-    struct godwit_rig *rig = godwit_rig_new(&one, directory);
-    rig->interrupted = interrupted;
+    struct godwit_testbed *testbed = godwit_testbed_new(&one, directory);
+    testbed->interrupted = interrupted;
     const gint64 began = g_get_monotonic_time();
     if (limit_ms > 0)
-        rig->deadline = began + (gint64)(limit_ms * 1000);
+        testbed->deadline = began + (gint64)(limit_ms * 1000);
     g_autoptr(GError) cause = NULL;
-    struct godwit_vm *vm = godwit_rig_set_apart(rig, &cause)
-                               ? godwit_vm_start(rig, accel, GODWIT_VM_SOURCE, NULL, &cause)
+    struct godwit_vm *vm = godwit_testbed_set_apart(testbed, &cause)
+                               ? godwit_vm_start(testbed, accel, GODWIT_VM_SOURCE, NULL, &cause)
                                : NULL;
     const bool made = vm && godwit_vm_handshake(vm, &cause) && godwit_vm_run(vm, &cause) &&
                       godwit_vm_wait_console(vm, 1, PASSES, &cause);
     const gint64 now = g_get_monotonic_time();
     measured->ms = (double)(now - began) / 1000.0;
     measured->passes = vm && vm->console ? vm->console->passes : 0;
-    measured->late = !made && vm && !vm->exited && now >= rig->deadline &&
+    measured->late = !made && vm && !vm->exited && now >= testbed->deadline &&
                      cause->code != GODWIT_ERROR_INTERRUPTED;
     if (!made) {
         /* A host on which the guest takes that long is unfit for any test. */
@@ -46,7 +46,7 @@ static bool measure(const struct godwit_setup *setup, const char *accel, const c
         g_propagate_prefixed_error(error, g_steal_pointer(&cause),
                                    "measuring the accelerator %s: ", accel);
     }
-    godwit_rig_free(rig);
+    godwit_testbed_free(testbed);
     return made;
 }
 

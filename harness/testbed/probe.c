@@ -184,14 +184,15 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
     struct godwit_qemu *qemu = g_new0(struct godwit_qemu, 1);
     qemu->path = g_strdup(path);
     const struct godwit_setup setup = {.timeout_scale = timeout_scale};
-    struct godwit_rig *rig = godwit_rig_new(&setup, directory);
-    rig->interrupted = interrupted;
+    struct godwit_testbed *testbed = godwit_testbed_new(&setup, directory);
+    testbed->interrupted = interrupted;
     const gint64 began = g_get_monotonic_time();
-    struct godwit_vm *vm =
-        godwit_rig_set_apart(rig, error) ? godwit_vm_start_bare(rig, qemu, error) : NULL;
+    struct godwit_vm *vm = godwit_testbed_set_apart(testbed, error)
+                               ? godwit_vm_start_bare(testbed, qemu, error)
+                               : NULL;
     bool answered = vm && ask(vm, qemu, error);
     qemu->start_ms = (double)(g_get_monotonic_time() - began) / 1000.0;
-    godwit_rig_free(rig);
+    godwit_testbed_free(testbed);
     if (!answered) {
         /* Whatever it was that failed here, this is no QEMU to test with. */
         if (error && *error && (*error)->code != GODWIT_ERROR_INTERRUPTED) {

@@ -132,7 +132,8 @@ bool godwit_tcp_await(struct godwit_vm *vm, unsigned wanted, const char *what,
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                                "the %s has %u TCP connections %s, which makes %u", vm->name,
                                tcp->connections, what, wanted);
-        if (!godwit_rig_rest(vm->rig, GODWIT_REST_MS, "all connections to be made", error)) {
+        if (!godwit_testbed_rest(vm->testbed, GODWIT_REST_MS, "all connections to be made",
+                                 error)) {
             godwit_error_context(error, "the %s has %u TCP connections %s, which makes %u",
                                  vm->name, tcp->connections, what, wanted);
             return false;

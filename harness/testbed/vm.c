@@ -31,7 +31,7 @@ enum { QMP_FD = 3, CONSOLE_FD = 4 };
 char *godwit_vm_file(const struct godwit_vm *vm, const char *suffix)
 {
     g_autofree char *base = g_strconcat(vm->name, suffix, NULL);
-    return g_build_filename(vm->rig->records, base, NULL);
+    return g_build_filename(vm->testbed->records, base, NULL);
 }
 
 static void add(GPtrArray *arguments, ...) G_GNUC_NULL_TERMINATED;
@@ -44,18 +44,18 @@ static void add(GPtrArray *arguments, ...)
     va_end(list);
 }
 
-static struct godwit_vm *vm_new(struct godwit_rig *rig, const char *name,
+static struct godwit_vm *vm_new(struct godwit_testbed *testbed, const char *name,
                                 const struct godwit_qemu *qemu)
 {
     struct godwit_vm *vm = g_new0(struct godwit_vm, 1);
-    vm->rig = rig;
+    vm->testbed = testbed;
     vm->name = g_strdup(name);
     vm->qemu = qemu;
     vm->pagemap = -1;
-    vm->pmemsave = rig->setup->pmemsave;
+    vm->pmemsave = testbed->setup->pmemsave;
     vm->cancel = g_cancellable_new();
     vm->arguments = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_add(rig->vms, vm);
+    g_ptr_array_add(testbed->vms, vm);
     add(vm->arguments, qemu->path, "-nodefaults", "-no-user-config", "-display", "none", NULL);
     return vm;
 }
@@ -161,16 +161,16 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
         return false;
     }
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
-    g_subprocess_launcher_set_cwd(launcher, vm->rig->directory);
+    g_subprocess_launcher_set_cwd(launcher, vm->testbed->directory);
     /* Its temporary files go with the folder, however it ends. */
-    g_subprocess_launcher_setenv(launcher, "TMPDIR", vm->rig->directory, TRUE);
+    g_subprocess_launcher_setenv(launcher, "TMPDIR", vm->testbed->directory, TRUE);
     g_subprocess_launcher_set_stdin_file_path(launcher, "/dev/null");
     g_subprocess_launcher_set_stdout_file_path(launcher, "/dev/null");
     g_subprocess_launcher_take_stderr_fd(launcher, said[1]);
     g_subprocess_launcher_take_fd(launcher, qmp[1], QMP_FD);
     if (console)
         g_subprocess_launcher_take_fd(launcher, serial[1], CONSOLE_FD);
-    struct child child = {getpid(), vm->rig->apart};
+    struct child child = {getpid(), vm->testbed->apart};
     g_subprocess_launcher_set_child_setup(launcher, in_child, &child, NULL);
 
     g_autofree char *transcript = godwit_vm_file(vm, ".qmp");
@@ -213,7 +213,7 @@ static bool has(const char *const *arguments, const char *argument)
 /* -machine, -accel (unless it is among the scenario's own ARGUMENTS), -cpu, -m and the image. */
 static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GError **error)
 {
-    const struct godwit_setup *setup = vm->rig->setup;
+    const struct godwit_setup *setup = vm->testbed->setup;
     const struct godwit_machine *machine = setup->machine;
     /* Without guest memory, cores are a tenth as large. */
     g_autoptr(GString) options = g_string_new(setup->type);
@@ -236,7 +236,7 @@ static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GErr
         add(vm->arguments, machine->arguments[i], NULL);
 
     g_autofree char *file = g_strconcat(vm->name, ".image", NULL);
-    g_autofree char *path = g_build_filename(vm->rig->directory, file, NULL);
+    g_autofree char *path = g_build_filename(vm->testbed->directory, file, NULL);
     if (!godwit_image_write(setup->image, machine->big_endian, &setup->workload, path, error))
         return false;
     switch (setup->image->load) {
@@ -256,13 +256,14 @@ static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GErr
     return true;
 }
 
-struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
+struct godwit_vm *godwit_vm_prepare(struct godwit_testbed *testbed, const char *name,
                                     enum godwit_vm_role role, const char *const *arguments,
                                     GError **error)
 {
     const bool source = role == GODWIT_VM_SOURCE;
     struct godwit_vm *vm =
-        vm_new(rig, name, source != rig->turned ? rig->setup->source : rig->setup->destination);
+        vm_new(testbed, name,
+               source != testbed->turned ? testbed->setup->source : testbed->setup->destination);
     vm->source = source;
     if (!add_machine(vm, arguments, error))
         return NULL;
@@ -278,18 +279,18 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
     return vm;
 }
 
-struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
+struct godwit_vm *godwit_vm_start(struct godwit_testbed *testbed, const char *name,
                                   enum godwit_vm_role role, const char *const *arguments,
                                   GError **error)
 {
-    struct godwit_vm *vm = godwit_vm_prepare(rig, name, role, arguments, error);
+    struct godwit_vm *vm = godwit_vm_prepare(testbed, name, role, arguments, error);
     return vm && spawn(vm, true, role == GODWIT_VM_SOURCE ? 1 : 0, error) ? vm : NULL;
 }
 
-struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,
-                                       GError **error)
+struct godwit_vm *godwit_vm_start_bare(struct godwit_testbed *testbed,
+                                       const struct godwit_qemu *qemu, GError **error)
 {
-    struct godwit_vm *vm = vm_new(rig, "probe", qemu);
+    struct godwit_vm *vm = vm_new(testbed, "probe", qemu);
     add(vm->arguments, "-machine", "none", "-S", "-chardev", GODWIT_QMP_CHARDEV, "-qmp",
         "chardev:qmp", NULL);
     return spawn(vm, false, 0, error) ? vm : NULL;

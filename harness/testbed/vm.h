@@ -1,12 +1,12 @@
 /*
- * One QEMU process with its guest, as a part of a rig.
+ * One QEMU process with its guest, as a part of a testbed.
  *
- * Who owns what: the vm owns its process, its QMP and console connections and the files that
- * begin with its name in the rig's directory. The process gets one end of a socket pair for each
- * of QMP (descriptor 3) and console (descriptor 4), and a pipe as its standard error, nothing else;
- * it dies with its parent. What it writes is kept in bounded logs, and a QEMU that floods one is
+ * Who owns what: the vm owns its process, its QMP and console connections and the files that begin
+ * with its name in the testbed's directory. The process gets one end of a socket pair for each of
+ * QMP (descriptor 3) and console (descriptor 4), and a pipe as its standard error, nothing else; it
+ * dies with its parent. What it writes is kept in bounded logs, and a QEMU that floods one is
  * unhealthy. As each of these ends, its descriptors are closed; the vm itself stays, with what was
- * said, until its rig goes.
+ * said, until its testbed goes.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,13 +16,13 @@
 #include "qemu/console.h"
 #include "qemu/qemu.h"
 #include "qemu/qmp.h"
-#include "testbed/rig.h"
+#include "testbed/testbed.h"
 #include <gio/gio.h>
 
 struct godwit_vm {
-    struct godwit_rig *rig; /* borrowed: it owns the vm */
-    char *name;             /* "source", "destination", ... */
-    bool source;            /* it was started to be migrated from */
+    struct godwit_testbed *testbed; /* borrowed: it owns the vm */
+    char *name;                     /* "source", "destination", ... */
+    bool source;                    /* it was started to be migrated from */
     const struct godwit_qemu *qemu;
     GPtrArray *arguments; /* the command line as it was started; NULL-terminated */
     GSubprocess *process; /* NULL before the start */
@@ -52,23 +52,23 @@ struct godwit_vm {
 };
 
 enum godwit_vm_role {
-    GODWIT_VM_SOURCE,           /* -S: waits for godwit_vm_run() before its first instruction */
-    GODWIT_VM_DESTINATION,      /* -incoming defer; runs when the migration is over */
-    GODWIT_VM_DESTINATION_HELD, /* the same with -S: loads, and waits for godwit_vm_run() */
+    GODWIT_VM_SOURCE,             /* -S: waits for godwit_vm_run() before its first instruction */
+    GODWIT_VM_DESTINATION,        /* -incoming defer; runs when the migration is over */
+    GODWIT_VM_DESTINATION_PAUSED, /* the same with -S: loads, and waits for godwit_vm_run() */
 };
 
 /*
- * Starts a QEMU with the rig's guest, in the background: returns as soon as the process exists.
+ * Starts a QEMU with the testbed's guest, in the background: returns as soon as the process exists.
  * ARGUMENTS, NULL or NULL-terminated, come last on its command line; an -accel among them stands in
  * place of the setup's, any -incoming in place of the role's.
- * The vm belongs to the rig. NULL with ERROR set if not even that can be done.
+ * The vm belongs to the testbed. NULL with ERROR set if not even that can be done.
  */
-struct godwit_vm *godwit_vm_start(struct godwit_rig *rig, const char *name,
+struct godwit_vm *godwit_vm_start(struct godwit_testbed *testbed, const char *name,
                                   enum godwit_vm_role role, const char *const *arguments,
                                   GError **error);
 
 /* The same up to the start: there is a command line, vm->arguments, and the files for it. */
-struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
+struct godwit_vm *godwit_vm_prepare(struct godwit_testbed *testbed, const char *name,
                                     enum godwit_vm_role role, const char *const *arguments,
                                     GError **error);
 
@@ -80,8 +80,8 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_rig *rig, const char *name,
 bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **error);
 
 /* Starts the binary with no machine at all, to ask it questions. Otherwise as above. */
-struct godwit_vm *godwit_vm_start_bare(struct godwit_rig *rig, const struct godwit_qemu *qemu,
-                                       GError **error);
+struct godwit_vm *godwit_vm_start_bare(struct godwit_testbed *testbed,
+                                       const struct godwit_qemu *qemu, GError **error);
 
 /* Waits for the QMP greeting and leaves negotiation mode. A QEMU that cannot get this far is an
  * ENVIRONMENT error, which quotes what it said. */
@@ -93,7 +93,7 @@ bool godwit_vm_has_argument(const struct godwit_vm *vm, const char *argument);
 /* Kills the process if it is there, waits for it, frees everything. */
 void godwit_vm_free(struct godwit_vm *vm);
 
-/* Has the guest run (QMP's cont) when it is its rig's turn: godwit_rig_take_turn(). */
+/* Has the guest run (QMP's cont) when it is its testbed's turn: godwit_testbed_take_turn(). */
 bool godwit_vm_run(struct godwit_vm *vm, GError **error);
 
 /* Asks the process to quit and waits for a clean end, exit status 0. */
@@ -149,7 +149,7 @@ void godwit_vm_watch(struct godwit_vm *vm);
 bool godwit_vm_dying(const struct godwit_vm *vm);
 
 /* What a bug report needs of this VM: name, binary, version, package, state of the process, when it
- * was started (seconds since the rig's start), the command line to run it by hand, the ends of
+ * was started (seconds since the testbed's start), the command line to run it by hand, the ends of
  * stderr, console and QMP transcript. The caller's. */
 json_t *godwit_vm_describe(const struct godwit_vm *vm);
 

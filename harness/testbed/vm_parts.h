@@ -13,7 +13,7 @@
 #define GODWIT_QMP_CHARDEV     "socket,id=qmp,fd=3"
 #define GODWIT_CONSOLE_CHARDEV "socket,id=console,fd=4"
 
-/* Returns the path of the VM's own file with that suffix (".qmp") among the rig's records. The
+/* Returns the path of the VM's own file with that suffix (".qmp") among the testbed's records. The
  * caller frees it. */
 char *godwit_vm_file(const struct godwit_vm *vm, const char *suffix);
 

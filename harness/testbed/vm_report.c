@@ -152,7 +152,7 @@ json_t *godwit_vm_describe(const struct godwit_vm *vm)
                              : !vm->exited  ? g_strdup("was running")
                              : vm->replaced ? g_strdup("had replaced itself by exec")
                                             : godwit_vm_end(vm);
-    const double began = vm->qmp ? (double)(vm->qmp->began - vm->rig->began) / 1e6 : 0;
+    const double began = vm->qmp ? (double)(vm->qmp->began - vm->testbed->began) / 1e6 : 0;
     return json_pack(
         "{s:s, s:s, s:s, s:s*, s:s, s:f, s:s, s:s, s:s, s:s}", "name", vm->name, "qemu",
         vm->qemu->path, "version", vm->qemu->version ? vm->qemu->version : "unknown", "package",

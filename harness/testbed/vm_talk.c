@@ -1,6 +1,6 @@
 /*
  * Talks to a VM: QMP commands and their answers, the console, the QEMU's start and end. Every
- * wait runs the main loop through godwit_rig_wait(), so a VM that dies meanwhile ends it.
+ * wait runs the main loop through godwit_testbed_wait(), so a VM that dies meanwhile ends it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,12 +18,12 @@ static bool has_greeting(gpointer data)
     return vm->qmp->greeting != NULL;
 }
 
-/* The VM of the rig that turned out not to start at all, or NULL: another one's may be noticed
+/* The VM of the testbed that turned out not to start at all, or NULL: another one's may be noticed
  * while this one's greeting is awaited. */
-static const struct godwit_vm *without_start(const struct godwit_rig *rig)
+static const struct godwit_vm *without_start(const struct godwit_testbed *testbed)
 {
-    for (guint i = 0; i < rig->vms->len; i++) {
-        const struct godwit_vm *vm = g_ptr_array_index(rig->vms, i);
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
         if (vm->qmp && !vm->answers && (vm->exited || vm->qmp->failure))
             return vm;
     }
@@ -33,9 +33,10 @@ static const struct godwit_vm *without_start(const struct godwit_rig *rig)
 bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
 {
     g_autoptr(GError) cause = NULL;
-    const gint64 deadline = godwit_rig_seconds(vm->rig, GODWIT_START_SECONDS);
+    const gint64 deadline = godwit_testbed_seconds(vm->testbed, GODWIT_START_SECONDS);
     /* Some greet before they have tried to make their machine. */
-    if (godwit_rig_wait_until(vm->rig, deadline, has_greeting, vm, "the QMP greeting", &cause) &&
+    if (godwit_testbed_wait_until(vm->testbed, deadline, has_greeting, vm, "the QMP greeting",
+                                  &cause) &&
         godwit_vm_command(vm, "qmp_capabilities", NULL, &cause)) {
         g_autofree char *link = g_strdup_printf("/proc/%d/exe", (int)vm->pid);
         vm->exe = g_file_read_link(link, NULL);
@@ -43,7 +44,7 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
         return true;
     }
 
-    const struct godwit_vm *bad = without_start(vm->rig);
+    const struct godwit_vm *bad = without_start(vm->testbed);
     if (cause->code == GODWIT_ERROR_TIMEOUT) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s did not answer on QMP (%s)",
                     vm->qemu->path, cause->message);
@@ -73,9 +74,9 @@ bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **er
 {
     g_autofree char *what =
         g_strdup_printf("the QMP greeting of the QEMU that the %s is to execute", vm->name);
-    const gint64 deadline = godwit_rig_seconds(vm->rig, GODWIT_START_SECONDS);
+    const gint64 deadline = godwit_testbed_seconds(vm->testbed, GODWIT_START_SECONDS);
     vm->qmp->may_restart = true;
-    if (!godwit_rig_wait_until(vm->rig, deadline, has_restarted, vm, what, error))
+    if (!godwit_testbed_wait_until(vm->testbed, deadline, has_restarted, vm, what, error))
         return false;
     g_autofree char *transcript = godwit_vm_file(heir, ".qmp");
     heir->qmp = godwit_qmp_successor(vm->qmp, transcript, error);
@@ -113,7 +114,7 @@ static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent,
     if (!sent) {
         /* How the process ended says more than a broken pipe. */
         g_autoptr(GError) cause = NULL;
-        if (!godwit_rig_survives(vm->rig, &cause)) {
+        if (!godwit_testbed_survives(vm->testbed, &cause)) {
             g_clear_error(error);
             g_propagate_error(error, g_steal_pointer(&cause));
         }
@@ -121,7 +122,7 @@ static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent,
         return NULL;
     }
     g_autofree char *what = g_strdup_printf("the %s's answer to %s", vm->name, command);
-    if (!godwit_rig_wait(vm->rig, has_reply, vm, what, error))
+    if (!godwit_testbed_wait(vm->testbed, has_reply, vm, what, error))
         return NULL;
     if (!vm->qmp->reply) {
         g_autofree char *end = godwit_vm_end(vm);
@@ -166,7 +167,7 @@ bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *argume
 
 bool godwit_vm_run(struct godwit_vm *vm, GError **error)
 {
-    if (!godwit_rig_take_turn(vm->rig, error))
+    if (!godwit_testbed_take_turn(vm->testbed, error))
         return false;
     /* How long a guest stood still says nothing of how fast it is. */
     vm->console->last = 0;
@@ -204,7 +205,7 @@ bool godwit_vm_quit(struct godwit_vm *vm, GError **error)
         g_propagate_error(error, g_steal_pointer(&unsent));
         return false;
     }
-    if (!godwit_rig_wait(vm->rig, quitted, vm, what, error))
+    if (!godwit_testbed_wait(vm->testbed, quitted, vm, what, error))
         return false;
     if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) != 0) {
         g_autofree char *end = godwit_vm_end(vm);
@@ -233,7 +234,7 @@ bool godwit_vm_wait_console(struct godwit_vm *vm, unsigned ready, guint64 passes
     struct console_goal goal = {vm->console, ready, passes};
     g_autofree char *what = g_strdup_printf("%s from the %s's guest (its console so far: \"%s\")",
                                             passes ? "B" : "A", vm->name, vm->console->tail->str);
-    return godwit_rig_wait(vm->rig, console_reached, &goal, what, error);
+    return godwit_testbed_wait(vm->testbed, console_reached, &goal, what, error);
 }
 
 struct event_goal {
@@ -261,7 +262,7 @@ const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char
     struct event_goal goal = {vm->qmp->events, first, name, status, NULL};
     g_autofree char *what = g_strdup_printf("the %s's event %s%s%s", vm->name, name,
                                             status ? " " : "", status ? status : "");
-    return godwit_rig_wait(vm->rig, event_came, &goal, what, error) ? goal.found : NULL;
+    return godwit_testbed_wait(vm->testbed, event_came, &goal, what, error) ? goal.found : NULL;
 }
 
 bool godwit_vm_has_argument(const struct godwit_vm *vm, const char *argument)

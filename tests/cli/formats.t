@@ -65,8 +65,8 @@ my %oracle = map { ($_->{name} => $_) } @{$passed->{oracles}};
 is_deeply([sort keys %oracle], [qw(blackout continuity guest page-order position twin)],
     'JSON: the oracles that have judged');
 cmp_ok($_->{bytes}, '>', 0, "JSON: $_->{name}: bytes") for values %oracle;
-cmp_ok($passed->{facts}{$_}, '>', 0, "JSON: $_") for qw(blackout_ms blackout_resolution_ms);
-ok($passed->{facts}{live}, 'JSON: the migration was live');
+cmp_ok($passed->{measurements}{$_}, '>', 0, "JSON: $_") for qw(blackout_ms blackout_resolution_ms);
+ok($passed->{measurements}{live}, 'JSON: the migration was live');
 my $sum = 0;
 $sum += $_->{ms} for @{$passed->{phases}};
 cmp_ok($sum, '<=', $passed->{ms}, 'JSON: the phases are parts of the whole time');

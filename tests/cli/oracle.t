@@ -43,7 +43,7 @@ for (
         my $again = @$asked ? ' --oracle ' . join(',', @$judged) : '';
         like($result->{again}, qr{ --accel tcg(?: --workload order)?\Q$again\E$},
             "$name: and so does the line that does it again");
-        is(exists $result->{facts}{blackout_ms}, !!(grep { $_ eq 'blackout' } @$judged),
+        is(exists $result->{measurements}{blackout_ms}, !!(grep { $_ eq 'blackout' } @$judged),
             "$name: a blackout, or none");
     }
 }

@@ -342,7 +342,7 @@ sub judge {
     my $result = $report ? $report->{results}[0] : undef;
     my $status = $result ? $result->{status} : 'none';
     my $said   = $result ? $result->{message} || '' : '';
-    $said = join '; ', map {"$_->{id}: $_->{seen}"} @{$result->{facts}{known_bugs}}
+    $said = join '; ', map {"$_->{id}: $_->{seen}"} @{$result->{measurements}{known_bugs}}
         if $status eq 'known';
     return ['not applicable', 1, $said] if $status eq 'skip';
     my $good = $status eq 'pass' || $status eq 'known' || $run->{status} eq '0';

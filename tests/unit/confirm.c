@@ -14,8 +14,9 @@
 static json_t *result_of(const char *status, const char *id)
 {
     return id ? json_pack("{s:s, s:s, s:{s:[{s:s}]}}", "status", status, "message", "a message",
-                          "facts", "known_bugs", "id", id)
-              : json_pack("{s:s, s:s, s:{}}", "status", status, "message", "a message", "facts");
+                          "measurements", "known_bugs", "id", id)
+              : json_pack("{s:s, s:s, s:{}}", "status", status, "message", "a message",
+                          "measurements");
 }
 
 /* Only what is known, and rare, is held back. */
@@ -87,7 +88,8 @@ static void test_stories(void **state)
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(json_t) final = confirm_by(rows[i].story);
-        const json_t *facts = json_object_get(json_object_get(final, "facts"), "confirmation");
+        const json_t *facts =
+            json_object_get(json_object_get(final, "measurements"), "confirmation");
         if (strcmp(godwit_json_string(final, "status", ""), rows[i].status) != 0)
             fail_msg("story %s ends as %s", rows[i].story, godwit_json_string(final, "status", ""));
         assert_int_equal(godwit_json_integer(facts, "struck", -1), rows[i].struck);

@@ -30,7 +30,7 @@ struct fake_pair {
     struct godwit_image image;
     struct godwit_qemu source_qemu, destination_qemu;
     struct godwit_setup setup;
-    struct godwit_rig *rig;
+    struct godwit_testbed *testbed;
     struct fake_vm *source, *destination;
 };
 
@@ -77,7 +77,7 @@ static inline void fake_vm_fill(struct fake_pair *pair, struct fake_vm *fake, ui
 static inline struct fake_vm *fake_pair_vm(struct fake_pair *pair, const char *name,
                                            const struct godwit_qemu *qemu)
 {
-    struct fake_vm *fake = fake_vm_new(pair->rig, name, qemu, PAIR_ALL);
+    struct fake_vm *fake = fake_vm_new(pair->testbed, name, qemu, PAIR_ALL);
     fake->memory_gpa = PAIR_BASE;
     fake_vm_fill(pair, fake, PAIR_PASSES * PAIR_PAGES + PAIR_POSITION);
     return fake;
@@ -107,7 +107,7 @@ static inline struct fake_pair *fake_pair_new(void **state, bool big_endian, boo
         .timeout_scale = 1,
         .pmemsave = pmemsave,
     };
-    pair->rig = godwit_rig_new(&pair->setup, *state);
+    pair->testbed = godwit_testbed_new(&pair->setup, *state);
     pair->source = fake_pair_vm(pair, "source", &pair->source_qemu);
     pair->destination = fake_pair_vm(pair, "destination", &pair->destination_qemu);
     return pair;
@@ -125,7 +125,7 @@ static inline void fake_pair_blocks(struct fake_pair *pair, bool at_hva)
 
 static inline void fake_pair_free(struct fake_pair *pair)
 {
-    godwit_rig_free(pair->rig);
+    godwit_testbed_free(pair->testbed);
     fake_vm_free(pair->source);
     fake_vm_free(pair->destination);
     g_free(pair->source_qemu.version);

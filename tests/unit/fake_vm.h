@@ -9,7 +9,7 @@
 #define GODWIT_TESTS_UNIT_FAKE_VM_H
 
 #include "memory/memory.h"
-#include "testbed/rig.h"
+#include "testbed/testbed.h"
 #include "testbed/vm.h"
 
 #include <inttypes.h>
@@ -24,7 +24,7 @@
 #define FAKE_GUARD 4096 /* bytes that are not there, behind the memory */
 
 struct fake_vm {
-    struct godwit_vm *vm; /* the rig's */
+    struct godwit_vm *vm; /* the testbed's */
     unsigned char *memory;
     size_t size;
     uint64_t hva; /* where the process has it */
@@ -72,7 +72,7 @@ static inline json_t *fake_vm_pmemsave(struct fake_vm *fake, const json_t *argum
 {
     const uint64_t gpa = (uint64_t)godwit_json_integer(arguments, "val", -1);
     const size_t size = (size_t)godwit_json_integer(arguments, "size", -1);
-    g_autofree char *path = g_build_filename(fake->vm->rig->directory,
+    g_autofree char *path = g_build_filename(fake->vm->testbed->directory,
                                              godwit_json_string(arguments, "filename", ""), NULL);
     if (fake->before_pmemsave)
         fake->before_pmemsave(fake, fake->pmemsaves);
@@ -130,8 +130,8 @@ static inline gpointer fake_vm_thread(gpointer data)
     return NULL;
 }
 
-/* A VM of that name in the rig, with SIZE bytes of memory. */
-static inline struct fake_vm *fake_vm_new(struct godwit_rig *rig, const char *name,
+/* A VM of that name in the testbed, with SIZE bytes of memory. */
+static inline struct fake_vm *fake_vm_new(struct godwit_testbed *testbed, const char *name,
                                           const struct godwit_qemu *qemu, size_t size)
 {
     static const char greeting[] = "{\"QMP\": {}}\n";
@@ -140,14 +140,14 @@ static inline struct fake_vm *fake_vm_new(struct godwit_rig *rig, const char *na
     fake->vm = vm;
     fake->size = size;
     fake->ramblock = fake->mtree = "";
-    vm->rig = rig;
+    vm->testbed = testbed;
     vm->name = g_strdup(name);
     vm->qemu = qemu;
     vm->pagemap = -1;
-    vm->pmemsave = rig->setup->pmemsave;
+    vm->pmemsave = testbed->setup->pmemsave;
     vm->cancel = g_cancellable_new();
     vm->arguments = g_ptr_array_new();
-    g_ptr_array_add(rig->vms, vm);
+    g_ptr_array_add(testbed->vms, vm);
 
     const int fd = memfd_create("fake", MFD_CLOEXEC);
     assert_true(fd >= 0);
@@ -178,7 +178,7 @@ static inline struct fake_vm *fake_vm_new(struct godwit_rig *rig, const char *na
     return fake;
 }
 
-/* To be called when the rig, and with it the vm, is gone. */
+/* To be called when the testbed, and with it the vm, is gone. */
 static inline void fake_vm_free(struct fake_vm *fake)
 {
     g_thread_join(fake->thread);

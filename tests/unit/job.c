@@ -34,8 +34,8 @@ static struct godwit_job *job_new(const char *scenario)
     struct godwit_setup *setup = &job->setup;
     job->scenario = scenario ? godwit_scenario_find(scenario) : NULL;
     assert_true(!scenario || job->scenario);
-    job->plan.transport = GODWIT_TRANSPORT_TCP;
-    job->plan.stopped = job->plan.postcopy = job->plan.suspend = job->plan.passes = true;
+    job->spec.transport = GODWIT_TRANSPORT_TCP;
+    job->spec.stopped = job->spec.postcopy = job->spec.suspend = job->spec.passes = true;
     static const struct godwit_capability capabilities[] = {{"xbzrle", true}, {"events", false}};
     g_array_append_vals(job->capabilities, capabilities, G_N_ELEMENTS(capabilities));
     static const struct godwit_parameter parameters[] = {
@@ -91,11 +91,11 @@ static void expect_qemu(const struct godwit_qemu *one, const struct godwit_qemu 
 static void expect_same(const struct godwit_job *one, const struct godwit_job *other)
 {
     assert_ptr_equal(one->scenario, other->scenario);
-    assert_int_equal(one->plan.transport, other->plan.transport);
-    assert_int_equal(one->plan.stopped, other->plan.stopped);
-    assert_int_equal(one->plan.postcopy, other->plan.postcopy);
-    assert_int_equal(one->plan.suspend, other->plan.suspend);
-    assert_int_equal(one->plan.passes, other->plan.passes);
+    assert_int_equal(one->spec.transport, other->spec.transport);
+    assert_int_equal(one->spec.stopped, other->spec.stopped);
+    assert_int_equal(one->spec.postcopy, other->spec.postcopy);
+    assert_int_equal(one->spec.suspend, other->spec.suspend);
+    assert_int_equal(one->spec.passes, other->spec.passes);
     assert_int_equal(one->capabilities->len, other->capabilities->len);
     for (guint i = 0; i < one->capabilities->len; i++) {
         const struct godwit_capability *c = &g_array_index(one->capabilities,
@@ -130,7 +130,7 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_int_equal(one->setup.pmemsave, other->setup.pmemsave);
     assert_true(one->setup.seed == other->setup.seed);
     assert_int_equal(g_strcmp0(one->fault, other->fault), 0);
-    assert_ptr_equal(one->plan.fault, one->fault);
+    assert_ptr_equal(one->spec.fault, one->fault);
     assert_int_equal(one->progress, other->progress);
     expect_qemu(one->setup.source, other->setup.source);
     expect_qemu(one->setup.destination, other->setup.destination);
@@ -157,11 +157,11 @@ static void test_across(void **state)
         assert_non_null(back);
         expect_same(back, job);
         assert_string_equal(godwit_job_name(back), scenarios[i] ? scenarios[i] : "migrate");
-        /* As the plan has them, the lists end with a NULL name. */
-        assert_string_equal(back->plan.capabilities[1].name, "events");
-        assert_null(back->plan.capabilities[2].name);
-        assert_string_equal(back->plan.parameters[1].name, "less");
-        assert_null(back->plan.parameters[2].name);
+        /* As the spec has them, the lists end with a NULL name. */
+        assert_string_equal(back->spec.capabilities[1].name, "events");
+        assert_null(back->spec.capabilities[2].name);
+        assert_string_equal(back->spec.parameters[1].name, "less");
+        assert_null(back->spec.parameters[2].name);
         job_end(back);
         job_end(job);
     }
@@ -172,7 +172,7 @@ static void test_across_empty(void **state)
 {
     (void)state;
     struct godwit_job *job = job_new(NULL);
-    memset(&job->plan, 0, sizeof(job->plan));
+    memset(&job->spec, 0, sizeof(job->spec));
     g_array_set_size(job->capabilities, 0);
     g_array_set_size(job->parameters, 0);
     job->setup.pmemsave = job->progress = false;
@@ -181,8 +181,8 @@ static void test_across_empty(void **state)
     struct godwit_job *back = across(job, NULL);
     assert_non_null(back);
     expect_same(back, job);
-    assert_null(back->plan.capabilities[0].name);
-    assert_null(back->plan.parameters[0].name);
+    assert_null(back->spec.capabilities[0].name);
+    assert_null(back->spec.parameters[0].name);
     job_end(back);
     job_end(job);
 }
@@ -192,7 +192,7 @@ static void test_across_flags(void **state)
 {
     (void)state;
     struct godwit_job *job = job_new(NULL);
-    bool *const flags[] = {&job->plan.stopped,   &job->plan.postcopy, &job->plan.suspend,
+    bool *const flags[] = {&job->spec.stopped,   &job->spec.postcopy, &job->spec.suspend,
                            &job->setup.pmemsave, &job->progress,      &job->keep};
     for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
         for (size_t j = 0; j < G_N_ELEMENTS(flags); j++)
@@ -212,12 +212,12 @@ static void test_copy(void **state)
     struct godwit_job *job = job_new("precopy/unix/plain");
     job->repetition = 3;
     job->repetitions = 0;
-    job->plan.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
-    job->plan.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
+    job->spec.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
+    job->spec.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
     struct godwit_job *copy = godwit_job_copy(job);
     expect_same(copy, job);
-    assert_ptr_equal(copy->plan.capabilities, copy->capabilities->data);
-    assert_ptr_equal(copy->plan.parameters, copy->parameters->data);
+    assert_ptr_equal(copy->spec.capabilities, copy->capabilities->data);
+    assert_ptr_equal(copy->spec.parameters, copy->parameters->data);
     assert_int_equal(copy->repetition, 3);
     assert_int_equal(copy->repetitions, 0);
     assert_ptr_not_equal(copy->setup.type, job->setup.type);
@@ -225,10 +225,10 @@ static void test_copy(void **state)
     godwit_job_free(job);
     assert_string_equal(copy->setup.type, "pseries-7.2");
     assert_string_equal(copy->setup.accel, "tcg");
-    assert_string_equal(copy->plan.capabilities[1].name, "events");
-    assert_null(copy->plan.capabilities[2].name);
-    assert_string_equal(copy->plan.parameters[0].name, "max-bandwidth");
-    assert_null(copy->plan.parameters[2].name);
+    assert_string_equal(copy->spec.capabilities[1].name, "events");
+    assert_null(copy->spec.capabilities[2].name);
+    assert_string_equal(copy->spec.parameters[0].name, "max-bandwidth");
+    assert_null(copy->spec.parameters[2].name);
     job_end(copy);
     godwit_job_free(NULL);
 }
@@ -320,9 +320,9 @@ static void test_spoiled(void **state)
         {"workload", "cpus", NULL},
         {"workload", "cpus", "0"},
         {"workload", "cpus", "65"},
-        {"plan", "capabilities", "[[7, true]]"},
-        {"plan", "capabilities", "[\"xbzrle\"]"},
-        {"plan", "parameters", "[[null, 7]]"},
+        {"spec", "capabilities", "[[7, true]]"},
+        {"spec", "capabilities", "[\"xbzrle\"]"},
+        {"spec", "parameters", "[[null, 7]]"},
     };
     struct godwit_job *job = job_new(NULL);
     struct godwit_job *unspoiled = across(job, NULL);

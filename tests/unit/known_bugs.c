@@ -85,7 +85,7 @@ static bool stale(struct fake_pair *pair, uint64_t first, uint64_t last)
 
 static const json_t *noted(const struct fake_pair *pair)
 {
-    return json_object_get(pair->rig->facts, "known_bugs");
+    return json_object_get(pair->testbed->measurements, "known_bugs");
 }
 
 /* The source's version counts, not the destination's: the source is what loses the page. */
@@ -256,7 +256,7 @@ static void test_stale_window(void **state)
         struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
         pair->setup.accel = rows[i].accel;
         if (rows[i].live)
-            json_object_set_new(pair->rig->facts, "live", json_object());
+            json_object_set_new(pair->testbed->measurements, "live", json_object());
         for (unsigned page = 0; page < rows[i].pages; page++)
             pair->destination->memory[PAIR_WINDOW + page * STEP * PAIR_PAGE] -=
                 (unsigned char)rows[i].passes;
@@ -404,7 +404,7 @@ static void test_stuck(void **state)
 static void test_crash(void **state)
 {
     struct fake_pair *pair = pair_new(state, "10.0.0", "10.0.0");
-    struct godwit_vm vm = {.rig = pair->rig,
+    struct godwit_vm vm = {.testbed = pair->testbed,
                            .name = (char *)(uintptr_t) "source",
                            .qemu = pair->source->vm->qemu,
                            .wait_status = 11};
@@ -427,7 +427,7 @@ static struct godwit_vm ended(void **state, const struct fake_pair *pair, int wa
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
     close(ends[1]);
-    return (struct godwit_vm){.rig = pair->rig,
+    return (struct godwit_vm){.testbed = pair->testbed,
                               .errors = godwit_drain_new(ends[0], path, GODWIT_STDERR_MAX, NULL),
                               .name = (char *)(uintptr_t) "ended",
                               .qemu = pair->destination->vm->qemu,
@@ -596,7 +596,7 @@ static void test_failures(void **state)
         struct fake_pair *pair = pair_new(state, "7.2.22", "10.0.13");
         struct godwit_vm vm = ended(state, pair, STATUS_1, CPU_LINE);
         set_up_load(pair, &vm, 0);
-        pair->rig->phase = rows[i].phase;
+        pair->testbed->phase = rows[i].phase;
         GError *failure = g_error_new(GODWIT_ERROR, (int)rows[i].code, "what was wrong");
         godwit_bug_explain_failure(pair->source->vm, &vm, &failure);
         const struct godwit_bug *bug = godwit_bug_of(failure);

@@ -40,16 +40,16 @@ static void test_choose(void **state)
 static void test_sums(void **state)
 {
     struct fake_pair *pair = fake_pair_new(state, false, false);
-    struct godwit_rig *rig = pair->rig;
-    g_autoptr(json_t) none = godwit_oracles_judged(rig);
+    struct godwit_testbed *testbed = pair->testbed;
+    g_autoptr(json_t) none = godwit_oracles_judged(testbed);
     assert_int_equal(json_array_size(none), 0);
-    godwit_oracle_count(rig, GODWIT_ORACLE_TWIN, "bytes", 5);
-    godwit_oracle_count(rig, GODWIT_ORACLE_TWIN, "bytes", 7);
-    godwit_oracle_count(rig, GODWIT_ORACLE_TWIN, "different", 0);
-    godwit_oracle_count_all(rig, GODWIT_ORACLE_GUEST, "bytes", 9);
-    godwit_oracle_count_all(rig, GODWIT_ORACLE_GUEST, "bytes", 8);
-    godwit_oracle_count(rig, GODWIT_ORACLE_PAGE_ORDER, "pages", 1);
-    g_autoptr(json_t) judged = godwit_oracles_judged(rig);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_TWIN, "bytes", 5);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_TWIN, "bytes", 7);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_TWIN, "different", 0);
+    godwit_oracle_count_all(testbed, GODWIT_ORACLE_GUEST, "bytes", 9);
+    godwit_oracle_count_all(testbed, GODWIT_ORACLE_GUEST, "bytes", 8);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_PAGE_ORDER, "pages", 1);
+    g_autoptr(json_t) judged = godwit_oracles_judged(testbed);
     g_autofree char *text = json_dumps(judged, JSON_COMPACT);
     assert_string_equal(text, "[{\"name\":\"page-order\",\"pages\":1},"
                               "{\"name\":\"twin\",\"bytes\":12,\"different\":0},"
@@ -63,7 +63,7 @@ static void test_judges(void **state)
     for (unsigned oracle = 0; oracle < GODWIT_ORACLES; oracle++) {
         pair->setup.oracles_off = 1u << oracle;
         for (unsigned other = 0; other < GODWIT_ORACLES; other++)
-            assert_int_equal(godwit_oracle_judges(pair->rig, other), other != oracle);
+            assert_int_equal(godwit_oracle_judges(pair->testbed, other), other != oracle);
     }
     fake_pair_free(pair);
 }
@@ -105,7 +105,7 @@ static void test_continuity(void **state)
             assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE));
             assert_string_equal(error->message, rows[i].text);
         }
-        g_autoptr(json_t) judged = godwit_oracles_judged(pair->rig);
+        g_autoptr(json_t) judged = godwit_oracles_judged(pair->testbed);
         const json_int_t bytes = godwit_json_integer(json_array_get(judged, 0), "bytes", 0);
         assert_int_equal(bytes, (rows[i].with_timer ? 16 : 8) * (rows[i].good ? 2 : 1));
         /* Not asked, it has nothing against it. */
@@ -130,13 +130,13 @@ static void tick(struct fake_pair *pair, struct fake_vm *fake, uint64_t timer)
 
 static double fact(const struct fake_pair *pair, const char *key)
 {
-    const json_t *value = json_object_get(pair->rig->facts, key);
+    const json_t *value = json_object_get(pair->testbed->measurements, key);
     return value ? json_real_value(value) : -1;
 }
 
 static json_int_t samples(const struct fake_pair *pair)
 {
-    const json_t *all = json_object_get(pair->rig->facts, "oracles");
+    const json_t *all = json_object_get(pair->testbed->measurements, "oracles");
     return godwit_json_integer(json_object_get(all, "blackout"), "samples", -1);
 }
 
@@ -147,20 +147,20 @@ static void test_blackout(void **state)
     struct fake_pair *pair = fake_pair_new(state, true, false);
     fake_pair_blocks(pair, true);
     assert_true(godwit_blackout_watch(pair->source->vm, pair->destination->vm, false, NULL));
-    godwit_blackout_near(pair->rig);
+    godwit_blackout_near(pair->testbed);
     tick(pair, pair->source, 1);
     tick(pair, pair->source, 2);
     const gint64 began = g_get_monotonic_time();
     tick(pair, pair->source, 3);
     tick(pair, pair->destination, 1);
-    godwit_blackout_hold(pair->rig);
+    godwit_blackout_hold(pair->testbed);
     const gint64 held = g_get_monotonic_time();
     g_usleep(30000);
     const gint64 let_go = g_get_monotonic_time();
-    godwit_blackout_resume(pair->rig);
+    godwit_blackout_resume(pair->testbed);
     go_round();
     tick(pair, pair->destination, 4);
-    godwit_blackout_end(pair->rig);
+    godwit_blackout_end(pair->testbed);
     const double all = (double)(g_get_monotonic_time() - began) / 1000;
     assert_true(fact(pair, "blackout_ms") >= 0);
     assert_true(fact(pair, "blackout_ms") <= all - (double)(let_go - held) / 1000);
@@ -180,16 +180,16 @@ static void test_blackout_joined(void **state)
     tick(pair, pair->source, 1);
     const gint64 began = g_get_monotonic_time();
     tick(pair, pair->source, 2);
-    godwit_blackout_hold(pair->rig);
-    godwit_blackout_leave(pair->rig);
+    godwit_blackout_hold(pair->testbed);
+    godwit_blackout_leave(pair->testbed);
     g_usleep(20000);
     tick(pair, pair->source, 7);
     assert_true(godwit_blackout_join(pair->destination->vm, NULL));
     tick(pair, pair->source, 8);
-    godwit_blackout_resume(pair->rig);
+    godwit_blackout_resume(pair->testbed);
     tick(pair, pair->destination, 4);
     const double all = (double)(g_get_monotonic_time() - began) / 1000;
-    godwit_blackout_end(pair->rig);
+    godwit_blackout_end(pair->testbed);
     assert_true(fact(pair, "blackout_ms") >= 20);
     assert_true(fact(pair, "blackout_ms") <= all);
     fake_pair_free(pair);
@@ -203,11 +203,11 @@ static void test_blackout_without_end(void **state)
     assert_true(godwit_blackout_watch(pair->source->vm, pair->destination->vm, false, NULL));
     tick(pair, pair->source, 1);
     tick(pair, pair->destination, 5);
-    godwit_blackout_hold(pair->rig);
-    godwit_blackout_resume(pair->rig);
+    godwit_blackout_hold(pair->testbed);
+    godwit_blackout_resume(pair->testbed);
     go_round();
     tick(pair, pair->source, 9); /* which is not looked at any more */
-    godwit_blackout_end(pair->rig);
+    godwit_blackout_end(pair->testbed);
     assert_true(fact(pair, "blackout_ms") < 0);
     assert_int_equal(samples(pair), -1);
     fake_pair_free(pair);
@@ -220,12 +220,13 @@ static void test_blackout_without_beginning(void **state)
     fake_pair_blocks(pair, true);
     assert_true(godwit_blackout_watch(pair->source->vm, pair->destination->vm, false, NULL));
     go_round();
-    godwit_blackout_hold(pair->rig);
-    godwit_blackout_resume(pair->rig);
+    godwit_blackout_hold(pair->testbed);
+    godwit_blackout_resume(pair->testbed);
     tick(pair, pair->destination, 5);
-    godwit_blackout_end(pair->rig);
+    godwit_blackout_end(pair->testbed);
     assert_true(fact(pair, "blackout_ms") < 0);
-    assert_contains(godwit_json_string(pair->rig->facts, "blackout_unknown", ""), "two samples");
+    assert_contains(godwit_json_string(pair->testbed->measurements, "blackout_unknown", ""),
+                    "two samples");
     fake_pair_free(pair);
 }
 
@@ -248,7 +249,7 @@ static void test_blackout_postcopy(void **state)
     go_round();
     go_round();
     tick(pair, pair->destination, 4);
-    godwit_blackout_end(pair->rig);
+    godwit_blackout_end(pair->testbed);
     assert_true(fact(pair, "blackout_ms") >= 0);
     assert_true(samples(pair) >= 7);
     fake_pair_free(pair);
@@ -261,12 +262,12 @@ static void test_blackout_out_of_reach(void **state)
     fake_pair_blocks(pair, true);
     assert_true(godwit_blackout_watch(pair->source->vm, pair->destination->vm, false, NULL));
     tick(pair, pair->source, 1);
-    godwit_blackout_hold(pair->rig);
-    godwit_blackout_resume(pair->rig);
+    godwit_blackout_hold(pair->testbed);
+    godwit_blackout_resume(pair->testbed);
     tick(pair, pair->destination, 2);
-    godwit_blackout_end(pair->rig);
+    godwit_blackout_end(pair->testbed);
     assert_true(fact(pair, "blackout_ms") < 0);
-    assert_string_equal(godwit_json_string(pair->rig->facts, "blackout_unknown", ""),
+    assert_string_equal(godwit_json_string(pair->testbed->measurements, "blackout_unknown", ""),
                         "needs process_vm_readv, which this system refuses");
     fake_pair_free(pair);
 }
@@ -279,14 +280,14 @@ static void test_blackout_off(void **state)
     pair->setup.oracles_off = 1u << GODWIT_ORACLE_BLACKOUT;
     assert_true(godwit_blackout_watch(pair->source->vm, pair->destination->vm, false, NULL));
     assert_true(godwit_blackout_join(pair->destination->vm, NULL));
-    godwit_blackout_near(pair->rig);
-    godwit_blackout_hold(pair->rig);
-    godwit_blackout_let_go(pair->rig);
-    godwit_blackout_leave(pair->rig);
-    godwit_blackout_resume(pair->rig);
-    godwit_blackout_end(pair->rig);
-    assert_null(json_object_get(pair->rig->facts, "blackout_ms"));
-    assert_null(json_object_get(pair->rig->facts, "blackout_unknown"));
+    godwit_blackout_near(pair->testbed);
+    godwit_blackout_hold(pair->testbed);
+    godwit_blackout_let_go(pair->testbed);
+    godwit_blackout_leave(pair->testbed);
+    godwit_blackout_resume(pair->testbed);
+    godwit_blackout_end(pair->testbed);
+    assert_null(json_object_get(pair->testbed->measurements, "blackout_ms"));
+    assert_null(json_object_get(pair->testbed->measurements, "blackout_unknown"));
     fake_pair_free(pair);
 }
 

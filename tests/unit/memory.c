@@ -85,7 +85,7 @@ static const struct godwit_image image = {.name = "none", .mailbox = BASE + MAIL
 struct guest {
     struct godwit_machine machine;
     struct godwit_setup setup;
-    struct godwit_rig *rig;
+    struct godwit_testbed *testbed;
     struct fake_vm *fake;
     struct godwit_vm *vm;
 };
@@ -95,8 +95,8 @@ static struct guest *guest_new(void **state, bool pmemsave)
     struct guest *guest = g_new0(struct guest, 1);
     guest->setup = (struct godwit_setup){
         .machine = &guest->machine, .image = &image, .timeout_scale = 1, .pmemsave = pmemsave};
-    guest->rig = godwit_rig_new(&guest->setup, *state);
-    guest->fake = fake_vm_new(guest->rig, "source", NULL, SIZE);
+    guest->testbed = godwit_testbed_new(&guest->setup, *state);
+    guest->fake = fake_vm_new(guest->testbed, "source", NULL, SIZE);
     guest->fake->memory_gpa = BASE;
     guest->vm = guest->fake->vm;
     for (size_t i = 0; i < SIZE; i++)
@@ -106,7 +106,7 @@ static struct guest *guest_new(void **state, bool pmemsave)
 
 static void guest_free(struct guest *guest)
 {
-    godwit_rig_free(guest->rig);
+    godwit_testbed_free(guest->testbed);
     fake_vm_free(guest->fake);
     g_free(guest);
 }

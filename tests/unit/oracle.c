@@ -145,7 +145,7 @@ static void test_position_sentences(void **state)
 /* How much of UNIT an oracle has compared, -1 if it has not judged. */
 static json_int_t judged(const struct fake_pair *pair, enum godwit_oracle oracle, const char *unit)
 {
-    const json_t *all = json_object_get(pair->rig->facts, "oracles");
+    const json_t *all = json_object_get(pair->testbed->measurements, "oracles");
     return godwit_json_integer(json_object_get(all, godwit_oracle_name(oracle)), unit, -1);
 }
 
@@ -250,7 +250,7 @@ static void test_look_wrong(void **state)
         assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
         expect_error(error, rows[i].text);
         assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "pages"), rows[i].pages);
-        const json_t *finder = json_object_get(pair->rig->facts, "found_by");
+        const json_t *finder = json_object_get(pair->testbed->measurements, "found_by");
         assert_string_equal(godwit_json_string(finder, "oracle", ""), rows[i].oracle);
         assert_string_equal(godwit_json_string(finder, "vm", ""), "source");
         fake_pair_free(pair);
@@ -350,8 +350,8 @@ static void twin_good(struct fake_pair *pair)
     assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "bytes"), PAIR_ALL);
     assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "different"), 0);
     assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "pages"), 2 * PAIR_PAGES);
-    assert_null(json_object_get(pair->rig->facts, "not_compared"));
-    assert_null(json_object_get(pair->rig->facts, "known_bugs"));
+    assert_null(json_object_get(pair->testbed->measurements, "not_compared"));
+    assert_null(json_object_get(pair->testbed->measurements, "known_bugs"));
 }
 
 static void test_twin(void **state)
@@ -504,7 +504,7 @@ static void test_twin_not_compared(void **state)
             assert_contains(error->message, "twin: 1 bytes in 1 pages differ between source and "
                                             "destination, the first at 0x17ff of RAM block "
                                             "the.rom");
-        const json_t *list = json_object_get(pair->rig->facts, "not_compared");
+        const json_t *list = json_object_get(pair->testbed->measurements, "not_compared");
         assert_int_equal(json_array_size(list), 1);
         assert_string_equal(json_string_value(json_array_get(list, 0)),
                             "the.rom: 67584 of 73728 bytes are not mapped in the guest, and this "
@@ -555,7 +555,8 @@ static void stale_known(struct fake_pair *pair)
     make_stale(pair);
     assert_true(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, NULL));
     expect_reading(&reading);
-    const json_t *bug = json_array_get(json_object_get(pair->rig->facts, "known_bugs"), 0);
+    const json_t *bug =
+        json_array_get(json_object_get(pair->testbed->measurements, "known_bugs"), 0);
     assert_string_equal(godwit_json_string(bug, "id", ""), "tcg-hot-page");
     assert_contains(godwit_json_string(bug, "seen", ""), "of RAM block the.ram: 0x");
     assert_true(judged(pair, GODWIT_ORACLE_TWIN, "different") >= 2);
@@ -589,7 +590,7 @@ static void test_twin_known_window(void **state)
         assert_int_equal(
             godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, NULL),
             rows[i].known);
-        assert_int_equal(pair->rig->lost, rows[i].known);
+        assert_int_equal(pair->testbed->lost, rows[i].known);
         fake_pair_free(pair);
     }
 }
@@ -828,7 +829,8 @@ static void test_smp_known(void **state)
         assert_int_equal(
             godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error),
             rows[i].known);
-        assert_int_equal(json_object_get(pair->rig->facts, "known_bugs") != NULL, rows[i].known);
+        assert_int_equal(json_object_get(pair->testbed->measurements, "known_bugs") != NULL,
+                         rows[i].known);
         /* The reading is the source's. */
         if (rows[i].known)
             assert_int_equal(reading.mailbox[3].passes, progress[3].passes);

@@ -22,10 +22,10 @@
 
 static json_t *result_new(const char *status, const char *message)
 {
-    json_t *result =
-        json_pack("{s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:{}, s:[], s:s}", "status", status,
-                  "message", message, "arch", "ppc64", "scenario", "precopy/unix/plain", "ms",
-                  1234.5, "repetition", 1, "repetitions", 1, "facts", "vms", "again", "godwit run");
+    json_t *result = json_pack("{s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:{}, s:[], s:s}", "status",
+                               status, "message", message, "arch", "ppc64", "scenario",
+                               "precopy/unix/plain", "ms", 1234.5, "repetition", 1, "repetitions",
+                               1, "measurements", "vms", "again", "godwit run");
     assert_non_null(result);
     return result;
 }
@@ -33,14 +33,14 @@ static json_t *result_new(const char *status, const char *message)
 static json_t *pass_new(const char *status)
 {
     json_t *result = result_new(status, "");
-    json_object_set_new(result, "facts",
+    json_object_set_new(result, "measurements",
                         json_pack("{s:{}, s:{s:i, s:i, s:i}}", "live", "migration",
                                   "dirty-sync-count", 4, "transferred", 3 << 20, "downtime", 17));
     json_object_set_new(result, "oracles",
                         json_pack("[{s:s, s:i, s:i}, {s:s, s:i}]", "name", "twin", "bytes", 1000,
                                   "different", 8, "name", "page-order", "pages", 50));
     if (!strcmp(status, "known"))
-        json_object_set_new(json_object_get(result, "facts"), "known_bugs",
+        json_object_set_new(json_object_get(result, "measurements"), "known_bugs",
                             json_pack("[{s:s, s:s, s:s, s:s}]", "id", "some-bug", "summary",
                                       "it <forgets>", "reference", "never fixed", "seen", "here"));
     return result;
@@ -121,15 +121,15 @@ static void expect_tame(const char *text)
             fail_msg("U+%04X is in \"%.20s\"", g_utf8_get_char(c), c);
 }
 
-/* TAP: points numbered from 1, nothing between them but blocks of YAML, a plan that fits. */
+/* TAP: points numbered from 1, nothing between them but blocks of YAML, a spec that fits. */
 struct tap {
     unsigned points, passed, skipped, blocks, bails;
-    int plan; /* -1: none */
+    int spec; /* -1: none */
 };
 
 static struct tap read_tap(const char *text)
 {
-    struct tap tap = {.plan = -1};
+    struct tap tap = {.spec = -1};
     bool block = false;
     expect_tame(text);
     assert_true(g_str_has_suffix(text, "\n"));
@@ -153,13 +153,13 @@ static struct tap read_tap(const char *text)
                    sscanf(lines[i], "not ok %u - ", &number) == 1) {
             assert_false(block);
             assert_int_equal(number, ++tap.points);
-            assert_true(tap.plan < 0);
+            assert_true(tap.spec < 0);
             tap.passed += lines[i][0] == 'o';
             tap.skipped += strstr(lines[i], " # SKIP ") != NULL;
         } else if (sscanf(lines[i], "1..%u", &number) == 1) {
             assert_false(block);
-            assert_true(tap.plan < 0);
-            tap.plan = (int)number;
+            assert_true(tap.spec < 0);
+            tap.spec = (int)number;
         } else if (g_str_has_prefix(lines[i], "Bail out! ")) {
             tap.bails++;
         } else {
@@ -178,7 +178,7 @@ static void test_tap(void **state)
     assert_int_equal(tap.passed, 3);
     assert_int_equal(tap.skipped, 1);
     assert_int_equal(tap.blocks, 4);
-    assert_int_equal(tap.plan, 5);
+    assert_int_equal(tap.spec, 5);
     assert_int_equal(tap.bails, 0);
     assert_contains(text, "\nok 1 - ppc64 precopy/unix/plain\n  ---\n  duration_ms: 1234.5\n"
                           "  proof: '" PROOF "'\n  ...\nok 2 - ");
@@ -197,7 +197,7 @@ static void test_tap_checks(void **state)
     g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
     json_t *result = fail_new("fail", "x");
     json_object_set_new(
-        json_object_get(result, "facts"), "checks",
+        json_object_get(result, "measurements"), "checks",
         json_pack("[{s:s}, {s:s, s:s}]", "name", "first", "name", "second", "problem", "bad"));
     g_ptr_array_add(results, result);
     g_ptr_array_add(results, pass_new("pass"));
@@ -206,13 +206,13 @@ static void test_tap_checks(void **state)
     const struct tap tap = read_tap(text);
     assert_int_equal(tap.points, 4);
     assert_int_equal(tap.passed, 2);
-    assert_int_equal(tap.plan, 4);
+    assert_int_equal(tap.spec, 4);
     assert_contains(text, "\nok 1 - ppc64 precopy/unix/plain: first\n"
                           "not ok 2 - ppc64 precopy/unix/plain: second\n"
                           "not ok 3 - ppc64 precopy/unix/plain\n");
 }
 
-/* Whatever the end, the plan fits the points. */
+/* Whatever the end, the spec fits the points. */
 static void test_tap_ends(void **state)
 {
     static const struct godwit_summary summaries[] = {
@@ -226,7 +226,7 @@ static void test_tap_ends(void **state)
         g_ptr_array_add(results, fail_new("fail", "x"));
         g_autofree char *text = report(state, "tap", results, &summaries[i]);
         const struct tap tap = read_tap(text);
-        assert_int_equal(tap.plan, 1);
+        assert_int_equal(tap.spec, 1);
         assert_int_equal(tap.bails, 0);
     }
     const struct godwit_summary nothing = {0};
@@ -254,7 +254,7 @@ static void test_tap_injected(void **state)
         json_t *result = result_new(rows[i].status, "m\n  ...\nok 6");
         json_t *facts = json_loads(rows[i].facts, JSON_DECODE_ANY, NULL);
         assert_non_null(facts);
-        json_object_set_new(json_object_get(result, "facts"), rows[i].key, facts);
+        json_object_set_new(json_object_get(result, "measurements"), rows[i].key, facts);
         json_object_set_new(result, "target", json_string("x86_64 1.2.3\nok 5 # SKIP"));
         json_object_set_new(result, "folder", json_string("/x\nok 4"));
         g_ptr_array_add(results, result);
@@ -263,7 +263,7 @@ static void test_tap_injected(void **state)
         const struct tap tap = read_tap(text);
         assert_int_equal(tap.points, i == 1 ? 4 : 1);
         assert_int_equal(tap.skipped, i == 1);
-        assert_int_equal(tap.plan, (int)tap.points);
+        assert_int_equal(tap.spec, (int)tap.points);
         assert_contains(text, " - x86_64 1.2.3 ok 5 \\# SKIP precopy");
     }
 }
@@ -505,7 +505,7 @@ static void test_proof(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(json_t) result = result_new("pass", "");
         json_object_set_new(result, "oracles", json_loads(rows[i].oracles, 0, NULL));
-        json_object_set_new(result, "facts", json_loads(rows[i].facts, 0, NULL));
+        json_object_set_new(result, "measurements", json_loads(rows[i].facts, 0, NULL));
         g_autofree char *proof = godwit_report_proof(result);
         assert_string_equal(proof, rows[i].proof);
     }
@@ -671,7 +671,7 @@ static void test_html(void **state)
     json_object_set_new(bad, "timeline",
                         json_pack("[{s:f, s:s, s:s}]", "at", 0.25, "vm", NASTY, "what", NASTY));
     json_object_set_new(
-        json_object_get(bad, "facts"), "pages",
+        json_object_get(bad, "measurements"), "pages",
         json_pack("[{s:s, s:s, s:i}]", "vm", NASTY, "picture", "..s0mtf*<\"", "step", 3));
     g_autofree char *text = report(state, "html", results, &all_summary);
     expect_tame(text);
@@ -883,11 +883,11 @@ static void test_bundle(void **state)
     assert_non_null(more);
     json_object_update(result, more);
     json_object_set_new(
-        json_array_get(json_object_get(json_object_get(result, "facts"), "pages"), 0), "bad",
+        json_array_get(json_object_get(json_object_get(result, "measurements"), "pages"), 0), "bad",
         json_integer(3));
     json_object_set_new(
-        json_array_get(json_object_get(json_object_get(result, "facts"), "pages"), 0), "told",
-        json_integer(2));
+        json_array_get(json_object_get(json_object_get(result, "measurements"), "pages"), 0),
+        "told", json_integer(2));
     json_t *vm = json_array_get(json_object_get(result, "vms"), 0);
     json_object_set_new(vm, "backtrace", json_string("#0  main"));
     json_object_set_new(vm, "mailboxes",

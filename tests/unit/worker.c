@@ -15,38 +15,38 @@
 
 #include "unit.h"
 
-static bool fail_silently(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool fail_silently(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                           GError **error)
 {
     (void)scenario;
     (void)error;
-    godwit_rig_phase(rig, "some phase");
+    godwit_testbed_phase(testbed, "some phase");
     return false;
 }
 
-static bool lose_a_check(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool lose_a_check(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
     (void)scenario;
     (void)error;
-    godwit_rig_check(rig, "a check that holds", NULL);
-    godwit_rig_note_check(rig, NULL);
+    godwit_testbed_check(testbed, "a check that holds", NULL);
+    godwit_testbed_note_check(testbed, NULL);
     return true;
 }
 
-static bool fail_a_check(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool fail_a_check(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
     (void)scenario;
     (void)error;
-    godwit_rig_check(rig, "a check \xff", "what QEMU said: \xfe");
+    godwit_testbed_check(testbed, "a check \xff", "what QEMU said: \xfe");
     return true;
 }
 
-static bool say_wild_words(struct godwit_rig *rig, const struct godwit_scenario *scenario,
+static bool say_wild_words(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                            GError **error)
 {
-    (void)rig;
+    (void)testbed;
     (void)scenario;
     return godwit_fail(error, GODWIT_ERROR_MIGRATION, "wild \xff words");
 }

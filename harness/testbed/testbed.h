@@ -1,13 +1,13 @@
 /*
- * A rig: what one scenario owns - its VMs, its directory, its deadline - and the only place where
- * the harness waits. A wait ends when its condition holds, when a VM of the rig dies or misbehaves,
- * when the deadline passes or when the user interrupts, whichever is first; each of the last three
- * is an error that names the step and what was awaited.
+ * A testbed: what one scenario owns - its VMs, its directory, its deadline - and the only place
+ * where the harness waits. A wait ends when its condition holds, when a VM of the testbed dies or
+ * misbehaves, when the deadline passes or when the user interrupts, whichever is first; each of the
+ * last three is an error that names the step and what was awaited.
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_HARNESS_TESTBED_RIG_H
-#define GODWIT_HARNESS_TESTBED_RIG_H
+#ifndef GODWIT_HARNESS_TESTBED_TESTBED_H
+#define GODWIT_HARNESS_TESTBED_TESTBED_H
 
 #include "base/error.h"
 #include "base/json.h"
@@ -16,7 +16,7 @@
 struct godwit_vm;
 struct godwit_qemu;
 
-/* How the VMs of a rig are started. Everything is borrowed for the rig's life. */
+/* How the VMs of a testbed are started. Everything is borrowed for the testbed's life. */
 struct godwit_setup {
     const struct godwit_machine *machine;
     const struct godwit_image *image;
@@ -40,7 +40,7 @@ struct godwit_setup {
 /* A phase of a scenario and how long it took. */
 struct godwit_phase {
     const char *name;
-    double at; /* when it began, in ms since the rig's start */
+    double at; /* when it began, in ms since the testbed's start */
     double ms;
 };
 
@@ -48,30 +48,30 @@ struct godwit_phase {
  * remaining, mbps and so on, or NULL). */
 typedef void (*godwit_progress)(const char *phase, json_t *migration, gpointer data);
 
-struct godwit_rig {
+struct godwit_testbed {
     const struct godwit_setup *setup;
-    char *directory;   /* the VMs' working directory, where they may do as they please */
-    char *records;     /* where Godwit's own files are: what VMs say; the same, until
-                          godwit_rig_set_apart() */
-    GPtrArray *vms;    /* of struct godwit_vm, in order of their start; owned; freed last */
-    gint64 began;      /* its start, in monotonic microseconds ... */
-    gint64 began_at;   /* ... and by the time of day */
-    gint64 deadline;   /* monotonic time, in microseconds */
-    bool apart;        /* each QEMU is started in a network namespace of its own, an empty one */
-    bool turned;       /* destinations are of the source's binary, and the other way round */
-    bool spoiled;      /* something is spoiled on purpose: what is stale is no known bug's */
-    bool stale;        /* by a known bug the mailboxes that arrived are older than the guest */
-    bool lost;         /* by a known bug a guest lacks what it has written: it is not to run */
-    bool *interrupted; /* set from outside when the run has to end; may be NULL */
-    GArray *phases;    /* of struct godwit_phase: those that are over */
-    const char *phase; /* the present one */
+    char *directory;     /* the VMs' working directory, where they may do as they please */
+    char *records;       /* where Godwit's own files are: what VMs say; the same, until
+                          godwit_testbed_set_apart() */
+    GPtrArray *vms;      /* of struct godwit_vm, in order of their start; owned; freed last */
+    gint64 began;        /* its start, in monotonic microseconds ... */
+    gint64 began_at;     /* ... and by the time of day */
+    gint64 deadline;     /* monotonic time, in microseconds */
+    bool apart;          /* each QEMU is started in a network namespace of its own, an empty one */
+    bool turned;         /* destinations are of the source's binary, and the other way round */
+    bool fault_injected; /* something is spoiled on purpose: what is stale is no known bug's */
+    bool stale;          /* by a known bug the mailboxes that arrived are older than the guest */
+    bool lost;           /* by a known bug a guest lacks what it has written: it is not to run */
+    bool *interrupted;   /* set from outside when the run has to end; may be NULL */
+    GArray *phases;      /* of struct godwit_phase: those that are over */
+    const char *phase;   /* the present one */
     gint64 phase_began;
-    json_t *facts; /* what was measured and proven, for the result; owned */
-    GData *kept;   /* what a step of the course keeps for the later ones (g_datalist_...); it may
+    json_t *measurements; /* what was measured and proven, for the result; owned */
+    GData *kept; /* what a step of the course keeps for the later ones (g_datalist_...); it may
                       refer to the VMs, for it is freed before them */
     godwit_progress progress;
     gpointer progress_data;
-    int turn;      /* the descriptor that tells when this rig's guests may run; -1: they may */
+    int turn;      /* the descriptor that tells when this testbed's guests may run; -1: they may */
     gint64 waited; /* how long its turn was waited for, in microseconds */
     void (*over)(gpointer data); /* told when they run no more; may be NULL */
     gpointer over_data;
@@ -86,26 +86,26 @@ struct godwit_rig {
  * scaling. In seconds. */
 #define GODWIT_END_SECONDS 20
 
-/* A rig in DIRECTORY, which must exist. The clock of its deadline starts. */
-struct godwit_rig *godwit_rig_new(const struct godwit_setup *setup, const char *directory);
+/* A testbed in DIRECTORY, which must exist. The clock of its deadline starts. */
+struct godwit_testbed *godwit_testbed_new(const struct godwit_setup *setup, const char *directory);
 
-/* Makes the VMs' working directory the folder "work" below the rig's folder, so that no VM writes
- * where Godwit's own files are. To be called before the first VM. */
-bool godwit_rig_set_apart(struct godwit_rig *rig, GError **error);
+/* Makes the VMs' working directory the folder "work" below the testbed's folder, so that no VM
+ * writes where Godwit's own files are. To be called before the first VM. */
+bool godwit_testbed_set_apart(struct godwit_testbed *testbed, GError **error);
 
 /* Frees what was kept, which may watch the VMs. Then kills every VM that is left, waits for each to
- * be gone, and frees the rig. */
-void godwit_rig_free(struct godwit_rig *rig);
+ * be gone, and frees the testbed. */
+void godwit_testbed_free(struct godwit_testbed *testbed);
 
 /* The VM of that name that was started last, or NULL. */
-struct godwit_vm *godwit_rig_vm(const struct godwit_rig *rig, const char *name);
+struct godwit_vm *godwit_testbed_vm(const struct godwit_testbed *testbed, const char *name);
 
 /*
  * Notes one of many checks that a scenario makes: that what NAME says holds, if PROBLEM is NULL, or
  * what is wrong with it. A check that does not hold fails the scenario at its end, with all others
  * made. They are in the facts ("checks"), and TAP gives each a point of its own.
  */
-void godwit_rig_check(struct godwit_rig *rig, const char *name, const char *problem);
+void godwit_testbed_check(struct godwit_testbed *testbed, const char *name, const char *problem);
 
 /*
  * The same with all there is to tell of it: CHECK (taken) is an object with "name" and, of these,
@@ -117,16 +117,16 @@ void godwit_rig_check(struct godwit_rig *rig, const char *name, const char *prob
  *   seen      what is wrong with it, of such a one
  *   class, answer   what QEMU said to what was asked of it
  */
-void godwit_rig_note_check(struct godwit_rig *rig, json_t *check);
+void godwit_testbed_note_check(struct godwit_testbed *testbed, json_t *check);
 
 /* The check noted last does not hold because of the known bug of QEMU called BUG. */
-void godwit_rig_excuse_check(struct godwit_rig *rig, const char *bug);
+void godwit_testbed_excuse_check(struct godwit_testbed *testbed, const char *bug);
 
 /* How many checks did not hold, and one line for each of them in TEXT, unless it is NULL. */
-unsigned godwit_rig_failed_checks(const struct godwit_rig *rig, GString *text);
+unsigned godwit_testbed_failed_checks(const struct godwit_testbed *testbed, GString *text);
 
 /* Ends the present phase, notes its time, and begins the phase NAME (a literal), or none. */
-void godwit_rig_phase(struct godwit_rig *rig, const char *name);
+void godwit_testbed_phase(struct godwit_testbed *testbed, const char *name);
 
 typedef bool (*godwit_condition)(gpointer data);
 
@@ -134,38 +134,40 @@ typedef bool (*godwit_condition)(gpointer data);
  * Runs the main loop until CONDITION(DATA) holds. WHAT completes the sentence "waiting for ...".
  * False with ERROR set if it cannot come true any more: see the top of this file.
  */
-bool godwit_rig_wait(struct godwit_rig *rig, godwit_condition condition, gpointer data,
-                     const char *what, GError **error);
+bool godwit_testbed_wait(struct godwit_testbed *testbed, godwit_condition condition, gpointer data,
+                         const char *what, GError **error);
 
 /* The same with an earlier deadline of its own (monotonic microseconds). */
-bool godwit_rig_wait_until(struct godwit_rig *rig, gint64 deadline, godwit_condition condition,
-                           gpointer data, const char *what, GError **error);
+bool godwit_testbed_wait_until(struct godwit_testbed *testbed, gint64 deadline,
+                               godwit_condition condition, gpointer data, const char *what,
+                               GError **error);
 
 /*
  * Lets MS milliseconds go by before another look at something that no event tells of, WHAT. A QEMU
  * that is asked without a rest has little time for anything else. False with ERROR set as above.
  */
-bool godwit_rig_rest(struct godwit_rig *rig, guint ms, const char *what, GError **error);
+bool godwit_testbed_rest(struct godwit_testbed *testbed, guint ms, const char *what,
+                         GError **error);
 
 /* A rest between two questions to a QEMU, in milliseconds, where the answer is due soon. */
 #define GODWIT_REST_MS 2
 
 /* Seconds from now, scaled as the setup says, as a monotonic time. */
-gint64 godwit_rig_seconds(const struct godwit_rig *rig, double seconds);
+gint64 godwit_testbed_seconds(const struct godwit_testbed *testbed, double seconds);
 
 /* Lets what comes next take so many seconds at the most. The deadline that was before is returned,
  * for the caller to put back. */
-gint64 godwit_rig_hasten(struct godwit_rig *rig, double seconds);
+gint64 godwit_testbed_limit(struct godwit_testbed *testbed, double seconds);
 
 /*
- * Waits until it is this rig's turn to run guests, once: of the rigs of a run only so many may at a
- * time, and others get ready meanwhile. The time does not count, for the deadline neither. False
- * with ERROR set as above.
+ * Waits until it is this testbed's turn to run guests, once: of the testbeds of a run only so many
+ * may at a time, and others get ready meanwhile. The time does not count, for the deadline neither.
+ * False with ERROR set as above.
  */
-bool godwit_rig_take_turn(struct godwit_rig *rig, GError **error);
+bool godwit_testbed_take_turn(struct godwit_testbed *testbed, GError **error);
 
-/* Says that no guest of the rig runs any more: the turn is the next one's. */
-void godwit_rig_end_turn(struct godwit_rig *rig);
+/* Says that no guest of the testbed runs any more: the turn is the next one's. */
+void godwit_testbed_end_turn(struct godwit_testbed *testbed);
 
 /*
  * Returns false with ERROR set if a VM has died, spoken nonsense or reported a fault, or at an
@@ -173,10 +175,10 @@ void godwit_rig_end_turn(struct godwit_rig *rig);
  * So this waits, for GODWIT_END_SECONDS at most, for the end of each process that has begun to die,
  * and then blames the one that was killed by a signal, or else the one that ended first.
  */
-bool godwit_rig_healthy(struct godwit_rig *rig, GError **error);
+bool godwit_testbed_healthy(struct godwit_testbed *testbed, GError **error);
 
 /* Does the same after something has failed that the death of a QEMU would explain: waits for
  * processes that have begun to die even if none has been noticed to be gone. */
-bool godwit_rig_survives(struct godwit_rig *rig, GError **error);
+bool godwit_testbed_survives(struct godwit_testbed *testbed, GError **error);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * Which VM of a rig is blamed when several have ended, in which order a rig's parts are listed and
- * freed, how a rest ends, the deadline, and the turn.
+ * Which VM of a testbed is blamed when several have ended, in which order a testbed's parts are
+ * listed and freed, how a rest ends, the deadline, and the turn.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "testbed/rig.h"
+#include "testbed/testbed.h"
 
 #include "fake_pair.h"
 #include "guest/image.h"
@@ -19,11 +19,11 @@ static void expect(struct fake_pair *pair, const char *wanted)
 {
     g_autoptr(GError) error = NULL;
     if (!wanted) {
-        assert_true(godwit_rig_healthy(pair->rig, &error));
+        assert_true(godwit_testbed_healthy(pair->testbed, &error));
         assert_null(error);
         return;
     }
-    assert_false(godwit_rig_healthy(pair->rig, &error));
+    assert_false(godwit_testbed_healthy(pair->testbed, &error));
     assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_CRASH));
     assert_contains(error->message, wanted);
 }
@@ -32,8 +32,8 @@ static void expect(struct fake_pair *pair, const char *wanted)
 static void test_blame(void **state)
 {
     struct fake_pair *pair = fake_pair_new(state, false, false);
-    struct godwit_vm *first = g_ptr_array_index(pair->rig->vms, 0),
-                     *second = g_ptr_array_index(pair->rig->vms, 1);
+    struct godwit_vm *first = g_ptr_array_index(pair->testbed->vms, 0),
+                     *second = g_ptr_array_index(pair->testbed->vms, 1);
     expect(pair, NULL);
     first->exited = true;
     first->wait_status = ENDED_WITH(1);
@@ -137,16 +137,16 @@ static void test_survives(void **state)
     struct fake_pair *pair = fake_pair_new(state, false, false);
     g_autoptr(GError) interrupted = NULL, error = NULL;
     bool stop = true;
-    assert_true(godwit_rig_survives(pair->rig, NULL));
+    assert_true(godwit_testbed_survives(pair->testbed, NULL));
     godwit_vm_watch(pair->source->vm);
-    assert_true(godwit_rig_survives(pair->rig, NULL));
+    assert_true(godwit_testbed_survives(pair->testbed, NULL));
     shutdown(pair->source->peer, SHUT_RDWR);
-    pair->rig->interrupted = &stop;
-    assert_false(godwit_rig_survives(pair->rig, &interrupted));
+    pair->testbed->interrupted = &stop;
+    assert_false(godwit_testbed_survives(pair->testbed, &interrupted));
     assert_true(g_error_matches(interrupted, GODWIT_ERROR, GODWIT_ERROR_INTERRUPTED));
-    pair->rig->interrupted = NULL;
+    pair->testbed->interrupted = NULL;
     g_timeout_add(20, end_process, pair->source);
-    assert_false(godwit_rig_survives(pair->rig, &error));
+    assert_false(godwit_testbed_survives(pair->testbed, &error));
     assert_contains(error->message, "the source's QEMU was killed by signal 15");
     fake_pair_free(pair);
 }
@@ -163,7 +163,7 @@ static void test_watchers_go_first(void **state)
 {
     struct fake_pair *pair = fake_pair_new(state, false, false);
     fake_pair_blocks(pair, true);
-    g_datalist_set_data_full(&pair->rig->kept, "check",
+    g_datalist_set_data_full(&pair->testbed->kept, "check",
                              GINT_TO_POINTER(godwit_vm_pid(pair->source->vm)), is_there);
     assert_true(godwit_blackout_watch(pair->source->vm, pair->destination->vm, false, NULL));
     godwit_vm_watch(pair->source->vm);
@@ -175,21 +175,21 @@ static void test_watchers_go_first(void **state)
 static void test_order(void **state)
 {
     struct fake_pair *pair = fake_pair_new(state, false, false);
-    const GPtrArray *vms = pair->rig->vms;
+    const GPtrArray *vms = pair->testbed->vms;
     pair->setup.machine = godwit_machine_find("x86_64");
     pair->setup.image = godwit_machine_image(pair->setup.machine, NULL);
     pair->setup.workload = godwit_image_workload(pair->setup.machine, pair->setup.image);
     pair->setup.type = "none";
     pair->setup.accel = "tcg";
-    assert_ptr_equal(godwit_rig_vm(pair->rig, "source"), pair->source->vm);
+    assert_ptr_equal(godwit_testbed_vm(pair->testbed, "source"), pair->source->vm);
     for (guint i = 2; i < 4; i++) {
-        assert_non_null(godwit_vm_prepare(pair->rig, "source", GODWIT_VM_SOURCE, NULL, NULL));
+        assert_non_null(godwit_vm_prepare(pair->testbed, "source", GODWIT_VM_SOURCE, NULL, NULL));
         assert_int_equal(vms->len, i + 1);
-        assert_ptr_equal(godwit_rig_vm(pair->rig, "source"), g_ptr_array_index(vms, i));
+        assert_ptr_equal(godwit_testbed_vm(pair->testbed, "source"), g_ptr_array_index(vms, i));
     }
     assert_ptr_equal(g_ptr_array_index(vms, 0), pair->source->vm);
     assert_ptr_equal(g_ptr_array_index(vms, 1), pair->destination->vm);
-    assert_null(godwit_rig_vm(pair->rig, "nobody"));
+    assert_null(godwit_testbed_vm(pair->testbed, "nobody"));
     g_autofree char *image = g_build_filename(*state, "source.image", NULL);
     g_unlink(image);
     fake_pair_free(pair);
@@ -201,15 +201,15 @@ static void test_rest(void **state)
     struct fake_pair *pair = fake_pair_new(state, false, false);
     g_autoptr(GError) late = NULL, ended = NULL;
     const gint64 began = g_get_monotonic_time();
-    assert_true(godwit_rig_rest(pair->rig, 20, "a moment", NULL));
+    assert_true(godwit_testbed_rest(pair->testbed, 20, "a moment", NULL));
     assert_true(g_get_monotonic_time() - began >= 20000);
-    pair->rig->deadline = g_get_monotonic_time() + 10000;
-    assert_false(godwit_rig_rest(pair->rig, 60000, "a minute", &late));
+    pair->testbed->deadline = g_get_monotonic_time() + 10000;
+    assert_false(godwit_testbed_rest(pair->testbed, 60000, "a minute", &late));
     assert_true(g_error_matches(late, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT));
     assert_contains(late->message, "in vain for a minute");
     pair->source->vm->exited = true;
     pair->source->vm->wait_status = ENDED_WITH(1);
-    assert_false(godwit_rig_rest(pair->rig, 60000, "a minute", &ended));
+    assert_false(godwit_testbed_rest(pair->testbed, 60000, "a minute", &ended));
     assert_true(g_error_matches(ended, GODWIT_ERROR, GODWIT_ERROR_CRASH));
     fake_pair_free(pair);
 }
@@ -218,17 +218,17 @@ static void test_rest(void **state)
 static void test_hasten(void **state)
 {
     struct fake_pair *pair = fake_pair_new(state, false, false);
-    struct godwit_rig *rig = pair->rig;
-    const gint64 far = rig->deadline = g_get_monotonic_time() + (gint64)3600 * G_USEC_PER_SEC;
-    assert_true(godwit_rig_hasten(rig, 1) == far);
-    assert_true(rig->deadline < far);
-    const gint64 near = rig->deadline;
-    assert_true(godwit_rig_hasten(rig, 60) == near);
-    assert_true(rig->deadline == near);
+    struct godwit_testbed *testbed = pair->testbed;
+    const gint64 far = testbed->deadline = g_get_monotonic_time() + (gint64)3600 * G_USEC_PER_SEC;
+    assert_true(godwit_testbed_limit(testbed, 1) == far);
+    assert_true(testbed->deadline < far);
+    const gint64 near = testbed->deadline;
+    assert_true(godwit_testbed_limit(testbed, 60) == near);
+    assert_true(testbed->deadline == near);
     fake_pair_free(pair);
 }
 
-/* Lets the rig have its turn. */
+/* Lets the testbed have its turn. */
 static gboolean let(gpointer end)
 {
     close(GPOINTER_TO_INT(end));
@@ -245,43 +245,43 @@ static void count(gpointer data)
 static void test_turn(void **state)
 {
     struct fake_pair *pair = fake_pair_new(state, false, false);
-    struct godwit_rig *rig = pair->rig;
+    struct godwit_testbed *testbed = pair->testbed;
     int ends[2], over = 0;
     g_autoptr(GError) dead = NULL;
-    assert_true(godwit_rig_take_turn(rig, NULL));
-    assert_int_equal(rig->waited, 0);
+    assert_true(godwit_testbed_take_turn(testbed, NULL));
+    assert_int_equal(testbed->waited, 0);
 
     assert_int_equal(pipe(ends), 0);
-    rig->turn = ends[0];
-    const gint64 deadline = rig->deadline = g_get_monotonic_time() + 1000;
+    testbed->turn = ends[0];
+    const gint64 deadline = testbed->deadline = g_get_monotonic_time() + 1000;
     g_timeout_add(30, let, GINT_TO_POINTER(ends[1]));
-    assert_true(godwit_rig_take_turn(rig, NULL));
-    assert_true(rig->waited >= 29000);
-    assert_true(rig->deadline == deadline + rig->waited);
-    assert_true(godwit_rig_take_turn(rig, NULL));
-    assert_true(rig->deadline == deadline + rig->waited);
+    assert_true(godwit_testbed_take_turn(testbed, NULL));
+    assert_true(testbed->waited >= 29000);
+    assert_true(testbed->deadline == deadline + testbed->waited);
+    assert_true(godwit_testbed_take_turn(testbed, NULL));
+    assert_true(testbed->deadline == deadline + testbed->waited);
 
-    godwit_rig_end_turn(rig);
-    rig->over = count;
-    rig->over_data = &over;
-    godwit_rig_end_turn(rig);
+    godwit_testbed_end_turn(testbed);
+    testbed->over = count;
+    testbed->over_data = &over;
+    godwit_testbed_end_turn(testbed);
     assert_int_equal(over, 1);
 
     assert_int_equal(pipe(ends), 0);
-    rig->turn = ends[0];
+    testbed->turn = ends[0];
     pair->source->vm->exited = true;
     pair->source->vm->wait_status = ENDED_WITH(1);
-    assert_false(godwit_rig_take_turn(rig, &dead));
+    assert_false(godwit_testbed_take_turn(testbed, &dead));
     assert_true(g_error_matches(dead, GODWIT_ERROR, GODWIT_ERROR_CRASH));
     close(ends[1]);
 
     /* The same if its turn has come as well. */
     g_autoptr(GError) both = NULL;
     assert_int_equal(pipe(ends), 0);
-    rig->turn = ends[0];
+    testbed->turn = ends[0];
     close(ends[1]);
     alarm(60); /* ends only what hangs */
-    assert_false(godwit_rig_take_turn(rig, &both));
+    assert_false(godwit_testbed_take_turn(testbed, &both));
     alarm(0);
     assert_true(g_error_matches(both, GODWIT_ERROR, GODWIT_ERROR_CRASH));
     fake_pair_free(pair);
@@ -303,5 +303,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_hasten),
         cmocka_unit_test(test_turn),
     };
-    return cmocka_run_group_tests_name("rig", tests, unit_folder, unit_folder_end);
+    return cmocka_run_group_tests_name("testbed", tests, unit_folder, unit_folder_end);
 }

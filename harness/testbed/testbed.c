@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+#include "testbed/testbed.h"
+
+#include "testbed/vm.h"
+#include <errno.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The deadline's source does nothing: that the main loop wakes up is all it is for. */
+static gboolean wake(gpointer data)
+{
+    (void)data;
+    return G_SOURCE_CONTINUE;
+}
+
+struct godwit_testbed *godwit_testbed_new(const struct godwit_setup *setup, const char *directory)
+{
+    struct godwit_testbed *testbed = g_new0(struct godwit_testbed, 1);
+    testbed->setup = setup;
+    testbed->directory = g_strdup(directory);
+    testbed->records = g_strdup(directory);
+    testbed->vms = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_vm_free);
+    testbed->phases = g_array_new(FALSE, FALSE, sizeof(struct godwit_phase));
+    testbed->measurements = json_object();
+    testbed->turn = -1;
+    testbed->began = g_get_monotonic_time();
+    testbed->began_at = g_get_real_time();
+    testbed->deadline = godwit_testbed_seconds(testbed, GODWIT_DEADLINE_SECONDS);
+    return testbed;
+}
+
+bool godwit_testbed_set_apart(struct godwit_testbed *testbed, GError **error)
+{
+    char *work = g_build_filename(testbed->records, "work", NULL);
+    g_free(testbed->directory);
+    testbed->directory = work;
+    return !mkdir(work, 0700) || errno == EEXIST ||
+           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot make folder %s: %s", work,
+                       g_strerror(errno));
+}
+
+void godwit_testbed_free(struct godwit_testbed *testbed)
+{
+    if (!testbed)
+        return;
+    if (testbed->turn >= 0)
+        close(testbed->turn);
+    g_datalist_clear(&testbed->kept);
+    g_ptr_array_unref(testbed->vms);
+    g_array_unref(testbed->phases);
+    json_decref(testbed->measurements);
+    g_free(testbed->directory);
+    g_free(testbed->records);
+    g_free(testbed);
+}
+
+struct godwit_vm *godwit_testbed_vm(const struct godwit_testbed *testbed, const char *name)
+{
+    for (guint i = testbed->vms->len; i-- > 0;) {
+        struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
+        if (!strcmp(vm->name, name))
+            return vm;
+    }
+    return NULL;
+}
+
+void godwit_testbed_check(struct godwit_testbed *testbed, const char *name, const char *problem)
+{
+    godwit_testbed_note_check(testbed, json_pack("{s:s, s:s*}", "name", name, "problem", problem));
+}
+
+void godwit_testbed_note_check(struct godwit_testbed *testbed, json_t *check)
+{
+    /* One that could not even be put together has not been passed. */
+    json_array_append_new(godwit_json_list(testbed->measurements, "checks"),
+                          check ? check
+                                : json_pack("{s:s, s:s}", "name", "(without a name)", "problem",
+                                            "what it found was lost: a defect of Godwit"));
+}
+
+void godwit_testbed_excuse_check(struct godwit_testbed *testbed, const char *bug)
+{
+    const json_t *checks = json_object_get(testbed->measurements, "checks");
+    json_t *last = json_array_get(checks, json_array_size(checks) - 1);
+    json_object_set(last, "seen", json_object_get(last, "problem"));
+    json_object_del(last, "problem");
+    json_object_set_new(last, "known", json_string(bug));
+}
+
+unsigned godwit_testbed_failed_checks(const struct godwit_testbed *testbed, GString *text)
+{
+    unsigned failed = 0;
+    size_t i;
+    json_t *check;
+    json_array_foreach(json_object_get(testbed->measurements, "checks"), i, check)
+    {
+        const char *problem = godwit_json_string(check, "problem", NULL);
+        if (!problem)
+            continue;
+        failed++;
+        if (text)
+            g_string_append_printf(text, "\n%s: %s", godwit_json_string(check, "name", ""),
+                                   problem);
+    }
+    return failed;
+}
+
+void godwit_testbed_phase(struct godwit_testbed *testbed, const char *name)
+{
+    const gint64 now = g_get_monotonic_time();
+    if (testbed->phase) {
+        const struct godwit_phase phase = {testbed->phase,
+                                           (double)(testbed->phase_began - testbed->began) / 1000.0,
+                                           (double)(now - testbed->phase_began) / 1000.0};
+        g_array_append_val(testbed->phases, phase);
+    }
+    testbed->phase = name;
+    testbed->phase_began = now;
+    if (name && testbed->progress)
+        testbed->progress(name, NULL, testbed->progress_data);
+}
+
+gint64 godwit_testbed_seconds(const struct godwit_testbed *testbed, double seconds)
+{
+    return g_get_monotonic_time() +
+           (gint64)(seconds * testbed->setup->timeout_scale * (double)G_USEC_PER_SEC);
+}
+
+gint64 godwit_testbed_limit(struct godwit_testbed *testbed, double seconds)
+{
+    const gint64 deadline = testbed->deadline;
+    testbed->deadline = MIN(deadline, godwit_testbed_seconds(testbed, seconds));
+    return deadline;
+}
+
+/* Returns whether the process ended by a signal that nobody sent on purpose. */
+static bool killed(const struct godwit_vm *vm)
+{
+    return vm->exited && !vm->may_exit && WIFSIGNALED(vm->wait_status);
+}
+
+/* Returns whether VM is to be blamed rather than OTHER, which comes before it in the list. */
+static bool worse(const struct godwit_vm *vm, const struct godwit_vm *other)
+{
+    if (killed(vm) != killed(other))
+        return killed(vm);
+    return vm->exited && other->exited && vm->exit_order < other->exit_order;
+}
+
+/* Returns the VM that is to be blamed for what is wrong, or NULL if nothing is. */
+static struct godwit_vm *culprit(const struct godwit_testbed *testbed)
+{
+    struct godwit_vm *found = NULL;
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
+        if (!godwit_vm_healthy(vm, NULL) && (!found || worse(vm, found)))
+            found = vm;
+    }
+    return found;
+}
+
+static bool is_interrupted(const struct godwit_testbed *testbed)
+{
+    return testbed->interrupted && *testbed->interrupted;
+}
+
+static bool any_dying(const struct godwit_testbed *testbed)
+{
+    for (guint i = 0; i < testbed->vms->len; i++)
+        if (godwit_vm_dying(g_ptr_array_index(testbed->vms, i)))
+            return true;
+    return false;
+}
+
+/* Waits until no process of the testbed is dying: each is gone, or lives. */
+static void await_ends(const struct godwit_testbed *testbed)
+{
+    if (!any_dying(testbed))
+        return;
+    const gint64 deadline = godwit_testbed_seconds(testbed, GODWIT_END_SECONDS);
+    const gint64 now = g_get_monotonic_time();
+    const guint timer = g_timeout_add((guint)(MAX(deadline - now, 0) / 1000 + 1), wake, NULL);
+    while (any_dying(testbed) && !is_interrupted(testbed) && g_get_monotonic_time() < deadline)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(timer);
+}
+
+bool godwit_testbed_healthy(struct godwit_testbed *testbed, GError **error)
+{
+    if (!is_interrupted(testbed)) {
+        if (!culprit(testbed))
+            return true;
+        await_ends(testbed);
+    }
+    if (is_interrupted(testbed))
+        return godwit_fail(error, GODWIT_ERROR_INTERRUPTED, "interrupted");
+    return godwit_vm_healthy(culprit(testbed), error);
+}
+
+bool godwit_testbed_survives(struct godwit_testbed *testbed, GError **error)
+{
+    await_ends(testbed);
+    return godwit_testbed_healthy(testbed, error);
+}
+
+static gboolean set(gpointer data)
+{
+    *(bool *)data = true;
+    return G_SOURCE_CONTINUE;
+}
+
+static bool is_set(gpointer data)
+{
+    return *(bool *)data;
+}
+
+bool godwit_testbed_rest(struct godwit_testbed *testbed, guint ms, const char *what, GError **error)
+{
+    bool rested = false;
+    const guint timer = g_timeout_add(ms, set, &rested);
+    const bool well = godwit_testbed_wait(testbed, is_set, &rested, what, error);
+    g_source_remove(timer);
+    return well;
+}
+
+/* A turn that is waited for. */
+struct turn {
+    guint source; /* 0 once it has come: the pipe stays readable, and would keep the loop busy */
+};
+
+static gboolean come(gint fd, GIOCondition condition, gpointer data)
+{
+    (void)fd;
+    (void)condition;
+    ((struct turn *)data)->source = 0;
+    return G_SOURCE_REMOVE;
+}
+
+static bool has_come(gpointer data)
+{
+    return ((const struct turn *)data)->source == 0;
+}
+
+/* How long a turn may take to come: longer than any run. In seconds. */
+#define TURN_SECONDS (28 * 24 * 3600LL)
+
+bool godwit_testbed_take_turn(struct godwit_testbed *testbed, GError **error)
+{
+    if (testbed->turn < 0)
+        return true;
+    const gint64 began = g_get_monotonic_time();
+    const gint64 deadline = testbed->deadline;
+    struct turn turn = {0};
+    testbed->deadline = began + TURN_SECONDS * G_USEC_PER_SEC;
+    turn.source = g_unix_fd_add(testbed->turn, G_IO_IN | G_IO_HUP, come, &turn);
+    const bool well = godwit_testbed_wait(testbed, has_come, &turn, "its turn", error);
+    if (turn.source)
+        g_source_remove(turn.source);
+    close(testbed->turn);
+    testbed->turn = -1;
+    testbed->waited = g_get_monotonic_time() - began;
+    testbed->deadline = deadline + testbed->waited;
+    testbed->phase_began += testbed->waited;
+    return well;
+}
+
+void godwit_testbed_end_turn(struct godwit_testbed *testbed)
+{
+    if (testbed->over)
+        testbed->over(testbed->over_data);
+}
+
+bool godwit_testbed_wait(struct godwit_testbed *testbed, godwit_condition condition, gpointer data,
+                         const char *what, GError **error)
+{
+    return godwit_testbed_wait_until(testbed, testbed->deadline, condition, data, what, error);
+}
+
+bool godwit_testbed_wait_until(struct godwit_testbed *testbed, gint64 deadline,
+                               godwit_condition condition, gpointer data, const char *what,
+                               GError **error)
+{
+    const gint64 began = g_get_monotonic_time();
+    deadline = MIN(deadline, testbed->deadline);
+    const guint timer = g_timeout_add((guint)(MAX(deadline - began, 0) / 1000 + 1), wake, NULL);
+    bool held = false;
+    for (;;) {
+        /* The condition first: a VM that did what was awaited and then died has done it. */
+        if (condition(data)) {
+            held = true;
+            break;
+        }
+        if (!godwit_testbed_healthy(testbed, error)) {
+            godwit_error_context(error, "waiting for %s", what);
+            break;
+        }
+        const gint64 now = g_get_monotonic_time();
+        if (now >= deadline) {
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT,
+                        "waited %.1f s in vain for %s (phase: %s)", (double)(now - began) / 1e6,
+                        what, testbed->phase ? testbed->phase : "none");
+            break;
+        }
+        g_main_context_iteration(NULL, TRUE);
+    }
+    g_source_remove(timer);
+    return held;
+}
