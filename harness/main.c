@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "base/version.h"
 #include "command/command.h"
+#include "scenario/check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,6 +66,8 @@ static int dispatch(struct godwit_process *process, int argc, char **argv, GErro
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         if (strcmp(commands[i].name, argv[1]) != 0)
             continue;
+        if (!godwit_scenario_check_all(error))
+            return 2;
         int status = 0;
         g_autofree char *name = g_strdup_printf("godwit %s", commands[i].name);
         g_set_prgname(name);

@@ -41,7 +41,7 @@ check-sanitize:
 check-valgrind: build
 	valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
 		--errors-for-leak-kinds=definite --trace-children=yes \
-		--trace-children-skip='*qemu-system*' --child-silent-after-fork=yes \
+		--trace-children-skip='*qemu-system*,*/ip,*/tc,*/unshare,*/nsenter' --child-silent-after-fork=yes \
 		$(O)/godwit run --arch x86_64 --accel tcg --accept-known @tests/accepted-bugs --timeout-scale 10
 
 ## check-repeat: the main scenarios 20 times, and 20 times with all cores loaded [REPEAT=20] [GLOBS=...]

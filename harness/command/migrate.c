@@ -97,7 +97,7 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
 }
 
 /* Puts the spec that the flags describe into a job. */
-static bool fill_plan(struct godwit_job *job, const struct migrate_options *options, GError **error)
+static bool fill_spec(struct godwit_job *job, const struct migrate_options *options, GError **error)
 {
     const char *transport = options->transport ? options->transport : "unix";
     if (!strcmp(transport, "unix"))
@@ -116,10 +116,12 @@ static bool fill_plan(struct godwit_job *job, const struct migrate_options *opti
         return false;
     job->fault = g_strdup(options->fault);
     job->spec.fault = job->fault;
-    job->spec.stopped = options->stopped ||
-                        (options->fault && !options->postcopy && !godwit_fault_is_live(fault.kind));
-    job->spec.postcopy = options->postcopy;
-    job->spec.passes = !options->postcopy;
+    if (options->postcopy)
+        job->spec.move = GODWIT_MOVE_POSTCOPY;
+    else if (options->stopped || (options->fault && !godwit_fault_is_live(fault.kind)))
+        job->spec.move = GODWIT_MOVE_STOPPED;
+    else
+        job->spec.move = GODWIT_MOVE_ITERATE;
     for (guint i = 0; options->capabilities && options->capabilities[i]; i++) {
         g_auto(GStrv) parts = g_strsplit(options->capabilities[i], "=", 2);
         const char *value = parts[0] && parts[1] ? parts[1] : "on";
@@ -163,7 +165,7 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
     for (guint i = 0; i < targets->len; i++) {
         struct godwit_job *job = godwit_target_job(g_ptr_array_index(targets, i), NULL);
         g_ptr_array_add(jobs, job);
-        if (!fill_plan(job, options, error))
+        if (!fill_spec(job, options, error))
             return false;
     }
     struct godwit_reporter *reporter =

@@ -92,11 +92,11 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
                          struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading before = {0}, after = {0};
-    if (spec->stopped && !stop_source(source, error))
+    if (spec->move == GODWIT_MOVE_STOPPED && !stop_source(source, error))
         return false;
 
     godwit_testbed_phase(testbed, "migrate");
-    destination->may_exit = spec->fails;
+    destination->may_exit = spec->outcome == GODWIT_OUTCOME_FAILS;
     /* Postcopy runs the guest by itself: one that has lost its sleep (a known bug) starts at once.
      */
     if (spec->suspend && godwit_course_runs_unasked(spec))
@@ -107,7 +107,7 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
     if ((spec->fault && !godwit_migrate_note_fault(testbed, transferred ? error : NULL)) ||
         !transferred)
         return false;
-    if (spec->fails) {
+    if (spec->outcome == GODWIT_OUTCOME_FAILS) {
         godwit_testbed_phase(testbed, "verify");
         return godwit_course_survive(source, destination, error) &&
                (!spec->tls || godwit_tls_judge_failure(source, destination, spec->tls, error)) &&
@@ -158,16 +158,17 @@ bool godwit_course_leg(struct godwit_testbed *testbed, const struct godwit_spec 
 {
     /* A guest that sleeps makes no progress before it is woken up, and one that is kept from
      * running none that would say anything. */
-    const bool watched = !spec->fails && !spec->suspend && !spec->paused;
+    const bool watched = spec->outcome != GODWIT_OUTCOME_FAILS && !spec->suspend &&
+                         spec->move != GODWIT_MOVE_POSTCOPY_PAUSED;
     g_autoptr(GError) cause = NULL;
-    const bool good =
-        (!watched || godwit_blackout_watch(source, destination, spec->postcopy, &cause)) &&
-        godwit_course_configure(spec, source, destination, &cause) &&
-        migrate_once(testbed, spec, source, destination, &cause);
+    const bool good = (!watched || godwit_blackout_watch(source, destination,
+                                                         godwit_spec_is_postcopy(spec), &cause)) &&
+                      godwit_course_configure(spec, source, destination, &cause) &&
+                      migrate_once(testbed, spec, source, destination, &cause);
     godwit_blackout_end(testbed);
     if (good)
         return true;
-    if (!spec->fails && !spec->fault)
+    if (spec->outcome != GODWIT_OUTCOME_FAILS && !spec->fault)
         godwit_bug_explain_failure(source, destination, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
@@ -178,7 +179,7 @@ bool godwit_course_move(struct godwit_testbed *testbed, const struct godwit_spec
 {
     if (!godwit_course_leg(testbed, spec, source, destination, error))
         return false;
-    if (!spec->fails)
+    if (spec->outcome != GODWIT_OUTCOME_FAILS)
         return godwit_course_end(source, destination, error);
     godwit_testbed_phase(testbed, NULL);
     return true;

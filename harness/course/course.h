@@ -19,23 +19,35 @@
 typedef bool (*godwit_step)(struct godwit_vm *source, struct godwit_vm *destination,
                             GError **error);
 
-/* One migration as data, for godwit_course_run(). */
+/* How the guest is moved. */
+enum godwit_move {
+    GODWIT_MOVE_LIVE,    /* precopy, unthrottled as soon as it is proven to be live */
+    GODWIT_MOVE_ITERATE, /* likewise, but not before iteration 2: tests pages that are sent again */
+    GODWIT_MOVE_STOPPED, /* the source is stopped first */
+    GODWIT_MOVE_POSTCOPY,        /* switched to postcopy as soon as it is proven to be live */
+    GODWIT_MOVE_POSTCOPY_PAUSED, /* likewise; the destination starts paused, so that it can be
+                                    compared with the source as after a precopy */
+    GODWIT_MOVES,
+};
+
+/* What has to become of the migration. */
+enum godwit_outcome {
+    GODWIT_OUTCOME_ARRIVES, /* the guest runs on the destination */
+    GODWIT_OUTCOME_FAILS,   /* the source runs on, and the destination never runs */
+};
+
+/* One migration as data, for godwit_course_run(). docs/scenarios.md describes each field. */
 struct godwit_spec {
     enum godwit_transport transport;
-    bool channels; /* addresses go into the `channels` argument, not into `uri` */
-    bool stopped;  /* the source is stopped first; otherwise the migration is proven to be live */
-    bool postcopy; /* switch to postcopy once it is proven to be live */
-    bool paused;   /* a postcopy's destination does not run its guest before it is told to: then it
-                    * can be compared with the source as after a precopy */
-    bool suspend;  /* the guest suspends itself before, and is woken up after */
-    bool passes;   /* let go in the second pass at the earliest, usually after many: what is sent
-                    * again is what it is about, or how */
-    bool no_ram;   /* no RAM is sent, so there is nothing to hold back or prove to be live */
-    bool fails;    /* it must fail: the source runs on, the destination never runs */
-    const char *uri; /* what both sides are given, of a transport that is a file; NULL: the usual */
+    enum godwit_move move;
+    enum godwit_outcome outcome;
+    bool channels;   /* addresses go into the `channels` argument, not into `uri` */
+    bool suspend;    /* the guest suspends itself before, and is woken up after */
+    bool no_ram;     /* no RAM is sent, so there is nothing to throttle or to prove live */
+    const char *uri; /* the address of a transport that is a file; NULL: the default */
     const struct godwit_capability *capabilities; /* set on both sides; NULL: none */
     const struct godwit_parameter *parameters;    /* set on both sides; NULL: none */
-    const char *fault; /* the relay spoils what is sent, as godwit_fault_parse() has it; NULL: no */
+    const char *fault; /* what the relay injects, as godwit_fault_parse() has it; NULL: nothing */
     const struct godwit_tls *tls;             /* over TLS, through a relay; NULL: plain */
     const char *const *source_arguments;      /* more of the command line; NULL: none */
     const char *const *destination_arguments; /* likewise */
@@ -46,10 +58,16 @@ struct godwit_spec {
     /* Own steps, NULL for none: */
     godwit_step configure; /* before the destination listens */
     godwit_step started;   /* the source has been told to send */
-    godwit_step live;      /* proven to be live, not let go yet */
-    godwit_step released;  /* let go */
+    godwit_step live;      /* proven to be live, still throttled */
+    godwit_step released;  /* unthrottled, or switched to postcopy */
     godwit_step judge;     /* over, and verified; both guests stand still (postcopy: run on) */
 };
+
+/* Returns whether the migration is switched to postcopy. */
+static inline bool godwit_spec_is_postcopy(const struct godwit_spec *spec)
+{
+    return spec->move == GODWIT_MOVE_POSTCOPY || spec->move == GODWIT_MOVE_POSTCOPY_PAUSED;
+}
 
 /*
  * The common course: start both, see the guest work, migrate as the spec says, judge by every

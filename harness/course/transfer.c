@@ -20,7 +20,7 @@ bool godwit_course_configure(const struct godwit_spec *spec, struct godwit_vm *s
     struct godwit_vm *const both[] = {destination, source};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
         /* postcopy-ram first: others build upon it. */
-        if ((spec->postcopy && !godwit_course_enable_postcopy(both[i], error)) ||
+        if ((godwit_spec_is_postcopy(spec) && !godwit_course_enable_postcopy(both[i], error)) ||
             !godwit_migrate_set_capabilities(both[i], spec->capabilities, error) ||
             (spec->parameters && !godwit_migrate_set_parameters(both[i], spec->parameters, error)))
             return false;
@@ -42,7 +42,7 @@ bool godwit_course_step(godwit_step own, struct godwit_vm *source, struct godwit
  * stopped dirties nothing. */
 static bool is_throttled(const struct godwit_spec *spec)
 {
-    return !spec->stopped && !spec->suspend && !spec->no_ram;
+    return spec->move != GODWIT_MOVE_STOPPED && !spec->suspend && !spec->no_ram;
 }
 
 /* Holds the migration back until it is proven to be live, and in a later pass than the first if the
@@ -53,7 +53,7 @@ static bool hold_back(const struct godwit_spec *spec, struct godwit_vm *source,
     guint pass = 1;
     if (!is_throttled(spec))
         return true;
-    if (spec->passes && !godwit_migrate_next_iteration(source, &pass, error))
+    if (spec->move == GODWIT_MOVE_ITERATE && !godwit_migrate_next_iteration(source, &pass, error))
         return false;
     return godwit_transport_is_file(spec->transport)
                ? godwit_migrate_prove_dirtied(source, error)
@@ -159,7 +159,7 @@ bool godwit_course_unthrottle_postcopy(struct godwit_vm *source, GError **error)
 /* Whether the destination runs its guest without being told to, as postcopy has it. */
 bool godwit_course_runs_unasked(const struct godwit_spec *spec)
 {
-    return spec->postcopy && !spec->paused;
+    return spec->move == GODWIT_MOVE_POSTCOPY;
 }
 
 /* Switches over while there is memory to send, and keeps it back until the destination's guest
@@ -170,7 +170,8 @@ static bool switch_to_postcopy(const struct godwit_spec *spec, struct godwit_vm 
     static const char limit[] = "max-postcopy-bandwidth";
     static const struct godwit_parameter held[] = {{limit, GODWIT_POSTCOPY_THROTTLED, NULL},
                                                    {NULL, 0, NULL}};
-    const bool holds = !spec->suspend && !spec->paused && !has_parameter(spec, limit);
+    const bool holds =
+        !spec->suspend && spec->move != GODWIT_MOVE_POSTCOPY_PAUSED && !has_parameter(spec, limit);
     if (holds && !godwit_migrate_set_parameters(source, held, error))
         return false;
     godwit_migrate_ungate(source->testbed);
@@ -192,14 +193,14 @@ static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm 
     if (!uri || !godwit_migrate_start(source, uri, spec->channels, error) ||
         !godwit_course_step(spec->started, source, destination, error))
         return false;
-    if (spec->fails)
+    if (spec->outcome == GODWIT_OUTCOME_FAILS)
         return godwit_migrate_unthrottle(source, error) &&
                godwit_migrate_wait(source, "failed", error) &&
                godwit_migrate_note_failure(source, error);
     if (!hold_back(spec, source, destination, error) ||
         !godwit_course_step(spec->live, source, destination, error))
         return false;
-    if (spec->postcopy) {
+    if (godwit_spec_is_postcopy(spec)) {
         if (!switch_to_postcopy(spec, source, destination, error))
             return false;
     } else if (!release(source, error)) {
@@ -220,6 +221,6 @@ bool godwit_course_transfer(const struct godwit_spec *spec, struct godwit_vm *so
         return false;
     if (!godwit_course_runs_unasked(spec))
         godwit_blackout_hold(source->testbed);
-    return spec->fails ||
+    return spec->outcome == GODWIT_OUTCOME_FAILS ||
            (godwit_migrate_note(source, error) && godwit_course_judge_figures(source, error));
 }

@@ -84,8 +84,8 @@ char *godwit_job_again(const struct godwit_job *job)
     else
         g_string_append_printf(line, " migrate --transport %s%s%s",
                                job->spec.transport == GODWIT_TRANSPORT_TCP ? "tcp" : "unix",
-                               job->spec.postcopy ? " --postcopy" : "",
-                               job->spec.stopped ? " --stopped" : "");
+                               godwit_spec_is_postcopy(&job->spec) ? " --postcopy" : "",
+                               job->spec.move == GODWIT_MOVE_STOPPED ? " --stopped" : "");
     if (job->fault)
         godwit_shell_append_option(line, "--fault", job->fault);
     for (guint i = 0; i < job->capabilities->len; i++) {
@@ -167,26 +167,25 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
     return json_pack(
-        "{s:s*, s:{s:i, s:b, s:b, s:b, s:b, s:s*, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
+        "{s:s*, s:{s:i, s:i, s:b, s:s*, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
         " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:b, s:b, s:I, s:i, s:f, s:b, s:i, s:s*, "
         "s:b, s:b,"
         " s:b}",
         "scenario", job->scenario ? job->scenario->name : NULL, "spec", "transport",
-        (int)job->spec.transport, "stopped", job->spec.stopped, "postcopy", job->spec.postcopy,
-        "passes", job->spec.passes, "suspend", job->spec.suspend, "fault", job->fault,
-        "capabilities", capabilities, "parameters", parameters, "arch", setup->machine->arch,
-        "image", setup->image->name, "type", setup->type, "accel", setup->accel, "memory_mib",
-        (int)setup->memory_mib, "source", godwit_qemu_to_json(setup->source), "destination",
-        godwit_qemu_to_json(setup->destination), "workload", "window_start",
-        (json_int_t)workload->window_start, "window_end", (json_int_t)workload->window_end,
-        "page_size", (json_int_t)workload->page_size, "passes_per_report",
-        (json_int_t)workload->passes_per_report, "flags", (json_int_t)workload->flags, "page_ticks",
-        (json_int_t)workload->page_ticks, "cpus", (json_int_t)workload->cpus, "seed",
-        (json_int_t)workload->seed, "window_given", setup->window_given, "memory_given",
-        setup->memory_given, "seed", (json_int_t)setup->seed, "hops", (int)setup->hops,
-        "timeout_scale", setup->timeout_scale, "pmemsave", setup->pmemsave, "oracles_off",
-        (int)setup->oracles_off, "accepted", accepted, "strict", setup->strict, "progress",
-        job->progress, "keep", job->keep);
+        (int)job->spec.transport, "move", (int)job->spec.move, "suspend", job->spec.suspend,
+        "fault", job->fault, "capabilities", capabilities, "parameters", parameters, "arch",
+        setup->machine->arch, "image", setup->image->name, "type", setup->type, "accel",
+        setup->accel, "memory_mib", (int)setup->memory_mib, "source",
+        godwit_qemu_to_json(setup->source), "destination", godwit_qemu_to_json(setup->destination),
+        "workload", "window_start", (json_int_t)workload->window_start, "window_end",
+        (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
+        "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
+        (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks, "cpus",
+        (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "window_given",
+        setup->window_given, "memory_given", setup->memory_given, "seed", (json_int_t)setup->seed,
+        "hops", (int)setup->hops, "timeout_scale", setup->timeout_scale, "pmemsave",
+        setup->pmemsave, "oracles_off", (int)setup->oracles_off, "accepted", accepted, "strict",
+        setup->strict, "progress", job->progress, "keep", job->keep);
 }
 
 /* Whether there is all that a testbed relies on. */
@@ -266,9 +265,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
 
     const json_t *spec = json_object_get(json, "spec");
     job->spec.transport = (enum godwit_transport)godwit_json_integer(spec, "transport", 0);
-    job->spec.stopped = godwit_json_true(spec, "stopped");
-    job->spec.postcopy = godwit_json_true(spec, "postcopy");
-    job->spec.passes = godwit_json_true(spec, "passes");
+    job->spec.move = (enum godwit_move)godwit_json_integer(spec, "move", 0);
     job->spec.suspend = godwit_json_true(spec, "suspend");
     job->fault = g_strdup(godwit_json_string(spec, "fault", NULL));
     job->spec.fault = job->fault;

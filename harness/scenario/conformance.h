@@ -92,7 +92,7 @@ void godwit_conformance_skip(struct godwit_testbed *testbed, const char *name, c
  */
 #define GODWIT_CONFORMANCE_PLAN                                                                    \
     {                                                                                              \
-        .transport = GODWIT_TRANSPORT_UNIX, .stopped = true                                        \
+        .transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_STOPPED                            \
     }
 
 void godwit_conformance_prepare(const struct godwit_scenario *scenario,

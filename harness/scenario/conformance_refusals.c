@@ -418,7 +418,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .order = true,
         .summary = "requests that both sides must refuse in postcopy and while it is paused",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
-                 .postcopy = true,
+                 .move = GODWIT_MOVE_POSTCOPY,
                  .parameters = slow_postcopy,
                  .released = check_postcopy},
     },

@@ -37,7 +37,9 @@ GODWIT_SCENARIOS(descriptors) = {
         .name = "precopy/fd/file",
         .summary = "source stopped, by fd: through a file",
         .qemu_name = "/migration/precopy/fd/file",
-        .spec = {.transport = GODWIT_TRANSPORT_FD_FILE, .stopped = true, .judge = judge_closed},
+        .spec = {.transport = GODWIT_TRANSPORT_FD_FILE,
+                 .move = GODWIT_MOVE_STOPPED,
+                 .judge = judge_closed},
     },
     {
         .name = "precopy/exec",

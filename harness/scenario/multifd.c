@@ -257,7 +257,7 @@ static bool postcopy(struct godwit_testbed *testbed, const struct godwit_scenari
                            "refuses it, QEMU %s does not",
                            here ? destination->qemu->version : source->qemu->version,
                            here ? source->qemu->version : destination->qemu->version);
-    spec.postcopy = here;
+    spec.move = here ? GODWIT_MOVE_POSTCOPY : GODWIT_MOVE_LIVE;
     if (here) {
         g_autoptr(GError) cause = NULL;
         if (godwit_course_move(testbed, &spec, source, destination, &cause))
@@ -312,7 +312,7 @@ GODWIT_SCENARIOS(multifd) = {
         .summary = "live, over 16 channels",
         .qemu_name = "/migration/multifd/tcp/uri/plain/none",
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
-                 .passes = true,
+                 .move = GODWIT_MOVE_ITERATE,
                  .capabilities = multifd,
                  .parameters = sixteen,
                  .live = see_channels,
@@ -335,7 +335,7 @@ GODWIT_SCENARIOS(multifd) = {
         .summary = "live, zero pages detected by the migration thread",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/legacy",
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
-                 .passes = true,
+                 .move = GODWIT_MOVE_ITERATE,
                  .capabilities = multifd,
                  .parameters = WITH(CHANNELS, "zero-page-detection", "legacy"),
                  .judge = judge_zero_pages},

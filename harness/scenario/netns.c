@@ -167,8 +167,8 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
         return false;
     testbed->apart = true;
     struct godwit_vm *source, *destination;
-    if (!godwit_course_both(testbed, "destination", !scenario->spec.postcopy, &source, &destination,
-                            error))
+    if (!godwit_course_both(testbed, "destination", !godwit_spec_is_postcopy(&scenario->spec),
+                            &source, &destination, error))
         return false;
     destination->host = DESTINATION_ADDRESS;
     return set_up_link(source, destination, error) &&
@@ -211,7 +211,7 @@ GODWIT_SCENARIOS(netns) = {
         .run = run,
         .prepare = prepare,
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
-                 .postcopy = true,
+                 .move = GODWIT_MOVE_POSTCOPY,
                  .parameters = held,
                  .released = cut_and_recover,
                  .judge = judge_link},

@@ -160,13 +160,13 @@ GODWIT_SCENARIOS(precopy) = {
         .name = "precopy/unix/plain",
         .summary = "live, over a unix socket",
         .qemu_name = "/migration/precopy/unix/plain",
-        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .passes = true},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_ITERATE},
     },
     {
         .name = "precopy/tcp/plain",
         .summary = "live, over TCP, to a port that the destination chooses",
         .qemu_name = "/migration/precopy/tcp/plain",
-        .spec = {.transport = GODWIT_TRANSPORT_TCP, .passes = true},
+        .spec = {.transport = GODWIT_TRANSPORT_TCP, .move = GODWIT_MOVE_ITERATE},
     },
     {
         .name = "precopy/unix/xbzrle",
@@ -174,7 +174,7 @@ GODWIT_SCENARIOS(precopy) = {
         .summary = "xbzrle: pages sent before are sent again as differences",
         .qemu_name = "/migration/precopy/unix/xbzrle",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
-                 .passes = true,
+                 .move = GODWIT_MOVE_ITERATE,
                  .capabilities = xbzrle,
                  .configure = size_cache,
                  .live = see_cache_hit,
@@ -205,7 +205,7 @@ GODWIT_SCENARIOS(precopy) = {
         .name = "precopy/unix/suspend/notlive",
         .summary = "the guest is suspended, the source is stopped, then migrated and woken up",
         .qemu_name = "/migration/precopy/unix/suspend/notlive",
-        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .suspend = true, .stopped = true},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .suspend = true, .move = GODWIT_MOVE_STOPPED},
         .flags = GODWIT_FLAG_SUSPEND,
     },
     {

@@ -214,7 +214,8 @@ static bool run_source(struct course *course, GError **error)
  * to another destination. */
 static bool survive(struct course *course, GError **error)
 {
-    static const struct godwit_spec plain = {.transport = GODWIT_TRANSPORT_UNIX, .stopped = true};
+    static const struct godwit_spec plain = {.transport = GODWIT_TRANSPORT_UNIX,
+                                             .move = GODWIT_MOVE_STOPPED};
     godwit_testbed_phase(course->testbed, "survive");
     if (!run_source(course, error))
         return false;

@@ -82,7 +82,7 @@ static uint64_t window_of(const struct godwit_scenario *scenario)
         return WINDOW;
     if (has(&scenario->spec, "postcopy-preempt"))
         return PREEMPT_WINDOW;
-    if (scenario->wide || scenario->spec.postcopy)
+    if (scenario->wide || godwit_spec_is_postcopy(&scenario->spec))
         return WIDE_WINDOW;
     return has(&scenario->spec, "multifd") ? CHANNELS_WINDOW : WINDOW;
 }
@@ -152,7 +152,8 @@ static char *lacks_cpus(const struct godwit_scenario *scenario, const struct god
 /* What the spec itself asks of a QEMU. */
 static char *plan_lacks(const struct godwit_spec *spec, const struct godwit_qemu *qemu)
 {
-    g_autoptr(GString) needs = g_string_new(spec->postcopy ? "capability:postcopy-ram" : "");
+    g_autoptr(GString) needs =
+        g_string_new(godwit_spec_is_postcopy(spec) ? "capability:postcopy-ram" : "");
     if (spec->channels)
         g_string_append(needs, " argument:channels");
     if (spec->transport == GODWIT_TRANSPORT_FILE)

@@ -24,13 +24,17 @@ GODWIT_SCENARIOS(smp) = {
     {
         .name = "smp/4",
         .summary = "live, four CPUs dirty memory at the same time",
-        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .passes = true, .started = see_all_run},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .move = GODWIT_MOVE_ITERATE,
+                 .started = see_all_run},
         .cpus = 4,
     },
     {
         .name = "smp/postcopy",
         .summary = "postcopy, four CPUs wait for missing pages on the destination",
-        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .postcopy = true, .started = see_all_run},
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .move = GODWIT_MOVE_POSTCOPY,
+                 .started = see_all_run},
         .cpus = 4,
     },
 };

@@ -198,7 +198,7 @@ GODWIT_SCENARIOS(stream) = {
         .summary = "into a file that Godwit parses and checks, every byte of it",
         .qemu_name = "/migration/analyze-script",
         .spec = {.transport = GODWIT_TRANSPORT_EXEC,
-                 .stopped = true,
+                 .move = GODWIT_MOVE_STOPPED,
                  .capabilities = subsections,
                  .source_arguments = with_uuid,
                  .destination_arguments = with_uuid,

@@ -75,7 +75,7 @@ static const struct godwit_tls reject_anon_client = {
 #define UNIX    .transport = GODWIT_TRANSPORT_UNIX
 #define TCP     .transport = GODWIT_TRANSPORT_TCP
 #define MULTIFD TCP, .capabilities = multifd, .parameters = channels
-#define FAILS   .fails = true
+#define FAILS   .outcome = GODWIT_OUTCOME_FAILS
 
 GODWIT_SCENARIOS(tls) = {
     ROW("precopy/unix/tls/psk", "live, encrypted with a pre-shared key", UNIX, .tls = &psk),
@@ -83,7 +83,7 @@ GODWIT_SCENARIOS(tls) = {
     ROW("precopy/tcp/tls/psk/mismatch", "the sides have different pre-shared keys: must fail", TCP,
         .tls = &psk_mismatch, FAILS),
     ROW("postcopy/tls/psk", "postcopy, encrypted with a pre-shared key", UNIX, .tls = &psk,
-        .postcopy = true),
+        .move = GODWIT_MOVE_POSTCOPY),
     ROW("multifd/tcp/tls/psk/match", "multifd, all channels encrypted with a pre-shared key",
         MULTIFD, .tls = &psk),
     ROW("multifd/tcp/tls/psk/mismatch",

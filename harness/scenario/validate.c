@@ -105,7 +105,7 @@ GODWIT_SCENARIOS(validate) = {
         .summary = "validate-uuid with different UUIDs: refused, the source keeps running",
         .qemu_name = "/migration/validate_uuid_error",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
-                 .fails = true,
+                 .outcome = GODWIT_OUTCOME_FAILS,
                  .capabilities = validate_uuid,
                  .source_arguments = one,
                  .destination_arguments = another,

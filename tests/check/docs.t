@@ -157,6 +157,17 @@ same_set(\@listed, 'godwit list',
     [grep { $listed{$_} || m{^[a-z]+/[a-z0-9/-]+$} } map { $_->[0] } rows_of('docs/scenarios.md')],
     'docs/scenarios.md', 'every scenario is told of, and no other');
 
+# The fields of a scenario and of its spec.
+for my $struct (['scenario', 'harness/scenario/scenario.h'], ['spec', 'harness/course/course.h']) {
+    my ($name, $header) = @$struct;
+    my ($body) = slurp($header) =~ /^struct godwit_$name \{\n(.*?)^\};/ms;
+    $body =~ s{/\*.*?\*/}{}gs;
+    my @fields = map { /\(\*(\w+)\)\(/ || /(\w+)\s*$/ ? ".$1" : () } split /;/, $body;
+    my ($table) = slurp('docs/scenarios.md') =~ /^(\| field of `struct godwit_$name`.*?)\n\n/ms;
+    same_set(\@fields, $header, [($table // '') =~ /^\| `(\.\w+)` \|/mg], 'docs/scenarios.md',
+        "every field of struct godwit_$name is described");
+}
+
 # The guest ABI's numbers, each name once.
 sub value_of {
     my ($text) = @_;

@@ -88,12 +88,12 @@ static void test_stories(void **state)
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(json_t) final = confirm_by(rows[i].story);
-        const json_t *facts =
+        const json_t *measurements =
             json_object_get(json_object_get(final, "measurements"), "confirmation");
         if (strcmp(godwit_json_string(final, "status", ""), rows[i].status) != 0)
             fail_msg("story %s ends as %s", rows[i].story, godwit_json_string(final, "status", ""));
-        assert_int_equal(godwit_json_integer(facts, "struck", -1), rows[i].struck);
-        assert_int_equal(godwit_json_integer(facts, "runs", -1), rows[i].runs);
+        assert_int_equal(godwit_json_integer(measurements, "struck", -1), rows[i].struck);
+        assert_int_equal(godwit_json_integer(measurements, "runs", -1), rows[i].runs);
     }
 }
 

@@ -35,7 +35,8 @@ static struct godwit_job *job_new(const char *scenario)
     job->scenario = scenario ? godwit_scenario_find(scenario) : NULL;
     assert_true(!scenario || job->scenario);
     job->spec.transport = GODWIT_TRANSPORT_TCP;
-    job->spec.stopped = job->spec.postcopy = job->spec.suspend = job->spec.passes = true;
+    job->spec.move = GODWIT_MOVE_POSTCOPY_PAUSED;
+    job->spec.suspend = true;
     static const struct godwit_capability capabilities[] = {{"xbzrle", true}, {"events", false}};
     g_array_append_vals(job->capabilities, capabilities, G_N_ELEMENTS(capabilities));
     static const struct godwit_parameter parameters[] = {
@@ -92,10 +93,8 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
 {
     assert_ptr_equal(one->scenario, other->scenario);
     assert_int_equal(one->spec.transport, other->spec.transport);
-    assert_int_equal(one->spec.stopped, other->spec.stopped);
-    assert_int_equal(one->spec.postcopy, other->spec.postcopy);
+    assert_int_equal(one->spec.move, other->spec.move);
     assert_int_equal(one->spec.suspend, other->spec.suspend);
-    assert_int_equal(one->spec.passes, other->spec.passes);
     assert_int_equal(one->capabilities->len, other->capabilities->len);
     for (guint i = 0; i < one->capabilities->len; i++) {
         const struct godwit_capability *c = &g_array_index(one->capabilities,
@@ -192,8 +191,7 @@ static void test_across_flags(void **state)
 {
     (void)state;
     struct godwit_job *job = job_new(NULL);
-    bool *const flags[] = {&job->spec.stopped,   &job->spec.postcopy, &job->spec.suspend,
-                           &job->setup.pmemsave, &job->progress,      &job->keep};
+    bool *const flags[] = {&job->spec.suspend, &job->setup.pmemsave, &job->progress, &job->keep};
     for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
         for (size_t j = 0; j < G_N_ELEMENTS(flags); j++)
             *flags[j] = i == j;
@@ -445,24 +443,41 @@ static void test_again_migrate(void **state)
     g_auto(GStrv) argv = NULL;
     assert_true(g_shell_parse_argv(line, &argc, &argv, NULL));
     static const char *const wanted[] = {
-        "godwit",          "migrate",
-        "--transport",     "tcp",
-        "--postcopy",      "--stopped",
-        "--fault",         "flip-bit:byte=1",
-        "--capability",    "xbzrle=on",
-        "--capability",    "events=off",
-        "--parameter",     "max-bandwidth=9223372036854775807",
-        "--parameter",     "less=-9223372036854775808",
-        "--arch",          "ppc64",
-        "--qemu-src",      "/my qemu's/$HOME",
-        "--qemu-dst",      "/bin/b",
-        "--machine",       "pseries-7.2",
-        "--image",         "ppc64_bios",
-        "--accel",         "tcg",
-        "--memory",        "300000",
-        "--oracle",        "twin,guest,blackout",
-        "--seed",          "4886718345",
-        "--timeout-scale", "0.1",
+        "godwit",
+        "migrate",
+        "--transport",
+        "tcp",
+        "--postcopy",
+        "--fault",
+        "flip-bit:byte=1",
+        "--capability",
+        "xbzrle=on",
+        "--capability",
+        "events=off",
+        "--parameter",
+        "max-bandwidth=9223372036854775807",
+        "--parameter",
+        "less=-9223372036854775808",
+        "--arch",
+        "ppc64",
+        "--qemu-src",
+        "/my qemu's/$HOME",
+        "--qemu-dst",
+        "/bin/b",
+        "--machine",
+        "pseries-7.2",
+        "--image",
+        "ppc64_bios",
+        "--accel",
+        "tcg",
+        "--memory",
+        "300000",
+        "--oracle",
+        "twin,guest,blackout",
+        "--seed",
+        "4886718345",
+        "--timeout-scale",
+        "0.1",
     };
     assert_int_equal(argc, G_N_ELEMENTS(wanted));
     for (int i = 0; i < argc; i++)

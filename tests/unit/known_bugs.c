@@ -699,11 +699,11 @@ static void test_verdicts(void **state)
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const struct godwit_bug *met = godwit_bug_find(rows[i].met);
-        g_autoptr(json_t) facts = json_pack("{s:[{s:s, s:b}]}", "known_bugs", "id", met->id, "lost",
-                                            met->effect == GODWIT_BUG_LOST);
+        g_autoptr(json_t) measurements = json_pack("{s:[{s:s, s:b}]}", "known_bugs", "id", met->id,
+                                                   "lost", met->effect == GODWIT_BUG_LOST);
         godwit_bug_set set = 0;
         assert_true(!rows[i].accepted || godwit_bug_set_parse(rows[i].accepted, &set, NULL));
-        const char *failure = id_of(godwit_bug_unaccepted(facts, set, rows[i].strict));
+        const char *failure = id_of(godwit_bug_unaccepted(measurements, set, rows[i].strict));
         if (g_strcmp0(failure, rows[i].failure) != 0)
             fail_msg("row %zu", i);
     }
@@ -716,8 +716,8 @@ static void test_frequency(void **state)
     const struct godwit_bug *bug;
     (void)state;
     for (size_t i = 0; (bug = godwit_bug_at(i)); i++) {
-        g_autoptr(json_t) facts = json_pack("{s:[{s:s}]}", "known_bugs", "id", bug->id);
-        if (godwit_bug_rare(facts) != godwit_bug_find(bug->id))
+        g_autoptr(json_t) measurements = json_pack("{s:[{s:s}]}", "known_bugs", "id", bug->id);
+        if (godwit_bug_rare(measurements) != godwit_bug_find(bug->id))
             continue;
         assert_in_range(godwit_bug_repetitions(bug), 3, 25);
         assert_in_range(godwit_bug_too_many(bug), 2, godwit_bug_repetitions(bug));

@@ -239,7 +239,7 @@ static void test_tap_ends(void **state)
 static void test_tap_injected(void **state)
 {
     static const struct {
-        const char *status, *key, *facts;
+        const char *status, *key, *measurements;
     } rows[] = {
         {"known", "known_bugs",
          "[{\"id\": \"b\\nok 7 - forged\", \"summary\": \"s\\nBail out! forged\", \"seen\": "
@@ -252,9 +252,9 @@ static void test_tap_injected(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
         json_t *result = result_new(rows[i].status, "m\n  ...\nok 6");
-        json_t *facts = json_loads(rows[i].facts, JSON_DECODE_ANY, NULL);
-        assert_non_null(facts);
-        json_object_set_new(json_object_get(result, "measurements"), rows[i].key, facts);
+        json_t *measurements = json_loads(rows[i].measurements, JSON_DECODE_ANY, NULL);
+        assert_non_null(measurements);
+        json_object_set_new(json_object_get(result, "measurements"), rows[i].key, measurements);
         json_object_set_new(result, "target", json_string("x86_64 1.2.3\nok 5 # SKIP"));
         json_object_set_new(result, "folder", json_string("/x\nok 4"));
         g_ptr_array_add(results, result);
@@ -488,7 +488,7 @@ static void test_proof(void **state)
 {
     (void)state;
     static const struct {
-        const char *oracles, *facts, *proof;
+        const char *oracles, *measurements, *proof;
     } rows[] = {
         {"[]", "{}", ""},
         {"[{\"name\": \"twin\", \"bytes\": 5}]", "{}", "5 bytes equal"},
@@ -505,7 +505,7 @@ static void test_proof(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(json_t) result = result_new("pass", "");
         json_object_set_new(result, "oracles", json_loads(rows[i].oracles, 0, NULL));
-        json_object_set_new(result, "measurements", json_loads(rows[i].facts, 0, NULL));
+        json_object_set_new(result, "measurements", json_loads(rows[i].measurements, 0, NULL));
         g_autofree char *proof = godwit_report_proof(result);
         assert_string_equal(proof, rows[i].proof);
     }
@@ -765,32 +765,38 @@ static void test_fault(void **state)
     static const struct {
         const char *result, *told;
     } rows[] = {
-        {"{\"status\": \"pass\", \"fault\": \"flip-bit:page=1\", \"facts\": {\"fault\": \"the "
+        {"{\"status\": \"pass\", \"fault\": \"flip-bit:page=1\", \"measurements\": {\"fault\": "
+         "\"the "
          "relay "
          "flipped it\"}}",
          "flip-bit:page=1: the relay flipped it; not noticed"},
-        {"{\"status\": \"known\", \"fault\": \"split\", \"facts\": {\"fault\": \"the relay "
+        {"{\"status\": \"known\", \"fault\": \"split\", \"measurements\": {\"fault\": \"the relay "
          "split\"}}",
          "split: the relay split; not noticed"},
-        {"{\"status\": \"fail\", \"kind\": \"oracle\", \"fault\": \"flip-bit\", \"facts\": "
+        {"{\"status\": \"fail\", \"kind\": \"oracle\", \"fault\": \"flip-bit\", \"measurements\": "
          "{\"fault\": "
          "\"the relay flipped it\", \"found_by\": {\"oracle\": \"twin\", \"vm\": "
          "\"destination\"}}}",
          "flip-bit: the relay flipped it; found by twin on the destination"},
-        {"{\"status\": \"fail\", \"kind\": \"crash\", \"fault\": \"magic\", \"facts\": {\"fault\": "
+        {"{\"status\": \"fail\", \"kind\": \"crash\", \"fault\": \"magic\", \"measurements\": "
+         "{\"fault\": "
          "\"the "
          "relay did\"}}",
          "magic: the relay did; noticed as a failure of the kind \"crash\""},
-        {"{\"status\": \"fail\", \"kind\": \"migration\", \"fault\": \"magic\", \"facts\": {}}",
+        {"{\"status\": \"fail\", \"kind\": \"migration\", \"fault\": \"magic\", \"measurements\": "
+         "{}}",
          "magic; it was not injected"},
-        {"{\"status\": \"pass\", \"facts\": {\"fault\": \"the relay did\", \"trial\": {\"seen\": "
+        {"{\"status\": \"pass\", \"measurements\": {\"fault\": \"the relay did\", \"trial\": "
+         "{\"seen\": "
          "{\"twin\": \"x\", \"guest\": \"y\"}}}}",
          "the relay did; found by twin, guest"},
-        {"{\"status\": \"pass\", \"facts\": {\"fault\": \"the relay did\", \"trial\": {\"seen\": "
+        {"{\"status\": \"pass\", \"measurements\": {\"fault\": \"the relay did\", \"trial\": "
+         "{\"seen\": "
          "{}, "
          "\"refused\": \"no magic\"}}}",
          "the relay did; refused by the destination: no magic"},
-        {"{\"status\": \"pass\", \"facts\": {\"fault\": \"the relay did\", \"trial\": {\"seen\": "
+        {"{\"status\": \"pass\", \"measurements\": {\"fault\": \"the relay did\", \"trial\": "
+         "{\"seen\": "
          "{}, "
          "\"why\": \"it is sent again\"}}}",
          "the relay did; not noticed: it is sent again"},
@@ -869,7 +875,7 @@ static void test_bundle(void **state)
         " \"oracles\": [{\"name\": \"twin\", \"bytes\": 157, \"different\": 9}],"
         " \"timeline\": [{\"at\": 0.5, \"vm\": \"source\", \"what\": \"MIGRATION active\"},"
         " {\"at\": 1.25, \"vm\": \"godwit\", \"what\": \"phase \\\"verify\\\"\"}],"
-        " \"facts\": {\"found_by\": {\"oracle\": \"twin\", \"vm\": \"destination\"},"
+        " \"measurements\": {\"found_by\": {\"oracle\": \"twin\", \"vm\": \"destination\"},"
         " \"blackout_ms\": 12.34, \"blackout_resolution_ms\": 2.06, \"migration\": {\"downtime\": "
         "11},"
         " \"pages\": [{\"vm\": \"destination\", \"against\": \"source\", \"page_size\": 4096,"

@@ -1,0 +1,85 @@
+/*
+ * The rows of scenarios: all of them are right, and each mistake that one can have is noticed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/check.h"
+
+#include "godwit/guest_abi.h"
+#include <string.h>
+
+#include "unit.h"
+
+static void test_all(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    (void)state;
+    if (!godwit_scenario_check_all(&error))
+        fail_msg("%s", error->message);
+}
+
+static const struct godwit_capability good[] = {{"xbzrle", true}, {NULL, false}};
+static const struct godwit_capability misspelt[] = {
+    {"xbzrle", true}, {"xbzrel", true}, {NULL, false}};
+static const struct godwit_parameter unknown[] = {{"max-bandwith", 1, NULL}, {NULL, 0, NULL}};
+
+/* Each row is good but for one thing, which PROBLEM names. */
+static void test_problems(void **state)
+{
+    static const struct {
+        struct godwit_scenario row;
+        const char *problem;
+    } rows[] = {
+        {{.name = "a/b", .summary = "s", .spec = {.capabilities = good}}, NULL},
+        {{.name = "a/b", .summary = "s", .needs = "command:x mode:cpr-exec object:y"}, NULL},
+        {{.name = NULL, .summary = "s"}, ".name"},
+        {{.name = "a/B", .summary = "s"}, ".name"},
+        {{.name = "a/b"}, ".summary"},
+        {{.name = "a/b", .summary = ""}, ".summary"},
+        {{.name = "a/b", .summary = "s", .spec = {.move = GODWIT_MOVES}}, ".move"},
+        {{.name = "a/b", .summary = "s", .spec = {.move = GODWIT_MOVE_ITERATE, .no_ram = true}},
+         "ITERATE"},
+        {{.name = "a/b",
+          .summary = "s",
+          .flags = GODWIT_FLAG_SUSPEND,
+          .spec = {.move = GODWIT_MOVE_ITERATE, .suspend = true}},
+         "ITERATE"},
+        {{.name = "a/b",
+          .summary = "s",
+          .spec = {.move = GODWIT_MOVE_POSTCOPY, .transport = GODWIT_TRANSPORT_FILE}},
+         "postcopy"},
+        {{.name = "a/b",
+          .summary = "s",
+          .spec = {.outcome = GODWIT_OUTCOME_FAILS, .transport = GODWIT_TRANSPORT_FILE}},
+         "FAILS"},
+        {{.name = "a/b", .summary = "s", .spec = {.suspend = true}}, ".suspend"},
+        {{.name = "a/b", .summary = "s", .spec = {.uri = "x"}}, ".uri"},
+        {{.name = "a/b", .summary = "s", .whole = true, .wide = true}, ".whole"},
+        {{.name = "a/b", .summary = "s", .order = true, .content = GODWIT_FLAG_ZERO}, ".order"},
+        {{.name = "a/b", .summary = "s", .content = GODWIT_FLAG_VERIFY}, ".content"},
+        {{.name = "a/b", .summary = "s", .cpus = GODWIT_MAX_CPUS + 1}, ".cpus"},
+        {{.name = "a/b", .summary = "s", .cpus = 2, .flags = GODWIT_FLAG_SUSPEND}, ".cpus"},
+        {{.name = "a/b", .summary = "s", .spec = {.capabilities = misspelt}}, "\"xbzrel\""},
+        {{.name = "a/b", .summary = "s", .spec = {.parameters = unknown}}, "\"max-bandwith\""},
+        {{.name = "a/b", .summary = "s", .needs = "capability:multifdd"}, "\"multifdd\""},
+        {{.name = "a/b", .summary = "s", .needs = "multifd"}, "KIND:NAME"},
+        {{.name = "a/b", .summary = "s", .needs = "capabilty:multifd"}, "\"capabilty\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *problem = godwit_scenario_problem(&rows[i].row);
+        if (rows[i].problem)
+            assert_contains(problem ? problem : "", rows[i].problem);
+        else if (problem)
+            fail_msg("row %zu: %s", i, problem);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all),
+        cmocka_unit_test(test_problems),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
