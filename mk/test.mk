@@ -6,9 +6,15 @@ FAKE_QEMU := $(O)/tests/fake-qemu
 HOSTILE_QEMU := $(O)/tests/hostile-qemu
 UNIT_LIBS = $(HARNESS_LIBS) $(shell pkg-config --libs cmocka)
 
+# The tests of streams link with no more than these: stream/ knows nothing of VMs.
+STREAM_OBJECTS := $(filter $(O)/harness/base/% $(O)/harness/stream/%,$(HARNESS_OBJECTS))
+STREAM_TESTS := $(filter $(addprefix $(O)/tests/unit/,answers fault records relay),$(UNIT_TESTS))
+$(UNIT_TESTS): UNIT_OBJECTS = $(HARNESS_OBJECTS)
+$(STREAM_TESTS): UNIT_OBJECTS = $(STREAM_OBJECTS)
+
 $(UNIT_TESTS): $(O)/tests/unit/%: tests/unit/%.c $(HARNESS_OBJECTS)
 	@mkdir -p $(@D)
-	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(HARNESS_OBJECTS) $(LDFLAGS) \
+	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(UNIT_OBJECTS) $(LDFLAGS) \
 		$(UNIT_LIBS)
 
 # This one runs the guest's C code.
