@@ -221,7 +221,8 @@ static void append_folder(GString *text, const char *folder)
 static void tell_commands(GString *text, const json_t *result)
 {
     heading(text, "To run it again");
-    indented(text, string(result, "again"));
+    g_autofree char *again = godwit_report_again(result);
+    indented(text, again);
     heading(text, "The QEMUs by hand");
     g_string_append(text,
                     "Console on the terminal, QMP on a socket. What was sent by QMP is in the "

@@ -60,6 +60,14 @@ char *godwit_report_xml_line(const char *text);
  * caller's. */
 char *godwit_report_details(const json_t *result, const char *indent);
 
+/* Returns the same for a terminal: on one screen, with the path of report.txt in place of what that
+ * has. The caller frees it. */
+char *godwit_report_brief(const json_t *result, const char *indent);
+
+/* Returns the command line that runs the scenario of RESULT again, with the path of this program.
+ * The caller frees it. */
+char *godwit_report_again(const json_t *result);
+
 /* What the result's scenario ran on: "x86_64", "x86_64 7.2.22 to 10.0.13". Borrowed. */
 const char *godwit_report_target(const json_t *result);
 

@@ -61,8 +61,25 @@ static void add_totals(struct godwit_reporter *reporter, const json_t *result_)
     }
 }
 
-/* What of QEMU's known bugs was seen here, a line each; what they are is told once, at the end. */
-static void tell_bugs(struct godwit_reporter *reporter, const json_t *result_)
+/* Adds target and scenario of RESULT_ to LIST, once. */
+static void add_name(json_t *list, const json_t *result_)
+{
+    g_autofree char *target = godwit_text_line(godwit_report_target(result_));
+    g_autofree char *name =
+        g_strdup_printf("%s %s", target, godwit_json_string(result_, "scenario", ""));
+    size_t i;
+    json_t *other;
+    json_array_foreach(list, i, other)
+    {
+        if (!strcmp(json_string_value(other), name))
+            return;
+    }
+    json_array_append_new(list, json_string(name));
+}
+
+/* Prints what was seen of known bugs of QEMU. A bug that was met before is only named: the end of
+ * the run lists the scenarios that met it. */
+static void print_bugs(struct godwit_reporter *reporter, const json_t *result_)
 {
     json_t *met = json_object_get(reporter->totals, "known_bugs");
     if (!met) {
@@ -74,14 +91,26 @@ static void tell_bugs(struct godwit_reporter *reporter, const json_t *result_)
     json_array_foreach(godwit_report_bugs(result_), i, bug)
     {
         const char *id = godwit_json_string(bug, "id", "");
-        g_autofree char *seen = godwit_text_line(godwit_json_string(bug, "seen", ""));
-        fprintf(reporter->out, "      %s: %s\n", id, seen);
-        json_object_set(met, id, bug);
+        json_t *entry = json_object_get(met, id);
+        if (!entry) {
+            g_autofree char *seen = godwit_text_line(godwit_json_string(bug, "seen", ""));
+            fprintf(reporter->out, "      %s: %s\n", id, seen);
+            entry = json_copy(bug);
+            json_object_set_new(met, id, entry);
+        }
+        add_name(godwit_json_list(entry, "scenarios"), result_);
     }
     const char *folder = godwit_json_string(result_, "folder", NULL);
     g_autofree char *shown = folder ? godwit_text_line(folder) : NULL;
     if (shown && godwit_result_passed(result_))
         fprintf(reporter->out, "      folder: %s\n", shown);
+}
+
+/* Returns whether BUG was printed in this run already. */
+static bool met_before(const struct godwit_reporter *reporter, const json_t *bug)
+{
+    return json_object_get(json_object_get(reporter->totals, "known_bugs"),
+                           godwit_json_string(bug, "id", "")) != NULL;
 }
 
 static void result(struct godwit_reporter *reporter, const json_t *result_)
@@ -96,7 +125,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
                               : skip || not_run
                                   ? godwit_text_line(godwit_json_string(result_, "message", ""))
                                   : NULL;
-    fprintf(reporter->out, "%s%-5s%s %-*s %-36s %6.2f s%s%s\n",
+    fprintf(reporter->out, "%s%-5s%s %-*s %-36s %6.2f s%s%s",
             colour(reporter, skip || known ? "\033[33m"
                              : pass        ? "\033[32m"
                                            : "\033[31m"),
@@ -108,15 +137,61 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
             godwit_json_string(result_, "scenario", ""),
             json_number_value(json_object_get(result_, "ms")) / 1000, detail ? "  " : "",
             detail ? detail : "");
+    if (known) {
+        const json_t *bug = json_array_get(godwit_report_bugs(result_), 0);
+        if (met_before(reporter, bug))
+            fprintf(reporter->out, ", %s again", godwit_json_string(bug, "id", ""));
+    }
+    fputc('\n', reporter->out);
     if (godwit_report_bugs(result_))
-        tell_bugs(reporter, result_);
+        print_bugs(reporter, result_);
     if (!pass && !skip && !not_run) {
-        g_autofree char *details = godwit_report_details(result_, "      ");
-        fputs(details, reporter->out);
+        g_autofree char *brief = godwit_report_brief(result_, "      ");
+        fputs(brief, reporter->out);
+        add_name(godwit_json_list(reporter->totals, "failures"), result_);
     }
     if (pass)
         add_totals(reporter, result_);
     fflush(reporter->out);
+}
+
+/* So many scenarios are named for each known bug. */
+#define MOST_NAMES 3
+
+/* Prints each known bug that was met: what it is, and in which scenarios. */
+static void print_known(struct godwit_reporter *reporter)
+{
+    const char *id;
+    json_t *bug, *name;
+    size_t i;
+    json_object_foreach(json_object_get(reporter->totals, "known_bugs"), id, bug)
+    {
+        const json_t *names = json_object_get(bug, "scenarios");
+        const size_t count = json_array_size(names);
+        fprintf(reporter->out, "known bug of QEMU %s: %s\n  %s; see docs/known-bugs.md\n  met by ",
+                id, godwit_json_string(bug, "summary", ""),
+                godwit_json_string(bug, "reference", ""));
+        json_array_foreach(names, i, name)
+        {
+            if (i < MOST_NAMES)
+                fprintf(reporter->out, "%s%s", i ? ", " : "", json_string_value(name));
+        }
+        if (count > MOST_NAMES)
+            fprintf(reporter->out, " and %zu more", count - MOST_NAMES);
+        fputc('\n', reporter->out);
+    }
+}
+
+/* Prints the names of what failed, at the very end. */
+static void print_failures(struct godwit_reporter *reporter)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach(json_object_get(reporter->totals, "failures"), i, name)
+    {
+        fprintf(reporter->out, "%s%s%s %s\n", colour(reporter, "\033[31m"),
+                "failed:", colour(reporter, "\033[0m"), json_string_value(name));
+    }
 }
 
 static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
@@ -152,13 +227,8 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
         fprintf(reporter->out,
                 "%" JSON_INTEGER_FORMAT " bytes found to be what the guest stamped there\n",
                 stamped);
-    const char *id;
-    json_t *bug;
-    json_object_foreach(json_object_get(reporter->totals, "known_bugs"), id, bug)
-    {
-        fprintf(reporter->out, "known bug of QEMU %s: %s\n  %s; see docs/known-bugs.md\n", id,
-                godwit_json_string(bug, "summary", ""), godwit_json_string(bug, "reference", ""));
-    }
+    print_known(reporter);
+    print_failures(reporter);
 }
 
 void godwit_report_text(struct godwit_reporter *reporter)

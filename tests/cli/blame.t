@@ -40,7 +40,7 @@ END
         is($run->{status}, 1, "$path: the run fails");
         like($run->{out}, qr/^ +what .*the source's QEMU was killed by signal 11/m,
             'the source is named');
-        like($run->{out}, qr/^ +source: QEMU \S+ .*was killed by signal 11/m, 'the state of it');
+        like($run->{out}, qr/^ +source +QEMU \S+ .*was killed by signal 11/m, 'the state of it');
     }
 }
 done_testing;

@@ -108,12 +108,12 @@ for my $behaviour (@behaviours) {
 
         # The line that does it again, in the shell's reading.
         for my $name (qw(text bundle)) {
-            my ($again) = $report{$name} =~ /^ +(?:again +)?(godwit run .*)$/m;
+            my ($again) = $report{$name} =~ /^ +(?:again +)?(\S*godwit run .*)$/m;
             my @words = words_of($run, $again // '');
             my ($machine) = map { $words[$_ + 1] } grep { $words[$_] eq '--machine' } 0 .. $#words - 1;
             is($machine, hostile_machine(), "$name: --machine as it was");
         }
-        for my $line ($report{text} =~ /^ +by hand +(.*)$/mg) {
+        for my $line ($report{bundle} =~ /^(?:source|destination):\n +(.*)$/mg) {
             my @words = words_of($run, $line);
             my ($machine) = map { $words[$_ + 1] } grep { $words[$_] eq '-machine' } 0 .. $#words - 1;
             is($machine, hostile_machine() . ',dump-guest-core=off', 'by hand: -machine as it was');
