@@ -106,6 +106,10 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
 /* The width of the longest of their names, 8 or more: for columns. */
 int godwit_targets_width(const GPtrArray *targets);
 
+/* Returns what is tested: "kit" (Godwit's version), "date", "host", "command", "qemus" (by path, with
+ * version, package and sha256) and "targets". The caller owns it. */
+json_t *godwit_about(const GPtrArray *targets);
+
 /* A job for that target: the scenario, or an ad-hoc migration if it is NULL. */
 struct godwit_job *godwit_target_job(const struct godwit_target *target,
                                      const struct godwit_scenario *scenario);

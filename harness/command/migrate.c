@@ -177,6 +177,8 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         godwit_reporter_discard(reporter);
         return false;
     }
+    if (reporter->wants_about)
+        reporter->about = godwit_about(targets);
     for (guint i = 0; i < jobs->len; i++) {
         struct godwit_job *job = g_ptr_array_index(jobs, i);
         job->progress = reporter->live;

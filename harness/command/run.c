@@ -231,6 +231,8 @@ static bool run(struct godwit_process *process, const struct run_options *option
         struct godwit_reporter *reporter = g_ptr_array_index(reporters, i);
         g_ptr_array_add(observers, &reporter->observer);
         live |= reporter->live;
+        if (reporter->wants_about)
+            reporter->about = godwit_about(targets);
         reporter->width = godwit_targets_width(targets);
     }
     g_autoptr(GPtrArray) skipped = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);

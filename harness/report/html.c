@@ -166,6 +166,31 @@ static void sections(FILE *out, const json_t *results, const char *word)
     }
 }
 
+/* What is tested: two columns. */
+static void about(FILE *out, const json_t *about_)
+{
+    static const char *const names[][2] = {
+        {"kit", "Godwit"}, {"date", "date"}, {"host", "host"}, {"command", "command"}};
+    const char *path;
+    json_t *qemu;
+    if (!about_)
+        return;
+    fputs("<table>\n", out);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        put(out, "<tr><th>", names[i][1], "</th>");
+        put(out, "<td>", godwit_json_string(about_, names[i][0], ""), "</td></tr>\n");
+    }
+    json_object_foreach(json_object_get(about_, "qemus"), path, qemu)
+    {
+        const char *checksum = godwit_json_string(qemu, "sha256", "unknown");
+        put(out, "<tr><th>QEMU ", godwit_json_string(qemu, "version", ""), "</th>");
+        put(out, "<td>", path, ", ");
+        put(out, "", godwit_json_string(qemu, "package", ""), "");
+        put(out, ", sha256 ", checksum, "</td></tr>\n");
+    }
+    fputs("</table>\n", out);
+}
+
 static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
 {
     static const char *const order[] = {"FAIL", "ERROR", "known"};
@@ -174,10 +199,12 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
     fputs(head, out);
     fprintf(out,
             "<h1>Godwit</h1>\n<p>%u passed, %u with a known bug of QEMU, %u failed, %u skipped, %u "
-            "could not be run, %u not run; %.1f s%s.</p>\n<table>\n",
+            "could not be run, %u not run; %.1f s%s.</p>\n",
             summary->passed, summary->known, summary->failed, summary->skipped,
             summary->errors - summary->not_run, summary->not_run, summary->seconds,
             summary->interrupted ? ", interrupted" : "");
+    about(out, reporter->about);
+    fputs("<table>\n", out);
     rows(out, results, "FAIL", false);
     rows(out, results, "ERROR", false);
     rows(out, results, "ERROR", true);
@@ -196,6 +223,7 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
 
 void godwit_report_html(struct godwit_reporter *reporter)
 {
+    reporter->wants_about = true;
     reporter->result = result;
     reporter->end = end;
 }

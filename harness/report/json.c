@@ -13,11 +13,11 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
 static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
 {
     g_autoptr(json_t) document = json_pack(
-        "{s:i, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:b}, s:O}", "format", 1, "summary", "passed",
-        (int)summary->passed, "known", (int)summary->known, "failed", (int)summary->failed,
-        "skipped", (int)summary->skipped, "errors", (int)summary->errors, "not_run",
-        (int)summary->not_run, "seconds", summary->seconds, "interrupted", summary->interrupted,
-        "results", reporter->results);
+        "{s:i, s:O*, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:b}, s:O}", "format", 1, "about",
+        reporter->about, "summary", "passed", (int)summary->passed, "known", (int)summary->known,
+        "failed", (int)summary->failed, "skipped", (int)summary->skipped, "errors",
+        (int)summary->errors, "not_run", (int)summary->not_run, "seconds", summary->seconds,
+        "interrupted", summary->interrupted, "results", reporter->results);
     g_autofree char *text = godwit_json_dump(document, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     fputs(text, reporter->out);
     fputc('\n', reporter->out);
@@ -25,6 +25,7 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
 
 void godwit_report_json(struct godwit_reporter *reporter)
 {
+    reporter->wants_about = true;
     reporter->result = result;
     reporter->end = end;
 }

@@ -29,10 +29,19 @@ static void properties(FILE *out, const json_t *result_)
     fputs("</properties>\n", out);
 }
 
+/* Returns the class name of a result: its target, without the blanks and dots that CI systems split
+ * names at. The caller frees it. */
+static char *class_of(const json_t *result_)
+{
+    char *name = godwit_report_xml_line(godwit_report_target(result_));
+    g_strdelimit(name, " ", '_');
+    return g_strdelimit(name, ".", '-');
+}
+
 static void test_case(FILE *out, const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
-    g_autofree char *target = godwit_report_xml_line(godwit_report_target(result_));
+    g_autofree char *target = class_of(result_);
     g_autofree char *name = godwit_report_xml_line(godwit_json_string(result_, "scenario", ""));
     g_autofree char *message = godwit_report_xml_line(godwit_json_string(result_, "message", ""));
     fprintf(out, "    <testcase classname=\"%s\" name=\"%s", target, name);
@@ -62,6 +71,35 @@ static void test_case(FILE *out, const json_t *result_)
     fputs("    </testcase>\n", out);
 }
 
+/* Writes a property of the run. */
+static void property(FILE *out, const char *name, const char *value)
+{
+    g_autofree char *left = godwit_report_xml_line(name);
+    g_autofree char *right = godwit_report_xml_line(value);
+    fprintf(out, "      <property name=\"%s\" value=\"%s\"/>\n", left, right);
+}
+
+/* Writes what is tested. */
+static void about(FILE *out, const json_t *about_)
+{
+    static const char *const names[] = {"kit", "date", "host", "command"};
+    const char *path;
+    json_t *qemu;
+    if (!about_)
+        return;
+    fputs("    <properties>\n", out);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+        property(out, names[i], godwit_json_string(about_, names[i], ""));
+    json_object_foreach(json_object_get(about_, "qemus"), path, qemu)
+    {
+        g_autofree char *value = g_strdup_printf(
+            "%s, %s, sha256 %s", godwit_json_string(qemu, "version", ""),
+            godwit_json_string(qemu, "package", ""), godwit_json_string(qemu, "sha256", "unknown"));
+        property(out, path, value);
+    }
+    fputs("    </properties>\n", out);
+}
+
 static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
 {
     FILE *out = reporter->out;
@@ -73,12 +111,14 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
             " skipped=\"%u\" time=\"%.3f\">\n",
             json_array_size(reporter->results), summary->failed, summary->errors, summary->skipped,
             summary->seconds);
+    about(out, reporter->about);
     json_array_foreach(reporter->results, i, result_) test_case(out, result_);
     fputs("  </testsuite>\n</testsuites>\n", out);
 }
 
 void godwit_report_junit(struct godwit_reporter *reporter)
 {
+    reporter->wants_about = true;
     reporter->result = result;
     reporter->end = end;
 }

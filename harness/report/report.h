@@ -25,9 +25,11 @@ struct godwit_reporter {
     unsigned number; /* results so far */
     unsigned points; /* for TAP: numbers given so far */
     unsigned planned;
-    int width;       /* of the column for what a scenario runs on, for text */
-    json_t *totals;  /* for text: sums over what passed; owned */
-    json_t *results; /* for formats that are written at the end; owned */
+    int width;        /* of the column for what a scenario runs on, for text */
+    json_t *totals;   /* for text: sums over what passed; owned */
+    json_t *results;  /* for formats that are written at the end; owned */
+    bool wants_about; /* the format prints what is tested ... */
+    json_t *about;    /* ... which the command sets: see godwit_about(); owned, may be NULL */
 };
 
 /*

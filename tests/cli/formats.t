@@ -75,6 +75,16 @@ my $failed = $result{'riscv64 precopy/unix/plain'};
 is_deeply([$failed->{status}, $failed->{phase}], ['fail', 'migrate'], 'JSON: fail');
 is_deeply([map { $_->{name} } @{$failed->{vms}}], ['source', 'destination'], 'JSON: its VMs');
 is($failed->{vms}[0]{stderr}, 'fake-qemu: this will hurt', 'JSON: what QEMU said');
+my $about = $json->{about};
+like($about->{date}, qr/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\z/, 'JSON: the date');
+like($about->{command}, qr/^\Q$godwit\E run .*precopy\/unix\/plain guest\/suspend .* html:report\.html\z/,
+    'JSON: the command line');
+is_deeply([sort map { $_->{target} } @{$about->{targets}}], [sort keys %{{map { (split ' ')[0] => 1 } keys %result}}],
+    'JSON: the targets');
+for my $binary (map { $_->{source} } @{$about->{targets}}) {
+    my ($sum) = split ' ', `sha256sum '$binary'`;
+    is($about->{qemus}{$binary}{sha256}, $sum, "JSON: the checksum of $binary");
+}
 like($failed->{again}, qr/^godwit run precopy\/unix\/plain --arch riscv64 /, 'JSON: again');
 
 # JUnit.
@@ -91,6 +101,7 @@ SKIP: {
     is($xpath->("string($suite/@*[name()='$_->[0]'])"), $_->[1], "JUnit: $_->[0]")
         for ['tests', 4], ['failures', 1], ['errors', 0], ['skipped', 1];
     is($xpath->("count($suite/testcase)"), 4, 'JUnit: as many as it says');
+    is($xpath->("string($suite/properties/property[\@name='date']/\@value)"), $about->{date}, 'JUnit: the date');
     is($xpath->("string($suite/testcase[failure]/\@classname)"), 'riscv64', 'JUnit: what failed');
     like($xpath->("string($suite/testcase/failure)"), qr/fake-qemu: this will hurt/,
         'JUnit: the failure\'s report');
@@ -102,6 +113,7 @@ like($html, qr/\A<!DOCTYPE html>\n.*<\/html>\n\z/s, 'HTML: whole');
 like($html, qr/<a href="#(r\d+)">precopy\/unix\/plain<\/a>.*<h2 id="\1" class="FAIL">riscv64 precopy\/unix\/plain</s,
     'HTML: what failed');
 like($html, qr/fake-qemu: this will hurt/, 'HTML: the failure\'s report');
+like($html, qr/<th>command<\/th><td>\Q$godwit\E run .*sha256 [0-9a-f]{64}</s, 'HTML: what is tested');
 unlike($html, qr/(?:src|href)\s*=\s*"(?!#)|url\(|<script/, 'HTML: nothing comes from elsewhere');
 
 # Text.
