@@ -43,45 +43,92 @@ static void describe_host(const struct godwit_process *process)
     row("temporary", "%s", process->folder);
 }
 
-static void describe_target(const struct godwit_target *target)
+/* What keeps scenarios from running. */
+struct reason {
+    char *text;            /* "needs transport file" */
+    GHashTable *scenarios; /* a set of names; borrowed */
+    GHashTable *targets;   /* likewise; owned */
+};
+
+static void reason_free(gpointer data)
+{
+    struct reason *reason = data;
+    g_free(reason->text);
+    g_hash_table_unref(reason->scenarios);
+    g_hash_table_unref(reason->targets);
+    g_free(reason);
+}
+
+/* An examination. */
+struct doctor {
+    bool verbose;       /* list each scenario that cannot run */
+    GPtrArray *reasons; /* of struct reason, in the order in which they were met */
+};
+
+/* Counts a scenario that cannot run for the reason that TEXT gives up to its colon; what follows
+ * differs from one target to the next. */
+static void count(struct doctor *doctor, const char *text, const char *scenario, const char *target)
+{
+    g_autofree char *key = g_strndup(text, strcspn(text, ":"));
+    struct reason *reason = NULL;
+    for (guint i = 0; i < doctor->reasons->len && !reason; i++) {
+        struct reason *one = g_ptr_array_index(doctor->reasons, i);
+        reason = strcmp(one->text, key) ? NULL : one;
+    }
+    if (!reason) {
+        reason = g_new0(struct reason, 1);
+        reason->text = g_steal_pointer(&key);
+        reason->scenarios = g_hash_table_new(g_str_hash, g_str_equal);
+        reason->targets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        g_ptr_array_add(doctor->reasons, reason);
+    }
+    g_hash_table_add(reason->scenarios, (gpointer)(uintptr_t)scenario);
+    g_hash_table_add(reason->targets, g_strdup(target));
+}
+
+static void describe_target(struct doctor *doctor, const struct godwit_target *target)
 {
     const struct godwit_qemu *qemu = target->source;
+    g_autoptr(GPtrArray) scenarios = godwit_scenario_all();
+    unsigned able = 0;
     row(target->setup.machine->arch, "%s: QEMU %s%s%s, answers in %.0f ms", qemu->path,
         qemu->version, *qemu->package ? ", " : "", qemu->package, qemu->start_ms);
     if (strcmp(target->destination->path, target->source->path) != 0)
         row("", "destination %s: QEMU %s", target->destination->path, target->destination->version);
-    row("", "machine %s, image %s, %u migration capabilities, %u parameters", target->setup.type,
-        target->setup.image->name, godwit_qemu_count(qemu, "capability"),
-        godwit_qemu_count(qemu, "parameter"));
     row("", "accelerator %s: %s", target->setup.accel, target->accel_reason);
-    g_autoptr(GPtrArray) scenarios = godwit_scenario_all();
-    unsigned able = 0;
     for (guint i = 0; i < scenarios->len; i++) {
         const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, i);
-        g_autofree char *obstacle = godwit_scenario_skip_reason(scenario, &target->setup);
-        able += !obstacle;
-        if (obstacle)
-            row("", "cannot run %s: %s", scenario->name, obstacle);
+        g_autofree char *reason = godwit_scenario_skip_reason(scenario, &target->setup);
+        able += !reason;
+        if (!reason)
+            continue;
+        count(doctor, reason, scenario->name, target->name);
+        if (doctor->verbose)
+            row("", "cannot run %s: %s", scenario->name, reason);
     }
-    row("", "can run %u of %u scenarios", able, scenarios->len);
+    row("", "machine %s, image %s: can run %u of %u scenarios", target->setup.type,
+        target->setup.image->name, able, scenarios->len);
 }
 
-static bool examine(struct godwit_process *process, const struct godwit_options *options,
-                    int *status, GError **error)
+/* Prints why scenarios cannot run, with counts. */
+static void describe_reasons(const struct doctor *doctor)
 {
-    if (!godwit_process_begin(process, error))
-        return false;
-    describe_host(process);
-    fflush(stdout);
-    /* Asked for by name, a target has to be there; otherwise each is looked at by itself, so that
-     * one bad binary does not hide the others. */
-    if (options->arch || options->qemu || options->qemu_src || options->qemu_dst) {
-        g_autoptr(GPtrArray) targets = godwit_targets(process, options, error);
-        for (guint i = 0; targets && i < targets->len; i++)
-            describe_target(g_ptr_array_index(targets, i));
-        return targets != NULL;
+    for (guint i = 0; i < doctor->reasons->len; i++) {
+        const struct reason *reason = g_ptr_array_index(doctor->reasons, i);
+        const unsigned scenarios = g_hash_table_size(reason->scenarios);
+        const unsigned targets = g_hash_table_size(reason->targets);
+        row(i ? "" : "cannot run", "%2u scenario%s on %u target%s: %s", scenarios,
+            scenarios == 1 ? "" : "s", targets, targets == 1 ? "" : "s", reason->text);
     }
-    unsigned found = 0;
+    if (doctor->reasons->len && !doctor->verbose)
+        row("", "(--verbose lists the scenarios)");
+}
+
+/* Describes each architecture on its own, so that one bad binary does not hide the others. *FOUND
+ * is how many have a usable QEMU. */
+static bool examine_all(struct godwit_process *process, const struct godwit_options *options,
+                        struct doctor *doctor, unsigned *found, GError **error)
+{
     for (size_t i = 0; i < godwit_machine_count(); i++) {
         const struct godwit_machine *machine = godwit_machine_at(i);
         struct godwit_options one = *options;
@@ -90,8 +137,8 @@ static bool examine(struct godwit_process *process, const struct godwit_options 
         g_autoptr(GError) cause = NULL;
         g_autoptr(GPtrArray) targets = godwit_targets(process, &one, &cause);
         if (targets) {
-            describe_target(g_ptr_array_index(targets, 0));
-            found++;
+            describe_target(doctor, g_ptr_array_index(targets, 0));
+            ++*found;
         } else if (cause->code == GODWIT_ERROR_USAGE || process->interrupted) {
             g_propagate_error(error, g_steal_pointer(&cause));
             return false;
@@ -100,6 +147,30 @@ static bool examine(struct godwit_process *process, const struct godwit_options 
         }
         fflush(stdout);
     }
+    return true;
+}
+
+static bool examine(struct godwit_process *process, const struct godwit_options *options,
+                    bool verbose, int *status, GError **error)
+{
+    g_autoptr(GPtrArray) reasons = g_ptr_array_new_with_free_func(reason_free);
+    struct doctor doctor = {.verbose = verbose, .reasons = reasons};
+    unsigned found = 0;
+    if (!godwit_process_begin(process, error))
+        return false;
+    describe_host(process);
+    fflush(stdout);
+    /* A target that was asked for by name must be there. */
+    if (options->arch || options->qemu || options->qemu_src || options->qemu_dst) {
+        g_autoptr(GPtrArray) targets = godwit_targets(process, options, error);
+        for (guint i = 0; targets && i < targets->len; i++, found++)
+            describe_target(&doctor, g_ptr_array_index(targets, i));
+        if (!targets)
+            return false;
+    } else if (!examine_all(process, options, &doctor, &found, error)) {
+        return false;
+    }
+    describe_reasons(&doctor);
     *status = found ? 0 : 2;
     return true;
 }
@@ -108,12 +179,19 @@ bool godwit_command_doctor(struct godwit_process *process, int argc, char **argv
                            GError **error)
 {
     struct godwit_options options;
+    gboolean verbose = FALSE;
     bool helped = false;
+    const GOptionEntry entries[] = {
+        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &verbose, "List each scenario that cannot run",
+         NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
     godwit_options_init(&options);
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_option_context_set_summary(
         context, "Reports what this host and its QEMUs can and cannot do, and why.\n"
                  "Exit status: 0 if there is a usable QEMU, otherwise 2.");
+    g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
     if (good && argc > 1) {
@@ -121,7 +199,7 @@ bool godwit_command_doctor(struct godwit_process *process, int argc, char **argv
                     argv[1]);
         good = false;
     }
-    good = good && (helped || examine(process, &options, status, error));
+    good = good && (helped || examine(process, &options, verbose, status, error));
     godwit_options_clear(&options);
     return good;
 }

@@ -233,7 +233,7 @@ sub value_of {
         run     => ['What to start', 'Options of run'],
         list    => ['What to start', 'Options of list'],
         migrate => ['What to start', 'Options of migrate'],
-        doctor  => ['What to start'],
+        doctor  => ['What to start', 'Options of doctor'],
         bench   => ['What to start', 'Options of bench'],
         selftest => ['What to start', 'Options of selftest'],
         stream  => ['Options of stream'],

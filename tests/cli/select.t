@@ -201,6 +201,15 @@ END
     like($doctor->{out}, qr/^x86_64 +\Q$qemu\E: QEMU \d+\.\d+\.\d+/m, 'doctor: the binary');
     like($doctor->{out}, qr/can run \d+ of ${\scalar @all} scenarios/, 'doctor: what it can run');
     ok_clean($doctor, 'doctor: nothing is left behind');
+    my ($able) = $doctor->{out} =~ /can run (\d+) of/;
+    cmp_ok(($doctor->{out} =~ tr/\n//), '<', 40, 'doctor: it fits on a screen');
+    my $verbose = run(['doctor', '--verbose', @real]);
+    is(scalar(() = $verbose->{out} =~ /cannot run \S+: needs /g), @all - $able,
+        'doctor --verbose: each scenario that cannot run');
+    my %short = map { /(\d+) scenarios? on 1 target: (.*)/ ? ($2 => $1) : () } split /\n/, $doctor->{out};
+    my %long;
+    $long{$1}++ while $verbose->{out} =~ /cannot run \S+: ([^:\n]*)/g;
+    is_deeply(\%short, \%long, 'doctor: the reasons are counted');
 
     # The benchmark.
     my $bench = run(['bench', '-n', 1, 'precopy/unix/plain', @real]);
