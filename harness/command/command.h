@@ -39,7 +39,7 @@ bool godwit_process_end(struct godwit_process *process, GError **error);
 struct godwit_options {
     char **arch;
     char **qemu;
-    char *qemu_src, *qemu_dst;
+    char **qemu_src, **qemu_dst; /* every source with every destination */
     gboolean cross;
     char *machine, *image, *accel;
     int memory;
@@ -106,8 +106,8 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
 /* The width of the longest of their names, 8 or more: for columns. */
 int godwit_targets_width(const GPtrArray *targets);
 
-/* Returns what is tested: "kit" (Godwit's version), "date", "host", "command", "qemus" (by path, with
- * version, package and sha256) and "targets". The caller owns it. */
+/* Returns what is tested: "kit" (Godwit's version), "date", "host", "command", "qemus" (by path,
+ * with version, package and sha256) and "targets". The caller owns it. */
 json_t *godwit_about(const GPtrArray *targets);
 
 /* A job for that target: the scenario, or an ad-hoc migration if it is NULL. */

@@ -24,8 +24,8 @@ void godwit_options_clear(struct godwit_options *options)
 {
     g_strfreev(options->arch);
     g_strfreev(options->qemu);
-    g_free(options->qemu_src);
-    g_free(options->qemu_dst);
+    g_strfreev(options->qemu_src);
+    g_strfreev(options->qemu_dst);
     g_free(options->machine);
     g_free(options->image);
     g_free(options->accel);
@@ -55,10 +55,13 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
         {"cross", 0, 0, G_OPTION_ARG_NONE, &o->cross,
          "Migrate from each QEMU given with --qemu to each other one, not from each to itself",
          NULL},
-        {"qemu-src", 0, 0, G_OPTION_ARG_FILENAME, &o->qemu_src,
-         "QEMU binary of the source; not with --qemu", "PATH"},
-        {"qemu-dst", 0, 0, G_OPTION_ARG_FILENAME, &o->qemu_dst,
-         "QEMU binary of the destination; not with --qemu", "PATH"},
+        {"qemu-src", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->qemu_src,
+         "QEMU binary of the source, or folder; repeatable, for every source with every "
+         "destination; "
+         "not with --qemu",
+         "PATH"},
+        {"qemu-dst", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->qemu_dst,
+         "QEMU binary of the destination, or folder; repeatable; not with --qemu", "PATH"},
         {"machine", 'M', 0, G_OPTION_ARG_STRING, &o->machine,
          "Machine type (default: the newest version of the architecture's default machine that "
          "both "

@@ -271,22 +271,23 @@ static bool add_targets(struct binaries *binaries, const struct godwit_machine *
                         bool asked_for, GPtrArray *targets, GError **error)
 {
     const struct godwit_options *options = binaries->options;
-    char *const from[] = {options->qemu_src, NULL}, *const to[] = {options->qemu_dst, NULL};
     const bool sides = options->qemu_src || options->qemu_dst;
     if (sides && !asked_for) {
         /* The side that is named says what it is for; the other one has to be for the same. */
         g_autoptr(GPtrArray) first =
-            binaries_for(binaries, machine, options->qemu_src ? from : to, false, error);
+            binaries_for(binaries, machine,
+                         options->qemu_src ? options->qemu_src : options->qemu_dst, false, error);
         if (!first || first->len == 0)
             return first != NULL;
         asked_for = true;
     }
-    g_autoptr(GPtrArray) sources =
-        binaries_for(binaries, machine, options->qemu_src ? from : options->qemu, asked_for, error);
+    g_autoptr(GPtrArray) sources = binaries_for(
+        binaries, machine, options->qemu_src ? options->qemu_src : options->qemu, asked_for, error);
     g_autoptr(GPtrArray) destinations =
-        sources ? binaries_for(binaries, machine, options->qemu_dst ? to : options->qemu, asked_for,
-                               error)
-                : NULL;
+        sources
+            ? binaries_for(binaries, machine, options->qemu_dst ? options->qemu_dst : options->qemu,
+                           asked_for, error)
+            : NULL;
     if (!destinations)
         return false;
     for (guint i = 0; i < sources->len; i++) {
@@ -298,7 +299,8 @@ static bool add_targets(struct binaries *binaries, const struct godwit_machine *
             g_autoptr(GError) cause = NULL;
             if (add_workloads(binaries, machine, source, destination, targets, &cause))
                 continue;
-            if (options->cross && cause->code == GODWIT_ERROR_ENVIRONMENT) {
+            const bool several = options->cross || (sides && sources->len * destinations->len > 1);
+            if (several && cause->code == GODWIT_ERROR_ENVIRONMENT) {
                 godwit_text_complain("%s from QEMU %s to %s is left out: %s", machine->arch,
                                      source->version, destination->version, cause->message);
             } else {
@@ -451,12 +453,13 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)godwit_qemu_free);
     g_autoptr(GPtrArray) targets =
         g_ptr_array_new_with_free_func((GDestroyNotify)godwit_target_free);
-    char *const source[] = {options->qemu_src ? options->qemu_src : options->qemu_dst, NULL};
     bool good = true;
     for (guint i = 0; good && i < machines->len; i++)
         good = add_targets(&binaries, g_ptr_array_index(machines, i), asked_for || !named, targets,
                            error);
-    good = good && (!named || all_used(&binaries, options->qemu ? options->qemu : source, error));
+    char *const *const lists[] = {options->qemu, options->qemu_src, options->qemu_dst};
+    for (size_t i = 0; good && i < G_N_ELEMENTS(lists); i++)
+        good = all_used(&binaries, lists[i], error);
     g_hash_table_unref(binaries.probed);
     if (good && targets->len == 0) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,

@@ -194,6 +194,15 @@ END
         is_deeply($once->{left}, [], "migrate @$args: nothing is left behind");
     }
 
+    # Several sources and destinations: from each to each.
+    my @copies = map { script_file("copy-$_", "exec '$qemu' \"\$@\"") } 1 .. 3;
+    my $pairs = run(['run', '-w', 'order', 'precopy/fd/file', '--accel', 'tcg', '--arch', 'x86_64',
+        (map { ('--qemu-src', $_) } @copies[0, 1]), (map { ('--qemu-dst', $_) } @copies[1, 2])]);
+    my @pairs = map { s/^[\d.]+(?: to [\d.]+)? ?//r } $pairs->{out} =~ /^\w+ +x86_64 (\S.*?) +precopy/mg;
+    is_deeply([sort @pairs], [sort '', map {"($_)"} "$copies[0] to $copies[1]",
+        "$copies[0] to $copies[2]", "$copies[1] to $copies[2]"], '--qemu-src and --qemu-dst, twice each: four pairs')
+        or diag($pairs->{out}, $pairs->{err});
+
     # The doctor.
     my $doctor = run(['doctor', @real]);
     is($doctor->{status}, 0, 'doctor: exit status');

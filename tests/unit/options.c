@@ -188,8 +188,8 @@ static void test_parse(void **state)
     assert_int_equal(o->seed, 18);
     assert_string_equal(o->read_memory, "pmemsave");
     assert_string_equal(o->qemu[0], "q");
-    assert_string_equal(o->qemu_src, "s");
-    assert_string_equal(o->qemu_dst, "d");
+    assert_string_equal(o->qemu_src[0], "s");
+    assert_string_equal(o->qemu_dst[0], "d");
     end();
     begin();
     assert_true(parse("godwit", &helped));
