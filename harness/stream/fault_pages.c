@@ -208,7 +208,7 @@ bool godwit_fault_swap_pages(struct godwit_injection *injection,
     if (!page)
         return false;
     const bool differs = injection->kept->len == item->page_size &&
-                         memcmp(injection->kept->data, page, item->page_size) != 0;
+                         memcmp(injection->kept->data, page, sizeof(uint64_t)) != 0;
     if (!injection->kept->len) {
         keep(injection, item, page);
         return false;
