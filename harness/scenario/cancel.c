@@ -1,6 +1,6 @@
 /*
- * migrate_cancel in every state that a source can be held in. Whatever it was, the source is as
- * good as before: where its guest is still there it is then migrated to another destination.
+ * migrate_cancel in every state that a source can be kept in. The source must survive it: if it
+ * still has its guest, it then migrates that to another destination.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* Where a migration goes that is not to get anywhere. */
+/* Addresses of migrations that must not complete. */
 #define BUSY_URI "unix:busy.sock"
 #define PIPE_URI "fd:pipe"
 
@@ -31,24 +31,26 @@ static bool expect_state(struct godwit_vm *vm, const char *wanted, const char *w
     return false;
 }
 
-/* The command in question, in the state that it is about. */
+/* Sends migrate_cancel to a source that must be in STATE. */
 static bool cancel_in(struct godwit_vm *source, const char *state, GError **error)
 {
     godwit_testbed_phase(source->testbed, "cancel");
-    return expect_state(source, state, "when it was to be cancelled", error) &&
+    return expect_state(source, state, "just before migrate_cancel", error) &&
            godwit_vm_command(source, "migrate_cancel", NULL, error);
 }
 
-/* The same where there is nothing to be cancelled any more, or yet: the state stays. */
-static bool cancel_in_vain(struct godwit_vm *source, const char *state, GError **error)
+/* Sends migrate_cancel when there is nothing to cancel, not yet or not any more: the state must not
+ * change. */
+static bool cancel_without_effect(struct godwit_vm *source, const char *state, GError **error)
 {
     return cancel_in(source, state, error) &&
            expect_state(source, state, "after migrate_cancel", error);
 }
 
-/* The source as it is after all that: its guest runs; it can be migrated as if nothing had been. */
-static bool migrate_after_all(struct godwit_vm *source, const struct godwit_scenario *scenario,
-                              GError **error)
+/* Checks that the source's guest runs on, and that the source can then migrate as if nothing had
+ * happened. */
+static bool migrate_afterwards(struct godwit_vm *source, const struct godwit_scenario *scenario,
+                               GError **error)
 {
     godwit_testbed_phase(source->testbed, "run on");
     if (!godwit_course_expect_status(source, "running", "after migrate_cancel", error) ||
@@ -60,7 +62,8 @@ static bool migrate_after_all(struct godwit_vm *source, const struct godwit_scen
            godwit_course_move(source->testbed, &scenario->spec, source, destination, error);
 }
 
-/* A source that has been told to send events, and the destination that it ends at. */
+/* Starts a throttled source that sends events and, ahead of it, the destination of its last
+ * migration. */
 static struct godwit_vm *start_source(struct godwit_testbed *testbed, GError **error)
 {
     if (!godwit_course_ahead(testbed, "destination", true, error))
@@ -72,8 +75,8 @@ static struct godwit_vm *start_source(struct godwit_testbed *testbed, GError **e
                : NULL;
 }
 
-/* A source, and a first destination to which it has begun to migrate its guest, and does not come
- * to an end with it. */
+/* Starts a source and a first destination, and a throttled migration between them, which is proven
+ * live. */
 static bool start_both(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        const struct godwit_capability *capabilities, struct godwit_vm **source,
                        struct godwit_vm **first, GError **error)
@@ -85,7 +88,7 @@ static bool start_both(struct godwit_testbed *testbed, const struct godwit_scena
         !godwit_migrate_set_capabilities(*source, capabilities, error))
         return false;
     godwit_testbed_phase(testbed, "migrate");
-    (*first)->may_exit = true; /* as a destination does whose source breaks off */
+    (*first)->may_exit = true; /* a destination exits when its source breaks off */
     g_autofree char *uri = godwit_migrate_listen(*first, scenario->spec.transport, false, error);
     return uri && godwit_migrate_start(*source, uri, false, error) &&
            godwit_migrate_prove_live(*source, *first, error);
@@ -95,12 +98,12 @@ static bool after_none(struct godwit_testbed *testbed, const struct godwit_scena
                        GError **error)
 {
     struct godwit_vm *source = start_source(testbed, error);
-    return source && cancel_in_vain(source, "none", error) &&
-           migrate_after_all(source, scenario, error);
+    return source && cancel_without_effect(source, "none", error) &&
+           migrate_afterwards(source, scenario, error);
 }
 
-/* Whether there is something of a migration that the engine could be made to give up: as long as it
- * connects, even if it says otherwise. */
+/* Sets *PENDING to whether the engine still has a migration that could be yanked. It has one as
+ * long as it connects, whatever state it reports. */
 static bool ask_pending(struct godwit_vm *vm, bool *pending, GError **error)
 {
     g_autoptr(json_t) instances = godwit_vm_execute(vm, "query-yank", NULL, error);
@@ -114,8 +117,9 @@ static bool ask_pending(struct godwit_vm *vm, bool *pending, GError **error)
     return instances != NULL;
 }
 
-/* The source is cancelled, or will be when its connection is refused. If it says that it is while
- * it still connects, it is not fit for another migration before that is over. */
+/* Waits until the source is cancelled. It may notice only when its connection is refused. If it
+ * reports "cancelled" while it still connects, that is a known bug: it cannot migrate again before
+ * that has ended. */
 static bool settle_cancelled(struct godwit_vm *source, godwit_peer *busy, GError **error)
 {
     bool pending;
@@ -131,8 +135,8 @@ static bool settle_cancelled(struct godwit_vm *source, godwit_peer *busy, GError
     if (!godwit_bug_explain(
             &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CONNECTING, .source = source})) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                    "the source's migration is cancelled, but its connection is still being made: "
-                    "another migration would be refused, or get that connection");
+                    "the source's migration is cancelled, but it still connects: another migration "
+                    "would be refused, or would get that connection");
         return false;
     }
     godwit_peer_close(busy);
@@ -144,7 +148,7 @@ static bool settle_cancelled(struct godwit_vm *source, godwit_peer *busy, GError
     return true;
 }
 
-/* Nobody takes the source's connection, and nobody refuses it. */
+/* The source's connection is neither accepted nor refused. */
 static bool after_setup(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         GError **error)
 {
@@ -153,7 +157,7 @@ static bool after_setup(struct godwit_testbed *testbed, const struct godwit_scen
     return source && godwit_peer_busy(&busy, testbed, "busy.sock", error) &&
            godwit_migrate_start(source, BUSY_URI, false, error) &&
            cancel_in(source, "setup", error) && settle_cancelled(source, &busy, error) &&
-           migrate_after_all(source, scenario, error);
+           migrate_afterwards(source, scenario, error);
 }
 
 static bool after_active(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
@@ -162,10 +166,10 @@ static bool after_active(struct godwit_testbed *testbed, const struct godwit_sce
     struct godwit_vm *source, *first;
     return start_both(testbed, scenario, NULL, &source, &first, error) &&
            cancel_in(source, "active", error) && godwit_migrate_wait(source, "cancelled", error) &&
-           godwit_course_refused(first, error) && migrate_after_all(source, scenario, error);
+           godwit_course_refused(first, error) && migrate_afterwards(source, scenario, error);
 }
 
-/* The guest stands still already, and has to run again. */
+/* The guest is already stopped and must run again. */
 static bool after_pre_switchover(struct godwit_testbed *testbed,
                                  const struct godwit_scenario *scenario, GError **error)
 {
@@ -177,22 +181,22 @@ static bool after_pre_switchover(struct godwit_testbed *testbed,
            cancel_in(source, "pre-switchover", error) &&
            godwit_migrate_wait(source, "cancelled", error) &&
            godwit_vm_wait_event(source, source->migration_first, "RESUME", NULL, error) &&
-           godwit_course_refused(first, error) && migrate_after_all(source, scenario, error);
+           godwit_course_refused(first, error) && migrate_afterwards(source, scenario, error);
 }
 
-/* The guest is the destination's by then; the source's copy of it can nevertheless go on. */
+/* By then the guest runs on the destination. The source's copy of it can still run. */
 static bool cancel_completed(struct godwit_vm *source, struct godwit_vm *destination,
                              GError **error)
 {
     (void)destination;
-    return cancel_in_vain(source, "completed", error) &&
+    return cancel_without_effect(source, "completed", error) &&
            godwit_course_expect_status(source, "postmigrate", "after migrate_cancel", error) &&
            godwit_vm_run(source, error) && godwit_course_see_it_run(source, error) &&
            godwit_vm_command(source, "stop", NULL, error);
 }
 
-/* The thread that sends waits for a full pipe, which cannot be shut down: it takes no notice of
- * anything until the pipe breaks. */
+/* The sending thread waits for a full pipe, which cannot be shut down, so it notices nothing until
+ * the pipe breaks. */
 static bool after_cancelling(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                              GError **error)
 {
@@ -203,13 +207,13 @@ static bool after_cancelling(struct godwit_testbed *testbed, const struct godwit
         !godwit_migrate_wait(source, "active", error))
         return false;
     while (!godwit_peer_is_full(&pipe))
-        if (!expect_state(source, "active", "while nobody reads what it sends", error))
+        if (!expect_state(source, "active", "while nothing reads what it sends", error))
             return false;
-    if (!cancel_in(source, "active", error) || !cancel_in_vain(source, "cancelling", error))
+    if (!cancel_in(source, "active", error) || !cancel_without_effect(source, "cancelling", error))
         return false;
     godwit_peer_close(&pipe);
     return godwit_migrate_wait(source, "cancelled", error) &&
-           migrate_after_all(source, scenario, error);
+           migrate_afterwards(source, scenario, error);
 }
 
 static bool after_cancelled(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
@@ -218,11 +222,11 @@ static bool after_cancelled(struct godwit_testbed *testbed, const struct godwit_
     struct godwit_vm *source, *first;
     return start_both(testbed, scenario, NULL, &source, &first, error) &&
            cancel_in(source, "active", error) && godwit_migrate_wait(source, "cancelled", error) &&
-           cancel_in_vain(source, "cancelled", error) && godwit_course_refused(first, error) &&
-           migrate_after_all(source, scenario, error);
+           cancel_without_effect(source, "cancelled", error) &&
+           godwit_course_refused(first, error) && migrate_afterwards(source, scenario, error);
 }
 
-/* The pipe breaks while the migration is under way. */
+/* The pipe breaks during the migration. */
 static bool after_failed(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
@@ -234,10 +238,11 @@ static bool after_failed(struct godwit_testbed *testbed, const struct godwit_sce
         return false;
     godwit_peer_close(&pipe);
     return godwit_migrate_wait(source, "failed", error) &&
-           cancel_in_vain(source, "failed", error) && migrate_after_all(source, scenario, error);
+           cancel_without_effect(source, "failed", error) &&
+           migrate_afterwards(source, scenario, error);
 }
 
-/* Rows that differ in the state, and in what they do. */
+/* An entry. Entries differ in the state and in what they run. */
 #define ROW(STATE, SUMMARY, ...)                                                                   \
     {                                                                                              \
         .name = "cancel/after/" STATE, .summary = SUMMARY,                                         \

@@ -1,7 +1,7 @@
 /*
- * Checks the rows of all scenarios when Godwit starts, so that a mistake in one is an error and not
- * a skip or a test of something else. A feature with a typing error would otherwise be one that no
- * QEMU has, and the scenario would be skipped for ever.
+ * Checks the entries of all scenarios when Godwit starts, so that a mistake in one is an error, and
+ * not a skip or a test of something else. Without this check, a misspelt feature would be one that
+ * no QEMU has, and the scenario would be skipped for ever.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,8 +10,8 @@
 #include "godwit/guest_abi.h"
 #include <string.h>
 
-/* Capabilities and parameters of migration that QEMU 7.2, 10.0 and 11.1 have. A scenario about a
- * newer one adds it here. */
+/* Migration capabilities and parameters that QEMU 7.2, 10.0 and 11.1 have. If a scenario tests a
+ * newer one, add it here. */
 static const char *const capabilities[] = {
     "auto-converge",
     "background-snapshot",
@@ -147,7 +147,7 @@ static const char *check_spec(const struct godwit_scenario *scenario)
     return NULL;
 }
 
-/* Returns what contradicts itself in the rest of a row, or NULL. */
+/* Returns what contradicts itself in the rest of an entry, or NULL. */
 static const char *check_guest(const struct godwit_scenario *scenario)
 {
     if (scenario->whole && scenario->wide)

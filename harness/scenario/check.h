@@ -1,5 +1,5 @@
 /*
- * Checks the rows of all scenarios.
+ * Checks the entries of all scenarios.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,11 +8,11 @@
 
 #include "scenario/scenario.h"
 
-/* Returns what is wrong with a row: a field that is missing, fields that contradict each other, a
- * feature that no QEMU has. NULL if nothing is. The caller frees it. */
+/* Returns what is wrong with an entry: a missing field, fields that contradict each other, a
+ * feature that no QEMU has. Returns NULL if nothing is wrong. The caller frees it. */
 char *godwit_scenario_problem(const struct godwit_scenario *scenario);
 
-/* Fails with USAGE if something is wrong with a row, or two have the same name. */
+/* Fails with USAGE if something is wrong with an entry, or if two have the same name. */
 bool godwit_scenario_check_all(GError **error);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Precopy through descriptors that QEMU is passed, and through commands that it starts.
+ * Precopy through file descriptors that QEMU is passed, and through commands that QEMU starts.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* The migration has taken the descriptor: it has no name any more that it could be closed by. */
+/* Checks that the migration has taken the descriptor: `closefd` must not find it by its name any
+ * more. */
 static bool judge_closed(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_vm *const both[] = {source, destination};

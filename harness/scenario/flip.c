@@ -1,5 +1,5 @@
 /*
- * What may come of one flipped bit in the state of a device: see flip.h.
+ * Judges the outcome of one flipped bit in the state of a device: see flip.h.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,7 +12,7 @@ const char *godwit_flip_problem(const struct godwit_flip *flip)
     if (flip->refused)
         return NULL;
     if (flip->memory)
-        return "RAM differs before the guest runs, which the state of a device is no part of";
+        return "RAM differs before the guest runs, although device state is not part of RAM";
     if (flip->noticed)
         return NULL;
     if (!flip->compared)

@@ -1,25 +1,25 @@
 /*
- * Hops: one guest, sent on and on.
+ * A chain of migrations of one guest.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "scenario/scenario.h"
 
-static char *name_of(unsigned hop)
+static char *name_of(unsigned leg)
 {
-    return g_strdup_printf("hop%u", hop);
+    return g_strdup_printf("hop%u", leg);
 }
 
-/* Starts the destination of a hop while the one before it is under way. */
-static bool start_ahead(struct godwit_testbed *testbed, unsigned hop, GError **error)
+/* Starts the destination of a leg while the leg before it is under way. */
+static bool start_ahead(struct godwit_testbed *testbed, unsigned leg, GError **error)
 {
-    g_autofree char *name = name_of(hop);
-    testbed->turned = hop % 2 == 0;
-    return hop > testbed->setup->hops || godwit_course_ahead(testbed, name, true, error);
+    g_autofree char *name = name_of(leg);
+    testbed->turned = leg % 2 == 0;
+    return leg > testbed->setup->hops || godwit_course_ahead(testbed, name, true, error);
 }
 
-/* To and fro: each destination is the next hop's source. Where there are two binaries, they take
- * turns. */
+/* Migrates back and forth: the destination of each leg is the source of the next. If there are two
+ * binaries, they take turns. */
 static bool ping_pong(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
@@ -27,18 +27,18 @@ static bool ping_pong(struct godwit_testbed *testbed, const struct godwit_scenar
         start_ahead(testbed, 1, error) ? godwit_course_source(testbed, error) : NULL;
     if (!source)
         return false;
-    for (unsigned hop = 1; hop <= testbed->setup->hops; hop++) {
-        g_autofree char *name = name_of(hop);
-        g_autofree char *context = g_strdup_printf("hop %u of %u", hop, testbed->setup->hops);
+    for (unsigned leg = 1; leg <= testbed->setup->hops; leg++) {
+        g_autofree char *name = name_of(leg);
+        g_autofree char *context = g_strdup_printf("leg %u of %u", leg, testbed->setup->hops);
         struct godwit_vm *destination = godwit_course_destination(testbed, name, true, error);
-        if (!destination || !start_ahead(testbed, hop + 1, error) ||
-            (hop > 1 && !godwit_vm_run(source, error)) ||
+        if (!destination || !start_ahead(testbed, leg + 1, error) ||
+            (leg > 1 && !godwit_vm_run(source, error)) ||
             !godwit_course_leg(testbed, &scenario->spec, source, destination, error) ||
             !godwit_vm_quit(source, error)) {
             godwit_error_context(error, "%s", context);
             return false;
         }
-        json_object_set_new(testbed->measurements, "hops", json_integer(hop));
+        json_object_set_new(testbed->measurements, "hops", json_integer(leg));
         source = destination;
         if (testbed->lost)
             break;

@@ -1,5 +1,5 @@
 /*
- * What older QEMUs have and newer ones have not: commands and capabilities that were retired.
+ * Commands and capabilities that older QEMUs have and newer ones have removed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,15 +10,14 @@
 /* A command that sets one migration parameter. */
 struct retired {
     const char *command;
-    double value; /* as the command has it ... */
+    double value; /* as the command takes it ... */
     const char *parameter;
-    json_int_t set; /* ... and as the parameter has it */
+    json_int_t set; /* ... and as the parameter shows it */
 };
 
 static const struct retired set_downtime = {"migrate_set_downtime", 0.125, "downtime-limit", 125};
 static const struct retired set_speed = {"migrate_set_speed", 12345678, "max-bandwidth", 12345678};
 
-/* The parameter as the VM tells it. */
 static bool ask_parameter(struct godwit_vm *vm, const char *name, json_int_t *value, GError **error)
 {
     g_autoptr(json_t) parameters = godwit_vm_execute(vm, "query-migrate-parameters", NULL, error);
@@ -26,8 +25,8 @@ static bool ask_parameter(struct godwit_vm *vm, const char *name, json_int_t *va
     return parameters != NULL;
 }
 
-/* Where the schema has the command it is obeyed, and the parameter shows it; where it has it not it
- * is unknown, and nothing is changed. */
+/* Sends the retired command. If the schema has it, QEMU must obey, and the parameter must show the
+ * value. If not, QEMU must report it as unknown and change nothing. */
 static bool use(struct godwit_vm *vm, const struct retired *retired, GError **error)
 {
     const bool has = godwit_qemu_has(vm->qemu, "command", retired->command);
@@ -35,7 +34,7 @@ static bool use(struct godwit_vm *vm, const struct retired *retired, GError **er
     g_autoptr(GError) refusal = NULL;
     if (!ask_parameter(vm, retired->parameter, &before, error))
         return false;
-    /* migrate_set_speed takes nothing but whole numbers. */
+    /* migrate_set_speed accepts only whole numbers. */
     json_t *value = retired->value == floor(retired->value)
                         ? json_integer((json_int_t)retired->value)
                         : json_real(retired->value);
@@ -47,8 +46,9 @@ static bool use(struct godwit_vm *vm, const struct retired *retired, GError **er
     }
     if (obeyed != has || (!obeyed && !g_str_has_suffix(refusal->message, "(CommandNotFound)"))) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                    "query-qmp-schema %s the command %s, but: %s", has ? "has" : "does not have",
-                    retired->command, obeyed ? "it is obeyed" : refusal->message);
+                    "query-qmp-schema %s the command %s, but the answer is: %s",
+                    has ? "has" : "does not have", retired->command,
+                    obeyed ? "success" : refusal->message);
         return false;
     }
     if (!ask_parameter(vm, retired->parameter, &after, error))
@@ -77,7 +77,7 @@ static bool use_set_speed(struct godwit_vm *source, struct godwit_vm *destinatio
     return use(source, &set_speed, error);
 }
 
-/* That pages were compressed, and are smaller for it. */
+/* Checks that pages were compressed and became smaller. */
 static bool judge_compression(struct godwit_vm *source, struct godwit_vm *destination,
                               GError **error)
 {
@@ -94,10 +94,10 @@ static bool judge_compression(struct godwit_vm *source, struct godwit_vm *destin
         return true;
     }
     g_autofree char *text = counters ? json_dumps(counters, JSON_COMPACT) : g_strdup("nothing");
-    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                "the source tells %s of compression, which should be pages, and less than their "
-                "size",
-                text);
+    g_set_error(
+        error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
+        "the source reports %s for compression, expected pages in fewer bytes than their size",
+        text);
     return false;
 }
 

@@ -1,5 +1,5 @@
 /*
- * Multifd: pages go over connections of their own, beside the main one.
+ * Multifd: pages are sent over connections of their own, beside the main one.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,21 +13,21 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* More than there are pages to keep them busy, and many more than the two of the default. */
+/* More channels than there are pages to keep busy, and many more than the default of two. */
 #define CHANNELS 16
-/* Where pages are compressed, so that a channel's part of the window, some 150 KiB, does not fit
- * into the kernel's buffers. */
+/* The number of channels where pages are compressed: so few that a channel's part of the window,
+ * some 150 KiB, does not fit into the kernel's buffers. */
 #define CHANNELS_COMPRESSED 2
 
-/* A migration that is not cancelled by then will not be at all. */
+/* A migration that is not cancelled after this many seconds never will be. */
 #define CANCEL_SECONDS 20
 
-/* What query-migrate says of the pages that were sent. */
+/* What query-migrate reports about the pages that were sent. */
 struct sent {
     json_int_t page_size;
     json_int_t normal;    /* pages with contents */
     json_int_t duplicate; /* zero pages, sent as such */
-    json_int_t bytes;     /* that went over the multifd channels */
+    json_int_t bytes;     /* sent over the multifd channels */
 };
 
 static bool ask_sent(struct godwit_vm *source, struct sent *sent, GError **error)
@@ -49,24 +49,24 @@ static bool ask_sent(struct godwit_vm *source, struct sent *sent, GError **error
 static bool wrong_amount(const struct sent *sent, const char *expected, GError **error)
 {
     return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                       "%" JSON_INTEGER_FORMAT " bytes went over the multifd channels for "
+                       "%" JSON_INTEGER_FORMAT " bytes were sent over the multifd channels for "
                        "%" JSON_INTEGER_FORMAT " pages of %" JSON_INTEGER_FORMAT
                        " bytes and %" JSON_INTEGER_FORMAT " zero pages: %s",
                        sent->bytes, sent->normal, sent->page_size, sent->duplicate, expected);
 }
 
-/* Every page with contents went over the channels, as it is. */
+/* Checks that every page with contents was sent over the channels, uncompressed. */
 static bool judge_plain(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct sent sent;
     (void)destination;
     return ask_sent(source, &sent, error) &&
            ((sent.normal > 0 && sent.bytes >= sent.normal * sent.page_size) ||
-            wrong_amount(&sent, "all of those pages should have gone there", error));
+            wrong_amount(&sent, "expected all of the former there", error));
 }
 
-/* While the migration is held, the destination has a connection for each channel, and the main
- * one. */
+/* Waits until the destination has a connection for each channel and the main one. The migration is
+ * throttled meanwhile. */
 static bool await_channels(struct godwit_vm *destination, unsigned channels, GError **error)
 {
     struct godwit_tcp tcp = {0};
@@ -84,34 +84,36 @@ static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination
     return await_channels(destination, CHANNELS, error);
 }
 
-/* Waits until at least so many PAGES with contents have been sent: in a pass or two, they are. */
+/* Waits until at least PAGES pages with contents have been sent, which takes an iteration or
+ * two. */
 static bool await_sent(struct godwit_vm *source, json_int_t pages, struct sent *sent,
                        GError **error)
 {
-    for (guint pass = 1; ask_sent(source, sent, error);) {
+    for (guint iteration = 1; ask_sent(source, sent, error);) {
         if (sent->normal >= pages && sent->bytes > 0)
             return true;
-        if (!godwit_migrate_next_iteration(source, &pass, error))
+        if (!godwit_migrate_next_iteration(source, &iteration, error))
             return false;
     }
     return false;
 }
 
-/* Bytes that tell of a page on the wire beside what is in it, at the most: where it belongs, and
- * its share of its packet's header. That is all there is to a zero page. */
+/* The most bytes on the wire for each page in addition to its contents: its address, and its share
+ * of its packet's header. A zero page has nothing else. */
 #define PAGE_OVERHEAD 12
 
 /*
- * A page of the window is zeros but for its first bytes: any compressor makes it far smaller. What
- * QEMU says that it sent is no measure: 7.2 counts pages as they were before. There have to be so
- * many of them that what is sent beside them, of zero pages mostly, could not hide them.
+ * Checks on the wire that pages are compressed. A page of the window is zero except for its first
+ * bytes, so that any compressor makes it far smaller. QEMU's own count is no measure: 7.2 counts
+ * pages at their uncompressed size. There must be so many of these pages that everything else,
+ * chiefly zero pages, cannot hide the difference.
  */
 static bool see_compression(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     const uint64_t pages = godwit_workload_pages(&source->testbed->setup->workload);
     struct sent sent;
     struct godwit_tcp tcp;
-    /* In this order: what is received meanwhile does not help. */
+    /* The order matters: bytes received after the count of pages only make the check stricter. */
     if (!await_channels(destination, CHANNELS_COMPRESSED, error) ||
         !await_sent(source, (json_int_t)MAX(pages / 8, 1), &sent, error) ||
         !godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
@@ -123,39 +125,39 @@ static bool see_compression(struct godwit_vm *source, struct godwit_vm *destinat
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the destination had received %" PRIu64 " bytes when %" JSON_INTEGER_FORMAT
                        " pages of %" JSON_INTEGER_FORMAT " bytes and %" JSON_INTEGER_FORMAT
-                       " zero pages had been sent: they should be compressed to a fraction",
+                       " zero pages had been sent, expected a fraction of the pages' size",
                        tcp.received, sent.normal, sent.page_size, sent.duplicate);
 }
 
-/* Multifd was used before the switch to postcopy, which sends its pages over the main channel. */
+/* Checks that multifd was used before the switch to postcopy, which sends its pages over the main
+ * channel. */
 static bool judge_used(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct sent sent;
     (void)destination;
     return ask_sent(source, &sent, error) &&
-           (sent.bytes > 0 || wrong_amount(&sent, "some pages should have gone there", error));
+           (sent.bytes > 0 || wrong_amount(&sent, "expected some pages there", error));
 }
 
-/* Nobody looked for zero pages, so all were sent as they are. */
+/* Checks that no page was sent as a zero page, since zero page detection is off. */
 static bool judge_no_zero_pages(struct godwit_vm *source, struct godwit_vm *destination,
                                 GError **error)
 {
     struct sent sent;
     return judge_plain(source, destination, error) && ask_sent(source, &sent, error) &&
-           (sent.duplicate == 0 || wrong_amount(&sent, "no page should be sent as zero", error));
+           (sent.duplicate == 0 || wrong_amount(&sent, "expected no zero pages", error));
 }
 
-/* Memory beyond the window is zero. */
+/* Checks that zero pages were detected: memory outside the window is zero. */
 static bool judge_zero_pages(struct godwit_vm *source, struct godwit_vm *destination,
                              GError **error)
 {
     struct sent sent;
     return judge_plain(source, destination, error) && ask_sent(source, &sent, error) &&
-           (sent.duplicate > 0 ||
-            wrong_amount(&sent, "some pages should have been found to be zero", error));
+           (sent.duplicate > 0 || wrong_amount(&sent, "expected some zero pages", error));
 }
 
-/* Breaks off a migration that is under way; then the same source is moved elsewhere. */
+/* Cancels a migration that is under way, then migrates the same source to another destination. */
 static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                    GError **error)
 {
@@ -210,8 +212,8 @@ static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, fal
 static const struct godwit_capability multifd_postcopy[] = {
     {"multifd", true}, {"postcopy-ram", true}, {NULL, false}};
 
-/* Whether the VM lets multifd and postcopy be on together. If not, it has to say so and to leave
- * both off. False with ERROR set if anything else happens. */
+/* Sets *BOTH to whether the VM accepts multifd and postcopy together. If not, it must name both in
+ * its refusal and leave both off. Fails if anything else happens. */
 static bool ask_both(struct godwit_vm *vm, bool *both, GError **error)
 {
     g_autoptr(GError) refusal = NULL;
@@ -232,21 +234,21 @@ static bool ask_both(struct godwit_vm *vm, bool *both, GError **error)
         for (const struct godwit_capability *c = multifd_postcopy; c->name; c++)
             if (!strcmp(name, c->name) && godwit_json_true(item, "state"))
                 return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                                   "the %s refused multifd with postcopy, but %s is on", vm->name,
-                                   name);
+                                   "the %s refused multifd with postcopy, but %s is on afterwards",
+                                   vm->name, name);
     }
     json_object_set_new(vm->testbed->measurements, "refusal", json_string(refusal->message));
     return list != NULL;
 }
 
-/* Together where that is allowed. Where it is refused, clearly, a multifd migration without
- * postcopy works all the same. */
+/* Migrates with both on if that is allowed. If it is clearly refused, a multifd migration without
+ * postcopy must still work. */
 static bool postcopy(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                      GError **error)
 {
     bool here = false, there = false;
     struct godwit_spec spec = scenario->spec;
-    /* Not held: without -S it runs when it may, which is what postcopy is about. */
+    /* Not started paused: postcopy needs a guest that runs as soon as it can. */
     struct godwit_vm *source, *destination;
     if (!godwit_course_both(testbed, "destination", false, &source, &destination, error) ||
         !ask_both(source, &here, error) || !ask_both(destination, &there, error))
@@ -276,14 +278,14 @@ static bool postcopy(struct godwit_testbed *testbed, const struct godwit_scenari
     }
     if (!godwit_vm_quit(destination, error))
         return false;
-    struct godwit_vm *held = godwit_course_destination(testbed, "held", true, error);
-    return held && godwit_course_move(testbed, &spec, source, held, error);
+    struct godwit_vm *paused = godwit_course_destination(testbed, "held", true, error);
+    return paused && godwit_course_move(testbed, &spec, source, paused, error);
 }
 
 static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS, NULL},
                                                   {NULL, 0, NULL}};
 
-/* The parameters of one row: a parameter beside the number of channels. */
+/* The parameters of one entry: the number of channels, and one more. */
 #define WITH(count, parameter, value)                                                              \
     (const struct godwit_parameter[])                                                              \
     {                                                                                              \
@@ -293,11 +295,11 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
         }                                                                                          \
     }
 
-/* The row of one compressor. */
-#define COMPRESSED(method, told)                                                                   \
+/* The entry of one compressor. */
+#define COMPRESSED(method, words)                                                                  \
     {                                                                                              \
         .name = "multifd/tcp/" method, .order = true, .whole = true,                               \
-        .summary = "live, pages compressed by " told,                                              \
+        .summary = "live, pages compressed by " words,                                             \
         .qemu_name = "/migration/multifd/tcp/plain/" method,                                       \
         .spec = {.transport = GODWIT_TRANSPORT_TCP,                                                \
                  .capabilities = multifd,                                                          \

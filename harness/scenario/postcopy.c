@@ -1,5 +1,5 @@
 /*
- * Postcopy: the guest runs on the destination while memory is still on its way.
+ * Postcopy: the guest runs on the destination while some of its memory is still on the source.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,13 +11,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* How many pages are read while they are still missing, spread over the window. Each may have to
- * wait until the source's 0.1 s are over. */
+/* How many missing pages are read, spread over the window. Each may have to wait for the end of a
+ * period of the source's rate limiter, 0.1 s. */
 #define READS 8
-/* What is asked for at a time, on every host here. In bytes. */
+/* What one request is for, on every supported host, in bytes. */
 #define READ_SIZE 4096
 
-/* Has the destination account for the time that its guest waits for memory, where it can. */
+/* Makes the destination measure how long its guest waits for memory, if it can. */
 static bool ask_for_blocktime(struct godwit_vm *source, struct godwit_vm *destination,
                               GError **error)
 {
@@ -28,7 +28,8 @@ static bool ask_for_blocktime(struct godwit_vm *source, struct godwit_vm *destin
            godwit_migrate_set_capabilities(destination, blocktime, error);
 }
 
-/* That it has done so, for all and for each CPU. The kernel has to tell it which thread waits. */
+/* Checks that it has done so, in total and for each CPU. It can do so only if the kernel reports
+ * which thread waits. */
 static bool judge_blocktime(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     if (!godwit_qemu_has(destination->qemu, "capability", "postcopy-blocktime") ||
@@ -45,21 +46,21 @@ static bool judge_blocktime(struct godwit_vm *source, struct godwit_vm *destinat
         return true;
     }
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                "the %s has the capability postcopy-blocktime on, and a kernel that allows it, but "
-                "its query-migrate has no %s",
+                "the %s has the capability postcopy-blocktime on, and a kernel that supports it, "
+                "but its query-migrate has no %s",
                 destination->name,
                 json_is_integer(all) ? "postcopy-vcpu-blocktime" : "postcopy-blocktime");
     return false;
 }
 
-static const struct godwit_parameter held[] = {
+static const struct godwit_parameter throttled[] = {
     {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
 /*
- * The destination's guest does not run, so that nothing asks for the pages that are missing but
- * this: its QEMU is made to read some, and has to get what the source has, whose guest has been
- * stopped. The others are held back meanwhile.
+ * Makes the paused destination's QEMU read some missing pages. Nothing else requests pages, since
+ * the guest does not run, and the source is throttled meanwhile. Each page must equal the page of
+ * the source, whose guest is stopped.
  */
 static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
@@ -92,23 +93,24 @@ static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, 
     if (requests == 0)
         return godwit_fail(
             error, GODWIT_ERROR_MIGRATION,
-            "%u pages were read on the destination, and the source was asked for none "
-            "of them, although it was held back",
+            "%u pages were read on the destination, but it requested none of them from "
+            "the source, which was throttled",
             (unsigned)reads);
     return godwit_course_unthrottle_postcopy(source, error);
 }
 
-/* That each of them was the source's page. What a known bug has lost in the window is not said
- * again. */
+/* Checks that each of those pages was the source's. If a known bug has lost pages of the window,
+ * that is already reported. */
 static bool judge_reads(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    const json_t *facts = source->testbed->measurements;
-    const char *wrong = godwit_json_string(json_object_get(facts, "first_reads"), "wrong", NULL);
+    const json_t *measurements = source->testbed->measurements;
+    const char *wrong =
+        godwit_json_string(json_object_get(measurements, "first_reads"), "wrong", NULL);
     (void)destination;
     return !wrong || source->testbed->lost ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
-                       "destination: the page at %s was not what the source had when it was first "
-                       "read, although it is now",
+                       "destination: the page at %s differed from the source's when it was first "
+                       "read, although it is equal now",
                        wrong);
 }
 
@@ -127,7 +129,7 @@ GODWIT_SCENARIOS(postcopy) = {
         .summary = "postcopy to a paused destination: all of RAM is compared",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY_PAUSED,
-                 .parameters = held,
+                 .parameters = throttled,
                  .released = read_first,
                  .judge = judge_reads},
     },
@@ -137,7 +139,7 @@ GODWIT_SCENARIOS(postcopy) = {
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY_PAUSED,
                  .capabilities = preempt,
-                 .parameters = held,
+                 .parameters = throttled,
                  .released = read_first,
                  .judge = judge_reads},
     },

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* Migrates to an address where nobody is, and sees that the guest does not mind. */
+/* Migrates to an address where nothing listens, and checks that the guest runs on. */
 static bool fail_to(struct godwit_vm *source, const char *uri, GError **error)
 {
     const guint64 passes = source->console->passes;
@@ -26,14 +26,14 @@ static bool fail_to(struct godwit_vm *source, const char *uri, GError **error)
         return false;
     if (strcmp(status, "running") != 0) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                    "the source is \"%s\" after a migration to %s failed; it should run on", status,
-                    uri);
+                    "the source is \"%s\" instead of running after the migration to %s failed",
+                    status, uri);
         return false;
     }
     return godwit_vm_wait_console(source, 1, passes + 1, error);
 }
 
-/* Dead addresses first; then the same source is moved to a good one. */
+/* Migrates to dead addresses first, then migrates the same source to a good one. */
 static bool bad_dest(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                      GError **error)
 {
@@ -52,9 +52,9 @@ static bool bad_dest(struct godwit_testbed *testbed, const struct godwit_scenari
     return destination && godwit_course_move(testbed, &scenario->spec, source, destination, error);
 }
 
-/* A cache that at most half of the window fits into: each pass has pages that are in the cache and
- * pages that are not. A pass of differences alone would be over before it could be held back. The
- * size has to be a power of two. */
+/* Sets a cache size of at most half of the window, so that each iteration has pages that are in the
+ * cache and pages that are not. An iteration of differences alone would end before it could be
+ * throttled. The size must be a power of two. */
 static bool size_cache(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     const struct godwit_workload *workload = &source->testbed->setup->workload;
@@ -66,14 +66,14 @@ static bool size_cache(struct godwit_vm *source, struct godwit_vm *destination, 
            godwit_migrate_set_parameters(destination, cache, error);
 }
 
-/* Lets the held migration go on until it sends pages as their difference from what it sent before.
- * That takes a pass that fills the cache and another that finds them there. */
+/* Waits until the throttled migration sends pages as their difference from what it sent before.
+ * That takes an iteration that fills the cache and another that finds the pages there. */
 static bool see_cache_hit(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;
     json_int_t pages = 0;
-    for (guint pass = 1; pages == 0;) {
-        if (!godwit_migrate_next_iteration(source, &pass, error))
+    for (guint iteration = 1; pages == 0;) {
+        if (!godwit_migrate_next_iteration(source, &iteration, error))
             return false;
         g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
         if (!info)
@@ -83,8 +83,8 @@ static bool see_cache_hit(struct godwit_vm *source, struct godwit_vm *destinatio
     return true;
 }
 
-/* The guest changes one byte of a page, or stamps a word in sixteen: its difference is smaller than
- * the page, far smaller in the former case. */
+/* Checks that differences are smaller than pages. The guest changes one byte of a page, so that its
+ * difference must be far smaller, or it stamps one word in sixteen. */
 static bool judge_cache(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;
@@ -101,13 +101,13 @@ static bool judge_cache(struct godwit_vm *source, struct godwit_vm *destination,
         return true;
     return godwit_fail(
         error, GODWIT_ERROR_MIGRATION,
-        "the source sent %" JSON_INTEGER_FORMAT " pages by xbzrle in %" JSON_INTEGER_FORMAT
-        " bytes, although the guest changes but a part of their %" JSON_INTEGER_FORMAT
-        " bytes each",
+        "the source sent %" JSON_INTEGER_FORMAT " pages with xbzrle in %" JSON_INTEGER_FORMAT
+        " bytes, although the guest changes only a part of each page's %" JSON_INTEGER_FORMAT
+        " bytes",
         pages, bytes, page_size);
 }
 
-/* Looks at the guest between its stop and the switchover, then has the migration go on. */
+/* Checks the guest's memory between its stop and the switchover, then continues the migration. */
 static bool pause_and_continue(struct godwit_vm *source, struct godwit_vm *destination,
                                GError **error)
 {
@@ -131,7 +131,7 @@ static bool pause_and_continue(struct godwit_vm *source, struct godwit_vm *desti
                              json_pack("{s:s}", "state", "pre-switchover"), error);
 }
 
-/* The guest has not run between that look and the end of the migration. */
+/* Checks that the guest has not run between that check and the end of the migration. */
 static bool judge_pause(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_mailbox mailbox;

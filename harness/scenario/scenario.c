@@ -1,4 +1,13 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * The registry of scenarios: their reasons to skip, their windows and RAM, and their start.
+ *
+ * The linker gathers the families. Each file of scenarios puts a pointer to its table into the
+ * section godwit_families (GODWIT_SCENARIOS_END()), and godwit_scenario_all() walks that section.
+ * Commands ask for reasons to skip before a run; a worker then prepares the setup with
+ * godwit_scenario_prepare() and calls godwit_scenario_run().
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "scenario/scenario.h"
 
 #include "bugs/bugs.h"
@@ -50,21 +59,22 @@ void godwit_scenario_default(const struct godwit_scenario *scenario,
     workload->passes_per_report = 1;
 }
 
-/* How much of its own window the guest takes if nobody says how much. A scenario's time and memory
- * go by it, and what it proves does not. In bytes. */
+/* The window, in bytes, unless the user or the scenario chooses one. The time and the memory that a
+ * scenario takes depend on it; what it proves does not. */
 #define WINDOW ((uint64_t)4 << 20)
-/* Of a postcopy nothing holds back the pages that the guest asks for, up to ten thousand in a
- * second, and something has to be left when its network fails, say, which takes two tenths. */
+/* For postcopy, where nothing throttles the pages that the guest requests, up to ten thousand a
+ * second. Some must be left when, for example, the network fails, which takes 0.2 s. */
 #define WIDE_WINDOW ((uint64_t)16 << 20)
-/* With a channel of their own, twenty thousand and more. */
+/* For postcopy-preempt: with their own channel the guest gets twenty thousand pages a second or
+ * more. */
 #define PREEMPT_WINDOW ((uint64_t)32 << 20)
-/* A packet of half a MiB for each of 16 channels of multifd, which take one before anything is
- * counted as sent, and twice as much again: throttle.c says why. */
+/* For multifd. Each of 16 channels takes a packet of half a MiB before QEMU counts anything as
+ * sent, 8 MiB in all; as much again must be left (migrate/throttle.c). */
 #define CHANNELS_WINDOW ((uint64_t)16 << 20)
-/* Of `stamp` with a QEMU that loses the last writes to pages in its TLB: TCG had places for 1024
- * pages and more there, and a window that is not several times as large stays in it. */
+/* For `stamp` with a QEMU that loses the last writes to pages in its TLB. TCG's TLB had room for
+ * 1024 pages and more, and a window that is not several times as large stays in it. */
 #define HOT_WINDOW ((uint64_t)16 << 20)
-/* But at least so many pages for each CPU. */
+/* The least number of pages for each CPU. */
 #define LEAST_PAGES 16
 
 static bool has(const struct godwit_spec *spec, const char *capability)
@@ -75,7 +85,7 @@ static bool has(const struct godwit_spec *spec, const char *capability)
     return c && c->name && c->on;
 }
 
-/* In bytes. */
+/* Returns the size of the scenario's window in bytes. */
 static uint64_t window_of(const struct godwit_scenario *scenario)
 {
     if (!scenario)
@@ -99,9 +109,10 @@ static void shorten(const struct godwit_scenario *scenario, const struct godwit_
                                                         (uint64_t)workload->page_size;
 }
 
-/* The RAM that it takes, with some at its end for firmware, in steps that all machines take. */
+/* All machines accept RAM sizes that are multiples of this. */
 #define MEMORY_STEP_MIB 4u
 
+/* Sets the least RAM that has room for the window and, at its end, for firmware. */
 static void fit_memory(struct godwit_setup *setup)
 {
     const struct godwit_machine *machine = setup->machine;
@@ -109,7 +120,7 @@ static void fit_memory(struct godwit_setup *setup)
         setup->workload.window_end - machine->ram_base + machine->tail + GODWIT_FIRMWARE_ROOM;
     const unsigned mib =
         (unsigned)((needed >> 20) + MEMORY_STEP_MIB) / MEMORY_STEP_MIB * MEMORY_STEP_MIB;
-    /* What is not far below it had better be what the guest was made for. */
+    /* More than half of the machine's full size saves little: use what the guest was made for. */
     setup->memory_mib =
         mib <= machine->memory_mib / 2 ? MAX(mib, machine->memory_least_mib) : machine->memory_mib;
 }
@@ -135,22 +146,23 @@ bool godwit_scenario_stamps(const struct godwit_scenario *scenario)
     return !scenario->order && !(scenario->flags & GODWIT_FLAG_SUSPEND);
 }
 
-/* Why the guest cannot have as many CPUs as it should, the caller's; NULL if it can. */
+/* Returns why the guest cannot have as many CPUs as it should, or NULL if it can. The caller frees
+ * it. */
 static char *lacks_cpus(const struct godwit_scenario *scenario, const struct godwit_setup *setup)
 {
     const unsigned cpus = scenario->cpus ? scenario->cpus : setup->workload.cpus;
     if (cpus > setup->image->max_cpus)
-        return g_strdup_printf("needs %u CPUs: the guest %s works on no more than %u", cpus,
+        return g_strdup_printf("needs %u CPUs: the guest %s supports at most %u", cpus,
                                setup->image->name, setup->image->max_cpus);
     if (cpus > 1 && (scenario->flags & GODWIT_FLAG_SUSPEND))
-        return g_strdup_printf("needs a guest with a single CPU, not with %u: no other suspends "
+        return g_strdup_printf("needs a guest with one CPU, not %u: with several it never suspends "
                                "itself",
                                cpus);
     return NULL;
 }
 
-/* What the spec itself asks of a QEMU. */
-static char *plan_lacks(const struct godwit_spec *spec, const struct godwit_qemu *qemu)
+/* Returns what the spec needs and QEMU lacks, or NULL. The caller frees it. */
+static char *spec_lacks(const struct godwit_spec *spec, const struct godwit_qemu *qemu)
 {
     g_autoptr(GString) needs =
         g_string_new(godwit_spec_is_postcopy(spec) ? "capability:postcopy-ram" : "");
@@ -167,7 +179,7 @@ static char *plan_lacks(const struct godwit_spec *spec, const struct godwit_qemu
     return godwit_qemu_lacks(qemu, needs->str);
 }
 
-/* "pc-q35-7.2" has, "virt" has not. */
+/* Returns whether the machine type has a version: "pc-q35-7.2" has one, "virt" does not. */
 static bool has_version(const char *type)
 {
     const char *dash = strrchr(type, '-');
@@ -178,7 +190,7 @@ char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
                                   const struct godwit_setup *setup)
 {
     if ((scenario->flags & GODWIT_FLAG_SUSPEND) && !setup->machine->can_suspend)
-        return g_strdup_printf("needs suspend to RAM: the %s machine has none",
+        return g_strdup_printf("needs suspend to RAM: the %s machine does not support it",
                                setup->machine->arch);
     if ((setup->workload.flags & GODWIT_FLAG_STAMP) && !godwit_scenario_stamps(scenario))
         return g_strdup("needs --workload order");
@@ -187,14 +199,14 @@ char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
         return few;
     if (strcmp(setup->source->version, setup->destination->version) != 0 &&
         !has_version(setup->type))
-        return g_strdup_printf("needs a machine type with versions: QEMU %s and %s need not have "
-                               "the same \"%s\"",
+        return g_strdup_printf("needs a machine type with a version: QEMU %s and %s may disagree "
+                               "about \"%s\"",
                                setup->source->version, setup->destination->version, setup->type);
     if (scenario->accel && strcmp(scenario->accel, setup->accel) != 0)
         return g_strdup_printf("needs --accel %s", scenario->accel);
     const struct godwit_qemu *const both[] = {setup->source, setup->destination};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
-        char *lacks = plan_lacks(&scenario->spec, both[i]);
+        char *lacks = spec_lacks(&scenario->spec, both[i]);
         if (!lacks)
             lacks = godwit_qemu_lacks(both[i], scenario->needs);
         if (lacks)

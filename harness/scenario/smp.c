@@ -1,13 +1,14 @@
 /*
- * Several CPUs, each with its own stripe of the window's pages, and its own order of them.
+ * Guests with several CPUs. Each CPU has its own stripe of the window's pages, with its own page
+ * order.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "scenario/scenario.h"
 
-/* From the start of the migration on, which is held, each CPU dirties all of its pages. This is
- * seen before the migration is proven to be live: one that has been does not wait for slow guests.
- */
+/* Waits until each CPU has dirtied all of its pages since the migration began. The migration is
+ * throttled meanwhile. This comes before the proof of liveness, which does not wait for slow
+ * CPUs. */
 static bool see_all_run(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;

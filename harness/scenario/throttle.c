@@ -1,6 +1,7 @@
 /*
- * Guests that dirty memory faster than it can be sent, and what QEMU does to slow them down. And
- * KVM's dirty ring, which one of the ways is built on.
+ * Guests that dirty memory faster than it can be sent, and how QEMU slows them down: by
+ * auto-converge and by the dirty limit. The dirty limit needs KVM's dirty ring, which has a
+ * scenario of its own.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,71 +13,72 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The percentages of auto-converge: a few steps from the first to the last, a second each. */
+/* The percentages of auto-converge: a few steps from the first to the last, one second each. */
 #define INITIAL   20
 #define INCREMENT 30
 #define MAXIMUM   80
 
-/* The throttle that is in force, 0 for none, as query-migrate has it. */
-static bool ask_throttle(struct godwit_vm *source, json_int_t *percent, json_int_t *passes,
+/* Reads from query-migrate the CPU throttle in force, 0 for none, and the number of iterations.
+ * Fails if the throttle is out of bounds. */
+static bool ask_throttle(struct godwit_vm *source, json_int_t *percent, json_int_t *iterations,
                          GError **error)
 {
     g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
     if (!info)
         return false;
     *percent = godwit_json_integer(info, "cpu-throttle-percentage", 0);
-    *passes = godwit_json_integer(json_object_get(info, "ram"), "dirty-sync-count", 0);
+    *iterations = godwit_json_integer(json_object_get(info, "ram"), "dirty-sync-count", 0);
     if (*percent == 0 || (*percent >= INITIAL && *percent <= MAXIMUM))
         return true;
     return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the source throttles its guest by %" JSON_INTEGER_FORMAT
-                       " %%, although it is to begin at %d %% and to end at %d %%",
+                       " %%, expected from %d %% to %d %%, or not at all",
                        *percent, INITIAL, MAXIMUM);
 }
 
-/* Watches the throttle from its beginning to its maximum, while the migration is held. */
+/* Watches the CPU throttle from its beginning to its maximum, while the migration is throttled by
+ * bandwidth. */
 static bool see_throttle(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    json_int_t percent = 0, passes = 0, before = 0, began = 0;
+    json_int_t percent = 0, iterations = 0, before = 0, began = 0;
     json_t *seen = json_array();
     (void)destination;
     json_object_set_new(source->testbed->measurements, "throttle", seen);
-    for (guint pass = 1; percent < MAXIMUM; before = percent) {
-        if (!godwit_migrate_next_iteration(source, &pass, error) ||
-            !ask_throttle(source, &percent, &passes, error))
+    for (guint iteration = 1; percent < MAXIMUM; before = percent) {
+        if (!godwit_migrate_next_iteration(source, &iteration, error) ||
+            !ask_throttle(source, &percent, &iterations, error))
             return false;
         if (percent < before)
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                                "the source throttled its guest by %" JSON_INTEGER_FORMAT
                                " %%, then by %" JSON_INTEGER_FORMAT
-                               " %%, before it was let converge",
+                               " %%, before the migration was unthrottled",
                                before, percent);
         if (percent > before)
             json_array_append_new(seen, json_integer(percent));
         if (percent && !began)
-            began = passes;
+            began = iterations;
     }
-    return passes > began ||
-           godwit_fail(
-               error, GODWIT_ERROR_MIGRATION,
-               "the source made no pass over its memory (dirty-sync-count %" JSON_INTEGER_FORMAT
-               ") while its throttle went from %d %% to %d %%",
-               passes, INITIAL, MAXIMUM);
+    return iterations > began ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source began no iteration (dirty-sync-count %" JSON_INTEGER_FORMAT
+                       ") while its CPU throttle went from %d %% to %d %%",
+                       iterations, INITIAL, MAXIMUM);
 }
 
-/* Held at the switchover, the throttle is where it was or off. */
+/* Continues from pre-switchover. There the CPU throttle must be within its bounds, or off. */
 static bool continue_throttled(struct godwit_vm *source, struct godwit_vm *destination,
                                GError **error)
 {
-    json_int_t percent, passes;
+    json_int_t percent, iterations;
     (void)destination;
     return godwit_migrate_wait(source, "pre-switchover", error) &&
-           ask_throttle(source, &percent, &passes, error) &&
+           ask_throttle(source, &percent, &iterations, error) &&
            godwit_vm_command(source, "migrate-continue",
                              json_pack("{s:s}", "state", "pre-switchover"), error);
 }
 
-/* Entries of the dirty ring in the rows that have one; a literal as well, for the command line. */
+/* Entries of the dirty ring, as a number and, for the command line, as text. */
 #define RING      4096
 #define RING_TEXT "4096"
 
@@ -88,11 +90,11 @@ static char *lacks_ring(const struct godwit_setup *setup)
     (void)setup;
     return entries >= RING ? NULL
                            : g_strdup_printf("needs a dirty ring of %d entries: this host's KVM "
-                                             "has %u",
+                                             "supports %u",
                                              RING, entries);
 }
 
-/* QEMU has mapped a dirty ring of that size for its CPU: 16 bytes for each entry. */
+/* Checks that QEMU has mapped a dirty ring of that size for its CPU: 16 bytes for each entry. */
 static bool see_ring(struct godwit_vm *vm, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int)godwit_vm_pid(vm));
@@ -107,7 +109,8 @@ static bool see_ring(struct godwit_vm *vm, GError **error)
             return true;
     }
     return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                       "the %s has no dirty ring of %d entries mapped (%s)", vm->name, RING, path);
+                       "the %s has not mapped a dirty ring of %d entries (%s)", vm->name, RING,
+                       path);
 }
 
 static bool see_rings(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
@@ -115,7 +118,7 @@ static bool see_rings(struct godwit_vm *source, struct godwit_vm *destination, G
     return see_ring(source, error) && see_ring(destination, error);
 }
 
-/* What QEMU takes for near enough to the limit, in MB/s: below it does not regulate. */
+/* QEMU's tolerance in MB/s: it does not regulate a rate that is this close to the limit. */
 #define TOLERANCE 25
 
 static struct godwit_vm *start_with_ring(struct godwit_testbed *testbed, GError **error)
@@ -124,13 +127,13 @@ static struct godwit_vm *start_with_ring(struct godwit_testbed *testbed, GError 
     return vm && see_ring(vm, error) ? vm : NULL;
 }
 
-/* Lets a quarter of a second go by, between two questions whose answer no event tells. */
+/* Waits a quarter of a second between two queries, because no event reports a change. */
 static bool let_time_pass(struct godwit_vm *vm, GError **error)
 {
     return godwit_testbed_rest(vm->testbed, 250, "the dirty rate to change", error);
 }
 
-/* Has QEMU measure for a second how much the guest dirties, in MB/s. */
+/* Makes QEMU measure for one second how fast the guest dirties memory, in MB/s. */
 static bool measure(struct godwit_vm *vm, json_int_t *rate, GError **error)
 {
     if (!godwit_vm_command(vm, "calc-dirty-rate",
@@ -144,15 +147,17 @@ static bool measure(struct godwit_vm *vm, json_int_t *rate, GError **error)
             *rate = godwit_json_integer(info, "dirty-rate", -1);
             return *rate >= 0 ||
                    godwit_fail(error, GODWIT_ERROR_QMP,
-                               "the %s has measured a dirty rate, but does not tell", vm->name);
+                               "the %s has measured a dirty rate, but does not report it",
+                               vm->name);
         }
         if (!let_time_pass(vm, error))
             return false;
     }
 }
 
-/* Measures how much the guest dirties while it is free: the least of some seconds, for the first
- * may tell of pages that are dirtied but once. Too little to be limited is a SKIP. */
+/* Measures how fast the unlimited guest dirties memory. Takes the least of three measurements,
+ * because the first may count pages that are dirtied only once. Fails with SKIP if that is too slow
+ * to be limited. */
 static bool measure_free(struct godwit_vm *vm, json_int_t *rate, GError **error)
 {
     godwit_testbed_phase(vm->testbed, "measure");
@@ -171,7 +176,7 @@ static bool measure_free(struct godwit_vm *vm, json_int_t *rate, GError **error)
                        2 * TOLERANCE + 1, *rate);
 }
 
-/* The only CPU's limit and present rate; limit 0 if there is none. */
+/* Reads the limit and the present rate of the only CPU. The limit is 0 if there is none. */
 static bool ask_limit(struct godwit_vm *vm, json_int_t *limit, json_int_t *rate, GError **error)
 {
     g_autoptr(json_t) list = godwit_vm_execute(vm, "query-vcpu-dirty-limit", NULL, error);
@@ -181,7 +186,7 @@ static bool ask_limit(struct godwit_vm *vm, json_int_t *limit, json_int_t *rate,
     return list != NULL;
 }
 
-/* Limits the guest to half of what it dirties, sees it keep to that, and lets it go again. */
+/* Limits the guest to half of its dirty rate, waits until it obeys, and cancels the limit. */
 static bool limit_vcpu(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
@@ -198,11 +203,13 @@ static bool limit_vcpu(struct godwit_testbed *testbed, const struct godwit_scena
         !ask_limit(vm, &limit, &rate, error))
         return false;
     if (limit != half)
-        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                           "a limit of %" JSON_INTEGER_FORMAT
-                           " MB/s was set, query-vcpu-dirty-limit tells of %" JSON_INTEGER_FORMAT,
-                           half, limit);
-    /* Not at once: QEMU looks at the rate once a second, and approaches the limit. */
+        return godwit_fail(
+            error, GODWIT_ERROR_MIGRATION,
+            "a limit of %" JSON_INTEGER_FORMAT
+            " MB/s was set, but query-vcpu-dirty-limit reports %" JSON_INTEGER_FORMAT,
+            half, limit);
+    /* This takes a while: QEMU checks the rate once a second and approaches the limit step by
+     * step. */
     while (rate == 0 || llabs((long long)(rate - half)) > TOLERANCE)
         if (!let_time_pass(vm, error) || !ask_limit(vm, &limit, &rate, error))
             return false;
@@ -215,16 +222,18 @@ static bool limit_vcpu(struct godwit_testbed *testbed, const struct godwit_scena
         !ask_limit(vm, &limit, &rate, error))
         return false;
     if (limit != 0)
-        return godwit_fail(
-            error, GODWIT_ERROR_MIGRATION,
-            "the limit of %" JSON_INTEGER_FORMAT " MB/s is there after its cancelling", limit);
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the limit of %" JSON_INTEGER_FORMAT
+                           " MB/s is still set after cancel-vcpu-dirty-limit",
+                           limit);
     for (rate = 0; rate <= half + TOLERANCE;)
         if (!measure(vm, &rate, error))
             return false;
     return godwit_course_end(vm, NULL, error);
 }
 
-/* How long the guest is made to sleep in a round, as query-migrate has it; 0 if it is not. */
+/* Reads from query-migrate how long the guest must sleep in each round, in microseconds; 0 if it
+ * need not. */
 static bool ask_sleep(struct godwit_vm *source, json_int_t *us, GError **error)
 {
     g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
@@ -232,20 +241,23 @@ static bool ask_sleep(struct godwit_vm *source, json_int_t *us, GError **error)
     return info != NULL;
 }
 
-/* While the migration is held, the guest is put to sleep. */
+/* Waits until QEMU makes the guest sleep. The migration is throttled meanwhile. */
 static bool see_sleep(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     json_int_t us = 0;
     (void)destination;
-    for (guint pass = 1; us == 0;)
-        if (!godwit_migrate_next_iteration(source, &pass, error) || !ask_sleep(source, &us, error))
+    for (guint iteration = 1; us == 0;)
+        if (!godwit_migrate_next_iteration(source, &iteration, error) ||
+            !ask_sleep(source, &us, error))
             return false;
     json_object_set_new(source->testbed->measurements, "throttle-us", json_integer(us));
     return true;
 }
 
-/* Passes end at half of what the guest dirties: it never catches up. */
-static bool hold_by_rate(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+/* Throttles the migration to half of the guest's dirty rate: iterations end, but the migration
+ * never catches up. */
+static bool throttle_by_rate(struct godwit_vm *source, struct godwit_vm *destination,
+                             GError **error)
 {
     const json_int_t rate = godwit_json_integer(source->testbed->measurements, "dirty-rate", 0);
     (void)destination;
@@ -254,7 +266,7 @@ static bool hold_by_rate(struct godwit_vm *source, struct godwit_vm *destination
     return true;
 }
 
-/* A limited migration is cancelled, which lifts the limit; then another one is limited again, and
+/* Cancels a limited migration, which must lift the limit. Then another one is limited again, and
  * converges. */
 static bool limit_migration(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                             GError **error)
@@ -270,7 +282,7 @@ static bool limit_migration(struct godwit_testbed *testbed, const struct godwit_
         !godwit_migrate_set_capabilities(first, spec->capabilities, error) ||
         !godwit_migrate_set_capabilities(source, spec->capabilities, error) ||
         !godwit_migrate_set_parameters(source, spec->parameters, error) ||
-        !godwit_migrate_throttle(source, error) || !hold_by_rate(source, first, error))
+        !godwit_migrate_throttle(source, error) || !throttle_by_rate(source, first, error))
         return false;
 
     godwit_testbed_phase(testbed, "cancel");
@@ -283,17 +295,16 @@ static bool limit_migration(struct godwit_testbed *testbed, const struct godwit_
         !godwit_course_see_it_run(source, error))
         return false;
     if (limit == 0)
-        return godwit_fail(
-            error, GODWIT_ERROR_MIGRATION,
-            "the migration puts the guest to sleep for its dirty limit, but there is "
-            "none by query-vcpu-dirty-limit");
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the migration makes the guest sleep for its dirty limit, but "
+                           "query-vcpu-dirty-limit reports no limit");
     if (!ask_limit(source, &limit, &rate, error) || !ask_sleep(source, &us, error))
         return false;
     if (limit != 0 || us != 0)
         return godwit_fail(
             error, GODWIT_ERROR_MIGRATION,
             "the cancelled migration still limits its guest: to %" JSON_INTEGER_FORMAT
-            " MB/s, %" JSON_INTEGER_FORMAT " us of sleep a round",
+            " MB/s, %" JSON_INTEGER_FORMAT " us of sleep in each round",
             limit, us);
 
     struct godwit_vm *second =
@@ -309,7 +320,7 @@ static const struct godwit_parameter percentages[] = {{"cpu-throttle-initial", I
                                                       {"max-cpu-throttle", MAXIMUM, NULL},
                                                       {NULL, 0, NULL}};
 static const struct godwit_capability dirty_limit[] = {{"dirty-limit", true}, {NULL, false}};
-/* A limit of 1 MB/s; QEMU looks every second whether it is kept. */
+/* A limit of 1 MB/s, which QEMU checks every second. */
 static const struct godwit_parameter lowest_limit[] = {
     {"x-vcpu-dirty-limit-period", 1000, NULL}, {"vcpu-dirty-limit", 1, NULL}, {NULL, 0, NULL}};
 
@@ -349,7 +360,7 @@ GODWIT_SCENARIOS(throttle) = {
                  .move = GODWIT_MOVE_ITERATE,
                  .capabilities = dirty_limit,
                  .parameters = lowest_limit,
-                 .configure = hold_by_rate,
+                 .configure = throttle_by_rate,
                  .live = see_sleep},
         .whole = true,
         .needs = "command:query-vcpu-dirty-limit",
