@@ -1,9 +1,9 @@
 /*
- * Checkpoint and restart (CPR): the guest goes on in another QEMU on the same host, its memory left
- * where it is. QEMU's docs/devel/migration/CPR.rst tells of the modes.
+ * Checkpoint and restart (CPR): the guest continues in another QEMU on the same host, and its
+ * memory stays where it is. QEMU's docs/devel/migration/CPR.rst describes the modes.
  *
- * Both QEMUs have the same memory, so that comparing them would prove nothing: the source's is
- * copied when its guest stands still, and the destination compared with that.
+ * Both QEMUs use the same memory, so that comparing the two would prove nothing. Godwit copies the
+ * source's memory while its guest is stopped, and compares the destination with the copy.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,17 +19,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* In the testbed's directory. */
+/* Files and sockets in the testbed's directory. */
 #define RAM_FILE    "reboot.ram"
 #define STATE_FILE  "file:" GODWIT_MIGRATE_FILE
 #define CPR_SOCKET  "cpr.sock"
 #define MAIN_SOCKET "unix:transfer.sock"
 
-/* What these modes want of the machine's memory: all of it has to be in a file or a memfd. */
+/* Machine options that put all memory into a file or a memfd, as these modes require. */
 #define SHARED_FILE  "memory-backend=shared"
 #define SHARED_MEMFD "memory-backend=shared,aux-ram-share=on"
 
-/* How often to look whether a destination listens yet. In milliseconds. */
+/* How often to check whether a destination listens yet, in milliseconds. */
 #define LOOK_AGAIN_MS 2
 
 static const struct godwit_capability ignore_shared[] = {{"x-ignore-shared", true}, {NULL, false}};
@@ -44,15 +44,15 @@ static bool set_mode(struct godwit_vm *vm, const char *mode,
            godwit_migrate_set_parameters(vm, parameters, error);
 }
 
-/* Where the kernel has the block's memory from: device, inode and offset, as the process's map
- * tells. The caller's; NULL with ERROR set if the map cannot be read. */
+/* Returns what backs the block's memory, by the process's memory map: device, inode and offset. The
+ * caller frees it. Fails with SKIP if the map cannot be read. */
 static char *backing_of(struct godwit_vm *vm, const struct godwit_block *block, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int)godwit_vm_pid(vm));
     g_autofree char *text = NULL;
     g_autoptr(GError) cause = NULL;
     if (!g_file_get_contents(path, &text, NULL, &cause)) {
-        godwit_fail(error, GODWIT_ERROR_SKIP, "needs to see where QEMU's memory is: %s",
+        godwit_fail(error, GODWIT_ERROR_SKIP, "needs to read QEMU's memory map: %s",
                     cause->message);
         return NULL;
     }
@@ -66,12 +66,14 @@ static char *backing_of(struct godwit_vm *vm, const struct godwit_block *block, 
             return g_strdup_printf("device %s inode %" PRIu64 " offset 0x%" PRIx64, device, inode,
                                    offset + (block->hva - start));
     }
-    godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s has no memory at 0x%" PRIx64 " for %s",
-                vm->name, block->hva, block->name);
+    godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                "the %s has nothing mapped at 0x%" PRIx64 " for RAM block %s", vm->name, block->hva,
+                block->name);
     return NULL;
 }
 
-/* The backings of a VM's RAM blocks, by their names; only of that with the window, or of ALL. */
+/* Returns the backings of the VM's RAM blocks by name: of ALL blocks, or only of the one with the
+ * window. The caller frees it. */
 static json_t *backings_of(struct godwit_vm *vm, bool all, GError **error)
 {
     const struct godwit_workload *workload = &vm->testbed->setup->workload;
@@ -93,35 +95,35 @@ static json_t *backings_of(struct godwit_vm *vm, bool all, GError **error)
     return g_steal_pointer(&backings);
 }
 
-/* That the destination has the source's memory itself, and none that is like it. */
+/* Checks that the destination uses the source's memory, and not a copy of it. */
 static bool judge_backings(const json_t *before, const json_t *after, GError **error)
 {
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)before, name, value)
     {
-        const char *here = json_is_string(value) ? json_string_value(value) : "nowhere";
-        const char *there = godwit_json_string(after, name, "nowhere");
+        const char *here = json_is_string(value) ? json_string_value(value) : "nothing";
+        const char *there = godwit_json_string(after, name, "nothing");
         if (strcmp(here, there) != 0)
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                               "RAM block %s is another one on the destination (%s) than on the "
-                               "source (%s)",
+                               "RAM block %s is backed by %s on the destination, expected %s as on "
+                               "the source",
                                name, there, here);
     }
     return true;
 }
 
-/* That hardly anything was sent. */
+/* Checks that hardly anything was sent. */
 static bool judge_sent(const struct godwit_testbed *testbed, json_int_t sent, GError **error)
 {
     return sent < ((json_int_t)testbed->setup->memory_mib << 20) / 8 ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the source sent %" JSON_INTEGER_FORMAT
-                       " bytes, although its %u MiB of RAM stay where they are",
+                       " bytes, although its %u MiB of RAM need not be sent",
                        sent, testbed->setup->memory_mib);
 }
 
-/* The same, of a file. */
+/* Checks that hardly anything was written to the file. */
 static bool judge_file(struct godwit_testbed *testbed, GError **error)
 {
     g_autofree char *path = g_build_filename(testbed->directory, GODWIT_MIGRATE_FILE, NULL);
@@ -131,7 +133,7 @@ static bool judge_file(struct godwit_testbed *testbed, GError **error)
     return judge_sent(testbed, status.st_size, error);
 }
 
-/* That QEMU itself has stopped the guest, before it began to send. */
+/* Checks that QEMU stopped the guest before it began to send. */
 static bool judge_stop(const struct godwit_vm *source, GError **error)
 {
     for (guint i = source->migration_first; i < source->qmp->events->len; i++) {
@@ -145,7 +147,8 @@ static bool judge_stop(const struct godwit_vm *source, GError **error)
                        "the source did not stop its guest before the migration was active");
 }
 
-/* QEMU stops the guest when the migration begins, or soon after: it is seen to run before. */
+/* Checks that the guest runs, and watches for its blackout. This must come before the migration:
+ * QEMU stops the guest when that begins, or soon after. */
 static bool watch(struct godwit_vm *source, GError **error)
 {
     if (!godwit_blackout_watch(source, NULL, false, error) ||
@@ -156,8 +159,8 @@ static bool watch(struct godwit_vm *source, GError **error)
     return true;
 }
 
-/* What the source was when it was stopped, if QEMU has stopped it: its memory, and where that is.
- * The guest does not come back to it. */
+/* Copies the memory of the source, whose guest QEMU must have stopped, and returns its backings.
+ * The guest does not run on this source again. The caller frees the result. */
 static json_t *keep_source(struct godwit_vm *source, bool all, GError **error)
 {
     godwit_blackout_hold(source->testbed);
@@ -168,8 +171,8 @@ static json_t *keep_source(struct godwit_vm *source, bool all, GError **error)
     return backings;
 }
 
-/* The destination, which has loaded and waits, has what the source had, BACKINGS included; and its
- * guest goes on. */
+/* Checks that the destination, which has loaded and is paused, has the source's memory and
+ * BACKINGS, and that its guest continues. */
 static bool judge(struct godwit_vm *source, struct godwit_vm *destination, const json_t *backings,
                   bool all, GError **error)
 {
@@ -201,7 +204,7 @@ static char *backend_of(const struct godwit_testbed *testbed, const char *type, 
                            more);
 }
 
-/* Out of one QEMU into a file; it quits; out of the file into another one. */
+/* Migrates into a file. The source quits before another QEMU starts and loads the file. */
 static bool run_reboot(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
@@ -230,7 +233,7 @@ static bool run_reboot(struct godwit_testbed *testbed, const struct godwit_scena
            judge(source, destination, backings, false, error) && godwit_vm_quit(destination, error);
 }
 
-/* Whether the process has the unix socket of that inode. */
+/* Returns whether the process has the unix socket with that inode. */
 static bool has_socket(pid_t pid, guint64 inode)
 {
     g_autofree char *folder = g_strdup_printf("/proc/%d/fd", (int)pid);
@@ -245,8 +248,9 @@ static bool has_socket(pid_t pid, guint64 inode)
     return false;
 }
 
-/* Whether the VM listens on CPR_SOCKET: the kernel's list of unix sockets has flags and inode of
- * each, and the path that it was bound to, which other testbeds use as well. */
+/* Returns whether the VM listens on CPR_SOCKET. The kernel lists flags, inode and path of each unix
+ * socket. The path is relative and other testbeds use it as well, so the inode must belong to the
+ * VM. */
 static bool listens(const struct godwit_vm *vm)
 {
     enum { ACCEPTS = 0x10000 };
@@ -268,7 +272,8 @@ static bool listens(const struct godwit_vm *vm)
     return false;
 }
 
-/* Nothing tells when a QEMU that has no monitor yet has come so far. */
+/* Waits until the destination listens on its CPR channel. It has no monitor yet that could report
+ * that. */
 static bool await_listener(struct godwit_vm *vm, GError **error)
 {
     while (!listens(vm))
@@ -278,7 +283,7 @@ static bool await_listener(struct godwit_vm *vm, GError **error)
     return true;
 }
 
-/* The channel "cpr" by way of CPR_SOCKET. */
+/* Returns the channel "cpr" at CPR_SOCKET. The caller frees it. */
 static json_t *cpr_channel(void)
 {
     g_autoptr(json_t) channels = godwit_migrate_channels("unix:" CPR_SOCKET);
@@ -287,7 +292,8 @@ static json_t *cpr_channel(void)
     return channel;
 }
 
-/* Waits for a destination that began to load before its monitor could tell of it. */
+/* Waits until the destination has loaded. It may have begun before its monitor could report
+ * that. */
 static bool await_loaded(struct godwit_vm *destination, GError **error)
 {
     for (;;) {
@@ -298,8 +304,8 @@ static bool await_loaded(struct godwit_vm *destination, GError **error)
             return true;
         if (!strcmp(state, "failed"))
             return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the destination's migration failed");
-        if (!godwit_testbed_rest(destination->testbed, GODWIT_REST_MS,
-                                 "the destination to have loaded", error))
+        if (!godwit_testbed_rest(destination->testbed, GODWIT_REST_MS, "the destination to load",
+                                 error))
             return false;
     }
 }
@@ -311,13 +317,13 @@ static bool send_descriptors(struct godwit_vm *source, GError **error)
     return godwit_migrate_start_channels(source, channels, error);
 }
 
-/* The guest runs while the destination gets its memory, and until it has taken the connection. All
- * that the guest does not write in that time was copied before. */
+/* Copies once more all memory that the guest may have written since the first copy. The guest runs
+ * while the destination gets its memory, until the destination has accepted the connection. */
 static bool keep_written(struct godwit_vm *source, GError **error)
 {
     const struct godwit_setup *setup = source->testbed->setup;
     const struct godwit_workload *workload = &setup->workload;
-    /* A guest that lives there has its requests to the console there, too. */
+    /* A guest that lives at the end of RAM has its console requests there. */
     const uint64_t tail = setup->machine->tail;
     const uint64_t end =
         setup->machine->ram_base + MIN((uint64_t)setup->memory_mib << 20, UINT64_C(2) << 30);
@@ -340,8 +346,8 @@ static bool go_on(struct godwit_vm *source, GError **error)
                              json_pack("{s:s}", "state", "pre-switchover"), error);
 }
 
-/* Waits for a destination to have its memory: only then does its monitor answer. *REFUSED if it
- * does not take it, and that is a known bug. */
+/* Waits until the destination has its memory: only then its monitor answers. Sets *REFUSED if it
+ * does not accept the memory because of a known bug. */
 static bool greet(struct godwit_vm *destination, bool *refused, GError **error)
 {
     g_autoptr(GError) cause = NULL;
@@ -352,14 +358,15 @@ static bool greet(struct godwit_vm *destination, bool *refused, GError **error)
             .kind = GODWIT_SYMPTOM_LOAD, .destination = destination, .failure = cause}) != NULL;
     if (*refused)
         return true;
-    /* It did start, as the other QEMU of this migration did. */
+    /* It did start, as the source did, so its end is a crash and not a problem of the
+     * environment. */
     if (destination->exited && cause->code == GODWIT_ERROR_ENVIRONMENT)
         cause->code = GODWIT_ERROR_CRASH;
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }
 
-/* A destination that has refused its memory leaves the guest to the source. */
+/* Checks that the source keeps its guest if the destination refuses its memory. */
 static bool judge_refusal(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading reading;
@@ -373,7 +380,7 @@ static bool judge_refusal(struct godwit_vm *source, struct godwit_vm *destinatio
            godwit_oracle_look(source, &reading, error) && godwit_vm_quit(source, error);
 }
 
-/* From one QEMU into another one that is there already; DEFER: which is told to load by QMP. */
+/* Migrates into a QEMU that is already started. If DEFER, it loads only when QMP requests it. */
 static bool transfer(struct godwit_testbed *testbed, bool defer, GError **error)
 {
     g_autofree char *backend = backend_of(testbed, "memory-backend-memfd", "");
@@ -428,18 +435,19 @@ static bool run_defer(struct godwit_testbed *testbed, const struct godwit_scenar
     return transfer(testbed, true, error);
 }
 
-/* What the source is to execute. */
-static bool set_command(struct godwit_vm *source, const struct godwit_vm *heir, GError **error)
+/* Sets the command line that the source will execute. */
+static bool set_command(struct godwit_vm *source, const struct godwit_vm *destination,
+                        GError **error)
 {
     json_t *command = json_array();
-    for (guint i = 0; i < heir->arguments->len; i++)
-        json_array_append_new(command, json_string(g_ptr_array_index(heir->arguments, i)));
+    for (guint i = 0; i < destination->arguments->len; i++)
+        json_array_append_new(command, json_string(g_ptr_array_index(destination->arguments, i)));
     return godwit_vm_command(source, "migrate-set-parameters",
                              json_pack("{s:o}", "cpr-exec-command", command), error);
 }
 
-/* The QEMU executes another one: same process, same QMP connection, same console. It waits before
- * that with the guest stopped, so that its memory can be copied. */
+/* The source's process executes another QEMU and keeps its QMP connection and console. Before that
+ * it waits with the guest stopped, so that its memory can be copied. */
 static bool run_exec(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                      GError **error)
 {

@@ -1,7 +1,11 @@
 /*
- * What can befall a migration in each of its states: the connection is cut, one side is killed, or
- * stopped for a while. Whoever survives is in the state that he should be in, with his memory in
- * order; a source that still has its guest can be migrated elsewhere.
+ * Accidents in each state of a migration: the connection is cut, or one side is killed or stopped
+ * for a while. What survives must be in the state that it should be in, with its memory in order. A
+ * source that still has its guest must be able to migrate it elsewhere.
+ *
+ * A trial is a state and a blow. follow() brings the migration into the state, strikes, and calls
+ * what judges that kind of trial: survive_*() if one side is lost, complete_*() if both sides
+ * survive.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,14 +17,14 @@
 #include <signal.h>
 #include <string.h>
 
-/* For how long a side is stopped: more than two of the 0.1 s by which QEMU reckons, and longer than
- * all of a migration that is let go takes here. In milliseconds. */
+/* How long a side is stopped, in milliseconds: more than two periods of QEMU's rate limiter of 0.1
+ * s, and longer than a whole unthrottled migration takes here. */
 #define STOPPED_MS 250
 
 /* Where a destination that has lost its source listens. */
 #define RECOVER_URI "unix:recover.sock"
 
-/* What befalls it. */
+/* What happens to the migration. */
 enum blow {
     BLOW_CUT,
     BLOW_KILL_DESTINATION,
@@ -30,7 +34,7 @@ enum blow {
 };
 
 enum state {
-    STATE_SETUP, /* the source's connection is neither made nor refused; there is no destination */
+    STATE_SETUP, /* the connection is neither accepted nor refused; there is no destination */
     STATE_ACTIVE,
     STATE_PRE_SWITCHOVER,
     STATE_POSTCOPY_ACTIVE,
@@ -57,8 +61,8 @@ struct course {
     const struct trial *trial;
     struct godwit_vm *source, *destination;
     struct godwit_relay *relay;
-    struct godwit_account account; /* of a postcopy when it was last seen to wait */
-    godwit_peer here, there;       /* of a connection that gets no answer: the other ends */
+    struct godwit_account account; /* of a postcopy, when its guest was last seen to wait */
+    godwit_peer here, there;       /* the other ends of connections that get no answer */
 };
 
 static const struct godwit_capability pause_on[] = {{"pause-before-switchover", true},
@@ -76,7 +80,7 @@ static bool is_stop(const struct trial *trial)
     return trial->blow == BLOW_STOP_DESTINATION || trial->blow == BLOW_STOP_SOURCE;
 }
 
-/* Whether the source loses its destination, and can find another. */
+/* Returns whether the source loses its destination and can use another one. */
 static bool goes_elsewhere(const struct trial *trial)
 {
     return !is_postcopy(trial) && !is_stop(trial) && trial->blow != BLOW_KILL_SOURCE;
@@ -89,13 +93,13 @@ static bool is_gone(gpointer data)
 
 static bool end_now(struct godwit_vm *vm, GError **error)
 {
-    g_autofree char *what = g_strdup_printf("the %s's QEMU to be gone", vm->name);
+    g_autofree char *what = g_strdup_printf("the %s's QEMU to be killed", vm->name);
     vm->may_exit = true;
     kill(godwit_vm_pid(vm), SIGKILL);
     return godwit_testbed_wait(vm->testbed, is_gone, vm, what, error);
 }
 
-/* Nothing tells that nothing happens but time. */
+/* Stops the VM's QEMU for a while. There is no event to wait for: only time must pass. */
 static bool stop_for_a_while(struct godwit_vm *vm, GError **error)
 {
     const pid_t pid = godwit_vm_pid(vm);
@@ -105,14 +109,14 @@ static bool stop_for_a_while(struct godwit_vm *vm, GError **error)
     return rested;
 }
 
-/* Who gets no answer sees the end of the connection, or its refusal. */
+/* Closes the other ends: a side that waits for an answer sees its connection end, or be refused. */
 static void end_peers(struct course *course)
 {
     godwit_peer_close(&course->here);
     godwit_peer_close(&course->there);
 }
 
-/* In the state: what befalls it. */
+/* Strikes. Fails if the source is not in the trial's state. */
 static bool strike(struct course *course, GError **error)
 {
     g_autofree char *state = godwit_migrate_state(course->source, error);
@@ -121,8 +125,7 @@ static bool strike(struct course *course, GError **error)
         return false;
     if (strcmp(state, wanted) != 0)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                           "the source's migration is %s instead of %s when something is to befall "
-                           "it",
+                           "the source's migration is %s instead of %s just before the fault",
                            state, wanted);
     godwit_testbed_phase(course->testbed, "strike");
     switch (course->trial->blow) {
@@ -134,8 +137,9 @@ static bool strike(struct course *course, GError **error)
     case BLOW_KILL_DESTINATION:
         if (!end_now(course->destination, error))
             return false;
-        /* As its system does, before the source goes on: or all that is left may go into the
-         * sockets' buffers, and is sent for all that the source can know. */
+        /* The destination's host would break the connection as well. Break it before the source
+         * continues: otherwise all that is left may fit into the sockets' buffers, and then the
+         * source counts it as sent. */
         godwit_relay_hang_up(course->relay);
         return true;
     case BLOW_KILL_SOURCE:
@@ -148,10 +152,10 @@ static bool strike(struct course *course, GError **error)
     return false;
 }
 
-/* Capabilities, parameters, and what is held back. */
+/* Sets capabilities and parameters, and throttles the migration. */
 static bool configure(struct course *course, GError **error)
 {
-    static const struct godwit_parameter held[] = {
+    static const struct godwit_parameter throttled[] = {
         {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
     struct godwit_vm *const both[] = {course->destination, course->source};
     const enum state state = course->trial->state;
@@ -162,10 +166,10 @@ static bool configure(struct course *course, GError **error)
             return false;
     return godwit_migrate_throttle(course->source, error) &&
            (!is_postcopy(course->trial) ||
-            godwit_migrate_set_parameters(course->source, held, error));
+            godwit_migrate_set_parameters(course->source, throttled, error));
 }
 
-/* A source that connects to where nobody takes the connection. */
+/* Starts a source that connects to a socket which never accepts. */
 static bool begin_setup(struct course *course, GError **error)
 {
     struct godwit_vm *source = NULL;
@@ -178,14 +182,15 @@ static bool begin_setup(struct course *course, GError **error)
            godwit_migrate_start(source, "unix:busy.sock", false, error);
 }
 
-/* Both are started, and the migration, by way of a relay, is proven live. */
+/* Starts both sides and the migration, through a relay, and proves it live. */
 static bool begin(struct course *course, GError **error)
 {
     struct godwit_testbed *testbed = course->testbed;
-    /* One that should load is compared before it runs. One that should not would run if it did. */
-    const bool hold = is_stop(course->trial) && !is_postcopy(course->trial);
+    /* A destination that should load is compared before it runs. One that should not load is not
+     * started paused, so that it would run if it did. */
+    const bool paused = is_stop(course->trial) && !is_postcopy(course->trial);
     if ((goes_elsewhere(course->trial) && !godwit_course_ahead(testbed, "second", true, error)) ||
-        !godwit_course_both(testbed, "destination", hold, &course->source, &course->destination,
+        !godwit_course_both(testbed, "destination", paused, &course->source, &course->destination,
                             error) ||
         !configure(course, error))
         return false;
@@ -200,7 +205,7 @@ static bool begin(struct course *course, GError **error)
            godwit_migrate_prove_live(course->source, course->destination, error);
 }
 
-/* The network fails, and both are paused. */
+/* Lets the network fail, and waits until both sides are paused. */
 static bool fail_network(struct course *course, GError **error)
 {
     godwit_relay_hang_up(course->relay);
@@ -208,7 +213,7 @@ static bool fail_network(struct course *course, GError **error)
                                        error);
 }
 
-/* From the beginning of the migration to the state. */
+/* Brings a migration that has begun into the trial's state. */
 static bool reach(struct course *course, GError **error)
 {
     struct godwit_vm *source = course->source, *destination = course->destination;
@@ -228,12 +233,12 @@ static bool reach(struct course *course, GError **error)
            godwit_recovery_hang(source, destination, &course->here, &course->there, error);
 }
 
-/* The source's guest runs on, and can be migrated to another destination. */
+/* Checks that the source's guest runs on and can be migrated to another destination. */
 static bool migrate_elsewhere(struct course *course, GError **error)
 {
     static const struct godwit_spec pauseless = {.transport = GODWIT_TRANSPORT_UNIX,
                                                  .capabilities = pause_off};
-    static const struct godwit_spec usual = {.transport = GODWIT_TRANSPORT_UNIX};
+    static const struct godwit_spec plain = {.transport = GODWIT_TRANSPORT_UNIX};
     struct godwit_vm *source = course->source;
     const enum state state = course->trial->state;
     godwit_testbed_phase(course->testbed, "elsewhere");
@@ -242,11 +247,11 @@ static bool migrate_elsewhere(struct course *course, GError **error)
         return false;
     struct godwit_vm *second = godwit_course_destination(course->testbed, "second", true, error);
     return second &&
-           godwit_course_move(course->testbed, state == STATE_PRE_SWITCHOVER ? &pauseless : &usual,
+           godwit_course_move(course->testbed, state == STATE_PRE_SWITCHOVER ? &pauseless : &plain,
                               source, second, error);
 }
 
-/* One that waits for migrate-continue takes no notice of the network before. */
+/* Continues a source in pre-switchover, which does not notice the network before. */
 static bool go_on(struct course *course, GError **error)
 {
     return course->trial->state != STATE_PRE_SWITCHOVER ||
@@ -254,7 +259,7 @@ static bool go_on(struct course *course, GError **error)
                              json_pack("{s:s}", "state", "pre-switchover"), error);
 }
 
-/* Before the switch it is the source's guest. */
+/* Judges a precopy that failed: before the switchover the guest belongs to the source. */
 static bool survive_precopy(struct course *course, GError **error)
 {
     struct godwit_vm *source = course->source, *destination = course->destination;
@@ -266,15 +271,15 @@ static bool survive_precopy(struct course *course, GError **error)
         (course->trial->blow == BLOW_CUT && destination &&
          !godwit_course_refused(destination, error)))
         return false;
-    /* It was stopped by the migration, which starts it again. */
+    /* The migration stopped the guest, and must start it again. */
     if (course->trial->state == STATE_PRE_SWITCHOVER &&
         !godwit_vm_wait_event(source, source->migration_first, "RESUME", NULL, error))
         return false;
     return migrate_elsewhere(course, error);
 }
 
-/* It has a part of the guest's memory, and the other part is lost: it waits, and does not run what
- * it has. */
+/* Judges what is left of a postcopy. It has only a part of the guest's memory, so it must wait in
+ * postcopy-paused. A source must not run its guest. */
 static bool survive_alone(struct course *course, struct godwit_vm *vm, GError **error)
 {
     end_peers(course);
@@ -288,14 +293,15 @@ static bool survive_alone(struct course *course, struct godwit_vm *vm, GError **
         (vm == course->source && !strcmp(status, "running")))
         return godwit_fail(
             error, GODWIT_ERROR_MIGRATION,
-            "the %s, which is alone in a postcopy, has its migration %s and is \"%s\"", vm->name,
-            state, status);
-    /* A destination whose guest waits for memory cannot end by itself. */
+            "the %s is alone in a postcopy, with its migration %s and run state \"%s\", "
+            "expected postcopy-paused and a guest that does not run",
+            vm->name, state, status);
+    /* A destination whose guest waits for memory cannot quit. */
     return vm == course->destination || godwit_vm_quit(vm, error);
 }
 
-/* The destination's guest goes on from where the stopped source was, in BEFORE; stopped, it stands
- * still with its memory in order. */
+/* Checks that the destination's guest continues from BEFORE, where the source stopped, and that its
+ * memory is in order when it is stopped again. */
 static bool judge_going_on(struct godwit_vm *destination, const struct godwit_reading *before,
                            GError **error)
 {
@@ -306,7 +312,7 @@ static bool judge_going_on(struct godwit_vm *destination, const struct godwit_re
            godwit_oracle_continuity(destination, before->mailbox, after.mailbox, true, error);
 }
 
-/* Both are there, and come to the end. */
+/* Completes a postcopy whose sides both survive, and judges it. */
 static bool complete_postcopy(struct course *course, GError **error)
 {
     struct godwit_vm *source = course->source, *destination = course->destination;
@@ -338,7 +344,7 @@ static bool complete_postcopy(struct course *course, GError **error)
            godwit_vm_quit(destination, error);
 }
 
-/* The same of a precopy, whose destination has not run when it is compared. */
+/* Completes a precopy whose sides both survive. Compares RAM before the destination runs. */
 static bool complete_precopy(struct course *course, GError **error)
 {
     struct godwit_vm *source = course->source, *destination = course->destination;
@@ -416,7 +422,7 @@ GODWIT_SCENARIOS(faults) = {
     ALL(PRE_SWITCHOVER, "pre-switchover", "capability:pause-before-switchover"),
     ALL(POSTCOPY_ACTIVE, "postcopy-active", POSTCOPY),
     KILLS(POSTCOPY_PAUSED, "postcopy-paused", POSTCOPY),
-    /* Those before do not get out of this state when the network fails once more. */
+    /* Older QEMUs do not leave this state when the network fails again. */
     ALL(POSTCOPY_RECOVER, "postcopy-recover", POSTCOPY " state:postcopy-recover-setup"),
 };
 GODWIT_SCENARIOS_END(faults);

@@ -1,8 +1,9 @@
 /*
- * Migration into a file that QEMU opens, or is passed as a set of descriptors, and out of it again.
+ * Migration into a file and out of it again. QEMU opens the file, or gets it as a set of
+ * descriptors.
  *
- * With mapped-ram each page has its own place in the file, so that it can be found there without
- * reading the rest: docs/devel/migration/mapped-ram.rst in QEMU's source tells of the format.
+ * With mapped-ram each page has its own place in the file, where it can be checked without reading
+ * the rest. docs/devel/migration/mapped-ram.rst in QEMU's source describes the format.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where the stream begins in the rows with an offset: no multiple of any larger power of two than
- * of a page, so that nothing falls into place by rounding. */
+/* Where the stream begins in the scenarios with an offset: a multiple of 4096 but of no larger
+ * power of two, so that rounding cannot hide an error. */
 #define OFFSET        69632
 #define OFFSET_TEXT   "69632"
 #define FDSET         7
@@ -28,7 +29,7 @@ static char *path_of(const struct godwit_testbed *testbed)
     return g_build_filename(testbed->directory, GODWIT_MIGRATE_FILE, NULL);
 }
 
-/* What is in the file before the offset: never zero, and different in each page. */
+/* Returns byte I of what the file has before the offset: never zero, and different in each page. */
 static unsigned char mark_at(size_t i)
 {
     return (unsigned char)(1 + (i + i / 4096) % 251);
@@ -44,7 +45,7 @@ static bool put_mark(struct godwit_vm *source, struct godwit_vm *destination, GE
     return godwit_file_write(path, mark, sizeof(mark), error);
 }
 
-/* The mark is as it was, and the stream begins where it ends. */
+/* Checks that the mark is unchanged and that the stream begins where the mark ends. */
 static bool judge_mark(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     static const char magic[] = {'Q', 'E', 'V', 'M'};
@@ -91,7 +92,8 @@ static bool put_mark_add_descriptors(struct godwit_vm *source, struct godwit_vm 
     return put_mark(source, destination, error) && add_descriptors(source, destination, error);
 }
 
-/* direct-io on both sides, where the testbed's file system can do it. */
+/* Sets direct-io on both sides. Fails with SKIP if the file system of the testbed does not support
+ * it. */
 static bool enable_direct_io(struct godwit_vm *source, struct godwit_vm *destination,
                              GError **error)
 {
@@ -100,7 +102,7 @@ static bool enable_direct_io(struct godwit_vm *source, struct godwit_vm *destina
     if (fd < 0 && errno == EINVAL)
         return godwit_fail(
             error, GODWIT_ERROR_SKIP,
-            "needs O_DIRECT: the file system of %s has none (TMPDIR chooses another)",
+            "needs O_DIRECT: the file system of %s does not support it (set TMPDIR to another)",
             source->testbed->directory);
     if (fd < 0)
         return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path, g_strerror(errno));
@@ -111,7 +113,7 @@ static bool enable_direct_io(struct godwit_vm *source, struct godwit_vm *destina
                              json_pack("{s:b}", "direct-io", 1), error);
 }
 
-/* A descriptor of either kind: what is not whole pages goes through the other. */
+/* Adds a descriptor of each kind: QEMU writes whole pages with O_DIRECT, and the rest without. */
 static bool enable_direct_io_add_descriptors(struct godwit_vm *source,
                                              struct godwit_vm *destination, GError **error)
 {
@@ -121,7 +123,7 @@ static bool enable_direct_io_add_descriptors(struct godwit_vm *source,
            add_descriptor(destination, O_RDONLY | O_DIRECT, error);
 }
 
-/* Whether the file is open with O_DIRECT under that number in the process. */
+/* Returns whether descriptor NUMBER of the process is the file, open with O_DIRECT. */
 static bool is_direct(pid_t pid, const char *number, const char *path)
 {
     g_autofree char *link = g_strdup_printf("/proc/%d/fd/%s", (int)pid, number);
@@ -135,8 +137,8 @@ static bool is_direct(pid_t pid, const char *number, const char *path)
     return line && sscanf(line, "flags: %o", &flags) == 1 && (flags & O_DIRECT);
 }
 
-/* While the migration is held, the source has the file open for direct I/O, once for each channel
- * at least; a descriptor that it was passed does not count. */
+/* Checks that the source has opened the file for direct I/O, at least once for each channel.
+ * Descriptors that it was passed do not count. The migration is throttled meanwhile. */
 static bool see_direct_io(struct godwit_vm *source, int channels, int passed, GError **error)
 {
     g_autofree char *folder = g_strdup_printf("/proc/%d/fd", (int)godwit_vm_pid(source));
@@ -153,8 +155,8 @@ static bool see_direct_io(struct godwit_vm *source, int channels, int passed, GE
     return direct - passed >= channels ||
            godwit_fail(
                error, GODWIT_ERROR_MIGRATION,
-               "the source has %d descriptors with O_DIRECT of %s (%d of them passed to it) "
-               "while it migrates over %d channels with direct-io",
+               "the source has %d descriptors with O_DIRECT of %s (%d of them passed to it), "
+               "expected one of its own for each of %d channels",
                direct, path, passed, channels);
 }
 
@@ -176,12 +178,12 @@ static bool see_direct_of_set(struct godwit_vm *source, struct godwit_vm *destin
 /* A RAM block's places in a mapped-ram file. */
 struct mapped_block {
     uint64_t page_size;
-    uint64_t bitmap; /* where in the file its bitmap is: a bit for each page, set if it is there */
-    uint64_t pages;  /* where its first page is */
+    uint64_t bitmap; /* file offset of its bitmap: a bit for each page, set if the file has it */
+    uint64_t pages;  /* file offset of its first page */
 };
 
-/* The header of a block with mapped-ram, big-endian: its name with a length before it, the length
- * in bytes, then version, page size, and the file offsets of bitmap and pages. */
+/* A block's header with mapped-ram, big-endian: length of its name, its name, its length in bytes,
+ * then version, page size, and the file offsets of bitmap and pages. */
 #define MAPPED_VERSION     1
 #define MAPPED_HEADER_SIZE (4 + 8 + 8 + 8)
 
@@ -192,7 +194,7 @@ static uint64_t big64(const char *bytes)
     return GUINT64_FROM_BE(value);
 }
 
-/* Finds the block's header in the file by all that is known of it. */
+/* Finds the block's header in the file by its name, its length and the version. */
 static bool find_block(GMappedFile *file, const struct godwit_block *block,
                        struct mapped_block *mapped, GError **error)
 {
@@ -217,7 +219,7 @@ static bool find_block(GMappedFile *file, const struct godwit_block *block,
         mapped->bitmap + block->length / mapped->page_size / 8 <= mapped->pages)
         return true;
     return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                       "the mapped-ram header of RAM block %s makes no sense: pages of %" PRIu64
+                       "the mapped-ram header of RAM block %s is invalid: pages of %" PRIu64
                        " bytes, bitmap at %" PRIu64 ", pages at %" PRIu64 " of a file of %zu bytes",
                        block->name, mapped->page_size, mapped->bitmap, mapped->pages, length);
 }
@@ -227,14 +229,15 @@ static bool is_zero(const unsigned char *bytes, size_t length)
     return !*bytes && !memcmp(bytes, bytes + 1, length - 1);
 }
 
-/* Compares each page of the window, whose bytes are WINDOW and which is at OFFSET of the block,
- * with its place in the file; a page that is not there has to be zero. */
+/* Compares each whole page of the window with its place in the file. WINDOW has the bytes of the
+ * window, which is at OFFSET of the block. A page that the file does not have must be zero. Adds
+ * the number of those that it has to *THERE. */
 static bool judge_pages(GMappedFile *file, const struct mapped_block *mapped, uint64_t offset,
                         const unsigned char *window, size_t length, uint64_t *there, GError **error)
 {
     const unsigned char *bytes = (const unsigned char *)g_mapped_file_get_contents(file);
     const size_t size = mapped->page_size;
-    /* From the first whole page on. */
+    /* Start at the first whole page. */
     for (size_t at = (size - offset % size) % size; at + size <= length; at += size) {
         const uint64_t page = (offset + at) / size;
         const uint64_t place = mapped->pages + page * size;
@@ -249,16 +252,16 @@ static bool judge_pages(GMappedFile *file, const struct mapped_block *mapped, ui
         if (place + size > g_mapped_file_get_length(file) ||
             memcmp(bytes + place, window + at, size) != 0)
             return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                               "page %" PRIu64 " of the window's RAM block is not what is in its "
+                               "page %" PRIu64 " of the window's RAM block differs from its "
                                "place in the file, at %" PRIu64,
                                page, place);
         ++*there;
     }
-    return *there > 0 || godwit_fail(error, GODWIT_ERROR_ORACLE,
-                                     "the file has none of the window's pages in their places");
+    return *there > 0 ||
+           godwit_fail(error, GODWIT_ERROR_ORACLE, "the file has none of the window's pages");
 }
 
-/* Each page of the source's window is in the file, in its own place. */
+/* Checks that the file has each page of the source's window, in its place. */
 static bool judge_mapped(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     const struct godwit_workload *workload = &source->testbed->setup->workload;
@@ -281,7 +284,7 @@ static bool judge_mapped(struct godwit_vm *source, struct godwit_vm *destination
     return true;
 }
 
-/* Offsets that are none are refused, by either side, before there is a file. */
+/* Checks that both sides refuse invalid offsets before they create a file. */
 static bool bad_offset(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
@@ -303,7 +306,7 @@ static bool bad_offset(struct godwit_testbed *testbed, const struct godwit_scena
     g_autofree char *path = path_of(testbed);
     if (!access(path, F_OK))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                           "%s is there although every migration into it was refused", path);
+                           "%s exists although every migration into it was refused", path);
     return godwit_course_see_it_run(source, error) &&
            godwit_course_move(testbed, &scenario->spec, source, destination, error);
 }

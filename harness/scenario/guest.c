@@ -1,6 +1,6 @@
 /*
- * The guests themselves: each parameter of the block is poked, and its effect is observed in guest
- * memory and on the console. This is what to run first on a new architecture, or a new image.
+ * Tests of the guests themselves: sets each parameter of the parameter block, and observes its
+ * effect in guest memory and on the console. Run these first on a new architecture or a new image.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,8 +13,8 @@
 
 #define HEX "0x%" PRIx64
 
-/* One PASS for every passes_per_report passes, as the mailbox counts them: at the end of a pass it
- * may not have been written yet. */
+/* Checks that the console has one PASS for every passes_per_report passes that the mailbox counts.
+ * At the end of a pass the guest may not have written it yet. */
 static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mailbox,
                           GError **error)
 {
@@ -25,13 +25,13 @@ static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mai
     if (shown == due || (shown + 1 == due && mailbox->position == stripe.window_end))
         return true;
     return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                       "%s: %" PRIu64 " B on the console after %" PRIu64
-                       " passes with one every %u",
+                       "%s: %" PRIu64 " times B on the console after %" PRIu64
+                       " passes, expected one for every %u",
                        vm->name, shown, mailbox->passes, workload->passes_per_report);
 }
 
-/* RAM between the default window's ends, as far as there is any, as it was before the guest's first
- * instruction. Firmware and QEMU may have put things there, a device tree for example. */
+/* The RAM between the ends of the default window, as far as the machine has it, before the guest's
+ * first instruction. Firmware and QEMU may have put things there, for example a device tree. */
 struct footprint {
     uint64_t start;
     size_t length;
@@ -43,8 +43,7 @@ static void footprint_clear(struct footprint *footprint)
     g_free(footprint->before);
 }
 
-/* Starts a source that stands before its guest's first instruction, notes what is in its RAM, and
- * lets it go. */
+/* Starts a source, records its RAM before the guest's first instruction, and lets the guest run. */
 static struct godwit_vm *start(struct godwit_testbed *testbed, struct footprint *footprint,
                                GError **error)
 {
@@ -63,12 +62,12 @@ static struct godwit_vm *start(struct godwit_testbed *testbed, struct footprint 
     return vm;
 }
 
-/* Nothing was written there since but the first byte of each of the window's pages and the
+/* Checks that nothing has changed there except the first byte of each page of the window and the
  * suspended byte. */
 static bool judge_footprint(struct godwit_vm *vm, const struct footprint *footprint, GError **error)
 {
     const struct godwit_workload *workload = &vm->testbed->setup->workload;
-    enum { RUN = 64 }; /* that is mostly the same */
+    enum { RUN = 64 }; /* bytes compared at a time, since most are unchanged */
     g_autofree unsigned char *now = g_malloc(footprint->length);
     if (!godwit_memory_read(vm, footprint->start, now, footprint->length, error))
         return false;
@@ -94,7 +93,7 @@ static bool judge_footprint(struct godwit_vm *vm, const struct footprint *footpr
     return true;
 }
 
-/* Lets the guest work until it has shown PASSES, then judges all there is to judge. */
+/* Lets the guest run until it has written that many PASSES, then stops it and makes every check. */
 static bool observe(struct godwit_vm *vm, unsigned ready, guint64 passes,
                     const struct footprint *footprint, struct godwit_reading *reading,
                     GError **error)
@@ -104,7 +103,7 @@ static bool observe(struct godwit_vm *vm, unsigned ready, guint64 passes,
            judge_footprint(vm, footprint, error);
 }
 
-/* Each CPU went on from one look to another. */
+/* Checks that each CPU has made progress between two readings. */
 static bool judge_progress(struct godwit_vm *vm, const struct godwit_reading *early,
                            const struct godwit_reading *late, GError **error)
 {
@@ -119,7 +118,7 @@ static bool judge_progress(struct godwit_vm *vm, const struct godwit_reading *ea
     return true;
 }
 
-/* The guest shows its parameters' effect after a few PASSes, and again later. */
+/* Checks the effect of the guest's parameters after its first PASS, and again later. */
 static bool watch(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                   GError **error)
 {
@@ -134,7 +133,7 @@ static bool watch(struct godwit_testbed *testbed, const struct godwit_scenario *
     return judge_progress(vm, &early, &late, error) && godwit_course_end(vm, NULL, error);
 }
 
-/* As the image is built: no parameter changed. */
+/* Leaves the image's parameters as they are. */
 static void prepare_defaults(const struct godwit_scenario *scenario,
                              struct godwit_workload *workload)
 {
@@ -142,7 +141,7 @@ static void prepare_defaults(const struct godwit_scenario *scenario,
     (void)workload;
 }
 
-/* A few pages, so that passes are quick, away from where the default window begins. */
+/* A few pages, so that passes are short, and not where the default window begins. */
 static void prepare_window(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
     workload->flags |= scenario->flags;
@@ -164,7 +163,7 @@ static void prepare_report(const struct godwit_scenario *scenario, struct godwit
     workload->passes_per_report = 7;
 }
 
-/* Stops the guest at instants that nothing chooses but the host's scheduling. */
+/* Stops the guest at instants that only the host's scheduling chooses. */
 static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
@@ -184,7 +183,7 @@ static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scena
     }
     if (edges == 0)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "%s: stopped %d times, and never in the middle of a pass", vm->name,
+                           "%s: stopped %d times, but never in the middle of a pass", vm->name,
                            STOPS);
     return godwit_course_end(vm, NULL, error);
 }
@@ -197,10 +196,10 @@ static void prepare_stop_often(const struct godwit_scenario *scenario,
     workload->passes_per_report = 100;
 }
 
-/* Spoils one byte of a running guest, in the middle of the window; it is the second CPU's, if there
- * are several. */
-static bool spoil(struct godwit_vm *vm, uint64_t *address, unsigned *cpu, unsigned char *byte,
-                  GError **error)
+/* Corrupts one byte of a running guest in the middle of the window. If there are several CPUs, the
+ * byte belongs to the second. */
+static bool corrupt(struct godwit_vm *vm, uint64_t *address, unsigned *cpu, unsigned char *byte,
+                    GError **error)
 {
     const struct godwit_workload *workload = &vm->testbed->setup->workload;
     const uint64_t pages = godwit_workload_pages(workload) / workload->cpus;
@@ -220,7 +219,7 @@ static bool complained(gpointer data)
     return vm->console->guest_fault;
 }
 
-/* With VERIFY, the guest finds a spoiled byte, says so, and halts. */
+/* With VERIFY, the guest must find a corrupted byte, record it, write X, and halt. */
 static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                    GError **error)
 {
@@ -230,9 +229,9 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
     (void)scenario;
     struct godwit_vm *vm = godwit_course_source(testbed, error);
     godwit_testbed_phase(testbed, "observe");
-    if (!vm || !spoil(vm, &address, &cpu, &byte, error))
+    if (!vm || !corrupt(vm, &address, &cpu, &byte, error))
         return false;
-    if (!godwit_testbed_wait(testbed, complained, vm, "the guest to find a spoiled byte", error))
+    if (!godwit_testbed_wait(testbed, complained, vm, "the guest to find a corrupted byte", error))
         return false;
     struct godwit_mailbox mailbox;
     const guint64 passes = vm->console->passes;
@@ -242,13 +241,13 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
         mailbox.fault_found != byte || mailbox.fault_expected != mailbox.passes % 256 ||
         mailbox.position != address)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "%s: 0x%02x was put at " HEX ", but the record has 0x%02" PRIx64
+                           "%s: 0x%02x was written to " HEX ", but the guest recorded 0x%02" PRIx64
                            " at " HEX " instead of 0x%02" PRIx64 " in pass %" PRIu64
                            ", position " HEX ", state %u",
                            vm->name, byte, address, mailbox.fault_found, mailbox.fault_address,
                            mailbox.fault_expected, mailbox.passes, mailbox.position, mailbox.state);
-    /* Halted: let it run, and see that neither console nor mailbox moves; but the console is the
-     * first CPU's, which goes on if it is another one that halted. */
+    /* The CPU must have halted: run the VM, and check that neither console nor mailbox changes. The
+     * console belongs to the first CPU, which must go on if another one halted. */
     struct godwit_mailbox later;
     if (!godwit_vm_run(vm, error) ||
         (cpu > 0 && !godwit_vm_wait_console(vm, 1, passes + 2, error)) ||
@@ -256,11 +255,11 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
         return false;
     if (memcmp(&later, &mailbox, sizeof(later)) != 0 || (cpu == 0 && vm->console->passes != passes))
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "%s: the guest went on after it had found a wrong byte", vm->name);
+                           "%s: the guest continued after it had found a corrupted byte", vm->name);
     return godwit_course_end(vm, NULL, error);
 }
 
-/* Without VERIFY, it takes no notice. */
+/* Without VERIFY, the guest must not notice the corrupted byte. */
 static bool no_verify(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
@@ -270,7 +269,7 @@ static bool no_verify(struct godwit_testbed *testbed, const struct godwit_scenar
     (void)scenario;
     struct godwit_vm *vm = godwit_course_source(testbed, error);
     godwit_testbed_phase(testbed, "observe");
-    return vm && spoil(vm, &address, &cpu, &byte, error) &&
+    return vm && corrupt(vm, &address, &cpu, &byte, error) &&
            godwit_vm_wait_console(vm, 1, vm->console->passes + 2, error) &&
            godwit_course_end(vm, NULL, error);
 }
@@ -282,8 +281,8 @@ static void prepare_no_verify(const struct godwit_scenario *scenario,
     workload->flags &= ~(uint32_t)GODWIT_FLAG_VERIFY;
 }
 
-/* The least and the most increments since the cold start that the mailbox can account for: at the
- * window's end, the pass that is over may or may not have been counted. */
+/* The least and the most increments since the cold start that the mailbox allows. At the window's
+ * end, the pass that is over may or may not be counted yet. */
 static uint64_t least_increments(const struct godwit_workload *workload,
                                  const struct godwit_mailbox *mailbox)
 {
@@ -301,7 +300,8 @@ static uint64_t most_increments(const struct godwit_workload *workload,
            (mailbox->position - workload->window_start) / workload->page_size;
 }
 
-/* By the guest's own timer, no page follows the one before it sooner than page_ticks allows. */
+/* Checks by the guest's own timer that no page follows the one before it sooner than page_ticks
+ * allows. */
 static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                  GError **error)
 {
@@ -331,8 +331,8 @@ static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *s
     return godwit_course_end(vm, NULL, error);
 }
 
-/* Slower by far than any guest is by itself, on the slowest of the timers (10 MHz): 5 ms a page
- * there, below a page per 5 us on the fastest. */
+/* Far slower than any guest without a rate: 50000 ticks are 5 ms on the slowest timer (10 MHz), and
+ * more than 5 us on the fastest. */
 static void prepare_rate(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
     prepare_window(scenario, workload);
@@ -341,7 +341,7 @@ static void prepare_rate(const struct godwit_scenario *scenario, struct godwit_w
     workload->page_ticks = 50000;
 }
 
-/* Suspends itself once, is woken up, goes on, and does not suspend again. */
+/* The guest must suspend itself once, continue after the wake-up, and not suspend itself again. */
 static bool suspend(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                     GError **error)
 {
@@ -357,9 +357,10 @@ static bool suspend(struct godwit_testbed *testbed, const struct godwit_scenario
                             &flag, 1, error))
         return false;
     if (asleep.state != GODWIT_STATE_SUSPENDED || flag != 1)
-        return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "%s: asleep with state %u in the mailbox and suspended byte %u",
-                           vm->name, asleep.state, flag);
+        return godwit_fail(
+            error, GODWIT_ERROR_ORACLE,
+            "%s: the suspended guest has state %u in its mailbox and suspended byte %u", vm->name,
+            asleep.state, flag);
     const guint events = vm->qmp->events->len;
     vm->console->ready_allowed++;
     if (!godwit_vm_command(vm, "system_wakeup", NULL, error) ||
@@ -370,10 +371,11 @@ static bool suspend(struct godwit_testbed *testbed, const struct godwit_scenario
             return godwit_fail(error, GODWIT_ERROR_ORACLE,
                                "%s: the guest suspended itself a second time", vm->name);
     if (awake.mailbox->state != GODWIT_STATE_RUNNING || awake.mailbox->passes <= asleep.passes)
-        return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "%s: awake with state %u in the mailbox; passes went from %" PRIu64
-                           " to %" PRIu64,
-                           vm->name, awake.mailbox->state, asleep.passes, awake.mailbox->passes);
+        return godwit_fail(
+            error, GODWIT_ERROR_ORACLE,
+            "%s: the woken guest has state %u in its mailbox; passes went from %" PRIu64
+            " to %" PRIu64,
+            vm->name, awake.mailbox->state, asleep.passes, awake.mailbox->passes);
     return godwit_course_end(vm, NULL, error);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The guests' `stamp` workload: each way of writing and each order, stopped often; its rate; and
- * that it finds what is wrong.
+ * Tests of the guests' `stamp` workload: each kind of content and each order, stopped often; the
+ * rate; and VERIFY, which must find a wrong word.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,11 +14,11 @@ static char *no_stamp(const struct godwit_setup *setup)
 {
     return setup->image->stamp_store ? NULL
                                      : g_strdup_printf("needs a guest with the stamp workload: %s "
-                                                       "has none",
+                                                       "does not have it",
                                                        setup->image->name);
 }
 
-/* More pages than a stride has, and few enough for many passes. */
+/* More pages than a stride has, but few enough for many passes. */
 static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
     workload->flags |= scenario->flags | GODWIT_FLAG_STAMP | GODWIT_FLAG_VERIFY;
@@ -28,7 +28,7 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
     workload->passes_per_report = 1;
 }
 
-/* At instants that nothing chooses but the host's scheduling. */
+/* Stops the guest at instants that only the host's scheduling chooses. */
 static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
 {
@@ -54,10 +54,10 @@ static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scena
     }
     if (amid == 0)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "%s: stopped %d times, and never in the middle of a pass", vm->name,
+                           "%s: stopped %d times, but never in the middle of a pass", vm->name,
                            STOPS);
-    /* Long enough for all words of `sparse` to have been written twice, and for each of `zero`'s
-     * pages to have been zero and otherwise. */
+    /* Run until all words of `sparse` have been written twice, and each page of `zero` has been
+     * zero and not zero. */
     const bool slowly = scenario->flags & (GODWIT_FLAG_SPARSE | GODWIT_FLAG_ZERO);
     const guint64 wanted = slowly ? 2 * GODWIT_STAMP_CLASSES : 4;
     if (passes < wanted && !godwit_vm_wait_console(vm, 1, wanted, error))
@@ -67,7 +67,7 @@ static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scena
            godwit_vm_quit(vm, error);
 }
 
-/* 100 ms a page on the slowest timer, 0.24 ms on the fastest. */
+/* A page takes 100 ms on the slowest timer and 0.24 ms on the fastest. */
 static void prepare_rate(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
     prepare(scenario, workload);
@@ -75,7 +75,7 @@ static void prepare_rate(const struct godwit_scenario *scenario, struct godwit_w
     workload->page_ticks = 1000000;
 }
 
-/* Pages that were written by then. */
+/* Returns how many pages were written by then. */
 static uint64_t written(const struct godwit_workload *workload,
                         const struct godwit_mailbox *mailbox)
 {
@@ -83,9 +83,8 @@ static uint64_t written(const struct godwit_workload *workload,
            (mailbox->position - workload->window_start) / workload->page_size;
 }
 
-/* Stops the guest where it is not known to be between two passes, of which one may be counted or
- * not.
- */
+/* Stops the guest in the middle of a pass. Between two passes, the last one may or may not be
+ * counted yet. */
 static bool stop_amid(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GError **error)
 {
     for (;;) {
@@ -98,8 +97,8 @@ static bool stop_amid(struct godwit_vm *vm, struct godwit_mailbox *mailbox, GErr
     }
 }
 
-/* By the guest's own timer. A guest that the host does not let run falls behind, and makes up for
- * it: it has to be found within 10 % after some pass, and never to be ahead. */
+/* Checks the rate by the guest's own timer. A guest that the host does not let run falls behind and
+ * catches up: it must be within 10 % after some pass, and must never be ahead. */
 static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                  GError **error)
 {
@@ -120,8 +119,8 @@ static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *s
         if (!godwit_vm_run(vm, error) ||
             !godwit_vm_wait_console(vm, 1, vm->console->passes + PASSES, error) ||
             !stop_amid(vm, &late, error)) {
-            godwit_error_context(error, "%" PRIu64 " pages were written in the time of %.0f", pages,
-                                 wanted);
+            godwit_error_context(error, "%" PRIu64 " pages were written in the time for %.0f",
+                                 pages, wanted);
             return false;
         }
         pages = written(workload, &late) - before;
@@ -131,8 +130,8 @@ static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *s
         if (pace == GODWIT_STAMP_AHEAD)
             return godwit_fail(error, GODWIT_ERROR_ORACLE,
                                "%s: the guest is ahead of its rate: %" PRIu64
-                               " pages in the time of %.1f, after %" PRIu64
-                               " pages by %.1f; page_ticks is %u",
+                               " pages in the time for %.1f, after %" PRIu64
+                               " pages in the time for %.1f; page_ticks is %u",
                                vm->name, pages, wanted, before,
                                (double)early.timer / workload->page_ticks, workload->page_ticks);
     }
@@ -148,7 +147,7 @@ static bool complained(gpointer data)
     return vm->console->guest_fault;
 }
 
-/* One bit, in a page's last word: where only who looks at every byte looks. */
+/* Flips one bit in the last word of a page, which only a guest that checks every byte can find. */
 static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                    GError **error)
 {
@@ -169,7 +168,7 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
     word[3] ^= 1;
     vm->console->fault_provoked = true;
     if (!godwit_memory_write(vm, address, word, sizeof(word), error) || !godwit_vm_run(vm, error) ||
-        !godwit_testbed_wait(testbed, complained, vm, "the guest to find a spoiled word", error))
+        !godwit_testbed_wait(testbed, complained, vm, "the guest to find a corrupted word", error))
         return false;
     struct godwit_mailbox mailbox;
     if (!godwit_course_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &mailbox, error))
@@ -181,18 +180,18 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
     if (mailbox.state != GODWIT_STATE_FAULT || mailbox.fault_address != address ||
         mailbox.fault_expected != expected || mailbox.fault_found != found)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "%s: 0x%016" PRIx64 " was put at 0x%" PRIx64 " instead of 0x%016" PRIx64
-                           ", but the record has 0x%016" PRIx64 " at 0x%" PRIx64
-                           " instead of 0x%016" PRIx64 ", state %u",
+                           "%s: 0x%016" PRIx64 " was written to 0x%" PRIx64
+                           " instead of 0x%016" PRIx64 ", but the guest recorded 0x%016" PRIx64
+                           " at 0x%" PRIx64 " instead of 0x%016" PRIx64 ", state %u",
                            vm->name, found, address, expected, mailbox.fault_found,
                            mailbox.fault_address, mailbox.fault_expected, mailbox.state);
     return godwit_vm_quit(vm, error);
 }
 
-#define STOPPED(kind, told, flag)                                                                  \
+#define STOPPED(kind, words, flag)                                                                 \
     {                                                                                              \
         .name = "guest/stamp/" kind, .run = stop_often, .prepare = prepare, .order = true,         \
-        .flags = flag, .summary = "stamp, " told ": stopped thirty times, every byte is correct",  \
+        .flags = flag, .summary = "stamp, " words ": stopped thirty times, every byte is correct", \
         .skip_reason = no_stamp                                                                    \
     }
 

@@ -1,9 +1,9 @@
 /*
- * Source and destination as on two hosts: each in a network namespace of its own, and between them
- * a link that is slow, far and loses packets.
+ * Source and destination as on two hosts: each in its own network namespace, with a link between
+ * them that is slow, delays packets and loses some.
  *
- * The namespaces have no name, and belong to the QEMUs alone: they, and the link with them, are
- * gone when these are.
+ * The namespaces have no name and belong to the QEMUs alone. They and the link vanish when the
+ * QEMUs end.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,27 +11,27 @@
 
 #include <string.h>
 
-/* Each end's, from the network that is set aside for examples (RFC 5737). */
+/* The addresses of both ends, from a network that is reserved for examples (RFC 5737). */
 #define SOURCE_ADDRESS      "192.0.2.1"
 #define DESTINATION_ADDRESS "192.0.2.2"
 #define INTERFACE           "migrate0"
 /* What each end does to the packets that it sends. */
 #define NETEM "netem delay 10ms loss 1% rate 1gbit limit 10000"
-/* The larger the packets, the less TCP suffers from the loss of one in a hundred. */
+/* TCP suffers less from the loss of one packet in a hundred if packets are large. */
 #define MTU "9000"
 /* Where a destination that has lost its source listens: in its namespace every port is free. */
 #define RECOVER_URI "tcp:" DESTINATION_ADDRESS ":4444"
-/* So much of memory is worked on: over such a link, more would take minutes. */
+/* The size of the window. Over such a link a larger one would take minutes. */
 #define WINDOW ((uint64_t)8 << 20)
 
-/* Runs a command and waits for it. What it printed is the caller's, NULL with an error CODE set,
- * which quotes what it said, if it failed. */
+/* Runs a command and waits for it. Returns what it printed, which the caller frees. If it fails,
+ * returns NULL with an error CODE set that quotes its stderr. */
 static char *run_tool(const char *line, enum godwit_error code, GError **error)
 {
     g_auto(GStrv) words = g_strsplit(line, " ", -1);
     g_autoptr(GSubprocessLauncher) launcher =
         g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
-    /* The tools are the superuser's, and not in everybody's path. */
+    /* The tools are for the superuser and not in everybody's PATH. */
     g_autofree char *path = g_strconcat(g_getenv("PATH"), ":/usr/sbin:/sbin", NULL);
     g_autoptr(GError) cause = NULL;
     g_autofree char *said = NULL;
@@ -51,7 +51,7 @@ static char *run_tool(const char *line, enum godwit_error code, GError **error)
     return NULL;
 }
 
-/* Runs a command in the VM's namespace; what it printed is the caller's. */
+/* Runs a command in the VM's network namespace. Returns what it printed; the caller frees it. */
 static char *ask_inside(const struct godwit_vm *vm, const char *command, GError **error)
 {
     g_autofree char *line =
@@ -65,8 +65,8 @@ static bool do_inside(const struct godwit_vm *vm, const char *command, GError **
     return printed != NULL;
 }
 
-/* Tries all that is needed of host and user, in a namespace that is gone at once. A SKIP error says
- * what does not work. */
+/* Tries all that is needed of host and user, in a namespace that vanishes at once. Fails with SKIP,
+ * and names what does not work. */
 static bool try_network(GError **error)
 {
     static const char *const lines[] = {
@@ -84,7 +84,7 @@ static bool try_network(GError **error)
     return true;
 }
 
-/* One end of the link, with its address. */
+/* Sets up one end of the link, with its address. */
 static bool set_up_end(const struct godwit_vm *vm, const char *address, GError **error)
 {
     g_autofree char *add = g_strdup_printf("ip address add %s/24 dev " INTERFACE, address);
@@ -93,7 +93,7 @@ static bool set_up_end(const struct godwit_vm *vm, const char *address, GError *
            do_inside(vm, "ip link set dev " INTERFACE " mtu " MTU " up", error);
 }
 
-/* The link. It is made where it belongs, and is never in the host's own namespace. */
+/* Makes the link where it belongs, so that it is never in the host's own namespace. */
 static bool set_up_link(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     g_autofree char *line = g_strdup_printf(
@@ -104,7 +104,7 @@ static bool set_up_link(struct godwit_vm *source, struct godwit_vm *destination,
            set_up_end(destination, DESTINATION_ADDRESS, error);
 }
 
-/* That the source's end is such a link, and all pages went over it. */
+/* Checks that the source's end is such a link and that all pages were sent over it. */
 static bool judge_link(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;
@@ -124,12 +124,12 @@ static bool judge_link(struct godwit_vm *source, struct godwit_vm *destination, 
             bytes >= pages) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the source sent %" JSON_INTEGER_FORMAT
-                       " bytes of whole pages, but over its link went %" JSON_INTEGER_FORMAT
-                       ": tc says %s",
+                       " bytes of whole pages, but only %" JSON_INTEGER_FORMAT
+                       " bytes over its link: tc reports %s",
                        pages, bytes, text);
 }
 
-/* That the link is down, as the source's kernel sees it. */
+/* Checks that the link is down, as the source's kernel reports it. */
 static bool judge_down(struct godwit_vm *source, GError **error)
 {
     g_autofree char *text = ask_inside(source, "ip -json link show dev " INTERFACE, error);
@@ -137,13 +137,13 @@ static bool judge_down(struct godwit_vm *source, GError **error)
         return false;
     g_autoptr(json_t) links = json_loads(text, 0, NULL);
     return !strcmp(godwit_json_string(json_array_get(links, 0), "operstate", ""), "DOWN") ||
-           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "the link was taken down, but ip says %s",
-                       text);
+           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                       "the link was taken down, but ip reports %s", text);
 }
 
 /*
- * The link is cut while the guest waits for memory. Neither side can tell that from a slow network,
- * so both are told to pause; the link comes back, and they go on.
+ * Cuts the link while the guest waits for memory. Neither side can distinguish that from a slow
+ * network, so both get migrate-pause. Then the link comes back, and they recover.
  */
 static bool cut_and_recover(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
@@ -159,7 +159,7 @@ static bool cut_and_recover(struct godwit_vm *source, struct godwit_vm *destinat
            godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
 }
 
-/* The common course, with the link made before anything is sent. */
+/* Takes the common course, with the link made before anything is sent. */
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {
@@ -184,7 +184,7 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
 
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
 static const struct godwit_parameter channels[] = {{"multifd-channels", 4, NULL}, {NULL, 0, NULL}};
-static const struct godwit_parameter held[] = {
+static const struct godwit_parameter throttled[] = {
     {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 
 GODWIT_SCENARIOS(netns) = {
@@ -212,7 +212,7 @@ GODWIT_SCENARIOS(netns) = {
         .prepare = prepare,
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = held,
+                 .parameters = throttled,
                  .released = cut_and_recover,
                  .judge = judge_link},
     },

@@ -1,6 +1,6 @@
 /*
- * Postcopy whose network fails half-way: both sides pause, and go on when they are given another
- * connection.
+ * Postcopy whose network fails halfway: both sides pause, and continue when they get another
+ * connection. recovery.h has the steps that other scenarios share.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,12 +14,12 @@
 /* Where a destination that has lost its source listens. */
 #define RECOVER_URI "unix:recover.sock"
 
-static const struct godwit_parameter held[] = {
+static const struct godwit_parameter throttled[] = {
     {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
-/* Fails if the source's migration is not in the state WANTED. */
+/* Reads what the source reports. Fails if its migration is not in the state WANTED. */
 static bool ask_account(struct godwit_vm *source, const char *wanted,
                         struct godwit_account *account, GError **error)
 {
@@ -37,13 +37,13 @@ static bool ask_account(struct godwit_vm *source, const char *wanted,
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
                 "the source's migration is %s instead of %s, with %" JSON_INTEGER_FORMAT
                 " bytes remaining after %" JSON_INTEGER_FORMAT
-                " requests for pages, although it was held back",
+                " requests for pages, although it was throttled",
                 state, wanted, account->remaining, account->requests);
     return false;
 }
 
-/* Waits until the destination has asked for more than REQUESTS pages. Nothing but query-migrate
- * tells of that. */
+/* Waits until the destination has requested more than REQUESTS pages, which only query-migrate
+ * reports. */
 static bool await_requests(struct godwit_vm *source, json_int_t requests,
                            struct godwit_account *account, GError **error)
 {
@@ -53,7 +53,7 @@ static bool await_requests(struct godwit_vm *source, json_int_t requests,
         if (account->requests > requests)
             return true;
         if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS,
-                                 "the destination to ask for pages", error))
+                                 "the destination to request pages", error))
             return false;
     }
 }
@@ -65,7 +65,8 @@ static bool wait_both(struct godwit_vm *source, struct godwit_vm *destination, c
            godwit_migrate_wait(destination, state, error);
 }
 
-/* Held back, with the guest waiting for memory: its pages have a connection of their own. */
+/* Checks that requested pages have a connection of their own. Meanwhile the migration is throttled
+ * and the guest waits for memory. */
 static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_account account = {0};
@@ -79,14 +80,16 @@ static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination
 }
 
 /*
- * Waits until the source's migration thread has the switchover behind it. The destination's guest
- * runs earlier, and a connection that breaks before is not paused but lost (docs/known-bugs.md).
- * FIRST is what the source told of itself in postcopy-active; only query-migrate tells of that.
+ * Waits until the source's migration thread has completed the switchover. The destination's guest
+ * runs earlier, and a connection that breaks before that is not paused but lost
+ * (docs/known-bugs.md). FIRST is what the source reported in postcopy-active; only query-migrate
+ * reports this.
  */
 static bool await_switchover(struct godwit_vm *source, const struct godwit_account *first,
                              struct godwit_account *account, GError **error)
 {
-    /* With preempt there is another thread that sends pages; the speed is for the first to say. */
+    /* With preempt another thread sends pages, so that bytes sent prove nothing. Only the migration
+     * thread updates the bandwidth. */
     const bool preempts = godwit_json_true(source->capabilities, preempt[0].name);
     while (preempts ? account->mbps == first->mbps : account->sent == 0)
         if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS,
@@ -117,12 +120,12 @@ bool godwit_recovery_await_pause(struct godwit_vm *source, struct godwit_vm *des
     if (account->remaining > 0)
         return true;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                "the source has nothing left to send when the network fails, although it was held "
-                "back");
+                "the source has nothing left to send when the network fails, although it was "
+                "throttled");
     return false;
 }
 
-/* The guest runs on the destination and waits for memory: then the network fails. */
+/* Lets the network fail once the guest runs on the destination and waits for memory. */
 static bool fail_network(struct godwit_vm *source, struct godwit_vm *destination,
                          struct godwit_account *account, GError **error)
 {
@@ -133,7 +136,7 @@ static bool fail_network(struct godwit_vm *source, struct godwit_vm *destination
            godwit_recovery_await_pause(source, destination, account, error);
 }
 
-/* The source resumes at URI, where the destination listens. */
+/* Resumes the source at URI, where the destination listens. */
 static bool resume(struct godwit_vm *source, struct godwit_vm *destination, const char *uri,
                    const struct godwit_account *before, GError **error)
 {
@@ -157,8 +160,8 @@ bool godwit_recovery_recover(struct godwit_vm *source, struct godwit_vm *destina
            resume(source, destination, uri, before, error);
 }
 
-/* Whether this QEMU has to let a recovery be interrupted: those that name its first step have to,
- * older ones may refuse, which is a skip. */
+/* Interrupts a recovery. A QEMU that has the state postcopy-recover-setup must allow that. An older
+ * one may refuse, which fails with SKIP. */
 static bool interrupt(struct godwit_vm *vm, GError **error)
 {
     g_autoptr(GError) refusal = NULL;
@@ -183,7 +186,7 @@ bool godwit_recovery_hang(struct godwit_vm *source, struct godwit_vm *destinatio
            wait_both(source, destination, "postcopy-recover", error);
 }
 
-/* Both sides recover, each over a connection on which nobody answers. */
+/* Lets the first recovery hang: each side has a connection on which nothing answers. */
 static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     g_auto(godwit_peer) here = GODWIT_PEER_NONE, there = GODWIT_PEER_NONE;
@@ -196,9 +199,8 @@ static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destinati
            godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
 }
 
-/* The source connects to where the connection is neither taken nor refused. Where migrate-pause
- * cannot end that, its refusal does. The destination waits all the while, and sees nothing of it.
- */
+/* Lets the source connect to a socket that neither accepts nor refuses. If migrate-pause cannot end
+ * that, a refusal does. The destination waits meanwhile and notices nothing. */
 static bool fail_reconnect(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     g_auto(godwit_peer) busy = GODWIT_PEER_NONE;
@@ -232,9 +234,10 @@ bool godwit_recovery_fail_and_recover(struct godwit_vm *source, struct godwit_vm
            godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
 }
 
-/* A sleeping guest dirties nothing that would hold precopy up: at this bandwidth it would take
+/* A suspended guest dirties nothing that would delay precopy. At this bandwidth precopy takes
  * hours. */
-static bool hold_precopy(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+static bool throttle_precopy(struct godwit_vm *source, struct godwit_vm *destination,
+                             GError **error)
 {
     static const struct godwit_parameter slow[] = {
         {"max-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
@@ -250,7 +253,7 @@ GODWIT_SCENARIOS(recovery) = {
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .capabilities = preempt,
-                 .parameters = held,
+                 .parameters = throttled,
                  .released = see_channels},
     },
     {
@@ -259,7 +262,7 @@ GODWIT_SCENARIOS(recovery) = {
         .qemu_name = "/migration/postcopy/recovery/plain",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = held,
+                 .parameters = throttled,
                  .released = godwit_recovery_fail_and_recover},
     },
     {
@@ -270,7 +273,7 @@ GODWIT_SCENARIOS(recovery) = {
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .capabilities = preempt,
-                 .parameters = held,
+                 .parameters = throttled,
                  .released = godwit_recovery_fail_and_recover},
     },
     {
@@ -280,7 +283,7 @@ GODWIT_SCENARIOS(recovery) = {
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .capabilities = preempt,
-                 .parameters = held,
+                 .parameters = throttled,
                  .tls = &psk,
                  .released = see_channels},
     },
@@ -290,7 +293,7 @@ GODWIT_SCENARIOS(recovery) = {
         .qemu_name = "/migration/postcopy/recovery/tls/psk",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = held,
+                 .parameters = throttled,
                  .tls = &psk,
                  .released = godwit_recovery_fail_and_recover},
     },
@@ -301,7 +304,7 @@ GODWIT_SCENARIOS(recovery) = {
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .capabilities = preempt,
-                 .parameters = held,
+                 .parameters = throttled,
                  .tls = &psk,
                  .released = godwit_recovery_fail_and_recover},
     },
@@ -311,7 +314,7 @@ GODWIT_SCENARIOS(recovery) = {
         .qemu_name = "/migration/postcopy/recovery/double-failures/reconnect",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = held,
+                 .parameters = throttled,
                  .released = fail_reconnect},
         .needs = "state:postcopy-recover-setup",
     },
@@ -321,7 +324,7 @@ GODWIT_SCENARIOS(recovery) = {
         .qemu_name = "/migration/postcopy/recovery/double-failures/handshake",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = held,
+                 .parameters = throttled,
                  .released = fail_handshake},
     },
     {
@@ -331,7 +334,7 @@ GODWIT_SCENARIOS(recovery) = {
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .suspend = true,
-                 .configure = hold_precopy},
+                 .configure = throttle_precopy},
         .flags = GODWIT_FLAG_SUSPEND,
     },
 };

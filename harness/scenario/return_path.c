@@ -1,6 +1,11 @@
 /*
- * The return path on the wire: what the destination answers goes by way of the relay, where it is
- * read, and held against what the source has announced.
+ * The return path on the wire. The destination's answers pass through the relay, where they are
+ * read and compared with what the source has announced.
+ *
+ * watch() makes the relay read both directions of each connection: the source's stream for its RAM
+ * blocks and page size, the answers for their form and for the pages that they name. After the
+ * migration judge() reports the first problem, and the judge_*() hooks check that the answers of
+ * their scenario have come.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,31 +16,31 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Under which a testbed keeps what was seen. */
+/* The key under which a testbed keeps what was seen. */
 #define SEEN "return path"
 
 /* A RAM block that the source has announced. */
 struct block {
     char *name;
     uint64_t length;
-    bool bitmap; /* the destination has told which of its pages it has */
+    bool bitmap; /* the destination has sent its bitmap of received pages */
 };
 
-/* One connection. */
+/* One connection through the relay. */
 struct line {
     struct seen *seen;
-    struct godwit_stream *stream; /* that the source sends; NULL: not followed (any more) */
+    struct godwit_stream *stream; /* from the source; NULL: not followed, or not any more */
     struct godwit_answers *answers;
 };
 
 struct seen {
     GPtrArray *lines;   /* of struct line */
     GArray *blocks;     /* of struct block */
-    uint32_t page_size; /* 0: not known yet */
+    uint32_t page_size; /* 0: unknown */
     unsigned counts[GODWIT_ANSWER_TYPES];
-    uint32_t shut; /* what the latest SHUT said */
-    char *problem; /* the first in what the destination answers; NULL: none */
-    char *lost;    /* why what the source sends could not be followed; NULL: it could */
+    uint32_t shut; /* the value of the latest SHUT */
+    char *problem; /* the first in the answers; NULL: none */
+    char *lost;    /* why the source's stream could not be followed; NULL: it could */
 };
 
 static void line_free(gpointer data)
@@ -71,7 +76,7 @@ static struct block *find_block(const struct seen *seen, const char *name)
     return NULL;
 }
 
-/* Notes the blocks and the size of pages. */
+/* Records RAM blocks and the page size. */
 static bool take_item(const struct godwit_stream_item *item, gpointer data, GError **error)
 {
     struct seen *seen = data;
@@ -85,7 +90,7 @@ static bool take_item(const struct godwit_stream_item *item, gpointer data, GErr
     return true;
 }
 
-/* What is wrong with a request for pages, or NULL. The caller's. */
+/* Returns what is wrong with a request for pages, or NULL. The caller frees it. */
 static char *judge_request(const struct seen *seen, const struct godwit_answer *answer)
 {
     const struct block *block = find_block(seen, answer->block);
@@ -95,7 +100,7 @@ static char *judge_request(const struct seen *seen, const struct godwit_answer *
                                answer->block);
     if (!page || answer->start % page || answer->length % page || !answer->length)
         return g_strdup_printf("%" PRIu32 " bytes at 0x%" PRIx64
-                               " of RAM block %s, which are no whole pages of %" PRIu64,
+                               " of RAM block %s, which are not whole pages of %" PRIu64,
                                answer->length, answer->start, answer->block, page);
     if (answer->start > block->length || answer->length > block->length - answer->start)
         return g_strdup_printf("%" PRIu32 " bytes at 0x%" PRIx64
@@ -104,7 +109,8 @@ static char *judge_request(const struct seen *seen, const struct godwit_answer *
     return NULL;
 }
 
-/* The same of a bitmap: a bit for each page, in whole words. */
+/* Returns what is wrong with a bitmap of received pages, or NULL. It must have a bit for each page,
+ * in whole words of 64 bits. The caller frees it. */
 static char *judge_bitmap(const struct seen *seen, const struct godwit_answer *answer)
 {
     struct block *block = find_block(seen, answer->block);
@@ -150,14 +156,14 @@ static void watch_answered(gpointer data, const unsigned char *bytes, size_t len
 {
     struct line *line = data;
     g_autoptr(GError) error = NULL;
-    /* A connection that fails may end within a message. */
+    /* Length 0 is the end, which may be within a message if the connection fails. */
     if (length && !line->seen->problem &&
         !godwit_answers_feed(line->answers, bytes, length, &error))
         line->seen->problem = g_strdup(error->message);
 }
 
-/* What the source announces it announces on the first connection. A later one, of a recovery, goes
- * on without a beginning. */
+/* Watches a new connection. The source announces its RAM blocks only on the first one; the stream
+ * on a later one, of a recovery, continues without a beginning. */
 static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
                   gpointer data)
 {
@@ -181,37 +187,37 @@ static void watch(struct godwit_testbed *testbed, struct godwit_relay *relay)
     godwit_relay_greet(relay, greet, seen);
 }
 
-/* Whether the last connection's answers end where a message does. Those before it failed, and may
- * end anywhere. */
+/* Checks that the last connection's answers end with a whole message. Earlier connections failed,
+ * and may end anywhere. */
 static bool judge_end(const struct seen *seen, GError **error)
 {
     const struct line *line =
         seen->lines->len ? g_ptr_array_index(seen->lines, seen->lines->len - 1) : NULL;
     g_autoptr(GError) cut = NULL;
     return !line || godwit_answers_end(line->answers, &cut) ||
-           godwit_fail(error, GODWIT_ERROR_ORACLE,
-                       "what the destination answers is wrong at byte %s", cut->message);
+           godwit_fail(error, GODWIT_ERROR_ORACLE, "the destination's answers are wrong at byte %s",
+                       cut->message);
 }
 
-/* That all messages are well-formed, and those that must be there are. What was seen goes into the
- * facts. */
+/* Checks that all answers are well-formed and that all of them were followed. Records in the
+ * measurements what was seen. Sets *ALL to it. */
 static bool judge(struct godwit_testbed *testbed, struct seen **all, GError **error)
 {
     struct seen *seen = *all = g_datalist_get_data(&testbed->kept, SEEN);
-    json_t *facts = json_object();
+    json_t *counts = json_object();
     for (int type = 1; type < GODWIT_ANSWER_TYPES; type++)
-        json_object_set_new(facts, godwit_answer_name((enum godwit_answer_type)type),
+        json_object_set_new(counts, godwit_answer_name((enum godwit_answer_type)type),
                             json_integer(seen->counts[type]));
-    json_object_set_new(facts, "blocks", json_integer(seen->blocks->len));
-    json_object_set_new(testbed->measurements, "return-path", facts);
+    json_object_set_new(counts, "blocks", json_integer(seen->blocks->len));
+    json_object_set_new(testbed->measurements, "return-path", counts);
     if (seen->problem)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "what the destination answers is wrong at byte %s", seen->problem);
+                           "the destination's answers are wrong at byte %s", seen->problem);
     if (seen->lost)
         return godwit_fail(
             error, GODWIT_ERROR_STREAM,
-            "what the source sends could not be followed, so nothing vouches for the "
-            "answers: %s",
+            "the source's stream could not be followed, so that the answers cannot be "
+            "checked: %s",
             seen->lost);
     if (!judge_end(seen, error))
         return false;
@@ -219,7 +225,7 @@ static bool judge(struct godwit_testbed *testbed, struct seen **all, GError **er
            godwit_fail(error, GODWIT_ERROR_MIGRATION, "the source has announced no RAM block");
 }
 
-/* That there was such a message. */
+/* Fails unless there was such an answer. */
 static bool expect(const struct seen *seen, enum godwit_answer_type type, GError **error)
 {
     return seen->counts[type] ||
@@ -227,7 +233,8 @@ static bool expect(const struct seen *seen, enum godwit_answer_type type, GError
                        godwit_answer_name(type));
 }
 
-/* Requests by name come first: those without are of the same block. */
+/* Requires a request with the name of a RAM block. A request without a name is for the block of the
+ * request before it, so one with a name must come first. */
 static bool judge_postcopy(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct seen *seen;
@@ -237,8 +244,7 @@ static bool judge_postcopy(struct godwit_vm *source, struct godwit_vm *destinati
         return false;
     return seen->shut == 0 ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
-                       "the destination's SHUT says %" PRIu32 " although all went well",
-                       seen->shut);
+                       "the destination's SHUT has value %" PRIu32 ", expected 0", seen->shut);
 }
 
 static bool judge_recovery(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
@@ -250,7 +256,7 @@ static bool judge_recovery(struct godwit_vm *source, struct godwit_vm *destinati
         const struct block *block = &g_array_index(seen->blocks, struct block, i);
         if (!block->bitmap)
             return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                               "the destination has sent no RECV_BITMAP of RAM block %s",
+                               "the destination has sent no RECV_BITMAP for RAM block %s",
                                block->name);
     }
     return expect(seen, GODWIT_ANSWER_RESUME_ACK, error);
@@ -265,20 +271,22 @@ static bool judge_switchover(struct godwit_vm *source, struct godwit_vm *destina
            expect(seen, GODWIT_ANSWER_SWITCHOVER_ACK, error);
 }
 
-/* Releases what is held back once the guest has asked for a page: a guest that runs may not need
- * one before all of them have arrived. */
-static bool release_asked(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+/* Unthrottles the migration once the guest has requested a page. A guest that runs might not need
+ * one before all pages have been received. */
+static bool unthrottle_on_request(struct godwit_vm *source, struct godwit_vm *destination,
+                                  GError **error)
 {
     struct godwit_account account = {0};
     return godwit_recovery_await_guest(source, destination, &account, error) &&
            godwit_course_unthrottle_postcopy(source, error);
 }
 
-/* Newer machine types have an acknowledgement for each device that asks for one, which none of ours
- * does, instead of one for all; this property of the migration brings that one back. */
+/* With newer machine types the destination acknowledges for each device that asks for it, and no
+ * device here does. This property of the migration restores the one acknowledgement for all. */
 #define LEGACY "switchover-ack-legacy"
 
-/* The arguments that have QEMU send an acknowledgement in any case: NULL if it does so anyway. */
+/* Sets *ARGUMENTS to what makes QEMU send an acknowledgement in any case. Leaves it if QEMU does so
+ * anyway. */
 static bool ask_legacy(struct godwit_testbed *testbed, const struct godwit_qemu *qemu,
                        const char *const **arguments, GError **error)
 {
@@ -309,7 +317,7 @@ static bool run_switchover(struct godwit_testbed *testbed, const struct godwit_s
            godwit_course_run(testbed, &spec, error);
 }
 
-static const struct godwit_parameter held[] = {
+static const struct godwit_parameter throttled[] = {
     {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 static const struct godwit_capability switchover_ack[] = {
     {"return-path", true}, {"switchover-ack", true}, {NULL, false}};
@@ -320,9 +328,9 @@ GODWIT_SCENARIOS(return_path) = {
         .summary = "every request for pages is for whole pages of a RAM block that was announced",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = held,
+                 .parameters = throttled,
                  .watch = watch,
-                 .released = release_asked,
+                 .released = unthrottle_on_request,
                  .judge = judge_postcopy},
     },
     {
@@ -330,7 +338,7 @@ GODWIT_SCENARIOS(return_path) = {
         .summary = "a recovery tells of every RAM block what has arrived of it, and is confirmed",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = held,
+                 .parameters = throttled,
                  .watch = watch,
                  .released = godwit_recovery_fail_and_recover,
                  .judge = judge_recovery},

@@ -1,6 +1,6 @@
 /*
  * Guest RAM in a file that source and destination share, as for an upgrade of QEMU on the same
- * host: the migration leaves it alone.
+ * host. The migration does not send it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -33,10 +33,10 @@ static bool read_file(const struct godwit_testbed *testbed, uint64_t offset, uns
     const int cause = errno;
     close(fd);
     return length == 0 || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s: %s", path,
-                                      n == 0 ? "it is too short" : g_strerror(cause));
+                                      n == 0 ? "the file is too short" : g_strerror(cause));
 }
 
-/* That VM's window is that part of the file, byte by byte. */
+/* Checks that the VM's window equals its part of the file, byte by byte. */
 static bool judge_window(struct godwit_vm *vm, GError **error)
 {
     const struct godwit_workload *workload = &vm->testbed->setup->workload;
@@ -51,11 +51,11 @@ static bool judge_window(struct godwit_vm *vm, GError **error)
         return false;
     return !memcmp(here, there, length) ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
-                       "the window in the %s's RAM block %s is not what is in %s at 0x%" PRIx64,
+                       "the window in the %s's RAM block %s differs from %s at offset 0x%" PRIx64,
                        vm->name, block->name, RAM_FILE, offset);
 }
 
-/* Both use the file; and hardly anything was sent. */
+/* Checks that both sides use the file, and that hardly anything was sent. */
 static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     if (!judge_window(source, error) || !judge_window(destination, error))
@@ -79,7 +79,7 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GErro
 
 static const struct godwit_capability ignore_shared[] = {{"x-ignore-shared", true}, {NULL, false}};
 
-/* The common course, on a machine whose RAM is the file. */
+/* Takes the common course, on machines whose RAM is the file. */
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {

@@ -1,5 +1,5 @@
 /*
- * A migration into a file, and the file judged by itself: by the reader of streams.
+ * A migration into a file, which Godwit's own reader of streams judges without QEMU.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,13 +20,13 @@ static const char *const with_uuid[] = {"-uuid", "5d9e3c0a-41c7-4f0e-8a53-b1e2d4
 static const unsigned char uuid[16] = {0x5d, 0x9e, 0x3c, 0x0a, 0x41, 0xc7, 0x4f, 0x0e,
                                        0x8a, 0x53, 0xb1, 0xe2, 0xd4, 0x7f, 0x9c, 0x66};
 
-/* What the stream is found to have. */
+/* What was found in the stream. */
 struct analysis {
     struct godwit_stream_memory *memory;
     struct godwit_stream_description *description;
     uint64_t bytes, items, sections, pages;
-    bool type_told, uuid_told, capabilities_told;
-    const char *type; /* that it should tell */
+    bool has_type, has_uuid, has_capabilities;
+    const char *type; /* that the stream should name */
 };
 
 static bool take(const struct godwit_stream_item *item, gpointer data, GError **error)
@@ -38,13 +38,13 @@ static bool take(const struct godwit_stream_item *item, gpointer data, GError **
     analysis->items++;
     switch (item->kind) {
     case GODWIT_STREAM_CONFIGURATION:
-        analysis->type_told = !strcmp(item->name, analysis->type);
+        analysis->has_type = !strcmp(item->name, analysis->type);
         break;
     case GODWIT_STREAM_SUBSECTION:
         if (!strcmp(item->name, "configuration/uuid"))
-            analysis->uuid_told = length == sizeof(uuid) && !memcmp(content, uuid, length);
+            analysis->has_uuid = length == sizeof(uuid) && !memcmp(content, uuid, length);
         else if (!strcmp(item->name, "configuration/capabilities"))
-            analysis->capabilities_told = memmem(content, length, "x-ignore-shared", 15) != NULL;
+            analysis->has_capabilities = memmem(content, length, "x-ignore-shared", 15) != NULL;
         break;
     case GODWIT_STREAM_START:
     case GODWIT_STREAM_FULL:
@@ -60,7 +60,7 @@ static bool take(const struct godwit_stream_item *item, gpointer data, GError **
            godwit_stream_description_take(analysis->description, item, error);
 }
 
-/* Compares LENGTH bytes at OFFSET of the stopped source's block with what the stream has. */
+/* Compares LENGTH bytes at OFFSET of the stopped source's block with the stream. */
 static bool compare(struct godwit_vm *source, const struct godwit_block *block,
                     const struct godwit_stream_memory_block *sent, uint64_t offset, uint64_t length,
                     uint64_t *compared, GError **error)
@@ -73,8 +73,8 @@ static bool compare(struct godwit_vm *source, const struct godwit_block *block,
             return false;
         if (memcmp(here, there, size) != 0)
             return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                               "page 0x%" PRIx64 " of RAM block %s is not in the stream as the "
-                               "source has it",
+                               "page 0x%" PRIx64 " of RAM block %s differs between the stream and "
+                               "the source",
                                offset, block->name);
         *compared += size;
         offset += size;
@@ -82,7 +82,7 @@ static bool compare(struct godwit_vm *source, const struct godwit_block *block,
     return true;
 }
 
-/* Names what cannot be read on the source. */
+/* Records how much of a block cannot be read on the source. */
 static void note_unread(struct godwit_testbed *testbed, const struct godwit_block *block,
                         uint64_t seen)
 {
@@ -93,8 +93,8 @@ static void note_unread(struct godwit_testbed *testbed, const struct godwit_bloc
                           json_string(text));
 }
 
-/* Compares all of a block that can be read on the source: the whole, or the pieces that the guest
- * sees. What cannot be read is named in the facts. */
+/* Compares all of a block that can be read on the source: the whole block, or the pieces that are
+ * mapped in the guest. Records what cannot be read in the measurements. */
 static bool compare_block(struct godwit_vm *source, guint index, const struct analysis *analysis,
                           uint64_t *compared, GError **error)
 {
@@ -103,7 +103,8 @@ static bool compare_block(struct godwit_vm *source, guint index, const struct an
         godwit_stream_memory_block(analysis->memory, block->name);
     if (!sent || sent->length != block->length)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "RAM block %s has 0x%" PRIx64 " bytes, in the stream 0x%" PRIx64,
+                           "RAM block %s has 0x%" PRIx64 " bytes on the source, but 0x%" PRIx64
+                           " in the stream",
                            block->name, block->length, sent ? sent->length : 0);
     if (godwit_memory_readable(source, block, 0, block->length))
         return compare(source, block, sent, 0, block->length, compared, error);
@@ -133,7 +134,8 @@ static bool compare_source(struct godwit_vm *source, const struct analysis *anal
                                     "no RAM of the source could be compared with the stream");
 }
 
-/* The guest as the stream has it: what it was told, its memory in order. */
+/* Checks that the guest in the stream has the parameters that it was given, and its memory in
+ * order. */
 static bool judge_guest(struct godwit_vm *source, const struct analysis *analysis, GError **error)
 {
     const struct godwit_setup *setup = source->testbed->setup;
@@ -146,7 +148,7 @@ static bool judge_guest(struct godwit_vm *source, const struct analysis *analysi
             guest.workload.cpus == setup->workload.cpus) ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
                        "the guest in the stream has a window 0x%" PRIx64 "-0x%" PRIx64
-                       " for %" PRIu32 " CPUs, not what it was told",
+                       " for %" PRIu32 " CPUs, which it was not given",
                        guest.workload.window_start, guest.workload.window_end, guest.workload.cpus);
 }
 
@@ -157,14 +159,14 @@ static bool judge(struct analysis *analysis, struct godwit_vm *source, GError **
     uint64_t compared = 0;
     if (!godwit_stream_read_file(path, 0, take, analysis, &channel, error))
         return false;
-    if (channel != GODWIT_STREAM_MAIN || !analysis->type_told || !analysis->uuid_told ||
-        !analysis->capabilities_told || !analysis->description->agreed)
+    if (channel != GODWIT_STREAM_MAIN || !analysis->has_type || !analysis->has_uuid ||
+        !analysis->has_capabilities || !analysis->description->agreed)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "the stream is of machine type %s: %s; it has the UUID: %s; it has "
                            "x-ignore-shared: %s; it describes the devices: %s",
-                           analysis->type, analysis->type_told ? "yes" : "no",
-                           analysis->uuid_told ? "yes" : "no",
-                           analysis->capabilities_told ? "yes" : "no",
+                           analysis->type, analysis->has_type ? "yes" : "no",
+                           analysis->has_uuid ? "yes" : "no",
+                           analysis->has_capabilities ? "yes" : "no",
                            analysis->description->agreed ? "yes" : "no");
     if (!judge_guest(source, analysis, error) ||
         !compare_source(source, analysis, &compared, error))

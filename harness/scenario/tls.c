@@ -1,15 +1,15 @@
 /*
- * TLS: migrations that are encrypted, and some that must not be let through.
+ * TLS: encrypted migrations, and some that must be refused.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "scenario/scenario.h"
 
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
-/* Each has its own handshake, one after the other. */
+/* Each channel has its own handshake, one after the other. */
 static const struct godwit_parameter channels[] = {{"multifd-channels", 4, NULL}, {NULL, 0, NULL}};
 
-/* Who meets whom. Names of hosts are only looked for in certificates, never resolved. */
+/* The credentials of both sides. Host names are only compared with certificates, never resolved. */
 static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
 
 static const struct godwit_tls psk_mismatch = {
@@ -20,7 +20,7 @@ static const struct godwit_tls psk_mismatch = {
 
 static const struct godwit_tls default_host = {.kind = GODWIT_TLS_X509};
 
-/* The same, to be used where the address has no host. */
+/* For addresses without a host. */
 static const struct godwit_tls no_host = {
     .kind = GODWIT_TLS_X509,
     .reason = "No hostname for certificate validation",
@@ -67,7 +67,7 @@ static const struct godwit_tls reject_anon_client = {
     .reason = "No certificate was found",
 };
 
-/* The rows differ in so little that each fits on two lines: name, summary, then the spec. */
+/* The entries differ so little that each fits on two lines: name, summary, then the spec. */
 #define ROW(row, words, ...)                                                                       \
     {                                                                                              \
         .name = row, .summary = words, .qemu_name = "/migration/" row, .spec = { __VA_ARGS__ }     \

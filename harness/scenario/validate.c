@@ -1,5 +1,5 @@
 /*
- * What is checked before a migration begins: the VMs' UUIDs, and the addresses it is given.
+ * What QEMU checks before a migration begins: the UUIDs of the VMs, and the addresses.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -26,7 +26,7 @@ static bool judge_uuid(struct godwit_vm *vm, const char *wanted, GError **error)
                        uuid, wanted);
 }
 
-/* The capability and the UUIDs are what the row is about, or it would prove nothing. */
+/* Checks that both VMs have the UUIDs of this scenario, or it would prove nothing. */
 static bool judge_match(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     return judge_uuid(source, ONE, error) && judge_uuid(destination, ONE, error);
@@ -43,19 +43,18 @@ static bool judge_no_destination(struct godwit_vm *source, struct godwit_vm *des
     return judge_uuid(source, ONE, error) && judge_uuid(destination, NO_UUID, error);
 }
 
-/* The destination ended for that reason and no other: it named both. */
+/* Checks that the destination ended because of the UUIDs: it must have named both. */
 static bool judge_mismatch(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     g_autofree char *said = godwit_vm_stderr(destination, G_MAXUINT);
     (void)source;
     return (strstr(said, ONE) && strstr(said, ANOTHER)) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                       "the %s, whose UUID is not the source's, did not say so when it ended: "
-                       "\"%s\"",
+                       "the %s ended without naming its own UUID and the source's: \"%s\"",
                        destination->name, g_strchomp(said));
 }
 
-/* Both commands with the arguments of WRONG, then a migration as it should be. */
+/* Checks that both commands refuse the arguments WRONG, then migrates with valid ones. */
 static bool refuse_both(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         json_t *wrong, GError **error)
 {
