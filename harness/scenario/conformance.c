@@ -1,4 +1,13 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Requests of the conformance scenarios: makes them, judges the answers, and records each as a
+ * check.
+ *
+ * Before the first request godwit_conformance_begin() records the parameters, the capabilities and
+ * the run state of a VM. A refusal must leave all three as they were, which each request compares.
+ * So must a migration that a request started and that failed; it is over once its thread has ended.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "scenario/conformance.h"
 
 #include <string.h>
@@ -27,12 +36,12 @@ bool godwit_conformance_begin(struct godwit_conformance *conformance, struct god
                               GError **error)
 {
     conformance->vm = vm;
-    /* With events on, so that the end of a migration that a request starts is told. */
+    /* Turn on events, which report the end of a migration that a request starts. */
     return godwit_migrate_set_capabilities(vm, NULL, error) &&
            godwit_conformance_renew(conformance, error);
 }
 
-/* "KEY went from OLD to NEW" for each member of two objects that differs. */
+/* Appends "KEY went from OLD to NEW" to TEXT for each member that differs. */
 static void compare_members(GString *text, const json_t *before, const json_t *after,
                             const char *except)
 {
@@ -53,7 +62,7 @@ static void compare_members(GString *text, const json_t *before, const json_t *a
     }
 }
 
-/* Capabilities as an object: name -> state. */
+/* Returns the capabilities as an object, name -> state. The caller frees it. */
 static json_t *by_name(const json_t *capabilities)
 {
     json_t *object = json_object();
@@ -103,13 +112,13 @@ void godwit_conformance_skip(struct godwit_testbed *testbed, const char *name, c
     godwit_testbed_note_check(testbed, json_pack("{s:s, s:s}", "name", name, "skip", reason));
 }
 
-/* An error has a class and says something. */
+/* Returns whether the error has a class and a text. */
 static bool well_formed(const json_t *refusal)
 {
     return *godwit_json_string(refusal, "class", "") && *godwit_json_string(refusal, "desc", "");
 }
 
-/* Whether a thread that sends a migration is there. */
+/* Returns whether the VM has a thread that sends a migration. */
 static bool is_sending(const struct godwit_vm *vm)
 {
     g_autofree char *tasks = g_strdup_printf("/proc/%d/task", (int)godwit_vm_pid(vm));
@@ -129,17 +138,18 @@ bool godwit_conformance_settle(struct godwit_vm *vm, GError **error)
 {
     while (is_sending(vm)) {
         g_autofree char *what =
-            g_strdup_printf("the thread of the %s that sends to end, once it has failed", vm->name);
+            g_strdup_printf("the %s's migration thread to end after the failure", vm->name);
         if (!godwit_testbed_rest(vm->testbed, 1, what, error))
             return false;
     }
-    /* What that thread leaves to the main loop is done when the main loop has answered. */
+    /* That thread leaves work to the main loop, which is done once the main loop answers. */
     return godwit_vm_command(vm, "query-status", NULL, error);
 }
 
 /*
- * Waits for the end of a migration that should fail. REPLY becomes an error with QEMU's reason, as
- * if the request had been refused; *PROBLEM is set if it does not fail, or without a reason.
+ * Waits for the end of a migration that should fail. Turns REPLY into an error with QEMU's reason,
+ * as if the request had been refused. Sets *PROBLEM if the migration does not fail, or fails
+ * without a reason.
  */
 static bool see_it_fail(struct godwit_vm *vm, json_t *reply, char **problem, GError **error)
 {

@@ -1,6 +1,6 @@
 /*
- * What the conformance scenarios have in common: a request is made of a VM, its answer is judged,
- * and a VM that refused it is the same as before.
+ * What the conformance scenarios share. Each makes requests of a VM, judges the answers, and checks
+ * that a VM that has refused a request is unchanged.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,7 +9,7 @@
 
 #include "scenario/scenario.h"
 
-/* A VM with all that a refused request must leave as it is. */
+/* A VM, and its state that a refused request must not change. */
 struct godwit_conformance {
     struct godwit_vm *vm;
     json_t *parameters;   /* query-migrate-parameters; owned */
@@ -17,37 +17,39 @@ struct godwit_conformance {
     json_t *status;       /* query-status; owned */
 };
 
-/* Frees what was taken down; to be used as a cleanup attribute, too. */
+/* Frees the recorded state. Also works as a cleanup attribute. */
 void godwit_conformance_clear(struct godwit_conformance *conformance);
 
 #define GODWIT_CONFORMANCE                                                                         \
     __attribute__((cleanup(godwit_conformance_clear))) struct godwit_conformance
 
-/* Takes down how VM is now. */
+/* Turns on the VM's events and records its state in CONFORMANCE. Fails if the VM does not
+ * answer. */
 bool godwit_conformance_begin(struct godwit_conformance *conformance, struct godwit_vm *vm,
                               GError **error);
 
-/* The same again, for what was changed on purpose. */
+/* Records the state once more, after an intended change. Fails if the VM does not answer. */
 bool godwit_conformance_renew(struct godwit_conformance *conformance, GError **error);
 
 /*
- * What is not as it was taken down, in one line: the caller's, NULL if all is. EXCEPT names a
- * parameter that may be different, or is NULL. False with ERROR set if the VM cannot be asked.
+ * Compares the VM's state with the recorded one. Sets *DIFFERENCE to what differs, in one line, or
+ * to NULL if nothing does. The caller frees it. EXCEPT names a parameter that may differ, or is
+ * NULL. Fails if the VM does not answer.
  */
 bool godwit_conformance_compare(struct godwit_conformance *conformance, const char *except,
                                 char **difference, GError **error);
 
-/* What may come of a request. */
+/* What must come of a request. */
 enum godwit_expectation {
-    GODWIT_REFUSED, /* an error with class and text, and nothing is changed */
-    GODWIT_FAILS,   /* that, or the migration that it starts fails with a reason, and likewise */
-    GODWIT_EITHER,  /* that, or it is obeyed: QEMU's releases differ */
+    GODWIT_REFUSED, /* an error with class and text; nothing changes */
+    GODWIT_FAILS,   /* that, or it starts a migration that fails with a reason; nothing changes */
+    GODWIT_EITHER,  /* refused, or obeyed: QEMU's releases differ */
 };
 
 /*
- * Makes a request (ARGUMENTS as text, NULL for none), judges what comes of it, and notes that as
- * the check NAME with QEMU's words. *OBEYED, unless OBEYED is NULL, tells whether the request was
- * not refused. False with ERROR set if no answer came.
+ * Makes a request (ARGUMENTS as text, NULL for none), judges the result, and records it as the
+ * check NAME, with QEMU's words. Sets *OBEYED, unless OBEYED is NULL, to whether the request was
+ * not refused. Fails if no answer comes.
  */
 bool godwit_conformance_request(struct godwit_conformance *conformance,
                                 enum godwit_expectation expectation, const char *name,
@@ -55,15 +57,15 @@ bool godwit_conformance_request(struct godwit_conformance *conformance,
                                 GError **error);
 
 /*
- * Waits until QEMU has done with a migration that has failed. It tells of the failure a moment
- * before, and has no event for the end; QEMU 7.2 breaks down when the next migration is started in
- * between (docs/conformance.md). The end of the thread that sends it tells; it is known by its
- * name, which before 8.0 it has only with -name debug-threads=on.
+ * Waits until QEMU is done with a migration that has failed. QEMU reports the failure a moment
+ * before and has no event for the end. If the next migration starts in between, QEMU 7.2 may crash
+ * (docs/conformance.md). The end is the end of the sending thread, which is recognised by its name.
+ * Before 8.0 it has that name only with -name debug-threads=on.
  */
 bool godwit_conformance_settle(struct godwit_vm *vm, GError **error);
 
-/* A request of a list, and a feature that there must be for it (or NULL), as godwit_qemu_lacks()
- * has it: without it the check is left out, and named. */
+/* A request of a list. NEEDS is a feature as godwit_qemu_lacks() reads it, or NULL. Without the
+ * feature, the check is skipped and the result names it. */
 struct godwit_request {
     const char *name;
     const char *command;
@@ -72,34 +74,36 @@ struct godwit_request {
     const char *needs;
 };
 
-/* Makes all COUNT requests of a list. */
+/* Makes all COUNT requests of a list. Fails if an answer does not come. */
 bool godwit_conformance_requests(struct godwit_conformance *conformance,
                                  const struct godwit_request *requests, size_t count,
                                  GError **error);
 
-/* Notes the check NAME with the answer (or NULL) that QEMU gave, and PROBLEM unless it is NULL. */
+/* Records the check NAME with QEMU's answer REPLY, or NULL: failed with PROBLEM, passed if PROBLEM
+ * is NULL. */
 void godwit_conformance_note(struct godwit_testbed *testbed, const char *name, const json_t *reply,
                              const char *problem);
 
-/* Notes that a check is left out because this QEMU lacks something. */
+/* Records that the check NAME is skipped, because this QEMU lacks something: REASON. */
 void godwit_conformance_skip(struct godwit_testbed *testbed, const char *name, const char *reason);
 
 /*
- * The migration after all checks of a scenario in which none is under way. It is that of a stopped
- * guest with a small window, which is soon over. It also needs no luck: each migration that failed
- * while it was active makes TCG's TLB larger, until all of a window stays in it, where QEMU before
- * 9.0 loses what a running guest writes (docs/oracles.md).
+ * The spec of the migration that ends a scenario whose checks leave no migration under way. It is
+ * that of a stopped guest with a small window, so that it is short. It also needs no luck: each
+ * migration that fails while it is active makes TCG's TLB larger, until all of a window stays in
+ * it, and QEMU before 9.0 then loses what a running guest writes (docs/oracles.md).
  */
 #define GODWIT_CONFORMANCE_PLAN                                                                    \
     {                                                                                              \
         .transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_STOPPED                            \
     }
 
+/* Prepares the guest for that migration: default parameters, and a window of 16 MiB at most. */
 void godwit_conformance_prepare(const struct godwit_scenario *scenario,
                                 struct godwit_workload *workload);
 
-/* After all checks: SOURCE's guest is still at work, and a migration by PLAN to a new destination
- * succeeds, with all oracles. */
+/* Ends a scenario after all checks: the source's guest must still run, and a migration by SPEC to a
+ * new destination must succeed, judged by all oracles. */
 bool godwit_conformance_move_on(struct godwit_testbed *testbed, const struct godwit_spec *spec,
                                 struct godwit_vm *source, GError **error);
 

@@ -35,17 +35,17 @@ static const struct godwit_request addresses[] = {
     {"address tcp with half an IPv6 address: refused", ADDRESSED("tcp:[::1:1"), NULL},
     {"address \"unix:\": refused", ADDRESSED("unix:"), NULL},
     {"address unix with too long a path: refused", ADDRESSED("unix:/" LONG), NULL},
-    {"address unix in a folder that there is not: refused", ADDRESSED("unix:no-such-folder/x.sock"),
-     NULL},
+    {"address unix in a folder that does not exist: refused",
+     ADDRESSED("unix:no-such-folder/x.sock"), NULL},
     {"address \"fd:\": refused", ADDRESSED("fd:"), NULL},
     {"address fd with a name that was never passed: refused", ADDRESSED("fd:no-such-name"), NULL},
     {"address \"exec:\": refused", ADDRESSED("exec:"), NULL},
     {"address exec with a command that fails: refused", ADDRESSED("exec:exit 1"), NULL},
     {"address \"vsock:\": refused", ADDRESSED("vsock:"), NULL},
     {"address \"file:\": refused", ADDRESSED("file:"), "transport:file"},
-    {"address file in a folder that there is not: refused", ADDRESSED("file:no-such-folder/x"),
+    {"address file in a folder that does not exist: refused", ADDRESSED("file:no-such-folder/x"),
      "transport:file"},
-    {"address file with an offset that is no number: refused", ADDRESSED("file:x,offset=y"),
+    {"address file with an offset that is not a number: refused", ADDRESSED("file:x,offset=y"),
      "transport:file"},
 };
 
@@ -57,12 +57,12 @@ static const struct godwit_request unusable[] = {
      REFUSED("migrate-incoming", "{\"uri\":\"unix:/" LONG "\"}")},
     {"destination: migrate-incoming from fd with a name that was never passed: refused",
      REFUSED("migrate-incoming", "{\"uri\":\"fd:no-such-name\"}")},
-    {"destination: migrate-incoming from a file that there is not: refused", "migrate-incoming",
+    {"destination: migrate-incoming from a file that does not exist: refused", "migrate-incoming",
      "{\"uri\":\"file:no-such-folder/x\"}", GODWIT_REFUSED, "transport:file"},
 };
 
-/* Returns a TCP socket that listens at 127.0.0.1, and its port in *PORT. Caller closes it. Returns
- * -1 with ERROR set if that fails. */
+/* Returns a TCP socket that listens at 127.0.0.1, and its port in *PORT. The caller closes it.
+ * Returns -1 with ERROR set if that fails. */
 static int listen_tcp(unsigned *port, GError **error)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -73,8 +73,8 @@ static int listen_tcp(unsigned *port, GError **error)
         *port = ntohs(address.sin_port);
         return fd;
     }
-    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "no TCP socket on 127.0.0.1: %s",
-                g_strerror(errno));
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                "cannot listen on a TCP port of 127.0.0.1: %s", g_strerror(errno));
     if (fd >= 0)
         close(fd);
     return -1;
@@ -144,8 +144,8 @@ static bool answered_or_gone(gpointer data)
     return vm->qmp->reply || vm->exited;
 }
 
-/* Requests a migration with channels of which none is the main one. A scenario of its own, because
- * some QEMUs die of it. */
+/* Requests a migration with channels of which none is the main one. This is a scenario of its own,
+ * because it crashes some QEMUs. */
 static bool run_no_main_channel(struct godwit_testbed *testbed,
                                 const struct godwit_scenario *scenario, GError **error)
 {
@@ -184,8 +184,8 @@ static bool run_no_main_channel(struct godwit_testbed *testbed,
     return true;
 }
 
-/* Checks that a destination takes a valid address after one where it could not listen. Each address
- * gets a new VM, so that what one leaves behind cannot hide what the next one does. */
+/* Checks that a destination accepts a valid address after one where it could not listen. Each
+ * address gets a new VM, so that one cannot hide the effect of another. */
 static bool run_listening(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                           GError **error)
 {

@@ -45,7 +45,8 @@ static bool check_only_migratable(struct godwit_testbed *testbed, GError **error
         if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) == 0)
             problem = g_strdup_printf("QEMU %s", end);
         else if (!strstr(said, "only-migratable"))
-            problem = g_strdup_printf("QEMU %s, but did not say why: \"%s\"", end, said);
+            problem = g_strdup_printf(
+                "QEMU %s, but its message does not name only-migratable: \"%s\"", end, said);
     }
     godwit_testbed_note_check(
         testbed, json_pack("{s:s, s:s*, s:s*}", "name", name, "answer", said, "problem", problem));
@@ -62,16 +63,16 @@ static bool check_reason(struct godwit_conformance *vm, GError **error)
     if (!info || !godwit_conformance_compare(vm, NULL, &problem, error))
         return false;
     const char *desc = godwit_json_string(json_object_get(reply, "error"), "desc", NULL);
-    bool told = false;
+    bool named = false;
     size_t i;
     json_t *reason;
     json_array_foreach(json_object_get(info, "blocked-reasons"), i, reason)
     {
-        told |= desc && json_is_string(reason) && strstr(desc, json_string_value(reason));
+        named |= desc && json_is_string(reason) && strstr(desc, json_string_value(reason));
     }
     if (!problem && !desc)
         problem = g_strdup("the source obeyed");
-    else if (!problem && !told)
+    else if (!problem && !named)
         problem = g_strdup_printf("the error \"%s\" has none of the reasons that query-migrate "
                                   "lists",
                                   desc);

@@ -1,6 +1,5 @@
 /*
- * Migration capabilities: each by itself, what is none, and the combinations that the engine
- * forbids.
+ * Migration capabilities: each alone, unknown ones, and the combinations that the engine forbids.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,7 +7,7 @@
 
 #include <string.h>
 
-/* A combination that cannot work, all of it switched on at once. */
+/* A combination of capabilities that cannot work, all of them switched on at once. */
 struct combination {
     const char *names[4]; /* ends with NULL */
     enum godwit_expectation expectation;
@@ -26,7 +25,7 @@ static const struct combination combinations[] = {
     {{"postcopy-ram", "x-ignore-shared"}, GODWIT_REFUSED},
     {{"mapped-ram", "xbzrle"}, GODWIT_REFUSED},
     {{"mapped-ram", "postcopy-ram"}, GODWIT_REFUSED},
-    /* Nothing of a live migration goes with a snapshot in the background. */
+    /* A background snapshot excludes the features of a live migration. */
     {{"background-snapshot", "postcopy-ram"}, GODWIT_REFUSED},
     {{"background-snapshot", "dirty-bitmaps"}, GODWIT_REFUSED},
     {{"background-snapshot", "postcopy-blocktime"}, GODWIT_REFUSED},
@@ -42,13 +41,13 @@ static const struct combination combinations[] = {
     {{"background-snapshot", "x-colo"}, GODWIT_REFUSED},
     {{"background-snapshot", "validate-uuid"}, GODWIT_REFUSED},
     {{"background-snapshot", "zero-copy-send"}, GODWIT_REFUSED},
-    /* Forbidden by some releases and by others not. */
+    /* Only some releases forbid these. */
     {{"multifd", "xbzrle"}, GODWIT_EITHER},
     {{"multifd", "postcopy-ram"}, GODWIT_EITHER},
     {{"compress", "postcopy-ram"}, GODWIT_EITHER},
 };
 
-/* The arguments that switch NAMES (up to NULL) on or off. The caller's. */
+/* Returns the arguments that switch NAMES (up to NULL) on or off. The caller frees them. */
 static char *switching(const char *const *names, bool on)
 {
     g_autoptr(json_t) list = json_array();
@@ -58,7 +57,7 @@ static char *switching(const char *const *names, bool on)
     return json_dumps(arguments, JSON_COMPACT);
 }
 
-/* Whether each of NAMES is ON now, and nothing else changed: what is wrong goes into *PROBLEM. */
+/* Checks that each of NAMES is on now and that nothing else has changed. Sets *PROBLEM if not. */
 static bool judge_switched(struct godwit_conformance *vm, const char *const *names, char **problem,
                            GError **error)
 {
@@ -80,7 +79,7 @@ static bool judge_switched(struct godwit_conformance *vm, const char *const *nam
 
 static bool switch_off(struct godwit_conformance *vm, const char *const *names, GError **error)
 {
-    /* All at once, and nothing remains that depends on another. */
+    /* All at once, so that none remains that depends on another. */
     g_autofree char *arguments = switching(names, false);
     g_autoptr(json_t) reply = godwit_vm_ask(vm->vm, "migrate-set-capabilities", arguments, error);
     if (!reply)
@@ -88,12 +87,13 @@ static bool switch_off(struct godwit_conformance *vm, const char *const *names, 
     if (json_object_get(reply, "return"))
         return true;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
-                "the %s does not let go of capabilities that it has set: %s", vm->vm->name,
-                godwit_json_string(json_object_get(reply, "error"), "desc", ""));
+                "the %s refuses to switch off capabilities that it has switched on: %s",
+                vm->vm->name, godwit_json_string(json_object_get(reply, "error"), "desc", ""));
     return false;
 }
 
-/* Switches NAMES on at once; where that is obeyed, they are on then, and can be switched off. */
+/* Switches NAMES on at once. If QEMU obeys, they must be on, and it must be possible to switch them
+ * off again. */
 static bool combine(struct godwit_conformance *vm, const char *name, const char *const *names,
                     enum godwit_expectation expectation, GError **error)
 {
@@ -135,7 +135,8 @@ static bool check_combinations(struct godwit_conformance *vm, GError **error)
     return true;
 }
 
-/* Each by itself. Which of them need another, or a host that can, is not the same everywhere. */
+/* Switches on each capability alone. It may be refused, because it needs another one or a host that
+ * supports it. */
 static bool check_each(struct godwit_conformance *vm, GError **error)
 {
     g_autoptr(json_t) all = json_copy(vm->capabilities);
@@ -154,7 +155,7 @@ static bool check_each(struct godwit_conformance *vm, GError **error)
     return true;
 }
 
-/* With NEEDED and then DEPENDENT on, switching NEEDED off is refused. */
+/* Checks that NEEDED cannot be switched off while DEPENDENT is on. */
 static bool check_dependence(struct godwit_conformance *vm, const char *needed,
                              const char *dependent, GError **error)
 {
@@ -173,7 +174,7 @@ static bool check_dependence(struct godwit_conformance *vm, const char *needed,
         return false;
     const json_t *refusal = json_object_get(reply, "error");
     if (refusal) {
-        /* The host's to allow: userfaultfd, say. */
+        /* The host may not support it, for example userfaultfd. */
         godwit_conformance_skip(vm->vm->testbed, check, godwit_json_string(refusal, "desc", ""));
         return true;
     }
@@ -183,7 +184,7 @@ static bool check_dependence(struct godwit_conformance *vm, const char *needed,
            switch_off(vm, both, error) && godwit_conformance_renew(vm, error);
 }
 
-/* What mapped-ram needs is a file: a socket is refused, or fails. */
+/* Checks that mapped-ram, which needs a file, refuses sockets and commands. */
 static bool check_mapped_ram(struct godwit_conformance *vm, GError **error)
 {
     static const char *const names[] = {"mapped-ram", NULL};
@@ -210,9 +211,8 @@ static bool check_mapped_ram(struct godwit_conformance *vm, GError **error)
 #define SET(list) "migrate-set-capabilities", "{\"capabilities\":" list "}", GODWIT_REFUSED, NULL
 
 static const struct godwit_request malformed[] = {
-    {"capability that there is not: refused", SET("[{\"capability\":\"none\",\"state\":true}]")},
-    {"capability that there is not, off: refused",
-     SET("[{\"capability\":\"none\",\"state\":false}]")},
+    {"unknown capability: refused", SET("[{\"capability\":\"none\",\"state\":true}]")},
+    {"unknown capability, off: refused", SET("[{\"capability\":\"none\",\"state\":false}]")},
     {"capability with an empty name: refused", SET("[{\"capability\":\"\",\"state\":true}]")},
     {"capability in capitals: refused", SET("[{\"capability\":\"XBZRLE\",\"state\":true}]")},
     {"capability that is a number: refused", SET("[{\"capability\":1,\"state\":true}]")},
@@ -226,10 +226,11 @@ static const struct godwit_request malformed[] = {
     {"capability state \"on\": refused", SET("[{\"capability\":\"xbzrle\",\"state\":\"on\"}]")},
     {"capability with an unknown key: refused",
      SET("[{\"capability\":\"xbzrle\",\"state\":true,\"more\":1}]")},
-    {"capability after which an unknown one comes: refused",
+    {"capability followed by an unknown one: refused",
      SET("[{\"capability\":\"xbzrle\",\"state\":true},"
          "{\"capability\":\"none\",\"state\":true}]")},
-    {"capabilities that are no list: refused", SET("{\"capability\":\"xbzrle\",\"state\":true}")},
+    {"capabilities that are not a list: refused",
+     SET("{\"capability\":\"xbzrle\",\"state\":true}")},
     {"capabilities that are null: refused", SET("null")},
     {"capabilities that are missing: refused", "migrate-set-capabilities", NULL, GODWIT_REFUSED,
      NULL},

@@ -1,5 +1,6 @@
 /*
- * Migration parameters: what each may be set to and what not. One VM takes all of it.
+ * Migration parameters: which values each must accept, and which it must refuse. One VM gets all of
+ * these requests.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,12 +13,12 @@
 #define UINT64_MAX_TEXT  "18446744073709551615"
 #define UINT64_MORE_TEXT "18446744073709551616"
 
-/* A parameter that is an integer. What is below LOWEST is refused, the same above HIGHEST. */
+/* An integer parameter. It must refuse what is below LOWEST or above HIGHEST. */
 struct integer {
     const char *name;
     const char *lowest, *highest;
-    const char *below, *above; /* the nearest values that are not legal; BELOW is NULL for -1 */
-    const char *other;         /* one between that is not legal either, or NULL */
+    const char *below, *above; /* the nearest illegal values; BELOW is NULL for -1 */
+    const char *other;         /* an illegal value in between, or NULL */
 };
 
 static const struct integer integers[] = {
@@ -48,19 +49,20 @@ static const struct integer integers[] = {
     {"xbzrle-cache-size", "4096", "9223372036854775808", "2048", UINT64_MORE_TEXT, "4097"},
 };
 
-/* The other types. What each must refuse ends with NULL. */
+/* The parameters of other types. */
 static const char *const booleans[] = {"compress-wait-thread", "cpu-throttle-tailslow",
                                        "block-incremental", "direct-io"};
 static const char *const strings[] = {"tls-creds", "tls-hostname", "tls-authz"};
 static const char *const enumerations[] = {"multifd-compression", "mode", "zero-page-detection"};
 
-/* {"NAME": VALUE}, with another member if MORE is not NULL. The caller's. */
+/* Returns {"NAME": VALUE}, with the member MORE unless that is NULL. The caller frees it. */
 static char *setting(const char *name, const char *value, const char *more)
 {
     return g_strdup_printf("{\"%s\":%s%s%s}", name, value, more ? "," : "", more ? more : "");
 }
 
-/* What the parameter is now, as text; the caller's. NULL with ERROR set if it cannot be asked. */
+/* Returns the parameter's present value as text, or NULL with ERROR set if the VM does not answer.
+ * The caller frees it. */
 static char *read_back(struct godwit_conformance *vm, const char *name, GError **error)
 {
     g_autoptr(json_t) now = godwit_vm_execute(vm->vm, "query-migrate-parameters", NULL, error);
@@ -70,8 +72,7 @@ static char *read_back(struct godwit_conformance *vm, const char *name, GError *
     return text ? text : g_strdup("nothing");
 }
 
-/* If the check noted last does not hold because the parameter's VALUE was ignored, and a known bug
- * does that, it is excused. */
+/* Excuses the last check, which has failed, if QEMU ignored VALUE because of a known bug. */
 static bool excuse(struct godwit_conformance *vm, const char *name, const char *value,
                    GError **error)
 {
@@ -88,7 +89,7 @@ static bool excuse(struct godwit_conformance *vm, const char *name, const char *
     return true;
 }
 
-/* Puts the parameter back to what it was. */
+/* Sets the parameter to its recorded value. */
 static bool restore(struct godwit_conformance *vm, const char *name, GError **error)
 {
     g_autofree char *value =
@@ -100,8 +101,8 @@ static bool restore(struct godwit_conformance *vm, const char *name, GError **er
     if (json_object_get(reply, "return"))
         return true;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
-                "the %s does not take back its own migration parameters %s: %s", vm->vm->name,
-                arguments, godwit_json_string(json_object_get(reply, "error"), "desc", ""));
+                "the %s refuses its own migration parameters %s: %s", vm->vm->name, arguments,
+                godwit_json_string(json_object_get(reply, "error"), "desc", ""));
     return false;
 }
 
@@ -116,8 +117,8 @@ static bool refused(struct godwit_conformance *vm, const char *name, const char 
            (!obeyed || (excuse(vm, name, value, error) && restore(vm, name, error)));
 }
 
-/* What is wrong with the parameter after VALUE was accepted for it, if it should read READ then;
- * NULL if nothing is. */
+/* After a value was accepted, checks that the parameter now reads READ and that nothing else has
+ * changed. Sets *PROBLEM if not. */
 static bool judge_accepted(struct godwit_conformance *vm, const char *name, const char *read,
                            char **problem, GError **error)
 {
@@ -131,7 +132,7 @@ static bool judge_accepted(struct godwit_conformance *vm, const char *name, cons
     return true;
 }
 
-/* VALUE is accepted and reads READ then; a value that may be REFUSABLE can also be refused. */
+/* Checks that VALUE is accepted and then reads READ. If REFUSABLE, it may be refused instead. */
 static bool settable(struct godwit_conformance *vm, const char *name, const char *value,
                      const char *read, bool refusable, GError **error)
 {
@@ -158,7 +159,7 @@ static bool settable(struct godwit_conformance *vm, const char *name, const char
     return refusal || ((!problem || excuse(vm, name, value, error)) && restore(vm, name, error));
 }
 
-/* A legal value together with a parameter that there is not: neither is set. */
+/* Checks that a legal value together with an unknown parameter is refused, and neither is set. */
 static bool with_unknown_key(struct godwit_conformance *vm, const char *name, const char *value,
                              GError **error)
 {
@@ -169,7 +170,7 @@ static bool with_unknown_key(struct godwit_conformance *vm, const char *name, co
                                       arguments, NULL, error);
 }
 
-/* Whether there is the parameter; that it is left out is noted otherwise. */
+/* Returns whether QEMU has the parameter. If not, records a skipped check. */
 static bool present(struct godwit_conformance *vm, const char *name)
 {
     if (godwit_qemu_has(vm->vm->qemu, "parameter", name))
@@ -184,13 +185,13 @@ static bool check_integer(struct godwit_conformance *vm, const struct integer *i
                           GError **error)
 {
     const char *name = integer->name;
-    /* What is legal but not what it is set to, so that setting it would show. */
+    /* A legal value other than the present one, so that setting it would show. */
     g_autofree char *now =
         json_dumps(json_object_get(vm->parameters, name), JSON_COMPACT | JSON_ENCODE_ANY);
     const char *legal = g_strcmp0(now, integer->lowest) ? integer->lowest : integer->highest;
     g_autofree char *string = g_strdup_printf("\"%s\"", legal);
-    /* QMP takes negative numbers for unsigned 64-bit ones modulo 2^64, on purpose: what is legal
-     * up to there may be written so. */
+    /* QMP takes negative numbers for unsigned 64-bit ones modulo 2^64, on purpose. A parameter that
+     * accepts all of those may therefore accept -1. */
     const bool wraps = !strcmp(integer->highest, UINT64_MAX_TEXT);
     const char *const types[] = {string, "1.5", "null", "true", "[]", "{}"};
     for (size_t i = 0; i < G_N_ELEMENTS(types); i++)
@@ -219,7 +220,7 @@ static bool check_boolean(struct godwit_conformance *vm, const char *name, GErro
            with_unknown_key(vm, name, legal, error);
 }
 
-/* Strings that may be unset by null, as the schema has them: "" then. */
+/* Checks a string. The schema lets null unset it: it reads "" then. */
 static bool check_string(struct godwit_conformance *vm, const char *name, GError **error)
 {
     static const char *const types[] = {"1", "-1", "1.5", "true", "[]", "{}"};
@@ -232,7 +233,7 @@ static bool check_string(struct godwit_conformance *vm, const char *name, GError
            with_unknown_key(vm, name, "\"name\"", error);
 }
 
-/* Every value that the schema names, and others. */
+/* Checks every value in the schema, and some that are not in it. */
 static bool check_enumeration(struct godwit_conformance *vm, const char *name, GError **error)
 {
     static const char *const types[] = {
@@ -259,7 +260,7 @@ static bool check_enumeration(struct godwit_conformance *vm, const char *name, G
     return !legal || with_unknown_key(vm, name, legal, error);
 }
 
-/* A list of bitmaps' aliases. None is set here: it could not be unset again. */
+/* Checks a list of bitmap aliases. Sets none, because it could not be unset again. */
 static bool check_mapping(struct godwit_conformance *vm, const char *name, GError **error)
 {
     static const char *const types[] = {"1",
@@ -295,8 +296,8 @@ static bool check_all(struct godwit_conformance *vm, GError **error)
 {
     static const char *const mappings[] = {"block-bitmap-mapping"};
     static const struct godwit_request odd[] = {
-        {"parameter that there is not: refused", "migrate-set-parameters",
-         "{\"no-such-parameter\":1}", GODWIT_REFUSED, NULL},
+        {"unknown parameter: refused", "migrate-set-parameters", "{\"no-such-parameter\":1}",
+         GODWIT_REFUSED, NULL},
         {"parameters that are a list: refused", "migrate-set-parameters", "[]", GODWIT_REFUSED,
          NULL},
         {"parameters that are a string: refused", "migrate-set-parameters", "\"downtime-limit\"",

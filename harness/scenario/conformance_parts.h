@@ -1,5 +1,5 @@
 /*
- * What the scenarios conformance/refusals share: texts of requests, rows of their tables, and the
+ * What the scenarios conformance/refusals share: texts of requests, parts of their tables, and the
  * source to which requests are made.
  *
  * SPDX-License-Identifier: MIT
@@ -16,7 +16,7 @@
 /* The feature that requests with a list of channels need. */
 #define CHANNELS "argument:channels"
 
-/* Rows of a table of requests, after the name: a command that must be refused, and `migrate`. */
+/* The rest of a table's entry, after the name: a command that must be refused, and `migrate`. */
 #define REFUSED(command, text) command, text, GODWIT_REFUSED, NULL
 #define MIGRATE(arguments)     REFUSED("migrate", "{" arguments "}")
 
@@ -24,12 +24,13 @@
 #define REQUESTS(vm, list, error) godwit_conformance_requests(vm, list, G_N_ELEMENTS(list), error)
 
 /* Starts a source whose migrations are throttled, so that none ends before a request is refused,
- * and takes down its state in VM. Returns the source, or NULL with ERROR set. Borrowed from RIG. */
+ * and records its state in VM. Returns the source, which the testbed owns, or NULL with ERROR
+ * set. */
 struct godwit_vm *godwit_conformance_start_throttled(struct godwit_testbed *testbed,
                                                      struct godwit_conformance *vm, GError **error);
 
-/* Does the same, but stops the guest. For requests before any migration: they are refused either
- * way, and sooner if no guest takes a processor. */
+/* Does likewise, but stops the guest, which would only take a processor. Use it for requests before
+ * any migration, which are refused either way. */
 struct godwit_vm *godwit_conformance_start_stopped(struct godwit_testbed *testbed,
                                                    struct godwit_conformance *vm, GError **error);
 

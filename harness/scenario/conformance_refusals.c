@@ -26,7 +26,7 @@ static const struct godwit_request before_any[] = {
     {"migrate-continue before any migration: refused", CONTINUE("pre-switchover")},
     {"migrate-continue before any migration, from device: refused", CONTINUE("device")},
     {"migrate-continue before any migration, from active: refused", CONTINUE("active")},
-    {"migrate-continue from a state that there is not: refused", CONTINUE("no-such-state")},
+    {"migrate-continue from an unknown state: refused", CONTINUE("no-such-state")},
     {"migrate-continue without a state: refused", REFUSED("migrate-continue", NULL)},
     {"migrate-continue from state 1: refused", REFUSED("migrate-continue", "{\"state\":1}")},
     {"migrate-pause before any migration: refused", REFUSED("migrate-pause", NULL)},
@@ -46,13 +46,13 @@ static const struct godwit_request before_any[] = {
      GODWIT_REFUSED, CHANNELS},
     {"migrate with no channels: refused", CHANNELED("[]")},
     {"migrate with two main channels: refused", CHANNELED("[" MAIN "," MAIN "]")},
-    {"migrate with channels that are no list: refused", CHANNELED(MAIN)},
-    {"migrate with a channel of a type that there is not: refused",
+    {"migrate with channels that are not a list: refused", CHANNELED(MAIN)},
+    {"migrate with a channel of an unknown type: refused",
      CHANNELED("[{\"channel-type\":\"none\"," ADDRESS "}]")},
     {"migrate with a channel without an address: refused",
      CHANNELED("[{\"channel-type\":\"main\"}]")},
     {"migrate with a channel without a type: refused", CHANNELED("[{" ADDRESS "}]")},
-    {"migrate with a channel of a transport that there is not: refused",
+    {"migrate with a channel of an unknown transport: refused",
      CHANNELED("[{\"channel-type\":\"main\",\"addr\":{\"transport\":\"none\"}}]")},
 };
 
@@ -208,7 +208,7 @@ static bool run_idle(struct godwit_testbed *testbed, const struct godwit_scenari
            godwit_conformance_move_on(testbed, &scenario->spec, source, error);
 }
 
-/* A unix socket whose queue is full: whatever connects to it has to wait. */
+/* A unix socket whose queue is full, so that whatever connects to it must wait. */
 struct full_queue {
     int listener;
     int clients[8];
@@ -224,7 +224,7 @@ static void full_queue_clear(struct full_queue *queue)
     queue->listener = -1;
 }
 
-/* Makes the socket in the testbed's folder as NAME. Caller clears QUEUE, even after a failure. */
+/* Makes the socket NAME in the testbed's folder. The caller clears QUEUE, even after a failure. */
 static bool full_queue_make(struct full_queue *queue, struct godwit_testbed *testbed,
                             const char *name, GError **error)
 {
@@ -252,7 +252,7 @@ static bool full_queue_make(struct full_queue *queue, struct godwit_testbed *tes
         close(folder);
     if (!full)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                    "no socket with a full queue: %s", g_strerror(reason));
+                    "cannot make a socket with a full queue: %s", g_strerror(reason));
     return full;
 }
 
@@ -335,7 +335,7 @@ static bool check_postcopy(struct godwit_vm *source, struct godwit_vm *destinati
                                     "unknown protocol: refused",
                                     "migrate-recover", "{\"uri\":\"none:x\"}", NULL, error))
         return false;
-    /* Since 7.1 a second address takes the place of the first. */
+    /* Since 7.1 a second address replaces the first. */
     bool replaced = false;
     return godwit_migrate_recover(destination, "unix:first.sock", error) &&
            godwit_conformance_request(&there, GODWIT_EITHER,
@@ -352,17 +352,17 @@ static bool check_postcopy(struct godwit_vm *source, struct godwit_vm *destinati
 static bool run_waiting(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         GError **error)
 {
-    GODWIT_CONFORMANCE vm = {0}, told = {0};
+    GODWIT_CONFORMANCE vm = {0}, listening = {0};
     godwit_testbed_phase(testbed, "check");
     struct godwit_vm *other = godwit_course_destination(testbed, "other", true, error);
     struct godwit_vm *destination =
         other ? godwit_course_destination(testbed, "destination", true, error) : NULL;
     if (!destination || !godwit_conformance_begin(&vm, destination, error) ||
         !REQUESTS_IN(&vm, "destination", waiting, error) || !REQUESTS(&vm, bad_listening, error) ||
-        !godwit_conformance_begin(&told, other, error) ||
+        !godwit_conformance_begin(&listening, other, error) ||
         !godwit_migrate_incoming(other, "unix:other.sock", false, error) ||
-        !REQUESTS_IN(&told, "destination that listens", second_listening, error) ||
-        !REQUESTS_IN(&told, "destination that listens", waiting, error) ||
+        !REQUESTS_IN(&listening, "destination that listens", second_listening, error) ||
+        !REQUESTS_IN(&listening, "destination that listens", waiting, error) ||
         !godwit_vm_quit(other, error))
         return false;
     struct godwit_vm *source = godwit_course_source(testbed, error);

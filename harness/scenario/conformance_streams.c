@@ -1,9 +1,10 @@
 /*
- * Incoming streams that cannot be loaded: each is given to a destination that would run its guest
- * if it took it. It ends with a non-zero status and says why, and the guest never runs.
+ * Incoming streams that cannot be loaded. Each is given to a destination that would run its guest
+ * if it accepted the stream. It must end with a non-zero status and a message, and must never run
+ * the guest.
  *
- * The streams are made of a good one, which a stopped source has written into a file, and which a
- * destination takes at the end.
+ * The streams are variants of a good one, which a stopped source has written into a file. At the
+ * end a destination loads the good one.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,20 +23,20 @@
 /* A migration stream begins with two big-endian words, magic and version. */
 #define STREAM_MAGIC  "QEVM"
 #define STREAM_HEADER 8
-/* No stream of a guest that runs nothing is as long, in bytes. */
+/* More than the length of any stream here, in bytes. */
 #define STREAM_MAX     ((size_t)1 << 30)
 #define STREAM_VERSION 3
-/* The last byte before the description at the end, and the byte that begins this. */
+/* The byte that ends the sections, and the one that begins the description after them. */
 #define SECTION_END         0x00
 #define SECTION_DESCRIPTION 0x06
 
-/* How many destinations are under way at a time. */
+/* How many destinations run at a time. */
 enum { AT_ONCE = 4 };
 
-/* A stream, and a destination that is to be given it. */
+/* A stream, and the destination that gets it. */
 struct trial {
     const char *name;      /* of the check */
-    const char *arguments; /* more of the command line, separated by spaces, or NULL */
+    const char *arguments; /* additional arguments, separated by spaces, or NULL */
     unsigned char *bytes;  /* owned */
     size_t length;
     struct godwit_vm *vm;
@@ -60,8 +61,8 @@ static void trial_free(gpointer data)
     g_free(trial);
 }
 
-/* Puts the bytes where the VM can read them, and returns their address, the caller's. QEMU reads
- * from a file by `file:` or, before that was there, from a descriptor. */
+/* Writes the bytes to a file of the VM. Returns their address, which the caller frees. QEMU reads
+ * the file by `file:` or, if it lacks that, from a descriptor. */
 static char *pass(struct godwit_vm *vm, const void *bytes, size_t length, GError **error)
 {
     g_autofree char *file = g_strconcat(vm->name, ".stream", NULL);
@@ -90,7 +91,8 @@ static bool has_ended(gpointer data)
     return vm->exited;
 }
 
-/* What is wrong with how the destination took its stream, or NULL. The caller's. */
+/* Returns what is wrong with how the destination handled its stream, or NULL. SAID is its stderr.
+ * The caller frees the result. */
 static char *judge(const struct godwit_vm *vm, const char *said)
 {
     g_autofree char *end = vm->exited ? godwit_vm_end(vm) : NULL;
@@ -98,13 +100,13 @@ static char *judge(const struct godwit_vm *vm, const char *said)
         if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "RESUME", NULL))
             return g_strdup("the destination ran its guest");
     if (vm->console->passes || vm->console->ready)
-        return g_strdup("the destination's guest was at work");
+        return g_strdup("the destination's guest wrote to its console");
     if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) == 0)
         return g_strdup_printf("the destination %s", end);
     return *said ? NULL : g_strdup("the destination ended without a message");
 }
 
-/* Gives the destination its stream, and sees what comes of it. */
+/* Gives the destination its stream. */
 static bool give(struct trial *trial, GError **error)
 {
     struct godwit_vm *vm = trial->vm;
@@ -115,7 +117,7 @@ static bool give(struct trial *trial, GError **error)
         return false;
     g_autofree char *arguments = g_strdup_printf("{\"uri\":\"%s\"}", uri);
     vm->may_exit = true;
-    vm->console->fault_provoked = true; /* whatever it shows is judged here */
+    vm->console->fault_provoked = true; /* judge() judges its console */
     vm->migration_first = vm->migration_leg = vm->qmp->events->len;
     return godwit_qmp_send_text(vm->qmp, "migrate-incoming", arguments, -1, error);
 }
@@ -124,12 +126,12 @@ static bool judge_trial(struct trial *trial, GError **error)
 {
     struct godwit_vm *vm = trial->vm;
     g_autofree char *what =
-        g_strdup_printf("the end of a destination that was given a stream (%s)", trial->name);
+        g_strdup_printf("a destination to end or to run its guest (%s)", trial->name);
     if (!godwit_testbed_wait(vm->testbed, has_ended, vm, what, error))
         return false;
     g_autofree char *all = godwit_vm_stderr(vm, 20);
     g_autofree char *problem = judge(vm, all);
-    /* Its first line is the reason, if it is not a warning about something else. */
+    /* The reason is the first line that is not a warning. */
     g_auto(GStrv) lines = g_strsplit(all, "\n", -1);
     const char *reason = NULL;
     for (guint i = 0; lines[i]; i++)
@@ -144,7 +146,7 @@ static bool judge_trial(struct trial *trial, GError **error)
     return vm->exited || godwit_vm_quit(vm, error);
 }
 
-/* A few at a time: each is short, and most of it is a QEMU that starts. */
+/* Runs a few trials at a time: each is short, and spends most of its time starting QEMU. */
 static bool run_trials(struct godwit_testbed *testbed, GPtrArray *trials, GError **error)
 {
     for (guint first = 0; first < trials->len; first += AT_ONCE) {
@@ -169,7 +171,7 @@ static bool run_trials(struct godwit_testbed *testbed, GPtrArray *trials, GError
     return true;
 }
 
-/* Has a stopped source write its stream, which is the caller's. */
+/* Makes a stopped source write its stream. Returns the stream; the caller frees it. */
 static unsigned char *record(struct godwit_testbed *testbed, struct godwit_vm **source,
                              size_t *length, GError **error)
 {
@@ -192,12 +194,12 @@ static unsigned char *record(struct godwit_testbed *testbed, struct godwit_vm **
     if (*length > STREAM_HEADER && !memcmp(bytes, STREAM_MAGIC, strlen(STREAM_MAGIC)))
         return (unsigned char *)bytes;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                "what the source has written is no migration stream: %zu bytes", *length);
+                "the source wrote %zu bytes, which are not a migration stream", *length);
     g_free(bytes);
     return NULL;
 }
 
-/* Ends all: the uncut stream is taken, and both sides are the same. */
+/* Ends the scenario: a destination must load the whole stream and equal the source. */
 static bool take_whole(struct godwit_testbed *testbed, struct godwit_vm *source, const void *bytes,
                        size_t length, GError **error)
 {
@@ -233,7 +235,7 @@ static bool run(struct godwit_testbed *testbed, make_trials make, GError **error
            take_whole(testbed, source, stream, length, error);
 }
 
-/* What is no migration stream at all, or none that this QEMU can know. */
+/* Makes data that is not a migration stream, or not one that this QEMU can know. */
 static bool make_foreign(struct godwit_testbed *testbed, GPtrArray *trials,
                          const unsigned char *stream, size_t length, GError **error)
 {
@@ -254,11 +256,12 @@ static bool make_foreign(struct godwit_testbed *testbed, GPtrArray *trials,
     add(trials, "stream of a newer version: refused", changed, length);
     changed[STREAM_HEADER - 1] = STREAM_VERSION;
     changed[STREAM_HEADER] = 0xee;
-    add(trials, "stream with a section of a type that there is not: refused", changed, length);
+    add(trials, "stream with a section of an unknown type: refused", changed, length);
     return true;
 }
 
-/* Where the description at the end begins: it is text, and none of the guest. */
+/* Returns where the description at the end begins, or 0. It is text about the stream and holds
+ * nothing of the guest. */
 static size_t find_description(const unsigned char *stream, size_t length)
 {
     for (size_t at = length - 5; at > STREAM_HEADER; at--)
@@ -268,7 +271,7 @@ static size_t find_description(const unsigned char *stream, size_t length)
     return 0;
 }
 
-/* Somewhere in the data of a RAM page: the mailbox's magic number is in one. */
+/* Returns an offset inside a RAM page, or 0: the mailbox's magic number is in one. */
 static size_t find_page(const struct godwit_testbed *testbed, const unsigned char *stream,
                         size_t length)
 {
@@ -322,7 +325,7 @@ static bool make_cut(struct godwit_testbed *testbed, GPtrArray *trials, const un
     return true;
 }
 
-/* Another machine type: another version of the same one, where there is one; otherwise none. */
+/* Returns another machine type: another version of the same one, or "none" if there is none. */
 static const char *other_type(const struct godwit_testbed *testbed)
 {
     const char *type = testbed->setup->type;
@@ -372,7 +375,7 @@ static bool run_other(struct godwit_testbed *testbed, const struct godwit_scenar
     return run(testbed, make_other, error);
 }
 
-/* A small window: what is not in it is zero, and takes little room in the stream. */
+/* A small window: the rest of RAM is zero and takes little room in the stream. */
 static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
     godwit_scenario_default(scenario, workload);

@@ -22,9 +22,9 @@
 /* How long to wait for the answer to migrate_cancel, which should be immediate; in seconds. */
 #define CANCEL_SECONDS 10
 
-/* Returns whether the destination is started paused, to be looked at before its guest runs. One
- * that must refuse is not: it would run if it did not refuse. */
-static bool is_throttled(const struct trial *trial)
+/* Returns whether the destination is started paused, so that it can be checked before its guest
+ * runs. One that must refuse is not, so that it would run if it did not refuse. */
+static bool starts_paused(const struct trial *trial)
 {
     return trial->verdict != VERDICT_REFUSED;
 }
@@ -105,19 +105,19 @@ static bool wait_for(struct course *course, godwit_condition condition, const ch
     return godwit_testbed_wait(course->testbed, condition, course, what, error);
 }
 
-/* Waits until the page that the fault will corrupt has changed since it was first sent, and the
- * fault is injected. Many passes later a page of `order` may have its first value again: then the
- * next pass shows a change. */
+/* Waits until the page that the fault will corrupt has changed since it was first sent, and until
+ * the fault is injected. Many passes later a page of `order` may have its first value again: then
+ * the next pass shows a change. */
 static bool see_change(struct course *course, GError **error)
 {
     const uint64_t start = course->testbed->setup->workload.window_start;
     uint64_t offset;
-    guint pass = 1;
-    if (!godwit_migrate_next_iteration(course->source, &pass, error))
+    guint iteration = 1;
+    if (!godwit_migrate_next_iteration(course->source, &iteration, error))
         return false;
     if (!godwit_injection_awaits(course->injection, &offset))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                           "no page that the fault could spoil came in the first pass");
+                           "no page that the fault could corrupt was sent in iteration 1");
     return godwit_migrate_prove_page(course->source, course->destination, start + offset, error) &&
            godwit_migrate_wait_throttled(course->source, injected, course,
                                          "the fault to be injected", error);
@@ -130,7 +130,7 @@ static bool start(struct course *course, const char *name, GError **error)
     struct godwit_vm *source = course->source;
     const bool live = godwit_fault_is_live(course->kind);
     struct godwit_vm *destination = course->destination =
-        godwit_course_destination(testbed, name, is_throttled(course->trial), error);
+        godwit_course_destination(testbed, name, starts_paused(course->trial), error);
     if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error) ||
         !godwit_migrate_set_capabilities(source, NULL, error) ||
         !(live ? godwit_migrate_throttle(source, error)
@@ -171,8 +171,8 @@ static bool cancel(struct course *course, bool *stalled, GError **error)
     return false;
 }
 
-/* Ends a migration that hangs: cancels it on the source, then breaks the connection, before which
- * the destination cannot know of the end. */
+/* Ends a migration that hangs: cancels it on the source, then breaks the connection. Only then can
+ * the destination notice the end. */
 static bool give_up(struct course *course, GError **error)
 {
     bool stalled = false;
@@ -180,7 +180,7 @@ static bool give_up(struct course *course, GError **error)
         return false;
     if (both_ended(course))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                           "the migration came to an end although its connection hung");
+                           "the migration ended although its connection hung");
     if (!cancel(course, &stalled, error))
         return false;
     if (stalled)
@@ -194,14 +194,14 @@ static bool give_up(struct course *course, GError **error)
     return true;
 }
 
-/* Lets the source's guest run on after a migration that failed, or whose copy is not needed. */
+/* Runs the source's guest after a migration that failed, or whose copy is not needed. */
 static bool run_source(struct course *course, GError **error)
 {
     struct godwit_vm *source = course->source;
-    if (!wait_for(course, source_ended, "the end of the source's migration", error))
+    if (!wait_for(course, source_ended, "the source's migration to end", error))
         return false;
-    /* A source that has sent all does not know that the migration failed, and its guest stays
-     * stopped. So does a guest that was stopped before the migration. */
+    /* A source that has sent everything does not know that the migration failed, and its guest
+     * stays stopped. So does a guest that was stopped before the migration. */
     const bool completed = !strcmp(godwit_migrate_reported_state(source), "completed");
     if (!(completed ? godwit_course_settle(source, error) : godwit_course_unwind(source, error)) ||
         ((completed || !godwit_fault_is_live(course->kind)) && !godwit_vm_run(source, error)))
@@ -233,17 +233,17 @@ static bool run_fault(struct godwit_testbed *testbed, const struct godwit_scenar
 {
     struct course course = {.testbed = testbed, .trial = scenario->data};
     const bool stuck = course.trial->verdict == VERDICT_STUCK;
-    const bool held = is_throttled(course.trial);
+    const bool paused = starts_paused(course.trial);
     course.sent = g_byte_array_new();
     g_datalist_set_data_full(&testbed->kept, "sent", course.sent, free_sent);
     if (!prepare_course(&course, error) ||
-        !godwit_course_ahead(testbed, "destination", held, error) ||
-        ((!held || stuck) && !godwit_course_ahead(testbed, "second", true, error)))
+        !godwit_course_ahead(testbed, "destination", paused, error) ||
+        ((!paused || stuck) && !godwit_course_ahead(testbed, "second", true, error)))
         return false;
     course.source = godwit_course_source(testbed, error);
     if (!course.source || !start(&course, "destination", error) ||
         !(stuck ? give_up(&course, error)
-                : wait_for(&course, both_ended, "an end of the migration", error)) ||
+                : wait_for(&course, both_ended, "the migration to end", error)) ||
         !godwit_migrate_note_fault(testbed, error))
         return false;
     const bool refused = stuck || course.destination->exited;
@@ -289,7 +289,7 @@ static bool run_sections(struct godwit_testbed *testbed, const struct godwit_sce
         const struct trial trial = {.fault = fault, .verdict = VERDICT_REFUSED};
         course.trial = &trial;
         if (!prepare_course(&course, error) || !start(&course, name, error) ||
-            !wait_for(&course, both_ended, "an end of the migration", error))
+            !wait_for(&course, both_ended, "the migration to end", error))
             return false;
         if (!godwit_injection_done(course.injection))
             return godwit_vm_quit(course.destination, error) && survive(&course, error);
@@ -311,7 +311,7 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
     workload->window_end = workload->window_start + 512 * (uint64_t)workload->page_size;
 }
 
-/* A row for a fault and what must come of it; STOPPED stops the guest first, LIVE does not. */
+/* An entry for a fault and what must come of it. STOPPED stops the guest first, LIVE does not. */
 #define STOPPED(what, text, ...)                                                                   \
     {                                                                                              \
         .name = "relay/" what, .summary = text, .run = run_fault, .random = true,                  \
@@ -350,7 +350,7 @@ GODWIT_SCENARIOS(relay) = {
     LIVE("repeat-page", "live; after a page that comes again it is sent as it was before",
          "repeat-page", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL),
     STOPPED("flip-state", "one bit of a device's state is flipped", "flip-state", VERDICT_FLIPPED,
-            0, "QEMU does not keep what was spoiled: it computes it anew, or it means nothing"),
+            0, "QEMU does not keep the flipped bit: it recomputes it, or the bit means nothing"),
     STOPPED("magic", "the stream's magic is another", "magic", VERDICT_REFUSED, 0, NULL),
     STOPPED("version", "the stream's version is another", "version", VERDICT_REFUSED, 0, NULL),
     STOPPED("section-id", "a section's number is another", "section-id", VERDICT_REFUSED, 0, NULL),

@@ -24,15 +24,15 @@ static const char *const oracles[] = {"twin",  "state",   "page order", "stamp",
 /* How long a healthy guest may take for two passes, in seconds before scaling. */
 #define PROGRESS_SECONDS 10
 
-/* Records that ORACLE has noticed what TEXT says. */
+/* Records TEXT as what ORACLE has noticed. */
 static void see(struct course *course, enum oracle oracle, const char *text)
 {
     course->seen |= 1u << oracle;
     json_object_set_new(json_object_get(course->facts, "seen"), oracles[oracle], json_string(text));
 }
 
-/* Returns the reason that the destination gave as it ended: the first line of its stderr that is no
- * warning, or NULL. Caller frees it. */
+/* Returns the reason that the destination gave as it ended: the first line of its stderr that is
+ * not a warning, or NULL. The caller frees it. */
 static char *reason_of(const struct godwit_vm *destination)
 {
     g_autofree char *all = godwit_vm_stderr(destination, 20);
@@ -87,14 +87,14 @@ static bool look(struct course *course, GError **error)
 }
 
 /* Returns the devices' states that another destination sends on after it has loaded the unmodified
- * stream. Caller frees them. */
-static GHashTable *send_on_unspoiled(struct course *course, GError **error)
+ * stream. The caller frees them. */
+static GHashTable *send_on_unmodified(struct course *course, GError **error)
 {
     struct godwit_testbed *testbed = course->testbed;
     g_autofree char *path = g_build_filename(testbed->directory, "sent.stream", NULL);
     if (!godwit_file_write(path, course->sent->data, course->sent->len, error))
         return NULL;
-    struct godwit_vm *vm = godwit_course_destination(testbed, "unspoiled", true, error);
+    struct godwit_vm *vm = godwit_course_destination(testbed, "unmodified", true, error);
     if (!vm || !godwit_migrate_set_capabilities(vm, NULL, error) ||
         !godwit_migrate_incoming(vm, "exec:cat sent.stream", false, error) ||
         !godwit_migrate_wait(vm, "completed", error))
@@ -132,10 +132,10 @@ static bool judge_states(struct course *course, GError **error)
     g_autofree char *first = godwit_state_compare(sent, again, NULL);
     if (!first)
         return true;
-    g_autoptr(GHashTable) unspoiled = send_on_unspoiled(course, error);
-    if (!unspoiled)
+    g_autoptr(GHashTable) unmodified = send_on_unmodified(course, error);
+    if (!unmodified)
         return false;
-    g_autofree char *text = godwit_state_compare(sent, again, unspoiled);
+    g_autofree char *text = godwit_state_compare(sent, again, unmodified);
     if (text)
         see(course, ORACLE_STATE, text);
     return true;
@@ -189,7 +189,7 @@ bool godwit_trial_run_on(struct course *course, GError **error)
     } else if (console->failure) {
         see(course, ORACLE_CONSOLE, console->failure);
     } else if (console->passes < goal.passes) {
-        see(course, ORACLE_PROGRESS, "the guest does not go on");
+        see(course, ORACLE_PROGRESS, "the guest makes no progress");
     } else {
         course->went_on = true;
         return godwit_vm_command(destination, "stop", NULL, error) && look(course, error);
@@ -237,7 +237,7 @@ static bool judge_flip(const struct course *course, bool refused, GError **error
     if (!problem)
         return true;
     g_autofree char *seen = json_dumps(json_object_get(course->facts, "seen"), 0);
-    return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and %s; what was seen: %s",
+    return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and %s; noticed: %s",
                        godwit_injection_done(course->injection), problem, seen);
 }
 
@@ -249,7 +249,7 @@ bool godwit_trial_judge(const struct course *course, bool refused, GError **erro
         return judge_flip(course, refused, error);
     if (refused != (trial->verdict == VERDICT_REFUSED || trial->verdict == VERDICT_STUCK))
         return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and the destination %s", done,
-                           refused ? "refused that" : "took that");
+                           refused ? "refused the stream" : "loaded the stream");
     /* A stamped window has no page order, and its stamps stand for the position as well. */
     unsigned by = trial->by;
     if (course->testbed->setup->workload.flags & GODWIT_FLAG_STAMP &&
@@ -262,11 +262,11 @@ bool godwit_trial_judge(const struct course *course, bool refused, GError **erro
     for (unsigned i = 0; i < G_N_ELEMENTS(oracles); i++)
         if (by & ~course->seen & 1u << i)
             return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                               "the relay %s, and %s did not see it; what was seen: %s", done,
+                               "the relay %s, but %s did not notice it; noticed: %s", done,
                                oracles[i], seen);
     /* A fault that only takes time harms no state, but some states contain the host's clock. */
     if (trial->verdict != VERDICT_HARMLESS || !(course->seen & ~BY(STATE)))
         return true;
-    return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and that did harm: %s", done,
-                       seen);
+    return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                       "the relay %s, which must be harmless; noticed: %s", done, seen);
 }

@@ -1,6 +1,6 @@
 /*
- * What relay.c and relay_judge.c share: a trial is one wire fault and what must come of it; its
- * course is what is under way while relay.c runs it and relay_judge.c judges it.
+ * What relay.c and relay_judge.c share. A trial is one wire fault and what must come of it. Its
+ * course is the state of the trial while relay.c runs it and relay_judge.c judges it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -51,12 +51,12 @@ struct course {
     unsigned loaded;  /* BY(...): ... and those of them that did before the guest ran */
     bool resized;     /* a RAM block has another size, which is part of a device's state */
     bool compared;    /* the devices' states were compared */
-    bool went_on;     /* the guest ran on, and its memory was checked afterwards */
+    bool went_on;     /* the guest continued, and its memory was checked afterwards */
     bool at_hand;     /* the guest may have read the page before the fault changed it */
-    json_t *facts;    /* of the fault, in the testbed's; borrowed */
+    json_t *facts;    /* measurements of the fault, in the testbed's; borrowed */
 };
 
-/* Judges a destination that has ended: it must have ended with an error, have said why, and never
+/* Judges a destination that has ended: it must have ended with an error and a reason, and never
  * have run its guest. A failed assertion of QEMU counts as well if the verdict is VERDICT_FLIPPED.
  * Fails if the destination ended otherwise. */
 bool godwit_trial_judge_refusal(struct course *course, GError **error);
@@ -69,8 +69,8 @@ bool godwit_trial_judge_loaded(struct course *course, GError **error);
  * memory once more. Records in COURSE what was noticed. Fails only if that cannot be done. */
 bool godwit_trial_run_on(struct course *course, GError **error);
 
-/* Judges whether what has happened is what had to come of the fault; REFUSED says whether the
- * destination refused the stream, or was stuck. Fails with ORACLE if it is not. */
+/* Judges the outcome of the trial by its verdict. REFUSED is set if the destination refused the
+ * stream, or if the migration was stuck. Fails with ORACLE if the outcome is another one. */
 bool godwit_trial_judge(const struct course *course, bool refused, GError **error);
 
 #endif
