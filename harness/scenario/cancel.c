@@ -117,9 +117,9 @@ static bool ask_pending(struct godwit_vm *vm, bool *pending, GError **error)
     return instances != NULL;
 }
 
-/* Waits until the source is cancelled. It may notice only when its connection is refused. If it
- * reports "cancelled" while it still connects, that is a known bug: it cannot migrate again before
- * that has ended. */
+/* Waits until the source is cancelled. It may notice only when its connection is refused. A source
+ * that reports "cancelled" while it still connects has a known bug, and cannot migrate again before
+ * the connection has ended. */
 static bool settle_cancelled(struct godwit_vm *source, godwit_peer *busy, GError **error)
 {
     bool pending;

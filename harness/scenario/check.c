@@ -131,11 +131,11 @@ static const char *check_spec(const struct godwit_scenario *scenario)
     const bool file = godwit_transport_is_file(spec->transport);
     const bool suspends = scenario->flags & GODWIT_FLAG_SUSPEND;
     if (spec->move >= GODWIT_MOVES)
-        return ".move is none of enum godwit_move";
+        return ".move is not a value of enum godwit_move";
     if (spec->move == GODWIT_MOVE_ITERATE && (spec->suspend || spec->no_ram))
         return ".move is ITERATE, but with .suspend or .no_ram there is only one iteration";
     if (godwit_spec_is_postcopy(spec) && file)
-        return ".move is a postcopy, but no page can be asked for through a file";
+        return ".move is a postcopy, but no page can be requested through a file";
     if (spec->outcome == GODWIT_OUTCOME_FAILS && file)
         return ".outcome is FAILS, which a transport that is a file does not support";
     if (spec->suspend && !suspends)

@@ -195,8 +195,8 @@ bool godwit_conformance_request(struct godwit_conformance *conformance,
         if (!see_it_fail(vm, reply, &problem, error))
             return false;
     } else if (!refusal && expectation == GODWIT_REFUSED) {
-        problem =
-            g_strdup_printf("the %s obeyed %s %s", vm->name, command, arguments ? arguments : "");
+        problem = g_strdup_printf("the %s did not refuse %s %s", vm->name, command,
+                                  arguments ? arguments : "");
     } else if (refusal && !well_formed(refusal)) {
         problem = g_strdup("the error has no class or no text");
     }

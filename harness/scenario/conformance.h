@@ -1,6 +1,6 @@
 /*
- * What the conformance scenarios share. Each makes requests of a VM, judges the answers, and checks
- * that a VM that has refused a request is unchanged.
+ * Requests of the conformance scenarios. Each is made of a VM, its answer is judged, and a VM that
+ * has refused it must be unchanged.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -39,7 +39,7 @@ bool godwit_conformance_renew(struct godwit_conformance *conformance, GError **e
 bool godwit_conformance_compare(struct godwit_conformance *conformance, const char *except,
                                 char **difference, GError **error);
 
-/* What must come of a request. */
+/* The required outcome of a request. */
 enum godwit_expectation {
     GODWIT_REFUSED, /* an error with class and text; nothing changes */
     GODWIT_FAILS,   /* that, or it starts a migration that fails with a reason; nothing changes */

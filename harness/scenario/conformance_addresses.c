@@ -115,7 +115,7 @@ static bool check_port(struct godwit_conformance *vm, GError **error)
         return false;
     const bool wrapped = connected && !problem;
     if (wrapped)
-        problem = g_strdup_printf("it connected to port %u", port - 65536);
+        problem = g_strdup_printf("the source connected to port %u", port - 65536);
     else if (cause)
         json_object_set_new(reply, "error",
                             json_pack("{s:s, s:s}", "class", "failed", "desc", cause->message));
@@ -168,7 +168,7 @@ static bool run_no_main_channel(struct godwit_testbed *testbed,
         if (!godwit_conformance_compare(&vm, NULL, &problem, error))
             return false;
         if (!problem && !json_object_get(reply, "error"))
-            problem = g_strdup("the source obeyed");
+            problem = g_strdup("the source accepted the request");
         godwit_conformance_note(testbed, name, reply, problem);
         return godwit_conformance_move_on(testbed, &scenario->spec, source, error);
     }

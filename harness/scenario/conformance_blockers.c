@@ -71,7 +71,7 @@ static bool check_reason(struct godwit_conformance *vm, GError **error)
         named |= desc && json_is_string(reason) && strstr(desc, json_string_value(reason));
     }
     if (!problem && !desc)
-        problem = g_strdup("the source obeyed");
+        problem = g_strdup("the source accepted the request");
     else if (!problem && !named)
         problem = g_strdup_printf("the error \"%s\" has none of the reasons that query-migrate "
                                   "lists",

@@ -1,5 +1,5 @@
 /*
- * What the scenarios conformance/refusals share: texts of requests, parts of their tables, and the
+ * Shared by the scenarios conformance/refusals: texts of requests, parts of their tables, and the
  * source to which requests are made.
  *
  * SPDX-License-Identifier: MIT
@@ -9,7 +9,7 @@
 
 #include "scenario/conformance.h"
 
-/* A valid address where nobody listens, as a URI, as an address, and as the main channel. */
+/* A valid address where nothing listens, as a URI, as an address, and as the main channel. */
 #define NOBODY  "\"uri\":\"unix:nobody.sock\""
 #define ADDRESS "\"addr\":{\"transport\":\"socket\",\"type\":\"unix\",\"path\":\"nobody.sock\"}"
 #define MAIN    "{\"channel-type\":\"main\"," ADDRESS "}"

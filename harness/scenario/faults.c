@@ -1,11 +1,10 @@
 /*
  * Accidents in each state of a migration: the connection is cut, or one side is killed or stopped
- * for a while. What survives must be in the state that it should be in, with its memory in order. A
+ * for a while. Each side that survives must be in the right state, with its memory in order. A
  * source that still has its guest must be able to migrate it elsewhere.
  *
- * A trial is a state and a blow. follow() brings the migration into the state, strikes, and calls
- * what judges that kind of trial: survive_*() if one side is lost, complete_*() if both sides
- * survive.
+ * A trial is a state and a blow. follow() brings the migration into the state, strikes, and judges:
+ * with survive_*() if one side is lost, with complete_*() if both sides survive.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,7 +23,7 @@
 /* Where a destination that has lost its source listens. */
 #define RECOVER_URI "unix:recover.sock"
 
-/* What happens to the migration. */
+/* The accident. */
 enum blow {
     BLOW_CUT,
     BLOW_KILL_DESTINATION,
@@ -278,8 +277,8 @@ static bool survive_precopy(struct course *course, GError **error)
     return migrate_elsewhere(course, error);
 }
 
-/* Judges what is left of a postcopy. It has only a part of the guest's memory, so it must wait in
- * postcopy-paused. A source must not run its guest. */
+/* Judges the side that is left of a postcopy. It has only a part of the guest's memory, so it must
+ * wait in postcopy-paused. A source must not run its guest. */
 static bool survive_alone(struct course *course, struct godwit_vm *vm, GError **error)
 {
     end_peers(course);

@@ -59,8 +59,8 @@ static bool judge_mark(struct godwit_vm *source, struct godwit_vm *destination, 
     for (size_t i = 0; i < MIN(length, OFFSET); i++)
         if ((unsigned char)bytes[i] != mark_at(i))
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                               "%s: 0x%02x at %zu, where 0x%02x was before the migration to offset "
-                               "%d",
+                               "%s: 0x%02x at byte %zu, expected 0x%02x as before the migration to "
+                               "offset %d",
                                path, (unsigned char)bytes[i], i, mark_at(i), OFFSET);
     return (length > OFFSET + sizeof(magic) && !memcmp(bytes + OFFSET, magic, sizeof(magic))) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,

@@ -10,9 +10,9 @@
 /* A command that sets one migration parameter. */
 struct retired {
     const char *command;
-    double value; /* as the command takes it ... */
+    double value; /* in the command's unit ... */
     const char *parameter;
-    json_int_t set; /* ... and as the parameter shows it */
+    json_int_t set; /* ... and in the parameter's */
 };
 
 static const struct retired set_downtime = {"migrate_set_downtime", 0.125, "downtime-limit", 125};

@@ -13,7 +13,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* More channels than there are pages to keep busy, and many more than the default of two. */
+/* More channels than the pages can keep busy, and many more than the default of two. */
 #define CHANNELS 16
 /* The number of channels where pages are compressed: so few that a channel's part of the window,
  * some 150 KiB, does not fit into the kernel's buffers. */
@@ -22,7 +22,7 @@
 /* A migration that is not cancelled after this many seconds never will be. */
 #define CANCEL_SECONDS 20
 
-/* What query-migrate reports about the pages that were sent. */
+/* Counters of query-migrate for the pages that were sent. */
 struct sent {
     json_int_t page_size;
     json_int_t normal;    /* pages with contents */
@@ -62,7 +62,7 @@ static bool judge_plain(struct godwit_vm *source, struct godwit_vm *destination,
     (void)destination;
     return ask_sent(source, &sent, error) &&
            ((sent.normal > 0 && sent.bytes >= sent.normal * sent.page_size) ||
-            wrong_amount(&sent, "expected all of the former there", error));
+            wrong_amount(&sent, "expected all pages with contents there", error));
 }
 
 /* Waits until the destination has a connection for each channel and the main one. The migration is
@@ -278,7 +278,7 @@ static bool postcopy(struct godwit_testbed *testbed, const struct godwit_scenari
     }
     if (!godwit_vm_quit(destination, error))
         return false;
-    struct godwit_vm *paused = godwit_course_destination(testbed, "held", true, error);
+    struct godwit_vm *paused = godwit_course_destination(testbed, "paused", true, error);
     return paused && godwit_course_move(testbed, &spec, source, paused, error);
 }
 

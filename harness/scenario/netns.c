@@ -15,7 +15,7 @@
 #define SOURCE_ADDRESS      "192.0.2.1"
 #define DESTINATION_ADDRESS "192.0.2.2"
 #define INTERFACE           "migrate0"
-/* What each end does to the packets that it sends. */
+/* Each end does this to the packets that it sends. */
 #define NETEM "netem delay 10ms loss 1% rate 1gbit limit 10000"
 /* TCP suffers less from the loss of one packet in a hundred if packets are large. */
 #define MTU "9000"

@@ -14,7 +14,7 @@
 /* How many missing pages are read, spread over the window. Each may have to wait for the end of a
  * period of the source's rate limiter, 0.1 s. */
 #define READS 8
-/* What one request is for, on every supported host, in bytes. */
+/* The size of one request, on every supported host, in bytes. */
 #define READ_SIZE 4096
 
 /* Makes the destination measure how long its guest waits for memory, if it can. */

@@ -19,7 +19,7 @@ static const struct godwit_parameter throttled[] = {
 static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
-/* Reads what the source reports. Fails if its migration is not in the state WANTED. */
+/* Reads the source's report. Fails if its migration is not in the state WANTED. */
 static bool ask_account(struct godwit_vm *source, const char *wanted,
                         struct godwit_account *account, GError **error)
 {
@@ -92,8 +92,8 @@ static bool await_switchover(struct godwit_vm *source, const struct godwit_accou
      * thread updates the bandwidth. */
     const bool preempts = godwit_json_true(source->capabilities, preempt[0].name);
     while (preempts ? account->mbps == first->mbps : account->sent == 0)
-        if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS,
-                                 "the source to have switched over", error) ||
+        if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS, "the source to switch over",
+                                 error) ||
             !ask_account(source, "postcopy-active", account, error))
             return false;
     return true;

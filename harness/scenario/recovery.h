@@ -10,10 +10,10 @@
 #include "migrate/peer.h"
 #include "scenario/scenario.h"
 
-/* What the source reports in the middle of a postcopy migration. */
+/* The source's report in the middle of a postcopy migration. */
 struct godwit_account {
     json_int_t remaining; /* bytes */
-    json_int_t requests;  /* for pages, by the destination */
+    json_int_t requests;  /* for pages, from the destination */
     json_int_t sent;      /* bytes, since the switchover */
     double mbps;          /* bandwidth, which QEMU recomputes every 100 ms */
 };

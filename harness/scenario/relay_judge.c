@@ -1,10 +1,10 @@
 /*
- * Judges what came of a wire fault (relay.c runs the trial).
+ * Judges the outcome of a wire fault (relay.c runs the trial).
  *
  * A destination that refused the stream must have ended with an error and a reason. One that loaded
- * it is looked at by every oracle, first before its guest runs, then while it runs, then stopped
- * again. What an oracle notices is no failure yet: it is recorded in `seen`, and only at the end,
- * godwit_trial_judge() compares that with the trial's verdict.
+ * it is checked by every oracle: before its guest runs, while it runs, and when it is stopped
+ * again. If an oracle notices something, that is no failure yet. It is recorded in `seen`, which
+ * godwit_trial_judge() compares with the trial's verdict at the end.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -49,7 +49,7 @@ bool godwit_trial_judge_refusal(struct course *course, GError **error)
 {
     struct godwit_vm *destination = course->destination;
     g_autofree char *reason = NULL;
-    /* The flipped bit may be in a state that QEMU asserts. */
+    /* The flipped bit may be in a state that QEMU asserts to be valid. */
     if (course->trial->verdict == VERDICT_FLIPPED && destination->exited &&
         WIFSIGNALED(destination->wait_status)) {
         g_autofree char *end = godwit_vm_end(destination);
@@ -66,7 +66,7 @@ bool godwit_trial_judge_refusal(struct course *course, GError **error)
     return true;
 }
 
-/* Looks at the memory of a destination that has not run yet, or is stopped again. */
+/* Checks the memory of a destination that has not run yet, or is stopped again. */
 static bool look(struct course *course, GError **error)
 {
     struct godwit_reading reading;
@@ -255,7 +255,7 @@ bool godwit_trial_judge(const struct course *course, bool refused, GError **erro
     if (course->testbed->setup->workload.flags & GODWIT_FLAG_STAMP &&
         by & (BY(ORDER) | BY(POSITION)))
         by = (by & ~(BY(ORDER) | BY(POSITION))) | BY(STAMP);
-    /* Where a live guest is at the switchover is chance. */
+    /* The position of a live guest at the switchover is chance. */
     if (course->at_hand)
         by &= ~BY(GUEST);
     g_autofree char *seen = json_dumps(json_object_get(course->facts, "seen"), 0);

@@ -1,5 +1,5 @@
 /*
- * What relay.c and relay_judge.c share. A trial is one wire fault and what must come of it. Its
+ * Shared by relay.c and relay_judge.c. A trial is one wire fault and what must come of it. Its
  * course is the state of the trial while relay.c runs it and relay_judge.c judges it.
  *
  * SPDX-License-Identifier: MIT
@@ -9,7 +9,7 @@
 
 #include "scenario/scenario.h"
 
-/* What can notice that something is wrong with a guest that has been loaded. */
+/* The oracles that can notice a fault in a guest that has been loaded. */
 enum oracle {
     ORACLE_TWIN,     /* a byte of RAM differs */
     ORACLE_STATE,    /* a byte of a device's state differs */
@@ -24,7 +24,7 @@ enum oracle {
 
 #define BY(name) (1u << ORACLE_##name)
 
-/* What must come of a fault. */
+/* The required outcome of a fault. */
 enum verdict {
     VERDICT_HARMLESS, /* nothing */
     VERDICT_SEEN,     /* the stream is loaded, and oracles notice the fault */

@@ -335,7 +335,7 @@ GODWIT_SCENARIOS(return_path) = {
     },
     {
         .name = "relay/return-path/recovery",
-        .summary = "a recovery tells of every RAM block what has arrived of it, and is confirmed",
+        .summary = "a recovery reports for each RAM block what has arrived, and is confirmed",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .parameters = throttled,
@@ -345,7 +345,7 @@ GODWIT_SCENARIOS(return_path) = {
     },
     {
         .name = "relay/return-path/switchover-ack",
-        .summary = "the destination says that it may be switched over to",
+        .summary = "the destination acknowledges the switchover",
         .run = run_switchover,
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = switchover_ack,

@@ -20,7 +20,7 @@ static const char *const with_uuid[] = {"-uuid", "5d9e3c0a-41c7-4f0e-8a53-b1e2d4
 static const unsigned char uuid[16] = {0x5d, 0x9e, 0x3c, 0x0a, 0x41, 0xc7, 0x4f, 0x0e,
                                        0x8a, 0x53, 0xb1, 0xe2, 0xd4, 0x7f, 0x9c, 0x66};
 
-/* What was found in the stream. */
+/* The findings about the stream. */
 struct analysis {
     struct godwit_stream_memory *memory;
     struct godwit_stream_description *description;
@@ -147,8 +147,8 @@ static bool judge_guest(struct godwit_vm *source, const struct analysis *analysi
             guest.workload.window_end == setup->workload.window_end &&
             guest.workload.cpus == setup->workload.cpus) ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
-                       "the guest in the stream has a window 0x%" PRIx64 "-0x%" PRIx64
-                       " for %" PRIu32 " CPUs, which it was not given",
+                       "the guest in the stream has the window 0x%" PRIx64 "-0x%" PRIx64
+                       " for %" PRIu32 " CPUs, not the one that it was given",
                        guest.workload.window_start, guest.workload.window_end, guest.workload.cpus);
 }
 

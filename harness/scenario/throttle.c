@@ -50,9 +50,9 @@ static bool see_throttle(struct godwit_vm *source, struct godwit_vm *destination
             return false;
         if (percent < before)
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                               "the source throttled its guest by %" JSON_INTEGER_FORMAT
-                               " %%, then by %" JSON_INTEGER_FORMAT
-                               " %%, before the migration was unthrottled",
+                               "the source lowered its CPU throttle from %" JSON_INTEGER_FORMAT
+                               " %% to %" JSON_INTEGER_FORMAT
+                               " %% while the migration was still throttled",
                                before, percent);
         if (percent > before)
             json_array_append_new(seen, json_integer(percent));

@@ -1,5 +1,5 @@
 /*
- * What QEMU checks before a migration begins: the UUIDs of the VMs, and the addresses.
+ * Checks that QEMU makes before a migration begins: of the UUIDs of the VMs, and of the addresses.
  *
  * SPDX-License-Identifier: MIT
  */
