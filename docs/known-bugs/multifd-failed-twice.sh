@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# QEMU tells twice that a multifd migration has failed, or is failing. No Godwit in here: two QEMUs without a
+# QEMU reports twice that a multifd migration has failed, or is failing. No Godwit in here: two QEMUs without a
 # guest, QMP.
 #
 #   multifd-failed-twice.sh [QEMU]        default: qemu-system-x86_64

@@ -1,5 +1,9 @@
 /*
- * What all known bugs share: bounds, notes, acceptance and frequency. See bugs.h.
+ * The code that all known bugs share: bounds, records, acceptance and frequency. See bugs.h.
+ *
+ * The oracles and the course describe what they observe as a symptom and call godwit_bug_explain().
+ * The bugs met are in the testbed's measurements, so that they reach the result. A failure that a
+ * bug explains keeps its code and message; its error domain names the bug.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,7 +29,7 @@ const struct godwit_bug *godwit_bug_at(size_t index)
     return NULL;
 }
 
-/* The number of the first row of that id, or -1. */
+/* Returns the number of the first entry with that id, or -1. */
 static int number_of(const char *id)
 {
     const struct godwit_bug *bug;
@@ -97,18 +101,18 @@ bool godwit_bug_strikes(const struct godwit_bug *bug, const struct godwit_setup 
     return brings_here || brings_there;
 }
 
-static struct godwit_testbed *rig_of(const struct godwit_symptom *symptom)
+static struct godwit_testbed *testbed_of(const struct godwit_symptom *symptom)
 {
     return symptom->vm       ? symptom->vm->testbed
            : symptom->source ? symptom->source->testbed
                              : symptom->destination->testbed;
 }
 
-/* The row's bounds, for the VMs of the symptom: a VM that is named has the QEMU that it has; the
- * other one's is the setup's other one. */
+/* Returns true if the symptom is within the entry's bounds. If the symptom has no source or no
+ * destination, the setup's QEMU of that side counts. */
 static bool may_strike(const struct godwit_bug *bug, const struct godwit_symptom *symptom)
 {
-    const struct godwit_setup *setup = rig_of(symptom)->setup;
+    const struct godwit_setup *setup = testbed_of(symptom)->setup;
     const struct godwit_qemu *source = symptom->source ? symptom->source->qemu : setup->source;
     const struct godwit_qemu *destination =
         symptom->destination ? symptom->destination->qemu : setup->destination;
@@ -117,11 +121,11 @@ static bool may_strike(const struct godwit_bug *bug, const struct godwit_symptom
     return godwit_bug_strikes(bug, setup, source, destination);
 }
 
-/* Notes that a bug was met. More than once in a scenario it is still one bug. */
+/* Records that a bug was met. If it was met before, only adds what was seen. */
 static void note(struct godwit_testbed *testbed, const struct godwit_bug *bug, const char *seen)
 {
     json_t *list = godwit_json_list(testbed->measurements, "known_bugs");
-    /* What a QEMU has said can be anything. */
+    /* It may quote QEMU, which can print anything. */
     g_autofree char *line = godwit_text_line(seen);
     size_t i;
     json_t *noted;
@@ -148,7 +152,7 @@ const struct godwit_bug *godwit_bug_explain(const struct godwit_symptom *symptom
         if (bug->kind != symptom->kind || !may_strike(bug, symptom) ||
             !bug->matches(symptom, &seen))
             continue;
-        note(rig_of(symptom), bug, seen ? seen : symptom->text);
+        note(testbed_of(symptom), bug, seen ? seen : symptom->text);
         return bug;
     }
     return NULL;
@@ -161,7 +165,6 @@ bool godwit_bug_hot_pages(const struct godwit_setup *setup)
            godwit_bug_strikes(bug, setup, setup->destination, setup->source);
 }
 
-/* A failure that a known bug explains keeps code and message. Its domain names the bug. */
 #define DOMAIN "godwit-known-bug:"
 
 void godwit_bug_mark(GError **failure, const struct godwit_bug *bug)
@@ -182,10 +185,10 @@ static bool has_given_up(gpointer data)
     return vm->exited || !strcmp(godwit_migrate_reported_state(vm), "failed");
 }
 
-/* Seconds that a destination which refuses what it is sent has to say so, before scaling. */
+/* Seconds within which a destination that refuses a migration must report that, before scaling. */
 #define GIVE_UP_SECONDS 5
 
-/* Waits for the destination to give up, if it does: the source may have heard of it first. */
+/* Waits for the destination to give up, if it does. The source may report the failure first. */
 static void await_end(struct godwit_vm *destination)
 {
     struct godwit_testbed *testbed = destination->testbed;
@@ -194,8 +197,8 @@ static void await_end(struct godwit_vm *destination)
                               has_given_up, destination, "the destination to give up", NULL);
 }
 
-/* Whether the failure is of a kind that a failed load brings. A time-out is, where the destination
- * has said that it failed: the source does not always hear of it. */
+/* Returns true if the failure can be the result of a failed load. A timeout can, if the destination
+ * has failed: the source does not always notice that. */
 static bool is_of_load(const struct godwit_vm *source, struct godwit_vm *destination,
                        const GError *failure)
 {
@@ -233,7 +236,6 @@ void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *dest
         godwit_bug_mark(failure, bug);
 }
 
-/* Adds one id. */
 static bool add(const char *id, godwit_bug_set *set, GError **error)
 {
     const int number = number_of(id);
@@ -243,9 +245,9 @@ static bool add(const char *id, godwit_bug_set *set, GError **error)
     }
     g_autofree char *all = godwit_bug_set_text(~(godwit_bug_set)0);
     g_auto(GStrv) ids = g_strsplit(all, ",", -1);
-    g_autofree char *told = g_strjoinv(", ", ids);
+    g_autofree char *known = g_strjoinv(", ", ids);
     return godwit_fail(error, GODWIT_ERROR_USAGE,
-                       "--accept-known: no known bug is called \"%s\": there are %s", id, told);
+                       "--accept-known: unknown bug \"%s\" (expected one of %s)", id, known);
 }
 
 static bool add_file(const char *path, godwit_bug_set *set, GError **error)
@@ -285,12 +287,12 @@ char *godwit_bug_set_text(godwit_bug_set set)
     return g_string_free(text, text->len == 0);
 }
 
-const struct godwit_bug *godwit_bug_unaccepted(const json_t *facts, godwit_bug_set accepted,
+const struct godwit_bug *godwit_bug_unaccepted(const json_t *measurements, godwit_bug_set accepted,
                                                bool strict)
 {
     size_t i;
     json_t *noted;
-    json_array_foreach(json_object_get(facts, "known_bugs"), i, noted)
+    json_array_foreach(json_object_get(measurements, "known_bugs"), i, noted)
     {
         const int number = number_of(godwit_json_string(noted, "id", ""));
         if (number >= 0 && !(accepted >> number & 1) && (strict || godwit_json_true(noted, "lost")))
@@ -299,15 +301,16 @@ const struct godwit_bug *godwit_bug_unaccepted(const json_t *facts, godwit_bug_s
     return NULL;
 }
 
-/* A bug that strikes in more runs than this cannot be told from one that always does. */
+/* A bug that strikes in more runs than this cannot be distinguished from one that always strikes.
+ */
 #define RARE_PERCENT 50u
 
-const struct godwit_bug *godwit_bug_rare(const json_t *facts)
+const struct godwit_bug *godwit_bug_rare(const json_t *measurements)
 {
     const struct godwit_bug *rarest = NULL;
     size_t i;
     json_t *noted;
-    json_array_foreach(json_object_get(facts, "known_bugs"), i, noted)
+    json_array_foreach(json_object_get(measurements, "known_bugs"), i, noted)
     {
         const struct godwit_bug *bug = godwit_bug_find(godwit_json_string(noted, "id", ""));
         if (bug && bug->strikes < bug->runs && bug->percent <= RARE_PERCENT &&
@@ -317,12 +320,12 @@ const struct godwit_bug *godwit_bug_rare(const json_t *facts)
     return rarest;
 }
 
-/* As improbable as this is not chance, neither for a run of the whole catalogue. */
+/* A result with a lower probability is not chance, not even in a run of all scenarios. */
 #define CHANCE 1e-4
 
 unsigned godwit_bug_repetitions(const struct godwit_bug *bug)
 {
-    /* So many that not all of them have to strike for a verdict. */
+    /* The factor of 99 makes a verdict possible even if not every repetition strikes. */
     double all = 1;
     unsigned n = 0;
     while (all > CHANCE / 99) {
@@ -332,7 +335,7 @@ unsigned godwit_bug_repetitions(const struct godwit_bug *bug)
     return n;
 }
 
-/* The probability of exactly K strikes in N runs, of rate P. */
+/* Returns the probability of exactly K strikes in N runs, each with probability P. */
 static double probability(unsigned n, unsigned k, double p)
 {
     double product = 1;

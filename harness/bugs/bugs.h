@@ -1,17 +1,17 @@
 /*
  * Known bugs of QEMU.
  *
- * Each bug is a row of data: where it strikes (the versions of both QEMUs, architecture,
- * accelerator), what becomes of the guest, how often it was measured to strike, and a function that
- * says whether a symptom is that bug's. The function reads and judges; it changes nothing. The
- * machinery here compares the bounds and writes down what was met.
+ * Each bug has one or more entries: where it strikes (the versions of both QEMUs, architecture,
+ * accelerator), what happens to the guest, how often it was measured to strike, and a function that
+ * recognises the bug's signature in a symptom. That function only reads; it changes nothing. The
+ * code shared by all bugs compares the bounds and records the bugs that were met.
  *
- * Three rules keep a row from hiding another bug. A row adds to a result and removes nothing: a
- * failure that it explains stays a failure, unless its id is accepted by name. A match is exact: an
- * event, a signal, a whole line that QEMU prints, the very bytes that differ. A bug that strikes
- * now and then has to strike now and then: run/confirm.h repeats the scenario.
+ * Three rules keep an entry from hiding another bug. An entry adds to a result and removes nothing:
+ * a failure that it explains stays a failure, unless its id is accepted by name. A match is exact:
+ * an event, a signal, a whole line that QEMU prints, the very bytes that differ. A bug that strikes
+ * only sometimes must strike only sometimes: run/confirm.h repeats the scenario.
  *
- * A new row goes into the family's file; tests/unit/known_bugs.c fails until it has a test.
+ * Add a new entry to the file of its family. tests/unit/known_bugs.c fails until it has a test.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,32 +21,33 @@
 #include "memory/memory.h"
 #include "testbed/vm.h"
 
-/* What was observed. The comment names the members of godwit_symptom that are set besides KIND. */
+/* The kind of an observation. The comments name the members of godwit_symptom that are set besides
+ * KIND. */
 enum godwit_symptom_kind {
     GODWIT_SYMPTOM_MAILBOX,     /* RAM differs: source, destination, block, first, last, text */
-    GODWIT_SYMPTOM_WINDOW,      /* the same, looked at as a part of the guest's window */
-    GODWIT_SYMPTOM_SHARED_RAM,  /* the same, where both have the same RAM */
+    GODWIT_SYMPTOM_WINDOW,      /* likewise; the bug affects pages of the window */
+    GODWIT_SYMPTOM_SHARED_RAM,  /* likewise; the bug affects RAM that both sides share */
     GODWIT_SYMPTOM_RUN_STATE,   /* a suspended guest arrives in run state STATE: source */
-    GODWIT_SYMPTOM_STATE_EVENT, /* a destination reports that it goes from STATE to NEXT: vm */
+    GODWIT_SYMPTOM_STATE_EVENT, /* a destination reports a change from STATE to NEXT: vm */
     GODWIT_SYMPTOM_STATE_TWICE, /* a source reports STATE again: vm */
-    GODWIT_SYMPTOM_CONNECTING,  /* a source is cancelled and still connects: source */
-    GODWIT_SYMPTOM_LEVEL,       /* PARAMETER, set to VALUE, reads STATE as before: vm */
+    GODWIT_SYMPTOM_CONNECTING,  /* a source that still connects is cancelled: source */
+    GODWIT_SYMPTOM_LEVEL,       /* PARAMETER was set to VALUE but still is STATE: vm */
     GODWIT_SYMPTOM_PORT,        /* a connection to PORT went to PORT modulo 65536: vm */
     GODWIT_SYMPTOM_INCOMING,    /* a destination refuses to listen, with TEXT: vm */
-    GODWIT_SYMPTOM_CHANNELS,    /* a source is gone after a list of channels: source */
+    GODWIT_SYMPTOM_CHANNELS,    /* a source has ended after a list of channels: source */
     GODWIT_SYMPTOM_CANCELLING,  /* a cancelled migration stays in STATE: source */
     GODWIT_SYMPTOM_NO_END,      /* the migration stays in STATE: source, destination */
     GODWIT_SYMPTOM_NO_ANSWER,   /* a source does not answer `migrate_cancel`: source */
-    GODWIT_SYMPTOM_LOAD,        /* the destination has failed to load: destination, FAILURE */
+    GODWIT_SYMPTOM_LOAD,        /* a destination failed to load, with FAILURE: destination */
     GODWIT_SYMPTOM_DOWNTIME,    /* a source reports a downtime of MS, at NOW: source */
 };
 
 struct godwit_symptom {
     enum godwit_symptom_kind kind;
     struct godwit_vm *source, *destination;
-    const struct godwit_vm *vm;       /* where only one is concerned, in either role */
-    const struct godwit_block *block; /* the source's, where all that differs is */
-    uint64_t first, last;             /* offsets in it of the first and last such byte */
+    const struct godwit_vm *vm;       /* in either role, if only one VM is concerned */
+    const struct godwit_block *block; /* of the source; all differences are in it */
+    uint64_t first, last;             /* offsets of the first and last differing byte in it */
     const char *text, *state, *next, *parameter, *value;
     unsigned port;
     json_int_t ms;
@@ -54,11 +55,11 @@ struct godwit_symptom {
     const GError *failure;
 };
 
-/* Which QEMU brings the bug, and has to be within its bounds. */
+/* The side whose QEMU has the bug. Its version must be within the bounds. */
 enum godwit_bug_role { GODWIT_BUG_SOURCE, GODWIT_BUG_DESTINATION, GODWIT_BUG_EITHER };
 
 enum godwit_bug_effect {
-    GODWIT_BUG_SURVIVED, /* the guest goes on, or goes on as far as anybody can tell */
+    GODWIT_BUG_SURVIVED, /* the guest continues, as far as Godwit can see */
     GODWIT_BUG_LOST,     /* the guest is lost, or cannot be migrated */
 };
 
@@ -68,89 +69,94 @@ struct godwit_bug_pair {
 };
 
 struct godwit_bug {
-    const char *id; /* its anchor in docs/known-bugs.md, too */
+    const char *id; /* also its anchor in docs/known-bugs.md */
     const char *summary;
     const char *reference;
     enum godwit_symptom_kind kind;
     enum godwit_bug_role role;
-    int since[2];                    /* first release with it; 0: all */
-    int fixed[2];                    /* first release without it; 0: there is none. Stable releases
-                                        of earlier versions never got any of the fixes */
-    struct godwit_bug_pair pairs[6]; /* between these versions only, if there are any */
-    const char *arch;                /* on this architecture only; NULL: on any */
-    const char *accel;               /* under this accelerator only; NULL: under any */
+    int since[2];                    /* first release with the bug; 0: all */
+    int fixed[2];                    /* first release without it; 0: none yet. No fix was backported
+                                        to stable releases of earlier versions */
+    struct godwit_bug_pair pairs[6]; /* if any: only between these versions */
+    const char *arch;                /* only on this architecture; NULL: on any */
+    const char *accel;               /* only under this accelerator; NULL: under any */
     enum godwit_bug_effect effect;
-    unsigned strikes, runs; /* it was measured to strike so often in so many runs; the same number
-                               twice: each time that its conditions hold */
-    unsigned percent;       /* of runs that it strikes in at the most, on the worst of hosts */
-    /* Whether SYMPTOM, which is of the row's kind and within its bounds, is this bug's. *SEEN is
-     * what was seen, in words, the caller's; unset: the symptom's text. */
+    unsigned strikes, runs; /* as measured: in RUNS runs the bug struck STRIKES times; if both are
+                               equal, it strikes whenever its conditions hold */
+    unsigned percent;       /* upper bound of its rate, on the worst of hosts */
+    /* Returns true if SYMPTOM, which is of the entry's kind and within its bounds, is caused by
+     * this bug. Sets *SEEN to what was seen, in words, which the caller frees; if it stays unset,
+     * the symptom's text is used. */
     bool (*matches)(const struct godwit_symptom *symptom, char **seen);
 };
 
-/* The rows by family, each ended by one without an id. */
+/* The entries of each family. The last one has no id. */
 extern const struct godwit_bug godwit_bugs_memory[];
 extern const struct godwit_bug godwit_bugs_loading[];
 extern const struct godwit_bug godwit_bugs_states[];
 extern const struct godwit_bug godwit_bugs_requests[];
 extern const struct godwit_bug godwit_bugs_figures[];
 
-/* The row of that number, counted over all families, or NULL after the last. */
+/* Returns entry number INDEX, counted over all families, or NULL after the last. */
 const struct godwit_bug *godwit_bug_at(size_t index);
 
-/* The first row of that id, or NULL. */
+/* Returns the first entry with that id, or NULL. */
 const struct godwit_bug *godwit_bug_find(const char *id);
 
-/* Whether the row's bounds hold between these two QEMUs. */
+/* Returns true if a migration from SOURCE to DESTINATION is within the entry's bounds. */
 bool godwit_bug_strikes(const struct godwit_bug *bug, const struct godwit_setup *setup,
                         const struct godwit_qemu *source, const struct godwit_qemu *destination);
 
-/* The known bug that SYMPTOM is of, which is noted in the testbed's facts ("known_bugs"); NULL if
- * it is of none. */
+/* Returns the known bug that explains SYMPTOM, and records it in the testbed's measurements
+ * ("known_bugs"). Returns NULL if no known bug explains it. */
 const struct godwit_bug *godwit_bug_explain(const struct godwit_symptom *symptom);
 
-/* Whether one of the setup's QEMUs loses the last writes to pages that stay in its TLB: the window
- * has to be larger than that then. */
+/* Returns true if one of the setup's QEMUs has tcg-hot-page: it loses the last writes to pages that
+ * stay in its TLB. Then the window must be larger than the TLB. */
 bool godwit_bug_hot_pages(const struct godwit_setup *setup);
 
 /*
- * A migration to DESTINATION has failed with *FAILURE. If a known bug explains that, it is noted,
- * and *FAILURE says so from then on: godwit_bug_of(). Nothing but a failed load is explained: no
- * oracle's finding, time-out, refusal or interruption.
+ * Explains *FAILURE, with which a migration to DESTINATION has failed. If a known bug explains it,
+ * records the bug and marks *FAILURE for godwit_bug_of(). Explains only a load that the destination
+ * has given up: never an oracle's finding, a refused command or an interruption, and a timeout only
+ * if the destination has failed.
  */
 void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *destination,
                                 GError **failure);
 
-/* Marks *FAILURE as one that BUG explains. */
+/* Marks *FAILURE as explained by BUG. */
 void godwit_bug_mark(GError **failure, const struct godwit_bug *bug);
 
-/* The known bug that explains FAILURE, or NULL. */
+/* Returns the known bug that explains FAILURE, or NULL if it is not marked. */
 const struct godwit_bug *godwit_bug_of(const GError *failure);
 
-/* Ids that are accepted: a bit for each bug, by the number of its first row. */
+/* A set of accepted bugs: a bit for each bug, by the number of its first entry. */
 typedef uint64_t godwit_bug_set;
 
 /*
- * Adds to *SET the ids in TEXT, separated by commas; "@FILE" stands for those in FILE, one in each
- * line, without empty lines and what follows a "#". USAGE error for an id that there is not, which
- * lists those that there are; ENVIRONMENT error for a file that cannot be read.
+ * Adds to *SET the ids in TEXT, which are separated by commas. "@FILE" stands for the ids in FILE,
+ * one per line; empty lines and text behind a "#" are ignored. Fails with USAGE if an id is
+ * unknown, and with ENVIRONMENT if a file cannot be read.
  */
 bool godwit_bug_set_parse(const char *text, godwit_bug_set *set, GError **error);
 
-/* The ids of the set with commas between them, or NULL if it is empty. The caller's. */
+/* Returns the ids of the set, separated by commas, or NULL if it is empty. The caller frees it. */
 char *godwit_bug_set_text(godwit_bug_set set);
 
-/* Of the bugs that FACTS list, the first that is a failure: neither accepted nor, unless STRICT,
- * survived by the guest. NULL if there is none. */
-const struct godwit_bug *godwit_bug_unaccepted(const json_t *facts, godwit_bug_set accepted,
+/* Returns the first bug in MEASUREMENTS that makes the result a failure: it is not accepted, and
+ * the guest has not survived it or STRICT is true. Returns NULL if there is none. */
+const struct godwit_bug *godwit_bug_unaccepted(const json_t *measurements, godwit_bug_set accepted,
                                                bool strict);
 
-/* Of the bugs that FACTS list, the one whose rate is to be confirmed, the rarest; or NULL. */
-const struct godwit_bug *godwit_bug_rare(const json_t *facts);
+/* Returns the rarest of the bugs in MEASUREMENTS that strike only sometimes, which repetitions must
+ * confirm, or NULL if there is none. */
+const struct godwit_bug *godwit_bug_rare(const json_t *measurements);
 
-/* How often a scenario that BUG has struck is run again, at the most; and how many strikes among
- * those are more than chance allows: the probability of as many or more is below 1e-4. */
+/* Returns the maximum number of repetitions of a scenario that BUG has struck. */
 unsigned godwit_bug_repetitions(const struct godwit_bug *bug);
+
+/* Returns how many strikes in all those repetitions are more than chance allows: as many or more
+ * have a probability below 1e-4. */
 unsigned godwit_bug_too_many(const struct godwit_bug *bug);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * Known bugs of figures: numbers that QEMU reports and that cannot be.
+ * Known bugs of figures: impossible numbers that QEMU reports.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "bugs/bugs.h"
 
-/* A downtime that was measured from instant zero of the host's clock, instead of from when the
- * guest was stopped: it is what the clock showed in the course of the migration. */
+/* QEMU measured the downtime from instant zero of the host's clock instead of from the stop of the
+ * guest. The downtime is then what the clock showed at some time during the migration. */
 static bool is_uptime(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *source = symptom->source;
@@ -22,7 +22,7 @@ static bool is_uptime(const struct godwit_symptom *symptom, char **seen)
 const struct godwit_bug godwit_bugs_figures[] = {
     {
         .id = "postcopy-downtime-uptime",
-        .summary = "the downtime that is reported of a postcopy may be the time since the host's "
+        .summary = "the downtime that is reported for a postcopy may be the time since the host's "
                    "start",
         .reference = "measured in QEMU 7.2, and not in 10.0 and 11.1",
         .kind = GODWIT_SYMPTOM_DOWNTIME,

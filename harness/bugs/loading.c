@@ -1,7 +1,7 @@
 /*
- * Known bugs of destinations that do not take what they are sent. All but one say so on their
- * standard error, line by line, and end. A line has to fit as a whole: that it names a CPU is not
- * enough.
+ * Known bugs of destinations that fail to load a migration. Most of these destinations print the
+ * reason on their standard error and end. A pattern must match a whole line: a line that only names
+ * a CPU, for example, is not a match. The others crash, or leave the source waiting for ever.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* Some destinations have a line for each register. */
+/* Some destinations print a line for each register. */
 #define LAST_LINES 400
 
 static bool was_killed(const struct godwit_vm *vm, int signal)
@@ -25,8 +25,8 @@ static bool ended_badly(const struct godwit_vm *vm)
     return vm->exited && WIFEXITED(vm->wait_status) && WEXITSTATUS(vm->wait_status) != 0;
 }
 
-/* The first of the destination's last lines that PATTERN fits, behind the program's name that most
- * begin with. The caller's, or NULL. */
+/* Returns the first of the destination's last lines that PATTERN matches, or NULL. Most lines begin
+ * with the program's name, which the pattern must not contain. The caller frees the line. */
 static char *find_line(const struct godwit_vm *vm, const char *pattern)
 {
     g_autofree char *whole = g_strdup_printf("^(?:\\S*qemu-system-\\w+: )?(?:%s)$", pattern);
@@ -41,7 +41,7 @@ static char *find_line(const struct godwit_vm *vm, const char *pattern)
 }
 
 #define LOADING(device) "error while loading state for instance 0x[0-9a-f]+ of device '" device "'"
-/* QEMU 11.1 says all of it in one line. */
+/* QEMU 11.1 prints all of it on one line. */
 #define REFUSED(device) LOADING(device) "|load of migration failed: [^:]+: " LOADING(device) ": .+"
 #define REGISTER                                                                                   \
     "handle_cpreg_only_in_incoming_stream: system register 0x[0-9a-f]+ in the incoming stream "    \
@@ -52,7 +52,8 @@ static char *find_line(const struct godwit_vm *vm, const char *pattern)
     "loadvm failed during postcopy: -22: Failed to load section ID: stream error: -22: "           \
     "Channel error: Invalid argument"
 
-/* The destination has said so, and has ended or given up. */
+/* Returns true if the destination has ended or given up, and has printed a line that PATTERN
+ * matches. */
 static bool has_refused(const struct godwit_vm *vm, const char *pattern, char **seen)
 {
     if (!ended_badly(vm) && !was_killed(vm, SIGABRT) &&
@@ -72,13 +73,13 @@ static bool is_aarch64(const struct godwit_symptom *symptom, char **seen)
 static bool is_ppc64(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->destination;
-    /* In a postcopy, 11.1 does not say of what. */
+    /* In a postcopy, QEMU 11.1 does not name the device. */
     return has_refused(vm, REFUSED("cpu"), seen) ||
            (ended_badly(vm) && godwit_json_true(vm->capabilities, "postcopy-ram") &&
             has_refused(vm, UNNAMED, seen));
 }
 
-/* The destination ends at what it reads from the CPR channel, before it has a monitor. */
+/* The destination ends while it reads from the CPR channel, before it has a monitor. */
 static bool is_cpr(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->destination;
@@ -88,7 +89,7 @@ static bool is_cpr(const struct godwit_symptom *symptom, char **seen)
     return *seen != NULL;
 }
 
-/* The thread that loads what was left goes on with a connection that is not there yet. */
+/* The thread that loads the remaining pages continues before there is a new connection. */
 static bool is_recovery(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->destination;
@@ -100,12 +101,12 @@ static bool is_recovery(const struct godwit_symptom *symptom, char **seen)
         !godwit_json_true(vm->capabilities, "postcopy-preempt"))
         return false;
     g_autofree char *end = godwit_vm_end(vm);
-    *seen = g_strdup_printf("the %s's QEMU %s as it recovered", vm->name, end);
+    *seen = g_strdup_printf("the %s's QEMU %s while it recovered", vm->name, end);
     return true;
 }
 
-/* Both at once are let through, and the destination's clean-up of the one trips over the other's.
- */
+/* QEMU does not refuse the combination of multifd and postcopy. The destination's clean-up of the
+ * one then fails an assertion in that of the other. */
 static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->destination;
@@ -116,7 +117,7 @@ static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
     return *seen != NULL;
 }
 
-/* A destination that does without multifd after the switchover does not serve this source. */
+/* A destination that stops using multifd at the switchover leaves this source waiting. */
 static bool is_endless_postcopy(const struct godwit_symptom *symptom, char **seen)
 {
     if (strcmp(symptom->state, "postcopy-active") != 0 || symptom->source->exited ||
@@ -130,15 +131,15 @@ static bool is_endless_postcopy(const struct godwit_symptom *symptom, char **see
 
 #define MULTIFD_POSTCOPY                                                                           \
     .id = "multifd-postcopy",                                                                      \
-    .summary = "postcopy with multifd on is not refused, and aborts the destination at its end, "  \
-               "or has none",                                                                      \
+    .summary = "postcopy with multifd on is not refused, and aborts the destination at its end "   \
+               "or never ends",                                                                    \
     .reference = "refused by QEMU 8.1 and later", .role = GODWIT_BUG_DESTINATION,                  \
     .effect = GODWIT_BUG_LOST, .strikes = 1, .runs = 1
 
 const struct godwit_bug godwit_bugs_loading[] = {
     {
         .id = "aarch64-versions",
-        .summary = "under TCG, one version of QEMU does not take an aarch64 CPU's state from "
+        .summary = "under TCG, one version of QEMU does not accept an aarch64 CPU's state from "
                    "another",
         .reference = "measured between QEMU 7.2, 10.0 and 11.1, with -cpu max and cortex-a72",
         .kind = GODWIT_SYMPTOM_LOAD,
@@ -158,8 +159,8 @@ const struct godwit_bug godwit_bugs_loading[] = {
     },
     {
         .id = "ppc64-versions",
-        .summary = "QEMU 7.2 and later versions do not take the state of a ppc64 CPU from one "
-                   "another",
+        .summary = "QEMU 7.2 and later versions do not accept the state of a ppc64 CPU from each "
+                   "other",
         .reference = "measured between QEMU 7.2 and both 10.0 and 11.1, on pseries-7.2 under TCG; "
                      "between 10.0 and 11.1 it works",
         .kind = GODWIT_SYMPTOM_LOAD,
@@ -174,7 +175,7 @@ const struct godwit_bug godwit_bugs_loading[] = {
     },
     {
         .id = "cpr-versions",
-        .summary = "an older QEMU does not take over the memory of a newer one by cpr-transfer",
+        .summary = "an older QEMU cannot take over the memory of a newer one with cpr-transfer",
         .reference = "measured from QEMU 11.1 to 10.0; from 10.0 to 11.1 it works",
         .kind = GODWIT_SYMPTOM_LOAD,
         .role = GODWIT_BUG_DESTINATION,
@@ -186,7 +187,7 @@ const struct godwit_bug godwit_bugs_loading[] = {
     },
     {
         .id = "preempt-recover-crash",
-        .summary = "a destination may crash as it recovers a postcopy migration with a preempt "
+        .summary = "a destination may crash while it recovers a postcopy migration with a preempt "
                    "channel",
         .reference = "measured in QEMU 7.2, and not in 10.0",
         .kind = GODWIT_SYMPTOM_LOAD,

@@ -1,21 +1,21 @@
 /*
- * Known bugs that leave memory behind: the destination has it as it was a moment earlier, or has
- * something of its own in it. Which bytes those may be is compared one by one.
+ * Known bugs of memory: the destination has stale memory, or has written something of its own into
+ * it. The functions compare which bytes differ, one by one.
  *
- * While memory is tracked for migration, QEMU's TCG has to be told of each dirty bit that the
- * migration clears. Before 9.0 it was not when bits were cleared word by word: a page whose TLB
- * entry stays alive is then written without being marked again, and the last writes to it never
- * leave the source (tcg-hot-page). A guest that touches more pages than the TLB has places loses
- * only those that stay: the mailbox, which is written with every increment, and a few more. So the
- * window is made larger than the TLB (godwit_bug_hot_pages()), and more stale pages than those are
- * no known bug.
+ * tcg-hot-page: whenever a migration clears a dirty bit, QEMU must notify TCG, so that the next
+ * write to the page marks it again. Before 9.0 it did not if bits were cleared word by word. A page
+ * whose TLB entry stays alive is then written without being marked, and the last writes to it never
+ * leave the source. A guest that touches more pages than the TLB has entries loses only writes to
+ * pages that stay in it: the mailbox, which is written with every increment, and a few more.
+ * Therefore the window is made larger than the TLB (godwit_bug_hot_pages()), and more stale pages
+ * than those are not this bug.
  *
- * A CPU of TCG marks a page dirty, and then writes to it. If it is preempted in between, and the
- * migration takes mark and page meanwhile, the write comes too late for both (tcg-dirty-race). That
- * is one page for each CPU, one pass behind, once in some hundred migrations.
+ * tcg-dirty-race: a CPU of TCG marks a page dirty, and then writes to it. If it is preempted in
+ * between, and the migration takes mark and page meanwhile, the write comes too late for both. This
+ * affects one page for each CPU, by one pass, once in some hundred migrations.
  *
- * QEMU 11.1 takes the dirty bitmap again as soon as a migration begins; pages that the guest writes
- * to all the while may not be marked from there on (tcg-hot-start).
+ * tcg-hot-start: QEMU 11.1 takes the dirty bitmap a second time as soon as a migration begins. From
+ * then on, pages that the guest writes all the time may not be marked.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,7 +24,7 @@
 #include "guest/image.h"
 #include <string.h>
 
-/* Whether the destination's mailbox is the source's as it was at an earlier time. */
+/* Returns true if EARLIER can be an earlier state of the mailbox LATER. */
 static bool is_earlier(const struct godwit_mailbox *earlier, const struct godwit_mailbox *later)
 {
     return earlier->magic == later->magic && earlier->state == later->state &&
@@ -34,8 +34,7 @@ static bool is_earlier(const struct godwit_mailbox *earlier, const struct godwit
            earlier->fault_found == later->fault_found;
 }
 
-/* Whether both have the same bytes between the mailboxes of two successive CPUs, CPU being the
- * first of them. */
+/* Returns true if both VMs have the same bytes between the mailboxes of CPU and the next CPU. */
 static bool same_gap(struct godwit_vm *source, struct godwit_vm *destination, unsigned cpu)
 {
     unsigned char here[GODWIT_MAILBOX_STRIDE - GODWIT_MAILBOX_SIZE];
@@ -47,20 +46,21 @@ static bool same_gap(struct godwit_vm *source, struct godwit_vm *destination, un
            !memcmp(here, there, sizeof(here));
 }
 
-/* Words of a page that can have been sent half written: who copies it meets who writes it. */
+/* Limit of the words in a page that were sent half written, because the page was copied while the
+ * guest wrote it. */
 #define HALF_WORDS 4u
 
-/* Generations that are looked through for such a word: a page cannot be staler than that, as no
- * scenario's guest makes as many passes. */
+/* Number of generations that are searched for such a word. A page cannot be staler, because no
+ * scenario's guest makes so many passes. */
 #define HALF_GENERATIONS ((uint64_t)1 << 16)
 
-/* Whether WORD is half one generation's of INDEX of PAGE, and half the next one's: between the two
- * stores that it takes, or copied while they are made. */
+/* Returns true if WORD is half written: one half is that of word INDEX of PAGE in some generation,
+ * the other half that of the next generation. */
 static bool is_half_written(const struct godwit_stamp *stamp, uint32_t page, uint32_t index,
                             uint64_t word, uint64_t latest)
 {
     const uint64_t low = UINT32_MAX;
-    /* LATEST is the guest's word, and may be any number. */
+    /* LATEST comes from the guest's mailbox and can be any number. */
     const uint64_t first = latest > HALF_GENERATIONS ? latest - HALF_GENERATIONS : 0;
     uint64_t older = godwit_stamp_word(stamp, page, index, first);
     for (uint64_t generation = first; generation++ < latest;) {
@@ -72,16 +72,17 @@ static bool is_half_written(const struct godwit_stamp *stamp, uint32_t page, uin
     return false;
 }
 
-/* What a page that is stale has to be like, as one bug or another leaves it. */
+/* How stale a page may be so that a bug explains it. */
 struct staleness {
     const struct godwit_stamp *stamp;
-    uint64_t latest; /* the last generation that the source's page can be of */
-    uint64_t most;   /* generations or passes that it can be behind */
+    uint64_t latest; /* the latest possible generation of the source's page */
+    uint64_t most;   /* limit of the generations or passes that it is behind */
     bool halves;     /* a few words may have been sent half written */
     bool big_endian;
 };
 
-/* Whether PAGE of the window holds nothing but words of its own that are right or stale. */
+/* Returns true if each word of PAGE in FOUND is the one in RIGHT or an older one of the same place.
+ */
 static bool is_older(const struct staleness *how, uint32_t page, const unsigned char *right,
                      const unsigned char *found)
 {
@@ -106,7 +107,8 @@ static bool is_older(const struct staleness *how, uint32_t page, const unsigned 
     return true;
 }
 
-/* The same of a page of `order`, which changes its first byte. */
+/* Returns true if a page of the workload `order` is FOUND as it was some passes before RIGHT. Only
+ * the first byte may differ. */
 static bool is_earlier_pass(const struct staleness *how, const unsigned char *right,
                             const unsigned char *found, size_t size)
 {
@@ -114,8 +116,8 @@ static bool is_earlier_pass(const struct staleness *how, const unsigned char *ri
     return behind > 0 && (uint64_t)behind <= how->most && !memcmp(right + 1, found + 1, size - 1);
 }
 
-/* Whether two pages of SIZE bytes, which begin at AT of the first CPU's mailbox, differ in CPUS'
- * mailboxes alone. */
+/* Returns true if two pages of SIZE bytes differ only in the mailboxes of CPUS CPUs. AT is the
+ * offset of the pages from the first CPU's mailbox. */
 static bool only_mailboxes(const unsigned char *right, const unsigned char *found, size_t size,
                            uint64_t at, unsigned cpus)
 {
@@ -126,7 +128,7 @@ static bool only_mailboxes(const unsigned char *right, const unsigned char *foun
     return true;
 }
 
-/* Whether nothing differs but the fields of the mailboxes, which are the source's of earlier. */
+/* Matches if only mailboxes differ, and the destination has an earlier state of the source's. */
 static bool is_stale_mailbox(const struct godwit_symptom *symptom, char **seen)
 {
     struct godwit_vm *source = symptom->source, *destination = symptom->destination;
@@ -155,16 +157,15 @@ static bool is_hot_start(const struct godwit_symptom *symptom, char **seen)
            is_stale_mailbox(symptom, seen);
 }
 
-/* The stale pages that the window may have. */
+/* How much of the window may be stale so that a bug explains it. */
 struct extent {
-    unsigned pages;  /* at the most */
-    uint64_t behind; /* generations or passes that each can be behind */
+    unsigned pages;  /* limit of the stale pages */
+    uint64_t behind; /* limit of the generations or passes that each is behind */
     bool halves;     /* words of `stamp` may have been sent half written */
-    bool mailboxes;  /* and those are stale, too */
+    bool mailboxes;  /* the mailboxes may be stale as well */
 };
 
-/* Whether nothing differs but pages of the window, which are as they were earlier, within EXTENT.
- */
+/* Returns true if only pages of the window differ, and they are stale within EXTENT. */
 static bool is_stale_window(const struct godwit_symptom *symptom, const struct extent *extent)
 {
     struct godwit_vm *source = symptom->source, *destination = symptom->destination;
@@ -212,8 +213,8 @@ static bool is_stale_window(const struct godwit_symptom *symptom, const struct e
     return true;
 }
 
-/* Pages of a window larger than the TLB that may stay in it, for each CPU: as many as QEMU keeps
- * beside the TLB proper, whose entries another page of the window has taken. Two were seen. */
+/* Limit of the window's pages that stay in each CPU's TLB although the window is larger: QEMU keeps
+ * so many entries beside the TLB proper (the victim TLB). Two were seen. */
 #define HOT_PAGES 8u
 
 static bool is_hot_window(const struct godwit_symptom *symptom, char **seen)
@@ -227,7 +228,7 @@ static bool is_hot_window(const struct godwit_symptom *symptom, char **seen)
     return is_stale_window(symptom, &extent);
 }
 
-/* A CPU can be preempted in one page only. */
+/* A CPU can be preempted in one page only, so one page for each CPU may be stale. */
 static bool is_dirty_race(const struct godwit_symptom *symptom, char **seen)
 {
     const struct extent extent = {.pages = symptom->source->testbed->setup->workload.cpus,
@@ -237,11 +238,12 @@ static bool is_dirty_race(const struct godwit_symptom *symptom, char **seen)
            is_stale_window(symptom, &extent);
 }
 
-/* A pseries machine that is reset writes its device tree into the guest's RAM. A destination is,
- * before it takes a migration, which overwrites that; but not where the RAM is the source's. */
+/* A pseries machine writes its device tree into the guest's RAM when it is reset. A destination is
+ * reset before it receives a migration, which normally overwrites that. If the destination shares
+ * the source's RAM, nothing overwrites it. */
 static bool is_device_tree(const struct godwit_symptom *symptom, char **seen)
 {
-    enum { ROOM = 0x200000 }; /* that the machine has for it, and a multiple of where it is */
+    enum { ROOM = 0x200000 }; /* limit of the device tree's size, and its alignment */
     static const uint32_t magic = 0xd00dfeed;
     const uint64_t start = symptom->first - symptom->first % ROOM;
     const struct godwit_block *there =
@@ -282,7 +284,7 @@ const struct godwit_bug godwit_bugs_memory[] = {
     {
         .id = "tcg-dirty-race",
         .summary = "live migration under TCG may lose a write made while the dirty bitmap is taken",
-        .reference = "measured in QEMU 10.0 and 11.1; earlier ones lose more (tcg-hot-page)",
+        .reference = "measured in QEMU 10.0 and 11.1; earlier versions lose more (tcg-hot-page)",
         .kind = GODWIT_SYMPTOM_WINDOW,
         .since = {9, 0},
         .accel = "tcg",

@@ -1,5 +1,5 @@
 /*
- * Known bugs of requests that are not treated as they should be.
+ * Known bugs of requests (QMP commands) that QEMU handles wrongly.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,35 +9,35 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* Two of the parameters are not looked at any further: the answer is that they are set. */
+/* QEMU accepts these two parameters but neither checks nor stores them. */
 static bool is_ignored_level(const struct godwit_symptom *symptom, char **seen)
 {
     if (strcmp(symptom->parameter, "multifd-zlib-level") != 0 &&
         strcmp(symptom->parameter, "multifd-zstd-level") != 0)
         return false;
-    *seen = g_strdup_printf("%s was set to %s, and is %s as before", symptom->parameter,
-                            symptom->value, symptom->state);
+    *seen = g_strdup_printf("%s was set to %s, but is still %s", symptom->parameter, symptom->value,
+                            symptom->state);
     return true;
 }
 
-/* A port goes to getaddrinfo() as text, and glibc takes it modulo 65536. */
+/* QEMU passes the port to getaddrinfo() as text, and glibc takes it modulo 65536. */
 static bool is_wrapped_port(const struct godwit_symptom *symptom, char **seen)
 {
     if (symptom->port <= UINT16_MAX)
         return false;
-    *seen = g_strdup_printf("asked to connect to port %u, it connected to port %u", symptom->port,
+    *seen = g_strdup_printf("asked to connect to port %u, QEMU connected to port %u", symptom->port,
                             symptom->port % (UINT16_MAX + 1u));
     return true;
 }
 
-/* A destination goes to state setup before it tries to listen, and stays there when that fails. */
+/* A destination changes to state "setup" before it tries to listen, and stays there on failure. */
 static bool is_stuck_incoming(const struct godwit_symptom *symptom, char **seen)
 {
     (void)seen;
     return !strcmp(symptom->text, "Illegal migration incoming state: setup");
 }
 
-/* The address of the main channel is used without a look whether there is one. */
+/* QEMU uses the address of the main channel without checking that there is one. */
 static bool is_channels_crash(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *source = symptom->source;
@@ -52,7 +52,7 @@ static bool is_channels_crash(const struct godwit_symptom *symptom, char **seen)
 const struct godwit_bug godwit_bugs_requests[] = {
     {
         .id = "multifd-level-ignored",
-        .summary = "setting multifd-zlib-level or multifd-zstd-level has no effect, and no error",
+        .summary = "setting multifd-zlib-level or multifd-zstd-level has no effect and no error",
         .reference = "fixed in QEMU 10.0 at the latest, where they are checked and set",
         .kind = GODWIT_SYMPTOM_LEVEL,
         .fixed = {10, 0},
@@ -71,8 +71,7 @@ const struct godwit_bug godwit_bugs_requests[] = {
     },
     {
         .id = "incoming-stuck",
-        .summary = "a destination that could not listen where it was told to takes no other "
-                   "address",
+        .summary = "a destination that could not listen on one address accepts no other one",
         .reference = "not in 7.2; not known to be fixed in any release",
         .kind = GODWIT_SYMPTOM_INCOMING,
         .role = GODWIT_BUG_DESTINATION,
@@ -83,7 +82,7 @@ const struct godwit_bug godwit_bugs_requests[] = {
     },
     {
         .id = "no-main-channel",
-        .summary = "migrate with channels of which none is the main one kills QEMU",
+        .summary = "`migrate` with a list of channels without a main one crashes QEMU",
         .reference = "not in 7.2, which has no channels; not known to be fixed in any release",
         .kind = GODWIT_SYMPTOM_CHANNELS,
         .since = {10, 0},

@@ -1,5 +1,5 @@
 /*
- * Known bugs of states: of a guest, of a migration and of what a QEMU reports of them.
+ * Known bugs of states: of the guest, of the migration, and of QEMU's reports about them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,8 +8,8 @@
 #include "migrate/migrate.h"
 #include <string.h>
 
-/* The engine wakes up a suspended guest at the end, asynchronously: "running" is what it arrives
- * as. Any other state has another reason. */
+/* The engine wakes up a suspended guest at the end, asynchronously, so that it arrives as
+ * "running". Any other state has another cause. */
 static bool is_lost_suspend(const struct godwit_symptom *symptom, char **seen)
 {
     if (strcmp(symptom->state, "running") != 0)
@@ -18,7 +18,8 @@ static bool is_lost_suspend(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* Listening for a migration told of "setup" without setting it; migrate-recover listens, too. */
+/* A QEMU that began to listen reported "setup" without changing the state. migrate-recover also
+ * begins to listen. */
 static bool is_setup_event(const struct godwit_symptom *symptom, char **seen)
 {
     if (strcmp(symptom->state, "postcopy-paused") != 0 || strcmp(symptom->next, "setup") != 0)
@@ -27,7 +28,7 @@ static bool is_setup_event(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* A migration that is cancelled in setup is taken for one that has not begun to connect. */
+/* QEMU treats any migration that is cancelled in setup as one that has not begun to connect. */
 static bool is_early_cancel(const struct godwit_symptom *symptom, char **seen)
 {
     (void)symptom;
@@ -36,7 +37,7 @@ static bool is_early_cancel(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* Several threads of the source notice that a multifd migration breaks off. */
+/* Several threads of the source report that a multifd migration breaks off. */
 static bool is_failed_twice(const struct godwit_symptom *symptom, char **seen)
 {
     const char *state = symptom->state;
@@ -57,8 +58,8 @@ static bool is_endless_cancel(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* The latest pass over its memory that the source has reported. */
-static json_int_t last_pass(const struct godwit_vm *source)
+/* Returns the number of the latest iteration that the source has reported. */
+static json_int_t last_iteration(const struct godwit_vm *source)
 {
     json_int_t pass = 0;
     for (guint i = source->migration_first; i < source->qmp->events->len; i++) {
@@ -69,18 +70,18 @@ static json_int_t last_pass(const struct godwit_vm *source)
     return pass;
 }
 
-/* Once the guest is stopped, what is left is sent under the lock that the monitor needs, too. In
- * the old ones "device" is no state of a migration without a pause. But where no guest runs, it is
- * for the end alone that they look for dirty pages a third time. */
+/* Once the guest is stopped, QEMU sends the rest under the lock that the monitor also needs. Old
+ * versions report "device" only in a migration with a pause before the switchover; otherwise they
+ * stay "active". But if the guest does not run, they begin a third iteration only to complete. */
 static bool is_stalled(const struct godwit_symptom *symptom, char **seen)
 {
     const char *state = godwit_migrate_reported_state(symptom->source);
-    const json_int_t pass = last_pass(symptom->source);
-    if (strcmp(state, "device") != 0 && (strcmp(state, "active") != 0 || pass < 3))
+    const json_int_t iteration = last_iteration(symptom->source);
+    if (strcmp(state, "device") != 0 && (strcmp(state, "active") != 0 || iteration < 3))
         return false;
     *seen = g_strdup_printf(
-        "migrate_cancel is not answered while the source's migration is \"%s\", in pass %d", state,
-        (int)pass);
+        "migrate_cancel is not answered while the source's migration is \"%s\", in iteration %d",
+        state, (int)iteration);
     return true;
 }
 
@@ -98,7 +99,7 @@ const struct godwit_bug godwit_bugs_states[] = {
     },
     {
         .id = "recover-setup-event",
-        .summary = "migrate-recover tells of a state (setup) that the migration is not in",
+        .summary = "migrate-recover reports a state (setup) that the migration is not in",
         .reference =
             "fixed in QEMU 8.2 by \"migration: Set migration status early in incoming side\"",
         .kind = GODWIT_SYMPTOM_STATE_EVENT,
@@ -111,7 +112,7 @@ const struct godwit_bug godwit_bugs_states[] = {
     {
         .id = "cancel-setup-early",
         .summary =
-            "a migration that still connects is said to be cancelled, and disturbs the next one",
+            "a migration that still connects is reported as cancelled, and disturbs the next one",
         .reference = "measured in QEMU 10.0, and not in 7.2 and 11.1",
         .kind = GODWIT_SYMPTOM_CONNECTING,
         .since = {10, 0},
@@ -122,7 +123,7 @@ const struct godwit_bug godwit_bugs_states[] = {
     },
     {
         .id = "multifd-failed-twice",
-        .summary = "the source tells twice that a multifd migration has failed or is failing",
+        .summary = "the source reports twice that a multifd migration has failed or is failing",
         .reference = "not fixed in QEMU 11.1",
         .kind = GODWIT_SYMPTOM_STATE_TWICE,
         .strikes = 27,
@@ -132,7 +133,7 @@ const struct godwit_bug godwit_bugs_states[] = {
     },
     {
         .id = "multifd-cancel-hangs",
-        .summary = "a multifd migration that is cancelled may never be over",
+        .summary = "a multifd migration that is cancelled may never end",
         .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1",
         .kind = GODWIT_SYMPTOM_CANCELLING,
         .fixed = {11, 1},
@@ -143,7 +144,7 @@ const struct godwit_bug godwit_bugs_states[] = {
     },
     {
         .id = "completion-stalls-monitor",
-        .summary = "a source whose peer takes no more bytes at the end answers nothing on QMP",
+        .summary = "a source whose peer stops reading at the end does not answer on QMP",
         .reference = "measured in QEMU 7.2, 10.0 and 11.1",
         .kind = GODWIT_SYMPTOM_NO_ANSWER,
         .strikes = 1,
