@@ -1,10 +1,10 @@
 /*
- * Alarms.
+ * Searches the QMP events of a testbed's VMs for alarms.
  *
- * The oracles look at what a guest did. A QEMU also says by events what became of its machine, and
- * no scenario can end well after some of them. STOP and RESUME have to alternate as well: a second
- * STOP, say, means that the guest ran in between and QEMU did not report it. A guest that
- * sleeps is left out, because QEMU versions disagree on whether it can be stopped.
+ * The other oracles look at the guest's memory. QEMU also reports trouble in events, some of which
+ * no scenario may survive. STOP and RESUME must also alternate: two STOPs in a row mean that the
+ * guest ran in between and QEMU did not report it. A suspended guest is not judged, because QEMU
+ * versions disagree on whether it can be stopped.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,7 +16,6 @@
 static const char *const alarms[] = {"GUEST_PANICKED",        "GUEST_CRASHLOADED", "MEMORY_FAILURE",
                                      "BLOCK_IMAGE_CORRUPTED", "BLOCK_IO_ERROR",    "WATCHDOG"};
 
-/* What is known of whether a VM's guest runs. */
 enum activity { UNKNOWN, RUNS, STANDS };
 
 static bool is_alarm(const json_t *event)
@@ -30,7 +29,7 @@ static bool is_alarm(const json_t *event)
            godwit_json_true(json_object_get(event, "data"), "guest");
 }
 
-/* Moves on *ACTIVITY by EVENT. False if the event does not fit. */
+/* Updates *ACTIVITY from EVENT. Returns false if the guest was in that activity already. */
 static bool follow(enum activity *activity, const json_t *event)
 {
     const char *name = godwit_json_string(event, "event", "");
@@ -62,7 +61,7 @@ static bool judge(const struct godwit_vm *vm, GError **error)
         if (!follow(&activity, event))
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                                "alarms: the %s reported %s, although its guest %s", vm->name, name,
-                               activity == RUNS ? "ran already" : "did not run");
+                               activity == RUNS ? "was already running" : "was already stopped");
     }
     return true;
 }

@@ -1,6 +1,6 @@
 /*
- * What a QEMU reports about its machine, outside of its migration: alarms, and the guest's starts
- * and stops.
+ * Alarms: events in which QEMU reports trouble with its machine, and the order of its guest's
+ * starts and stops.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,10 +10,9 @@
 #include "testbed/vm.h"
 
 /*
- * Judges the events of all VMs of RIG. Fails with MIGRATION if one of them reported something that
- * no scenario provokes (a panic of the guest, a reset or shutdown that the guest asked for, an
- * error of memory or disk, a watchdog), or that its guest started while it ran or stopped while it
- * did not.
+ * Judges the events of all VMs of TESTBED. Fails with MIGRATION if a VM reported something that no
+ * scenario provokes (a guest panic, a reset or shutdown that the guest asked for, a memory or disk
+ * error, a watchdog), or a start of a running guest, or a stop of a stopped one.
  */
 bool godwit_alarms_judge(struct godwit_testbed *testbed, GError **error);
 

@@ -1,46 +1,61 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Measures the time between the source's last progress and the destination's first.
+ *
+ * A sample is passes, position and timer of the first CPU's mailbox, read with process_vm_readv(2).
+ * A GSource of its own takes a sample each time the main loop goes round. While the switchover is
+ * near, a timer makes it go round every NEAR_MS.
+ *
+ * The blackout begins with the last sample of the source that differed from the one before it. It
+ * ends with the first sample of the destination that differs from what arrived there: the
+ * destination's own mailbox before it runs, or in a postcopy the stopped source's. STOP and RESUME
+ * narrow both ends down, because samples can be far apart on a busy host. In a postcopy the
+ * destination is sampled only after its RESUME event.
+ *
+ * course/ and the scenarios of cpr.c report the steps of the migration.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "oracle/blackout.h"
 
 #include "memory/memory.h"
 #include "oracle/ledger.h"
 #include <string.h>
 
-/* At most from sample to sample while the switchover is near. In milliseconds. */
+/* Time between samples while the switchover is near, in milliseconds. */
 #define NEAR_MS 2
 
-/* What a sample is of the first CPU's mailbox: passes, position and timer. */
+/* The part of the first CPU's mailbox that is sampled: passes, position and timer. */
 #define SAMPLE_OFFSET GODWIT_MAILBOX_OFF_PASSES
 #define SAMPLE_SIZE   (GODWIT_MAILBOX_OFF_FAULT_ADDRESS - GODWIT_MAILBOX_OFF_PASSES)
 
-/* What is known of the guest on one side. Times are monotonic, in microseconds. */
+/* The samples of one side. Times are monotonic, in microseconds. */
 struct side {
     struct godwit_vm *vm;
-    uint64_t hva;                      /* where what is sampled is; 0: out of reach */
-    unsigned char latest[SAMPLE_SIZE]; /* the latest sample ... */
-    gint64 taken;                      /* ... and when it was taken; 0: none yet */
-    gint64
-        changed; /* when the last one was taken that was not as the one before; 0: none yet ... */
-    gint64 gap;  /* ... and how much earlier that one was */
+    uint64_t hva;                      /* address of the sampled bytes; 0: not readable */
+    unsigned char latest[SAMPLE_SIZE]; /* the latest sample */
+    gint64 taken;                      /* time of the latest sample; 0: none yet */
+    gint64 changed; /* time of the last sample that differed from the one before; 0: none yet */
+    gint64 gap;     /* time between those two samples */
 };
 
 struct blackout {
     struct side source, destination;
     bool postcopy;
-    bool left;       /* the source is not to be looked at any more */
-    bool held;       /* the harness keeps the guest from going on ... */
-    gint64 since;    /* ... since then ... */
-    gint64 held_for; /* ... and did so before, for that long in all */
-    bool runs;       /* the destination does, or is about to; from where its guest goes on: */
-    unsigned char arrived[SAMPLE_SIZE];
-    bool seen; /* progress on the destination */
+    bool left;                          /* the source must not be sampled any more */
+    bool held;                          /* Godwit keeps the guest stopped ... */
+    gint64 since;                       /* ... since then */
+    gint64 held_for;                    /* length of all earlier such intervals */
+    bool runs;                          /* the destination's guest runs, or is about to */
+    unsigned char arrived[SAMPLE_SIZE]; /* what the destination's guest continues from */
+    bool seen;                          /* the destination's guest made progress */
     unsigned samples;
-    guint first;   /* index of the source's first event since the beginning ... */
-    guint resumed; /* ... and of the first of the destination's not looked at yet */
-    GSource *each; /* wakes up with the main loop; owned */
-    guint near;    /* source of the timer, 0 if there is none */
+    guint first;   /* index of the source's first event of this watch */
+    guint resumed; /* index of the destination's first event that runs() has not looked at */
+    GSource *each; /* takes a sample whenever the main loop goes round; owned */
+    guint near;    /* id of the timer, or 0 */
 };
 
-/* The main loop's source that has a sample taken each time it goes round. */
+/* A GSource that takes a sample each time the main loop goes round. */
 struct each {
     GSource source;
     struct blackout *blackout;
@@ -53,7 +68,7 @@ static struct blackout *of(struct godwit_testbed *testbed)
     return g_datalist_get_data(&testbed->kept, kept);
 }
 
-/* Takes a sample. Whether it was possible. */
+/* Takes a sample. Returns false if that is not possible. */
 static bool take(struct blackout *blackout, struct side *side)
 {
     unsigned char now[SAMPLE_SIZE];
@@ -70,7 +85,7 @@ static bool take(struct blackout *blackout, struct side *side)
     return true;
 }
 
-/* Whether the destination runs its guest; it tells when it does so by itself. */
+/* Returns true if the destination runs its guest. In a postcopy, an event reports that. */
 static bool runs(struct blackout *blackout)
 {
     if (!blackout->postcopy || blackout->runs)
@@ -93,7 +108,7 @@ static void sample(struct blackout *blackout)
         return;
     }
     if (blackout->postcopy) {
-        /* The source stands still by now: what it has is what arrives. */
+        /* The source is stopped now, so its mailbox is the one that arrives. */
         take(blackout, source);
         memcpy(blackout->arrived, source->latest, SAMPLE_SIZE);
     }
@@ -121,7 +136,7 @@ static gboolean dispatch(GSource *each, GSourceFunc callback, gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-/* The timer's source does nothing: that the main loop goes round is all it is for. */
+/* The timer only makes the main loop go round. */
 static gboolean wake(gpointer data)
 {
     struct blackout *blackout = data;
@@ -141,8 +156,8 @@ static void blackout_free(gpointer data)
     g_free(blackout);
 }
 
-/* Finds what is sampled of a VM. What its QEMU does not tell is no failure of the migration: that
- * is noted, and SIDE left without a VM. */
+/* Finds the sampled bytes of a VM. If its QEMU cannot report where they are, the migration is still
+ * fine: the reason is recorded, and SIDE stays without a VM. */
 static bool find(struct side *side, struct godwit_vm *vm, GError **error)
 {
     const uint64_t gpa = vm->testbed->setup->image->mailbox + SAMPLE_OFFSET;
@@ -248,9 +263,9 @@ void godwit_blackout_resume(struct godwit_testbed *testbed)
     blackout->runs = true;
 }
 
-/* When the latest event of that name was told, of those from index FIRST on, or 0. The time of day
- * that QEMU puts into it is this host's. */
-static gint64 told_at(const struct godwit_vm *vm, guint first, const char *name)
+/* Returns the monotonic time of the latest event NAME from index FIRST on, or 0. QEMU stamps its
+ * events with this host's time of day. */
+static gint64 time_of_event(const struct godwit_vm *vm, guint first, const char *name)
 {
     const gint64 offset = g_get_monotonic_time() - g_get_real_time();
     for (guint i = vm->qmp->events->len; i-- > first;) {
@@ -263,13 +278,13 @@ static gint64 told_at(const struct godwit_vm *vm, guint first, const char *name)
     return 0;
 }
 
-/* Samples may be far apart on a busy host. But nothing changes on a source that has told that it
- * has stopped, nor on a destination before it tells that it runs. */
+/* Samples can be far apart on a busy host. But nothing changes on a source after it reports STOP,
+ * nor on a destination before it reports RESUME. */
 static void narrow(struct blackout *blackout)
 {
     struct side *source = &blackout->source, *destination = &blackout->destination;
-    const gint64 stopped = told_at(source->vm, blackout->first, "STOP");
-    const gint64 resumed = told_at(destination->vm, 0, "RESUME");
+    const gint64 stopped = time_of_event(source->vm, blackout->first, "STOP");
+    const gint64 resumed = time_of_event(destination->vm, 0, "RESUME");
     if (stopped && stopped < source->changed) {
         source->gap = MAX(source->gap - (source->changed - stopped), 0);
         source->changed = stopped;
@@ -287,11 +302,11 @@ static void note(struct godwit_testbed *testbed, struct blackout *blackout)
         return;
     }
     if (!blackout->seen)
-        return; /* there is another reason why not, and it has been told */
+        return; /* something else has failed, and has been reported */
     if (!source->changed) {
         json_object_set_new(testbed->measurements, "blackout_unknown",
-                            json_string("the source's guest was stopped before two samples of it "
-                                        "differed"));
+                            json_string("the source's guest stopped before two samples of its "
+                                        "mailbox differed"));
         return;
     }
     narrow(blackout);

@@ -1,9 +1,9 @@
 /*
- * Blackout: how long the guest made no progress while it was migrated, as the guest sees it. Its
- * mailbox is sampled on both sides from outside, which stops nothing: whenever the main loop wakes
- * up, and every few milliseconds while the switchover is near.
+ * Blackout: the downtime that the guest sees, which is how long it made no progress during its
+ * migration. Godwit samples the mailbox on both sides from outside, which stops nothing: whenever
+ * the main loop wakes up, and every few milliseconds while the switchover is near.
  *
- * Time in which the harness itself keeps the guest from running, to look at it, does not count.
+ * Time in which Godwit itself keeps the guest stopped to read its memory does not count.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,39 +13,42 @@
 #include "testbed/vm.h"
 
 /*
- * Begins to watch a migration between two VMs that answer on QMP; DESTINATION is NULL for one that
- * does not yet, and joins later. With POSTCOPY, where it is there, the destination runs by itself;
- * otherwise it is held until godwit_blackout_resume(). One watch a testbed at a time: it has to be
- * ended, by godwit_blackout_end(), before any of the VMs goes. Does nothing if the oracle is not to
- * judge.
+ * Begins to watch a migration between two VMs. Both must answer on QMP. If DESTINATION does not
+ * answer yet, pass NULL and call godwit_blackout_join() later. With POSTCOPY, a RESUME event shows
+ * that the destination's guest runs. Otherwise the destination counts as paused until
+ * godwit_blackout_resume(). A testbed has one watch at a time. End it with godwit_blackout_end()
+ * before one of its VMs is freed. Does nothing if the oracle is switched off. Fails if a QEMU does
+ * not answer; if it cannot locate the mailbox, there is no watch, and "blackout_unknown" is set.
  */
 bool godwit_blackout_watch(struct godwit_vm *source, struct godwit_vm *destination, bool postcopy,
                            GError **error);
 
-/* The rest does nothing where there is no watch. */
+/* Without a watch, the functions below do nothing. */
 
-/* The destination of a watch that began without one answers on QMP now. */
+/* Adds the destination to a watch that began without one, as soon as it answers on QMP. */
 bool godwit_blackout_join(struct godwit_vm *destination, GError **error);
 
-/* From now on the source may stop at any time. */
+/* Begins the frequent samples: from now on, the source may stop at any time. */
 void godwit_blackout_near(struct godwit_testbed *testbed);
 
-/* The guest stands still, and the harness keeps it from going on until it is let go. */
+/* Begins an interval that does not count: the guest is stopped, and Godwit keeps it stopped until
+ * one of the three functions below is called. */
 void godwit_blackout_hold(struct godwit_testbed *testbed);
 
-/* A guest that was held is let go: its migration goes on ... */
+/* Ends the interval: the migration continues. */
 void godwit_blackout_let_go(struct godwit_testbed *testbed);
 
-/* ... which will go on without the source: that is not looked at any more, and may go ... */
+/* Ends the interval: the migration continues without the source, which is not sampled any more and
+ * may be freed. */
 void godwit_blackout_leave(struct godwit_testbed *testbed);
 
-/* ... or is over, and the destination is about to be told to run it. */
+/* Ends the interval: the migration is over, and the destination is about to run its guest. */
 void godwit_blackout_resume(struct godwit_testbed *testbed);
 
 /*
- * Ends the watch. What was seen goes into the testbed's facts: "blackout_ms" and, by how much it
- * can be more or less, "blackout_resolution_ms", the longest if there are several in a testbed; or
- * "blackout_unknown", why it cannot be told.
+ * Ends the watch and records the result in the testbed's measurements: "blackout_ms", and in
+ * "blackout_resolution_ms" its possible error. Of several watches in one testbed, the longest
+ * blackout stays. If the blackout is unknown, "blackout_unknown" has the reason.
  */
 void godwit_blackout_end(struct godwit_testbed *testbed);
 

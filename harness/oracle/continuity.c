@@ -1,10 +1,15 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Compares each CPU's passes and timer before and after a migration. course/ calls it when the
+ * destination has run and is stopped again.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "oracle/continuity.h"
 
 #include "oracle/ledger.h"
 #include <inttypes.h>
 
-/* Sets ERROR. Always false. */
+/* Sets ERROR. Returns false. */
 static bool went_back(struct godwit_vm *vm, unsigned cpu, const char *what, uint64_t before,
                       uint64_t after, GError **error)
 {

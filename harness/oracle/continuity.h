@@ -1,5 +1,5 @@
 /*
- * Continuity: what the guest counts goes on across a migration, and never back.
+ * Continuity: the guest's count of passes and its timer never go back across a migration.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,9 +10,10 @@
 #include "testbed/vm.h"
 
 /*
- * Judges the guest of VM, which has run: passes and timer of each of its CPUs, by the mailboxes
- * AFTER, are not before those of the stopped source, BEFORE. Without TIMER only the passes are: who
- * wakes up from suspend has been reset.
+ * Judges the guest of VM, which has run since the migration. Fails with ORACLE if the passes or the
+ * timer of a CPU in the mailboxes AFTER are less than in BEFORE, the mailboxes of the stopped
+ * source. Without TIMER, only the passes count: waking up from suspend resets a guest, and perhaps
+ * its timer.
  */
 bool godwit_oracle_continuity(struct godwit_vm *vm, const struct godwit_mailbox *before,
                               const struct godwit_mailbox *after, bool timer, GError **error);

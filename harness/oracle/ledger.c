@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Keeps a testbed's ledger in its measurements: "oracles" has the sums of each oracle, "found_by"
+ * the one that has found an error.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "oracle/ledger.h"
 
 #include <string.h>
@@ -29,13 +34,13 @@ bool godwit_oracles_choose(const char *list, unsigned *off, GError **error)
                 found = oracle;
         if (found == GODWIT_ORACLES) {
             g_autofree char *known = godwit_oracles_chosen(0);
-            return godwit_fail(error, GODWIT_ERROR_USAGE, "unknown oracle \"%s\": there are %s",
-                               each[i], known);
+            return godwit_fail(error, GODWIT_ERROR_USAGE,
+                               "unknown oracle \"%s\" (expected one of %s)", each[i], known);
         }
         on |= 1u << found;
     }
     *off = ~on & ((1u << GODWIT_ORACLES) - 1);
-    return on || godwit_fail(error, GODWIT_ERROR_USAGE, "--oracle wants the name of an oracle");
+    return on || godwit_fail(error, GODWIT_ERROR_USAGE, "--oracle needs the name of an oracle");
 }
 
 char *godwit_oracles_help(void)
@@ -43,7 +48,7 @@ char *godwit_oracles_help(void)
     g_autofree char *names_ = godwit_oracles_chosen(0);
     g_auto(GStrv) each = g_strsplit(names_, ",", -1);
     g_autofree char *list = g_strjoinv(", ", each);
-    return g_strdup_printf("Judge by these only: %s", list);
+    return g_strdup_printf("Judge only with these oracles: %s", list);
 }
 
 char *godwit_oracles_chosen(unsigned off)
@@ -60,7 +65,7 @@ bool godwit_oracle_judges(const struct godwit_testbed *testbed, enum godwit_orac
     return !(testbed->setup->oracles_off & (1u << oracle));
 }
 
-/* The oracle's entry in the facts. Borrowed. */
+/* Returns the oracle's entry in the measurements, which is made if necessary. Borrowed. */
 static json_t *entry_of(struct godwit_testbed *testbed, enum godwit_oracle oracle)
 {
     json_t *all = json_object_get(testbed->measurements, "oracles");

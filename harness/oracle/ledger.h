@@ -1,6 +1,6 @@
 /*
- * The ledger of a testbed: which oracles judge, how much each of them has compared, and which of
- * them has found something wrong.
+ * The ledger of a testbed: which oracles judge, how much each has compared, and which one has found
+ * an error.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,7 +9,8 @@
 
 #include "testbed/testbed.h"
 
-/* The oracles that --oracle names. What else is judged (console, states, processes) always is. */
+/* The oracles that --oracle selects. The others (console, states, alarms, processes) always judge.
+ */
 enum godwit_oracle {
     GODWIT_ORACLE_PAGE_ORDER,
     GODWIT_ORACLE_STAMP,
@@ -21,38 +22,42 @@ enum godwit_oracle {
     GODWIT_ORACLES /* how many there are */
 };
 
-/* Its name: "page-order". */
+/* Returns the oracle's name, such as "page-order". */
 const char *godwit_oracle_name(enum godwit_oracle oracle);
 
 /*
- * Takes a list of names with commas between them: *OFF gets a bit for each oracle that is not in
- * it, as godwit_setup.oracles_off has them. USAGE error for a name that there is none of.
+ * Parses NAMES, a list of oracles separated by commas. Sets in *OFF the bit of each oracle that is
+ * not in the list, as in godwit_setup.oracles_off. Fails with USAGE if a name is unknown or the
+ * list is empty.
  */
 bool godwit_oracles_choose(const char *names, unsigned *off, GError **error);
 
-/* What --help says of --oracle, with the names of all; the caller frees it. */
+/* Returns the help text of --oracle, with the names of all oracles. The caller frees it. */
 char *godwit_oracles_help(void);
 
-/* The names of those that are not off, with commas between them; the caller's. */
+/* Returns the names of the oracles that are not in OFF, separated by commas. The caller frees it.
+ */
 char *godwit_oracles_chosen(unsigned off);
 
-/* Whether that oracle is to judge. */
+/* Returns true if the oracle is switched on. */
 bool godwit_oracle_judges(const struct godwit_testbed *testbed, enum godwit_oracle oracle);
 
-/* Adds AMOUNT to what the oracle has compared so far, in that UNIT ("bytes", "pages"). */
+/* Adds AMOUNT to the sum of what the oracle has compared, in UNIT ("bytes", "pages"). */
 void godwit_oracle_count(struct godwit_testbed *testbed, enum godwit_oracle oracle,
                          const char *unit, uint64_t amount);
 
-/* The same where AMOUNT is the sum already: the largest counts. */
+/* Raises the sum of what the oracle has compared, in UNIT, to AMOUNT, unless it is larger. */
 void godwit_oracle_count_all(struct godwit_testbed *testbed, enum godwit_oracle oracle,
                              const char *unit, uint64_t amount);
 
-/* Notes that the oracle has found the testbed's VM of that name (NULL: no one of them) wrong. */
+/* Records that the oracle has found an error in the VM of that name, or in no particular VM if VM
+ * is NULL. */
 void godwit_oracle_accuse(struct godwit_testbed *testbed, enum godwit_oracle oracle,
                           const char *vm);
 
-/* What result records have of it, made of the testbed's facts: an array of {"name", and an integer
- * for each unit}, of those that have judged. The caller's. */
+/* Returns the ledger from the testbed's measurements, as results have it: an array with an object
+ * for each oracle that has judged, {"name", and an integer for each unit}. The caller releases it.
+ */
 json_t *godwit_oracles_judged(const struct godwit_testbed *testbed);
 
 #endif

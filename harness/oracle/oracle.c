@@ -1,10 +1,10 @@
 /*
- * The oracles that look at the memory of one stopped VM: page order or stamp, position, and
+ * The oracles that judge the memory of one stopped VM: page order or stamp, position, and
  * stillness. twin.c compares two VMs, and uses the same view for each of them.
  *
- * A view reads the window once, chunk by chunk, and everything that wants its bytes takes them from
- * the same buffer. godwit_oracle_look() walks it twice, and the second walk must find the same
- * checksum and the same mailboxes: the guest of a stopped VM must not move.
+ * A view reads the window once, chunk by chunk, and all oracles take its bytes from the same
+ * buffer. godwit_oracle_look() walks the window twice, and the second walk must find the same
+ * checksum and the same mailboxes, because the guest of a stopped VM must not change memory.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -106,36 +106,38 @@ bool godwit_oracle_position(const struct godwit_workload *workload,
     const uint64_t range = pages * 256;
     const uint64_t at = mailbox->position - workload->window_start;
     if (mailbox->magic != GODWIT_MAILBOX_MAGIC) {
-        snprintf(text, size, "there is no mailbox: its magic is 0x%08" PRIx32, mailbox->magic);
+        snprintf(text, size, "no mailbox found: its magic is 0x%08" PRIx32, mailbox->magic);
         return false;
     }
     if (mailbox->position < workload->window_start || mailbox->position > workload->window_end ||
         at % workload->page_size) {
-        snprintf(text, size, "the mailbox's position 0x%" PRIx64 " is no page of the window",
+        snprintf(text, size, "the mailbox's position 0x%" PRIx64 " is not a page of the window",
                  mailbox->position);
         return false;
     }
-    /* Increments since the start, modulo the point where the bytes wrap: DONE by memory, ACCOUNT by
-     * the mailbox. */
+    /* The number of increments since the start, modulo the number after which the bytes wrap: DONE
+     * by memory, ACCOUNT by the mailbox. */
     const uint64_t done =
         order->has_edge ? order->base * pages +
                               (order->edge_address - workload->window_start) / workload->page_size
                         : order->base * pages;
     const uint64_t account = (mailbox->passes % 256) * pages + at / workload->page_size;
     const uint64_t ahead = (done + range - account % range) % range;
-    /* At the window's end there is no next increment, and the pass may be counted already. */
+    /* At the window's end there is no next increment, but the mailbox may already count the pass.
+     */
     if (ahead == 0 ||
         (mailbox->position == workload->window_end ? ahead == range - pages : ahead == 1))
         return true;
     snprintf(text, size,
-             "memory and CPU are not of one instant: by its bytes the guest is at page %" PRIu64
-             " of pass %" PRIu64 " (mod 256), by its mailbox at page %" PRIu64 " of pass %" PRIu64,
+             "memory and CPU are not from the same instant: by its bytes the guest is at page "
+             "%" PRIu64 " of pass %" PRIu64 " (mod 256), by its mailbox at page %" PRIu64
+             " of pass %" PRIu64,
              done % pages, done / pages % 256, at / workload->page_size, mailbox->passes);
     return false;
 }
 
-/* Sets ERROR to TEXT, which says what ORACLE has found wrong with the memory of a VM's CPU number
- * CPU. Returns false. */
+/* Sets ERROR to TEXT, which describes what ORACLE has found wrong in the memory of a VM's CPU
+ * number CPU. Returns false. */
 static bool broken(struct godwit_vm *vm, enum godwit_oracle oracle, unsigned cpu, const char *text,
                    GError **error)
 {
@@ -160,10 +162,10 @@ static void count_checked(const struct godwit_vm *vm, const struct godwit_readin
     godwit_oracle_count_all(vm->testbed, GODWIT_ORACLE_GUEST, "bytes", bytes);
 }
 
-/* How many bytes of a mailbox the position oracle compares. */
+/* Bytes of a mailbox that the position oracle compares: passes and position. */
 #define POSITION_BYTES (sizeof(uint64_t) + sizeof(uint64_t))
 
-/* Does what godwit_view_judge() does for the workload `stamp`, which includes the position. */
+/* Implements godwit_view_judge() for the workload `stamp`, which includes the position. */
 static bool stamp_judge(struct view *view, struct godwit_reading *reading, GError **error)
 {
     struct godwit_vm *vm = view->vm;
@@ -257,8 +259,8 @@ static bool find_moved(struct godwit_vm *vm, const struct godwit_reading *before
     return true;
 }
 
-/* Returns the oracle of the window's bytes that is switched on, which judges stillness as well, or
- * GODWIT_ORACLES if none is. */
+/* Returns page order or stamp, whichever is switched on. It also judges stillness. Returns
+ * GODWIT_ORACLES if both are off. */
 static enum godwit_oracle memory_oracle(const struct godwit_testbed *testbed)
 {
     static const enum godwit_oracle both[] = {GODWIT_ORACLE_PAGE_ORDER, GODWIT_ORACLE_STAMP};
@@ -268,11 +270,11 @@ static enum godwit_oracle memory_oracle(const struct godwit_testbed *testbed)
     return GODWIT_ORACLES;
 }
 
-/* How many pages a guest that runs must have time to write between the two walks. */
+/* A guest that wrongly runs must have time to write this many pages between the two walks. */
 #define STILL_PAGES 4
 
-/* Returns how long the guest takes for a page, in microseconds: the time it was given, or the time
- * measured last if that is longer. */
+/* Returns how long the guest takes for a page, in microseconds: its configured page_ticks, or the
+ * time measured last if that is longer. */
 static double page_time(const struct godwit_vm *vm)
 {
     const struct godwit_setup *setup = vm->testbed->setup;
@@ -294,7 +296,7 @@ static bool let_it_move(struct godwit_vm *vm, gint64 began, GError **error)
 {
     const double left = STILL_PAGES * page_time(vm) - (double)(g_get_monotonic_time() - began);
     return left <= 0 || godwit_testbed_rest(vm->testbed, (guint)(left / 1000) + 1,
-                                            "a guest that should stand still to move", error);
+                                            "a stopped guest to change its memory", error);
 }
 
 bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GError **error)
@@ -311,7 +313,7 @@ bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GE
         const unsigned cpu = MIN(moved, cpus - 1);
         char text[128];
         snprintf(text, sizeof(text),
-                 "its memory changes although it is stopped (position 0x%" PRIx64
+                 "its memory changes although the guest is stopped (position 0x%" PRIx64
                  ", then 0x%" PRIx64 ")",
                  reading->mailbox[cpu].position, again.position);
         good = broken(vm, oracle, cpu, text, error);

@@ -1,9 +1,9 @@
 /*
- * The oracles: what proves that a guest's memory survived. docs/oracles.md says what each can and
- * cannot see.
+ * The oracles that judge guest memory. docs/oracles.md describes what each can and cannot see.
  *
- * All of them want the guests stopped. A broken oracle is an ORACLE error whose message says which
- * VM, where, what was expected and what was found; what was proven goes into the testbed's facts.
+ * All of them require stopped guests. If memory is wrong, an oracle fails with ORACLE. Its message
+ * names the VM and the place, and has the expected and the actual value. What was proven goes into
+ * the testbed's measurements.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,34 +14,37 @@
 #include "memory/memory.h"
 #include "testbed/vm.h"
 
-/* What one look at a stopped guest saw. Of the arrays, as many are filled in as the guest has CPUs;
- * those of a single one are of the whole window. */
+/* The result of reading a stopped guest. The arrays have one valid element for each CPU of the
+ * guest. With a single CPU, its stripe is the whole window. */
 struct godwit_reading {
-    struct godwit_page_order_result order[GODWIT_MAX_CPUS]; /* of each CPU's stripe; of `order` */
+    struct godwit_page_order_result order[GODWIT_MAX_CPUS]; /* `order`: result of each stripe */
     struct godwit_mailbox mailbox[GODWIT_MAX_CPUS];
-    uint64_t checksum; /* of every byte of the window, where that is looked at alone */
-    bool sizes;        /* of godwit_oracle_twin(): a RAM block is not as large on both sides */
+    uint64_t checksum; /* of the window's bytes; set by godwit_oracle_look() only */
+    bool sizes; /* set by godwit_oracle_twin(): a RAM block differs in size between the sides */
 };
 
 /*
- * Looks at every byte of a stopped guest's window: page order or stamp, and that the guest's own
- * account in its mailbox is of the same instant (position), for each CPU by itself. Then looks
- * again: a stopped guest's memory stands still.
+ * Checks every byte of a stopped guest's window: page order or stamp, and position, which compares
+ * memory with the guest's own account in its mailboxes. Judges each CPU separately. Then reads
+ * everything again, because a stopped guest's memory must not change. Fills in READING. Fails with
+ * ORACLE if a check fails.
  */
 bool godwit_oracle_look(struct godwit_vm *vm, struct godwit_reading *reading, GError **error);
 
 /*
- * Twin: compares every byte of every RAM block of two stopped QEMUs, and checks page order and
- * position, or stamp, on both in the same walk. Blocks that neither QEMU lets anybody read are
- * named in the facts ("not_compared"), with the reason.
+ * The RAM compare ("twin"): compares every byte of every RAM block of two stopped QEMUs, and checks
+ * page order and position, or stamp, on both in the same walk. Fills in READING with the order of
+ * the destination and the mailboxes of the source. Records blocks that cannot be read in the
+ * measurements ("not_compared"), with the reason. Fails with ORACLE if a check fails and no known
+ * bug explains the difference.
  */
 bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
                         struct godwit_reading *reading, GError **error);
 
 /*
- * Position: whether mailbox and page order can be of one instant: memory is what the mailbox
- * accounts for, or ahead of it by one increment. WORKLOAD is for a single CPU: one of several has
- * its stripe's. Writes one sentence into TEXT if not.
+ * Position: returns true if mailbox and page order can be from the same instant, which means that
+ * memory matches the mailbox or is one increment ahead of it. Otherwise writes one sentence into
+ * TEXT. WORKLOAD describes one CPU: with several CPUs, pass the stripe's workload.
  */
 bool godwit_oracle_position(const struct godwit_workload *workload,
                             const struct godwit_page_order_result *order,

@@ -1,6 +1,6 @@
 /*
- * What oracle.c and twin.c share: a view is one VM's memory while it goes by, chunk by chunk. It
- * feeds the window's bytes to page order, or to stamp, and judges them at the end.
+ * Shared by oracle.c and twin.c: a view of one VM's memory, which is read chunk by chunk. The view
+ * feeds the window's bytes to page order or to stamp, and judges the result at the end.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +10,7 @@
 #include "oracle/oracle.h"
 #include "oracle/stamp.h"
 
-/* The size of a view's buffer. Two of them stay in the cache of one core; smaller ones would need
+/* The size of a view's buffer. Two of them fit into the cache of one core; smaller ones would need
  * more round trips with pmemsave. */
 #define CHUNK ((size_t)1 << 20)
 
@@ -22,15 +22,15 @@ struct view {
     bool stamped;                                    /* the workload is `stamp` */
     struct godwit_stamp_walk stamp;                  /* judges the window if it is */
     struct godwit_page_order order[GODWIT_MAX_CPUS]; /* of each CPU's stripe, if it is not */
-    bool summed;                                     /* a checksum is wanted as well */
+    bool summed;                                     /* also compute a checksum */
     uint64_t checksum;
     unsigned char *buffer; /* CHUNK bytes; owned */
 };
 
 /*
- * Begins to look at the memory of VM. VIEW must be zeroed. A stamped window is judged by the
- * mailboxes of the VM ACCOUNTANT, which must be of the same instant. Caller ends the view with
- * godwit_view_end(), even after a failure. Fails with ORACLE if the mailboxes cannot be right.
+ * Begins a view of the memory of VM. VIEW must be zeroed. A stamped window is judged by the
+ * mailboxes of the VM ACCOUNTANT, which must be from the same instant. The caller ends the view
+ * with godwit_view_end(), even after a failure. Fails with ORACLE if the mailboxes are impossible.
  */
 bool godwit_view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm *accountant,
                        GError **error);
@@ -38,13 +38,14 @@ bool godwit_view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm
 /* Frees what the view owns. */
 void godwit_view_end(struct view *view);
 
-/* Takes the first LENGTH bytes of the buffer, which come from OFFSET of BLOCK. The window's bytes
- * must come in order; others are ignored. */
+/* Takes the first LENGTH bytes of the buffer, which were read from OFFSET of BLOCK. The window's
+ * bytes must come in order. Bytes outside the window are ignored. */
 void godwit_view_take(struct view *view, const struct godwit_block *block, uint64_t offset,
                       size_t length);
 
-/* Judges what the view has taken and fills in READING. Checks the position only if POSITION says
- * that the VM's mailboxes can be trusted. Fails with ORACLE if the memory is wrong. */
+/* Judges what the view has taken and fills in READING. Checks the position only if POSITION is
+ * true, which means that the VM's mailboxes can be trusted. Fails with ORACLE if the memory is
+ * wrong. */
 bool godwit_view_judge(struct view *view, struct godwit_reading *reading, bool position,
                        GError **error);
 

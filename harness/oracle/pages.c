@@ -1,4 +1,15 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Makes the map of wrong pages after an oracle has failed.
+ *
+ * visit() reads memory page by page, and take() classifies each page and collects the wrong ones.
+ * After a RAM compare, a second walk over the source, with seek(), looks for the pages that wrong
+ * pages of the destination hold. map_end() turns the collection into JSON. Read errors end a walk
+ * without a message, because the oracle's failure is the one to report.
+ *
+ * oracle.c and twin.c call this.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "oracle/pages.h"
 
 #include "godwit/guest_abi.h"
@@ -7,13 +18,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Memory is read in pieces of about this size. */
+/* Approximate size of one read. */
 #define CHUNK ((size_t)1 << 20)
-/* Entries of the list, and pages that are looked for elsewhere, at most. */
+/* Limit of the list's entries, and of the pages whose content is searched for elsewhere. */
 #define LISTED_MAX 256
-/* Stamped pages that are looked for in every place of the window, at most: each takes its time. */
+/* Limit of the stamped pages that are searched for in the whole window: each search is slow. */
 #define THOROUGH_MAX 64
-/* Characters that a picture of the window has at most. */
+/* Limit of the characters in a picture of the window. */
 #define PICTURE_MAX 1024
 
 static const struct {
@@ -35,11 +46,11 @@ static bool all_zero(const unsigned char *bytes, size_t length)
     return length == 0 || (bytes[0] == 0 && !memcmp(bytes, bytes + 1, length - 1));
 }
 
-/* The least that a torn page lacks: nothing writes pages by less. */
+/* The smallest part that a torn page can lack: nothing copies less at once. */
 #define WORD 8
 
-/* Whether a page begins as it should and then has nothing but zeros, or the other way round. LAST
- * is the last byte that is not right. */
+/* Returns true if the page is correct before byte FIRST and all zero from there on, or all zero up
+ * to byte LAST and correct behind it. FIRST and LAST are the first and last wrong byte. */
 static bool is_torn(const struct godwit_page *page, size_t first, size_t last)
 {
     const size_t end = page->size - first, start = last + 1;
@@ -47,7 +58,7 @@ static bool is_torn(const struct godwit_page *page, size_t first, size_t last)
            (start < page->size && start >= WORD && all_zero(page->found, start));
 }
 
-/* By the one byte that the guest has written. */
+/* Classifies a page by the one byte that the guest writes. */
 static enum godwit_page_kind by_pass(const struct godwit_page *page, unsigned char expected,
                                      unsigned *behind)
 {
@@ -86,17 +97,17 @@ struct godwit_page_verdict godwit_page_classify_order(const struct godwit_page *
     return verdict;
 }
 
-/* A page that is wrong. */
+/* A wrong page. */
 struct bad {
-    const struct godwit_block *block; /* of the VM in question ... */
-    uint64_t offset;                  /* ... and where in it */
+    const struct godwit_block *block; /* of the map's VM */
+    uint64_t offset;                  /* in BLOCK */
     bool in_window;
-    uint64_t page; /* its number there */
+    uint64_t page; /* its number in the window */
     struct godwit_page_verdict verdict;
-    unsigned char *bytes; /* what it holds, if that is to be looked for; owned */
+    unsigned char *bytes; /* its content, if seek() must look for it, or NULL; owned */
     size_t size;
-    char *where; /* of a misplaced one: what other place holds it, in words; owned */
-    char *text;  /* of a stamped one: what it is, in words; owned */
+    char *where; /* MISPLACED: the page that its content belongs to, in words; owned */
+    char *text;  /* `stamp`: what the page is, in words; owned */
 };
 
 static void bad_clear(gpointer data)
@@ -108,12 +119,12 @@ static void bad_clear(gpointer data)
 }
 
 struct map {
-    struct godwit_vm *vm;     /* whose pages they are */
-    struct godwit_vm *source; /* that is right; NULL: the mailboxes are */
+    struct godwit_vm *vm;     /* the VM whose pages are judged */
+    struct godwit_vm *source; /* what counts as correct; NULL: the mailboxes do */
     godwit_page_classifier classify;
     struct godwit_mailbox mailbox[GODWIT_MAX_CPUS];
-    const struct godwit_block *window_block; /* of the vm ... */
-    uint64_t window_offset;                  /* ... and where in it the window begins */
+    const struct godwit_block *window_block; /* of VM */
+    uint64_t window_offset;                  /* of the window in its block */
     uint64_t window_length;
     GArray *bad; /* of struct bad */
 };
@@ -135,8 +146,8 @@ static bool map_begin(struct map *map, struct godwit_vm *vm, struct godwit_vm *s
     return true;
 }
 
-/* How often the guest has written that page of the window, by its account; one that is just being
- * written may be one ahead. False if there is no account. */
+/* Sets *PASSES to how often the guest has written that page of the window, by its own account, and
+ * *OR_NEXT if one more pass is possible. Returns false if there is no account. */
 static bool passes_of(const struct map *map, uint64_t page, uint64_t *passes, bool *or_next)
 {
     const struct godwit_workload *workload = &map->vm->testbed->setup->workload;
@@ -154,8 +165,8 @@ static bool passes_of(const struct map *map, uint64_t page, uint64_t *passes, bo
     return true;
 }
 
-/* Takes a page of a window that is stamped: what is right is known, whatever there is to compare.
- */
+/* Takes a page of a stamped window. It needs no other VM to compare with: the account determines
+ * every word. */
 static void take_stamped(struct map *map, struct bad *bad, const unsigned char *found)
 {
     const struct godwit_setup *setup = map->vm->testbed->setup;
@@ -172,7 +183,8 @@ static void take_stamped(struct map *map, struct bad *bad, const unsigned char *
         g_array_append_val(map->bad, *bad);
 }
 
-/* Takes a page: FOUND is in it, and RIGHT should be (NULL: what the mailbox accounts for). */
+/* A page_visitor that classifies a page with content FOUND and collects it if it is wrong. RIGHT is
+ * the expected content; if it is NULL, the mailbox determines that. */
 static void take(struct map *map, const struct godwit_block *block, uint64_t offset, size_t size,
                  const unsigned char *found, const unsigned char *right)
 {
@@ -200,19 +212,20 @@ static void take(struct map *map, const struct godwit_block *block, uint64_t off
     }
     if (bad.verdict.kind == GODWIT_PAGE_RIGHT)
         return;
-    /* What is right but for a few bytes is no other page. */
+    /* A page with only a few wrong bytes is not another page. */
     if (right && bad.verdict.kind >= GODWIT_PAGE_TORN && bad.verdict.differs > size / 64 &&
         map->bad->len < LISTED_MAX)
         bad.bytes = g_memdup2(found, size);
     g_array_append_val(map->bad, bad);
 }
 
-/* Told of each page of a piece of a block: what two VMs have there, of whom the second may be NULL.
- */
+/* Called for each page: SIZE bytes at OFFSET of BLOCK. OTHERS is the other VM's content of the same
+ * page, or NULL if there is no other VM. */
 typedef void (*page_visitor)(struct map *map, const struct godwit_block *block, uint64_t offset,
                              size_t size, const unsigned char *bytes, const unsigned char *others);
 
-/* Goes through [OFFSET, END) of BLOCK, whose pages are counted from ANCHOR. */
+/* Visits the pages in [OFFSET, END) of BLOCK. A page begins at ANCHOR. OTHER has the same block as
+ * OTHERS, or both are NULL. Returns false if memory cannot be read. */
 static bool visit(struct map *map, struct godwit_vm *vm, const struct godwit_block *block,
                   struct godwit_vm *other, const struct godwit_block *others, uint64_t anchor,
                   uint64_t offset, uint64_t end, page_visitor visitor)
@@ -237,7 +250,8 @@ static bool visit(struct map *map, struct godwit_vm *vm, const struct godwit_blo
     return true;
 }
 
-/* The same for all that can be read of a block that both VMs have; of it whole, or by pieces. */
+/* Visits the pages of a whole block, or of its readable pieces. Does nothing if OTHER is not NULL
+ * and has no block of the same name and size. */
 static void visit_block(struct map *map, struct godwit_vm *vm, const struct godwit_block *block,
                         struct godwit_vm *other, page_visitor visitor)
 {
@@ -259,7 +273,7 @@ static void visit_block(struct map *map, struct godwit_vm *vm, const struct godw
     }
 }
 
-/* Looks in a page of the source for what wrong pages of the destination hold. */
+/* A page_visitor that compares a page of the source with the content of the wrong pages. */
 static void seek(struct map *map, const struct godwit_block *block, uint64_t offset, size_t size,
                  const unsigned char *bytes, const unsigned char *others)
 {
@@ -283,7 +297,7 @@ static bool any_to_seek(const struct map *map)
     return false;
 }
 
-/* What a page is, in words; the caller's. */
+/* Returns a description of the page. The caller frees it. */
 static char *describe(const struct bad *bad)
 {
     const struct godwit_page_verdict *verdict = &bad->verdict;
@@ -301,10 +315,9 @@ static char *describe(const struct bad *bad)
     case GODWIT_PAGE_MISPLACED:
         return g_strdup_printf("misplaced: holds %s", bad->where);
     case GODWIT_PAGE_TORN:
-        return g_strdup_printf(
-            "torn: a part is as it should be, the rest is zero; %zu bytes differ, "
-            "the first at byte %zu of the page",
-            verdict->differs, verdict->first);
+        return g_strdup_printf("torn: one part is correct, the rest is zero; %zu bytes differ, "
+                               "the first at byte %zu of the page",
+                               verdict->differs, verdict->first);
     default:
         return g_strdup_printf("foreign: %zu byte%s differ%s, the first at byte %zu of the page",
                                verdict->differs, verdict->differs == 1 ? "" : "s",
@@ -312,7 +325,8 @@ static char *describe(const struct bad *bad)
     }
 }
 
-/* Whether a page is told of together with the one before: it follows it, and is the same. */
+/* Returns true if a page belongs to the list's entry of the page before it: it follows that page
+ * and has the same description. */
 static bool goes_with(const struct bad *bad, const struct bad *before, const char *text)
 {
     g_autofree char *same = describe(before);
@@ -320,7 +334,7 @@ static bool goes_with(const struct bad *bad, const struct bad *before, const cha
            bad->in_window == before->in_window && !strcmp(text, same);
 }
 
-/* Whether the guest has its mailboxes in that page. */
+/* Returns true if the page holds the guest's first mailbox. */
 static bool has_mailbox(const struct map *map, const struct bad *bad)
 {
     uint64_t offset = 0;
@@ -345,13 +359,13 @@ static json_t *entry_of(const struct map *map, const struct bad *bad, const char
     return entry;
 }
 
-/* The list, and in *TOLD how many pages are in it. */
-static json_t *list_of(const struct map *map, guint *told)
+/* Returns the list, and in *LISTED how many wrong pages it covers. */
+static json_t *list_of(const struct map *map, guint *listed)
 {
     json_t *list = json_array();
     json_t *last = NULL;
-    for (*told = 0; *told < map->bad->len; ++*told) {
-        const struct bad *bad = &g_array_index(map->bad, struct bad, *told);
+    for (*listed = 0; *listed < map->bad->len; ++*listed) {
+        const struct bad *bad = &g_array_index(map->bad, struct bad, *listed);
         g_autofree char *text = describe(bad);
         if (last && goes_with(bad, bad - 1, text)) {
             json_object_set_new(last, "count",
@@ -389,15 +403,15 @@ static void map_end(struct map *map)
         for (unsigned kind = GODWIT_PAGE_STALE; kind < GODWIT_PAGE_KINDS; kind++)
             if (counts[kind])
                 json_object_set_new(by_kind, kinds[kind].name, json_integer(counts[kind]));
-        guint told = 0;
-        json_t *list = list_of(map, &told);
+        guint listed = 0;
+        json_t *list = list_of(map, &listed);
         json_array_append_new(
             godwit_json_list(testbed->measurements, "pages"),
             json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:s, s:I, s:o, s:I}", "vm", map->vm->name,
                       "against", map->source ? map->source->name : "mailbox", "page_size",
                       (json_int_t)testbed->setup->workload.page_size, "pages", (json_int_t)pages,
                       "bad", (json_int_t)map->bad->len, "kinds", by_kind, "picture", picture->str,
-                      "step", (json_int_t)step, "list", list, "told", (json_int_t)told));
+                      "step", (json_int_t)step, "list", list, "told", (json_int_t)listed));
     }
     g_string_free(picture, TRUE);
     g_array_unref(map->bad);
@@ -421,7 +435,8 @@ void godwit_pages_twin(struct godwit_vm *source, struct godwit_vm *destination,
     for (guint i = 0; !there && i < destination->blocks->len; i++)
         visit_block(&map, destination, &g_array_index(destination->blocks, struct godwit_block, i),
                     source, take);
-    /* The source's pages are counted from each block's start but the window's. */
+    /* Pages are counted from the start of their block, except in the block with the window. seek()
+     * walks over the source's blocks, so that block must be the source's, too. */
     const struct godwit_block *window = map.window_block;
     map.window_block = godwit_memory_block(source, window->name);
     for (guint i = 0; any_to_seek(&map) && i < source->blocks->len; i++)

@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Compares the guest's position register with its mailbox. The machine's description names the
+ * register's label in the output of `info registers`.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "oracle/registers.h"
 
 #include "guest/image.h"
@@ -6,7 +11,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The word LABEL, not as the end of another: "R07=" is in "FR07=", too. */
+/* Returns what follows LABEL, or NULL. LABEL must not be the end of a longer word, as "R07=" is in
+ * "FR07=". */
 static const char *find_word(const char *text, const char *end, const char *label)
 {
     for (const char *at = text; (at = strstr(at, label)) && at < end; at++)
@@ -15,7 +21,7 @@ static const char *find_word(const char *text, const char *end, const char *labe
     return NULL;
 }
 
-/* Behind the next heading, a line that begins with "CPU#", or NULL. */
+/* Returns what follows the next line that begins with "CPU#", or NULL. */
 static const char *next_heading(const char *text)
 {
     static const char title[] = "CPU#";
@@ -60,7 +66,7 @@ bool godwit_oracle_registers(struct godwit_vm *vm, const struct godwit_mailbox *
                              GError **error)
 {
     const struct godwit_setup *setup = vm->testbed->setup;
-    /* Which register C code keeps its position in is the compiler's choice. */
+    /* `stamp` is written in C, so the compiler chooses the register. */
     const char *label = setup->machine->position_label;
     if (!label || vm->kept || (setup->workload.flags & GODWIT_FLAG_STAMP))
         return true;
@@ -81,8 +87,8 @@ bool godwit_oracle_registers(struct godwit_vm *vm, const struct godwit_mailbox *
             continue;
         godwit_oracle_accuse(vm->testbed, GODWIT_ORACLE_POSITION, vm->name);
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "%s: RAM and CPU %u are not of one instant: by its register the guest "
-                           "is at 0x%" PRIx64 ", by its mailbox at 0x%" PRIx64,
+                           "%s: RAM and CPU %u are not from the same instant: by its register the "
+                           "guest is at 0x%" PRIx64 ", by its mailbox at 0x%" PRIx64,
                            vm->name, cpu, position, mailbox[cpu].position);
     }
     return true;

@@ -1,6 +1,7 @@
 /*
- * Registers: the guest keeps its position in one, and stores it into the mailbox. Both have to be
- * of one instant, as a migration sends the one with the CPU and the other with RAM.
+ * Registers, a part of the position oracle: the guest keeps its position in a register and stores
+ * it into the mailbox. A migration sends the register with the CPU state and the mailbox with RAM.
+ * Both must be from the same instant.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,22 +11,23 @@
 #include "godwit/guest_abi.h"
 #include "testbed/vm.h"
 
-/* Finds a CPU's register in what `info registers -a` prints: the INDEX-th value, from 0, behind
- * LABEL. False if it is not there. */
+/* Finds a register of CPU in TEXT, the output of `info registers -a`: the value number INDEX, from
+ * 0, behind LABEL. Returns false if it is not there. */
 bool godwit_registers_find(const char *text, unsigned cpu, const char *label, unsigned index,
                            uint64_t *value);
 
 /*
- * Whether register and mailbox are of one instant: the register is what the mailbox has, or one
- * page further, for it is stored after it was changed. WORKLOAD is for a single CPU: one of several
- * has its stripe's.
+ * Returns true if register and mailbox can be from the same instant: the register equals the
+ * mailbox's position or is one page further, because the guest stores it after changing it.
+ * WORKLOAD describes one CPU: with several CPUs, pass the stripe's workload.
  */
 bool godwit_registers_agree(const struct godwit_workload *workload,
                             const struct godwit_mailbox *mailbox, uint64_t position);
 
 /*
- * Judges the stopped guest of VM, whose mailboxes are MAILBOX, by that, as a part of position: each
- * CPU that runs the workload, and whose register this QEMU tells. How many those were is counted.
+ * Judges the stopped guest of VM, whose mailboxes are MAILBOX: each CPU that runs the workload and
+ * whose register this QEMU prints. Counts the registers compared. Fails with ORACLE if a register
+ * does not agree with its mailbox.
  */
 bool godwit_oracle_registers(struct godwit_vm *vm, const struct godwit_mailbox *mailbox,
                              GError **error);

@@ -1,4 +1,12 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Checks a stamped window page by page, classifies wrong pages, and judges a guest's pace.
+ *
+ * The account of a CPU determines the generation of each of its pages, except between two passes:
+ * the mailbox may or may not count the pass that is over. Then either of two generations is
+ * correct, but all pages of the CPU must have the same one.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "oracle/stamp.h"
 
 #include "guest/image.h"
@@ -16,18 +24,18 @@ char *godwit_stamp_walk_begin(struct godwit_stamp_walk *walk,
     };
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
         if (mailbox[cpu].magic != GODWIT_MAILBOX_MAGIC)
-            return g_strdup_printf("there is no mailbox of CPU %u: its magic is 0x%08" PRIx32, cpu,
+            return g_strdup_printf("no mailbox of CPU %u found: its magic is 0x%08" PRIx32, cpu,
                                    mailbox[cpu].magic);
         if (!godwit_stamp_account(&walk->stamp, cpu, walk->start, mailbox[cpu].passes,
                                   mailbox[cpu].position, &walk->account[cpu]))
-            return g_strdup_printf("the position 0x%" PRIx64 " in CPU %u's mailbox is none of its "
-                                   "pages",
+            return g_strdup_printf("the position 0x%" PRIx64
+                                   " in CPU %u's mailbox is not one of its pages",
                                    mailbox[cpu].position, cpu);
     }
     return NULL;
 }
 
-/* Takes one page. */
+/* Checks the next page. */
 static void take(struct godwit_stamp_walk *walk, const unsigned char *bytes)
 {
     const uint32_t page = walk->page++;
@@ -39,7 +47,7 @@ static void take(struct godwit_stamp_walk *walk, const unsigned char *bytes)
         walk->torn += finding.torn;
         if (account->turn != walk->stamp.pages / walk->stamp.cpus)
             return;
-        /* Between two passes all pages are of one generation, the first one's. */
+        /* Between two passes, all pages of a CPU must have the generation of its first one. */
         if (page < walk->stamp.cpus)
             walk->generation[cpu] = finding.generation;
         if (finding.generation == walk->generation[cpu])
@@ -97,7 +105,7 @@ char *godwit_stamp_walk_end(struct godwit_stamp_walk *walk)
     return g_strdup_printf("%s; %u of %u pages are wrong", text, walk->wrong, walk->stamp.pages);
 }
 
-/* Words of the page that are not as GENERATION has them. */
+/* Returns the number of words that differ from the page in that generation. */
 static uint32_t count_wrong(const struct godwit_stamp *stamp, uint32_t page,
                             const unsigned char *bytes, uint64_t generation, bool big_endian)
 {
@@ -172,7 +180,7 @@ struct godwit_page_verdict godwit_stamp_classify(const struct godwit_setup *setu
     return verdict;
 }
 
-/* Whether more pages have been written at TIMER than were due since it was 0. */
+/* Returns true if at TIMER more pages have been written than were due since it was 0. */
 static bool is_ahead(uint32_t page_ticks, uint64_t pages, uint64_t timer)
 {
     return pages > 1 && pages - 1 > timer / page_ticks;
@@ -182,8 +190,8 @@ enum godwit_stamp_pace godwit_stamp_pace(uint32_t page_ticks, uint64_t before, u
                                          uint64_t after, uint64_t late)
 {
     const double wanted = (double)(late - early) / page_ticks, written = (double)(after - before);
-    /* What was due at EARLY may follow at once, and one page more for each look's place in the time
-     * from page to page. */
+    /* Pages that were overdue at EARLY may follow at once, up to GODWIT_STAMP_BACKLOG. One more
+     * page is allowed, because a sample can be taken anywhere between two pages. */
     const uint64_t due = early / page_ticks + 1;
     const double backlog = (double)(due > before ? MIN(due - before, GODWIT_STAMP_BACKLOG) : 0);
     if (is_ahead(page_ticks, before, early) || is_ahead(page_ticks, after, late) ||

@@ -1,7 +1,7 @@
 /*
- * The stamp oracle: whether every byte of a stopped guest's window is what its `stamp` workload has
- * written there, by the account that its mailboxes give. What it checks is godwit/stamp.h's; here
- * the window comes by in pieces.
+ * The stamp oracle: checks that every byte of a stopped guest's window is what its `stamp` workload
+ * has written there, according to its mailboxes. godwit/stamp.h defines what is correct. This
+ * module feeds it a window that comes in pieces.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,28 +12,28 @@
 #include "oracle/pages.h"
 #include "testbed/testbed.h"
 
-/* A walk over a window, from its start to its end. Private, but for what is said to be the result.
- */
+/* A walk over a window, from its start to its end. All but the result is private. */
 struct godwit_stamp_walk {
     struct godwit_stamp stamp;
     uint64_t start;
     bool big_endian, halves;
     struct godwit_stamp_account account[GODWIT_MAX_CPUS];
-    uint64_t generation[GODWIT_MAX_CPUS]; /* of a CPU's pages, where all are of one */
-    unsigned char *partial;               /* a page that came in pieces; owned */
-    size_t have;                          /* bytes of it */
-    uint32_t page;                        /* the one that comes next */
+    uint64_t generation[GODWIT_MAX_CPUS]; /* of a CPU's pages between two passes */
+    unsigned char *partial;               /* a page of which a part has come; owned */
+    size_t have;                          /* bytes of that part */
+    uint32_t page;                        /* number of the next page */
 
     /* The result: */
-    uint32_t wrong;      /* pages */
-    uint32_t torn;       /* pages that are right, and in the middle of being written */
-    uint32_t first_page; /* the lowest wrong one ... */
+    uint32_t wrong;                    /* number of wrong pages */
+    uint32_t torn;                     /* number of correct pages that are half written */
+    uint32_t first_page;               /* the first wrong page ... */
     struct godwit_stamp_finding first; /* ... and what is wrong with it */
 };
 
 /*
- * Begins a walk over the window of WORKLOAD, on a machine with IMAGE; MAILBOX is of each of its
- * CPUs. Returns NULL, or, if a mailbox can be of no guest, what is wrong with it: the caller's.
+ * Begins a walk over the window of WORKLOAD. MAILBOX has the mailbox of each CPU. With HALVES, the
+ * guest stores a word in two halves. Returns NULL, or what is wrong with a mailbox if no guest can
+ * have written it. The caller frees that, and ends the walk in any case.
  */
 char *godwit_stamp_walk_begin(struct godwit_stamp_walk *walk,
                               const struct godwit_workload *workload, bool big_endian, bool halves,
@@ -43,29 +43,31 @@ char *godwit_stamp_walk_begin(struct godwit_stamp_walk *walk,
 void godwit_stamp_walk_feed(struct godwit_stamp_walk *walk, const unsigned char *bytes,
                             size_t length);
 
-/* Ends a walk over the whole window. Returns NULL, or what is wrong: the caller's. */
+/* Ends a walk. Returns NULL if the whole window was walked and is correct, otherwise what is wrong.
+ * The caller frees that. */
 char *godwit_stamp_walk_end(struct godwit_stamp_walk *walk);
 
-/* How a guest with page_ticks keeps to its rate. */
+/* How well a guest with page_ticks keeps its rate. */
 enum godwit_stamp_pace {
-    GODWIT_STAMP_AHEAD,  /* it has written more pages than it may have */
-    GODWIT_STAMP_BEHIND, /* more than 10 % fewer than it could have */
+    GODWIT_STAMP_AHEAD,  /* it has written more pages than it may */
+    GODWIT_STAMP_BEHIND, /* over 10 % fewer pages than its rate allows */
     GODWIT_STAMP_KEPT,
-    GODWIT_STAMP_CATCHING_UP, /* more than 10 % more: it makes up for what it could not do before */
+    GODWIT_STAMP_CATCHING_UP, /* over 10 % more pages: it makes up for a delay before */
 };
 
 /*
- * Judges the pace of a guest between two looks, by its own timer: when it was at EARLY it had
- * written BEFORE pages since its start, at LATE AFTER pages. One page may be written at the start.
- * A guest can only make up for pages that were due since its machine's timer began to count.
+ * Judges the pace of a guest between two samples, by its own timer: at EARLY ticks it had written
+ * BEFORE pages since its start, at LATE ticks AFTER pages. It may write one page right at its
+ * start. It can only make up for pages that were due since its machine's timer began to count.
  */
 enum godwit_stamp_pace godwit_stamp_pace(uint32_t page_ticks, uint64_t before, uint64_t early,
                                          uint64_t after, uint64_t late);
 
 /*
- * Tells what PAGE of the window, which has BYTES, really is, by the account of the CPU that it is
- * of. If it is not right, *TEXT says what it is, in words: the caller's. THOROUGH looks for a
- * foreign word in every place of the window, see godwit_stamp_identify().
+ * Classifies page number PAGE of the window, which contains BYTES, by the account of its CPU. If
+ * the page is wrong, sets *TEXT to a description, which the caller frees; otherwise to NULL. With
+ * THOROUGH, searches the whole window for the origin of an unexpected word, which takes long: see
+ * godwit_stamp_identify().
  */
 struct godwit_page_verdict godwit_stamp_classify(const struct godwit_setup *setup, uint32_t page,
                                                  const unsigned char *bytes,

@@ -1,11 +1,16 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Collects the devices' states from migration streams and compares them. The scenarios of the
+ * family "relay" use it. docs/oracles.md explains the method.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "oracle/state.h"
 
 #include "base/file.h"
 #include "migrate/throttle.h"
 #include "stream/reader.h"
 
-/* A device's state: where it was in what. */
+/* Puts the state of a device into the table DATA. */
 static bool take_state(const struct godwit_stream_item *item, gpointer data, GError **error)
 {
     (void)error;
@@ -29,7 +34,7 @@ GHashTable *godwit_state_read(const void *bytes, size_t length, GError **error)
 
 GHashTable *godwit_state_send_on(struct godwit_vm *vm, GError **error)
 {
-    /* A file that QEMU itself writes is complete when it says so. */
+    /* A file that QEMU opens itself is complete when QEMU reports completion. */
     const enum godwit_transport transport = godwit_qemu_has(vm->qemu, "transport", "file")
                                                 ? GODWIT_TRANSPORT_FILE
                                                 : GODWIT_TRANSPORT_FD_FILE;
@@ -40,14 +45,13 @@ GHashTable *godwit_state_send_on(struct godwit_vm *vm, GError **error)
         !godwit_migrate_start(vm, uri, false, error) ||
         !godwit_migrate_wait(vm, "completed", error))
         return NULL;
-    /* All of RAM once, and what there is beside it. */
+    /* Room for all of RAM, with overhead, and for the devices. */
     const size_t most = ((size_t)vm->testbed->setup->memory_mib * 2 + 64) << 20;
     g_autofree char *bytes = godwit_file_read(path, most, &length, error);
     return bytes ? godwit_state_read(bytes, length, error) : NULL;
 }
 
-/* Whether byte AT of two states differs, or one of the seven before or behind it: part of a number
- * that is another each time, as clocks are. */
+/* Returns true if byte AT of two states differs, or one of the seven bytes before and after it. */
 static bool differs_near(GBytes *one, GBytes *other, gsize at)
 {
     gsize length, other_length;
@@ -59,24 +63,24 @@ static bool differs_near(GBytes *one, GBytes *other, gsize at)
     return false;
 }
 
-char *godwit_state_compare(GHashTable *sent, GHashTable *again, GHashTable *unspoiled)
+char *godwit_state_compare(GHashTable *sent, GHashTable *again, GHashTable *reference)
 {
     GHashTableIter iter;
     gpointer name, state;
     g_hash_table_iter_init(&iter, sent);
     while (g_hash_table_iter_next(&iter, &name, &state)) {
         GBytes *other = g_hash_table_lookup(again, name);
-        GBytes *usual = unspoiled ? g_hash_table_lookup(unspoiled, name) : state;
+        GBytes *expected = reference ? g_hash_table_lookup(reference, name) : state;
         gsize length, other_length = 0;
         const guint8 *bytes = g_bytes_get_data(state, &length);
         const guint8 *others = other ? g_bytes_get_data(other, &other_length) : NULL;
-        if (!usual || g_bytes_get_size(usual) != length)
+        if (!expected || g_bytes_get_size(expected) != length)
             continue;
         if (other_length != length)
             return g_strdup_printf("the state of %s has %zu bytes instead of %zu",
                                    (const char *)name, other_length, length);
         for (gsize i = 0; i < length; i++)
-            if (bytes[i] != others[i] && !differs_near(state, usual, i))
+            if (bytes[i] != others[i] && !differs_near(state, expected, i))
                 return g_strdup_printf("byte %zu of the state of %s is 0x%02x instead of 0x%02x", i,
                                        (const char *)name, others[i], bytes[i]);
     }

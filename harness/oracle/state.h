@@ -1,6 +1,7 @@
 /*
- * State: a destination that has not run would send its devices' states on as they came. What it
- * would not is what it did not take, or took wrongly. Of devices nothing else tells from outside.
+ * The state oracle: a destination that has not run must be able to send its devices' states on
+ * exactly as it received them. If a state differs, the destination has not loaded it, or has loaded
+ * it wrongly. Nothing else shows the state of devices from outside.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,21 +10,22 @@
 
 #include "testbed/vm.h"
 
-/* The devices' states in a whole stream, GBytes by name and instance ("timer/0"). NULL with a
- * STREAM error set if it cannot be read. The caller's (g_hash_table_unref). */
+/* Returns the devices' states in a whole stream: GBytes by name and instance ("timer/0"). The
+ * caller unreferences the table. Fails with STREAM if the stream cannot be read. */
 GHashTable *godwit_state_read(const void *bytes, size_t length, GError **error);
 
-/* The devices' states that a destination would send on, which has loaded and not run: it is made to
- * write them to a file in the testbed's directory; it is to settle in run state postmigrate
- * (godwit_course_settle()). Likewise. */
+/* Makes VM, a destination that has loaded and not run, write its state to a file in the testbed's
+ * directory, and returns the devices' states in it, as godwit_state_read() does. The VM ends in run
+ * state postmigrate: see godwit_course_settle(). */
 GHashTable *godwit_state_send_on(struct godwit_vm *vm, GError **error);
 
 /*
- * What of the states that were SENT would be sent on AGAIN as something else, in one sentence; the
- * caller's, NULL if nothing would. UNSPOILED is what another destination would send on, to which
- * the same was sent, or NULL: numbers of up to eight bytes that are others there as well, host
- * clocks mostly, are let pass.
+ * Compares the states that were SENT to a destination with those that it sends AGAIN. Returns one
+ * sentence about the first difference, which the caller frees, or NULL if there is none. REFERENCE
+ * has the states that another destination sends on, which received the unmodified stream, or is
+ * NULL. A byte is ignored if it, or one of the seven bytes before and after it, differs in
+ * REFERENCE as well: it may belong to a number that always changes, such as a host clock.
  */
-char *godwit_state_compare(GHashTable *sent, GHashTable *again, GHashTable *unspoiled);
+char *godwit_state_compare(GHashTable *sent, GHashTable *again, GHashTable *reference);
 
 #endif

@@ -1,19 +1,26 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Replays each VM's events through a model of QEMU's migration engine.
+ *
+ * A struct life follows one VM from event to event: the state of its migration, and whether its
+ * guest runs, sleeps or has arrived. The graph of legal changes covers sources and destinations of
+ * all supported QEMU versions; a version that lacks a state never reports it. bugs/ may explain an
+ * illegal change.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "oracle/states.h"
 
 #include "bugs/bugs.h"
 #include "migrate/migrate.h"
 #include <string.h>
 
-/* Each state with those that may follow it, the source's and the destination's together. What an
- * engine does not have it does not tell of. */
+/* Each state with the states that may follow it, on a source or on a destination. */
 static const struct {
     const char *from;
     const char *to[10];
 } graph[] = {
     {"none", {"setup", "active", "failed"}},
-    /* Setup again: a destination that could not listen where it was told to, and is told another
-     * address. */
+    /* Setup follows setup if a destination cannot listen on an address and gets another one. */
     {"setup",
      {"setup", "active", "wait-unplug", "postcopy-active", "failing", "failed", "cancelling",
       "cancelled", "completed"}},
@@ -31,10 +38,10 @@ static const struct {
     {"postcopy-recover-setup",
      {"postcopy-recover", "postcopy-paused", "cancelling", "failing", "failed"}},
     {"postcopy-recover", {"postcopy-active", "postcopy-paused", "failing", "failed"}},
-    /* Being cancelled once more, it tells of it once more. */
+    /* A second migrate_cancel makes it report "cancelling" again. */
     {"cancelling", {"cancelling", "cancelled"}},
     {"failing", {"failed"}},
-    /* The end of one migration; another may begin. */
+    /* The migration is over, and another one may begin. */
     {"completed", {"setup"}},
     {"failed", {"setup", "active"}},
     {"cancelled", {"setup"}},
@@ -52,21 +59,22 @@ bool godwit_states_legal(const char *from, const char *to)
     return false;
 }
 
-/* Where one VM is in its life, event by event. */
+/* The situation of one VM, updated with each event. */
 struct life {
     const struct godwit_vm *vm;
     const char *state; /* of its migration */
-    bool destination;  /* waits for a guest to come ... */
-    bool arrived;      /* ... which has come, or comes while it runs */
+    bool destination;  /* it was started with -incoming */
+    bool arrived;      /* the guest has arrived, or arrives while it runs (postcopy) */
     bool running;
-    bool asleep;
+    bool asleep;   /* suspended */
     bool postcopy; /* it has reported the state postcopy-active */
     unsigned transitions;
-    GString *story;
+    GString *story; /* all events so far, for the message */
 };
 
-/* What is wrong with a source's new state, or NULL. The caller's. A destination may load all of a
- * migration before it can report a state between the first and the last. */
+/* Returns what is wrong with a source's new state, or NULL. The caller frees it. Only a source must
+ * report every state: a destination may load the whole migration before it can report one between
+ * the first and the last. */
 static char *change_source(const struct life *life, const char *state)
 {
     const bool running = life->running && !life->asleep;
@@ -80,7 +88,7 @@ static char *change_source(const struct life *life, const char *state)
     return NULL;
 }
 
-/* What is wrong with the migration's new state, or NULL. The caller's. */
+/* Returns what is wrong with the migration's new state, or NULL. The caller frees it. */
 static char *change_state(struct life *life, const char *state)
 {
     char *problem = NULL;
@@ -104,8 +112,8 @@ static char *change_state(struct life *life, const char *state)
     return problem;
 }
 
-/* The same for any event. */
-static char *live_on(struct life *life, const json_t *event)
+/* Returns what is wrong with an event, or NULL. The caller frees it. */
+static char *take_event(struct life *life, const json_t *event)
 {
     const char *name = godwit_json_string(event, "event", "");
     if (!strcmp(name, "MIGRATION")) {
@@ -113,9 +121,9 @@ static char *live_on(struct life *life, const json_t *event)
         g_string_append_printf(life->story, " %s", state);
         return change_state(life, state);
     }
-    static const char *const told[] = {"STOP", "RESUME", "SUSPEND", "WAKEUP"};
-    for (size_t i = 0; i < G_N_ELEMENTS(told); i++)
-        if (!strcmp(name, told[i]))
+    static const char *const shown[] = {"STOP", "RESUME", "SUSPEND", "WAKEUP"};
+    for (size_t i = 0; i < G_N_ELEMENTS(shown); i++)
+        if (!strcmp(name, shown[i]))
             g_string_append_printf(life->story, " %s", name);
     if (!strcmp(name, "STOP"))
         life->running = false;
@@ -125,28 +133,30 @@ static char *live_on(struct life *life, const json_t *event)
         life->asleep = false;
     if (!strcmp(name, "RESUME")) {
         life->running = true;
-        /* Without -S a destination runs its guest a moment before it tells of the end. */
+        /* Without -S, a destination runs its guest a moment before it reports "completed". */
         const bool late = !life->destination || life->arrived || !strcmp(life->state, "active");
         if (!late)
-            return g_strdup_printf("ran a guest in state %s, before it had one", life->state);
+            return g_strdup_printf("ran a guest in state %s, before it had received one",
+                                   life->state);
     }
     return NULL;
 }
 
-/* *POSTCOPY becomes whether it was in a postcopy. */
+/* Judges the events of one VM. Adds its changes of state to *TRANSITIONS. Sets *POSTCOPY if it was
+ * in a postcopy. */
 static bool judge(const struct godwit_vm *vm, unsigned *transitions, bool *postcopy, GError **error)
 {
     struct life life = {.vm = vm, .state = "none", .story = g_string_new(NULL)};
     life.destination = godwit_vm_has_argument(vm, "-incoming");
-    /* Nobody asked this one to tell of its migration. */
+    /* Without the capability "events" this VM does not report its migration. */
     life.arrived = !vm->capabilities;
     life.running = !life.destination && !godwit_vm_has_argument(vm, "-S");
     g_autofree char *problem = NULL;
     for (guint i = 0; !problem && i < vm->qmp->events->len; i++)
-        problem = live_on(&life, g_ptr_array_index(vm->qmp->events, i));
+        problem = take_event(&life, g_ptr_array_index(vm->qmp->events, i));
     if (problem)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                    "states: the %s %s, which the engine never should (its events: %s)", vm->name,
+                    "states: the %s %s, which QEMU must never do (its events: %s)", vm->name,
                     problem, life.story->str + 1);
     *transitions += life.transitions;
     *postcopy = life.postcopy;
@@ -167,8 +177,8 @@ bool godwit_states_judge(struct godwit_testbed *testbed, GError **error)
         if (postcopy[i] && !postcopy[1 - i] && peer->capabilities &&
             !strcmp(godwit_migrate_reported_state(peer), "completed"))
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                               "states: the %s was in a postcopy, of which the %s did not report",
-                               vm->name, peer->name);
+                               "states: the %s reported a postcopy, but the %s did not", vm->name,
+                               peer->name);
     }
     if (transitions)
         json_object_set_new(testbed->measurements, "transitions", json_integer(transitions));

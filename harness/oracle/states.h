@@ -1,5 +1,5 @@
 /*
- * The state machine of QEMU's migration engine, as its events tell of it.
+ * The states oracle: the state machine of QEMU's migration engine, as its events report it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,15 +9,18 @@
 #include "testbed/vm.h"
 
 /*
- * Judges everything that the testbed's VMs told by events: each change of the migration's state is
- * one that the engine may make; a source passed all states that it has to, and had stopped its
- * guest when it sent its devices' state and when its migration was completed; a destination did not
- * run its guest before it had it, and reported the postcopy that its source was in. What was judged
- * is counted in the facts ("transitions"). MIGRATION error with the whole sequence otherwise.
+ * Judges the events of the testbed's VMs. Requires that
+ * - the engine may make each change of state,
+ * - a source passes all mandatory states, and has stopped its guest when it sends its devices'
+ *   state and when its migration completes,
+ * - a destination does not run a guest before it has one,
+ * - source and destination both report a postcopy, or neither does.
+ * Counts the changes of state in the measurements ("transitions"). Fails with MIGRATION; the
+ * message has the whole sequence of a VM that broke a rule.
  */
 bool godwit_states_judge(struct godwit_testbed *testbed, GError **error);
 
-/* Whether the engine may change from one state to the other, both as QMP names them. */
+/* Returns true if the engine may change from one state to the other, both as QMP names them. */
 bool godwit_states_legal(const char *from, const char *to);
 
 #endif

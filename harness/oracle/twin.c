@@ -1,10 +1,10 @@
 /*
- * The twin oracle: compares all RAM of two stopped VMs, source and destination.
+ * The RAM compare ("twin"): compares all RAM of two stopped VMs, source and destination.
  *
- * Blocks are found by name, and each is read chunk by chunk on both sides. Each chunk also goes to
- * a view of each VM (oracle.c), so one walk serves page order, stamp and position as well. What
- * differs is counted first and judged at the end, when it is known whether a known bug explains
- * all of it.
+ * Blocks are matched by name, and each is read chunk by chunk on both sides. Each chunk also goes
+ * to a view of each VM (oracle.c), so one walk serves page order, stamp and position as well.
+ * Differences are counted first and judged at the end, because a known bug must explain all of
+ * them or none.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,19 +17,19 @@
 
 #define HEX "0x%" G_GINT64_MODIFIER "x"
 
-/* What differs between two VMs. */
+/* The differences between two VMs. */
 struct difference {
     uint64_t bytes;
     uint64_t pages;
-    const struct godwit_block *block; /* of the first one met ... */
-    uint64_t offset;                  /* ... where in it ... */
-    unsigned char here, there;        /* ... and what is there, on source and destination */
-    bool sizes;                       /* a block is not as large on both, and was not compared */
-    bool one_block;                   /* all are in that block, ... */
-    uint64_t lowest, highest;         /* ... between these offsets (pieces come in any order) */
+    const struct godwit_block *block; /* the source's block with the first difference found */
+    uint64_t offset;                  /* of that difference in BLOCK */
+    unsigned char here, there;        /* its bytes on source and destination */
+    bool sizes;               /* a block has different sizes on the two sides; it is not compared */
+    bool one_block;           /* all differences are in BLOCK ... */
+    uint64_t lowest, highest; /* ... between these offsets; pieces come in any order */
 };
 
-/* Adds what differs between HERE and THERE, LENGTH bytes at OFFSET of BLOCK, to DIFFERENCE. */
+/* Adds the differences between HERE and THERE, LENGTH bytes at OFFSET of BLOCK, to DIFFERENCE. */
 static void note_difference(struct difference *difference, const struct godwit_block *block,
                             uint64_t offset, const unsigned char *here, const unsigned char *there,
                             size_t length, size_t page_size)
@@ -57,13 +57,13 @@ static void note_difference(struct difference *difference, const struct godwit_b
     }
 }
 
-/* Compares [offset, offset + length) of a block that both VMs have. */
+/* Compares LENGTH bytes at OFFSET of a block that both VMs have. */
 static bool compare(struct view *source, struct view *destination, const struct godwit_block *here,
                     const struct godwit_block *there, uint64_t offset, uint64_t length,
                     struct difference *difference, GError **error)
 {
     const size_t page_size = source->vm->testbed->setup->workload.page_size;
-    /* Chunks are whole pages if a buffer holds any, because pages that differ are counted. */
+    /* Chunks are whole pages if the buffer is large enough, because wrong pages are counted. */
     const size_t chunk = page_size < CHUNK ? CHUNK - CHUNK % page_size : CHUNK;
     for (const uint64_t end = offset + length; offset < end;) {
         const size_t size = (size_t)MIN(chunk, end - offset);
@@ -83,7 +83,7 @@ static bool compare(struct view *source, struct view *destination, const struct 
     return true;
 }
 
-/* Compares every byte of a block that can be read on both sides, and reports how many cannot. */
+/* Compares every byte of a block that can be read on both sides, and records how many cannot. */
 static bool compare_block(struct view *source, struct view *destination,
                           const struct godwit_block *here, struct difference *difference,
                           GError **error)
@@ -101,8 +101,8 @@ static bool compare_block(struct view *source, struct view *destination,
     if (godwit_memory_readable(source->vm, here, 0, here->length) &&
         godwit_memory_readable(destination->vm, there, 0, there->length))
         return compare(source, destination, here, there, 0, here->length, difference, error);
-    /* Compare piece by piece. Pieces are disjoint where QEMU lists a block's RAM; elsewhere a byte
-     * that two aliases show is compared twice, which does no harm. */
+    /* Compare piece by piece. Pieces are disjoint if QEMU lists the block's RAM. Otherwise a byte
+     * that appears in two aliases is compared twice, which does no harm. */
     uint64_t seen = 0;
     for (guint i = 0; i < source->vm->pieces->len; i++) {
         const struct godwit_piece *piece =
@@ -118,7 +118,7 @@ static bool compare_block(struct view *source, struct view *destination,
     if (seen < here->length) {
         g_autofree char *text = g_strdup_printf(
             "%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-            " bytes are not mapped in the guest, and this QEMU does not tell where it has them",
+            " bytes are not mapped in the guest, and this QEMU does not report where they are",
             here->name, here->length - seen, here->length);
         json_array_append_new(godwit_json_list(testbed->measurements, "not_compared"),
                               json_string(text));
@@ -126,8 +126,8 @@ static bool compare_block(struct view *source, struct view *destination,
     return true;
 }
 
-/* Judges what differs. Sets *STALE if a known bug explains it, by which the destination's mailboxes
- * are out of date. */
+/* Judges the differences. Sets *STALE if a known bug explains them that leaves the destination's
+ * mailboxes out of date. */
 static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destination,
                              const struct difference *difference, bool *stale, GError **error)
 {
@@ -178,14 +178,14 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
                            "twin: the source has %u RAM blocks, the destination %u",
                            source->blocks->len, destination->blocks->len);
     }
-    /* Compare even if this oracle is switched off: the other oracles need the walk, and must know
-     * whether the destination's mailboxes are out of date by a known bug. */
+    /* Compare even if this oracle is switched off: the other oracles need the walk, and depend on
+     * whether a known bug has left the destination's mailboxes out of date. */
     for (guint i = 0; good && i < source->blocks->len; i++)
         good = compare_block(&here, &there, &g_array_index(source->blocks, struct godwit_block, i),
                              &difference, error);
     bool stale = false;
     good = good && judge_difference(source, destination, &difference, &stale, error);
-    /* Mailboxes known to be out of date say nothing about the destination's memory. */
+    /* Stale mailboxes prove nothing about the destination's memory. */
     good = good && godwit_view_judge(&here, &twin, true, error) &&
            (source->testbed->lost || godwit_view_judge(&there, reading, !stale, error));
     memcpy(reading->mailbox, twin.mailbox, sizeof(reading->mailbox));

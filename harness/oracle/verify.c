@@ -1,11 +1,11 @@
 /*
- * A guest, found in a stream and judged.
+ * Finds a guest in a stream and judges it.
  *
- * First the RAM block with a mailbox is looked for, then the parameter block, then the machine
- * whose RAM has room for that window; then the window goes by once, in pieces. Everything that was
- * found is checked before it is used: the stream may be damaged, or made to mislead. The work is
- * bounded by what the stream has and by MOST_WINDOW: a window of a mapped-ram file may be far
- * larger than the file, for pages that are not in it are zero.
+ * The search goes from the RAM block with a mailbox to the parameter block, and from that to the
+ * machine whose RAM has room for the window. Then the window is read once, piece by piece. Every
+ * value is checked before it is used, because the stream may be damaged or malicious. The size of
+ * the stream and MOST_WINDOW bound the work. The stream's size is not enough: a window in a
+ * mapped-ram file can be far larger than the file, because pages that are not in it are zero.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,13 +20,14 @@
 
 #define HEX "0x%" PRIx64
 
-/* No larger window is judged. */
+/* A larger window is not judged. */
 #define MOST_WINDOW ((uint64_t)64 << 30)
 
-/* No guest stamps larger pages: one of them is kept. */
+/* No guest stamps larger pages. This bounds the buffer for one page. */
 #define MOST_STAMPED_PAGE (64u << 20)
 
-/* Bytes of the window that go by at once: not less than any page has, so none is decoded twice. */
+/* Bytes of the window that are read at once: not less than any page of a stream, so that none is
+ * decoded twice. */
 #define PIECE (64u << 10)
 
 static bool read_mailbox(const struct godwit_stream_guest *guest, unsigned cpu,
@@ -40,8 +41,8 @@ static bool read_mailbox(const struct godwit_stream_guest *guest, unsigned cpu,
     return true;
 }
 
-/* The block that has a mailbox where a guest's RAM has its first one, and the guest's byte order.
- */
+/* Finds the block that has a mailbox where a guest's RAM has its first one. Sets the guest's byte
+ * order accordingly. */
 static bool find_ram(const struct godwit_stream_memory *memory, struct godwit_stream_guest *guest,
                      GError **error)
 {
@@ -63,8 +64,9 @@ static bool find_ram(const struct godwit_stream_memory *memory, struct godwit_st
                        unread ? ": " : "", unread ? unread->message : "");
 }
 
-/* Whether there is a parameter block at BYTES, one that fits the RAM that was found. Streams
- * outlive versions: what is used here is where it was in the first one. */
+/* Takes the parameter block at BYTES. Returns false if there is none or it does not fit the guest's
+ * RAM. Older versions are accepted, because streams outlive versions: the fields used here have not
+ * moved since version 1. */
 static bool take_parameters(const unsigned char *bytes, struct godwit_stream_guest *guest)
 {
     const bool big = guest->big_endian;
@@ -86,7 +88,6 @@ static bool take_parameters(const unsigned char *bytes, struct godwit_stream_gue
     return true;
 }
 
-/* What is looked for in all pages. */
 struct search {
     const struct godwit_stream_memory_block *block;
     struct godwit_stream_guest *guest;
@@ -94,7 +95,8 @@ struct search {
     bool found;
 };
 
-/* Looks at one page, unless all of its bytes are the same. Stops at the page that has it. */
+/* Searches one page for the parameter block, unless all of its bytes are the same. Returns true,
+ * which ends the traversal, if it is there. */
 static gboolean search_page(gpointer number, gpointer value, gpointer data)
 {
     const struct godwit_stream_memory_page *page = value;
@@ -109,7 +111,8 @@ static gboolean search_page(gpointer number, gpointer value, gpointer data)
     return search->found;
 }
 
-/* The parameter block, in any RAM block: the image may be in RAM, in ROM, or in several places. */
+/* Finds the parameter block, in any RAM block: the guest image may be in RAM, in ROM, or in several
+ * places. */
 static bool find_parameters(const struct godwit_stream_memory *memory,
                             struct godwit_stream_guest *guest, GError **error)
 {
@@ -122,10 +125,11 @@ static bool find_parameters(const struct godwit_stream_memory *memory,
             return true;
     }
     return godwit_fail(error, GODWIT_ERROR_STREAM,
-                       "the stream has a Godwit guest's mailbox, but no parameter block that fits");
+                       "the stream has a Godwit guest's mailbox, but no matching parameter block");
 }
 
-/* Whether the machine's RAM begins where that window fits into the block that was found. */
+/* Returns true if byte order and window fit the machine, with the block that was found as its RAM.
+ */
 static bool fits(const struct godwit_machine *machine, const struct godwit_stream_guest *guest)
 {
     const struct godwit_workload *workload = &guest->workload;
@@ -143,8 +147,8 @@ static bool find_base(const struct godwit_machine *machine, struct godwit_stream
         if (fits(machine, guest))
             return true;
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "this is no guest of %s: its window " HEX "-" HEX
-                           " is not in that machine's RAM, or its byte order is another",
+                           "this is not a guest of %s: its window " HEX "-" HEX
+                           " is not in that machine's RAM, or its byte order differs",
                            machine->arch, start, end);
     }
     const struct godwit_machine *found = NULL;
@@ -155,21 +159,22 @@ static bool find_base(const struct godwit_machine *machine, struct godwit_stream
         if (found && found->ram_base != other->ram_base)
             return godwit_fail(error, GODWIT_ERROR_USAGE,
                                "the window " HEX "-" HEX " could be in the RAM of %s and of %s: "
-                               "say which it is with --arch",
+                               "choose one with --arch",
                                start, end, found->arch, other->arch);
         found = other;
     }
     if (!found)
         return godwit_fail(error, GODWIT_ERROR_STREAM,
-                           "the window " HEX "-" HEX " is in the RAM of no machine", start, end);
+                           "the window " HEX "-" HEX " is not in the RAM of any known machine",
+                           start, end);
     guest->ram_base = found->ram_base;
     return true;
 }
 
-/* Takes the window's next bytes; false if nothing more is wanted. */
+/* Takes the window's next bytes. Returns false to end the walk. */
 typedef bool take_piece(void *data, const unsigned char *bytes, size_t length);
 
-/* Has the window go by, once. */
+/* Reads the window once and passes it to TAKE. */
 static bool walk_window(const struct godwit_stream_guest *guest, take_piece *take, void *data,
                         GError **error)
 {
@@ -206,8 +211,7 @@ static bool feed_stripes(void *data, const unsigned char *bytes, size_t length)
     return wanted;
 }
 
-/* Page order of one CPU's stripe, which has gone by, and that its mailbox is of the same instant.
- */
+/* Judges page order and position of one CPU, whose stripe has been read. */
 static bool judge_stripe(struct godwit_stream_guest *guest, struct godwit_page_order *check,
                          unsigned cpu, GError **error)
 {
@@ -226,7 +230,7 @@ static bool judge_stripe(struct godwit_stream_guest *guest, struct godwit_page_o
     return good || godwit_fail(error, GODWIT_ERROR_ORACLE, "CPU %u: %s", cpu, text);
 }
 
-/* A window in page order, of all CPUs. */
+/* Judges a window of the workload `order`. */
 static bool judge_order(struct godwit_stream_guest *guest, GError **error)
 {
     const struct godwit_workload *workload = &guest->workload;
@@ -255,8 +259,8 @@ static bool feed_stamp(void *walk, const unsigned char *bytes, size_t length)
     return true;
 }
 
-/* A window that is stamped, of all CPUs. Which image it is, and so whether it stores a word at
- * once, is not known: a half of the word that is being written is let pass. */
+/* Judges a window of the workload `stamp`. The stream does not reveal whether this guest image
+ * stores a word in two halves, so a half-written word is accepted. */
 static bool judge_stamp(struct godwit_stream_guest *guest, GError **error)
 {
     const struct godwit_workload *workload = &guest->workload;

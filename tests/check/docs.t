@@ -260,10 +260,10 @@ sub value_of {
     my ($table) = slurp('harness/oracle/ledger.c') =~ /names\[GODWIT_ORACLES\] = \{(.*?)\};/s;
     my @names = ($table // '') =~ /"([\w-]+)"/g;
     for my $command (qw(run migrate)) {
-        my ($help) = join("\n", lines_of($godwit, $command, '--help')) =~ /Judge by these only: (.*)/;
+        my ($help) = join("\n", lines_of($godwit, $command, '--help')) =~ /Judge only with these oracles: (.*)/;
         same_set(\@names, 'ledger.c', [split /, /, $help // ''], "$command --help", "oracles in $command --help");
     }
-    my ($manual) = slurp('docs/godwit.1') =~ /^Judge by these only:\n((?:\.Cm .*\n)+)/m;
+    my ($manual) = slurp('docs/godwit.1') =~ /^Judge only with these oracles:\n((?:\.Cm .*\n)+)/m;
     same_set(\@names, 'ledger.c', [($manual // '') =~ /^\.Cm ([\w-]+)/mg], 'docs/godwit.1', 'oracles in the man page');
     my ($listed) = slurp('docs/oracles.md') =~ /The names are (`.*?)\./s;
     same_set(\@names, 'ledger.c', [($listed // '') =~ /`([\w-]+)`/g], 'docs/oracles.md', 'oracles in docs/oracles.md');

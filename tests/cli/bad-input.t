@@ -102,10 +102,10 @@ run_refuses(['--arch', 'aarch64'], qr/is a QEMU for x86_64, not for aarch64/);
 run_refuses(['--accel', 'warp'], qr/unknown accelerator "warp": there are auto, tcg and kvm/);
 run_refuses(['--machine', 'vax'], qr/has no machine "vax"/);
 run_refuses(['--image', 'vax'], qr/x86_64 has no image "vax"/);
-run_refuses(['--accept-known', $_], qr/--accept-known: no known bug is called "": there are tcg-hot-page,/)
+run_refuses(['--accept-known', $_], qr/--accept-known: unknown bug "" \(expected one of tcg-hot-page,/)
     for '', 'suspend-lost,';
-run_refuses(['--accept-known', 'suspend-lost,fly'], qr/no known bug is called "fly": there are tcg-hot-page,/);
-run_refuses(['--accept-known', "\@$file"], qr/--accept-known: no known bug is called "use strict;"/);
+run_refuses(['--accept-known', 'suspend-lost,fly'], qr/unknown bug "fly" \(expected one of tcg-hot-page,/);
+run_refuses(['--accept-known', "\@$file"], qr/--accept-known: unknown bug "use strict;"/);
 run_refuses(['--accept-known', '@/nonexistent'], qr/--accept-known: .*\/nonexistent.*: No such file/);
 run_refuses(['--read-memory', 'aloud'], qr/unknown way to read memory "aloud"/);
 run_refuses(["--qemu-$_", '/bin/true'], qr/--qemu is both sides/) for qw(src dst);
@@ -143,7 +143,7 @@ run_refuses(['--format', 'tap', '--format', 'json'], qr/only one --format can go
 run_refuses(['--format', 'json:/nonexistent/x'], qr/cannot write \/nonexistent\/x: No such file/);
 run_refuses(['--format', 'junit:here.xml', '--format', 'smoke'], qr/unknown format/);
 for my $command (\&run_refuses, \&migrate_refuses) {
-    $command->(['--oracle', $_], qr/unknown oracle "\w*": there are page-order,stamp,twin,position,guest,continuity,blackout/)
+    $command->(['--oracle', $_], qr/unknown oracle "\w*" \(expected one of page-order,stamp,twin,position,guest,continuity,blackout\)/)
         for 'smoke', 'twin,smoke', 'twin,';
     $command->(['--oracle', ''], qr/--oracle wants the name of an oracle/);
     $command->(['--oracle'], qr/Missing argument for --oracle/);

@@ -104,7 +104,7 @@ for my $number (1 .. $damaged) {
     my $output = `@{[map {"'$_'"} @limits, $godwit, 'stream', @$action, $file]} 2>&1 >/dev/null`;
     my $status = $? & 127 ? 'signal ' . ($? & 127) : $? >> 8;
     my $fine = $status eq '0' && $output eq '' || $status eq '1' && $output =~ /\Agodwit: [^\n]*\n\z/
-        || $status eq '2' && $output =~ /\Agodwit: this is no guest of [^\n]*\n\z/;
+        || $status eq '2' && $output =~ /\Agodwit: this is not a guest of [^\n]*\n\z/;
     $count{$fine ? "$action->[0], exit status $status" : 'broken'}++;
     push @broken, "number $number: @$action: $status: $output" unless $fine;
 }

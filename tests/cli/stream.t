@@ -110,7 +110,7 @@ for (
     [2, qr/--pages goes with inspect only/, 'verify', '--pages', "$seeds/preempt"],
     [2, qr/--arch goes with verify only/, 'json', '--arch', 's390x', "$seeds/preempt"],
     [2, qr/unknown architecture "vax"/, 'verify', '--arch', 'vax', "$seeds/preempt"],
-    [2, qr/this is no guest of x86_64/, 'verify', '--arch', 'x86_64', "$seeds/configuration"],
+    [2, qr/this is not a guest of x86_64/, 'verify', '--arch', 'x86_64', "$seeds/configuration"],
 ) {
     my ($status, $pattern, @args) = @$_;
     my $name = join ' ', 'stream', map {s{.*/}{}r} @args;

@@ -171,7 +171,7 @@ for my $scenario ($P, $Q) {
     rows('destination', 'stop',
         [qw(page-newer window-old bytes-8 mailbox-passes mailbox-magic)], $scenario,
         {match => $ram});
-    row('destination/stop/restless', $scenario, {match => qr/although it is stopped|stamp/});
+    row('destination/stop/restless', $scenario, {match => qr/although the guest is stopped|stamp/});
     row('destination/stop/mailbox-timer-far', $scenario, {match => qr/timer/});
     row('destination/stop/page-byte', $scenario, {match => $ram, may_order => $FIRST_BYTE});
     row('destination/stop/pages-swapped', $scenario, {match => $ram, may_order => $EQUAL});

@@ -107,24 +107,27 @@ static void test_position_sentences(void **state)
         const char *text;
     } rows[] = {
         {GODWIT_MAILBOX_MAGIC, 7, START + 2 * STEP, ""},
-        {0, 7, START + 2 * STEP, "there is no mailbox: its magic is 0x00000000"},
-        {0x424d4447, 7, START + 2 * STEP, "there is no mailbox: its magic is 0x424d4447"},
+        {0, 7, START + 2 * STEP, "no mailbox found: its magic is 0x00000000"},
+        {0x424d4447, 7, START + 2 * STEP, "no mailbox found: its magic is 0x424d4447"},
         {GODWIT_MAILBOX_MAGIC, 7, START - STEP,
-         "the mailbox's position 0x400ff000 is no page of the window"},
+         "the mailbox's position 0x400ff000 is not a page of the window"},
         {GODWIT_MAILBOX_MAGIC, 7, START + 5 * STEP,
-         "the mailbox's position 0x40105000 is no page of the window"},
+         "the mailbox's position 0x40105000 is not a page of the window"},
         {GODWIT_MAILBOX_MAGIC, 7, START + 2 * STEP + 8,
-         "the mailbox's position 0x40102008 is no page of the window"},
+         "the mailbox's position 0x40102008 is not a page of the window"},
         {GODWIT_MAILBOX_MAGIC, 7, UINT64_MAX,
-         "the mailbox's position 0xffffffffffffffff is no page of the window"},
+         "the mailbox's position 0xffffffffffffffff is not a page of the window"},
         {GODWIT_MAILBOX_MAGIC, 8, START + 2 * STEP,
-         "memory and CPU are not of one instant: by its bytes the guest is at page 2 of pass 7 "
+         "memory and CPU are not from the same instant: by its bytes the guest is at page 2 of "
+         "pass 7 "
          "(mod 256), by its mailbox at page 2 of pass 8"},
         {GODWIT_MAILBOX_MAGIC, 7, START + 3 * STEP,
-         "memory and CPU are not of one instant: by its bytes the guest is at page 2 of pass 7 "
+         "memory and CPU are not from the same instant: by its bytes the guest is at page 2 of "
+         "pass 7 "
          "(mod 256), by its mailbox at page 3 of pass 7"},
         {GODWIT_MAILBOX_MAGIC, 7, START,
-         "memory and CPU are not of one instant: by its bytes the guest is at page 2 of pass 7 "
+         "memory and CPU are not from the same instant: by its bytes the guest is at page 2 of "
+         "pass 7 "
          "(mod 256), by its mailbox at page 0 of pass 7"},
     };
     const struct godwit_workload workload = small_workload(4);
@@ -235,7 +238,8 @@ static void test_look_wrong(void **state)
          "source: page order broken at 0x402ff000: 0x02 after 0x03 (the last page) is a second "
          "edge, after the one at 0x401c8000"},
         {0, -1, PAIR_PASSES + 1, PAIR_PAGES, "position",
-         "source: memory and CPU are not of one instant: by its bytes the guest is at page 200 of "
+         "source: memory and CPU are not from the same instant: by its bytes the guest is at page "
+         "200 of "
          "pass 3 (mod 256), by its mailbox at page 200 of pass 4"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -283,7 +287,7 @@ static void test_look_moving(void **state)
         moving_byte = bytes[i];
         pair->source->before_pmemsave = move;
         assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
-        expect_error(error, "source: its memory changes although it is stopped (position "
+        expect_error(error, "source: its memory changes although the guest is stopped (position "
                             "0x401c8000, then 0x401c8000)");
         assert_int_equal(pair->source->pmemsaves, 6);
         fake_pair_free(pair);
@@ -312,8 +316,9 @@ static void test_look_moving_oracles(void **state)
         pair->source->before_pmemsave = move;
         assert_int_equal(godwit_oracle_look(pair->source->vm, &reading, &error), !rows[i].judges);
         if (rows[i].judges)
-            expect_error(error, "source: its memory changes although it is stopped (position "
-                                "0x401c8000, then 0x401c8000)");
+            expect_error(error,
+                         "source: its memory changes although the guest is stopped (position "
+                         "0x401c8000, then 0x401c8000)");
         fake_pair_free(pair);
     }
 }
@@ -336,7 +341,7 @@ static void test_look_slow(void **state)
     pair->setup.workload.page_ticks = 1000000;
     g_timeout_add(150, write_page, pair->source);
     assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
-    expect_error(error, "source: its memory changes although it is stopped (position "
+    expect_error(error, "source: its memory changes although the guest is stopped (position "
                         "0x401c8000, then 0x401c8000)");
     assert_true(godwit_oracle_look(pair->destination->vm, &reading, NULL));
     fake_pair_free(pair);
@@ -508,7 +513,7 @@ static void test_twin_not_compared(void **state)
         assert_int_equal(json_array_size(list), 1);
         assert_string_equal(json_string_value(json_array_get(list, 0)),
                             "the.rom: 67584 of 73728 bytes are not mapped in the guest, and this "
-                            "QEMU does not tell where it has them");
+                            "QEMU does not report where they are");
         assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "bytes"), PAIR_RAM + 0x1800);
         fake_pair_free(pair);
     }
@@ -530,9 +535,9 @@ static void test_twin_both_wrong(void **state)
         }
         assert_false(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error));
         assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE));
-        assert_true(g_str_has_prefix(error->message,
-                                     what == 0 ? "source: page order broken at 0x40101000: "
-                                               : "source: memory and CPU are not of one instant"));
+        assert_true(g_str_has_prefix(
+            error->message, what == 0 ? "source: page order broken at 0x40101000: "
+                                      : "source: memory and CPU are not from the same instant"));
         assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "different"), 0);
         fake_pair_free(pair);
     }
@@ -625,7 +630,7 @@ static void test_twin_known_hides_nothing(void **state)
             wrong = "source: page order broken";
         } else {
             MAILBOX_SET(pair, source, PASSES, 9);
-            wrong = "source: memory and CPU are not of one instant";
+            wrong = "source: memory and CPU are not from the same instant";
         }
         assert_false(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error));
         assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE));
@@ -770,11 +775,12 @@ static void test_smp_wrong(void **state)
         {PAIR_PAGES - 1, 3, 0, 0,
          "source: CPU 3: page order broken at 0x402ff000: 0x03 after 0x00"},
         {0, -1, 2, 126 * CPUS + 1,
-         "source: CPU 2: the mailbox's position 0x402f9000 is no page of the window"},
+         "source: CPU 2: the mailbox's position 0x402f9000 is not a page of the window"},
         {0, -1, 1, PAIR_PAGES + CPUS + 1,
-         "source: CPU 1: the mailbox's position 0x40305000 is no page of the window"},
+         "source: CPU 1: the mailbox's position 0x40305000 is not a page of the window"},
         {0, -1, 3, 2 * CPUS + 3,
-         "source: CPU 3: memory and CPU are not of one instant: by its bytes the guest is at page "
+         "source: CPU 3: memory and CPU are not from the same instant: by its bytes the guest is "
+         "at page "
          "1 of pass 0 (mod 256), by its mailbox at page 2 of pass 256"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

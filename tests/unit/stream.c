@@ -907,9 +907,9 @@ static void test_guest(void **state)
         const char *said;
     } rows[] = {
         {false, 0, NULL, GODWIT_ERROR_ORACLE, "CPU 0: page order broken at 0x102000: 0x06 after"},
-        {true, 1, NULL, GODWIT_ERROR_ORACLE, "CPU 0: memory and CPU are not of one instant"},
-        {true, 0, "aarch64", GODWIT_ERROR_USAGE, "this is no guest of aarch64"},
-        {true, 0, "s390x", GODWIT_ERROR_USAGE, "this is no guest of s390x"},
+        {true, 1, NULL, GODWIT_ERROR_ORACLE, "CPU 0: memory and CPU are not from the same instant"},
+        {true, 0, "aarch64", GODWIT_ERROR_USAGE, "this is not a guest of aarch64"},
+        {true, 0, "s390x", GODWIT_ERROR_USAGE, "this is not a guest of s390x"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_clear_error(&error);
@@ -928,7 +928,7 @@ static void test_guest(void **state)
     assert_int_equal(guest.ram_base, 0x40000000);
     error = judge(guest_stream(good, 0x30000000 + start, 0), NULL, &guest);
     assert_int_equal(error->code, GODWIT_ERROR_STREAM);
-    assert_contains(error->message, "is in the RAM of no machine");
+    assert_contains(error->message, "is not in the RAM of any known machine");
     g_clear_error(&error);
     error = judge(small_stream(), NULL, &guest);
     assert_int_equal(error->code, GODWIT_ERROR_STREAM);
