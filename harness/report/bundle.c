@@ -1,4 +1,12 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Writes the report of one result, section by section: the verdict, the test, commands to repeat
+ * it, wrong pages, timeline, oracles, and the state of each VM.
+ *
+ * A report quotes QEMU and the guest. tame_copy() cleans the whole result first, and continuation
+ * lines are indented, so that no quotation can look like a section of the report.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "report/bundle.h"
 
 #include "base/file.h"
@@ -8,7 +16,7 @@
 #include "report/report.h"
 #include <string.h>
 
-/* Characters of a picture in a line. */
+/* Characters of a picture on each line. */
 #define PICTURE_WIDTH 64
 
 #define INT JSON_INTEGER_FORMAT
@@ -28,15 +36,16 @@ static const char *string(const json_t *object, const char *key)
     return godwit_json_string(object, key, "");
 }
 
-/* The parts of a result that have several lines: they are indented where they are quoted. */
+/* Returns true for the parts of a result that may have several lines. They are indented wherever
+ * they are quoted. */
 static bool has_lines(const char *key)
 {
     static const char *const keys[] = {"message", "stderr", "console", "qmp", "backtrace", NULL};
     return g_strv_contains(keys, key);
 }
 
-/* VALUE, which is at KEY, with every string in it tame, and one line unless it may have several.
- * What foreign programs say cannot look like a part of the report then. The caller releases it. */
+/* Returns a copy of VALUE, the member KEY of its parent, in which each string is tame, and is one
+ * line unless has_lines() allows several. The caller releases it. */
 static json_t *tame_copy(const json_t *value, const char *key)
 {
     const char *name;
@@ -70,7 +79,7 @@ static void heading(GString *text, const char *title)
     g_string_append_c(text, '\n');
 }
 
-/* LINES, each indented. */
+/* Appends LINES, each of them indented. */
 static void indented(GString *text, const char *lines)
 {
     g_auto(GStrv) each = g_strsplit(lines, "\n", -1);
@@ -78,24 +87,24 @@ static void indented(GString *text, const char *lines)
         g_string_append_printf(text, "    %s\n", each[i]);
 }
 
-/* TEXT with all lines but its first indented; the caller frees it. */
+/* Returns TEXT with all lines but the first indented. The caller frees it. */
 static char *continued(const char *text)
 {
     g_auto(GStrv) each = g_strsplit(text, "\n", -1);
     return g_strjoinv("\n    ", each);
 }
 
-/* What kinds of failure mean, as the end of "It was noticed as ...". */
+/* Returns the meaning of a kind of failure, as the end of "It was noticed as ...", or NULL. */
 static const char *meaning_of(const char *kind)
 {
     static const char *const meanings[][2] = {
-        {"timeout", "something that was awaited and did not come"},
-        {"crash", "a QEMU that ended unasked"},
-        {"qmp", "a QMP command that was refused, or an answer that is none"},
-        {"migration", "a migration that did not do what it should"},
-        {"oracle", "guest memory or behaviour that is wrong"},
-        {"environment", "something that says nothing of migration: this host, or a file"},
-        {"lost", "the end of Godwit's own process for it, which has no more to tell"},
+        {"timeout", "a timeout"},
+        {"crash", "a QEMU that ended unexpectedly"},
+        {"qmp", "a QMP command that was refused, or an invalid answer"},
+        {"migration", "a migration that did not behave as required"},
+        {"oracle", "wrong guest memory or behaviour"},
+        {"environment", "a problem of this host or of a file, not of migration"},
+        {"lost", "the death of Godwit's own worker process, which left no other information"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(meanings); i++)
         if (!strcmp(meanings[i][0], kind))
@@ -103,8 +112,8 @@ static const char *meaning_of(const char *kind)
     return NULL;
 }
 
-/* The sentence that tells who has noticed it. */
-static void tell_finder(GString *text, const json_t *result)
+/* Appends the sentence that names what noticed the failure. */
+static void write_finder(GString *text, const json_t *result)
 {
     const json_t *finder = json_object_get(json_object_get(result, "measurements"), "found_by");
     const char *kind = string(result, "kind"), *phase = string(result, "phase");
@@ -124,8 +133,8 @@ static void tell_finder(GString *text, const json_t *result)
                            string(result, "source_version"), string(result, "destination_version"));
 }
 
-/* Names the fault that was injected, and what became of it. */
-static void tell_fault(GString *text, const json_t *result)
+/* Appends the injected fault, if there was one, and its outcome. */
+static void write_fault(GString *text, const json_t *result)
 {
     g_autofree char *fault = godwit_report_fault(result);
     if (!fault)
@@ -134,7 +143,7 @@ static void tell_fault(GString *text, const json_t *result)
     g_string_append_printf(text, "A fault was injected on purpose: %s.\n", line);
 }
 
-static void tell_verdict(GString *text, const json_t *result)
+static void write_verdict(GString *text, const json_t *result)
 {
     const char *status = string(result, "status");
     const json_t *bugs = godwit_report_bugs(result);
@@ -149,8 +158,8 @@ static void tell_verdict(GString *text, const json_t *result)
                                    string(bug, "summary"), string(bug, "seen"));
         }
         g_string_append_printf(text,
-                               "Everything else holds, so it counts as no failure; source "
-                               "QEMU %s, destination QEMU %s.\n",
+                               "Everything else holds, so this is not a failure; source QEMU %s, "
+                               "destination QEMU %s.\n",
                                string(result, "source_version"),
                                string(result, "destination_version"));
     } else if (!strcmp(status, "skip")) {
@@ -166,17 +175,17 @@ static void tell_verdict(GString *text, const json_t *result)
     } else {
         g_string_append_printf(text, "%s %s: %s.\n", string(result, "scenario"),
                                !strcmp(status, "error") ? "could not be run" : "failed", message);
-        tell_finder(text, result);
+        write_finder(text, result);
     }
 }
 
-static void tell_scenario(GString *text, const json_t *result)
+static void write_scenario(GString *text, const json_t *result)
 {
     const json_t *guest = json_object_get(result, "guest");
     heading(text, "What was done");
     g_string_append_printf(text, "%s: %s.\n", string(result, "scenario"),
                            *string(result, "summary") ? string(result, "summary")
-                                                      : "one migration, put together by options");
+                                                      : "one migration, composed from options");
     g_string_append_printf(text, "%s, machine %s, accelerator %s, guest image %s; Godwit %s.\n",
                            string(result, "arch"), string(result, "machine"),
                            string(result, "accel"), string(result, "image"), string(result, "kit"));
@@ -188,29 +197,28 @@ static void tell_scenario(GString *text, const json_t *result)
         integer(guest, "flags") & GODWIT_FLAG_STAMP
             ? "It fills the\n%" INT "-byte pages from 0x%" G_GINT64_MODIFIER
               "x to 0x%" G_GINT64_MODIFIER
-              "x, one after another, over and over;\nonce through all of them is a pass. Each word "
+              "x, one after another, over and over;\none run over all of them is a pass. Each word "
               "of a page is a known function of page,\nword, pass and seed "
-              "(include/godwit/stamp.h), so that of each it can be told what it is."
+              "(include/godwit/stamp.h), so that the origin of each can be determined."
             : "It adds one (modulo 256) to\nthe first byte of each %" INT
               "-byte page from 0x%" G_GINT64_MODIFIER "x to 0x%" G_GINT64_MODIFIER
-              "x, upwards, over and over; once\nthrough all of them is a pass. At any instant, "
+              "x, upwards, over and over; one\nrun over all of them is a pass. At any instant, "
               "therefore, all those bytes are equal, or\ndrop by one in a single place, where the "
               "guest is.",
         integer(guest, "page_size"), (gint64)integer(guest, "window_start"),
         (gint64)integer(guest, "window_end"));
     g_string_append_printf(
         text,
-        "%s Beside them it keeps an\naccount, the mailbox, at 0x%" G_GINT64_MODIFIER
+        "%s It also keeps an\naccount, the mailbox, at 0x%" G_GINT64_MODIFIER
         "x: passes, position (the page it writes next) and a timer.\n",
-        integer(guest, "cpus") > 1
-            ? " (Of several CPUs, each has a stripe\nof the pages for itself.)"
-            : "",
+        integer(guest, "cpus") > 1 ? " (Each of its CPUs has its own stripe\nof the pages.)" : "",
         (gint64)integer(guest, "mailbox"));
     if (integer(guest, "flags") & GODWIT_FLAG_VERIFY)
-        g_string_append(text, "Before it writes a page it checks it, and halts if it is wrong.\n");
+        g_string_append(text,
+                        "It checks each page before it writes it, and halts if it is wrong.\n");
 }
 
-/* "cd FOLDER/work", to be pasted. */
+/* Appends "cd FOLDER/work", quoted for the shell. */
 static void append_folder(GString *text, const char *folder)
 {
     g_autofree char *work = g_build_filename(folder, "work", NULL);
@@ -218,15 +226,14 @@ static void append_folder(GString *text, const char *folder)
     g_string_append_printf(text, "    cd %s\n", word);
 }
 
-static void tell_commands(GString *text, const json_t *result)
+static void write_commands(GString *text, const json_t *result)
 {
     heading(text, "To run it again");
     g_autofree char *again = godwit_report_again(result);
     indented(text, again);
     heading(text, "The QEMUs by hand");
-    g_string_append(text,
-                    "Console on the terminal, QMP on a socket. What was sent by QMP is in the "
-                    "transcripts.\n");
+    g_string_append(text, "Console on the terminal, QMP on a socket. The transcripts have the QMP "
+                          "commands that were sent.\n");
     if (*string(result, "folder"))
         append_folder(text, string(result, "folder"));
     size_t i;
@@ -237,13 +244,13 @@ static void tell_commands(GString *text, const json_t *result)
     }
 }
 
-static void tell_timeline(GString *text, const json_t *result)
+static void write_timeline(GString *text, const json_t *result)
 {
     size_t i;
     json_t *moment, *phase;
     if (json_array_size(json_object_get(result, "timeline"))) {
         heading(text, "What happened");
-        g_string_append(text, "Seconds since the start; events as the QEMUs told of them.\n");
+        g_string_append(text, "Seconds since the start; events as the QEMUs reported them.\n");
         json_array_foreach(json_object_get(result, "timeline"), i, moment)
         {
             g_string_append_printf(text, "%10.6f  %-12s %s\n", number(moment, "at"),
@@ -251,7 +258,7 @@ static void tell_timeline(GString *text, const json_t *result)
         }
     }
     if (json_array_size(json_object_get(result, "phases"))) {
-        heading(text, "Phases that were completed");
+        heading(text, "Completed phases");
         json_array_foreach(json_object_get(result, "phases"), i, phase)
         {
             g_string_append_printf(text, "%10.1f ms  %s\n", number(phase, "ms"),
@@ -260,13 +267,13 @@ static void tell_timeline(GString *text, const json_t *result)
     }
 }
 
-static void tell_oracles(GString *text, const json_t *result)
+static void write_oracles(GString *text, const json_t *result)
 {
-    const json_t *facts = json_object_get(result, "measurements");
+    const json_t *measurements = json_object_get(result, "measurements");
     size_t i;
     json_t *oracle, *value;
     if (json_array_size(json_object_get(result, "oracles"))) {
-        heading(text, "Oracles that have judged");
+        heading(text, "Oracles that judged");
         json_array_foreach(json_object_get(result, "oracles"), i, oracle)
         {
             g_string_append_printf(text, "%-12s", string(oracle, "name"));
@@ -282,27 +289,27 @@ static void tell_oracles(GString *text, const json_t *result)
             g_string_append_c(text, '\n');
         }
     }
-    json_array_foreach(json_object_get(facts, "not_compared"), i, value)
+    json_array_foreach(json_object_get(measurements, "not_compared"), i, value)
     {
         if (json_is_string(value))
             g_string_append_printf(text, "not compared: %s\n", json_string_value(value));
     }
-    if (json_object_get(facts, "blackout_ms")) {
-        const json_t *migration = json_object_get(facts, "migration");
+    if (json_object_get(measurements, "blackout_ms")) {
+        const json_t *migration = json_object_get(measurements, "migration");
         g_string_append_printf(text, "The guest made no progress for %.1f ms, to within %.1f ms; ",
-                               number(facts, "blackout_ms"),
-                               number(facts, "blackout_resolution_ms"));
+                               number(measurements, "blackout_ms"),
+                               number(measurements, "blackout_resolution_ms"));
         if (json_object_get(migration, "downtime_unknown"))
             g_string_append_printf(text, "its downtime by QEMU is unknown (%s).\n",
                                    string(migration, "downtime_unknown"));
         else
-            g_string_append_printf(text, "QEMU tells of a downtime of %" INT " ms.\n",
+            g_string_append_printf(text, "QEMU reports a downtime of %" INT " ms.\n",
                                    integer(migration, "downtime"));
     }
 }
 
-/* The picture, so many characters a line, each begun with the address that it shows. */
-static void tell_picture(GString *text, const json_t *map, const json_t *guest)
+/* Appends the picture. Each line begins with the address of its first page. */
+static void write_picture(GString *text, const json_t *map, const json_t *guest)
 {
     const char *picture = string(map, "picture");
     const json_int_t row = PICTURE_WIDTH * integer(map, "step") * integer(map, "page_size");
@@ -312,8 +319,8 @@ static void tell_picture(GString *text, const json_t *map, const json_t *guest)
                                PICTURE_WIDTH, picture + done);
 }
 
-/* A wrong page, or several in a row. */
-static void tell_bad(GString *text, const json_t *bad, json_int_t page_size)
+/* Appends a wrong page, or a run of them. */
+static void write_bad(GString *text, const json_t *bad, json_int_t page_size)
 {
     const json_int_t count = integer(bad, "count");
     g_string_append_printf(text, "    %s+0x%" G_GINT64_MODIFIER "x", string(bad, "block"),
@@ -334,7 +341,7 @@ static void tell_bad(GString *text, const json_t *bad, json_int_t page_size)
     g_string_append_printf(text, ": %s\n", string(bad, "text"));
 }
 
-static void tell_map(GString *text, const json_t *map, const json_t *guest)
+static void write_map(GString *text, const json_t *map, const json_t *guest)
 {
     const char *key;
     json_t *value, *bad;
@@ -355,18 +362,18 @@ static void tell_map(GString *text, const json_t *map, const json_t *guest)
         " to a character (. right, s stale,\n0 zero, m misplaced, t torn, f foreign, * of several "
         "kinds):\n\n",
         integer(map, "pages"), integer(map, "step"));
-    tell_picture(text, map, guest);
+    write_picture(text, map, guest);
     g_string_append_c(text, '\n');
     json_array_foreach(json_object_get(map, "list"), i, bad)
     {
-        tell_bad(text, bad, integer(map, "page_size"));
+        write_bad(text, bad, integer(map, "page_size"));
     }
     if (integer(map, "told") < integer(map, "bad"))
         g_string_append_printf(text, "    and %" INT " more\n",
                                integer(map, "bad") - integer(map, "told"));
 }
 
-static void tell_pages(GString *text, const json_t *result)
+static void write_pages(GString *text, const json_t *result)
 {
     size_t i;
     json_t *map;
@@ -377,11 +384,11 @@ static void tell_pages(GString *text, const json_t *result)
     {
         if (i)
             g_string_append_c(text, '\n');
-        tell_map(text, map, json_object_get(result, "guest"));
+        write_map(text, map, json_object_get(result, "guest"));
     }
 }
 
-static void tell_mailboxes(GString *text, const json_t *vm)
+static void write_mailboxes(GString *text, const json_t *vm)
 {
     static const char *const states[] = {
         "?", "running", "suspended", "fault", "fault of a register", "fault of the timer"};
@@ -404,7 +411,7 @@ static void tell_mailboxes(GString *text, const json_t *vm)
     }
 }
 
-static void tell_vm(GString *text, const json_t *vm)
+static void write_vm(GString *text, const json_t *vm)
 {
     static const char *const parts[][2] = {{"stderr", "the end of its standard error"},
                                            {"console", "the end of its console"},
@@ -420,7 +427,7 @@ static void tell_vm(GString *text, const json_t *vm)
         g_string_append_printf(text,
                                "Times in its QMP transcript count from %.6f s after the start.\n",
                                number(vm, "began"));
-    tell_mailboxes(text, vm);
+    write_mailboxes(text, vm);
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
         if (!*string(vm, parts[i][0]))
             continue;
@@ -435,33 +442,33 @@ char *godwit_report_bundle(const json_t *raw)
     GString *text = g_string_new(NULL);
     size_t i;
     json_t *vm;
-    tell_verdict(text, result);
-    tell_fault(text, result);
-    tell_scenario(text, result);
-    tell_commands(text, result);
-    tell_pages(text, result);
-    tell_timeline(text, result);
-    tell_oracles(text, result);
+    write_verdict(text, result);
+    write_fault(text, result);
+    write_scenario(text, result);
+    write_commands(text, result);
+    write_pages(text, result);
+    write_timeline(text, result);
+    write_oracles(text, result);
     json_array_foreach(json_object_get(result, "vms"), i, vm)
     {
-        tell_vm(text, vm);
+        write_vm(text, vm);
     }
     heading(text, "Files");
     g_string_append(text,
-                    "In this folder, VM being source, destination and so on:\n"
-                    "    VM.qmp       all that went over QMP, with times in seconds\n"
-                    "    VM.serial    all that the guest wrote to its console\n"
-                    "    VM.stderr    all that QEMU wrote to standard error\n"
-                    "    result.json  the result, with all that was measured\n"
-                    "    job.json     what was to be done\n"
-                    "    worker.log   what the process said that ran this scenario\n"
+                    "In this folder, where VM is source, destination and so on:\n"
+                    "    VM.qmp       the QMP transcript, with times in seconds\n"
+                    "    VM.serial    everything that the guest wrote to its console\n"
+                    "    VM.stderr    everything that QEMU wrote to standard error\n"
+                    "    result.json  the result, with all measurements\n"
+                    "    job.json     the job: the scenario and its settings\n"
+                    "    worker.log   the output of the process that ran this scenario\n"
                     "In its folder work, the QEMUs' working directory:\n"
                     "    VM.image     the guest image that was started\n"
-                    "    core*        of a QEMU that crashed, if the host allows it\n"
-                    "    the others   what the migration went through: sockets, files, keys\n");
+                    "    core*        the core of a QEMU that crashed, if the host allows it\n"
+                    "    the others   used by the migration: sockets, files, keys\n");
     if (!strcmp(string(result, "status"), "known"))
-        g_string_append(text, "Of a run that met a known bug, files of more than 16 MiB are kept "
-                              "by --keep only.\n");
+        g_string_append(text, "After a known bug, files of more than 16 MiB are kept only with "
+                              "--keep.\n");
     return g_string_free(text, FALSE);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The report of a bundle: all there is to know of one result, for somebody who has never heard of
- * Godwit. It is the file report.txt in the folder that a failure leaves.
+ * The report of a bundle: everything about one result, for a reader who does not know Godwit. It is
+ * the file report.txt in the folder that a failure leaves.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,8 +9,8 @@
 
 #include "run/run.h"
 
-/* The report of a result, as job.h and report.h describe it; the caller's. It begins with what is
- * wrong, in two sentences. */
+/* Returns the report of a result, which the caller frees. RESULT is an object as job.h and result.h
+ * describe it. The report begins with what is wrong, in two sentences. */
 char *godwit_report_bundle(const json_t *result);
 
 /* Writes that report into each folder that a run keeps. */

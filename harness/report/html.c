@@ -1,7 +1,8 @@
 /*
- * HTML: one file that needs nothing else. A table of all results, what went wrong first and what
- * was skipped last and folded away; below it, of each that failed or met a known bug, what is
- * wrong, a picture of the pages, and what happened when.
+ * The format html: one file that needs no other. It begins with a table of all results: failures
+ * first, skips last and folded away. Below it, each result that failed or met a known bug has a
+ * section with the message, a picture of the pages, a timeline and the whole report. Written at the
+ * end.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +11,7 @@
 #include "report/bundle.h"
 #include <string.h>
 
-/* Squares of a picture of pages in a row, and their size. */
+/* Squares in a row of a picture of pages, and their size in pixels. */
 #define COLUMNS 64
 #define SQUARE  10
 
@@ -30,7 +31,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     json_array_append(reporter->results, (json_t *)(uintptr_t)result_);
 }
 
-/* How the table calls a result. */
+/* Returns the table's word for a result. */
 static const char *word_of(const json_t *result_)
 {
     static const char *const words[][2] = {
@@ -42,7 +43,7 @@ static const char *word_of(const json_t *result_)
     return "FAIL";
 }
 
-/* Whether there is more to tell of it than a line. */
+/* Returns true if the result has a section of its own below the table. */
 static bool has_section(const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
@@ -82,8 +83,8 @@ static const char *colour_of(char kind)
     return "#000000"; /* of several kinds */
 }
 
-/* A square for each character of the picture; they come from a fixed set, but are trusted no more
- * than the rest. */
+/* Draws a square for each character of the picture. The characters come from a fixed set, but are
+ * not trusted: any other one becomes a black square. */
 static void map(FILE *out, const json_t *map_)
 {
     const char *picture = godwit_json_string(map_, "picture", "");
@@ -111,7 +112,7 @@ static void timeline(FILE *out, const json_t *list)
     json_t *moment;
     if (!json_array_size(list))
         return;
-    fputs("<table>\n<tr><th>s</th><th>who</th><th>what</th></tr>\n", out);
+    fputs("<table>\n<tr><th>s</th><th>where</th><th>what</th></tr>\n", out);
     json_array_foreach(list, i, moment)
     {
         fprintf(out, "<tr><td>%.6f</td>", json_number_value(json_object_get(moment, "at")));
@@ -141,8 +142,8 @@ static void section(FILE *out, const json_t *result_, size_t index)
     put(out, "<details><summary>The whole report</summary><pre>", report, "</pre></details>\n");
 }
 
-/* Writes the rows of all results that the table calls WORD; NOT_RUN says of errors which of them.
- */
+/* Writes the rows of all results with that word. NOT_RUN selects either the results of scenarios
+ * that were not run, or all others. */
 static void rows(FILE *out, const json_t *results, const char *word, bool not_run)
 {
     size_t i;
@@ -154,7 +155,7 @@ static void rows(FILE *out, const json_t *results, const char *word, bool not_ru
     }
 }
 
-/* Writes the sections of all results that the table calls WORD. */
+/* Writes the sections of all results with that word. */
 static void sections(FILE *out, const json_t *results, const char *word)
 {
     size_t i;

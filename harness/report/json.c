@@ -1,5 +1,5 @@
 /*
- * JSON: one object with the summary and every result, written at the end.
+ * The format json: one object with the summary and every result, written at the end.
  *
  * SPDX-License-Identifier: MIT
  */

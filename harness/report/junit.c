@@ -1,5 +1,6 @@
 /*
- * JUnit XML, as CI systems read it: a test case a result, the bug report as the failure's text.
+ * The format junit: JUnit XML for CI systems. Each result is a test case, with the bug report as
+ * the text of the failure. Written at the end.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,7 +13,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     json_array_append(reporter->results, (json_t *)(uintptr_t)result_);
 }
 
-/* The known bugs that were met. */
+/* Writes the known bugs that the result met. */
 static void properties(FILE *out, const json_t *result_)
 {
     const json_t *bugs = godwit_report_bugs(result_);

@@ -1,4 +1,11 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Makes reporters, and the texts that several formats share.
+ *
+ * Texts from QEMU and the guest pass through base/text.h before they are printed: they are tame,
+ * and one line unless a format indents several.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "report/report.h"
 
 #include "base/shell.h"
@@ -73,7 +80,7 @@ struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
         return reporter;
     }
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
-                "unknown format \"%s\": there are text, tap, junit, json and html", name);
+                "unknown format \"%s\" (expected text, tap, junit, json or html)", name);
     return NULL;
 }
 
@@ -104,7 +111,7 @@ void godwit_reporter_discard(struct godwit_reporter *reporter)
 
 char *godwit_report_xml(const char *text)
 {
-    /* What XML 1.0 forbids is not tame either. */
+    /* A tame text has no characters that XML 1.0 forbids. */
     g_autofree char *tame = godwit_text_tame(text);
     return g_markup_escape_text(tame, -1);
 }
@@ -174,8 +181,8 @@ json_int_t godwit_report_judged(const json_t *result, const char *oracle, const 
     return 0;
 }
 
-/* How the fault of a scenario of the family "relay" was noticed: by each oracle that saw it, by the
- * destination, which refused it, or by nobody. The caller frees it. */
+/* Returns how the fault in a scenario of the family "relay" was noticed: by oracles, by the
+ * destination, which refused it, or not at all. The caller frees it. */
 static char *trial_outcome(const json_t *trial)
 {
     const json_t *seen = json_object_get(trial, "seen");
@@ -197,7 +204,7 @@ static char *trial_outcome(const json_t *trial)
     return g_string_free(text, FALSE);
 }
 
-/* What became of a fault of `godwit migrate --fault`. The caller frees it. */
+/* Returns how a fault of `godwit migrate --fault` was noticed. The caller frees it. */
 static char *fault_outcome(const json_t *result)
 {
     const json_t *finder = json_object_get(json_object_get(result, "measurements"), "found_by");
@@ -208,31 +215,30 @@ static char *fault_outcome(const json_t *result)
     if (!strcmp(kind, "oracle") && finder)
         return g_strdup_printf("found by %s%s%s", godwit_json_string(finder, "oracle", "?"),
                                vm ? " on the " : "", vm ? vm : "");
-    return g_strdup_printf("noticed as a failure of the kind \"%s\"", *kind ? kind : "unknown");
+    return g_strdup_printf("noticed as a failure of kind \"%s\"", *kind ? kind : "unknown");
 }
 
 char *godwit_report_fault(const json_t *result)
 {
-    const json_t *facts = json_object_get(result, "measurements");
-    const json_t *trial = json_object_get(facts, "trial");
+    const json_t *measurements = json_object_get(result, "measurements");
+    const json_t *trial = json_object_get(measurements, "trial");
     const char *asked = godwit_json_string(result, "fault", NULL);
-    const char *done = godwit_json_string(facts, "fault", NULL);
+    const char *done = godwit_json_string(measurements, "fault", NULL);
     if (!asked && !done)
         return NULL;
     g_autofree char *outcome = trial            ? trial_outcome(trial)
                                : asked && !done ? g_strdup("it was not injected")
-                               : !strcmp(asked ? asked : "", "none")
-                                   ? g_strdup("nothing to be noticed")
-                                   : fault_outcome(result);
+                               : !strcmp(asked ? asked : "", "none") ? g_strdup("nothing to notice")
+                                                                     : fault_outcome(result);
     return g_strdup_printf("%s%s%s; %s", asked ? asked : "", asked && done ? ": " : "",
                            done ? done : "", outcome);
 }
 
 char *godwit_report_proof(const json_t *result)
 {
-    const json_t *facts = json_object_get(result, "measurements");
-    const json_t *migration = json_object_get(facts, "migration");
-    const json_t *live = json_object_get(facts, "live");
+    const json_t *measurements = json_object_get(result, "measurements");
+    const json_t *migration = json_object_get(measurements, "migration");
+    const json_t *live = json_object_get(measurements, "live");
     GString *text = g_string_new(NULL);
     const json_int_t twin = godwit_report_judged(result, "twin", "bytes");
     const json_int_t different = godwit_report_judged(result, "twin", "different");
@@ -248,7 +254,7 @@ char *godwit_report_proof(const json_t *result)
                                text->len ? ", " : "", stamp);
     size_t i, made = 0;
     json_t *check;
-    json_array_foreach(json_object_get(facts, "checks"), i, check)
+    json_array_foreach(json_object_get(measurements, "checks"), i, check)
     {
         made += !json_object_get(check, "skip");
     }
@@ -268,7 +274,7 @@ char *godwit_report_proof(const json_t *result)
             g_string_append_printf(text, "%" JSON_INTEGER_FORMAT " ms",
                                    godwit_json_integer(migration, "downtime", 0));
     }
-    const json_t *blackout = json_object_get(facts, "blackout_ms");
+    const json_t *blackout = json_object_get(measurements, "blackout_ms");
     if (blackout)
         g_string_append_printf(text, ", blackout %.0f ms", json_number_value(blackout));
     g_autofree char *fault = godwit_report_fault(result);

@@ -1,8 +1,8 @@
 /*
- * TAP, version 13: a test point a result, and one before it for each check that it consists of; the
- * bug report as a YAML block; the spec last, for only then is the number of points known.
- * Descriptions are one line with TAP's own characters escaped; lines of a block are indented
- * further than its end is. So nothing that is quoted can be taken for a line of TAP.
+ * The format tap: TAP, version 13. Each result is a test point with its bug report as a YAML block,
+ * after a test point for each of its checks. The plan comes last, because only then the number of
+ * points is known. No quoted text can look like a line of TAP: descriptions are one line with TAP's
+ * own characters escaped, and the lines of a block are indented further than its end.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,8 +11,8 @@
 #include "base/text.h"
 #include <string.h>
 
-/* TEXT as (a part of) a description or the reason of a directive: "#" begins a directive, "\\"
- * escapes it. The caller frees it. */
+/* Returns TEXT as a part of a description, or as the reason of a directive. There "#" begins a
+ * directive, and a backslash escapes it. The caller frees it. */
 static char *word(const char *text)
 {
     g_autofree char *line = godwit_text_line(text);
@@ -25,7 +25,7 @@ static char *word(const char *text)
     return g_string_free(escaped, FALSE);
 }
 
-/* TEXT as a YAML scalar in single quotes; the caller frees it. */
+/* Returns TEXT as a YAML scalar in single quotes. The caller frees it. */
 static char *scalar(const char *text)
 {
     g_autofree char *line = godwit_text_line(text);
@@ -34,7 +34,7 @@ static char *scalar(const char *text)
     return g_strdup_printf("'%s'", doubled);
 }
 
-/* Writes a test point up to its end or directive. */
+/* Writes a test point without a directive or a line end. */
 static void point(struct godwit_reporter *reporter, bool good, const json_t *result_,
                   const char *check)
 {
@@ -115,7 +115,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
 
 static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
 {
-    (void)summary; /* whatever was asked for has its point, also in a run that was cut short */
+    (void)summary; /* a run that was cut short also reports a point for each scenario */
     fprintf(reporter->out, "1..%u\n", reporter->points);
     fflush(reporter->out);
 }

@@ -1,6 +1,6 @@
 /*
- * Text for people: a line a result, a bug report for each failure, a last line that counts. On a
- * terminal, a line below that moves.
+ * The format text: a line for each result, a bug report for each failure, and the totals at the
+ * end. On a terminal, the last line shows progress.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -34,7 +34,8 @@ static void progress(struct godwit_reporter *reporter, const struct godwit_job *
     g_string_append_printf(line, "%s %s: %s", godwit_job_target(job), godwit_job_name(job),
                            godwit_json_string(progress_, "progress", ""));
     if (migration)
-        g_string_append_printf(line, ", pass %" JSON_INTEGER_FORMAT ", %.1f MiB left, %.0f Mbit/s",
+        g_string_append_printf(line,
+                               ", iteration %" JSON_INTEGER_FORMAT ", %.1f MiB left, %.0f Mbit/s",
                                godwit_json_integer(migration, "pass", 0),
                                (double)godwit_json_integer(migration, "remaining", 0) / (1 << 20),
                                json_number_value(json_object_get(migration, "mbps")));
@@ -49,7 +50,7 @@ static void progress(struct godwit_reporter *reporter, const struct godwit_job *
     g_string_free(line, TRUE);
 }
 
-/* What all passed results together proved. */
+/* Adds a passed result to the totals. */
 static void add_totals(struct godwit_reporter *reporter, const json_t *result_)
 {
     static const char *const sums[][2] = {
@@ -201,7 +202,7 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
             colour(reporter, summary->failed + summary->errors ? "\033[31m" : "\033[32m"),
             summary->passed, summary->failed, summary->skipped, colour(reporter, "\033[0m"));
     if (summary->red_known)
-        fprintf(reporter->out, ", %u of the failures by a known bug of QEMU (--accept-known)",
+        fprintf(reporter->out, ", %u of the failures due to a known bug of QEMU (--accept-known)",
                 summary->red_known);
     if (summary->known)
         fprintf(reporter->out, ", %u with a known bug of QEMU", summary->known);

@@ -540,7 +540,7 @@ static void test_formats(void **state)
         g_autoptr(GError) error = NULL;
         assert_null(godwit_reporter_new(unknown[i], &error));
         assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_USAGE));
-        assert_contains(error->message, "there are text, tap, junit, json and html");
+        assert_contains(error->message, "(expected text, tap, junit, json or html)");
     }
     g_autofree char *missing = g_strdup_printf("tap:%s/no/file", (char *)*state);
     const char *const unwritable[] = {"tap:", "junit:/", "json:/dev/null/x", missing};
@@ -783,7 +783,7 @@ static void test_fault(void **state)
          "{\"fault\": "
          "\"the "
          "relay did\"}}",
-         "magic: the relay did; noticed as a failure of the kind \"crash\""},
+         "magic: the relay did; noticed as a failure of kind \"crash\""},
         {"{\"status\": \"fail\", \"kind\": \"migration\", \"fault\": \"magic\", \"measurements\": "
          "{}}",
          "magic; it was not injected"},
@@ -857,7 +857,7 @@ static void test_bundle(void **state)
         "\n  0.500000  source       MIGRATION active\n  1.250000  godwit       phase \"verify\"\n",
         "\n      12.5 ms  migrate\n",
         "\ntwin         157 bytes, 9 different\n",
-        "\nThe guest made no progress for 12.3 ms, to within 2.1 ms; QEMU tells of a downtime of "
+        "\nThe guest made no progress for 12.3 ms, to within 2.1 ms; QEMU reports a downtime of "
         "11 "
         "ms.\n",
         "\nmailbox of CPU 0: passes 7, position 0x101000, timer 99, state fault\n"
