@@ -32,8 +32,8 @@ static char *find_line(const struct godwit_vm *vm, const char *pattern)
     g_autofree char *whole = g_strdup_printf("^(?:\\S*qemu-system-\\w+: )?(?:%s)$", pattern);
     g_autoptr(GRegex) regex =
         g_regex_new(whole, G_REGEX_RAW | G_REGEX_OPTIMIZE, G_REGEX_MATCH_ANCHORED, NULL);
-    g_autofree char *said = godwit_vm_stderr(vm, LAST_LINES);
-    g_auto(GStrv) lines = g_strsplit(said, "\n", -1);
+    g_autofree char *output = godwit_vm_stderr(vm, LAST_LINES);
+    g_auto(GStrv) lines = g_strsplit(output, "\n", -1);
     for (guint i = 0; lines[i]; i++)
         if (g_regex_match(regex, g_strchomp(lines[i]), 0, NULL))
             return g_strdup(lines[i]);

@@ -436,7 +436,7 @@ void godwit_pages_twin(struct godwit_vm *source, struct godwit_vm *destination,
         visit_block(&map, destination, &g_array_index(destination->blocks, struct godwit_block, i),
                     source, take);
     /* Pages are counted from the start of their block, except in the block with the window. seek()
-     * walks over the source's blocks, so that block must be the source's, too. */
+     * walks over the source's blocks, so that block must also be one of the source. */
     const struct godwit_block *window = map.window_block;
     map.window_block = godwit_memory_block(source, window->name);
     for (guint i = 0; any_to_seek(&map) && i < source->blocks->len; i++)
