@@ -264,10 +264,10 @@ char *godwit_report_proof(const json_t *result)
         g_string_append(text, text->len ? ", live" : "live");
     if (migration) {
         const char *unknown = godwit_json_string(migration, "downtime_unknown", NULL);
-        g_string_append_printf(text, ", %" JSON_INTEGER_FORMAT " passes, %.1f MiB sent, downtime ",
-                               godwit_json_integer(migration, "dirty-sync-count", 0),
-                               (double)godwit_json_integer(migration, "transferred", 0) /
-                                   (1 << 20));
+        g_string_append_printf(
+            text, ", %" JSON_INTEGER_FORMAT " iterations, %.1f MiB sent, downtime ",
+            godwit_json_integer(migration, "dirty-sync-count", 0),
+            (double)godwit_json_integer(migration, "transferred", 0) / (1 << 20));
         if (unknown)
             g_string_append_printf(text, "unknown (%s)", unknown);
         else

@@ -58,7 +58,7 @@ static json_t *fail_new(const char *status, const char *text)
     return result;
 }
 
-#define PROOF "992 bytes equal, 50 pages in order, live, 4 passes, 3.0 MiB sent, downtime 17 ms"
+#define PROOF "992 bytes equal, 50 pages in order, live, 4 iterations, 3.0 MiB sent, downtime 17 ms"
 
 /* One of each, and what they sum up to. */
 static GPtrArray *all_new(void)
@@ -501,7 +501,7 @@ static void test_proof(void **state)
         {"[{\"name\": \"page-order\", \"pages\": 7}]",
          "{\"migration\": {\"dirty-sync-count\": 2, \"transferred\": 1572864, \"downtime\": 3}, "
          "\"blackout_ms\": 4.6, \"blackout_resolution_ms\": 2.1}",
-         "7 pages in order, 2 passes, 1.5 MiB sent, downtime 3 ms, blackout 5 ms"},
+         "7 pages in order, 2 iterations, 1.5 MiB sent, downtime 3 ms, blackout 5 ms"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(json_t) result = result_new("pass", "");
@@ -644,7 +644,7 @@ static void test_terminal(void **state)
     g_autoptr(json_t) progress =
         json_pack("{s:s, s:{s:i, s:i, s:f}}", "progress", "migrate", "migration", "pass", 3,
                   "remaining", 5 << 20, "mbps", 123.4);
-#define LINE "[0/7] ppc64 migrate: migrate, pass 3, 5.0 MiB left, 123 Mbit/s"
+#define LINE "[0/7] ppc64 migrate: migrate, iteration 3, 5.0 MiB left, 123 Mbit/s"
     g_setenv("TERM", "xterm", TRUE);
     g_unsetenv("NO_COLOR");
     g_autofree char *coloured = on_terminal(progress);
