@@ -1,6 +1,6 @@
 /*
- * godwit bench: how long each phase of each scenario takes, median and spread over several runs,
- * one at a time.
+ * godwit bench: measures how long each phase of each scenario takes. Runs one scenario at a time,
+ * several times, and prints median and spread.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,7 +18,7 @@ struct bench_options {
     char **globs;
 };
 
-/* The columns: what they add up, by the names that the common course gives its phases. */
+/* The columns of the table. Each adds up the named phases of the course. */
 static const struct {
     const char *heading;
     const char *phases[3];
@@ -38,7 +38,8 @@ static int by_value(const void *a, const void *b)
     return (*one > *other) - (*one < *other);
 }
 
-/* The median and half the distance between the quartiles, as "median ±spread"; the caller's. */
+/* Returns the median and half the distance between the quartiles, as "median ±spread". The caller
+ * frees it. */
 static char *median_and_spread(GArray *values)
 {
     if (values->len == 0)
@@ -51,7 +52,8 @@ static char *median_and_spread(GArray *values)
     return g_strdup_printf("%.1f ±%.1f", median, spread);
 }
 
-/* The time that a result's phases of one column took, in ms; negative if it had none of them. */
+/* Returns the time that the phases of one column took, in ms; negative if the result has none of
+ * them. */
 static double column_time(const json_t *result, size_t column)
 {
     double sum = 0;
@@ -74,7 +76,7 @@ static bool is_of(const json_t *result, const char *target, const char *scenario
            !strcmp(godwit_json_string(result, "scenario", ""), scenario);
 }
 
-/* Whether the scenario was run on the target at all. */
+/* Returns true if there is a result of the scenario on the target. */
 static bool was_run(const json_t *results, const char *target, const char *scenario)
 {
     size_t i;
@@ -87,8 +89,8 @@ static bool was_run(const json_t *results, const char *target, const char *scena
     return false;
 }
 
-/* Prints one row: the passed results, known bugs of QEMU among them, of one scenario on one target,
- * whose name takes WIDTH columns. */
+/* Prints one row: the results of one scenario on one target that passed, including those with an
+ * excused known bug of QEMU. WIDTH is that of the column with the target. */
 static void print_row(const json_t *results, int width, const char *target, const char *scenario)
 {
     g_autofree char *name = godwit_text_line(target);
@@ -108,7 +110,7 @@ static void print_row(const json_t *results, int width, const char *target, cons
                 g_array_append_val(values, ms);
         }
         g_autofree char *text = median_and_spread(values);
-        /* Counted in characters, not bytes: "±" has two. */
+        /* The width counts characters: "±" has two bytes. */
         printf(" %*s%s", (int)MAX(0, 14 - g_utf8_strlen(text, -1)), "", text);
     }
     putchar('\n');
@@ -174,7 +176,7 @@ bool godwit_command_bench(struct godwit_process *process, int argc, char **argv,
     g_option_context_add_group(context, godwit_options_group(&options.target));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
     if (good && !helped && options.runs < 1) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, "--runs wants a number of 1 or more");
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, "--runs needs a number of 1 or more");
         good = false;
     }
     good = good && (helped || bench(process, &options, status, error));

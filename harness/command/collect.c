@@ -1,5 +1,5 @@
 /*
- * Many runs of some scenarios, and their results for a table.
+ * Runs scenarios many times and collects the results, for the tables of bench and selftest.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,8 +22,8 @@ static void keep_result(gpointer data, const json_t *result)
             godwit_json_string(result, "scenario", ""), details);
 }
 
-/* How many jobs are no jobs because their target cannot run them goes to *SKIPPED. */
-static GPtrArray *plan_jobs(const GPtrArray *targets, const GPtrArray *scenarios, unsigned runs,
+/* Returns the jobs of all runs. Sets *SKIPPED to the number of runs that a target cannot do. */
+static GPtrArray *make_jobs(const GPtrArray *targets, const GPtrArray *scenarios, unsigned runs,
                             unsigned *skipped)
 {
     *skipped = 0;
@@ -33,13 +33,13 @@ static GPtrArray *plan_jobs(const GPtrArray *targets, const GPtrArray *scenarios
             const struct godwit_target *target = g_ptr_array_index(targets, t);
             for (guint s = 0; s < scenarios->len; s++) {
                 const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
-                g_autofree char *obstacle = godwit_scenario_skip_reason(scenario, &target->setup);
-                if (obstacle) {
+                g_autofree char *skip = godwit_scenario_skip_reason(scenario, &target->setup);
+                if (skip) {
                     ++*skipped;
                     continue;
                 }
                 struct godwit_job *job = godwit_target_job(target, scenario);
-                /* Chance is to choose anew on each target, too. */
+                /* The random choices of a run differ on each target. */
                 godwit_job_reseed(job, r * targets->len + t);
                 g_ptr_array_add(jobs, job);
             }
@@ -55,7 +55,7 @@ json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
     json_t *results = json_array();
     struct godwit_observer collector = {.data = results, .result = keep_result};
     unsigned skipped;
-    g_autoptr(GPtrArray) jobs = plan_jobs(targets, scenarios, runs, &skipped);
+    g_autoptr(GPtrArray) jobs = make_jobs(targets, scenarios, runs, &skipped);
     g_autoptr(GPtrArray) observers = g_ptr_array_new();
     g_ptr_array_add(observers, &collector);
     g_autoptr(GPtrArray) none = g_ptr_array_new();

@@ -1,6 +1,6 @@
 /*
- * What the subcommands share: the process-wide things that `main` owns, the options that choose
- * guests and binaries, and the targets that come of them.
+ * Shared by the subcommands: the process-wide state that main() owns, the options that choose
+ * guests and binaries, and the targets that result from them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,32 +10,33 @@
 #include "run/run.h"
 #include <limits.h>
 
-/* Of the whole process; on main's stack. */
+/* The state of the whole process, on main()'s stack. */
 struct godwit_process {
-    bool interrupted; /* a signal asked for the end, or the janitor is gone ... */
-    int signal;       /* ... that signal; 0: none */
-    guint source;     /* what wakes up the main loop when a signal comes */
-    char *folder;     /* temporary folder of the run; the janitor removes it. NULL before
+    bool interrupted; /* a signal has asked the process to end, or the janitor has died */
+    int signal;       /* that signal; 0: none */
+    guint source;     /* id of the GSource that wakes up the main loop when a signal comes */
+    char *folder;     /* temporary folder of the run, which the janitor removes; NULL before
                          godwit_process_begin() */
     struct godwit_janitor *janitor;
 };
 
-/* Makes the temporary folder and the janitor that removes it, contains what will be started, and
- * handles the signals that end a run. To be called before anything is started. */
+/* Makes the temporary folder and the janitor that removes it, contains everything that will be
+ * started, and handles the signals that end a run. Call it before anything is started. Fails with
+ * ENVIRONMENT. */
 bool godwit_process_begin(struct godwit_process *process, GError **error);
 
-/* Unblocks the signals that end a run, which whoever started this process may have blocked. */
+/* Unblocks the signals that end a run. The parent process may have blocked them. */
 void godwit_process_unblock(void);
 
 /* Ends everything that the process has started and removes the folder. Fails with ENVIRONMENT if
  * the janitor had died. */
 bool godwit_process_end(struct godwit_process *process, GError **error);
 
-/* A number that was not given: none of those that can be. */
+/* The value of a number that was not given. No option accepts it. */
 #define GODWIT_NOT_GIVEN INT_MIN
 
-/* The options that choose what to start, as given. Strings are NULL and numbers GODWIT_NOT_GIVEN
- * where the option was not. */
+/* The options that choose what to start, as given. If an option was not given, its string is NULL,
+ * or its number GODWIT_NOT_GIVEN or the default. */
 struct godwit_options {
     char **arch;
     char **qemu;
@@ -48,8 +49,8 @@ struct godwit_options {
     int dirty_rate;
     int page_ticks;
     int cpus;
-    char *workload;              /* several with commas */
-    const char *usual_workloads; /* the same, where none is given */
+    char *workload;              /* names, separated by commas */
+    const char *usual_workloads; /* default of WORKLOAD */
     int hops;
     gint64 seed;
     double timeout_scale;
@@ -58,78 +59,82 @@ struct godwit_options {
     gboolean strict;
 };
 
-/* The option that all have which run scenarios. */
+/* The option that all subcommands have that run scenarios. */
 #define GODWIT_ALLOW_ALL_SKIPPED(flag)                                                             \
     {                                                                                              \
         "allow-all-skipped", 0, 0, G_OPTION_ARG_NONE, flag,                                        \
             "Exit with 0 even if nothing ran, because everything was skipped", NULL                \
     }
 
-/* Defaults. */
+/* Sets all options to their defaults, with a random seed. */
 void godwit_options_init(struct godwit_options *options);
 void godwit_options_clear(struct godwit_options *options);
 
-/* The option group of those options, to be added to a context; its texts are the help. */
+/* Returns the option group of OPTIONS, with the help texts. The caller adds it to a context. */
 GOptionGroup *godwit_options_group(struct godwit_options *options);
 
 /*
- * Parses a subcommand's arguments. USAGE error, in one line, for anything that is wrong; `--help`
- * prints and is *helped.
+ * Parses a subcommand's arguments. For `--help`, prints the help and sets *HELPED. Fails with
+ * USAGE, in one line, if an argument is wrong.
  */
 bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool *helped,
                           GError **error);
 
-/* USAGE error if options do not go together or a value is out of range. */
+/* Fails with USAGE if options exclude each other or a value is out of range. */
 bool godwit_options_check(const struct godwit_options *options, GError **error);
 
-/* One guest on one pair of binaries, ready to be started. */
+/* One guest, with one workload, on one pair of binaries, ready to start. */
 struct godwit_target {
     struct godwit_setup setup;
     struct godwit_qemu *source, *destination; /* owned */
-    char *name; /* how reports call it: the architecture, and the QEMUs' versions where there are
-                 * several of one architecture; owned */
-    char *accel_reason; /* why this accelerator; owned */
-    bool second; /* there is another target for the same with another workload, before this one */
+    char *name; /* its name in reports: the architecture, the workload unless it is `order`, and the
+                 * QEMUs' versions if they are needed to distinguish targets; owned */
+    char *accel_reason; /* the reason for the accelerator; owned */
+    bool second;        /* an earlier target differs only in the workload */
 };
 
 void godwit_target_free(struct godwit_target *target);
 
 /*
- * The targets that the options choose: of each architecture named, or, without --arch, of the one
- * that --qemu is for, or else of each whose qemu-system-ARCH is in $PATH. Binaries are probed.
- * What is left out for want of a binary is told on stderr. An array of struct godwit_target, or
- * NULL with ERROR set.
+ * Returns the targets that the options choose: of each architecture named, or, without --arch, of
+ * the one that --qemu is for, or else of each whose qemu-system-ARCH is in $PATH. Probes the
+ * binaries. Prints on stderr which architectures are left out because their binary is missing. The
+ * caller unreferences the array of struct godwit_target. Fails with USAGE or ENVIRONMENT.
  */
 GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_options *options,
                           GError **error);
 
-/* The width of the longest of their names, 8 or more: for columns. */
+/* Returns the width of a column for the targets' names, at least 8. */
 int godwit_targets_width(const GPtrArray *targets);
 
 /* Returns what is tested: "kit" (Godwit's version), "date", "host", "command", "qemus" (by path,
- * with version, package and sha256) and "targets". The caller owns it. */
+ * with version, package and sha256) and "targets". The caller releases it. */
 json_t *godwit_about(const GPtrArray *targets);
 
-/* A job for that target: the scenario, or an ad-hoc migration if it is NULL. */
+/* Returns a job that runs SCENARIO on TARGET, or an ad-hoc migration if SCENARIO is NULL. The
+ * caller frees it. */
 struct godwit_job *godwit_target_job(const struct godwit_target *target,
                                      const struct godwit_scenario *scenario);
 
-/* Scenarios that match any of the globs (NULL or empty: all), in order. USAGE error if a
- * glob matches none. The array is the caller's. */
+/* Returns the scenarios that match any of the globs, in the order of the globs, or all scenarios if
+ * GLOBS is NULL or empty. The caller unreferences the array. Fails with USAGE if a glob matches no
+ * scenario. */
 GPtrArray *godwit_match_scenarios(char **globs, GError **error);
 
-/* ENVIRONMENT error if PARALLEL jobs of the largest target would not fit into the host's memory. */
+/* Fails with ENVIRONMENT if PARALLEL jobs of the largest target do not fit into the host's free
+ * memory. */
 bool godwit_enough_memory(const GPtrArray *targets, unsigned parallel, GError **error);
 
-/* Runs each scenario on each target that can run it, RUNS times, PARALLEL at a time; each run of a
- * scenario has the next seed. What fails is told on stderr. The results are the caller's, and
- * *SUMMARY says how many ended how; what a target cannot run counts as skipped. */
+/* Runs each scenario on each target that can run it, RUNS times, PARALLEL at a time. Each run of a
+ * scenario has another seed. Prints failures on stderr. Returns the results, an array that the
+ * caller releases, and their totals in *SUMMARY. A scenario that a target cannot run counts as
+ * skipped. */
 json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
                        const GPtrArray *scenarios, unsigned runs, unsigned parallel,
                        struct godwit_summary *summary);
 
-/* The subcommands. Each takes what follows its name and gives the exit status; false with ERROR set
- * for what main has to tell. */
+/* The subcommands. Each takes its name and the arguments behind it, and sets *STATUS to the exit
+ * status. If it returns false, main() prints ERROR and derives the exit status from it. */
 typedef bool (*godwit_command)(struct godwit_process *process, int argc, char **argv, int *status,
                                GError **error);
 bool godwit_command_run(struct godwit_process *process, int argc, char **argv, int *status,

@@ -1,5 +1,5 @@
 /*
- * godwit doctor: what this host and these binaries can do, and why not.
+ * godwit doctor: reports what this host and these binaries can and cannot do, and why.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -160,7 +160,7 @@ static bool examine(struct godwit_process *process, const struct godwit_options 
         return false;
     describe_host(process);
     fflush(stdout);
-    /* A target that was asked for by name must be there. */
+    /* A target that was named must exist. */
     if (options->arch || options->qemu || options->qemu_src || options->qemu_dst) {
         g_autoptr(GPtrArray) targets = godwit_targets(process, options, error);
         for (guint i = 0; targets && i < targets->len; i++, found++)
@@ -195,8 +195,8 @@ bool godwit_command_doctor(struct godwit_process *process, int argc, char **argv
     g_option_context_add_group(context, godwit_options_group(&options));
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
     if (good && argc > 1) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, "doctor takes no \"%s\" (see --help)",
-                    argv[1]);
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
+                    "doctor: unexpected argument \"%s\" (see --help)", argv[1]);
         good = false;
     }
     good = good && (helped || examine(process, &options, verbose, status, error));

@@ -1,5 +1,5 @@
 /*
- * godwit list: what there is to run.
+ * godwit list: prints the scenarios, and with --why whether they can run.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -26,7 +26,7 @@ static void print(const GPtrArray *scenarios, bool qemu_names)
     }
 }
 
-/* Each scenario on each target: that it can run, or why not. */
+/* Prints for each scenario and target that it can run there, or the reason to skip it. */
 static bool print_why(struct godwit_process *process, const struct godwit_options *options,
                       const GPtrArray *scenarios, GError **error)
 {
@@ -36,11 +36,12 @@ static bool print_why(struct godwit_process *process, const struct godwit_option
         const struct godwit_target *target = g_ptr_array_index(targets, t);
         for (guint i = 0; i < scenarios->len; i++) {
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, i);
-            g_autofree char *obstacle = godwit_scenario_skip_reason(scenario, &target->setup);
+            g_autofree char *skip = godwit_scenario_skip_reason(scenario, &target->setup);
             g_autofree char *name = godwit_text_line(target->name);
-            g_autofree char *why = godwit_text_line(obstacle         ? obstacle
-                                                    : scenario->slow ? "runs if asked for: slow"
-                                                                     : "runs");
+            g_autofree char *why =
+                godwit_text_line(skip             ? skip
+                                 : scenario->slow ? "slow: runs only if requested"
+                                                  : "runs");
             printf("%-*s %-36s %s\n", godwit_targets_width(targets), name, scenario->name, why);
         }
     }

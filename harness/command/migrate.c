@@ -1,5 +1,5 @@
 /*
- * godwit migrate: one migration, put together by flags.
+ * godwit migrate: runs one migration, composed from options.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -88,15 +88,15 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
     if (!godwit_options_parse(context, argc, argv, helped, error))
         return false;
     if (*argc > 1) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, "migrate takes no \"%s\" (see --help)",
-                    (*argv)[1]);
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
+                    "migrate: unexpected argument \"%s\" (see --help)", (*argv)[1]);
         return false;
     }
     return *helped || !options->oracles ||
            godwit_oracles_choose(options->oracles, &options->oracles_off, error);
 }
 
-/* Puts the spec that the flags describe into a job. */
+/* Fills in the job's migration spec from the options. */
 static bool fill_spec(struct godwit_job *job, const struct migrate_options *options, GError **error)
 {
     const char *transport = options->transport ? options->transport : "unix";
@@ -106,11 +106,11 @@ static bool fill_spec(struct godwit_job *job, const struct migrate_options *opti
         job->spec.transport = GODWIT_TRANSPORT_TCP;
     else
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "%s: unknown transport: there are unix and tcp", transport);
+                           "unknown transport \"%s\" (expected unix or tcp)", transport);
     if (options->stopped && options->postcopy)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--stopped and --postcopy: a stopped guest cannot be switched to "
-                           "postcopy: use one of the two");
+                           "--stopped and --postcopy exclude each other: a stopped guest cannot be "
+                           "switched to postcopy");
     struct godwit_fault fault;
     if (options->fault && !godwit_fault_parse(options->fault, &fault, error))
         return false;
@@ -127,7 +127,7 @@ static bool fill_spec(struct godwit_job *job, const struct migrate_options *opti
         const char *value = parts[0] && parts[1] ? parts[1] : "on";
         if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
             return godwit_fail(error, GODWIT_ERROR_USAGE,
-                               "%s: --capability wants NAME, NAME=on or NAME=off",
+                               "%s: --capability needs NAME, NAME=on or NAME=off",
                                options->capabilities[i]);
         const struct godwit_capability c = {g_intern_string(parts[0]), !strcmp(value, "on")};
         if (!godwit_qemu_has(job->setup.source, "capability", c.name))
@@ -140,7 +140,7 @@ static bool fill_spec(struct godwit_job *job, const struct migrate_options *opti
         gint64 value = 0;
         if (!parts[0] || !parts[1] ||
             !g_ascii_string_to_signed(parts[1], 10, G_MININT64, G_MAXINT64, &value, NULL))
-            return godwit_fail(error, GODWIT_ERROR_USAGE, "%s: --parameter wants NAME=NUMBER",
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "%s: --parameter needs NAME=NUMBER",
                                options->parameters[i]);
         if (!godwit_qemu_has(job->setup.source, "parameter", parts[0]))
             return godwit_fail(error, GODWIT_ERROR_USAGE,
@@ -172,7 +172,7 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         godwit_reporter_new(options->format ? options->format : "text", error);
     if (!reporter)
         return false;
-    /* Last, so that nothing is left behind by a migration that is not begun. */
+    /* This comes last, so that a migration that does not begin leaves nothing behind. */
     if (options->keep && !godwit_files_folder(output, error)) {
         godwit_reporter_discard(reporter);
         return false;

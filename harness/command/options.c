@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * The options that choose what to start, their checks, and the choice of scenarios by glob.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "command/command.h"
 
 #include "bugs/bugs.h"
@@ -34,7 +38,7 @@ void godwit_options_clear(struct godwit_options *options)
     g_free(options->read_memory);
 }
 
-/* Takes one --accept-known. A file is read here and nowhere else: it may be a pipe. */
+/* Takes one --accept-known. The file is read only here and only once, because it can be a pipe. */
 static gboolean accept_known(const char *name, const char *value, gpointer data, GError **error)
 {
     struct godwit_options *options = data;
@@ -153,18 +157,18 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
 {
     static const char *const accels[] = {"auto", "tcg", "kvm", NULL};
     static const char *const ways[] = {"process", "pmemsave", NULL};
-    /* Not to be taken for no --arch at all, which is every architecture. */
+    /* An empty --arch must not count as no --arch, which means every architecture. */
     for (guint i = 0; options->arch && options->arch[i]; i++)
         if (!*options->arch[i])
             return godwit_fail(error, GODWIT_ERROR_USAGE,
-                               "--arch wants the name of an architecture, as in qemu-system-ARCH");
+                               "--arch needs the name of an architecture, as in qemu-system-ARCH");
     if (options->accel && !g_strv_contains(accels, options->accel))
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "unknown accelerator \"%s\": there are auto, tcg and kvm",
+                           "unknown accelerator \"%s\" (expected auto, tcg or kvm)",
                            options->accel);
     if (options->read_memory && !g_strv_contains(ways, options->read_memory))
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "unknown way to read memory \"%s\": there are process and pmemsave",
+                           "unknown way to read memory \"%s\" (expected process or pmemsave)",
                            options->read_memory);
     const struct {
         const char *name, *unit;
@@ -172,7 +176,7 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     } numbers[] = {
         {"--memory", "MiB", options->memory, 1},
         {"--page-size", "bytes", options->page_size, 1},
-        {"--dirty-rate", "pages in a second", options->dirty_rate, 1},
+        {"--dirty-rate", "pages per second", options->dirty_rate, 1},
         {"--page-ticks", "ticks", options->page_ticks, 0},
         {"--cpus", "CPUs", options->cpus, 1},
         {"--hops", "migrations", options->hops, 1},
@@ -180,20 +184,20 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
         if (numbers[i].value != GODWIT_NOT_GIVEN && numbers[i].value < numbers[i].least)
             return godwit_fail(error, GODWIT_ERROR_USAGE,
-                               "%s wants a number of %s, %d or more, not %d", numbers[i].name,
+                               "%s needs a number of %s, %d or more, not %d", numbers[i].name,
                                numbers[i].unit, numbers[i].least, numbers[i].value);
     if (!(options->timeout_scale > 0 && options->timeout_scale <= 1000))
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--timeout-scale wants a number above 0, 1000 at most");
+                           "--timeout-scale needs a number above 0 and at most 1000");
     if (options->qemu && (options->qemu_src || options->qemu_dst))
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--qemu is both sides; it does not go with --qemu-src or --qemu-dst");
+                           "--qemu sets both sides and excludes --qemu-src and --qemu-dst");
     if (options->cross && (!options->qemu || !options->qemu[1]))
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--cross is from QEMU to QEMU: give two or more with --qemu");
+                           "--cross needs two or more QEMUs, each given with --qemu");
     if (options->page_ticks != GODWIT_NOT_GIVEN && options->dirty_rate != GODWIT_NOT_GIVEN)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--dirty-rate and --page-ticks are two ways to say the same: use one");
+                           "--dirty-rate and --page-ticks exclude each other: use one of them");
     return true;
 }
 
@@ -224,14 +228,14 @@ GPtrArray *godwit_match_scenarios(char **globs, GError **error)
 
 bool godwit_enough_memory(const GPtrArray *targets, unsigned parallel, GError **error)
 {
-    /* What a QEMU needs beside its guest's RAM, by a generous guess. In MiB. */
+    /* A generous estimate of what a QEMU needs beside its guest's RAM, in MiB. */
     enum { OVERHEAD = 100 };
     uint64_t largest = 0;
     for (guint i = 0; i < targets->len; i++) {
         const struct godwit_target *target = g_ptr_array_index(targets, i);
         largest = MAX(largest, target->setup.memory_mib);
     }
-    /* Those who get ready meanwhile have not touched theirs. */
+    /* QEMUs that are started ahead have not touched their guests' RAM yet. */
     const uint64_t needed = 2 * ((uint64_t)parallel * (largest + OVERHEAD) +
                                  (uint64_t)godwit_run_ahead(parallel) * OVERHEAD);
     const uint64_t available = godwit_host_available_mib();

@@ -1,13 +1,15 @@
 /*
- * The process as a whole: its temporary folder, its janitor, what it contains, and its signals.
+ * The process as a whole: its temporary folder, its janitor, the containment of its children, and
+ * its signals.
  *
- * SIGINT, SIGTERM and SIGHUP keep the default action, death, as long as there is nothing to clean
- * up. godwit_process_begin() blocks them while it makes what has to be cleaned up, then installs a
- * handler. The handler itself sets the flag that every wait and every loop looks at, and writes to
- * a descriptor that wakes up the main loop. So no signal is lost, whenever it comes. A second
- * signal ends the process at once, and the janitor cleans up. A process that cannot look at the
- * flag, because it waits for a reader of its standard output, say, is ended by an alarm that the
- * first signal sets.
+ * SIGINT, SIGTERM and SIGHUP keep their default action, death, as long as there is nothing to clean
+ * up. godwit_process_begin() blocks them while it creates what must be cleaned up, and then
+ * installs a handler. The handler sets the flag that every wait and every loop checks, and writes
+ * to a descriptor that wakes up the main loop. So no signal is lost, whenever it comes.
+ *
+ * A second signal ends the process at once, and the janitor cleans up. The first signal also sets
+ * an alarm. It ends a process that cannot check the flag, for example because it waits for a reader
+ * of its standard output.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,17 +23,16 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A second signal that comes sooner is the same request in another way: timeout(1) signals both the
- * process and its group, systemd sends SIGTERM and SIGHUP. In seconds. */
+/* Seconds after the first signal in which another one belongs to the same request: timeout(1)
+ * signals both the process and its group, and systemd sends SIGTERM and SIGHUP. */
 #define SAME_REQUEST 1
 
-/* How long the process may take to end by itself after a signal, in seconds: longer than it ever
- * takes to clean up. */
+/* Seconds that the process may take to end after a signal. Cleaning up never takes so long. */
 #define LAST_RESORT 20
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
-/* What the handler works on. */
+/* The data of the signal handlers. */
 static struct godwit_process *signalled;
 static int wake_up = -1;
 static struct timespec first;
@@ -55,7 +56,7 @@ static void caught(int number)
         first = now;
         signalled->signal = number;
         __atomic_store_n(&signalled->interrupted, true, __ATOMIC_RELEASE);
-        /* It cannot be full: nobody else writes to it. */
+        /* The counter cannot be full, because nothing else writes to it. */
         eventfd_write(wake_up, 1);
         alarm(LAST_RESORT);
     } else if (now.tv_sec - first.tv_sec > SAME_REQUEST) {
@@ -65,7 +66,7 @@ static void caught(int number)
     errno = saved;
 }
 
-/* Ends a process that has not ended since it was asked to. The janitor does the cleaning up. */
+/* Ends a process that has not ended in time after a signal. The janitor cleans up. */
 static void overdue(int number)
 {
     (void)number;
@@ -82,8 +83,8 @@ static gboolean woken(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-/* Handles the signals that are not ignored: whoever started godwit (nohup, say) wanted those to be
- * ignored. */
+/* Installs the handler for the signals that are not ignored. The parent process, nohup(1) for
+ * example, may want some to be ignored. */
 static bool handle_signals(struct godwit_process *process, GError **error)
 {
     wake_up = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -104,7 +105,7 @@ static bool handle_signals(struct godwit_process *process, GError **error)
     return true;
 }
 
-/* Without a janitor, nobody would clean up if godwit were killed: the run ends. */
+/* Ends the run: without a janitor, nothing would clean up if godwit were killed. */
 static void janitor_lost(void *data)
 {
     struct godwit_process *process = data;

@@ -1,5 +1,5 @@
 /*
- * godwit run: scenarios, on architectures, as often as wanted.
+ * godwit run: runs scenarios on all selected targets, one or more times.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -43,9 +43,9 @@ static void clear(struct run_options *options)
 static bool check(struct run_options *options, GError **error)
 {
     if (options->jobs < 1 || options->jobs > 256)
-        return godwit_fail(error, GODWIT_ERROR_USAGE, "-j wants a number from 1 to 256");
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "-j needs a number from 1 to 256");
     if (options->repeat != GODWIT_NOT_GIVEN && options->repeat < 1)
-        return godwit_fail(error, GODWIT_ERROR_USAGE, "--repeat wants a number of 1 or more");
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "--repeat needs a number of 1 or more");
     options->shard_index = options->shard_count = 1;
     if (options->shard) {
         char rest;
@@ -53,7 +53,7 @@ static bool check(struct run_options *options, GError **error)
                    &rest) != 2 ||
             options->shard_index < 1 || options->shard_index > options->shard_count)
             return godwit_fail(error, GODWIT_ERROR_USAGE,
-                               "--shard wants I/N with I from 1 to N, for example 1/3");
+                               "--shard needs I/N with I from 1 to N, for example 1/3");
     }
     return !options->oracles ||
            godwit_oracles_choose(options->oracles, &options->oracles_off, error);
@@ -111,15 +111,15 @@ static bool endless(const struct run_options *options)
     return options->until_fail && options->repeat == GODWIT_NOT_GIVEN;
 }
 
-/* Whether the scenario was asked for by its very name. */
+/* Returns true if a glob is the full name of the scenario. */
 static bool named(const struct run_options *options, const struct godwit_scenario *scenario)
 {
     return options->globs && g_strv_contains((const char *const *)options->globs, scenario->name);
 }
 
-/* The jobs of all scenarios on all targets; those that cannot run are among them, and are reported
- * as skipped before anything is started. */
-static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *targets,
+/* Returns the jobs of all scenarios on all targets, in the order in which they run. Adds to SKIPPED
+ * a result for each scenario that a target cannot run. */
+static GPtrArray *make_jobs(const struct run_options *options, const GPtrArray *targets,
                             const GPtrArray *scenarios, bool live, GPtrArray *skipped)
 {
     GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
@@ -131,33 +131,33 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
             if (scenario->slow && !options->slow && !named(options, scenario))
                 continue;
-            /* What is not for `stamp` is run with `order`, where that is among the workloads. */
+            /* A scenario that does not support `stamp` runs on the target with `order` only. */
             if (target->second && !godwit_scenario_stamps(scenario) &&
                 (target->setup.workload.flags & GODWIT_FLAG_STAMP))
                 continue;
             if (serial++ % (unsigned)options->shard_count != (unsigned)options->shard_index - 1)
                 continue;
-            g_autofree char *obstacle = godwit_scenario_skip_reason(scenario, &target->setup);
+            g_autofree char *skip = godwit_scenario_skip_reason(scenario, &target->setup);
             struct godwit_job *job = godwit_target_job(target, scenario);
             job->progress = live;
             job->keep = options->keep;
             job->setup.oracles_off = options->oracles_off;
             job->repetitions = endless(options) ? 0 : (unsigned)repeat;
-            if (obstacle) {
+            if (skip) {
                 g_ptr_array_add(skipped,
                                 json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f}", "scenario",
                                           scenario->name, "target", target->name, "arch",
                                           target->setup.machine->arch, "source_version",
                                           target->source->version, "destination_version",
                                           target->destination->version, "status", "skip", "message",
-                                          obstacle, "ms", 0.0));
+                                          skip, "ms", 0.0));
                 godwit_job_free(job);
                 continue;
             }
             g_ptr_array_add(jobs, job);
         }
     }
-    /* Whole rounds, so that an early end has seen every scenario as often as any other. */
+    /* Repeat in whole rounds, so that a run that ends early has run all scenarios equally often. */
     const guint round = jobs->len;
     for (int r = 2; r <= repeat; r++) {
         for (guint i = 0; i < round; i++) {
@@ -172,8 +172,8 @@ static GPtrArray *plan_jobs(const struct run_options *options, const GPtrArray *
 
 static bool open_reporters(const struct run_options *options, GPtrArray *reporters, GError **error)
 {
-    char *usual[] = {(char *)(uintptr_t) "text", NULL};
-    char **formats = options->formats ? options->formats : usual;
+    char *defaults[] = {(char *)(uintptr_t) "text", NULL};
+    char **formats = options->formats ? options->formats : defaults;
     bool output_taken = false;
     for (guint i = 0; formats[i]; i++) {
         if (!strchr(formats[i], ':')) {
@@ -218,7 +218,7 @@ static bool run(struct godwit_process *process, const struct run_options *option
         return false;
 
     g_autoptr(GPtrArray) reporters = g_ptr_array_new();
-    /* Last, so that nothing is left behind by a run that is not begun. */
+    /* This comes last, so that a run that does not begin leaves nothing behind. */
     if (!open_reporters(options, reporters, error) ||
         (options->keep && !godwit_files_folder(output, error))) {
         g_ptr_array_foreach(reporters, discard, NULL);
@@ -236,7 +236,7 @@ static bool run(struct godwit_process *process, const struct run_options *option
         reporter->width = godwit_targets_width(targets);
     }
     g_autoptr(GPtrArray) skipped = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
-    g_autoptr(GPtrArray) jobs = plan_jobs(options, targets, scenarios, live, skipped);
+    g_autoptr(GPtrArray) jobs = make_jobs(options, targets, scenarios, live, skipped);
     struct godwit_run todo = {
         .jobs = jobs,
         .skipped = skipped,

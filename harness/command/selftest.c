@@ -1,6 +1,6 @@
 /*
- * godwit selftest: that the oracles see what is wrong. Every fault among the scenarios with one
- * seed after another, and who found it.
+ * godwit selftest: tests the oracles. Runs the scenarios that inject a random fault, with one seed
+ * after another, and prints which oracles found it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,19 +21,19 @@ struct selftest_options {
     char **globs;
 };
 
-/* The table's columns: how a result's "seen" calls those that can see something, and two more. */
+/* The table's columns: the keys of a result's "seen", then "refused" and "nothing". */
 static const char *const columns[] = {"twin",     "state",   "page order", "stamp",
                                       "position", "guest",   "console",    "progress",
                                       "process",  "refused", "nothing"};
 enum { REFUSED = 9, NOTHING = 10 };
 
-/* What came of one fault on all targets. */
+/* The outcomes of one fault on all targets. */
 struct row {
     const char *name; /* of the scenario, borrowed */
     unsigned runs, wrong, skipped;
     unsigned seen[G_N_ELEMENTS(columns)];
-    GHashTable *reasons; /* of refusals: text -> how many */
-    char *why;           /* nothing was seen */
+    GHashTable *reasons; /* reason of a refusal -> number of refusals; owned */
+    char *why;           /* the latest reason why nothing was seen, or NULL; owned */
 };
 
 static void row_free(gpointer data)
@@ -44,7 +44,7 @@ static void row_free(gpointer data)
     g_free(row);
 }
 
-/* The row of that scenario, made if there is none. */
+/* Returns the row of that scenario, which is made if necessary. */
 static struct row *row_of(GPtrArray *rows, const char *name)
 {
     for (guint i = 0; i < rows->len; i++) {
@@ -59,7 +59,8 @@ static struct row *row_of(GPtrArray *rows, const char *name)
     return row;
 }
 
-/* A reason without what is of this one run only: numbers and what is quoted. The caller's. */
+/* Returns a reason with numbers and quoted text replaced, because they differ from run to run. The
+ * caller frees it. */
 static char *general(const char *reason)
 {
     g_autoptr(GRegex) particular = g_regex_new("0x[0-9a-f]+|[0-9]+|'[^']*'|\"[^\"]*\"", 0, 0, NULL);
@@ -94,7 +95,7 @@ static void count(struct row *row, const json_t *result)
     }
 }
 
-/* The reason that was given most often, or NULL; how many others there were in *OTHERS. */
+/* Returns the most frequent reason, or NULL. Sets *OTHERS to the number of other reasons. */
 static const char *main_reason(const struct row *row, guint *others)
 {
     GHashTableIter iter;
@@ -113,7 +114,7 @@ static const char *main_reason(const struct row *row, guint *others)
     return best;
 }
 
-/* Who saw it how often, in words; the caller's. */
+/* Returns how often each oracle saw the fault, in words. The caller frees it. */
 static char *row_text(const struct row *row)
 {
     GString *text = g_string_new(NULL);
@@ -170,7 +171,7 @@ static void print_markdown(const GPtrArray *rows)
     }
 }
 
-/* What all of it came to. */
+/* Prints the totals. */
 static void print_end(const GPtrArray *rows)
 {
     unsigned runs = 0, found = 0, refused = 0, nothing = 0, wrong = 0, skipped = 0;
@@ -184,7 +185,7 @@ static void print_end(const GPtrArray *rows)
         found += row->runs - row->wrong - row->seen[REFUSED] - row->seen[NOTHING];
     }
     printf("%u faults, %u runs: %u found by an oracle, %u refused by the destination, %u with "
-           "nothing to be seen, %u not as they should be; %u skipped\n",
+           "nothing to find, %u wrong; %u skipped\n",
            rows->len, runs, found, refused, nothing, wrong, skipped);
 }
 
@@ -198,7 +199,7 @@ static void print_kinds(void)
     }
 }
 
-/* The scenarios that spoil something by chance, of those that match. */
+/* Returns the matching scenarios that inject a random fault. Fails with USAGE if there is none. */
 static GPtrArray *choose_faults(char **globs, GError **error)
 {
     char *all[] = {(char *)(uintptr_t) "relay/*", NULL};
@@ -213,7 +214,7 @@ static GPtrArray *choose_faults(char **globs, GError **error)
     }
     if (faults->len)
         return g_steal_pointer(&faults);
-    godwit_fail(error, GODWIT_ERROR_USAGE, "none of those is a fault: `godwit list 'relay/*'`");
+    godwit_fail(error, GODWIT_ERROR_USAGE, "no fault matches (see `godwit list 'relay/*'`)");
     return NULL;
 }
 
@@ -285,8 +286,8 @@ bool godwit_command_selftest(struct godwit_process *process, int argc, char **ar
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
     if (good && !helped && (options.runs < 1 || options.jobs < 1 || options.jobs > 256))
         good = godwit_fail(error, GODWIT_ERROR_USAGE, "%s",
-                           options.runs < 1 ? "--runs wants a number of 1 or more"
-                                            : "-j wants a number from 1 to 256");
+                           options.runs < 1 ? "--runs needs a number of 1 or more"
+                                            : "-j needs a number from 1 to 256");
     if (good && !helped && options.list)
         print_kinds();
     else

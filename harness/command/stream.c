@@ -35,7 +35,7 @@ const char *godwit_stream_command_name(uint64_t type)
     return names[type];
 }
 
-/* What `verify` remembers of a stream: memory, and the lengths of devices' states. */
+/* What `verify` collects from a stream: memory, and the lengths of the devices' states. */
 struct evidence {
     struct godwit_stream_memory *memory;
     struct godwit_stream_description *description;
@@ -129,7 +129,7 @@ static bool list_items(const struct stream_options *options, const char *path, G
                                    error);
 }
 
-/* Checks the words and options that were given, and does the action. */
+/* Checks the command line and does the action. */
 static bool act(const struct stream_options *options, GError **error)
 {
     static const struct {
@@ -140,30 +140,30 @@ static bool act(const struct stream_options *options, GError **error)
     const char *path = action ? options->words[1] : NULL;
     if (!action)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "stream wants inspect, verify or json, and a file (see --help)");
+                           "stream needs inspect, verify or json, and a file (see --help)");
     for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
         if (strcmp(actions[i].name, action) != 0)
             continue;
         if (!path || options->words[2])
-            return godwit_fail(error, GODWIT_ERROR_USAGE, "stream %s wants one file (see --help)",
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "stream %s needs one file (see --help)",
                                action);
         if (options->offset < 0)
-            return godwit_fail(error, GODWIT_ERROR_USAGE, "--offset wants 0 or more");
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "--offset needs 0 or more");
         if (options->pages && actions[i].act != godwit_stream_inspect)
-            return godwit_fail(error, GODWIT_ERROR_USAGE, "--pages goes with inspect only");
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "--pages works only with inspect");
         if (options->arch && actions[i].act != verify)
-            return godwit_fail(error, GODWIT_ERROR_USAGE, "--arch goes with verify only");
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "--arch works only with verify");
         const bool good = actions[i].act(options, path, error);
         if (!good && g_error_matches(*error, GODWIT_ERROR, GODWIT_ERROR_STREAM))
             godwit_error_context(error, "%s", path);
         return good;
     }
     return godwit_fail(error, GODWIT_ERROR_USAGE,
-                       "unknown action \"%s\": there are inspect, verify and json", action);
+                       "unknown action \"%s\" (expected inspect, verify or json)", action);
 }
 
-/* Lets the signals that ask for the end kill the process: there is nothing to clean up, and reading
- * or printing may take long. Ignored signals stay ignored. */
+/* Lets SIGINT, SIGTERM and SIGHUP kill the process: there is nothing to clean up, and reading or
+ * printing may take long. Ignored signals stay ignored. */
 static void let_signals_end(void)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};

@@ -1,9 +1,9 @@
 /*
  * godwit stream inspect: prints a summary of a migration stream.
  *
- * The stream is read once, item by item. Parts of one section that follow each other become one
- * stretch, a line of the summary; pages and the described states are counted by stream/memory.h and
- * stream/description.h. With --pages, a map shows how each page was sent last.
+ * The stream is read once, item by item. Consecutive parts of one section become one stretch, which
+ * is a line of the summary. stream/memory.h counts the pages, and stream/description.h the
+ * described states. With --pages, a map shows how each page was last sent.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A line of the summary: parts of one section that follow each other are one stretch. */
+/* A line of the summary: consecutive parts of one section, or of commands of one kind. */
 struct stretch {
     uint64_t offset, length;
     const char *kind; /* literal */
@@ -45,8 +45,8 @@ struct summary {
     uint64_t marks, packets;
 };
 
-/* Adds an item to the last stretch if it continues it, and otherwise as a new one. Returns the
- * stretch; borrowed. */
+/* Adds an item to the last stretch if it continues that, otherwise as a new stretch. Returns the
+ * stretch, borrowed. */
 static struct stretch *add_stretch(struct summary *summary, const struct godwit_stream_item *item,
                                    const char *kind, const char *raw_name)
 {
@@ -90,7 +90,8 @@ static void summarise_subsection(struct summary *summary, const struct godwit_st
     const uint8_t *bytes = item->bytes + item->data;
     size_t left = item->length - item->data;
     if (!strcmp(item->name, "configuration/capabilities")) {
-        /* Their number, then each of them after its length; the reader has checked them. */
+        /* The number of capabilities, then the length and the name of each. The reader has checked
+         * them. */
         for (bytes += 4, left -= 4; left; left -= 1u + bytes[0], bytes += 1u + bytes[0])
             append_capability(summary->head, (const char *)bytes + 1, bytes[0]);
     } else if (!strcmp(item->name, "configuration/target-page-bits")) {
@@ -104,7 +105,7 @@ static void summarise_subsection(struct summary *summary, const struct godwit_st
     g_string_append_c(summary->head, '\n');
 }
 
-/* Takes an item into the summary. */
+/* Adds an item to the summary. */
 static bool summarise(const struct godwit_stream_item *item, gpointer data, GError **error)
 {
     struct summary *summary = data;
@@ -197,27 +198,27 @@ static void print_description(const struct godwit_stream_description *descriptio
 {
     if (description->agreed + description->untold == 0)
         return;
-    printf("\n%u states are as long as they are described", description->agreed);
+    printf("\n%u states have the length that their description gives", description->agreed);
     if (description->untold)
-        printf("; of %u the description does not tell", description->untold);
+        printf("; it gives no length for %u", description->untold);
     printf("\n");
 }
 
 /* Pages in a row of the map. */
 #define MAP_ROW 64
 
-/* The map of a block's pages, which is printed row by row. */
+/* The map of a block's pages. It is printed row by row. */
 struct map {
     const struct godwit_stream_memory_block *block;
     uint64_t size;            /* bytes of a page */
     uint64_t pages;           /* of the block */
-    uint64_t first;           /* first page of the present row */
-    char row[MAP_ROW + 1];    /* the present row */
-    char before[MAP_ROW + 1]; /* the one before it */
+    uint64_t first;           /* first page of the current row */
+    char row[MAP_ROW + 1];    /* the current row */
+    char before[MAP_ROW + 1]; /* the row before it */
     bool starred;             /* the row before was printed as a star */
 };
 
-/* Begins the row whose first page is FIRST, as if none of its pages were sent. */
+/* Begins the row whose first page is FIRST, with no page sent. */
 static void begin_row(struct map *map, uint64_t first)
 {
     const size_t count = (size_t)MIN((uint64_t)MAP_ROW, map->pages - first);
@@ -226,7 +227,7 @@ static void begin_row(struct map *map, uint64_t first)
     map->first = first;
 }
 
-/* Prints the present row. */
+/* Prints the current row. */
 static void end_row(struct map *map)
 {
     const bool same = !strcmp(map->row, map->before);
@@ -238,9 +239,8 @@ static void end_row(struct map *map)
     memcpy(map->before, map->row, sizeof(map->row));
 }
 
-/* Prints all rows before the one whose first page is FIRST, and begins that one. Rows without a
- * page that was sent look alike: the loop prints two of them, a row and a star, and skips the rest.
- */
+/* Prints all rows before the one whose first page is FIRST, and begins that one. All rows without a
+ * sent page look alike: the loop prints the first of them and a star, and skips the rest. */
 static void go_to_row(struct map *map, uint64_t first)
 {
     for (unsigned done = 0; map->first < first; done++) {
@@ -249,7 +249,7 @@ static void go_to_row(struct map *map, uint64_t first)
     }
 }
 
-/* Puts a page that was sent into the map: how it was sent the last time. */
+/* Enters a page that was sent into the map, by how it was last sent. */
 static gboolean map_page(gpointer number, gpointer value, gpointer data)
 {
     const uint64_t page = GPOINTER_TO_SIZE(number);
@@ -265,7 +265,7 @@ static gboolean map_page(gpointer number, gpointer value, gpointer data)
 static void print_map(const struct godwit_stream_memory *memory)
 {
     printf("\npages, %d in a row: z zero, w whole, x xbzrle, c compressed, p packed (multifd), "
-           ". not sent;\n* rows like the one before\n",
+           ". not sent;\n* rows equal to the one before\n",
            MAP_ROW);
     for (guint i = 0; i < memory->blocks->len; i++) {
         const struct godwit_stream_memory_block *block = g_ptr_array_index(memory->blocks, i);
@@ -308,7 +308,7 @@ bool godwit_stream_inspect(const struct stream_options *options, const char *pat
     enum godwit_stream_channel channel;
     const bool good = godwit_stream_read_file(path, (uint64_t)options->offset, summarise, &summary,
                                               &channel, error);
-    /* What comes before the damage helps to understand it. */
+    /* Print the part before the damage as well: it helps to understand the damage. */
     if (summary.bytes) {
         printf("%s channel, %" PRIu64 " bytes%s\n%s", channel_name(channel), summary.bytes,
                good ? "" : " before the damage", summary.head->str);

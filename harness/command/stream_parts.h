@@ -1,6 +1,6 @@
 /*
- * What stream.c and stream_inspect.c share: the options of `godwit stream`, and names of what is in
- * a stream.
+ * Shared by stream.c and stream_inspect.c: the options of `godwit stream`, and the names of a
+ * stream's commands.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,11 +18,12 @@ struct stream_options {
     char **words; /* the action and its arguments */
 };
 
-/* Does the action `inspect`: prints what is in the stream in file PATH. Fails with STREAM if it is
- * damaged, after printing what comes before the damage; with ENVIRONMENT if it cannot be read. */
+/* Does the action `inspect`: prints what the stream in file PATH contains. Fails with STREAM if it
+ * is damaged, after printing what comes before the damage, and with ENVIRONMENT if the file cannot
+ * be read. */
 bool godwit_stream_inspect(const struct stream_options *options, const char *path, GError **error);
 
-/* Returns the name of a command in a stream, TYPE being one of enum godwit_stream_command. */
+/* Returns the name of a command in a stream. TYPE is one of enum godwit_stream_command. */
 const char *godwit_stream_command_name(uint64_t type);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Targets: which guests on which pairs of binaries, from what the options say.
+ * Makes the targets that the options choose: for each machine, a target for each pair of binaries
+ * and each workload. Each binary is probed once, and must be used. Each target has a unique name.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,7 +23,7 @@ void godwit_target_free(struct godwit_target *target)
     g_free(target);
 }
 
-/* The names of all architectures, with commas; the caller's. */
+/* Returns the names of all architectures, separated by commas. The caller frees it. */
 static char *arch_names(void)
 {
     GString *names = g_string_new(NULL);
@@ -48,13 +49,13 @@ static bool parse_window(const char *text, struct godwit_workload *workload, GEr
     workload->window_start = g_ascii_strtoull(text, &end, 0);
     if (end == text || *end != ':')
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--window wants START:END, for example 0x100000:0x6400000, not \"%s\"",
+                           "--window needs START:END, for example 0x100000:0x6400000, not \"%s\"",
                            text);
     const char *second = end + 1;
     workload->window_end = g_ascii_strtoull(second, &end, 0);
     if (end == second || *end)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--window wants START:END, for example 0x100000:0x6400000, not \"%s\"",
+                           "--window needs START:END, for example 0x100000:0x6400000, not \"%s\"",
                            text);
     return true;
 }
@@ -84,15 +85,15 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
             setup->machine->timer_hz ? setup->machine->timer_hz : godwit_host_timer_hz();
         if (!hz)
             return godwit_fail(error, GODWIT_ERROR_USAGE,
-                               "--dirty-rate: the rate of this guest's timer is not known on this "
-                               "host; use --page-ticks");
+                               "--dirty-rate: the frequency of this guest's timer is not known on "
+                               "this host; use --page-ticks");
         workload->page_ticks = (uint32_t)MIN(hz / (uint64_t)options->dirty_rate, UINT32_MAX);
     }
     return godwit_workload_check(workload, setup->machine, setup->image, setup->memory_mib, error);
 }
 
-/* Everything about a target, with the workload NAME, but its binaries, which are there already.
- * LIKE is one that differs in the workload alone, or NULL. */
+/* Completes a target that has its machine and binaries, with the workload NAME. LIKE is a target
+ * that differs only in the workload, or NULL. */
 static bool complete(struct godwit_process *process, const struct godwit_options *options,
                      const char *name, const struct godwit_target *like,
                      struct godwit_target *target, GError **error)
@@ -131,8 +132,9 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     if (!choose_workload(setup, options, name, error))
         return false;
     target->second = like != NULL;
-    /* KVM may run one guest program fast and the other not at all: where it is emulated itself, it
-     * does not know each instruction. */
+    /* KVM may run the program of one workload fast and that of another not at all: a KVM that is
+     * itself emulated does not support every instruction. So only targets with the same program
+     * share an accelerator. */
     if (like && !((like->setup.workload.flags ^ setup->workload.flags) & GODWIT_FLAG_STAMP)) {
         setup->accel = like->setup.accel;
         target->accel_reason = g_strdup(like->accel_reason);
@@ -140,19 +142,19 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     }
     if (options->accel && strcmp(options->accel, "auto") != 0) {
         setup->accel = options->accel;
-        target->accel_reason = g_strdup("as asked for");
+        target->accel_reason = g_strdup("selected with --accel");
         return true;
     }
-    /* By what most scenarios have the guest do. */
-    struct godwit_setup usual = *setup;
-    usual.accel = "tcg";
-    godwit_scenario_prepare(NULL, &usual);
-    setup->accel = godwit_accel_choose(&usual, process->folder, &process->interrupted,
+    /* Measure with the settings of most scenarios. */
+    struct godwit_setup typical = *setup;
+    typical.accel = "tcg";
+    godwit_scenario_prepare(NULL, &typical);
+    setup->accel = godwit_accel_choose(&typical, process->folder, &process->interrupted,
                                        &target->accel_reason, error);
     return setup->accel != NULL;
 }
 
-/* The architectures to make targets of. */
+/* Returns the machines that --arch names, each once. */
 static GPtrArray *choose_machines(char **arch, GError **error)
 {
     g_autoptr(GPtrArray) machines = g_ptr_array_new();
@@ -162,8 +164,8 @@ static GPtrArray *choose_machines(char **arch, GError **error)
             const struct godwit_machine *machine = godwit_machine_find(names[j]);
             if (!machine) {
                 g_autofree char *known = arch_names();
-                godwit_fail(error, GODWIT_ERROR_USAGE, "unknown architecture \"%s\": there are %s",
-                            names[j], known);
+                godwit_fail(error, GODWIT_ERROR_USAGE,
+                            "unknown architecture \"%s\" (expected one of %s)", names[j], known);
                 return NULL;
             }
             if (!g_ptr_array_find(machines, machine, NULL))
@@ -173,14 +175,14 @@ static GPtrArray *choose_machines(char **arch, GError **error)
     return g_steal_pointer(&machines);
 }
 
-/* The binaries that were asked so far: each only once, however many targets it is a side of. */
+/* The binaries probed so far. Each is probed once, even if several targets use it. */
 struct binaries {
     struct godwit_process *process;
     const struct godwit_options *options;
     GHashTable *probed; /* path -> struct godwit_qemu, both owned */
 };
 
-static const struct godwit_qemu *ask(struct binaries *binaries, const char *path, GError **error)
+static const struct godwit_qemu *probe(struct binaries *binaries, const char *path, GError **error)
 {
     struct godwit_qemu *qemu = g_hash_table_lookup(binaries->probed, path);
     if (!qemu) {
@@ -193,9 +195,9 @@ static const struct godwit_qemu *ask(struct binaries *binaries, const char *path
 }
 
 /*
- * The machine's binaries among those NAMED (NULL: the one in $PATH), as an array. With a machine
- * that was ASKED_FOR each of them has to be right; otherwise what is for another is passed over.
- * NULL with ERROR set if one is not usable.
+ * Returns the machine's binaries among those NAMED, or the one in $PATH if NAMED is NULL. If the
+ * machine was ASKED_FOR, each binary must be for it; otherwise binaries for another architecture
+ * are ignored. Returns NULL with ERROR set if a binary is not usable.
  */
 static GPtrArray *binaries_for(struct binaries *binaries, const struct godwit_machine *machine,
                                char *const *named, bool asked_for, GError **error)
@@ -214,7 +216,7 @@ static GPtrArray *binaries_for(struct binaries *binaries, const struct godwit_ma
             g_propagate_error(error, g_steal_pointer(&missing));
             return NULL;
         }
-        const struct godwit_qemu *qemu = ask(binaries, path, error);
+        const struct godwit_qemu *qemu = probe(binaries, path, error);
         if (!qemu)
             return NULL;
         if (strcmp(qemu->arch, machine->arch) != 0 && !folder && !asked_for)
@@ -227,7 +229,8 @@ static GPtrArray *binaries_for(struct binaries *binaries, const struct godwit_ma
     return g_steal_pointer(&found);
 }
 
-/* The target of a machine on a pair of binaries with that workload, or NULL with ERROR set. */
+/* Returns the target of a machine on a pair of binaries with the workload NAME, or NULL with ERROR
+ * set. */
 static struct godwit_target *make_target(const struct binaries *binaries,
                                          const struct godwit_machine *machine,
                                          const struct godwit_qemu *source,
@@ -253,7 +256,7 @@ static bool add_workloads(const struct binaries *binaries, const struct godwit_m
     g_auto(GStrv) names = g_strsplit(list, ",", -1);
     const struct godwit_target *previous = NULL;
     for (guint i = 0; names[i]; i++) {
-        /* Nobody asked for the usual ones: they are taken as far as they go. */
+        /* Skip a default workload that the guest image does not support. */
         if (previous && !options->workload && !previous->setup.image->stamp_store)
             continue;
         struct godwit_target *target =
@@ -266,14 +269,15 @@ static bool add_workloads(const struct binaries *binaries, const struct godwit_m
     return true;
 }
 
-/* Adds the targets of one machine: every binary alone, or every ordered pair of them. */
+/* Adds the targets of one machine: each binary with itself, each ordered pair of two different ones
+ * with --cross, or each --qemu-src with each --qemu-dst. */
 static bool add_targets(struct binaries *binaries, const struct godwit_machine *machine,
                         bool asked_for, GPtrArray *targets, GError **error)
 {
     const struct godwit_options *options = binaries->options;
     const bool sides = options->qemu_src || options->qemu_dst;
     if (sides && !asked_for) {
-        /* The side that is named says what it is for; the other one has to be for the same. */
+        /* The side that is named determines the architecture, and the other one must match. */
         g_autoptr(GPtrArray) first =
             binaries_for(binaries, machine,
                          options->qemu_src ? options->qemu_src : options->qemu_dst, false, error);
@@ -312,7 +316,7 @@ static bool add_targets(struct binaries *binaries, const struct godwit_machine *
     return true;
 }
 
-/* Each binary that was named has to be of use for something. */
+/* Fails if a binary that was named belongs to no target. */
 static bool all_used(struct binaries *binaries, char *const *named, GError **error)
 {
     g_autofree char *known = arch_names();
@@ -331,19 +335,19 @@ static bool all_used(struct binaries *binaries, char *const *named, GError **err
             continue;
         if (g_file_test(named[i], G_FILE_TEST_IS_DIR))
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                        "%s has no qemu-system-ARCH, nor has %s/bin, for any of %s", named[i],
+                        "neither %s nor %s/bin has a qemu-system-ARCH for any of %s", named[i],
                         named[i], known);
         else
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                        "%s is a QEMU for %s: there is no guest for that, only for %s", named[i],
+                        "%s is a QEMU for %s, for which Godwit has no guest, only for %s", named[i],
                         what, known);
         return false;
     }
     return true;
 }
 
-/* Without --arch and without a binary: every machine whose QEMU is in $PATH. What is left out for
- * want of one is told. */
+/* Returns every machine whose QEMU is in $PATH, for a command line without --arch and without a
+ * binary. Prints which machines are left out. */
 static GPtrArray *machines_in_path(GError **error)
 {
     g_autoptr(GPtrArray) machines = g_ptr_array_new();
@@ -377,7 +381,7 @@ static GPtrArray *every_machine(void)
     return machines;
 }
 
-/* Whether another target is called the same. */
+/* Returns true if another target has the same name. */
 static bool is_ambiguous(const GPtrArray *targets, const struct godwit_target *target)
 {
     for (guint i = 0; i < targets->len; i++) {
@@ -388,7 +392,7 @@ static bool is_ambiguous(const GPtrArray *targets, const struct godwit_target *t
     return false;
 }
 
-/* Where versions do not tell targets apart, their binaries do. */
+/* Adds the paths of the binaries to names that versions do not make unique. */
 static void add_paths(const GPtrArray *targets)
 {
     g_autoptr(GPtrArray) ambiguous = g_ptr_array_new();
@@ -405,7 +409,7 @@ static void add_paths(const GPtrArray *targets)
     }
 }
 
-/* Names the targets so that no two are called the same: what is counted is counted by name. */
+/* Gives each target a unique name, because results are counted by name. */
 static void name_targets(const GPtrArray *targets)
 {
     for (guint i = 0; i < targets->len; i++) {
@@ -418,7 +422,7 @@ static void name_targets(const GPtrArray *targets)
             alone = alone && (i == j || other->setup.machine != target->setup.machine ||
                               !strcmp(other->source->path, target->source->path));
         }
-        /* The usual workload goes without saying. */
+        /* The workload `order` is not part of the name. */
         g_autofree char *workload = godwit_workload_name(&target->setup.workload);
         const char *what = strcmp(workload, "order") != 0 ? workload : "";
         const char *space = *what ? " " : "";
@@ -463,7 +467,7 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
     g_hash_table_unref(binaries.probed);
     if (good && targets->len == 0) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                    "no two of these QEMUs can be migrated to one another");
+                    "no two of these QEMUs can migrate to each other");
         good = false;
     }
     name_targets(targets);

@@ -46,14 +46,14 @@ for (
     [fake('garbage'), qr/answered garbage instead of QMP: "Hello/],
     [fake('no-greeting'), qr/did not begin with a QMP greeting/],
     [fake('stray'), qr/sent an answer that nobody asked for/],
-    [fake('arm'), qr/is a QEMU for arm: there is no guest for that, only for aarch64, /],
+    [fake('arm'), qr/is a QEMU for arm, for which Godwit has no guest, only for aarch64, /],
     [fake('no-machine'), qr/has no machine "q35"/],
     ['/bin/true', qr/exited with status 0 .* saying nothing/],
     ['/bin/cat', qr/exited with status 1/],
     ['/nonexistent/qemu', qr/QEMU binary \/nonexistent\/qemu: No such file/],
     ['no-such-qemu', qr/"no-such-qemu": not in \$PATH/],
     ['', qr/"": not in \$PATH/],
-    ['/proc', qr/\/proc has no qemu-system-ARCH, nor has \/proc\/bin/],
+    ['/proc', qr/neither \/proc nor \/proc\/bin has a qemu-system-ARCH for any of /],
     ['/dev/null', qr/not a file but a device/],
     ["$FindBin::Bin/lib/Cli.pm", qr/not executable/],
     ["$file/qemu", qr/Not a directory/],
@@ -78,28 +78,28 @@ refuses(['worker', '/nonexistent'], qr/is for godwit itself/);
 for my $command (qw(run list migrate doctor bench stream)) {
     refuses([$command, '--fly'], qr/nknown option --fly .*--help/);
 }
-refuses([$_, 'fly'], qr/$_ takes no "fly"/) for qw(migrate doctor);
+refuses([$_, 'fly'], qr/$_: unexpected argument "fly"/) for qw(migrate doctor);
 refuses([$_, 'precopy/fly'], qr/no scenario matches "precopy\/fly" .*godwit list/)
     for qw(run list bench);
 
 # How much of it.
-run_refuses(['-j', $_], qr/-j wants a number from 1 to 256/) for qw(0 -1 257);
-run_refuses(["-j$_"], qr/-j wants|value .* for -j/) for qw(0 x);
+run_refuses(['-j', $_], qr/-j needs a number from 1 to 256/) for qw(0 -1 257);
+run_refuses(["-j$_"], qr/-j needs|value .* for -j/) for qw(0 x);
 run_refuses([@$_], qr/Missing argument for $_->[0]/) for ['-j'], ['--shard'], ['--arch'];
-run_refuses(['--repeat', $_], qr/--repeat wants a number of 1 or more/) for qw(0 -1);
+run_refuses(['--repeat', $_], qr/--repeat needs a number of 1 or more/) for qw(0 -1);
 run_refuses(["--$_", 'x'], qr/value .x. for --$_ /) for qw(repeat jobs memory timeout-scale);
-run_refuses(['--shard', $_], qr/--shard wants I\/N/)
+run_refuses(['--shard', $_], qr/--shard needs I\/N/)
     for qw(3/2 0/2 0/0 -1/2 1/-2 1 / 1/ 1/2x x/y), '';
-run_refuses(['--timeout-scale', $_], qr/--timeout-scale wants a number above 0/)
+run_refuses(['--timeout-scale', $_], qr/--timeout-scale needs a number above 0/)
     for qw(0 -1 nan inf 1e9);
-refuses(['bench', '--runs', $_], qr/--runs wants a number of 1 or more/) for qw(0 -3);
+refuses(['bench', '--runs', $_], qr/--runs needs a number of 1 or more/) for qw(0 -3);
 
 # What on.
-run_refuses(['--arch', 'vax'], qr/unknown architecture "vax": there are aarch64, /);
+run_refuses(['--arch', 'vax'], qr/unknown architecture "vax" \(expected one of aarch64, /);
 run_refuses(['--arch', 'x86_64,vax'], qr/unknown architecture "vax"/);
-run_refuses(['--arch', ''], qr/--arch wants the name of an architecture/);
+run_refuses(['--arch', ''], qr/--arch needs the name of an architecture/);
 run_refuses(['--arch', 'aarch64'], qr/is a QEMU for x86_64, not for aarch64/);
-run_refuses(['--accel', 'warp'], qr/unknown accelerator "warp": there are auto, tcg and kvm/);
+run_refuses(['--accel', 'warp'], qr/unknown accelerator "warp" \(expected auto, tcg or kvm\)/);
 run_refuses(['--machine', 'vax'], qr/has no machine "vax"/);
 run_refuses(['--image', 'vax'], qr/x86_64 has no image "vax"/);
 run_refuses(['--accept-known', $_], qr/--accept-known: unknown bug "" \(expected one of tcg-hot-page,/)
@@ -108,36 +108,36 @@ run_refuses(['--accept-known', 'suspend-lost,fly'], qr/unknown bug "fly" \(expec
 run_refuses(['--accept-known', "\@$file"], qr/--accept-known: unknown bug "use strict;"/);
 run_refuses(['--accept-known', '@/nonexistent'], qr/--accept-known: .*\/nonexistent.*: No such file/);
 run_refuses(['--read-memory', 'aloud'], qr/unknown way to read memory "aloud"/);
-run_refuses(["--qemu-$_", '/bin/true'], qr/--qemu is both sides/) for qw(src dst);
+run_refuses(["--qemu-$_", '/bin/true'], qr/--qemu sets both sides/) for qw(src dst);
 
 # The guest and its memory.
-run_refuses(['--memory', $_], qr/--memory wants a number of MiB/) for qw(0 -1);
+run_refuses(['--memory', $_], qr/--memory needs a number of MiB/) for qw(0 -1);
 run_refuses(['--memory', 1], qr/the window must lie inside the guest's RAM/);
 run_refuses(['--memory', $_], qr/not enough memory: .*fewer with -j, or less --memory/)
     for 100_000_000, 2**31 - 1;
-run_refuses(['--window', $_], qr/--window wants START:END/) for qw(x 1: :1 0x100000 0:1:2), '';
+run_refuses(['--window', $_], qr/--window needs START:END/) for qw(x 1: :1 0x100000 0:1:2), '';
 run_refuses(['--window', $_], qr/the window is empty/) for qw(0:0 0x200000:0x100000);
 run_refuses(['--window', '0x100000:-1'], qr/the window must/);
 run_refuses(['--window', '0x100001:0x200001'], qr/must begin at a multiple of/);
 run_refuses(['--window', '0x100000:0x6000000000'], qr/must lie inside the guest's RAM/);
-run_refuses(['--page-size', $_], qr/--page-size wants a number of bytes/) for qw(0 -4096);
+run_refuses(['--page-size', $_], qr/--page-size needs a number of bytes/) for qw(0 -4096);
 run_refuses(['--page-size', 3], qr/page size must be a multiple of/);
-run_refuses(['--dirty-rate', $_], qr/--dirty-rate wants a number of pages/) for qw(0 -5);
-run_refuses(['--page-ticks', -5], qr/--page-ticks wants a number of ticks/);
+run_refuses(['--dirty-rate', $_], qr/--dirty-rate needs a number of pages/) for qw(0 -5);
+run_refuses(['--page-ticks', -5], qr/--page-ticks needs a number of ticks/);
 run_refuses(['--page-ticks', 5, '--dirty-rate', 5], qr/use one/);
 
 # Migrations.
-migrate_refuses(['--transport', 'pigeon'], qr/pigeon: unknown transport: there are unix and tcp/);
-migrate_refuses(['--stopped', '--postcopy'], qr/use one of the two/);
+migrate_refuses(['--transport', 'pigeon'], qr/unknown transport "pigeon" \(expected unix or tcp\)/);
+migrate_refuses(['--stopped', '--postcopy'], qr/--stopped and --postcopy exclude each other/);
 migrate_refuses(['--capability', 'flying'], qr/flying: this QEMU has no such migration capability/);
 migrate_refuses(['--parameter', 'flying=1'], qr/flying: this QEMU has no such migration parameter/);
-migrate_refuses(['-c', 'events=maybe'], qr/--capability wants NAME, NAME=on or NAME=off/);
-migrate_refuses(['-p', $_], qr/--parameter wants NAME=NUMBER/) for qw(x x= x=y x=5z);
+migrate_refuses(['-c', 'events=maybe'], qr/--capability needs NAME, NAME=on or NAME=off/);
+migrate_refuses(['-p', $_], qr/--parameter needs NAME=NUMBER/) for qw(x x= x=y x=5z);
 migrate_refuses(['-p', 'flying=1'], qr/flying: this QEMU has no such migration parameter/);
 migrate_refuses(['--format', 'smoke'], qr/unknown format "smoke"/);
 
 # Where to.
-run_refuses(['--format', 'smoke'], qr/unknown format "smoke": \(expected text, tap, junit, json or html\)/);
+run_refuses(['--format', 'smoke'], qr/unknown format "smoke" \(expected text, tap, junit, json or html\)/);
 run_refuses(['--format', ''], qr/unknown format ""/);
 run_refuses(['--format', 'tap', '--format', 'json'], qr/only one --format can go to standard output/);
 run_refuses(['--format', 'json:/nonexistent/x'], qr/cannot write \/nonexistent\/x: No such file/);
@@ -145,7 +145,7 @@ run_refuses(['--format', 'junit:here.xml', '--format', 'smoke'], qr/unknown form
 for my $command (\&run_refuses, \&migrate_refuses) {
     $command->(['--oracle', $_], qr/unknown oracle "\w*" \(expected one of page-order,stamp,twin,position,guest,continuity,blackout\)/)
         for 'smoke', 'twin,smoke', 'twin,';
-    $command->(['--oracle', ''], qr/--oracle wants the name of an oracle/);
+    $command->(['--oracle', ''], qr/--oracle needs the name of an oracle/);
     $command->(['--oracle'], qr/Missing argument for --oracle/);
     $command->(['--keep', '--output', "$file/here", '--format', 'junit:here.xml'],
         qr/cannot write to folder .*Not a directory/);

@@ -231,32 +231,32 @@ static void test_refused(void **state)
     static const struct {
         const char *line, *text;
     } rows[] = {
-        {"godwit --accel xen", "unknown accelerator \"xen\": there are auto, tcg and kvm"},
+        {"godwit --accel xen", "unknown accelerator \"xen\" (expected auto, tcg or kvm)"},
         {"godwit --accel ''", "unknown accelerator \"\""},
         {"godwit --accel TCG", "unknown accelerator \"TCG\""},
         {"godwit --read-memory mmap", "unknown way to read memory \"mmap\""},
-        {"godwit --memory 0", "--memory wants a number of MiB, 1 or more, not 0"},
+        {"godwit --memory 0", "--memory needs a number of MiB, 1 or more, not 0"},
         {"godwit --memory -150", "not -150"},
-        {"godwit --page-size 0", "--page-size wants a number of bytes, 1 or more, not 0"},
+        {"godwit --page-size 0", "--page-size needs a number of bytes, 1 or more, not 0"},
         {"godwit --page-size -8", "not -8"},
-        {"godwit --dirty-rate 0", "--dirty-rate wants a number of pages in a second"},
+        {"godwit --dirty-rate 0", "--dirty-rate needs a number of pages per second"},
         {"godwit --dirty-rate -1", "not -1"},
-        {"godwit --page-ticks -1", "--page-ticks wants a number of ticks, 0 or more, not -1"},
-        {"godwit --timeout-scale 0", "--timeout-scale wants a number above 0, 1000 at most"},
-        {"godwit --timeout-scale -1", "--timeout-scale wants"},
-        {"godwit --timeout-scale 1000.1", "--timeout-scale wants"},
-        {"godwit --timeout-scale nan", "--timeout-scale wants"},
-        {"godwit --timeout-scale inf", "--timeout-scale wants"},
-        {"godwit --qemu a --qemu-src b", "--qemu is both sides"},
-        {"godwit --qemu a --qemu-dst b", "--qemu is both sides"},
+        {"godwit --page-ticks -1", "--page-ticks needs a number of ticks, 0 or more, not -1"},
+        {"godwit --timeout-scale 0", "--timeout-scale needs a number above 0 and at most 1000"},
+        {"godwit --timeout-scale -1", "--timeout-scale needs"},
+        {"godwit --timeout-scale 1000.1", "--timeout-scale needs"},
+        {"godwit --timeout-scale nan", "--timeout-scale needs"},
+        {"godwit --timeout-scale inf", "--timeout-scale needs"},
+        {"godwit --qemu a --qemu-src b", "--qemu sets both sides"},
+        {"godwit --qemu a --qemu-dst b", "--qemu sets both sides"},
         {"godwit --page-ticks 0 --dirty-rate 1", "use one"},
-        {"godwit --arch vax", "unknown architecture \"vax\": there are aarch64, i386, ppc64, "
+        {"godwit --arch vax", "unknown architecture \"vax\" (expected one of aarch64, i386, ppc64, "
                               "riscv64, s390x, x86_64"},
         {"godwit --arch ppc64,vax", "unknown architecture \"vax\""},
         {"godwit --arch ppc64 --arch PPC64", "unknown architecture \"PPC64\""},
         {"godwit --arch ppc64,", "unknown architecture \"\""},
         {"godwit --arch ,ppc64", "unknown architecture \"\""},
-        {"godwit --arch ''", "--arch wants the name of an architecture"},
+        {"godwit --arch ''", "--arch needs the name of an architecture"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         bool helped = false;
@@ -365,13 +365,14 @@ static void test_binaries(void **state)
         char *line;
         const char *text;
     } rows[] = {
-        {g_strdup_printf("godwit --qemu %s", arm), "is a QEMU for arm: there is no guest for that"},
+        {g_strdup_printf("godwit --qemu %s", arm),
+         "is a QEMU for arm, for which Godwit has no guest"},
         {g_strdup_printf("godwit --arch s390x --qemu %s", one),
          "is a QEMU for ppc64, not for s390x"},
         {g_strdup_printf("godwit --qemu-src %s --qemu-dst %s", one, other),
          "is a QEMU for s390x, not for ppc64"},
         {g_strdup_printf("godwit --qemu %s/none", folder), "/none: No such file or directory"},
-        {g_strdup_printf("godwit --qemu %s", folder), "has no qemu-system-ARCH"},
+        {g_strdup_printf("godwit --qemu %s", folder), "has a qemu-system-ARCH for any of"},
         {g_strdup("godwit --qemu no-qemu"), "\"no-qemu\": not in $PATH"},
         {g_strdup("godwit --qemu ''"), "QEMU binary"},
         {g_strdup_printf("godwit --qemu '%s/\xff'", folder), "QEMU binary"},
@@ -484,14 +485,14 @@ static void test_workload_refused(void **state)
     static const struct {
         const char *line, *text;
     } rows[] = {
-        {"--window ''", "--window wants START:END"},
-        {"--window 0x200000", "--window wants START:END"},
-        {"--window 0x200000:", "--window wants START:END"},
-        {"--window :0x200000", "--window wants START:END"},
-        {"--window 0x200000:0x400000x", "--window wants START:END"},
-        {"--window 0x200000-0x400000", "--window wants START:END"},
-        {"--window 0x200000:0x400000:1", "--window wants START:END"},
-        {"--window 1M:2M", "--window wants START:END"},
+        {"--window ''", "--window needs START:END"},
+        {"--window 0x200000", "--window needs START:END"},
+        {"--window 0x200000:", "--window needs START:END"},
+        {"--window :0x200000", "--window needs START:END"},
+        {"--window 0x200000:0x400000x", "--window needs START:END"},
+        {"--window 0x200000-0x400000", "--window needs START:END"},
+        {"--window 0x200000:0x400000:1", "--window needs START:END"},
+        {"--window 1M:2M", "--window needs START:END"},
         {"--window 0x400000:0x200000", "the window is empty"},
         {"--window 0x200000:0x7fffffff000", "inside the guest's RAM"},
         {"--window 0:0x200000", "must not cover the first MiB"},
