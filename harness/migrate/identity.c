@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Keys, certificates and the other files of TLS credentials, made with GnuTLS.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "migrate/identity.h"
 
 #include "base/file.h"
@@ -15,15 +19,15 @@ struct godwit_identity {
 };
 
 #define DAY (24 * 60 * 60)
-/* Bytes of a certificate's serial number. A key's worth of chance that two of one authority are the
- * same. */
+/* The length of a certificate's serial number, in bytes. It is random, and long enough that no
+ * authority uses one twice. */
 #define SERIAL_BYTES 16
-/* Bytes of a key's identifier, at most. */
+/* The greatest length of a key's identifier, in bytes. */
 #define KEY_ID_BYTES 64
-/* Bytes of a pre-shared key. */
+/* The length of a pre-shared key, in bytes. */
 #define PSK_BYTES 32
 
-/* Whether GnuTLS did what STEP says, which completes "GnuTLS cannot ...". */
+/* Fails with ENVIRONMENT if STATUS is an error of GnuTLS. STEP completes "GnuTLS cannot ...". */
 static bool done(int status, const char *step, GError **error)
 {
     if (status >= 0)
@@ -40,12 +44,12 @@ static bool write_file(const char *folder, const char *name, const void *bytes, 
     return godwit_file_write(path, bytes, length, error);
 }
 
-/* QEMU looks at all three: whether it is an authority, what its key is for, and in which role. */
+/* QEMU checks all three: the basic constraints, the key's usage and the key's purpose. */
 static bool set_role(gnutls_x509_crt_t certificate, enum godwit_role role, GError **error)
 {
     const bool authority = role == GODWIT_ROLE_AUTHORITY;
-    /* Encipherment means nothing for the keys that are used here, but old versions of QEMU want
-     * it of any key. */
+    /* Encipherment means nothing for an ECDSA key, but old versions of QEMU require it of any
+     * key. */
     const unsigned usage = authority ? GNUTLS_KEY_KEY_CERT_SIGN
                                      : GNUTLS_KEY_DIGITAL_SIGNATURE | GNUTLS_KEY_KEY_ENCIPHERMENT;
     const char *purpose =
@@ -78,18 +82,19 @@ static bool set_host(gnutls_x509_crt_t certificate, const char *host, GError **e
         "set a host's name", error);
 }
 
-/* Whose key is in it, and whose key signed it: names alone can be anybody's. */
+/* Identifies the certificate's own key and the key that signed it. Names alone would be ambiguous:
+ * two authorities may have one name. */
 static bool set_key_ids(const struct godwit_identity *identity,
                         const struct godwit_identity *authority, GError **error)
 {
     unsigned char own[KEY_ID_BYTES], signer[KEY_ID_BYTES];
     size_t own_length = sizeof(own), signer_length = sizeof(signer);
     gnutls_x509_crt_t certificate = identity->certificate;
-    return done(gnutls_x509_crt_get_key_id(certificate, 0, own, &own_length), "tell a key's id",
+    return done(gnutls_x509_crt_get_key_id(certificate, 0, own, &own_length), "compute a key's id",
                 error) &&
            done(gnutls_x509_crt_get_key_id(authority ? authority->certificate : certificate, 0,
                                            signer, &signer_length),
-                "tell a key's id", error) &&
+                "compute a key's id", error) &&
            done(gnutls_x509_crt_set_subject_key_id(certificate, own, own_length), "set a key's id",
                 error) &&
            done(gnutls_x509_crt_set_authority_key_id(certificate, signer, signer_length),
@@ -105,9 +110,9 @@ static bool fill(struct godwit_identity *identity, const struct godwit_identity 
         !done(gnutls_x509_crt_init(&identity->certificate), "allocate a certificate", error) ||
         !done(gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof(serial)), "make random numbers", error))
         return false;
-    /* Positive, and of the same length whatever chance gives. */
+    /* A positive number that always has the full length. */
     serial[0] = (unsigned char)((serial[0] & 0x3f) | 0x40);
-    /* Elliptic curves: a key takes no time, where one of RSA takes a tenth of a second. */
+    /* ECDSA: an RSA key would take a tenth of a second to make. */
     gnutls_x509_crt_t certificate = identity->certificate;
     return done(gnutls_x509_privkey_generate(
                     identity->key, GNUTLS_PK_ECDSA,
@@ -117,7 +122,7 @@ static bool fill(struct godwit_identity *identity, const struct godwit_identity 
            done(gnutls_x509_crt_set_serial(certificate, serial, sizeof(serial)),
                 "set a serial number", error) &&
            done(gnutls_x509_crt_set_activation_time(certificate, now - DAY),
-                "set the begin of validity", error) &&
+                "set the start of validity", error) &&
            done(gnutls_x509_crt_set_expiration_time(certificate, now + DAY),
                 "set the end of validity", error) &&
            done(gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, name,
@@ -155,7 +160,8 @@ void godwit_identity_free(struct godwit_identity *identity)
     g_free(identity);
 }
 
-/* Adds what GnuTLS has exported to TEXT, and frees it. */
+/* Appends PEM, which GnuTLS has exported with STATUS, to TEXT, and frees PEM. STEP names the export
+ * for an error. */
 static bool add_pem(GString *text, int status, gnutls_datum_t *pem, const char *step,
                     GError **error)
 {
@@ -224,7 +230,7 @@ bool godwit_group_write(const char *folder, GError **error)
         done(gnutls_dh_params_import_raw3(group, &gnutls_ffdhe_2048_group_prime,
                                           &gnutls_ffdhe_2048_group_q,
                                           &gnutls_ffdhe_2048_group_generator),
-             "take its own group ffdhe2048", error) &&
+             "import its own group ffdhe2048", error) &&
         add_pem(text, gnutls_dh_params_export2_pkcs3(group, GNUTLS_X509_FMT_PEM, &pem), &pem,
                 "export a group", error);
     if (group)

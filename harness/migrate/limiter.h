@@ -9,8 +9,8 @@
  * could send within downtime-limit, at the rate of the latest period. So it converges only at the
  * end of an iteration, and only if the guest dirtied next to nothing during that iteration.
  *
- * Before the first period is over QEMU has no rate, and takes zero for it: an iteration that ends
- * by then ends the migration, whatever the guest has dirtied (measured with 10.0).
+ * Before the first period is over QEMU has no rate and uses zero. An iteration that ends by then
+ * ends the migration, whatever the guest has dirtied (measured with 10.0).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -28,10 +28,10 @@
 /* How long an iteration takes at least while the valve is open, in seconds: two periods, so that
  * the harness has one of them to close the valve. */
 #define OPEN_SECONDS 0.2
-/* How long such an iteration takes in passes of the guest, so that the window of a slow guest is
- * not sent over and over ... */
+/* How many passes of the guest such an iteration takes at least, so that the window of a slow guest
+ * is not sent over and over ... */
 #define GUEST_PASSES 1.5
-/* ... but not longer than this, in seconds. */
+/* ... up to this limit, in seconds. */
 #define OPEN_SECONDS_MOST 10
 /* The rate of each channel through the gate, in bytes a second. Open, an iteration over a window of
  * 16 MiB takes 0.2 s over 16 channels. Closed, only what QEMU and the kernel buffer is sent. */
@@ -45,7 +45,7 @@
 /* The lowest bandwidth that is set, in bytes a second. QEMU takes a limit below one byte a period
  * for no limit. It sends at least a page in each period in any case. */
 #define BANDWIDTH_LEAST 4096
-/* How many bytes are sent of a page of zeros. */
+/* How many bytes are sent for a page of zeros. */
 #define ZERO_PAGE_BYTES 9
 /* The size of the pages that QEMU sends, on every machine here, in bytes. */
 #define QEMU_PAGE 4096
@@ -61,10 +61,10 @@
 /* A guest that wrote less than one part in so many of its window during an iteration was starved.
  */
 #define STARVED_PART 8
-/* How many passes the guest makes at most, some 10 ms each, while its window is sent for the first
- * time. Its bytes must not come round to zero in them. */
+/* How many passes, some 10 ms each, the guest makes at most while its window is sent for the first
+ * time. Its bytes must not wrap to zero in them. */
 #define PASSES_BEFORE_ZERO 64
-/* How often the harness looks at what no event reports, in milliseconds. */
+/* How often the harness polls what no event reports, in milliseconds. */
 #define LOOK_MS 1
 /* How often the bandwidth is set anew by what remains, in microseconds. */
 #define FOLLOW_US 50000

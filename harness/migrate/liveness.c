@@ -1,10 +1,10 @@
 /*
  * Proves that a throttled migration is live: a page was sent, and the guest has dirtied it again
- * since. Where a destination receives memory, one byte of one page is proof enough. Where a file is
- * written, nobody has received a page yet; then the guest must have dirtied more pages of its
- * window than were still unsent.
+ * since. If a destination receives the memory, one byte of one page is proof enough. A file has no
+ * reader yet, so the guest must have dirtied more pages of its window than were still unsent.
  *
- * While a proof is sought the valve stays closed, once enough has been sent for one (throttle.c).
+ * The valve (throttle.c) closes once enough has been sent for a proof, and stays closed until the
+ * proof is found.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,20 +16,20 @@
 #include <string.h>
 
 enum {
-    /* Of a page: `order` changes its first byte, `stamp:sparse` one word in sixteen. In bytes. */
+    /* How much of a page is compared, in bytes. `order` changes the first byte of a page,
+     * `stamp:sparse` one word in sixteen. */
     PROOF = 8 * GODWIT_STAMP_CLASSES,
-    /* Pages that are looked at, spread over the window. */
+    /* How many pages are compared, spread over the window. */
     SAMPLES = 64,
 };
 
-/* Where sample I is. */
+/* Returns the guest-physical address of sample I. */
 static uint64_t sample(const struct godwit_workload *workload, uint64_t i)
 {
     return workload->window_start +
            godwit_workload_pages(workload) * i / SAMPLES * (uint64_t)workload->page_size;
 }
 
-/* How much of a sample is looked at. */
 static size_t proof_length(const struct godwit_vm *source)
 {
     return MIN(PROOF, source->testbed->setup->workload.page_size);
@@ -44,27 +44,27 @@ static bool read_samples(struct godwit_vm *source, unsigned char (*samples)[PROO
     return true;
 }
 
-/* A proof that is looked for. */
+/* The search for a proof. */
 struct proof {
     struct godwit_vm *source;
     struct throttle *throttle;
-    struct godwit_vm *destination; /* or NULL: what is sent goes into a file */
-    uint64_t gpa;                  /* the page that is to prove it, 0 for any */
+    struct godwit_vm *destination; /* NULL: the migration goes into a file */
+    uint64_t gpa;                  /* the page that must prove it; 0: any */
     bool received;                 /* the destination has a page of the window */
-    /* Of a file: */
-    uint64_t unsent;                     /* pages of the window that may not have been sent */
-    unsigned char noted[SAMPLES][PROOF]; /* what was there when the others had been */
+    /* For a file only: */
+    uint64_t unsent;                     /* pages of the window that may still be unsent ... */
+    unsigned char noted[SAMPLES][PROOF]; /* ... and the samples at that time */
 };
 
-/* Looks at the page at GPA for a byte that on the destination is neither that of untouched memory
- * nor the source's present one. Whether there is one is in *PROVEN. */
+/* Searches the page at GPA for a byte that the destination has received (it is not zero) and that
+ * the source has changed since. Sets *PROVEN to whether there is one, and records it. */
 static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError **error)
 {
     struct godwit_vm *source = proof->source;
     unsigned char received[PROOF], present[PROOF];
     const size_t length = proof_length(source);
     *proven = false;
-    /* In this order: what the destination has was sent before the source is looked at. */
+    /* Read the destination first, so that its bytes were sent before the source's are read. */
     if (!godwit_memory_read(proof->destination, gpa, received, length, error) ||
         !godwit_memory_read(source, gpa, present, length, error))
         return false;
@@ -81,7 +81,6 @@ static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError
     return true;
 }
 
-/* In one page, or in all samples. */
 static bool seek_received(struct proof *proof, bool *proven, GError **error)
 {
     const struct godwit_workload *workload = &proof->source->testbed->setup->workload;
@@ -94,8 +93,9 @@ static bool seek_received(struct proof *proof, bool *proven, GError **error)
     return true;
 }
 
-/* By the samples, which are that far from each other: whether more pages were changed than may not
- * have been sent. */
+/* Sets *PROVEN to whether more pages have changed than may still have been unsent, and records both
+ * counts. The guest writes pages in order, so if N samples have changed, it has written at least
+ * the N - 1 stretches of pages between them. */
 static bool seek_changed(struct proof *proof, bool *proven, GError **error)
 {
     struct godwit_vm *source = proof->source;
@@ -117,10 +117,11 @@ static bool seek_changed(struct proof *proof, bool *proven, GError **error)
     return true;
 }
 
-/* Between two looks at memory, in looks' own time, which may be long by QMP. */
+/* The rest between two looks at memory, as a multiple of the time that a look takes. A look through
+ * QMP may take long. */
 #define LOOK_REST 4
 
-/* Keeps the valve closed, once there is enough on the other side for a proof. */
+/* Closes the valve, or updates the closed valve, once enough has been sent for a proof. */
 static bool keep_closed(struct proof *proof, GError **error)
 {
     const bool enough = proof->received || !proof->destination;
@@ -130,7 +131,7 @@ static bool keep_closed(struct proof *proof, GError **error)
     return godwit_throttle_close(proof->source, proof->throttle, error);
 }
 
-/* Looks for the proof until it is there. */
+/* Searches until the proof is found. */
 static bool prove(struct proof *proof, GError **error)
 {
     struct godwit_vm *source = proof->source;
@@ -177,8 +178,9 @@ bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *desti
     return godwit_migrate_prove_page(source, destination, 0, error);
 }
 
-/* Waits until enough of the window has been sent, and works out what has not: what is not of the
- * window is next to nothing. No event tells of that. */
+/* Waits until enough of the window has been sent for a proof, and computes how much has not. Counts
+ * all that was sent as pages of the window, since the rest of RAM is almost all zero. No event
+ * reports this, so it polls. */
 static bool await_some(struct proof *proof, GError **error)
 {
     struct godwit_vm *source = proof->source;
@@ -191,7 +193,7 @@ static bool await_some(struct proof *proof, GError **error)
         const uint64_t sent =
             (uint64_t)MAX(godwit_json_integer(json_object_get(info, "ram"), "normal-bytes", 0), 0);
         proof->unsent = pages - MIN(sent / godwit_throttle_page_bytes(workload), pages);
-        /* All samples but one stand for as many pages. */
+        /* All samples but one can prove that many changed pages. */
         if (proof->unsent <= (SAMPLES - 1) * pages / SAMPLES)
             return true;
         godwit_throttle_take_events(source, proof->throttle);

@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * The QMP commands of a migration and the waits for its events, with the address of each transport,
+ * the testbed's relay and its fault, and what is recorded of a migration when it is over.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "migrate/throttle.h"
 
 #include "memory/memory.h"
@@ -81,7 +86,7 @@ bool godwit_migrate_getfd(struct godwit_vm *vm, const char *name, int fd, GError
     return value != NULL;
 }
 
-/* Opens the file of a transport and passes it on. */
+/* Opens GODWIT_MIGRATE_FILE with FLAGS and passes it to VM. */
 static bool pass_file(struct godwit_vm *vm, int flags, GError **error)
 {
     g_autofree char *path = g_build_filename(vm->testbed->directory, GODWIT_MIGRATE_FILE, NULL);
@@ -96,14 +101,14 @@ static bool pass_file(struct godwit_vm *vm, int flags, GError **error)
     return passed;
 }
 
-/* A socket pair with an end for each side. */
+/* Makes a socket pair and passes one end to each side. */
 static bool pass_sockets(struct godwit_vm *destination, GError **error)
 {
     struct godwit_testbed *testbed = destination->testbed;
     struct godwit_vm *source = godwit_testbed_vm(testbed, "source");
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "no socket pair: %s",
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot make a socket pair: %s",
                     g_strerror(errno));
         return false;
     }
@@ -145,7 +150,7 @@ json_t *godwit_migrate_channels(const char *uri)
     return json_pack("[{s:s, s:o}]", "channel-type", "main", "addr", address);
 }
 
-/* The arguments of migrate and migrate-incoming. */
+/* Returns the arguments of `migrate` or `migrate-incoming` for URI, which the caller owns. */
 static json_t *address_arguments(const char *uri, bool channels)
 {
     return channels ? json_pack("{s:o}", "channels", godwit_migrate_channels(uri))
@@ -160,7 +165,7 @@ bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, boo
                              error);
 }
 
-/* The port that a destination listens on. */
+/* Returns the port that a destination listens on, which the caller frees. */
 static char *ask_port(struct godwit_vm *destination, GError **error)
 {
     g_autoptr(json_t) info = godwit_vm_execute(destination, "query-migrate", NULL, error);
@@ -170,7 +175,7 @@ static char *ask_port(struct godwit_vm *destination, GError **error)
     const char *port = godwit_json_string(address, "port", NULL);
     if (!port)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
-                    "the %s listens for TCP, but its query-migrate tells no port",
+                    "the %s listens on TCP, but its query-migrate names no port",
                     destination->name);
     return g_strdup(port);
 }
@@ -178,8 +183,8 @@ static char *ask_port(struct godwit_vm *destination, GError **error)
 char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport transport,
                             bool channels, GError **error)
 {
-    /* Sockets in the testbed's directory, which is every QEMU's working directory: however long its
-     * path is, these names fit. */
+    /* A unix socket's name is relative to the testbed's directory, every QEMU's working directory.
+     * So it fits into a socket address, however long the directory's path is. */
     const char *host = destination->host ? destination->host : "127.0.0.1";
     g_autofree char *uri = NULL;
     switch (transport) {
@@ -214,7 +219,7 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
     return port ? g_strdup_printf("tcp:%s:%s", host, port) : NULL;
 }
 
-/* Under which a testbed keeps its relay. */
+/* The key under which a testbed keeps its relay. */
 #define RELAY "relay"
 
 static void free_relay(gpointer relay)
@@ -242,7 +247,7 @@ const char *godwit_migrate_turn(struct godwit_testbed *testbed, const char *uri)
     return godwit_relay_uri(relay);
 }
 
-/* Under which a testbed keeps its fault. */
+/* The key under which a testbed keeps its fault, and the name of its measurement. */
 #define FAULT "fault"
 
 static void free_injection(gpointer injection)
@@ -283,7 +288,7 @@ bool godwit_migrate_note_fault(struct godwit_testbed *testbed, GError **error)
     const struct godwit_injection *injection = g_datalist_get_data(&testbed->kept, FAULT);
     const char *done = injection ? godwit_injection_done(injection) : NULL;
     g_autofree char *why =
-        injection ? godwit_injection_why_not(injection) : g_strdup("there was none");
+        injection ? godwit_injection_why_not(injection) : g_strdup("it was never set up");
     if (done) {
         g_autofree char *text = g_strconcat("the relay ", done, NULL);
         json_object_set_new(testbed->measurements, FAULT, json_string(text));
@@ -348,8 +353,9 @@ void godwit_migrate_report_progress(struct godwit_vm *vm)
 struct end_goal {
     const struct godwit_vm *vm;
     guint next;
-    const char *wanted; /* a state on the way that is waited for, or NULL */
-    const char *state;  /* that it is in or ended in, or NULL; borrowed from the event */
+    const char *wanted; /* the state to wait for */
+    const char *state;  /* WANTED, or the state in which it ended; NULL: neither yet. Borrowed from
+                         * the event */
 };
 
 static bool ended(gpointer data)
@@ -369,20 +375,20 @@ static bool ended(gpointer data)
     return goal->state != NULL;
 }
 
-/* Why the VM's migration failed: as QMP says it (GIVEN, which may be NULL), or else its own
- * standard error; and what the other VMs' standard errors say, because a source often knows no more
- * than that its peer has hung up. The caller frees it. */
+/* Returns why the VM's migration failed: GIVEN, the reason from QMP, or, if that is NULL, the VM's
+ * standard error. Appends the other VMs' standard errors, because a source often knows only that
+ * its peer hung up. The caller frees it. */
 static char *failure_reason(const struct godwit_vm *vm, const char *given)
 {
     GString *text = g_string_new(given);
     g_autofree char *own = given ? NULL : godwit_vm_reason(vm);
     if (own && *own)
-        g_string_append_printf(text, "its standard error says \"%s\"", own);
+        g_string_append_printf(text, "its standard error is \"%s\"", own);
     for (guint i = 0; i < vm->testbed->vms->len; i++) {
         const struct godwit_vm *other = g_ptr_array_index(vm->testbed->vms, i);
         g_autofree char *reason = other == vm ? NULL : godwit_vm_reason(other);
         if (reason && *reason)
-            g_string_append_printf(text, "%sthe %s's standard error says \"%s\"",
+            g_string_append_printf(text, "%sthe %s's standard error is \"%s\"",
                                    text->len ? "; " : "", other->name, reason);
     }
     if (!text->len)
@@ -390,12 +396,13 @@ static char *failure_reason(const struct godwit_vm *vm, const char *given)
     return g_string_free(text, FALSE);
 }
 
-/* Lines of a standard error that are looked through for a reason. */
+/* How many lines of a standard error are searched for a shortage. */
 #define STDERR_LINES 8
 
-/* Returns what the host has run out of, or NULL: the last line that says so in what one of the
- * testbed's QEMUs, or a command that it had started, wrote to its standard error; or, as some QEMUs
- * say nothing, what the host itself says. Caller frees. */
+/* Returns what the host has run out of, which the caller frees, or NULL. This is the last line
+ * about a shortage on the standard error of one of the testbed's QEMUs, to which the commands that
+ * it starts write as well. Some QEMUs print nothing when the disk is full, so the host is asked
+ * about that. */
 static char *shortage(const struct godwit_testbed *testbed)
 {
     for (guint i = 0; i < testbed->vms->len; i++) {
@@ -421,7 +428,7 @@ bool godwit_migrate_fail(struct godwit_vm *vm, GError **error, const char *forma
     g_autofree char *reason = failure_reason(vm, godwit_json_string(info, "error-desc", NULL));
     g_autofree char *lacks = shortage(vm->testbed);
     const bool said = godwit_host_ran_out(reason);
-    /* What a fault has broken is nothing that the host did. */
+    /* A shortage after an injected fault is the fault's doing, not the host's. */
     const bool hosts = !vm->testbed->fault_injected && (lacks || said);
     const bool both = hosts && !said;
     return godwit_fail(error, hosts ? GODWIT_ERROR_ENVIRONMENT : GODWIT_ERROR_MIGRATION,
@@ -433,7 +440,7 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
     struct end_goal goal = {.vm = vm, .next = vm->migration_leg, .wanted = wanted};
     g_autofree char *what = g_strdup_printf("the %s's migration to be %s", vm->name, wanted);
     while (!goal.state) {
-        /* With somebody watching, the wait is cut into pieces between which progress is drawn. */
+        /* If somebody watches, wait in pieces and report progress between them. */
         g_autoptr(GError) cause = NULL;
         const gint64 until = vm->testbed->progress
                                  ? g_get_monotonic_time() + GODWIT_PROGRESS_MS * 1000
@@ -449,7 +456,7 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
     }
     if (!strcmp(goal.state, wanted))
         return true;
-    /* A QEMU that dies ends the migration of its peer, too. */
+    /* A QEMU that dies also ends its peer's migration. Report the death. */
     if (!godwit_testbed_survives(vm->testbed, error))
         return false;
     return godwit_migrate_fail(vm, error, "the %s's migration ended as %s instead of %s", vm->name,
@@ -473,14 +480,14 @@ bool godwit_migrate_note(struct godwit_vm *source, GError **error)
     static const char *const times[] = {"total-time", "downtime", "setup-time"};
     static const char *const counts[] = {"transferred", "normal",           "normal-bytes",
                                          "duplicate",   "dirty-sync-count", "postcopy-requests"};
-    json_t *facts = json_object();
+    json_t *figures = json_object();
     for (size_t i = 0; i < G_N_ELEMENTS(times); i++)
         if (json_object_get(info, times[i]))
-            json_object_set(facts, times[i], json_object_get(info, times[i]));
+            json_object_set(figures, times[i], json_object_get(info, times[i]));
     const json_t *ram = json_object_get(info, "ram");
     for (size_t i = 0; i < G_N_ELEMENTS(counts); i++)
         if (json_object_get(ram, counts[i]))
-            json_object_set(facts, counts[i], json_object_get(ram, counts[i]));
-    json_object_set_new(source->testbed->measurements, "migration", facts);
+            json_object_set(figures, counts[i], json_object_get(ram, counts[i]));
+    json_object_set_new(source->testbed->measurements, "migration", figures);
     return true;
 }

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Unresponsive peers: descriptors that keep a QEMU waiting.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "migrate/peer.h"
 
 #include "migrate/migrate.h"
@@ -9,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* A section with a command, as the migration stream has it. */
+/* The first byte of a command in a migration stream. */
 #define STREAM_COMMAND 0x08
 
 static bool fail(GError **error, const char *what)
@@ -37,7 +41,7 @@ bool godwit_peer_is_full(const godwit_peer *peer)
     return poll(&pipe, 1, 0) == 0;
 }
 
-/* Gives the second of the peer's descriptors away. */
+/* Passes the peer's second descriptor to VM and closes it here. */
 static bool pass(godwit_peer *peer, struct godwit_vm *vm, const char *name, GError **error)
 {
     const bool passed = godwit_migrate_getfd(vm, name, peer->fds[1], error);
@@ -48,7 +52,7 @@ static bool pass(godwit_peer *peer, struct godwit_vm *vm, const char *name, GErr
 bool godwit_peer_silent(godwit_peer *peer, struct godwit_vm *vm, const char *name, GError **error)
 {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, peer->fds))
-        return fail(error, "no socket pair");
+        return fail(error, "cannot make a socket pair");
     return pass(peer, vm, name, error);
 }
 
@@ -58,25 +62,25 @@ bool godwit_peer_speak(const godwit_peer *peer, GError **error)
     if (send(peer->fds[0], &command, 1, MSG_NOSIGNAL) == 1)
         return true;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                "a QEMU has closed the connection that it was given: %s", g_strerror(errno));
+                "QEMU has closed the connection that it was passed: %s", g_strerror(errno));
     return false;
 }
 
 bool godwit_peer_pipe(godwit_peer *peer, struct godwit_vm *vm, const char *name, GError **error)
 {
     if (pipe2(peer->fds, O_CLOEXEC))
-        return fail(error, "no pipe");
-    /* The writing end is kept, too: it tells when the pipe is full. */
+        return fail(error, "cannot make a pipe");
+    /* Keep the writing end: godwit_peer_is_full() polls it. */
     return godwit_migrate_getfd(vm, name, peer->fds[1], error);
 }
 
-/* Connects to ADDRESS, without waiting. */
+/* Connects to ADDRESS without waiting. Returns the descriptor, or -1 with ERROR set. */
 static int connect_to(const struct sockaddr_un *address, GError **error)
 {
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof(*address)))
         return fd;
-    fail(error, "connecting to a socket of our own");
+    fail(error, "cannot connect to a socket in the testbed's directory");
     if (fd >= 0)
         close(fd);
     return -1;
@@ -85,29 +89,29 @@ static int connect_to(const struct sockaddr_un *address, GError **error)
 bool godwit_peer_busy(godwit_peer *peer, struct godwit_testbed *testbed, const char *name,
                       GError **error)
 {
-    /* The directory's path may be longer than a socket's address can be. */
+    /* The directory's path may be too long for a socket address. */
     const int directory = open(testbed->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         return fail(error, testbed->directory);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     g_snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", directory, name);
 
-    unlink(address.sun_path); /* of an earlier run in the same folder */
+    unlink(address.sun_path); /* an earlier run may have used the folder */
     peer->fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool full = false;
     if (peer->fds[0] < 0 ||
         bind(peer->fds[0], (const struct sockaddr *)&address, sizeof(address)) ||
         listen(peer->fds[0], 0)) {
-        fail(error, "a listening socket of our own");
+        fail(error, "cannot listen on a socket in the testbed's directory");
     } else if ((peer->fds[1] = connect_to(&address, error)) >= 0) {
-        /* A queue of length 0 has place for one. */
+        /* A queue of length 0 has room for one connection. */
         const int another = connect_to(&address, NULL);
         full = another < 0 && errno == EAGAIN;
         if (another >= 0)
             close(another);
         if (!full)
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                        "the queue of a listening socket with backlog 0 takes a second connection");
+                        "a listening socket with backlog 0 queued a second connection");
     }
     close(directory);
     return full;

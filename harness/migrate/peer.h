@@ -1,6 +1,6 @@
 /*
- * Peers that the harness plays itself, so badly that a QEMU stays in the state that it is in: one
- * end of a connection is the QEMU's, the other is here, and nothing is done with it.
+ * Unresponsive peers. Each keeps a QEMU in its present state: QEMU has one end of a connection, the
+ * harness has the other and does nothing with it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,8 +9,8 @@
 
 #include "testbed/vm.h"
 
-/* The descriptors of one peer, owned; -1 for none. Declared as
- * g_auto(godwit_peer) peer = GODWIT_PEER_NONE; it goes away at the end of the block. */
+/* A peer. It owns its descriptors; -1 is none. Declare it as
+ * `g_auto(godwit_peer) peer = GODWIT_PEER_NONE`, so that it is closed at the end of the block. */
 typedef struct {
     int fds[2];
 } godwit_peer;
@@ -22,27 +22,28 @@ typedef struct {
         }                                                                                          \
     }
 
-/* A connection on which nobody answers: VM has its end by the name NAME (for "fd:NAME"). */
+/* Makes a connection on which nothing answers, and passes one end to VM as NAME (for "fd:NAME"). */
 bool godwit_peer_silent(godwit_peer *peer, struct godwit_vm *vm, const char *name, GError **error);
 
-/* Says one byte on such a connection, with which a stream may go on. A destination takes no notice
- * of a descriptor before there is something to read. */
+/* Sends one byte on such a connection, which may begin an item of a stream. A destination ignores a
+ * descriptor that has nothing to read. Fails with MIGRATION if QEMU has closed its end. */
 bool godwit_peer_speak(const godwit_peer *peer, GError **error);
 
-/* A pipe that nobody reads: VM has its writing end by the name NAME. Unlike a socket it cannot be
- * shut down, so whoever writes when it is full waits until the peer goes away. */
+/* Makes a pipe that nothing reads, and passes its writing end to VM as NAME. Unlike a socket, a
+ * pipe cannot be shut down, so a thread that writes to the full pipe waits until the peer is
+ * closed. */
 bool godwit_peer_pipe(godwit_peer *peer, struct godwit_vm *vm, const char *name, GError **error);
 
-/* Whether nothing more goes into such a pipe. What a QEMU writes at once is no divisor of a pipe's
- * size, so by then it is in the middle of it. */
+/* Returns whether such a pipe is full. QEMU is in the middle of a write then, since the size of its
+ * writes does not divide the size of a pipe. */
 bool godwit_peer_is_full(const godwit_peer *peer);
 
-/* A listening unix socket NAME in the testbed's directory whose queue is full: a connection to it
- * is neither made nor refused. When the peer goes away it is refused. */
+/* Makes a listening unix socket NAME, in the testbed's directory, whose queue is full. A connection
+ * to it is neither made nor refused; it is refused when the peer is closed. */
 bool godwit_peer_busy(godwit_peer *peer, struct godwit_testbed *testbed, const char *name,
                       GError **error);
 
-/* Goes away. */
+/* Closes the peer's descriptors. */
 void godwit_peer_close(godwit_peer *peer);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(godwit_peer, godwit_peer_close)

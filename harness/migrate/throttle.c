@@ -1,6 +1,6 @@
 /*
- * The throttle: keeps a live migration from converging until it is proven to be live. limiter.h has
- * what Godwit knows of QEMU's rate limiter, and every constant that depends on it.
+ * The throttle: keeps a live migration from converging until it is proven to be live. limiter.h
+ * models QEMU's rate limiter and has every constant that depends on it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -53,9 +53,9 @@ struct throttle *godwit_throttle_of(const struct godwit_vm *source)
 }
 
 /*
- * Where pages could not be marked, waits, if need be, until `order` is some way from the pass in
- * which its bytes come round to zero. Pages are all zero then and cost next to nothing: a first
- * pass over them is over at once.
+ * Waits until `order` is far from the pass in which its bytes wrap to zero, if its pages are not
+ * marked. In that pass pages are all zero and take almost no bandwidth, so nothing would throttle
+ * the first iteration.
  */
 static bool avoid_zeros(struct godwit_vm *source, GError **error)
 {
@@ -64,7 +64,7 @@ static bool avoid_zeros(struct godwit_vm *source, GError **error)
         return true;
     for (unsigned cpu = 0; cpu < workload->cpus;) {
         struct godwit_mailbox mailbox;
-        /* Memory that cannot be read is for the oracles to complain of. */
+        /* The oracles report memory that cannot be read. */
         if (!godwit_memory_mailbox(source, cpu, &mailbox, NULL))
             return true;
         if (mailbox.passes % 256 < 256 - PASSES_BEFORE_ZERO && mailbox.passes % 256 > 0)
@@ -75,17 +75,17 @@ static bool avoid_zeros(struct godwit_vm *source, GError **error)
     return true;
 }
 
-/* The bytes that are sent of a page of the window: what the guest leaves alone is zero, and whole
- * pages of QEMU's are sent, however few of their bytes it dirties. */
+/* `order` writes one byte of a page, so QEMU sends one of its own pages for it. The rest of a
+ * larger page stays zero. `stamp` writes all of a page. */
 uint64_t godwit_throttle_page_bytes(const struct godwit_workload *workload)
 {
     return (workload->flags & GODWIT_FLAG_STAMP) ? workload->page_size
                                                  : MIN(workload->page_size, QEMU_PAGE);
 }
 
-/* The bytes that a pass over the window sends. Zero pages cost next to nothing: a page in
- * GODWIT_STAMP_CYCLE at any time. */
-static double pass_bytes(const struct godwit_workload *workload)
+/* Returns the bytes that an iteration over the whole window sends. With `stamp:zero` one page in
+ * GODWIT_STAMP_CYCLE is zero at any time, and is sent as a few bytes. */
+static double window_bytes(const struct godwit_workload *workload)
 {
     const double window =
         (double)(godwit_workload_pages(workload) * godwit_throttle_page_bytes(workload));
@@ -94,12 +94,12 @@ static double pass_bytes(const struct godwit_workload *workload)
                : window;
 }
 
-/* The bytes that are sent of all RAM blocks if every page is zero: some of them come before the
- * window. */
+/* Sets *BYTES to what is sent for all RAM blocks if every page is zero. Some of these pages are
+ * sent before the window. */
 static void zero_bytes(struct godwit_vm *source, double *bytes)
 {
     *bytes = 0;
-    /* Memory that cannot be listed is for the oracles to complain of. */
+    /* The oracles report memory that cannot be listed. */
     if (!godwit_memory_map(source, NULL)) {
         *bytes = (double)((uint64_t)source->testbed->setup->memory_mib << 20) / QEMU_PAGE *
                  ZERO_PAGE_BYTES;
@@ -115,15 +115,15 @@ static bool set_bandwidth(struct godwit_vm *source, struct throttle *throttle, d
 {
     throttle->bandwidth =
         (json_int_t)CLAMP(bandwidth, BANDWIDTH_LEAST, (double)BANDWIDTH_UNLIMITED);
-    const struct godwit_parameter held[] = {{"max-bandwidth", throttle->bandwidth, NULL},
-                                            {"downtime-limit", DOWNTIME_THROTTLED, NULL},
-                                            {NULL, 0, NULL}};
-    return godwit_migrate_set_parameters(source, held, error);
+    const struct godwit_parameter throttled[] = {{"max-bandwidth", throttle->bandwidth, NULL},
+                                                 {"downtime-limit", DOWNTIME_THROTTLED, NULL},
+                                                 {NULL, 0, NULL}};
+    return godwit_migrate_set_parameters(source, throttled, error);
 }
 
-/* With the valve open a pass over the window takes SECONDS at least, longer if the guest is slow.
- */
-static void note_pace(struct godwit_vm *source, struct throttle *throttle, double seconds)
+/* Sets the open valve's bandwidth so that an iteration over the window takes SECONDS, or longer if
+ * the guest is slow. Records how long a pass of the guest takes. */
+static void set_open_bandwidth(struct godwit_vm *source, struct throttle *throttle, double seconds)
 {
     const struct godwit_workload *workload = &source->testbed->setup->workload;
     const double guest =
@@ -131,18 +131,19 @@ static void note_pace(struct godwit_vm *source, struct throttle *throttle, doubl
     if (guest > 0)
         json_object_set_new(source->testbed->measurements, "pass_ms", json_real(guest * 1000));
     seconds = CLAMP(GUEST_PASSES * guest, seconds, OPEN_SECONDS_MOST);
-    throttle->open_bandwidth = (json_int_t)(pass_bytes(workload) / seconds);
+    throttle->open_bandwidth = (json_int_t)(window_bytes(workload) / seconds);
 }
 
+/* Throttles the next migration. The part FIRST of the window is sent in the first period. */
 static bool begin(struct godwit_vm *source, double first, GError **error)
 {
     double zeros = 0;
     struct throttle *throttle = g_new0(struct throttle, 1);
     g_datalist_set_data_full(&source->testbed->kept, throttle_key, throttle, g_free);
     throttle->next = source->qmp->events->len;
-    note_pace(source, throttle, OPEN_SECONDS);
+    set_open_bandwidth(source, throttle, OPEN_SECONDS);
     zero_bytes(source, &zeros);
-    const double window = pass_bytes(&source->testbed->setup->workload);
+    const double window = window_bytes(&source->testbed->setup->workload);
     return set_bandwidth(source, throttle,
                          MAX(window / CLOSED_SECONDS, window * first / PERIOD) + zeros / PERIOD,
                          error) &&
@@ -164,11 +165,11 @@ void godwit_migrate_throttle_pace(struct godwit_vm *source, json_int_t bandwidth
     godwit_throttle_of(source)->open_bandwidth = bandwidth;
 }
 
-/* The relay's valve. */
+/* The relay as a valve. */
 struct gate {
     GPtrArray *channels; /* of struct godwit_flow, borrowed from the relay */
-    size_t open;         /* rate of each of them with the valve open, in bytes a second */
-    size_t rate;         /* the present one; 0: any */
+    size_t open;         /* rate of each channel while the valve is open, in bytes a second */
+    size_t rate;         /* present rate of each channel, in bytes a second; 0: no limit */
 };
 
 static void free_gate(gpointer data)
@@ -226,21 +227,22 @@ void godwit_migrate_forget_gate(struct godwit_testbed *testbed)
 
 bool godwit_migrate_unthrottle(struct godwit_vm *source, GError **error)
 {
-    /* QEMU goes by the new downtime limit when its next period is over. Until then more bandwidth
-     * would have it send the same pages over and over, except in the first period, in which the
-     * end of the first pass is the migration's. */
+    /* QEMU uses the new downtime limit from the end of its present period on. Until then, more
+     * bandwidth would only make it send the same pages again. The first period is an exception: the
+     * migration ends with an iteration that ends in it. */
     const bool first = g_get_monotonic_time() - source->migration_began < PERIOD * G_USEC_PER_SEC;
-    /* Behind a closed gate nothing may have gone out in that period: a rate of zero. */
+    /* Behind a closed gate QEMU may have sent nothing in this period. It would then compute a rate
+     * of zero and not converge. */
     const bool gated = gate_of(source->testbed) != NULL;
-    const struct godwit_parameter released[] = {
+    const struct godwit_parameter unthrottled[] = {
         {"downtime-limit", DOWNTIME_UNLIMITED, NULL},
         {first || gated ? "max-bandwidth" : NULL, BANDWIDTH_UNLIMITED, NULL},
         {NULL, 0, NULL}};
     godwit_migrate_ungate(source->testbed);
-    return godwit_migrate_set_parameters(source, released, error);
+    return godwit_migrate_set_parameters(source, unthrottled, error);
 }
 
-/* Pages that the guest has written since it was started. */
+/* Sets *PAGES to how many pages the guest has written since it was started. */
 static bool ask_written(struct godwit_vm *source, uint64_t *pages, GError **error)
 {
     const struct godwit_workload *workload = &source->testbed->setup->workload;
@@ -266,7 +268,6 @@ static bool ask_ram(struct godwit_vm *source, json_int_t *sent, json_int_t *rema
     return info != NULL;
 }
 
-/* Takes the events that have come: true if there was one, of a pass or of the migration's end. */
 bool godwit_throttle_take_events(struct godwit_vm *source, struct throttle *throttle)
 {
     const GPtrArray *events = source->qmp->events;
@@ -293,28 +294,28 @@ bool godwit_throttle_take_events(struct godwit_vm *source, struct throttle *thro
     return any;
 }
 
-/* Pages that the guest has written since the first page of the pass was sent that turned out to be
- * the last; 0 if it was over before anybody could look. */
+/* Sets *PAGES to how many pages the guest has written since the first page of the last iteration
+ * was sent, or to 0 if that iteration ended before it could be seen to send. */
 static bool ask_last(struct godwit_vm *source, const struct throttle *throttle, uint64_t *pages,
                      GError **error)
 {
     uint64_t now = 0;
     if (!ask_written(source, &now, error))
         return false;
-    /* QEMU begins another pass before it stops the guest, to see what is dirty. */
+    /* QEMU begins another iteration to see what is dirty before it stops the guest. If that one has
+     * sent nothing, the one before it was the last. */
     *pages = throttle->sending       ? now - throttle->written
              : throttle->was_sending ? now - throttle->was_written
                                      : 0;
     return true;
 }
 
-/* Reports that a held migration has ended. Always false. */
 bool godwit_throttle_report_end(struct godwit_vm *source, const struct throttle *throttle,
                                 GError **error)
 {
     const uint64_t window = godwit_workload_pages(&source->testbed->setup->workload);
     uint64_t written = 0;
-    /* A QEMU that dies ends the migration of its peer, too. */
+    /* A QEMU that dies also ends its peer's migration. Report the death. */
     if (!godwit_testbed_survives(source->testbed, error))
         return false;
     g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
@@ -323,23 +324,20 @@ bool godwit_throttle_report_end(struct godwit_vm *source, const struct throttle 
     const char *state = godwit_json_string(info, "status", "none");
     if (strcmp(state, "completed") != 0 && strcmp(state, "pre-switchover") != 0 &&
         strcmp(state, "device") != 0)
-        return godwit_migrate_fail(source, error,
-                                   "the migration came to its end (%s) before it was proven to be "
-                                   "live",
-                                   state);
+        return godwit_migrate_fail(
+            source, error, "the migration ended (%s) before it was proven to be live", state);
     if (!ask_last(source, throttle, &written, error))
         return false;
     if (written < MAX(window / STARVED_PART, 1))
         return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
                            "the host did not let the guest run: it wrote %" PRIu64
                            " of its %" PRIu64
-                           " pages in the last pass, so that the migration came to its end (%s) "
-                           "before it was proven to be live; run fewer jobs (-j), or use a quieter "
-                           "host",
+                           " pages in the last iteration, so the migration ended (%s) before it "
+                           "was proven to be live; run fewer jobs (-j), or use a quieter host",
                            written, window, state);
     return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                       "the migration came to its end (%s) before it was proven to be live, "
-                       "although it was held back",
+                       "the migration ended (%s) before it was proven to be live, although it was "
+                       "throttled",
                        state);
 }
 
@@ -351,15 +349,15 @@ static bool open_valve(struct godwit_vm *source, struct throttle *throttle, GErr
     return set_bandwidth(source, throttle, (double)throttle->open_bandwidth, error);
 }
 
-/* Closes the valve, or, closed, follows what remains. A gate closes at once: its caller may have
- * to wait for QEMU's answer. */
+/* The gate closes first: setting the bandwidth waits for QEMU's answer, during which an open gate
+ * would pass pages on. */
 bool godwit_throttle_close(struct godwit_vm *source, struct throttle *throttle, GError **error)
 {
     json_int_t remaining;
     set_gate(gate_of(source->testbed), CHANNEL_CLOSED);
     if (throttle->open &&
         !set_bandwidth(source, throttle,
-                       pass_bytes(&source->testbed->setup->workload) / CLOSED_SECONDS, error))
+                       window_bytes(&source->testbed->setup->workload) / CLOSED_SECONDS, error))
         return false;
     throttle->open = false;
     throttle->followed = g_get_monotonic_time();
@@ -370,8 +368,6 @@ bool godwit_throttle_close(struct godwit_vm *source, struct throttle *throttle, 
            set_bandwidth(source, throttle, wanted, error);
 }
 
-/* Notes from when on what the guest writes is sent again. *DIRTIED if it has written all of its
- * window since. */
 bool godwit_throttle_watch_guest(struct godwit_vm *source, struct throttle *throttle, bool *dirtied,
                                  GError **error)
 {
@@ -393,7 +389,7 @@ bool godwit_throttle_watch_guest(struct godwit_vm *source, struct throttle *thro
     return ask_written(source, &throttle->written, error);
 }
 
-/* What a held migration is waited for. */
+/* What to wait for while a migration is throttled. */
 struct goal {
     struct godwit_vm *source;
     struct throttle *throttle;
@@ -407,18 +403,18 @@ static bool reached_or_event(gpointer data)
     return godwit_throttle_take_events(goal->source, goal->throttle) || goal->condition(goal->data);
 }
 
-/* One turn of the loop around the valve: lets a pass end when the guest has dirtied its window,
- * and waits for something to happen. */
+/* Takes one turn of the loop around the valve: waits for something to happen, and lets the
+ * iteration end once the guest has dirtied its window. */
 static bool turn(struct goal *goal, const char *what, GError **error)
 {
     struct godwit_vm *source = goal->source;
     struct throttle *throttle = goal->throttle;
-    const guint pass = throttle->iteration;
+    const guint iteration = throttle->iteration;
     bool dirtied;
     if (throttle->open) {
         if (!godwit_testbed_wait(source->testbed, reached_or_event, goal, what, error))
             return false;
-        if (throttle->over || throttle->iteration == pass)
+        if (throttle->over || throttle->iteration == iteration)
             return true;
         godwit_migrate_report_progress(source);
         return godwit_throttle_close(source, throttle, error);

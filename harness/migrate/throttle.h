@@ -1,5 +1,5 @@
 /*
- * Keeps a live migration from converging until it is proven to be live; throttle.c says how.
+ * Keeps a live migration from converging until it is proven to be live. throttle.c explains how.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,14 +16,15 @@
  */
 bool godwit_migrate_throttle(struct godwit_vm *source, GError **error);
 
-/* Does the same for a migration into a file, of which it lets a part be written at once. */
+/* Throttles the migration into a file that SOURCE starts next, likewise. Part of the file is
+ * written at once. */
 bool godwit_migrate_throttle_file(struct godwit_vm *source, GError **error);
 
-/* Sets the bandwidth with the valve open, in bytes a second. */
+/* Sets the bandwidth to use while the valve is open, in bytes a second. */
 void godwit_migrate_throttle_pace(struct godwit_vm *source, json_int_t bandwidth);
 
-/* Makes RELAY the gate of a throttled multifd migration, whose pages are COMPRESSED or not. Call it
- * before the first connection. The gate lasts until the migration is unthrottled. */
+/* Makes RELAY the gate of a throttled multifd migration. COMPRESSED means that its pages are. Call
+ * it before the first connection. The gate lasts until the migration is unthrottled. */
 void godwit_migrate_gate(struct godwit_testbed *testbed, struct godwit_relay *relay,
                          bool compressed);
 
@@ -37,7 +38,7 @@ void godwit_migrate_forget_gate(struct godwit_testbed *testbed);
 bool godwit_migrate_unthrottle(struct godwit_vm *source, GError **error);
 
 /*
- * Waits until CONDITION(DATA) holds, and lets a throttled migration make iteration after iteration
+ * Waits until CONDITION(DATA) holds. A throttled migration makes one iteration after another
  * meanwhile. WHAT completes "waiting for ...". Fails if the migration ends first, as
  * godwit_migrate_prove_live() does.
  */
@@ -45,13 +46,13 @@ bool godwit_migrate_wait_throttled(struct godwit_vm *source, godwit_condition co
                                    gpointer data, const char *what, GError **error);
 
 /* Waits until a throttled migration begins an iteration later than *ITERATION, and sets *ITERATION
- * to its number. Fails as above. */
+ * to its number. Fails as godwit_migrate_wait_throttled() does. */
 bool godwit_migrate_next_iteration(struct godwit_vm *source, guint *iteration, GError **error);
 
 /*
  * Waits until a throttled migration is proven to be live: the destination has received a page of
  * the window that the source has dirtied again since. Records the proof (address, both bytes,
- * iteration) in the testbed's facts.
+ * iteration) as "live" in the testbed's measurements.
  *
  * Fails with MIGRATION if the migration ends first, or with ENVIRONMENT if it ended because the
  * host did not let the guest run.
@@ -59,14 +60,15 @@ bool godwit_migrate_next_iteration(struct godwit_vm *source, guint *iteration, G
 bool godwit_migrate_prove_live(struct godwit_vm *source, struct godwit_vm *destination,
                                GError **error);
 
-/* Does the same for the page at guest-physical address GPA, which the destination has received. */
+/* Waits until a throttled migration is proven to be live by the page at guest-physical address GPA,
+ * which the destination has received. Records and fails as godwit_migrate_prove_live() does. */
 bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *destination,
                                uint64_t gpa, GError **error);
 
 /*
- * Proves that a migration into a file is live. Nobody has received a page yet, so this counts:
- * since some of the window was written, the guest has dirtied more pages than were still unsent.
- * Records both counts in the testbed's facts. Fails as above.
+ * Proves that a migration into a file is live. There is no reader yet, so this counts: since some
+ * of the window was written out, the guest has dirtied more pages than were still unsent. Records
+ * both counts as "live" in the testbed's measurements. Fails as godwit_migrate_prove_live() does.
  */
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error);
 

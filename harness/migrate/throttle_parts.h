@@ -9,45 +9,46 @@
 #include "migrate/limiter.h"
 #include "migrate/throttle.h"
 
-/* The present migration's throttle, which its testbed keeps. */
+/* The throttle of the present migration. Its testbed owns it. */
 struct throttle {
-    guint next;      /* index of the source's event to look at next */
-    guint iteration; /* the latest that was seen */
-    bool over;
-    bool open;
-    json_int_t bandwidth;      /* as it was set last */
-    json_int_t open_bandwidth; /* with the valve open */
+    guint next;                /* index of the source's event to look at next */
+    guint iteration;           /* number of the latest iteration that was reported */
+    bool over;                 /* the migration has ended, or stopped the guest at pre-switchover */
+    bool open;                 /* the valve is open */
+    json_int_t bandwidth;      /* as it was set last, in bytes a second */
+    json_int_t open_bandwidth; /* while the valve is open, in bytes a second */
     json_int_t asked;          /* pages sent, by the latest query-migrate */
-    json_int_t sent;           /* pages sent when the pass began, or a little later; -1: unknown */
-    bool sending;              /* a page of this pass has been sent ... */
-    uint64_t written;          /* ... and the guest had written this many pages by then */
-    bool was_sending;          /* the previous pass's "sending" ... */
-    uint64_t was_written;      /* ... and "written" */
-    bool stopped;    /* QEMU has stopped the guest: passes after that are the migration's end */
-    gint64 followed; /* when the bandwidth last followed what remains */
+    json_int_t sent;      /* pages sent when the iteration began, or a little later; -1: unknown */
+    bool sending;         /* a page of this iteration has been sent ... */
+    uint64_t written;     /* ... and the guest had written this many pages by then */
+    bool was_sending;     /* "sending" of the previous iteration ... */
+    uint64_t was_written; /* ... and its "written" */
+    bool stopped;         /* QEMU has stopped the guest: later iterations end the migration */
+    gint64 followed;      /* when the bandwidth was last set by what remains */
 };
 
 /* Returns the throttle of the migration that SOURCE started last. */
 struct throttle *godwit_throttle_of(const struct godwit_vm *source);
 
-/* Returns how many bytes are sent of a page of the window. */
+/* Returns how many bytes are sent for each page of the window that the guest has written. */
 uint64_t godwit_throttle_page_bytes(const struct godwit_workload *workload);
 
-/* Takes the events that have come. Returns whether one was of an iteration's begin, or of the
- * migration's end. */
+/* Processes the events that have come. Returns whether an iteration has begun or the migration has
+ * ended. */
 bool godwit_throttle_take_events(struct godwit_vm *source, struct throttle *throttle);
 
-/* Reports that a throttled migration has ended. Always fails: with ENVIRONMENT if the host did not
- * let the guest run, otherwise with MIGRATION, or with the death of a QEMU. */
+/* Fails because a throttled migration has ended: sets ERROR and returns false. The error is the
+ * death of a QEMU, if one died, ENVIRONMENT if the host did not let the guest run, otherwise
+ * MIGRATION. */
 bool godwit_throttle_report_end(struct godwit_vm *source, const struct throttle *throttle,
                                 GError **error);
 
-/* Notes from when on pages that the guest writes are sent again. Sets *DIRTIED to whether it has
- * written all of its window since. */
+/* Notes when the first page of this iteration is sent: the pages that the guest writes from then on
+ * are sent again. Sets *DIRTIED to whether it has written all of its window since. */
 bool godwit_throttle_watch_guest(struct godwit_vm *source, struct throttle *throttle, bool *dirtied,
                                  GError **error);
 
-/* Closes the valve, or, if it is closed, sets the bandwidth by how much remains. */
+/* Closes the valve. If it is closed already, lowers the bandwidth to fit what remains. */
 bool godwit_throttle_close(struct godwit_vm *source, struct throttle *throttle, GError **error);
 
 #endif

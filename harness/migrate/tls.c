@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * TLS for a migration: writes each side's credentials, makes QEMU use them, and judges by the bytes
+ * that pass the relay if the migration was encrypted.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "migrate/tls.h"
 
 #include "base/files.h"
@@ -17,12 +22,12 @@
 #define CLIENT_NAME    "source"
 #define CERTIFIED_HOST "127.0.0.1"
 
-/* What went over one connection that the source made. */
+/* The records of one connection that the source made, in both directions. */
 struct followed {
     struct godwit_records sent, answered;
 };
 
-/* Under which a testbed keeps all of them, a GPtrArray. */
+/* The key under which a testbed keeps all of them, a GPtrArray. */
 #define FOLLOWED "tls connections"
 
 const char *godwit_tls_needs(const struct godwit_tls *tls)
@@ -33,7 +38,7 @@ const char *godwit_tls_needs(const struct godwit_tls *tls)
                  "parameter:tls-hostname parameter:tls-authz";
 }
 
-/* The folder of a VM's credentials, made; as its QEMU, and all else, may call it. */
+/* Makes the folder of a VM's credentials. Returns its absolute path, which the caller frees. */
 static char *make_folder(const struct godwit_vm *vm, GError **error)
 {
     g_autofree char *name = g_strconcat(vm->name, ".tls", NULL);
@@ -50,9 +55,10 @@ static bool write_psk(const char *source, const char *destination, const struct 
            godwit_psk_write(destination, PSK_USER, other, error);
 }
 
-/* The client's folder. A QEMU wants to be sure of its own certificate first, so a client that
- * another authority has signed trusts that one too. Both authorities have the same name: GnuTLS
- * does not even show a certificate to a server that does not know its authority's name. */
+/* Writes the client's credentials. QEMU verifies its own certificate first, so a client whose
+ * certificate another authority has signed must trust that authority as well. Both authorities have
+ * the same name, because GnuTLS does not present a certificate to a server that does not list the
+ * name of its authority. */
 static bool write_client(const struct godwit_identity *authority, const char *folder,
                          const struct godwit_tls *tls, GError **error)
 {
@@ -96,14 +102,15 @@ static bool write_x509(const char *source, const char *destination, const struct
     return written;
 }
 
-/* Adds an object; its properties are taken. */
+/* Adds an object with PROPERTIES, which it takes. Fails with SKIP if QEMU was built without GnuTLS.
+ */
 static bool add_object(struct godwit_vm *vm, json_t *properties, GError **error)
 {
     g_autofree char *type = g_strdup(godwit_json_string(properties, "qom-type", NULL));
     g_autoptr(GError) cause = NULL;
     if (godwit_vm_command(vm, "object-add", properties, &cause))
         return true;
-    /* Every QEMU has the types; without GnuTLS they say so when they are used. */
+    /* Every QEMU has the types. Without GnuTLS it refuses to make such an object. */
     if (cause->code == GODWIT_ERROR_QMP && strstr(cause->message, "requires GNUTLS")) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
                     "needs object %s: this QEMU %s was built without GnuTLS", type,
@@ -114,7 +121,7 @@ static bool add_object(struct godwit_vm *vm, json_t *properties, GError **error)
     return false;
 }
 
-/* Gives a side its credentials, and makes migrations use them. */
+/* Gives one side its credentials and makes migrations use them. */
 static bool give(struct godwit_vm *vm, bool client, const char *folder,
                  const struct godwit_tls *tls, GError **error)
 {
@@ -186,7 +193,7 @@ void godwit_tls_follow(struct godwit_testbed *testbed, struct godwit_relay *rela
     godwit_relay_greet(relay, greet, connections);
 }
 
-/* That a VM's migration parameter has the value it was given. */
+/* Fails with MIGRATION unless a VM's migration parameter still has the value WANTED. */
 static bool judge_parameter(struct godwit_vm *vm, const char *name, const char *wanted,
                             GError **error)
 {
@@ -202,27 +209,28 @@ static bool judge_parameter(struct godwit_vm *vm, const char *name, const char *
     return false;
 }
 
+/* Fails with MIGRATION unless RECORDS are TLS. If USED, at least a handshake must have come. */
 static bool judge_records(const struct godwit_records *records, unsigned connection,
-                          const char *who, bool must, GError **error)
+                          const char *sender, bool used, GError **error)
 {
     if (records->plain)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                    "what the %s sent on connection %u is not TLS: at byte %" PRIu64
-                    " there is %02x %02x %02x %02x %02x instead of a record's header",
-                    who, connection, records->at, records->header[0], records->header[1],
+                    "the %s sent unencrypted data on connection %u: byte %" PRIu64
+                    " begins %02x %02x %02x %02x %02x instead of the header of a TLS record",
+                    sender, connection, records->at, records->header[0], records->header[1],
                     records->header[2], records->header[3], records->header[4]);
-    else if ((must || records->number) && !records->greeted)
+    else if ((used || records->number) && !records->greeted)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                    "what the %s sent on connection %u (%" PRIu64
+                    "the data that the %s sent on connection %u (%" PRIu64
                     " bytes) does not begin with a TLS handshake",
-                    who, connection, records->bytes);
+                    sender, connection, records->bytes);
     else
         return true;
     return false;
 }
 
-/* That nothing but TLS has gone over the relay; with ALL each connection was used both ways. What
- * the source sent encrypted is in *SENT. */
+/* Fails with MIGRATION unless only TLS records passed the relay. If ALL, each connection must have
+ * been used in both directions. Sets *SENT to the bytes of encrypted data that the source sent. */
 static bool judge_wire(struct godwit_testbed *testbed, bool all, uint64_t *sent, GError **error)
 {
     const GPtrArray *connections = g_datalist_get_data(&testbed->kept, FOLLOWED);
@@ -234,14 +242,14 @@ static bool judge_wire(struct godwit_testbed *testbed, bool all, uint64_t *sent,
             return false;
         *sent += followed->sent.data;
     }
-    json_t *facts = json_object_get(testbed->measurements, "tls");
-    json_object_set_new(facts, "connections", json_integer(connections->len));
-    json_object_set_new(facts, "encrypted", json_integer((json_int_t)*sent));
+    json_t *measured = json_object_get(testbed->measurements, "tls");
+    json_object_set_new(measured, "connections", json_integer(connections->len));
+    json_object_set_new(measured, "encrypted", json_integer((json_int_t)*sent));
     return true;
 }
 
-/* As much as QEMU gathers at the most before it writes: 64 pieces of a page each, and a buffer of
- * 32 KiB. Counted as sent by then. */
+/* The most that QEMU counts as sent before it writes it, in bytes: 64 pieces of one page each, and
+ * a buffer of 32 KiB. */
 #define GATHERED ((64 * 4 + 32) << 10)
 
 bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
@@ -256,16 +264,16 @@ bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
     if (!judge_wire(source->testbed, true, &sent, error))
         return false;
     const json_t *migration = json_object_get(source->testbed->measurements, "migration");
-    /* The pages that were sent as they are. All that was "transferred" would be more, but in
-     * postcopy QEMU 10.0 counts more of that than it sends. */
+    /* Compare with the whole pages only. "transferred" would be larger, but in postcopy QEMU 10.0
+     * counts more there than it sends. */
     const json_int_t pages = godwit_json_integer(migration, "normal-bytes", 0);
-    /* Whose connection broke may have lost what it had gathered to be written. */
+    /* A source whose connection broke may have lost what it had not written yet. */
     const bool broke = json_object_get(source->testbed->measurements, "recovery") != NULL;
     if (pages > 0 && sent + (broke ? GATHERED : 0) >= (uint64_t)pages)
         return true;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                "the source says that it sent %" JSON_INTEGER_FORMAT
-                " bytes of whole pages, but only %" PRIu64 " encrypted bytes have come by",
+                "the source reports that it sent %" JSON_INTEGER_FORMAT
+                " bytes of whole pages, but only %" PRIu64 " encrypted bytes passed the relay",
                 pages, sent);
     return false;
 }
@@ -283,9 +291,9 @@ bool godwit_tls_judge_failure(struct godwit_vm *source, struct godwit_vm *destin
     if (g_regex_match_simple(tls->reason, said, 0, 0))
         return true;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                "the migration failed, as it had to, but not for the right reason: the source's "
-                "error is \"%s\", its stderr \"%s\", the destination's stderr \"%s\"; one of them "
-                "should have \"%s\"",
+                "the migration failed as expected, but for the wrong reason: the source's error is "
+                "\"%s\", its stderr \"%s\", the destination's stderr \"%s\"; none of them matches "
+                "\"%s\"",
                 failure, from, to, tls->reason);
     return false;
 }

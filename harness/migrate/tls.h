@@ -1,6 +1,6 @@
 /*
- * TLS for a migration: who has which keys and certificates, as data. Everything is made anew for
- * each migration, in the folder NAME.tls of each VM.
+ * TLS for a migration: which keys and certificates each side has, as data. All of them are made for
+ * one migration, in the folder NAME.tls of each VM.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,45 +15,48 @@ enum godwit_tls_kind {
     GODWIT_TLS_X509, /* certificates */
 };
 
-/* Zeros are the usual: both have the same key, or: each has a certificate that the other trusts. */
+/* The keys and certificates. With zeros, the default, both sides have the same key (PSK), or each
+ * side has a certificate that the other one trusts (X509). */
 struct godwit_tls {
     enum godwit_tls_kind kind;
-    bool strangers; /* PSK: each has another key; X509: another authority signed the client's */
+    bool strangers; /* PSK: the keys differ; X509: another authority signed the client's */
 
     /* X509 only: */
-    bool anonymous; /* the source has no certificate; otherwise it is CN=source */
-    bool anyone;    /* the destination does not ask for one */
+    bool anonymous; /* the source has no certificate; otherwise it has one for CN=source */
+    bool anyone;    /* the destination does not verify the source's certificate */
     /* The host in the destination's certificate; NULL: "127.0.0.1". */
     const char *certified;
-    /* The host that the source looks for (tls-hostname); NULL: that of the address. */
+    /* The host that the source requires there (tls-hostname); NULL: the host of the address. */
     const char *hostname;
-    /* The only source that may migrate (tls-authz); NULL: any that has a certificate. */
+    /* The only source that may migrate (tls-authz); NULL: any source with a certificate. */
     const char *authorized;
 
-    /* A regular expression for what one of the two says of a migration that must fail. */
+    /* For a migration that must fail: a regular expression that the reason from QMP or one side's
+     * standard error must match. */
     const char *reason;
 };
 
-/* What its spec needs of a QEMU, as godwit_qemu_lacks() has it. */
+/* Returns what TLS needs of a QEMU, in the form that godwit_qemu_lacks() takes. Static. */
 const char *godwit_tls_needs(const struct godwit_tls *tls);
 
 /*
- * Makes keys and certificates, gives each side its own, and sets the parameters. To be done before
- * the destination listens. A QEMU that was built without GnuTLS is a SKIP error.
+ * Makes keys and certificates, gives each side its own, and sets the migration parameters. Call it
+ * before the destination listens. Fails with SKIP if a QEMU was built without GnuTLS.
  */
 bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
                        const struct godwit_tls *tls, GError **error);
 
-/* Has the connections that are made by way of RELAY followed, for the judging. */
+/* Watches the connections that are made through RELAY, for the two functions below. */
 void godwit_tls_follow(struct godwit_testbed *testbed, struct godwit_relay *relay);
 
-/* That a migration that is over was encrypted: the parameters are in effect on both sides, and all
- * that has gone over the relay, which is all that was sent, are TLS records. */
+/* Fails with MIGRATION unless a completed migration was encrypted: both sides still have their TLS
+ * parameters, only TLS records passed the relay, and the source's records have at least as many
+ * bytes as the pages that it sent. */
 bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
                       const struct godwit_tls *tls, GError **error);
 
-/* That a migration failed for the right reason, and nothing was sent that is no TLS. Both sides
- * have ended. */
+/* Fails with MIGRATION unless a migration failed for the reason that TLS requires, and only TLS
+ * records passed the relay. Call it when both sides have ended. */
 bool godwit_tls_judge_failure(struct godwit_vm *source, struct godwit_vm *destination,
                               const struct godwit_tls *tls, GError **error);
 
