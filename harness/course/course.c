@@ -1,6 +1,10 @@
 /*
- * The course of a scenario from its two VMs to their end: the guest is migrated while its blackout
- * is measured, every oracle that applies judges, the guest goes on, and both VMs quit.
+ * The common course, from two VMs to their end: the guest is migrated while its blackout is
+ * measured, every oracle that applies judges, the guest goes on, and both VMs quit.
+ *
+ * After precopy the source is stopped for good and the destination, started paused, has not run.
+ * This is when their RAM is compared. After postcopy the guest runs already, so its own memory is
+ * judged, and the source's mailboxes are read for the continuity.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -33,8 +37,8 @@ bool godwit_course_stop(struct godwit_vm *vm, GError **error)
 }
 
 /*
- * Wakes up a guest that was migrated asleep and sees it start anew. *AWAKE is false if a known bug
- * of the source's QEMU leaves it asleep for good.
+ * Wakes up a guest that was migrated suspended, and waits until it has started anew. Sets *AWAKE to
+ * false if a known bug of the source's QEMU leaves it asleep for good.
  */
 static bool wake_up(struct godwit_vm *source, struct godwit_vm *destination, bool *awake,
                     GError **error)
@@ -48,8 +52,8 @@ static bool wake_up(struct godwit_vm *source, struct godwit_vm *destination, boo
             return false;
     } else if (godwit_bug_explain(&(const struct godwit_symptom){
                    .kind = GODWIT_SYMPTOM_RUN_STATE, .source = source, .state = status})) {
-        /* The engine itself wakes the guest at the end, but whether before or after its state has
-         * been sent is a matter of luck. */
+        /* This QEMU wakes the guest up at the end of the migration, by chance before or after it
+         * sends the guest's state. Only a guest that woke up before that goes on. */
         const int woken = godwit_course_event_index(source, "WAKEUP", NULL);
         *awake = woken >= 0 && woken < godwit_course_event_index(source, "STOP", NULL);
     } else {
@@ -62,7 +66,7 @@ static bool wake_up(struct godwit_vm *source, struct godwit_vm *destination, boo
     return !*awake || godwit_vm_wait_console(destination, 1, 1, error);
 }
 
-/* Stops a source that is not to be migrated live, and looks at it. */
+/* Stops the source of a migration that is not live, and judges its memory. */
 static bool stop_source(struct godwit_vm *source, GError **error)
 {
     struct godwit_reading reading = {0};
@@ -76,8 +80,8 @@ static bool stop_source(struct godwit_vm *source, GError **error)
     return true;
 }
 
-/* What the source's guest had last told of itself: the start of what its continuity is judged by.
- */
+/* Reads the mailboxes of all of the source's CPUs, with which continuity compares the
+ * destination's. */
 static bool read_mailboxes(struct godwit_vm *source, struct godwit_mailbox *mailboxes,
                            GError **error)
 {
@@ -97,12 +101,12 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
 
     godwit_testbed_phase(testbed, "migrate");
     destination->may_exit = spec->outcome == GODWIT_OUTCOME_FAILS;
-    /* Postcopy runs the guest by itself: one that has lost its sleep (a known bug) starts at once.
-     */
+    /* In postcopy the destination runs its guest without `cont`. A guest that the known bug has
+     * woken up starts at once, and writes READY. */
     if (spec->suspend && godwit_course_runs_unasked(spec))
         destination->console->ready_allowed++;
     const bool transferred = godwit_course_transfer(spec, source, destination, error);
-    /* What a fault has done is told in any case; that it has done nothing, when all else is well.
+    /* Always record what the fault did. If it did nothing, fail, but only if nothing else failed.
      */
     if ((spec->fault && !godwit_migrate_note_fault(testbed, transferred ? error : NULL)) ||
         !transferred)
@@ -115,7 +119,8 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
     }
     if (!godwit_course_settle(source, error))
         return false;
-    /* Where a guest sees its RAM can change as it boots and as its machine is loaded. */
+    /* The place of the RAM in the guest's address space may have changed while the guest booted, or
+     * while its machine's state was loaded. */
     godwit_memory_forget(source);
     godwit_memory_forget(destination);
 
@@ -147,7 +152,7 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
         return false;
 
     godwit_testbed_phase(testbed, "verify again");
-    /* A guest that wakes up has been reset, and its timer may have been, too. */
+    /* A guest that wakes up has been reset, perhaps with its timer. */
     return !awake || (godwit_oracle_look(destination, &after, error) &&
                       godwit_oracle_continuity(destination, before.mailbox, after.mailbox,
                                                !spec->suspend, error));
@@ -156,8 +161,8 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
 bool godwit_course_leg(struct godwit_testbed *testbed, const struct godwit_spec *spec,
                        struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    /* A guest that sleeps makes no progress before it is woken up, and one that is kept from
-     * running none that would say anything. */
+    /* A suspended guest makes no progress until it is woken up. A guest that is kept paused makes
+     * none for as long as the harness wants. */
     const bool watched = spec->outcome != GODWIT_OUTCOME_FAILS && !spec->suspend &&
                          spec->move != GODWIT_MOVE_POSTCOPY_PAUSED;
     g_autoptr(GError) cause = NULL;
@@ -188,7 +193,7 @@ bool godwit_course_move(struct godwit_testbed *testbed, const struct godwit_spec
 bool godwit_course_run(struct godwit_testbed *testbed, const struct godwit_spec *spec,
                        GError **error)
 {
-    /* Both at once: neither needs the other to start. */
+    /* Start both at once: neither waits for the other. */
     godwit_testbed_phase(testbed, "start");
     struct godwit_vm *destination = godwit_vm_start(
         testbed, "destination",

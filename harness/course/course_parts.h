@@ -19,18 +19,19 @@ bool godwit_course_configure(const struct godwit_spec *spec, struct godwit_vm *s
 bool godwit_course_transfer(const struct godwit_spec *spec, struct godwit_vm *source,
                             struct godwit_vm *destination, GError **error);
 
-/* Takes the spec's OWN step, if it is not NULL. */
+/* Takes the scenario's OWN step. Does nothing if it is NULL. */
 bool godwit_course_step(godwit_step own, struct godwit_vm *source, struct godwit_vm *destination,
                         GError **error);
 
-/* Returns whether the destination runs its guest without being told to, as postcopy has it. */
+/* Returns whether the destination runs its guest without `cont`, as in postcopy. */
 bool godwit_course_runs_unasked(const struct godwit_spec *spec);
 
-/* Fails if the source reports that something took longer than there was time for. A figure that a
- * known bug explains is replaced by the bug's name. */
+/* Fails with MIGRATION if the source reports a time that is negative or longer than the testbed has
+ * existed. A downtime that a known bug explains becomes "downtime_unknown" with the bug's id. */
 bool godwit_course_judge_figures(struct godwit_vm *source, GError **error);
 
-/* Fails unless the guest ran on the destination of a postcopy before the migration completed. */
+/* Fails with MIGRATION unless the guest ran on the destination of a postcopy before the migration
+ * completed. */
 bool godwit_course_judge_postcopy(struct godwit_vm *destination, GError **error);
 
 /* Returns the index of the first event of the latest migration with that NAME and, unless it is

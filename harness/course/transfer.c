@@ -1,5 +1,6 @@
 /*
- * The transfer: one migration from its configuration to its end on both sides, as its spec says.
+ * The transfer: one migration, as its spec describes it, from its configuration to its end on both
+ * sides.
  *
  * A live migration is throttled from its start. It is unthrottled, or switched to postcopy, when it
  * is proven to be live and the spec's own step "live" is over. A fault, TLS, a watcher and the gate
@@ -13,13 +14,12 @@
 #include "oracle/blackout.h"
 #include <string.h>
 
-/* Capabilities, parameters and, for a live migration, the hold. */
 bool godwit_course_configure(const struct godwit_spec *spec, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error)
 {
     struct godwit_vm *const both[] = {destination, source};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
-        /* postcopy-ram first: others build upon it. */
+        /* postcopy-ram comes first: other capabilities require it. */
         if ((godwit_spec_is_postcopy(spec) && !godwit_course_enable_postcopy(both[i], error)) ||
             !godwit_migrate_set_capabilities(both[i], spec->capabilities, error) ||
             (spec->parameters && !godwit_migrate_set_parameters(both[i], spec->parameters, error)))
@@ -31,36 +31,36 @@ bool godwit_course_configure(const struct godwit_spec *spec, struct godwit_vm *s
            (!spec->configure || spec->configure(source, destination, error));
 }
 
-/* A step that a scenario may have. */
 bool godwit_course_step(godwit_step own, struct godwit_vm *source, struct godwit_vm *destination,
                         GError **error)
 {
     return !own || own(source, destination, error);
 }
 
-/* Whether the migration is held back until it is proven to be live. A guest that sleeps or is
- * stopped dirties nothing. */
+/* Returns whether the migration must be proven to be live before it may converge. A suspended or
+ * stopped guest dirties nothing, so its migration cannot be. */
 static bool is_throttled(const struct godwit_spec *spec)
 {
     return spec->move != GODWIT_MOVE_STOPPED && !spec->suspend && !spec->no_ram;
 }
 
-/* Holds the migration back until it is proven to be live, and in a later pass than the first if the
- * spec wants that. */
-static bool hold_back(const struct godwit_spec *spec, struct godwit_vm *source,
-                      struct godwit_vm *destination, GError **error)
+/* Waits until a throttled migration is proven to be live, in iteration 2 or later if the spec wants
+ * that. */
+static bool await_proof(const struct godwit_spec *spec, struct godwit_vm *source,
+                        struct godwit_vm *destination, GError **error)
 {
-    guint pass = 1;
+    guint iteration = 1;
     if (!is_throttled(spec))
         return true;
-    if (spec->move == GODWIT_MOVE_ITERATE && !godwit_migrate_next_iteration(source, &pass, error))
+    if (spec->move == GODWIT_MOVE_ITERATE &&
+        !godwit_migrate_next_iteration(source, &iteration, error))
         return false;
     return godwit_transport_is_file(spec->transport)
                ? godwit_migrate_prove_dirtied(source, error)
                : godwit_migrate_prove_live(source, destination, error);
 }
 
-/* A VM that says that it takes no file's descriptor any more is a skip. Always false. */
+/* Fails with REFUSAL, which it takes, or with SKIP if VM's QEMU accepts no descriptor of a file. */
 static bool fail_file(const struct godwit_spec *spec, const struct godwit_vm *vm, GError *refusal,
                       GError **error)
 {
@@ -76,14 +76,14 @@ static bool fail_file(const struct godwit_spec *spec, const struct godwit_vm *vm
     return false;
 }
 
-/* Lets a held migration come to its end. */
-static bool release(struct godwit_vm *source, GError **error)
+/* Lets a throttled migration converge, and measures the blackout more often from now on. */
+static bool unthrottle(struct godwit_vm *source, GError **error)
 {
     godwit_blackout_near(source->testbed);
     return godwit_migrate_unthrottle(source, error);
 }
 
-/* Through a file: all of it is written before any of it is read. */
+/* Migrates through a file. The source writes all of it before the destination reads any of it. */
 static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error)
 {
@@ -94,8 +94,8 @@ static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *s
         return fail_file(spec, source, g_steal_pointer(&refusal), error);
     if (!to || !godwit_course_step(spec->started, source, destination, error))
         return false;
-    if (!hold_back(spec, source, destination, error) ||
-        !godwit_course_step(spec->live, source, destination, error) || !release(source, error) ||
+    if (!await_proof(spec, source, destination, error) ||
+        !godwit_course_step(spec->live, source, destination, error) || !unthrottle(source, error) ||
         !godwit_course_step(spec->released, source, destination, error) ||
         !godwit_migrate_wait(source, "completed", error))
         return false;
@@ -111,7 +111,7 @@ static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *s
     return godwit_migrate_wait(destination, "completed", error);
 }
 
-/* Whether the spec itself sets that parameter. */
+/* Returns whether the spec sets parameter NAME. */
 static bool has_parameter(const struct godwit_spec *spec, const char *name)
 {
     const struct godwit_parameter *p = spec->parameters;
@@ -120,16 +120,16 @@ static bool has_parameter(const struct godwit_spec *spec, const char *name)
     return p && p->name;
 }
 
-/* Whether the relay holds a multifd migration back. A QEMU in a network of its own cannot reach
- * the relay. */
+/* Returns whether the relay throttles a multifd migration. A QEMU in a network namespace of its own
+ * cannot reach the relay. */
 static bool is_gated(const struct godwit_spec *spec, const struct godwit_vm *source)
 {
     return is_throttled(spec) && !spec->fault && !source->testbed->apart &&
            godwit_json_true(source->capabilities, "multifd");
 }
 
-/* Where the source is to connect to instead of ADDRESS, where the destination listens: to a relay,
- * if the spec has a use for one. The caller's. */
+/* Makes a relay in front of ADDRESS, where the destination listens, if the spec needs one. Returns
+ * the address for the source to connect to, which the caller frees. */
 static char *relay_to(const struct godwit_spec *spec, struct godwit_vm *source, const char *address,
                       GError **error)
 {
@@ -151,37 +151,36 @@ static char *relay_to(const struct godwit_spec *spec, struct godwit_vm *source, 
 
 bool godwit_course_unthrottle_postcopy(struct godwit_vm *source, GError **error)
 {
-    static const struct godwit_parameter released[] = {{"max-postcopy-bandwidth", 0, NULL},
-                                                       {NULL, 0, NULL}};
-    return godwit_migrate_set_parameters(source, released, error);
+    static const struct godwit_parameter unthrottled[] = {{"max-postcopy-bandwidth", 0, NULL},
+                                                          {NULL, 0, NULL}};
+    return godwit_migrate_set_parameters(source, unthrottled, error);
 }
 
-/* Whether the destination runs its guest without being told to, as postcopy has it. */
 bool godwit_course_runs_unasked(const struct godwit_spec *spec)
 {
     return spec->move == GODWIT_MOVE_POSTCOPY;
 }
 
-/* Switches over while there is memory to send, and keeps it back until the destination's guest
- * runs: what is left of a small window would be there before. */
+/* Switches over while there is memory to send. Throttles the postcopy until the destination's guest
+ * runs, since the rest of a small window would arrive before that. */
 static bool switch_to_postcopy(const struct godwit_spec *spec, struct godwit_vm *source,
                                struct godwit_vm *destination, GError **error)
 {
     static const char limit[] = "max-postcopy-bandwidth";
-    static const struct godwit_parameter held[] = {{limit, GODWIT_POSTCOPY_THROTTLED, NULL},
-                                                   {NULL, 0, NULL}};
-    const bool holds =
+    static const struct godwit_parameter throttled[] = {{limit, GODWIT_POSTCOPY_THROTTLED, NULL},
+                                                        {NULL, 0, NULL}};
+    const bool throttles =
         !spec->suspend && spec->move != GODWIT_MOVE_POSTCOPY_PAUSED && !has_parameter(spec, limit);
-    if (holds && !godwit_migrate_set_parameters(source, held, error))
+    if (throttles && !godwit_migrate_set_parameters(source, throttled, error))
         return false;
     godwit_migrate_ungate(source->testbed);
     godwit_blackout_near(source->testbed);
     return godwit_vm_command(source, "migrate-start-postcopy", NULL, error) &&
-           (!holds || (godwit_vm_wait_event(destination, 0, "RESUME", NULL, error) &&
-                       godwit_course_unthrottle_postcopy(source, error)));
+           (!throttles || (godwit_vm_wait_event(destination, 0, "RESUME", NULL, error) &&
+                           godwit_course_unthrottle_postcopy(source, error)));
 }
 
-/* Through a connection between the two. */
+/* Migrates through a connection between the two. */
 static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm *source,
                                struct godwit_vm *destination, GError **error)
 {
@@ -197,13 +196,13 @@ static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm 
         return godwit_migrate_unthrottle(source, error) &&
                godwit_migrate_wait(source, "failed", error) &&
                godwit_migrate_note_failure(source, error);
-    if (!hold_back(spec, source, destination, error) ||
+    if (!await_proof(spec, source, destination, error) ||
         !godwit_course_step(spec->live, source, destination, error))
         return false;
     if (godwit_spec_is_postcopy(spec)) {
         if (!switch_to_postcopy(spec, source, destination, error))
             return false;
-    } else if (!release(source, error)) {
+    } else if (!unthrottle(source, error)) {
         return false;
     }
     return godwit_course_step(spec->released, source, destination, error) &&
@@ -211,7 +210,6 @@ static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm 
            godwit_migrate_wait(destination, "completed", error);
 }
 
-/* The migration itself, from the first byte to the end on both sides. */
 bool godwit_course_transfer(const struct godwit_spec *spec, struct godwit_vm *source,
                             struct godwit_vm *destination, GError **error)
 {

@@ -1,6 +1,6 @@
 /*
- * What has to hold of VMs before, after and beside a migration: run states, refusals, failures that
- * the source survives, figures that QEMU reports.
+ * Checks of VMs before, during and after a migration: run states, refusals, failures that the
+ * source survives, and the figures that QEMU reports.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +10,7 @@
 #include "oracle/oracle.h"
 #include <string.h>
 
-/* Fails unless STATUS, which VM is in, is WANTED. */
+/* Fails with MIGRATION unless STATUS, the VM's run state, is WANTED. */
 static bool is_status(const struct godwit_vm *vm, const char *status, const char *wanted,
                       const char *when, GError **error)
 {
@@ -22,9 +22,9 @@ static bool is_status(const struct godwit_vm *vm, const char *status, const char
     return false;
 }
 
-/* The run state that a VM comes to: QEMU reports the end of a migration a moment before the run
- * state of its source follows, and has no event for that. The caller's; NULL with ERROR set if it
- * cannot be had. */
+/* Waits until a VM's run state is no longer "finish-migrate", and returns it. The caller frees it.
+ * A source leaves that run state a moment after QEMU reports the end of the migration, and no event
+ * reports it. */
 static char *last_status(struct godwit_vm *source, GError **error)
 {
     for (;;) {
@@ -32,7 +32,8 @@ static char *last_status(struct godwit_vm *source, GError **error)
         if (!status || strcmp(status, "finish-migrate") != 0)
             return g_steal_pointer(&status);
         if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS,
-                                 "the source's run state to follow", error))
+                                 "the source's run state to be other than \"finish-migrate\"",
+                                 error))
             return NULL;
     }
 }
@@ -58,24 +59,22 @@ bool godwit_course_settle(struct godwit_vm *source, GError **error)
     g_autofree char *state = godwit_migrate_state(source, error);
     return state && (!strcmp(state, "completed") ||
                      godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                                 "the %s's query-migrate says \"%s\" after an event that the "
-                                 "migration is completed",
+                                 "the %s's query-migrate reports \"%s\" after a MIGRATION event "
+                                 "with \"completed\"",
                                  source->name, state));
 }
 
-/* How far the clock of a QEMU may be from this one's, in ms: they round. */
+/* How much longer a time of QEMU's may be than ours because both are rounded, in milliseconds. */
 #define CLOCK_SLACK 10
 
-/* Fails if the source reports that something took longer than there was time for. A figure that a
- * known bug explains is not noted as one: the bug's name is. */
 bool godwit_course_judge_figures(struct godwit_vm *source, GError **error)
 {
     static const char *const times[] = {"total-time", "downtime", "setup-time"};
-    json_t *facts = json_object_get(source->testbed->measurements, "migration");
+    json_t *figures = json_object_get(source->testbed->measurements, "migration");
     const gint64 now = g_get_monotonic_time();
     const json_int_t life = (now - source->testbed->began) / 1000 + CLOCK_SLACK;
     for (size_t i = 0; i < G_N_ELEMENTS(times); i++) {
-        const json_int_t ms = godwit_json_integer(facts, times[i], 0);
+        const json_int_t ms = godwit_json_integer(figures, times[i], 0);
         if (ms >= 0 && ms <= life)
             continue;
         const struct godwit_bug *bug =
@@ -83,19 +82,18 @@ bool godwit_course_judge_figures(struct godwit_vm *source, GError **error)
                 ? NULL
                 : godwit_bug_explain(&(const struct godwit_symptom){
                       .kind = GODWIT_SYMPTOM_DOWNTIME, .source = source, .ms = ms, .now = now});
-        json_object_del(facts, times[i]);
+        json_object_del(figures, times[i]);
         if (!bug)
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                                "the source reports a %s of %" JSON_INTEGER_FORMAT
                                " ms for a migration that took less than %" JSON_INTEGER_FORMAT
                                " ms",
                                times[i], ms, life);
-        json_object_set_new(facts, "downtime_unknown", json_string(bug->id));
+        json_object_set_new(figures, "downtime_unknown", json_string(bug->id));
     }
     return true;
 }
 
-/* The index of the first event of that name and status, or -1. */
 int godwit_course_event_index(const struct godwit_vm *vm, const char *name, const char *status)
 {
     for (guint i = vm->migration_first; i < vm->qmp->events->len; i++)
@@ -104,7 +102,6 @@ int godwit_course_event_index(const struct godwit_vm *vm, const char *name, cons
     return -1;
 }
 
-/* That the guest ran on the destination while memory was still missing: what postcopy is. */
 bool godwit_course_judge_postcopy(struct godwit_vm *destination, GError **error)
 {
     const int resumed = godwit_course_event_index(destination, "RESUME", NULL);
@@ -120,12 +117,12 @@ bool godwit_course_refuse(struct godwit_vm *vm, const char *command, json_t *arg
                           const char *status, GError **error)
 {
     const guint first = vm->qmp->events->len;
-    g_autofree char *said = json_dumps(arguments, JSON_COMPACT);
+    g_autofree char *given = json_dumps(arguments, JSON_COMPACT);
     g_autoptr(GError) refusal = NULL;
     if (godwit_vm_command(vm, command, arguments, &refusal))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the %s accepted %s with %s, which it should refuse", vm->name, command,
-                           said);
+                           given);
     if (refusal->code != GODWIT_ERROR_QMP) {
         g_propagate_error(error, g_steal_pointer(&refusal));
         return false;
@@ -136,20 +133,21 @@ bool godwit_course_refuse(struct godwit_vm *vm, const char *command, json_t *arg
     if (strcmp(state, "none") != 0)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the %s's migration is \"%s\" after it refused %s with %s", vm->name,
-                           state, command, said);
+                           state, command, given);
     for (guint i = first; i < vm->qmp->events->len; i++)
         if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION", NULL))
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                               "the %s told of a migration although it refused %s with %s",
-                               vm->name, command, said);
+                               "the %s reported a migration although it refused %s with %s",
+                               vm->name, command, given);
     return godwit_course_expect_status(vm, status, "after the refusal", error);
 }
 
 bool godwit_course_see_it_run(struct godwit_vm *vm, GError **error)
 {
     const unsigned cpus = vm->testbed->setup->workload.cpus;
-    /* A guest that arrives at the end of a pass counts it without writing a page, and its timer
-     * stays what it was. Where that is known to be too old, another pass has to follow. */
+    /* A guest that was migrated at the end of a pass counts that pass without writing a page, so
+     * its timer in the mailbox stays as it was. If that is known to be stale, wait for another
+     * pass. */
     const uint64_t passes = vm->testbed->stale ? 2 : 1;
     uint64_t before[GODWIT_MAX_CPUS];
     struct godwit_mailbox mailbox;
@@ -160,9 +158,9 @@ bool godwit_course_see_it_run(struct godwit_vm *vm, GError **error)
     }
     if (!godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error))
         return false;
-    /* What was migrated on the point of being written comes without a pass: it is the count that
-     * has to change. And only the first CPU is heard of on the console: as often as it is, look for
-     * the others. */
+    /* The count in the mailbox must change: a character that was about to be written when the guest
+     * was migrated comes without a pass. Only the first CPU writes to the console, so whenever it
+     * does, look at the others' mailboxes. */
     for (unsigned cpu = 0; cpu < cpus;) {
         if (!godwit_memory_mailbox(vm, cpu, &mailbox, error))
             return false;
@@ -191,14 +189,15 @@ bool godwit_course_refused(struct godwit_vm *destination, GError **error)
         return false;
     }
     if (!destination->exited) {
-        /* Asking is a race with its end, which is the other good answer. */
+        /* The destination may end while it is asked. That is a valid answer. */
         g_autoptr(json_t) info = godwit_vm_execute(destination, "query-migrate", NULL, NULL);
         const char *state = godwit_json_string(info, "status", "none");
         g_autofree char *status = info ? godwit_vm_status(destination, NULL) : NULL;
         if (status && (!strcmp(state, "none") || !strcmp(state, "setup"))) {
             if (!g_str_equal(status, "inmigrate")) {
                 g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                            "the %s is \"%s\" after a migration that never began",
+                            "the %s's run state is \"%s\" instead of \"inmigrate\", although "
+                            "the migration never began",
                             destination->name, status);
                 return false;
             }
@@ -212,7 +211,7 @@ bool godwit_course_refused(struct godwit_vm *destination, GError **error)
         return true;
     g_autofree char *end = godwit_vm_end(destination);
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
-                "the %s %s; after a migration that failed its exit status should tell of it",
+                "the %s %s; after a failed migration it should exit with a nonzero status",
                 destination->name, end);
     return false;
 }
