@@ -1,21 +1,26 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Reads the return path. `pending` holds the bytes of messages that are not complete yet. A bitmap
+ * is not kept: its bytes are counted and skipped, and only its end mark is checked.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "stream/answers.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+/* The size of a message's type and length. */
 #define HEAD 4
-/* A bitmap's own head is its length, its end a fixed word. */
+/* A bitmap begins with its length and ends with a fixed word. */
 #define BITMAP_HEAD 8
 #define BITMAP_END  UINT64_C(0x0123456789abcdef)
-/* Of 2 TiB in pages of 4 KiB. */
+/* The length of a bitmap of 2 TiB in pages of 4 KiB. */
 #define BITMAP_MAX (64u << 20)
 
-/* For each type, how much data it has, if that is always the same. */
 static const struct {
     const char *name;
-    bool fixed;
-    unsigned length;
+    bool fixed;      /* every message of the type has as much data ... */
+    unsigned length; /* ... in bytes */
 } types[GODWIT_ANSWER_TYPES] = {
     [GODWIT_ANSWER_SHUT] = {"SHUT", true, 4},
     [GODWIT_ANSWER_PONG] = {"PONG", true, 4},
@@ -29,12 +34,12 @@ static const struct {
 struct godwit_answers {
     godwit_answer_sink sink;
     gpointer data;
-    GByteArray *pending; /* of a message that is not complete yet */
-    uint64_t offset;     /* of the first byte of that */
-    uint64_t skip;       /* bytes of a bitmap, its end not included, that are to come ... */
-    bool in_bitmap;      /* ... which there are, and then its end */
-    char block[256];     /* that was named last */
-    GError *failure;
+    GByteArray *pending; /* bytes of a message that is not complete yet */
+    uint64_t offset;     /* of the first of these */
+    uint64_t skip;       /* bytes of a bitmap that come before its end mark ... */
+    bool in_bitmap;      /* ... if a bitmap or its end mark comes next */
+    char block[256];     /* the name that came last */
+    GError *failure;     /* the reading is over; NULL: it is not */
 };
 
 struct godwit_answers *godwit_answers_new(godwit_answer_sink sink, gpointer data)
@@ -63,7 +68,8 @@ static uint64_t get(const uint8_t *bytes, unsigned size)
     return number;
 }
 
-/* Takes the name behind its own length, which must fill LENGTH bytes. */
+/* Reads a name after its length in one byte; together they must fill LENGTH bytes. Returns false if
+ * they do not, or if the name is invalid. */
 static bool take_name(struct godwit_answers *answers, const uint8_t *bytes, size_t length)
 {
     if (length < 2 || length != 1u + bytes[0] || memchr(bytes + 1, 0, bytes[0]))
@@ -73,7 +79,7 @@ static bool take_name(struct godwit_answers *answers, const uint8_t *bytes, size
     return true;
 }
 
-/* Fills in what a message says; false if its LENGTH bytes of DATA cannot be. */
+/* Fills in ANSWER from the message's DATA. Returns false if that is malformed. */
 static bool read_message(struct godwit_answers *answers, struct godwit_answer *answer,
                          const uint8_t *data, size_t length)
 {
@@ -100,7 +106,8 @@ static bool read_message(struct godwit_answers *answers, struct godwit_answer *a
     return true;
 }
 
-/* Takes one message off what is pending. *MORE is false if there is none, or not yet. */
+/* Takes one message, or what has come of a bitmap, from the pending bytes, and adds its length to
+ * *USED. Sets *MORE to false if it is not complete yet. */
 static bool take_message(struct godwit_answers *answers, size_t *used, bool *more, GError **error)
 {
     const uint8_t *bytes = answers->pending->data + *used;
@@ -127,9 +134,8 @@ static bool take_message(struct godwit_answers *answers, size_t *used, bool *mor
                                    .offset = answers->offset + *used};
     const size_t length = (size_t)get(bytes + 2, 2);
     if (answer.type == 0 || answer.type >= GODWIT_ANSWER_TYPES)
-        return godwit_fail(error, GODWIT_ERROR_STREAM,
-                           "%" PRIu64 ": there is no message of type %d", answer.offset,
-                           (int)answer.type);
+        return godwit_fail(error, GODWIT_ERROR_STREAM, "%" PRIu64 ": unknown message type %d",
+                           answer.offset, (int)answer.type);
     const bool bitmap = answer.type == GODWIT_ANSWER_RECV_BITMAP;
     const size_t whole = HEAD + length + (bitmap ? BITMAP_HEAD : 0);
     if (types[answer.type].fixed ? length == types[answer.type].length && have < whole
@@ -137,11 +143,11 @@ static bool take_message(struct godwit_answers *answers, size_t *used, bool *mor
         return true;
     if (!read_message(answers, &answer, bytes + HEAD, length))
         return godwit_fail(error, GODWIT_ERROR_STREAM,
-                           "%" PRIu64 ": a message %s cannot have %zu bytes of such data",
+                           "%" PRIu64 ": malformed message %s with %zu bytes of data",
                            answer.offset, types[answer.type].name, length);
     if (answer.bitmap > BITMAP_MAX || answer.bitmap % 8)
         return godwit_fail(error, GODWIT_ERROR_STREAM,
-                           "%" PRIu64 ": a bitmap cannot have %" PRIu64 " bytes", answer.offset,
+                           "%" PRIu64 ": invalid bitmap length: %" PRIu64 " bytes", answer.offset,
                            answer.bitmap);
     answers->in_bitmap = bitmap;
     answers->skip = answer.bitmap;
@@ -174,7 +180,8 @@ bool godwit_answers_end(struct godwit_answers *answers, GError **error)
     }
     if (!answers->pending->len && !answers->in_bitmap)
         return true;
-    return godwit_fail(error, GODWIT_ERROR_STREAM, "%" PRIu64 ": it ends within a message",
+    return godwit_fail(error, GODWIT_ERROR_STREAM,
+                       "%" PRIu64 ": the return path ends within a message",
                        answers->offset + answers->pending->len);
 }
 

@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Compares the length of each device's state with the JSON description at the stream's end, which
+ * lists the fields and subsections of each state with their sizes.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "stream/description.h"
 
 #include "base/json.h"
@@ -8,10 +13,10 @@
 
 #define HEX "0x%" PRIx64
 
-/* Of a length that the description does not tell. */
-#define UNTOLD UINT64_MAX
+/* A length that the description does not give. */
+#define UNKNOWN UINT64_MAX
 
-/* More than any state has, and less than what overflows when it is added to itself. */
+/* More than the length of any state. Twice as much does not overflow. */
 #define MOST ((uint64_t)1 << 62)
 
 struct godwit_stream_description *godwit_stream_description_new(void)
@@ -29,31 +34,32 @@ void godwit_stream_description_free(struct godwit_stream_description *descriptio
     g_free(description);
 }
 
-/* A number in the description, none of which is as large as the limit; that, if it is. */
+/* Returns a number of the description, limited to GODWIT_STREAM_ITEM_MAX, which no valid number
+ * reaches. */
 static uint64_t number(const json_t *object, const char *key, json_int_t otherwise)
 {
     const json_int_t value = godwit_json_integer(object, key, otherwise);
     return value < 0 || value > GODWIT_STREAM_ITEM_MAX ? GODWIT_STREAM_ITEM_MAX : (uint64_t)value;
 }
 
-/* The bytes of a field: all elements of an array are described once. */
+/* Returns the length of a field. An array has one description for all of its elements. */
 static uint64_t field_length(const json_t *field)
 {
     const json_t *structure = json_object_get(field, "struct");
     const bool array = json_object_get(field, "array_len") != NULL;
     if (array && structure && json_object_size(structure) == 0)
-        return UNTOLD;
+        return UNKNOWN;
     return number(field, "size", GODWIT_STREAM_ITEM_MAX) * number(field, "array_len", 1);
 }
 
-/* The sum, or what is more than any state has: a description can have any numbers. */
+/* Returns the sum, limited to MOST: a description can have any numbers. */
 static uint64_t add(uint64_t length, uint64_t more)
 {
     return MIN(length + more, MOST);
 }
 
-/* The bytes of a state or a subsection: its fields, then its subsections, each with a mark, its
- * name and its version before it. What is nested in a field is in the field's own size. */
+/* Returns the length of a state or a subsection: its fields, then its subsections, each after a
+ * mark, its name and its version. A field's size includes what is nested in the field. */
 static uint64_t state_length(const json_t *state)
 {
     uint64_t length = 0;
@@ -62,15 +68,15 @@ static uint64_t state_length(const json_t *state)
     json_array_foreach(json_object_get(state, "fields"), index, element)
     {
         const uint64_t more = field_length(element);
-        if (more == UNTOLD)
-            return UNTOLD;
+        if (more == UNKNOWN)
+            return UNKNOWN;
         length = add(length, more);
     }
     json_array_foreach(json_object_get(state, "subsections"), index, element)
     {
         const uint64_t more = state_length(element);
-        if (more == UNTOLD)
-            return UNTOLD;
+        if (more == UNKNOWN)
+            return UNKNOWN;
         length = add(length, 1 + 1 + strlen(godwit_json_string(element, "vmsd_name", "")) + 4);
         length = add(length, more);
     }
@@ -89,18 +95,19 @@ static bool compare(struct godwit_stream_description *description, const json_t 
     const json_int_t instance = godwit_json_integer(device, "instance_id", 0);
     g_autofree char *key = key_of(name, (uint32_t)instance);
     const uint64_t *length = g_hash_table_lookup(description->states, key);
-    const uint64_t told = state_length(device);
+    const uint64_t described = state_length(device);
     if (!length)
         return godwit_fail(error, GODWIT_ERROR_STREAM,
-                           "offset " HEX ": the description has \"%s\", which no section is, or "
-                           "has it twice",
+                           "offset " HEX
+                           ": the description lists \"%s\", which is not a section or "
+                           "was listed before",
                            offset, key);
-    if (told != UNTOLD && told != *length)
+    if (described != UNKNOWN && described != *length)
         return godwit_fail(error, GODWIT_ERROR_STREAM,
                            "offset " HEX ": the state of \"%s\" has %" PRIu64
-                           " bytes; by its description it has %" PRIu64,
-                           offset, key, *length, told);
-    if (told == UNTOLD)
+                           " bytes; its description gives %" PRIu64,
+                           offset, key, *length, described);
+    if (described == UNKNOWN)
         description->untold++;
     else
         description->agreed++;
@@ -116,7 +123,7 @@ static bool compare_all(struct godwit_stream_description *description,
         json_loadb((const char *)item->bytes + item->data, item->length - item->data, 0, &reason);
     if (!root)
         return godwit_fail(
-            error, GODWIT_ERROR_STREAM, "offset " HEX ": the description is no JSON: %s",
+            error, GODWIT_ERROR_STREAM, "offset " HEX ": the description is not JSON: %s",
             item->offset + item->data + (uint64_t)MAX(reason.position, 0), reason.text);
     size_t index;
     const json_t *device;
@@ -127,7 +134,7 @@ static bool compare_all(struct godwit_stream_description *description,
     g_hash_table_iter_init(&left, description->states);
     if (g_hash_table_iter_next(&left, &key, NULL))
         return godwit_fail(error, GODWIT_ERROR_STREAM,
-                           "offset " HEX ": the description does not have \"%s\"", item->offset,
+                           "offset " HEX ": the description does not list \"%s\"", item->offset,
                            (const char *)key);
     return true;
 }

@@ -1,6 +1,6 @@
 /*
- * The states of devices in a stream against the description at its end. The reader finds a state's
- * end by its footer; the description says by its own way how long each state is.
+ * Compares the states of devices in a stream with the description at its end. The reader finds a
+ * state's end by its footer. The description gives the length of each state independently.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,15 +12,18 @@
 struct godwit_stream_description {
     GHashTable *states; /* "NAME INSTANCE" of each section in one piece -> its state's length */
     unsigned agreed;    /* states that are as long as they are described */
-    unsigned untold;    /* those whose length the description does not tell (QEMU 7.2: arrays with
-                         * null pointers are described by their first element alone) */
+    unsigned untold;    /* states whose length the description does not give (QEMU 7.2 describes
+                         * an array with null pointers by its first element only) */
 };
 
+/* Makes an empty comparison. The caller frees it with godwit_stream_description_free(). */
 struct godwit_stream_description *godwit_stream_description_new(void);
+
+/* Frees DESCRIPTION, which may be NULL. */
 void godwit_stream_description_free(struct godwit_stream_description *description);
 
-/* Takes an item of whatever kind, and compares at the description, if there is one. A STREAM error
- * if that is no such description, or a section is not in it, or of another length, or missing. */
+/* Takes the next item, of any kind. Compares when the item is the description. Fails with STREAM if
+ * that is malformed, lacks a section, lists one that did not come, or gives it another length. */
 bool godwit_stream_description_take(struct godwit_stream_description *description,
                                     const struct godwit_stream_item *item, GError **error);
 

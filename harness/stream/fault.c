@@ -1,10 +1,15 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * The table of all wire faults, their parser, and the faults that do not deal with pages. These
+ * corrupt an item or strike at an offset.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "stream/fault_parts.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* How long a stall is, and how much goes a second, if nobody says. */
+/* The default length of a stall, in milliseconds, and the default rate, in bytes a second. */
 #define STALL_MS      200
 #define THROTTLE_RATE (16u << 20)
 
@@ -62,72 +67,72 @@ static void flip(struct godwit_injection *injection, uint8_t *bytes, size_t firs
     godwit_fault_done(injection, "flipped bit %u of byte %zu of %s", bit, byte - first, what);
 }
 
-static void spoil_magic(struct godwit_injection *injection, const struct godwit_stream_item *item,
-                        uint8_t *bytes)
+static void corrupt_magic(struct godwit_injection *injection, const struct godwit_stream_item *item,
+                          uint8_t *bytes)
 {
     (void)item;
     flip(injection, bytes, 0, 4, "the magic");
 }
 
-static void spoil_version(struct godwit_injection *injection, const struct godwit_stream_item *item,
-                          uint8_t *bytes)
+static void corrupt_version(struct godwit_injection *injection,
+                            const struct godwit_stream_item *item, uint8_t *bytes)
 {
     (void)item;
     flip(injection, bytes, 4, 4, "the version");
 }
 
-/* The number follows the byte that says what the item is, in headers as in footers. */
-static void spoil_section_id(struct godwit_injection *injection,
-                             const struct godwit_stream_item *item, uint8_t *bytes)
+/* The number follows the item's type, which is one byte. */
+static void corrupt_section_id(struct godwit_injection *injection,
+                               const struct godwit_stream_item *item, uint8_t *bytes)
 {
     g_autofree char *section = godwit_fault_section(injection, item);
     g_autofree char *what = g_strdup_printf("the number of %s", section);
     flip(injection, bytes, 1, 4, what);
 }
 
-static void spoil_footer(struct godwit_injection *injection, const struct godwit_stream_item *item,
-                         uint8_t *bytes)
+static void corrupt_footer(struct godwit_injection *injection,
+                           const struct godwit_stream_item *item, uint8_t *bytes)
 {
     g_autofree char *section = godwit_fault_section(injection, item);
     g_autofree char *what = g_strdup_printf("the footer of %s", section);
     flip(injection, bytes, 0, item->length, what);
 }
 
-/* The name's length follows the number. */
-static void spoil_name(struct godwit_injection *injection, const struct godwit_stream_item *item,
-                       uint8_t *bytes)
+/* The name follows its length, one byte, which follows the section's number. */
+static void corrupt_name(struct godwit_injection *injection, const struct godwit_stream_item *item,
+                         uint8_t *bytes)
 {
     g_autofree char *section = godwit_fault_section(injection, item);
     g_autofree char *what = g_strdup_printf("the name of %s", section);
     flip(injection, bytes, 6, bytes[5], what);
 }
 
-static void spoil_name_length(struct godwit_injection *injection,
-                              const struct godwit_stream_item *item, uint8_t *bytes)
+static void corrupt_name_length(struct godwit_injection *injection,
+                                const struct godwit_stream_item *item, uint8_t *bytes)
 {
     g_autofree char *section = godwit_fault_section(injection, item);
     g_autofree char *what = g_strdup_printf("the length of the name of %s", section);
     flip(injection, bytes, 5, 1, what);
 }
 
-static void spoil_state(struct godwit_injection *injection, const struct godwit_stream_item *item,
-                        uint8_t *bytes)
+static void corrupt_state(struct godwit_injection *injection, const struct godwit_stream_item *item,
+                          uint8_t *bytes)
 {
     g_autofree char *section = godwit_fault_section(injection, item);
     g_autofree char *what = g_strdup_printf("the state in %s", section);
     flip(injection, bytes, 0, item->length, what);
 }
 
-/* The low twelve bits are flags: those of a page's size are left alone. */
-static void spoil_ram_size(struct godwit_injection *injection,
-                           const struct godwit_stream_item *item, uint8_t *bytes)
+/* The low bits, below the size of a page, are flags. This leaves the last two bytes alone. */
+static void corrupt_ram_size(struct godwit_injection *injection,
+                             const struct godwit_stream_item *item, uint8_t *bytes)
 {
     (void)item;
-    flip(injection, bytes, 0, 6, "the size of all RAM");
+    flip(injection, bytes, 0, 6, "the total size of RAM");
 }
 
-static void spoil_block_length(struct godwit_injection *injection,
-                               const struct godwit_stream_item *item, uint8_t *bytes)
+static void corrupt_block_length(struct godwit_injection *injection,
+                                 const struct godwit_stream_item *item, uint8_t *bytes)
 {
     g_autofree char *what = g_strdup_printf("the length of RAM block %s", item->name);
     flip(injection, bytes, 1 + strlen(item->name), 6, what);
@@ -186,7 +191,7 @@ static void strike_nothing(struct godwit_injection *injection)
 
 static const struct godwit_fault_kind kinds[] = {
     {.name = "none",
-     .summary = "everything is passed on as it is",
+     .summary = "everything is passed on unchanged",
      .strike = strike_nothing,
      .at_once = true},
     {.name = "flip-bit",
@@ -194,11 +199,11 @@ static const struct godwit_fault_kind kinds[] = {
      .keys = KEY(PAGE) | KEY(BYTE) | KEY(BIT),
      .page = godwit_fault_flip_page},
     {.name = "drop-page",
-     .summary = "a page is left out",
+     .summary = "a page is dropped",
      .keys = KEY(PAGE),
      .page = godwit_fault_drop_page},
     {.name = "swap-pages",
-     .summary = "two pages that differ change places",
+     .summary = "two different pages change places",
      .keys = KEY(PAGE),
      .page = godwit_fault_swap_pages},
     {.name = "page-to-zero",
@@ -206,20 +211,20 @@ static const struct godwit_fault_kind kinds[] = {
      .keys = KEY(PAGE),
      .page = godwit_fault_page_to_zero},
     {.name = "zero-to-page",
-     .summary = "a zero page is sent as a page that is not",
+     .summary = "a zero page is sent as a nonzero page",
      .keys = KEY(PAGE),
      .page = godwit_fault_zero_to_page},
     {.name = "wrong-offset",
-     .summary = "a page is sent as the one before it",
+     .summary = "a page is sent with the offset of the page before it",
      .keys = KEY(PAGE),
      .page = godwit_fault_wrong_offset},
     {.name = "stale-page",
-     .summary = "a page that is sent again is sent as it was before",
+     .summary = "when a page is sent again, its earlier content is sent instead",
      .keys = KEY(PAGE),
      .live = true,
      .page = godwit_fault_stale_page},
     {.name = "repeat-page",
-     .summary = "after a page that is sent again it is sent as it was before",
+     .summary = "when a page is sent again, its earlier content is sent after it",
      .keys = KEY(PAGE),
      .live = true,
      .page = godwit_fault_repeat_page},
@@ -227,47 +232,47 @@ static const struct godwit_fault_kind kinds[] = {
      .summary = "one bit of a device's state is flipped",
      .keys = KEY(SECTION) | KEY(BYTE) | KEY(BIT),
      .places = PLACE(STATE),
-     .spoil = spoil_state},
+     .corrupt = corrupt_state},
     {.name = "magic",
-     .summary = "the stream's magic is another",
+     .summary = "the stream's magic is corrupted",
      .keys = KEY(BYTE) | KEY(BIT),
      .places = PLACE(HEADER),
-     .spoil = spoil_magic},
+     .corrupt = corrupt_magic},
     {.name = "version",
-     .summary = "the stream's version is another",
+     .summary = "the stream's version is corrupted",
      .keys = KEY(BYTE) | KEY(BIT),
      .places = PLACE(HEADER),
-     .spoil = spoil_version},
+     .corrupt = corrupt_version},
     {.name = "section-id",
-     .summary = "a section's number is another",
+     .summary = "a section's number is corrupted",
      .keys = KEY(SECTION) | KEY(BYTE) | KEY(BIT),
      .places = PLACE(START) | PLACE(PART) | PLACE(LAST) | PLACE(FULL),
-     .spoil = spoil_section_id},
+     .corrupt = corrupt_section_id},
     {.name = "section-name",
-     .summary = "a section's name is another",
+     .summary = "a section's name is corrupted",
      .keys = KEY(SECTION) | KEY(BYTE) | KEY(BIT),
      .places = PLACE(START) | PLACE(FULL),
-     .spoil = spoil_name},
+     .corrupt = corrupt_name},
     {.name = "footer",
-     .summary = "a section's footer is another",
+     .summary = "a section's footer is corrupted",
      .keys = KEY(SECTION) | KEY(BYTE) | KEY(BIT),
      .places = PLACE(FOOTER),
-     .spoil = spoil_footer},
+     .corrupt = corrupt_footer},
     {.name = "name-length",
-     .summary = "the length of a section's name is another",
+     .summary = "the length of a section's name is corrupted",
      .keys = KEY(SECTION) | KEY(BIT),
      .places = PLACE(START) | PLACE(FULL),
-     .spoil = spoil_name_length},
+     .corrupt = corrupt_name_length},
     {.name = "ram-size",
-     .summary = "the size of all RAM is another",
+     .summary = "the total size of RAM is corrupted",
      .keys = KEY(BYTE) | KEY(BIT),
      .places = PLACE(RAM_SIZE),
-     .spoil = spoil_ram_size},
+     .corrupt = corrupt_ram_size},
     {.name = "block-length",
-     .summary = "the length of the first RAM block is another",
+     .summary = "the length of the first RAM block is corrupted",
      .keys = KEY(BYTE) | KEY(BIT),
      .places = PLACE(RAM_BLOCK),
-     .spoil = spoil_block_length},
+     .corrupt = corrupt_block_length},
     {.name = "truncate",
      .summary = "the connection is cut",
      .keys = KEY(OFFSET),
@@ -277,7 +282,7 @@ static const struct godwit_fault_kind kinds[] = {
      .keys = KEY(SECTION),
      .places = SECTIONS},
     {.name = "close",
-     .summary = "the direction to the destination is closed, the other is not",
+     .summary = "the direction to the destination is closed, the other one stays open",
      .keys = KEY(OFFSET),
      .strike = strike_close},
     {.name = "stall",
@@ -294,7 +299,7 @@ static const struct godwit_fault_kind kinds[] = {
      .strike = godwit_fault_strike_split,
      .at_once = true},
     {.name = "throttle",
-     .summary = "so many bytes are passed on in a second, and no more",
+     .summary = "the rate at which bytes are passed on is limited",
      .keys = KEY(OFFSET) | KEY(RATE),
      .strike = strike_throttle,
      .at_once = true},
@@ -349,7 +354,7 @@ static bool parse_key(const char *text, struct godwit_fault *fault, GError **err
         return true;
     }
     g_autofree char *keys = godwit_fault_keys(fault->kind);
-    return godwit_fail(error, GODWIT_ERROR_USAGE, "fault %s has no \"%s\": there are %s",
+    return godwit_fail(error, GODWIT_ERROR_USAGE, "fault %s does not take \"%s\"; its keys are %s",
                        fault->kind->name, text, keys);
 }
 
@@ -361,7 +366,7 @@ bool godwit_fault_parse(const char *text, struct godwit_fault *fault, GError **e
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
         if (!g_strcmp0(parts[0], kinds[i].name))
             fault->kind = &kinds[i];
-        /* "none" among them would read as if there were none. */
+        /* In a list of names, "none" would read as if there were no faults. */
         if (strcmp(kinds[i].name, "none") != 0)
             g_string_append_printf(names, "%s%s", names->len ? ", " : "", kinds[i].name);
     }

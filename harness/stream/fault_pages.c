@@ -1,5 +1,9 @@
 /*
- * The faults that deal with pages: each is given every page's record.
+ * The faults that deal with pages. Each is called with every page's record.
+ *
+ * A record names its RAM block only if the record before it had another one. A fault that drops or
+ * adds records changes which one that is. So every record is sent through send_head(), which names
+ * the block unless the destination was sent it last.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,7 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What a page that was zero is filled with. */
+/* The byte that fills a page that was zero. */
 #define FILLING 0x5a
 
 static void put_be64(uint8_t *bytes, uint64_t number)
@@ -17,8 +21,8 @@ static void put_be64(uint8_t *bytes, uint64_t number)
         bytes[i] = (uint8_t)(number >> (56 - 8 * i));
 }
 
-/* Sends the head of a page's record: its offset with FLAGS, and the block unless the destination
- * takes it for the present one anyway. */
+/* Sends the head of a page's record: its offset with FLAGS, and the name of BLOCK unless the
+ * destination was sent that one last. */
 static void send_head(struct godwit_injection *injection, const char *block, uint64_t offset,
                       uint32_t flags)
 {
@@ -32,7 +36,7 @@ static void send_head(struct godwit_injection *injection, const char *block, uin
     g_string_assign(injection->block, block);
 }
 
-/* Sends a page, its SIZE bytes as they are. */
+/* Sends a page's record with its SIZE BYTES uncompressed. */
 static void send_page(struct godwit_injection *injection, const char *block, uint64_t offset,
                       const uint8_t *bytes, size_t size)
 {
@@ -63,7 +67,7 @@ void godwit_fault_send_item(struct godwit_injection *injection,
     godwit_flow_send(injection->flow, rest, length);
 }
 
-/* The bytes of the page, the caller's; NULL if the item does not have all of them. */
+/* Returns the bytes of the page, which the caller frees, or NULL if the item lacks them. */
 static uint8_t *page_of(const struct godwit_stream_item *item)
 {
     if (item->page == GODWIT_STREAM_PAGE_WHOLE)
@@ -80,7 +84,8 @@ static bool is_zero(const uint8_t *page, size_t size)
     return page[0] == 0 && !memcmp(page, page + 1, size - 1);
 }
 
-/* Whether it is in the window. */
+/* Returns whether the page is in the window. Without `page`, the page that the guest is at does not
+ * count. */
 static bool in_window(const struct godwit_injection *injection,
                       const struct godwit_stream_item *item)
 {
@@ -93,7 +98,7 @@ static bool in_window(const struct godwit_injection *injection,
            (!busy || injection->fault.given[GODWIT_FAULT_PAGE]);
 }
 
-/* Whether it is the page that was asked for, or, if any will do, one that is good for it. */
+/* Returns whether this is the target, or, without `page`, a page of the window behind it. */
 static bool is_target(const struct godwit_injection *injection,
                       const struct godwit_stream_item *item)
 {
@@ -104,7 +109,7 @@ static bool is_target(const struct godwit_injection *injection,
                     item->page_offset > injection->target && !injection->done);
 }
 
-/* Keeps the page, as that at its offset. */
+/* Keeps a copy of the page and its offset. */
 static void keep(struct godwit_injection *injection, const struct godwit_stream_item *item,
                  const uint8_t *page)
 {
@@ -113,7 +118,7 @@ static void keep(struct godwit_injection *injection, const struct godwit_stream_
     injection->kept_offset = item->page_offset;
 }
 
-/* Whether it is the page that is kept, which has then come a second time. */
+/* Returns whether this is the page that is kept, which has then come again. */
 static bool is_kept(const struct godwit_injection *injection, const struct godwit_stream_item *item)
 {
     return injection->kept->len && !strcmp(item->name, injection->window.block) &&
@@ -157,12 +162,13 @@ bool godwit_fault_page_to_zero(struct godwit_injection *injection,
     if (!page || is_zero(page, item->page_size))
         return false;
     send_zero(injection, item->name, item->page_offset);
-    godwit_fault_done(injection, "sent a zero page for that at 0x%" PRIx64 " of RAM block %s",
+    godwit_fault_done(injection,
+                      "sent a zero page instead of the page at 0x%" PRIx64 " of RAM block %s",
                       item->page_offset, item->name);
     return true;
 }
 
-/* Zero pages are anywhere: the number of the page is that of a zero page, in order of sending. */
+/* Zero pages can be anywhere, so here `page` counts zero pages in the order of the stream. */
 bool godwit_fault_zero_to_page(struct godwit_injection *injection,
                                const struct godwit_stream_item *item)
 {
@@ -173,13 +179,14 @@ bool godwit_fault_zero_to_page(struct godwit_injection *injection,
     g_autofree uint8_t *page = g_malloc(item->page_size);
     memset(page, FILLING, item->page_size);
     send_page(injection, item->name, item->page_offset, page, item->page_size);
-    godwit_fault_done(
-        injection, "sent a page full of 0x%02x for the zero page at 0x%" PRIx64 " of RAM block %s",
-        FILLING, item->page_offset, item->name);
+    godwit_fault_done(injection,
+                      "sent a page full of 0x%02x instead of the zero page at 0x%" PRIx64
+                      " of RAM block %s",
+                      FILLING, item->page_offset, item->name);
     return true;
 }
 
-/* To the place of the window's page that was sent before it. */
+/* The other offset is that of the window's page that came before the target. */
 bool godwit_fault_wrong_offset(struct godwit_injection *injection,
                                const struct godwit_stream_item *item)
 {
@@ -193,13 +200,13 @@ bool godwit_fault_wrong_offset(struct godwit_injection *injection,
     }
     send_page(injection, item->name, injection->kept_offset, page, item->page_size);
     godwit_fault_done(injection,
-                      "sent the page at 0x%" PRIx64 " of RAM block %s as that at 0x%" PRIx64,
+                      "sent the page at 0x%" PRIx64 " of RAM block %s as the page at 0x%" PRIx64,
                       item->page_offset, item->name, injection->kept_offset);
     return true;
 }
 
-/* Two that differ in their first word, which the guest writes, not just in what else tells them
- * apart. One of the two has gone on when the other comes: it is sent once more. */
+/* The two pages differ in their first word, which the guest writes: their marks alone do not count.
+ * The first page has gone on when the second comes, so it is sent once more. */
 bool godwit_fault_swap_pages(struct godwit_injection *injection,
                              const struct godwit_stream_item *item)
 {
@@ -224,8 +231,8 @@ bool godwit_fault_swap_pages(struct godwit_injection *injection,
     return true;
 }
 
-/* Keeps the target as it comes. The target as it was before it was last changed, or NULL if this is
- * not the target, or it was never seen to be anything else: a page can be sent again unchanged. */
+/* Keeps the target whenever it comes. Returns its content before it last changed, borrowed, or NULL
+ * if this is not the target, or if it has not changed yet: a page can be sent again unchanged. */
 static const GByteArray *earlier(struct godwit_injection *injection,
                                  const struct godwit_stream_item *item)
 {
@@ -252,7 +259,7 @@ bool godwit_fault_stale_page(struct godwit_injection *injection,
     send_page(injection, item->name, item->page_offset, page->data, page->len);
     godwit_fault_done(injection,
                       "sent the page at 0x%" PRIx64
-                      " of RAM block %s as it was before, whenever it came again",
+                      " of RAM block %s with its earlier content, whenever it came again",
                       item->page_offset, item->name);
     return true;
 }
@@ -267,8 +274,7 @@ bool godwit_fault_repeat_page(struct godwit_injection *injection,
     send_page(injection, item->name, item->page_offset, page->data, page->len);
     godwit_fault_done(injection,
                       "sent the page at 0x%" PRIx64
-                      " of RAM block %s once more as it was before, whenever it "
-                      "came again",
+                      " of RAM block %s once more with its earlier content, whenever it came again",
                       item->page_offset, item->name);
     return true;
 }

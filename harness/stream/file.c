@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Reads a stream from a file, in large pieces.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "stream/file.h"
 
 #include <errno.h>

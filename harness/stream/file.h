@@ -1,5 +1,5 @@
 /*
- * Streams that are in files.
+ * Reads a stream from a file.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,10 +9,10 @@
 #include "stream/reader.h"
 
 /*
- * Reads the stream that begins OFFSET bytes into the file at PATH and ends with it, and tells SINK
- * all items. What kind of channel it is goes into *CHANNEL, also of one that is damaged.
- * ENVIRONMENT error if the file cannot be read, otherwise as godwit_stream_feed() and _end() have
- * them.
+ * Reads the stream that begins OFFSET bytes into the file at PATH and ends where the file ends.
+ * Calls SINK with DATA for each item. Sets *CHANNEL to the kind of channel, even if it fails. Fails
+ * with ENVIRONMENT if the file cannot be read, otherwise as godwit_stream_feed() and
+ * godwit_stream_end() do.
  */
 bool godwit_stream_read_file(const char *path, uint64_t offset, godwit_stream_sink sink,
                              gpointer data, enum godwit_stream_channel *channel, GError **error);

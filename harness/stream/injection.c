@@ -1,6 +1,13 @@
 /*
- * A fault at work: the stream goes by, item by item or by the byte, and what the fault makes of it
- * goes on.
+ * A fault at work. It filters the first connection through the relay, item by item or byte by byte,
+ * and sends on what the fault makes of it.
+ *
+ * The sections of devices come at the end of a stream. A fault that must choose one of them cannot
+ * know how many there are, so from the first of them on it delays all items. When the last section
+ * has come it chooses one, and sends all of them. If the stream becomes unreadable, the delayed
+ * items go on, and then the rest of the stream unchanged.
+ *
+ * The other connections pass unchanged. Connections are counted by their kind.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,12 +16,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Deals with an item that is to be spoiled, or not to get any further. BYTES are a copy. */
-static void spoil(struct godwit_injection *injection, const struct godwit_stream_item *item,
-                  uint8_t *bytes)
+/* Corrupts BYTES, a copy of an item, and sends them, or cuts the connection before the item. */
+static void corrupt(struct godwit_injection *injection, const struct godwit_stream_item *item,
+                    uint8_t *bytes)
 {
-    if (injection->fault.kind->spoil) {
-        injection->fault.kind->spoil(injection, item, bytes);
+    if (injection->fault.kind->corrupt) {
+        injection->fault.kind->corrupt(injection, item, bytes);
         godwit_flow_send(injection->flow, bytes, item->length);
         return;
     }
@@ -24,43 +31,43 @@ static void spoil(struct godwit_injection *injection, const struct godwit_stream
     godwit_flow_cut(injection->flow);
 }
 
-/* Keeps back an item of the devices' states. */
-static void hold(struct godwit_injection *injection, const struct godwit_stream_item *item)
+/* Delays an item. */
+static void delay(struct godwit_injection *injection, const struct godwit_stream_item *item)
 {
-    struct held held = {*item, injection->held_bytes->len, injection->sections - 1};
-    held.item.bytes = NULL;
-    held.item.section = g_intern_string(item->section);
-    held.item.name = g_intern_string(item->name);
-    g_byte_array_append(injection->held_bytes, item->bytes, (guint)item->length);
-    g_array_append_val(injection->held, held);
+    struct delayed delayed = {*item, injection->delayed_bytes->len, injection->sections - 1};
+    delayed.item.bytes = NULL;
+    delayed.item.section = g_intern_string(item->section);
+    delayed.item.name = g_intern_string(item->name);
+    g_byte_array_append(injection->delayed_bytes, item->bytes, (guint)item->length);
+    g_array_append_val(injection->delayed, delayed);
 }
 
-/* Sends what was held back, one item of it spoiled. */
-static void release(struct godwit_injection *injection)
+/* Sends the delayed items, one of which it chooses and corrupts. */
+static void send_delayed(struct godwit_injection *injection)
 {
     g_autoptr(GArray) fit = g_array_new(FALSE, FALSE, sizeof(guint));
-    for (guint i = 0; i < injection->held->len; i++)
+    for (guint i = 0; i < injection->delayed->len; i++)
         if (injection->fault.kind->places &
-            1u << g_array_index(injection->held, struct held, i).item.kind)
+            1u << g_array_index(injection->delayed, struct delayed, i).item.kind)
             g_array_append_val(fit, i);
     const guint chosen =
         fit->len ? g_array_index(fit, guint,
                                  godwit_fault_choose(injection, GODWIT_FAULT_SECTION, fit->len))
                  : G_MAXUINT;
-    for (guint i = 0; i < injection->held->len; i++) {
-        const struct held *held = &g_array_index(injection->held, struct held, i);
-        uint8_t *bytes = injection->held_bytes->data + held->at;
-        injection->section = held->section;
+    for (guint i = 0; i < injection->delayed->len; i++) {
+        const struct delayed *delayed = &g_array_index(injection->delayed, struct delayed, i);
+        uint8_t *bytes = injection->delayed_bytes->data + delayed->at;
+        injection->section = delayed->section;
         if (i == chosen)
-            spoil(injection, &held->item, bytes);
+            corrupt(injection, &delayed->item, bytes);
         else
-            godwit_flow_send(injection->flow, bytes, held->item.length);
+            godwit_flow_send(injection->flow, bytes, delayed->item.length);
     }
-    injection->holding = false;
+    injection->delaying = false;
     injection->chosen = true;
 }
 
-/* Whether the item is the one, of a fault that spoils. */
+/* Returns whether a fault that corrupts items must deal with this one. */
 static bool is_due(const struct godwit_injection *injection, const struct godwit_stream_item *item)
 {
     const struct godwit_fault_kind *kind = injection->fault.kind;
@@ -70,7 +77,6 @@ static bool is_due(const struct godwit_injection *injection, const struct godwit
            (injection->chosen && injection->section + 1 == injection->sections);
 }
 
-/* Counts the pages that come by. */
 static void count_page(struct godwit_injection *injection, const struct godwit_stream_item *item)
 {
     const struct godwit_fault_window *window = &injection->window;
@@ -89,15 +95,15 @@ static bool take_item(const struct godwit_stream_item *item, gpointer data, GErr
         count_page(injection, item);
     if (kind->places && SECTIONS & 1u << item->kind)
         injection->sections++;
-    if (item->kind == GODWIT_STREAM_EOF && injection->holding)
-        release(injection);
+    if (item->kind == GODWIT_STREAM_EOF && injection->delaying)
+        send_delayed(injection);
     else if (item->kind == GODWIT_STREAM_FULL && kind->keys & KEY(SECTION) && !injection->chosen)
-        injection->holding = true;
-    if (injection->holding) {
-        hold(injection, item);
+        injection->delaying = true;
+    if (injection->delaying) {
+        delay(injection, item);
     } else if (is_due(injection, item)) {
         g_autofree uint8_t *bytes = g_memdup2(item->bytes, item->length);
-        spoil(injection, item, bytes);
+        corrupt(injection, item, bytes);
     } else if (item->kind != GODWIT_STREAM_PAGE || !kind->page || !kind->page(injection, item)) {
         godwit_fault_send_item(injection, item);
     }
@@ -117,8 +123,8 @@ static void filter_items(struct godwit_flow *flow, gpointer data, const unsigned
                : godwit_stream_end(injection->stream, &error))
         return;
     injection->lost = g_strdup(error->message);
-    if (injection->held_bytes->len)
-        release(injection);
+    if (injection->delayed_bytes->len)
+        send_delayed(injection);
     size_t pending;
     const uint8_t *rest = godwit_stream_pending(injection->stream, &pending);
     godwit_flow_send(flow, rest, pending);
@@ -143,7 +149,7 @@ static void filter_bytes(struct godwit_flow *flow, gpointer data, const unsigned
         godwit_flow_slow(flow, 0, 0);
 }
 
-/* A connection, until its first four bytes tell what it is. */
+/* A connection, and its first bytes until there are four: these identify its kind. */
 struct channel {
     struct godwit_injection *injection;
     uint8_t magic[4];
@@ -197,17 +203,17 @@ struct godwit_injection *godwit_injection_new(struct godwit_relay *relay,
     injection->block = g_string_new("");
     injection->kept = g_byte_array_new();
     injection->before = g_byte_array_new();
-    injection->held_bytes = g_byte_array_new();
+    injection->delayed_bytes = g_byte_array_new();
     injection->seen = g_ptr_array_new_with_free_func(g_free);
-    injection->held = g_array_new(FALSE, FALSE, sizeof(struct held));
+    injection->delayed = g_array_new(FALSE, FALSE, sizeof(struct delayed));
     const struct godwit_fault_kind *kind = fault->kind;
     if (kind->page)
         injection->target =
             window->offset + window->page * godwit_fault_choose(injection, GODWIT_FAULT_PAGE,
                                                                 window->length / window->page);
     if (kind->places & SECTIONS || kind->places & (PLACE(FOOTER) | PLACE(STATE))) {
-        /* RAM's first two sections, where they have it, or a device's: as often the one as the
-         * other. */
+        /* Choose one of RAM's first sections in a quarter or half of all cases, if they have such
+         * items. Otherwise choose among the devices' sections, when these have come. */
         const unsigned which = g_rand_int(injection->random) % 4;
         const unsigned early = kind->places & (PLACE(PART) | PLACE(FOOTER)) ? 2
                                : kind->places & PLACE(START)                ? 1
@@ -215,7 +221,7 @@ struct godwit_injection *godwit_injection_new(struct godwit_relay *relay,
         injection->chosen = fault->given[GODWIT_FAULT_SECTION] || which < early;
         injection->section = (unsigned)godwit_fault_value(injection, GODWIT_FAULT_SECTION, which);
     }
-    /* As long as the window a stream is at least. */
+    /* A stream is at least as long as the window. */
     injection->offset =
         kind->at_once
             ? godwit_fault_value(injection, GODWIT_FAULT_OFFSET, 0)
@@ -234,8 +240,8 @@ void godwit_injection_free(struct godwit_injection *injection)
     g_string_free(injection->block, TRUE);
     g_byte_array_unref(injection->kept);
     g_byte_array_unref(injection->before);
-    g_byte_array_unref(injection->held_bytes);
-    g_array_unref(injection->held);
+    g_byte_array_unref(injection->delayed_bytes);
+    g_array_unref(injection->delayed);
     g_ptr_array_unref(injection->seen);
     g_free(injection->done);
     g_free(injection->lost);
@@ -262,7 +268,7 @@ char *godwit_injection_why_not(const struct godwit_injection *injection)
 {
     const struct godwit_fault_kind *kind = injection->fault.kind;
     if (injection->lost)
-        return g_strdup_printf("the stream could not be followed: %s", injection->lost);
+        return g_strdup_printf("the stream could not be read: %s", injection->lost);
     if (!injection->flow)
         return g_strdup("no connection was made through the relay");
     GString *text = g_string_new(NULL);
@@ -271,19 +277,19 @@ char *godwit_injection_why_not(const struct godwit_injection *injection)
                            : kind->places ? "an item of the main channel"
                                           : "a byte of the first connection");
     if (kind->page || kind->places)
-        g_string_append_printf(
-            text,
-            ", and none of those that came on the first connection fits (%" PRIu64
-            " pages, %" PRIu64 " of them of the window)",
-            injection->pages, injection->window_pages);
+        g_string_append_printf(text,
+                               ", but none that came on the first connection was suitable (%" PRIu64
+                               " pages, %" PRIu64 " of them in the window)",
+                               injection->pages, injection->window_pages);
     else
-        g_string_append_printf(text, ", and it ended after %" PRIu64 " bytes", injection->passed);
+        g_string_append_printf(text, ", but the connection ended after %" PRIu64 " bytes",
+                               injection->passed);
     g_string_append_printf(text, "; connections seen: %u main, %u multifd, %u postcopy-preempt",
                            injection->channels[GODWIT_STREAM_MAIN],
                            injection->channels[GODWIT_STREAM_MULTIFD],
                            injection->channels[GODWIT_STREAM_PREEMPT]);
     if (kind->page && injection->channels[GODWIT_STREAM_MULTIFD])
         g_string_append(text,
-                        ": pages travel in multifd channels, which the relay does not change");
+                        ": pages are sent in multifd channels, which the relay does not change");
     return g_string_free(text, FALSE);
 }

@@ -1,14 +1,13 @@
 /*
- * The guest's RAM, put together from a stream.
+ * Assembles the guest's RAM from a stream.
  *
- * A record of a few bytes can stand for a page of 64 KiB: a zero page, a change of a page, a
- * compressed one. So that a small stream does not take a lot of memory, a page is kept as it was
- * sent, and only made into its bytes when somebody reads it: a form (filled, whole or deflated) and
- * the changes that were sent since. Changes that take more room than the page are applied to it at
- * once. All that is kept of a page therefore takes about as many bytes as its records have in the
- * stream, and reading it takes no longer than twice its size.
+ * A record of a few bytes can stand for a page of 64 KiB: a zero page, changes of a page, a
+ * compressed page. To keep a small stream small in memory, a page is kept as it was sent, and
+ * decoded only when it is read. It has a form (filled, whole or deflated) and the changes that were
+ * sent since. Changes that take more room than the page are applied to it at once. So a page takes
+ * about as many bytes as its records have in the stream, and a read decodes at most twice its size.
  *
- * Every record is checked when it comes: what is kept can be made into a page.
+ * Every record is checked when it comes, so every page that is kept can be decoded.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -67,7 +66,7 @@ static gint compare_numbers(gconstpointer a, gconstpointer b, gpointer data)
     return one < other ? -1 : one > other;
 }
 
-/* The block of an item, which may be the first that tells of it. */
+/* Returns the block of an item. Makes it if no item has named it before. */
 static struct godwit_stream_memory_block *block_of(struct godwit_stream_memory *memory,
                                                    const struct godwit_stream_item *item)
 {
@@ -76,7 +75,7 @@ static struct godwit_stream_memory_block *block_of(struct godwit_stream_memory *
         return block;
     block = g_new0(struct godwit_stream_memory_block, 1);
     block->name = g_strdup(item->name);
-    /* A tree: no choice of page numbers makes it slow, as it would a hash table. */
+    /* A tree, because a stream can choose page numbers that make a hash table slow. */
     block->pages = g_tree_new_full(compare_numbers, NULL, NULL, free_page);
     g_ptr_array_add(memory->blocks, block);
     g_hash_table_insert(memory->by_name, block->name, block);
@@ -90,7 +89,8 @@ static bool wrong(const struct godwit_stream_item *item, const char *what, GErro
                        item->page_offset, item->name, what);
 }
 
-/* The number at *AT, in one byte or, with the first one's highest bit set, two; -1 if it is cut. */
+/* Returns the number at *AT, of one byte, or of two bytes if the first has its highest bit set, and
+ * moves *AT behind it. Returns -1 if it is incomplete or malformed. */
 static int get_run(const uint8_t *bytes, size_t length, size_t *at)
 {
     if (*at == length)
@@ -101,8 +101,8 @@ static int get_run(const uint8_t *bytes, size_t length, size_t *at)
     return *at < length && bytes[*at] < 0x80 ? (low & 0x7f) | bytes[(*at)++] << 7 : -1;
 }
 
-/* Applies changes: runs that stay and runs that are new, by turns, each with its length before.
- * False if they do not fit PAGE_SIZE. PAGE may be NULL: then they are only checked. */
+/* Applies changes to PAGE: runs of bytes that stay alternate with runs of new bytes, each after its
+ * length. Returns false if they do not fit PAGE_SIZE. If PAGE is NULL, only checks them. */
 static bool apply_changes(const uint8_t *bytes, size_t length, uint8_t *page, size_t page_size)
 {
     size_t at = 0, to = 0;
@@ -137,7 +137,7 @@ void godwit_stream_memory_content(const struct godwit_stream_memory_block *block
     else if (page->form == GODWIT_STREAM_MEMORY_WHOLE)
         memcpy(to, page->bytes, page_size);
     else if (!decompress(page->bytes, page->size, to, page_size))
-        g_assert_not_reached(); /* it was tried when it came */
+        g_assert_not_reached(); /* it was decompressed once when it came */
     const GByteArray *changes = page->changes;
     for (size_t at = 0; changes && at < changes->len;) {
         uint16_t length;
@@ -152,7 +152,7 @@ static uint64_t kept_by(const struct godwit_stream_memory_page *page)
     return page->size + (page->changes ? page->changes->len : 0);
 }
 
-/* Gives the page a content that replaces what it had: SIZE bytes in that form, which it takes. */
+/* Replaces the page's content by BYTES, SIZE bytes in FORM, which it takes. */
 static bool set_content(struct godwit_stream_memory *memory, struct godwit_stream_memory_page *page,
                         enum godwit_stream_memory_form form, uint8_t *bytes, size_t size,
                         GError **error)
@@ -165,7 +165,8 @@ static bool set_content(struct godwit_stream_memory *memory, struct godwit_strea
     page->size = (uint32_t)size;
     return memory->kept <= GODWIT_STREAM_MEMORY_MAX ||
            godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
-                       "the stream has more than " HEX " bytes of pages: too many to keep",
+                       "the stream has more than " HEX
+                       " bytes of page contents, too many to keep in memory",
                        GODWIT_STREAM_MEMORY_MAX);
 }
 
@@ -206,7 +207,7 @@ static bool take_page(struct godwit_stream_memory *memory, const struct godwit_s
     struct godwit_stream_memory_block *block = block_of(memory, item);
     const size_t page_size = item->page_size;
     if (block->page_size && block->page_size != page_size)
-        return wrong(item, "of another size than the block's other pages", error);
+        return wrong(item, "its size differs from that of the block's other pages", error);
     block->page_size = item->page_size;
     const gpointer number = GSIZE_TO_POINTER(item->page_offset / page_size);
     struct godwit_stream_memory_page *page = g_tree_lookup(block->pages, number);
@@ -263,7 +264,7 @@ bool godwit_stream_memory_read(const struct godwit_stream_memory_block *block, u
         return godwit_fail(error, GODWIT_ERROR_STREAM,
                            "RAM block \"%s\" has " HEX " bytes: there is nothing at " HEX,
                            block->name, block->length, offset);
-    /* Without any page there is no size of pages, and none is needed. */
+    /* If no page has come, any page size will do. */
     const size_t page_size = block->page_size ? block->page_size : 4096;
     g_autofree uint8_t *content = NULL;
     while (length) {

@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * The reader's core: takes pieces of the stream, calls the function of the present place until it
+ * needs more bytes, and passes items to the sink. Bytes of an incomplete item wait in `pending`.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "stream/reader_parts.h"
 
 #include <string.h>
@@ -34,7 +39,7 @@ static const char *const page_names[] = {
     [GODWIT_STREAM_PAGE_PACKED] = "packed",
 };
 
-/* What a stream that ends there ends in. */
+/* For messages: what a stream that ends in a place ends in. */
 static const char *const place_names[] = {
     [BEGINNING] = "the beginning",
     [CONFIGURATION] = "the configuration",
@@ -83,10 +88,11 @@ enum step godwit_reader_text(const struct godwit_stream *stream, struct cursor *
     if (cursor->lacking)
         return STEP_MORE;
     if (length == 0 || length > 255)
-        return godwit_reader_wrong(stream, cursor->at, error, "a name of %zu bytes for %s", length,
-                                   what);
+        return godwit_reader_wrong(stream, cursor->at, error, "invalid name of %zu bytes for %s",
+                                   length, what);
     if (!is_text(cursor->bytes + cursor->at, MIN(length, cursor->have - cursor->at)))
-        return godwit_reader_wrong(stream, cursor->at, error, "the name of %s is no text", what);
+        return godwit_reader_wrong(stream, cursor->at, error,
+                                   "the name of %s is not printable text", what);
     const uint8_t *from = cursor->bytes + cursor->at;
     skip(cursor, length);
     if (cursor->lacking)
@@ -133,9 +139,9 @@ static godwit_reader_take *const takes[] = {
     [OVER] = take_nothing,
 };
 
-/* Fills in what all items have, and gives it to the sink. */
-static bool tell(struct godwit_stream *stream, const struct cursor *cursor,
-                 struct godwit_stream_item *item, GError **error)
+/* Fills in what all items have, and passes the item to the sink. */
+static bool pass_item(struct godwit_stream *stream, const struct cursor *cursor,
+                      struct godwit_stream_item *item, GError **error)
 {
     const struct section *section = stream->section;
     item->bytes = cursor->bytes;
@@ -146,11 +152,11 @@ static bool tell(struct godwit_stream *stream, const struct cursor *cursor,
         item->section = section->name;
         item->section_id = section->id;
         item->instance_id = section->instance;
-        /* Those of the section's own kinds of items; the others have theirs, or none. */
+        /* Items without a version have the section's. */
         if (item->version == 0)
             item->version = section->version;
     }
-    /* A package's own command is outside of it. */
+    /* The command of a package is not in the package. */
     item->packaged = stream->package_left && item->package_size == 0;
     if (item->packaged)
         stream->package_left -= item->length;
@@ -165,7 +171,8 @@ static bool tell(struct godwit_stream *stream, const struct cursor *cursor,
     return stream->sink(item, stream->data, error);
 }
 
-/* Tells all items that the bytes are; returns how many those have. */
+/* Passes all complete items in LENGTH BYTES to the sink. Returns how many bytes they have. LAST
+ * means that no more bytes come. */
 static size_t parse(struct godwit_stream *stream, const uint8_t *bytes, size_t length, bool last)
 {
     size_t done = 0;
@@ -187,7 +194,7 @@ static size_t parse(struct godwit_stream *stream, const uint8_t *bytes, size_t l
         if (step != STEP_ITEM)
             break;
         done += cursor.at;
-        tell(stream, &cursor, &item, &stream->failure);
+        pass_item(stream, &cursor, &item, &stream->failure);
     }
     return done;
 }
@@ -236,7 +243,7 @@ bool godwit_stream_feed(struct godwit_stream *stream, const void *bytes, size_t 
             g_byte_array_append(pending, next + used, (guint)(length - used));
             break;
         }
-        /* No more than completes what is pending, if it is a page: the rest need not be copied. */
+        /* Copy only what may complete a page: the rest is parsed in place. */
         const size_t taken = MIN(length, (size_t)PIECE);
         g_byte_array_append(pending, next, (guint)taken);
         next += taken;
@@ -257,7 +264,7 @@ bool godwit_stream_feed(struct godwit_stream *stream, const void *bytes, size_t 
 bool godwit_stream_end(struct godwit_stream *stream, GError **error)
 {
     GByteArray *pending = stream->pending;
-    /* An array that never had anything has no address. */
+    /* The data of an empty array may be NULL. */
     const uint8_t *bytes = pending->len ? pending->data : (const uint8_t *)"";
     const size_t used = parse(stream, bytes, pending->len, true);
     if (used)

@@ -1,5 +1,5 @@
 /*
- * Multifd: each channel's first packet, and the packets of pages.
+ * Reads a multifd channel: its first packet, and packets of pages.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* The four bytes and the version that both kinds of multifd packets begin with. */
+/* Reads the magic and the version, with which both kinds of multifd packets begin. */
 static enum step get_multifd(const struct godwit_stream *stream, struct cursor *cursor,
                              GError **error)
 {
@@ -15,11 +15,13 @@ static enum step get_multifd(const struct godwit_stream *stream, struct cursor *
     if (cursor->lacking)
         return STEP_MORE;
     if (magic != MAGIC_MULTIFD)
-        return godwit_reader_wrong(stream, 0, error, "no multifd packet begins with 0x%08" PRIx32,
-                                   magic);
+        return godwit_reader_wrong(
+            stream, 0, error, "a multifd packet begins with 0x%08" PRIx32 " instead of its magic",
+            magic);
     if (version != MULTIFD_VERSION)
-        return godwit_reader_wrong(stream, 4, error, "version %" PRIu32 " of multifd, not %d",
-                                   version, MULTIFD_VERSION);
+        return godwit_reader_wrong(stream, 4, error,
+                                   "multifd has version %" PRIu32 " instead of %d", version,
+                                   MULTIFD_VERSION);
     return STEP_ITEM;
 }
 
@@ -50,7 +52,7 @@ enum step godwit_reader_packet(struct godwit_stream *stream, struct cursor *curs
     item->kind = GODWIT_STREAM_MULTIFD_PACKET;
     item->version = MULTIFD_VERSION;
     item->flags = get32(cursor);
-    skip(cursor, 4); /* for how many pages it has room, or 0; there is always the same room */
+    skip(cursor, 4); /* how many pages it has room for, or 0; the room is always the same */
     item->pages = get32(cursor);
     const uint32_t size = get32(cursor);
     item->value = get(cursor, 8);
@@ -61,29 +63,30 @@ enum step godwit_reader_packet(struct godwit_stream *stream, struct cursor *curs
     if (cursor->lacking)
         return STEP_MORE;
     if (item->flags & ~(uint32_t)(MULTIFD_SYNC | MULTIFD_METHODS))
-        return godwit_reader_wrong(stream, 8, error, "a multifd packet with flags 0x%" PRIx32,
-                                   item->flags);
+        return godwit_reader_wrong(stream, 8, error,
+                                   "a multifd packet has invalid flags 0x%" PRIx32, item->flags);
     const uint32_t most = PACKET_SIZE / stream->page_size;
     if (item->pages > most || item->zero_pages > most - item->pages)
         return godwit_reader_wrong(stream, 16, error,
-                                   "a multifd packet of %" PRIu32 " and %" PRIu32
+                                   "a multifd packet has %" PRIu32 " pages and %" PRIu32
                                    " zero pages, with room for %" PRIu32,
                                    item->pages, item->zero_pages, most);
-    /* Packets that only synchronise have the size of an earlier packet's data, and none. */
+    /* A packet that only synchronises has no data, but the size of an earlier packet's data. */
     const uint32_t data = item->pages ? size : 0;
     const bool packed = item->flags & MULTIFD_METHODS;
     const uint64_t whole = (uint64_t)item->pages * stream->page_size;
     if (packed ? data > 2 * whole + PIECE : data != whole)
         return godwit_reader_wrong(stream, 20, error,
-                                   "a multifd packet of %" PRIu32 " pages with %" PRIu32
+                                   "a multifd packet has %" PRIu32 " pages with %" PRIu32
                                    " bytes of data",
                                    item->pages, data);
     const uint8_t *name = cursor->bytes + name_at;
     const size_t length = strnlen((const char *)name, sizeof(stream->packet_block));
     if (length == sizeof(stream->packet_block) || !is_text(name, length) ||
         (length == 0 && item->pages + item->zero_pages > 0))
-        return godwit_reader_wrong(stream, name_at, error,
-                                   "the name of a multifd packet's RAM block is no text");
+        return godwit_reader_wrong(
+            stream, name_at, error,
+            "the name of a multifd packet's RAM block is not printable text");
     const size_t pages_at = cursor->at;
     item->data = pages_at;
     skip(cursor, most * sizeof(uint64_t));
@@ -96,7 +99,8 @@ enum step godwit_reader_packet(struct godwit_stream *stream, struct cursor *curs
     for (uint32_t i = 0; i < item->pages + item->zero_pages; i++) {
         stream->packet_pages[i] = get(&pages, 8);
         if (stream->packet_pages[i] % stream->page_size || stream->packet_pages[i] >= LARGEST_BLOCK)
-            return godwit_reader_wrong(stream, pages.at - 8, error, "a page at " HEX,
+            return godwit_reader_wrong(stream, pages.at - 8, error,
+                                       "invalid offset of a page in a multifd packet: " HEX,
                                        stream->packet_pages[i]);
     }
     memcpy(stream->packet_block, name, sizeof(stream->packet_block));

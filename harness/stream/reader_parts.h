@@ -1,10 +1,10 @@
 /*
- * The reader's own: what its parts share, each of which takes the items of a part of a stream.
+ * What the files of the reader share.
  *
- * What is expected next in a stream is a place; each place has a function that looks at the bytes
- * there, and says that more are needed, that they cannot be, or which item they are. Such a
- * function changes the reader only once it has a whole item: it may be called again with more
- * bytes.
+ * A place is what the reader expects next in the stream. Each place has a function for the bytes
+ * there. It decides that it needs more bytes, that they are invalid, or which item they are. It
+ * changes the reader only when it has a whole item, because it may be called again for the same
+ * item with more bytes.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -42,14 +42,14 @@ enum {
     MULTIFD_METHODS = 0x3e,
 };
 
-/* Far beyond what there is. */
+/* Limits far beyond what QEMU writes, in bytes or numbers of things. */
 enum {
     MOST_SECTIONS = 16384,
     MOST_BLOCKS = 4096,
     MOST_CAPABILITIES = 256,
-    PACKET_SIZE = 512 << 10, /* of a multifd packet's pages: it has room for so many */
+    PACKET_SIZE = 512 << 10, /* a multifd packet has room for pages of this size together */
     HIGHEST_VERSION = 0xffff,
-    PIECE = 64 << 10,
+    PIECE = 64 << 10, /* the longest gap, and the most bytes to copy at once */
 };
 
 #define LARGEST_BLOCK ((uint64_t)1 << 56)
@@ -76,31 +76,31 @@ enum place {
 };
 
 enum step {
-    STEP_MORE,  /* not decided by these bytes */
-    STEP_ITEM,  /* the cursor's bytes are an item */
-    STEP_PLACE, /* nothing was taken, but the place is another */
-    STEP_WRONG, /* the error is set */
+    STEP_MORE,  /* more bytes are needed to decide */
+    STEP_ITEM,  /* the bytes before the cursor are an item */
+    STEP_PLACE, /* no item; the place has changed */
+    STEP_WRONG, /* invalid; the error is set */
 };
 
 struct section {
     char name[256];
     uint32_t id, instance, version;
-    bool whole; /* FULL: no further part of it */
+    bool whole; /* FULL: it has no further parts */
     bool ram;
 };
 
 struct block {
     char name[256];
-    uint64_t length; /* 0: unknown, as no list of blocks was there */
+    uint64_t length; /* in bytes; 0: unknown, because there was no list of blocks */
 };
 
-/* The bytes that are there, from the item's first one on. */
+/* The bytes that have come, from the item's first one on. */
 struct cursor {
     const uint8_t *bytes;
-    size_t have;
-    size_t at;
-    bool lacking; /* something was read beyond them */
-    bool last;    /* none come after them: the end of the stream, or of a package */
+    size_t have;  /* how many they are */
+    size_t at;    /* the next one to read */
+    bool lacking; /* a read went beyond them */
+    bool last;    /* no more come: the stream or the package ends after them */
 };
 
 struct godwit_stream {
@@ -108,40 +108,40 @@ struct godwit_stream {
     gpointer data;
     enum godwit_stream_channel channel;
     enum place place;
-    uint64_t offset;      /* of the next item */
-    GByteArray *pending;  /* bytes of it that came in earlier pieces */
-    GError *failure;      /* the reading is over */
+    uint64_t offset;      /* offset of the next item */
+    GByteArray *pending;  /* bytes of the next item that came in earlier pieces */
+    GError *failure;      /* the reading is over; NULL: it is not */
     GHashTable *sections; /* number -> struct section */
     GHashTable *blocks;   /* name -> struct block */
-    uint32_t page_size;
-    char name[256]; /* that an item points to */
+    uint32_t page_size;   /* in bytes */
+    char name[256];       /* the name that the present item points to */
 
-    struct section *section;  /* that it is in; NULL between sections */
-    size_t scanned;           /* of a state: no footer begins in so many bytes of it */
-    uint64_t package_left;    /* bytes of the package that are to come */
-    bool resumed;             /* the channel of a postcopy that goes on: no list of blocks */
-    bool ignores_shared;      /* as announced: x-ignore-shared, ... */
-    bool mapped;              /* ... mapped-ram */
-    uint64_t postcopy_sizes;  /* page sizes that postcopy announces, ORed */
-    uint64_t blocks_left;     /* bytes of blocks that the list has yet to name */
-    struct block *last_block; /* of the latest record */
-    uint8_t *bitmap;          /* mapped-ram: of the present block */
+    struct section *section; /* the present section; NULL between sections */
+    size_t scanned;          /* no footer begins in so many bytes of the present state */
+    uint64_t package_left;   /* bytes of the package that have not been read; 0: no package */
+    bool resumed;            /* the channel after a postcopy's recovery: it has no list of blocks */
+    bool ignores_shared;     /* the stream announces x-ignore-shared */
+    bool mapped;             /* the stream announces mapped-ram */
+    uint64_t postcopy_sizes; /* page sizes that postcopy announces, ORed */
+    uint64_t blocks_left;    /* how many bytes the blocks still to come in the list have */
+    struct block *last_block; /* block of the latest record */
+    uint8_t *bitmap;          /* mapped-ram: bitmap of the present block */
     uint64_t pages_at;        /* mapped-ram: where the block's pages begin in the file */
     uint64_t mapped_page;     /* mapped-ram: number of the block's next page */
-    uint64_t *packet_pages;   /* of a multifd packet: offsets of its pages in their block */
-    char packet_block[256];   /* ... and its name */
-    uint32_t packet_whole;    /* ... of which so many are sent, ... */
-    uint32_t packet_zero;     /* ... so many are zero, ... */
-    uint32_t packet_next;     /* ... and this one is next */
-    uint32_t packet_data;     /* bytes that are no plain pages */
-    bool packet_packed;       /* the pages are in those */
+    uint64_t *packet_pages;   /* multifd packet: offsets of its pages in their block */
+    char packet_block[256];   /* multifd packet: name of the block */
+    uint32_t packet_whole;    /* multifd packet: how many pages are sent */
+    uint32_t packet_zero;     /* multifd packet: how many more are zero */
+    uint32_t packet_next;     /* multifd packet: index of the next page */
+    uint32_t packet_data;     /* multifd packet: bytes of data that are not plain pages */
+    bool packet_packed;       /* multifd packet: the pages are in that data */
 };
 
-/* The bytes AT bytes after the item's first cannot be. */
+/* Sets ERROR for invalid bytes that begin AT bytes after the item's first. Returns STEP_WRONG. */
 enum step godwit_reader_wrong(const struct godwit_stream *stream, size_t at, GError **error,
                               const char *format, ...) G_GNUC_PRINTF(4, 5);
 
-/* The next COUNT bytes as a number; 0 if they are not there. */
+/* Reads COUNT bytes as a big-endian number. Returns 0 if they have not come. */
 static inline uint64_t get(struct cursor *cursor, size_t count)
 {
     if (cursor->lacking || cursor->have - cursor->at < count) {
@@ -154,13 +154,11 @@ static inline uint64_t get(struct cursor *cursor, size_t count)
     return value;
 }
 
-/* The same of four. */
 static inline uint32_t get32(struct cursor *cursor)
 {
     return (uint32_t)get(cursor, 4);
 }
 
-/* Passes over COUNT bytes. */
 static inline void skip(struct cursor *cursor, size_t count)
 {
     if (cursor->lacking || cursor->have - cursor->at < count)
@@ -169,7 +167,7 @@ static inline void skip(struct cursor *cursor, size_t count)
         cursor->at += count;
 }
 
-/* Whether all of it can be printed. */
+/* Returns whether all bytes are printable ASCII. */
 static inline bool is_text(const uint8_t *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i++)
@@ -178,15 +176,15 @@ static inline bool is_text(const uint8_t *bytes, size_t length)
     return true;
 }
 
-/* The next LENGTH bytes, a name of WHAT. STEP_ITEM stands for success. */
+/* Reads LENGTH bytes into NAME, a name of WHAT. Returns STEP_ITEM for success. */
 enum step godwit_reader_text(const struct godwit_stream *stream, struct cursor *cursor,
                              size_t length, char name[256], const char *what, GError **error);
 
-/* The same with the length in one byte before it. */
+/* Reads a name of WHAT, after its length in one byte, into NAME. Returns STEP_ITEM for success. */
 enum step godwit_reader_name(const struct godwit_stream *stream, struct cursor *cursor,
                              char name[256], const char *what, GError **error);
 
-/* Takes the item at the cursor, where the stream is in a place of its own. */
+/* Takes the item at the cursor, in the function's own place. Fills in the fields of its kind. */
 typedef enum step godwit_reader_take(struct godwit_stream *stream, struct cursor *cursor,
                                      struct godwit_stream_item *item, GError **error);
 
@@ -200,7 +198,7 @@ godwit_reader_take godwit_reader_state;
 godwit_reader_take godwit_reader_footer;
 godwit_reader_take godwit_reader_description;
 
-/* reader_ram.c: what is in the section "ram": the list of RAM blocks, mapped-ram, and pages. */
+/* reader_ram.c: the section "ram", with the list of RAM blocks, mapped-ram, and pages. */
 godwit_reader_take godwit_reader_ram_size;
 godwit_reader_take godwit_reader_ram_block;
 godwit_reader_take godwit_reader_mapped_header;
@@ -208,7 +206,7 @@ godwit_reader_take godwit_reader_mapped_bitmap;
 godwit_reader_take godwit_reader_mapped_page;
 godwit_reader_take godwit_reader_record;
 
-/* reader_multifd.c: what comes by multifd's channels. */
+/* reader_multifd.c: the channels of multifd. */
 godwit_reader_take godwit_reader_multifd_init;
 godwit_reader_take godwit_reader_packet;
 godwit_reader_take godwit_reader_packet_page;

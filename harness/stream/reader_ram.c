@@ -1,5 +1,5 @@
 /*
- * The section "ram": the list of RAM blocks, the pages of mapped-ram, and the records of pages.
+ * Reads the section "ram": the list of RAM blocks, the pages of mapped-ram, and page records.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -32,17 +32,18 @@ enum step godwit_reader_ram_size(struct godwit_stream *stream, struct cursor *cu
     item->flags = (uint32_t)(word & low);
     item->value = word & ~low;
     if (item->flags != GODWIT_RAM_SIZE)
-        return godwit_reader_wrong(stream, 0, error, "no list of RAM blocks begins with " HEX,
-                                   word);
+        return godwit_reader_wrong(stream, 0, error,
+                                   "invalid start of the list of RAM blocks: " HEX, word);
     if (item->value >= LARGEST_BLOCK)
-        return godwit_reader_wrong(stream, 0, error, HEX " bytes of RAM", item->value);
+        return godwit_reader_wrong(stream, 0, error, "invalid size of RAM: " HEX " bytes",
+                                   item->value);
     stream->blocks_left = item->value;
     stream->place = item->value ? RAM_BLOCKS : RECORDS;
     return STEP_ITEM;
 }
 
-/* Whether a page size is at the cursor, where postcopy has it for blocks with pages of another size
- * than the host's. What else can be there, a name or a record, does not look so: a name has a
+/* Returns whether a page size is at the cursor. Postcopy sends one for a block whose page size
+ * differs from the host's. What can be there instead looks different: a name begins with its
  * length, and a record has a flag. */
 static bool is_block_page_size(const struct godwit_stream *stream, const struct cursor *cursor)
 {
@@ -70,8 +71,8 @@ enum step godwit_reader_ram_block(struct godwit_stream *stream, struct cursor *c
         return godwit_reader_wrong(stream, 0, error, "more than %d RAM blocks", MOST_BLOCKS);
     if (item->value == 0 || item->value > stream->blocks_left || item->value % stream->page_size)
         return godwit_reader_wrong(stream, cursor->at - 8, error,
-                                   "RAM block \"%s\" has " HEX " bytes, of " HEX
-                                   " that are left to all blocks",
+                                   "invalid length of RAM block \"%s\": " HEX " bytes, with " HEX
+                                   " left for all blocks",
                                    stream->name, item->value, stream->blocks_left);
     item->page_size = 0;
     if (stream->postcopy_sizes & ~(uint64_t)stream->page_size) {
@@ -95,7 +96,8 @@ enum step godwit_reader_ram_block(struct godwit_stream *stream, struct cursor *c
     return STEP_ITEM;
 }
 
-/* The bytes of a bitmap with one bit for each of the block's pages: whole words of eight. */
+/* Returns the size of a bitmap with one bit for each of the block's pages, in bytes. It consists of
+ * words of eight bytes. */
 static uint64_t bitmap_size(const struct godwit_stream *stream)
 {
     const uint64_t pages = stream->last_block->length / stream->page_size;
@@ -114,15 +116,17 @@ enum step godwit_reader_mapped_header(struct godwit_stream *stream, struct curso
     if (cursor->lacking)
         return STEP_MORE;
     if (item->version != MAPPED_VERSION)
-        return godwit_reader_wrong(stream, 0, error, "version %" PRIu32 " of mapped-ram, not %d",
+        return godwit_reader_wrong(stream, 0, error,
+                                   "mapped-ram has version %" PRIu32 " instead of %d",
                                    item->version, MAPPED_VERSION);
     if (page_size != stream->page_size)
         return godwit_reader_wrong(stream, 4, error,
-                                   "mapped-ram with pages of " HEX " bytes, not %" PRIu32,
+                                   "mapped-ram has pages of " HEX " bytes instead of %" PRIu32,
                                    page_size, stream->page_size);
     const uint64_t here = stream->offset + cursor->at, size = bitmap_size(stream);
     if (bitmap_at != here)
-        return godwit_reader_wrong(stream, 12, error, "the bitmap of \"%s\" at " HEX ", not " HEX,
+        return godwit_reader_wrong(stream, 12, error,
+                                   "the bitmap of RAM block \"%s\" is at " HEX " instead of " HEX,
                                    item->name, bitmap_at, here);
     if (size > GODWIT_STREAM_ITEM_MAX)
         return godwit_reader_wrong(stream, 12, error,
@@ -130,7 +134,7 @@ enum step godwit_reader_mapped_header(struct godwit_stream *stream, struct curso
                                    item->name, size);
     if (item->value < here + size || item->value >= LARGEST_BLOCK)
         return godwit_reader_wrong(stream, 20, error,
-                                   "the pages of \"%s\" at " HEX ", where its bitmap is",
+                                   "invalid offset of the pages of RAM block \"%s\": " HEX,
                                    item->name, item->value);
     stream->pages_at = item->value;
     stream->place = MAPPED_BITMAP;
@@ -160,7 +164,7 @@ static bool has_page(const struct godwit_stream *stream, uint64_t page)
     return stream->bitmap[page / 8] >> page % 8 & 1;
 }
 
-/* A page, or a piece of what is between pages. */
+/* Takes a page, or a piece of a gap. */
 enum step godwit_reader_mapped_page(struct godwit_stream *stream, struct cursor *cursor,
                                     struct godwit_stream_item *item, GError **error)
 {
@@ -196,15 +200,15 @@ enum step godwit_reader_mapped_page(struct godwit_stream *stream, struct cursor 
     return STEP_ITEM;
 }
 
-/* The RAM block of a record, at the cursor or as before, in *BLOCK. */
+/* Sets *BLOCK to the RAM block of a record: the block that is named at the cursor, or, if SAME, the
+ * block of the record before. NULL is a block that is not known yet. */
 static enum step take_record_block(struct godwit_stream *stream, struct cursor *cursor, bool same,
                                    struct block **block, GError **error)
 {
     *block = stream->last_block;
     if (same)
         return *block ? STEP_ITEM
-                      : godwit_reader_wrong(stream, 0, error,
-                                            "a page of the block before, the first of all");
+                      : godwit_reader_wrong(stream, 0, error, "the first page names no RAM block");
     const enum step step =
         godwit_reader_name(stream, cursor, stream->name, "a page's RAM block", error);
     if (step != STEP_ITEM)
@@ -220,7 +224,7 @@ static enum step take_record_block(struct godwit_stream *stream, struct cursor *
     return STEP_ITEM;
 }
 
-/* What a page's record has after its block. */
+/* Takes the part of a page's record after its block. */
 static enum step take_record_page(struct godwit_stream *stream, struct cursor *cursor,
                                   struct godwit_stream_item *item, uint32_t kind, GError **error)
 {
@@ -239,7 +243,7 @@ static enum step take_record_page(struct godwit_stream *stream, struct cursor *c
         const uint64_t encoding = get(cursor, 1);
         length = (size_t)get(cursor, 2);
         if (!cursor->lacking && encoding != XBZRLE_ENCODING)
-            return godwit_reader_wrong(stream, cursor->at - 3, error, "xbzrle encoding %u",
+            return godwit_reader_wrong(stream, cursor->at - 3, error, "unknown xbzrle encoding %u",
                                        (unsigned)encoding);
         if (length > stream->page_size)
             return godwit_reader_wrong(stream, cursor->at - 2, error,
@@ -302,5 +306,5 @@ enum step godwit_reader_record(struct godwit_stream *stream, struct cursor *curs
     default:
         break;
     }
-    return godwit_reader_wrong(stream, 0, error, "no RAM record begins with " HEX, word);
+    return godwit_reader_wrong(stream, 0, error, "invalid start of a RAM record: " HEX, word);
 }

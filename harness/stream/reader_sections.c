@@ -1,5 +1,5 @@
 /*
- * The parts that all main channels have: header, configuration, sections, commands, description.
+ * Reads what all main channels have: header, configuration, sections, commands, description.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,8 +17,8 @@ enum godwit_stream_channel godwit_stream_channel_of(const uint8_t magic[4])
 {
     const uint32_t word =
         (uint32_t)magic[0] << 24 | (uint32_t)magic[1] << 16 | (uint32_t)magic[2] << 8 | magic[3];
-    /* A command opens the way back when a postcopy goes on. No page's record looks so, for no
-     * block is so large. */
+    /* After a recovery, a postcopy begins with the command that opens the return path. No page's
+     * record begins with that byte, because no block is so large. */
     if (word == MAGIC_MAIN || magic[0] == TYPE_COMMAND)
         return GODWIT_STREAM_MAIN;
     if (word == MAGIC_MULTIFD)
@@ -26,7 +26,7 @@ enum godwit_stream_channel godwit_stream_channel_of(const uint8_t magic[4])
     return magic[0] == 0 ? GODWIT_STREAM_PREEMPT : GODWIT_STREAM_UNKNOWN;
 }
 
-/* The beginning of any channel, and the header of a main one. */
+/* Takes the beginning of any channel, and the header of a main channel. */
 enum step godwit_reader_beginning(struct godwit_stream *stream, struct cursor *cursor,
                                   struct godwit_stream_item *item, GError **error)
 {
@@ -42,8 +42,8 @@ enum step godwit_reader_beginning(struct godwit_stream *stream, struct cursor *c
         stream->resumed = cursor->bytes[0] == TYPE_COMMAND;
         if (godwit_stream_channel_of(cursor->bytes) == GODWIT_STREAM_UNKNOWN)
             return godwit_reader_wrong(stream, 0, error,
-                                       "no migration stream begins with 0x%08" PRIx32
-                                       ": neither a main nor a multifd nor a postcopy channel",
+                                       "not a migration stream: it begins with 0x%08" PRIx32
+                                       ", unlike a main, a multifd or a postcopy channel",
                                        magic);
         stream->channel = stream->resumed ? GODWIT_STREAM_MAIN : GODWIT_STREAM_PREEMPT;
         stream->place = stream->resumed ? SECTIONS : RECORDS;
@@ -55,7 +55,8 @@ enum step godwit_reader_beginning(struct godwit_stream *stream, struct cursor *c
     if (cursor->lacking)
         return STEP_MORE;
     if (item->version != STREAM_VERSION)
-        return godwit_reader_wrong(stream, 4, error, "version %" PRIu32 " of the stream, not %d",
+        return godwit_reader_wrong(stream, 4, error,
+                                   "the stream has version %" PRIu32 " instead of %d",
                                    item->version, STREAM_VERSION);
     stream->place = CONFIGURATION;
     return STEP_ITEM;
@@ -89,7 +90,7 @@ static enum step take_capabilities(struct godwit_stream *stream, struct cursor *
     if (cursor->lacking)
         return STEP_MORE;
     if (count > MOST_CAPABILITIES)
-        return godwit_reader_wrong(stream, cursor->at - 4, error, "%" PRIu32 " capabilities",
+        return godwit_reader_wrong(stream, cursor->at - 4, error, "too many capabilities: %" PRIu32,
                                    count);
     bool shared = false, mapped = false;
     for (uint32_t i = 0; i < count; i++) {
@@ -111,8 +112,8 @@ static enum step take_page_bits(struct godwit_stream *stream, struct cursor *cur
     if (cursor->lacking)
         return STEP_MORE;
     if (bits < 10 || bits > 16)
-        return godwit_reader_wrong(stream, cursor->at - 4, error, "pages of 2^%" PRIu32 " bytes",
-                                   bits);
+        return godwit_reader_wrong(stream, cursor->at - 4, error,
+                                   "invalid page size: 2^%" PRIu32 " bytes", bits);
     stream->page_size = 1u << bits;
     return STEP_ITEM;
 }
@@ -143,13 +144,13 @@ enum step godwit_reader_subsection(struct godwit_stream *stream, struct cursor *
         step = cursor->lacking ? STEP_MORE : STEP_ITEM;
     } else {
         return godwit_reader_wrong(stream, 0, error,
-                                   "a subsection \"%s\", whose length nobody knows", stream->name);
+                                   "unknown subsection \"%s\" of the configuration", stream->name);
     }
     item->name = stream->name;
     return step;
 }
 
-/* Which types of commands there are, and how long their data is. */
+/* Returns whether a command of this type may have LENGTH bytes of data. */
 static bool command_fits(uint64_t type, size_t length)
 {
     switch (type) {
@@ -182,7 +183,8 @@ static enum step take_command(struct godwit_stream *stream, struct cursor *curso
     if (cursor->lacking)
         return STEP_MORE;
     if (!command_fits(item->value, length))
-        return godwit_reader_wrong(stream, 1, error, "command %" PRIu64 " with %zu bytes of data",
+        return godwit_reader_wrong(stream, 1, error,
+                                   "invalid command %" PRIu64 " with %zu bytes of data",
                                    item->value, length);
     item->data = cursor->at;
     struct cursor content = *cursor;
@@ -193,8 +195,8 @@ static enum step take_command(struct godwit_stream *stream, struct cursor *curso
         const uint64_t sizes = get(&content, 8), page_size = get(&content, 8);
         if (page_size != stream->page_size)
             return godwit_reader_wrong(stream, 13, error,
-                                       "postcopy is announced with pages of " HEX
-                                       " bytes, after %" PRIu32,
+                                       "postcopy announces pages of " HEX
+                                       " bytes, but the stream has pages of %" PRIu32 " bytes",
                                        page_size, stream->page_size);
         stream->postcopy_sizes = sizes;
     } else if (item->value == GODWIT_COMMAND_PACKAGED) {
@@ -208,7 +210,7 @@ static enum step take_command(struct godwit_stream *stream, struct cursor *curso
     return STEP_ITEM;
 }
 
-/* A section's header, after its type. */
+/* Takes a section's header, after its type. */
 static enum step take_header(struct godwit_stream *stream, struct cursor *cursor, uint64_t type,
                              struct godwit_stream_item *item, GError **error)
 {
@@ -230,11 +232,12 @@ static enum step take_header(struct godwit_stream *stream, struct cursor *cursor
         return STEP_MORE;
     if (section.version > HIGHEST_VERSION)
         return godwit_reader_wrong(stream, cursor->at - 4, error,
-                                   "version 0x%08" PRIx32 " of section \"%s\"", section.version,
-                                   stream->name);
+                                   "invalid version 0x%08" PRIx32 " of section \"%s\"",
+                                   section.version, stream->name);
     section.ram = !strcmp(stream->name, "ram");
     if (section.ram && (section.whole || section.version != RAM_VERSION))
-        return godwit_reader_wrong(stream, 0, error, "a section \"ram\" of version %" PRIu32 "%s",
+        return godwit_reader_wrong(stream, 0, error,
+                                   "invalid section \"ram\" of version %" PRIu32 "%s",
                                    section.version, section.whole ? " in one piece" : "");
     memcpy(section.name, stream->name, sizeof(section.name));
     struct section *kept = g_memdup2(&section, sizeof(section));
@@ -245,7 +248,7 @@ static enum step take_header(struct godwit_stream *stream, struct cursor *cursor
     return STEP_ITEM;
 }
 
-/* A further part of a section, after its type. */
+/* Takes the header of a further part of a section, after its type. */
 static enum step take_part(struct godwit_stream *stream, struct cursor *cursor, uint64_t type,
                            struct godwit_stream_item *item, GError **error)
 {
@@ -254,7 +257,7 @@ static enum step take_part(struct godwit_stream *stream, struct cursor *cursor, 
         return STEP_MORE;
     struct section *section = g_hash_table_lookup(stream->sections, GUINT_TO_POINTER(id));
     if (!section && stream->resumed && g_hash_table_size(stream->sections) == 0) {
-        /* It has begun on an earlier channel. Nothing but RAM is left to send by then. */
+        /* The section began on an earlier channel. After a recovery only RAM is left to send. */
         section = g_new0(struct section, 1);
         *section = (struct section){.name = "ram", .id = id, .version = RAM_VERSION, .ram = true};
         g_hash_table_insert(stream->sections, GUINT_TO_POINTER(id), section);
@@ -278,8 +281,7 @@ enum step godwit_reader_section(struct godwit_stream *stream, struct cursor *cur
     case TYPE_EOF:
         item->kind = GODWIT_STREAM_EOF;
         if (stream->package_left)
-            return godwit_reader_wrong(stream, 0, error,
-                                       "the end of all sections, within a package");
+            return godwit_reader_wrong(stream, 0, error, "the sections end within a package");
         stream->place = AFTER_EOF;
         return STEP_ITEM;
     case TYPE_START:
@@ -291,12 +293,13 @@ enum step godwit_reader_section(struct godwit_stream *stream, struct cursor *cur
     case TYPE_COMMAND:
         return take_command(stream, cursor, item, error);
     default:
-        return godwit_reader_wrong(stream, 0, error, "0x%02x where a section or a command begins",
-                                   (unsigned)type);
+        return godwit_reader_wrong(
+            stream, 0, error, "0x%02x where a section or a command must begin", (unsigned)type);
     }
 }
 
-/* Whether what is at the cursor, after a footer, can be: STEP_ITEM if it can, STEP_WRONG if not. */
+/* Decides whether the bytes at the cursor may follow a footer. Returns STEP_ITEM if they may,
+ * STEP_WRONG if not, without an error, or STEP_MORE. */
 static enum step judge_next(const struct godwit_stream *stream, struct cursor *cursor)
 {
     struct cursor next = *cursor;
@@ -346,7 +349,7 @@ static enum step judge_next(const struct godwit_stream *stream, struct cursor *c
     return version <= HIGHEST_VERSION ? STEP_ITEM : STEP_WRONG;
 }
 
-/* A device's state, up to its footer. */
+/* Takes a device's state, which ends at its footer. */
 enum step godwit_reader_state(struct godwit_stream *stream, struct cursor *cursor,
                               struct godwit_stream_item *item, GError **error)
 {
@@ -371,7 +374,7 @@ enum step godwit_reader_state(struct godwit_stream *stream, struct cursor *curso
         struct cursor after = *cursor;
         after.at = stream->scanned + sizeof(footer);
         enum step next = judge_next(stream, &after);
-        /* With nothing more to come, what has begun to look right is believed. */
+        /* If no more bytes come, accept a footer that nothing contradicts. */
         if (next == STEP_MORE && cursor->last)
             next = STEP_ITEM;
         if (next == STEP_MORE)
@@ -397,8 +400,9 @@ enum step godwit_reader_footer(struct godwit_stream *stream, struct cursor *curs
     if (cursor->lacking)
         return STEP_MORE;
     if (type != TYPE_FOOTER)
-        return godwit_reader_wrong(stream, 0, error, "0x%02x where section \"%s\" has its footer",
-                                   (unsigned)type, stream->section->name);
+        return godwit_reader_wrong(stream, 0, error,
+                                   "0x%02x instead of the footer of section \"%s\"", (unsigned)type,
+                                   stream->section->name);
     const uint32_t id = get32(cursor);
     if (cursor->lacking)
         return STEP_MORE;
@@ -425,10 +429,12 @@ enum step godwit_reader_description(struct godwit_stream *stream, struct cursor 
     if (cursor->lacking)
         return STEP_MORE;
     if (length < 2 || length >= GODWIT_STREAM_ITEM_MAX)
-        return godwit_reader_wrong(stream, 1, error, "a description of %" PRIu32 " bytes", length);
+        return godwit_reader_wrong(stream, 1, error,
+                                   "invalid length of the description: %" PRIu32 " bytes", length);
     const uint8_t *text = cursor->bytes + cursor->at;
     if (cursor->have > cursor->at && text[0] != '{')
-        return godwit_reader_wrong(stream, cursor->at, error, "the description is no JSON object");
+        return godwit_reader_wrong(stream, cursor->at, error,
+                                   "the description is not a JSON object");
     item->kind = GODWIT_STREAM_DESCRIPTION;
     item->data = cursor->at;
     skip(cursor, length);

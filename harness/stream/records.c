@@ -1,17 +1,22 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Parses TLS records by their headers; their contents are encrypted.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "stream/records.h"
 
 #include <glib.h>
 
-/* The longest that a record may be: 16 KiB, and what encryption may add to it. */
+/* The greatest length of a record: 16 KiB, and what encryption may add. */
 #define RECORD_MAX ((16u << 10) + 2048)
 
-/* The header is complete: false if it is none of a TLS record. */
+/* Begins a record whose header is complete. Returns false if that is not the header of a TLS
+ * record. */
 static bool begin_record(struct godwit_records *records)
 {
     const unsigned char *header = records->header;
     const size_t length = (size_t)(header[3] << 8 | header[4]);
-    /* Version 3.x: every TLS says so; those after 1.2 only in the records they encrypt. */
+    /* Every version of TLS writes 3.x here. TLS 1.3 has its real version in what it encrypts. */
     if (header[0] < GODWIT_RECORD_CHANGE_CIPHER || header[0] > GODWIT_RECORD_DATA ||
         header[1] != 3 || length == 0 || length > RECORD_MAX)
         return false;

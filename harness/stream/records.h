@@ -1,6 +1,5 @@
 /*
- * Follows one direction of a connection as TLS does, so that nothing can go over it that is not
- * encrypted without being seen.
+ * Parses one direction of a connection as TLS records, to detect data that is not encrypted.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,23 +15,23 @@ enum godwit_record {
     GODWIT_RECORD_CHANGE_CIPHER = 20,
     GODWIT_RECORD_ALERT = 21,
     GODWIT_RECORD_HANDSHAKE = 22,
-    GODWIT_RECORD_DATA = 23, /* encrypted, whatever it is */
+    GODWIT_RECORD_DATA = 23, /* encrypted data of any kind */
 };
 
-/* One direction of one connection, taken for TLS records. */
+/* One direction of one connection, parsed as TLS records. Starts as all zeros. */
 struct godwit_records {
-    unsigned char header[5]; /* of the present record, the first HAVE bytes of it */
+    unsigned char header[5]; /* the first HAVE bytes of the present record's header */
     unsigned have;
-    size_t left;     /* bytes of the present record that are to come */
-    uint64_t bytes;  /* that were seen in all */
-    uint64_t data;   /* bytes in data records that are complete */
-    unsigned number; /* of complete records */
-    bool greeted;    /* it began with a handshake, as TLS does */
-    bool plain;      /* it is no TLS: what is in HEADER cannot be one ... */
-    uint64_t at;     /* ... and was found here */
+    size_t left;     /* bytes of the present record that have not come yet */
+    uint64_t bytes;  /* bytes that have come in all */
+    uint64_t data;   /* bytes in complete data records */
+    unsigned number; /* complete records */
+    bool greeted;    /* the first record was a handshake, as in TLS */
+    bool plain;      /* this is not TLS: HEADER is not the header of a record ... */
+    uint64_t at;     /* ... and begins at this offset */
 };
 
-/* Goes on with the LENGTH bytes that come next. */
+/* Parses the next LENGTH bytes. After `plain` is set, only counts them. */
 void godwit_records_feed(struct godwit_records *records, const unsigned char *bytes, size_t length);
 
 #endif

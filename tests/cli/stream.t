@@ -95,7 +95,7 @@ for (
     [1, qr/after: offset 0x\w+: bytes after the end/, 'verify', file_of('after', "$bytes\n")],
     [1, qr/empty: offset 0x0: the stream ends in nothing: it is empty/, 'inspect',
         file_of('empty', '')],
-    [1, qr/no migration stream begins with 0x23212f75/, 'inspect', "$FindBin::Bin/$FindBin::Script"],
+    [1, qr/it begins with 0x23212f75/, 'inspect', "$FindBin::Bin/$FindBin::Script"],
     [1, qr/no RAM block in the stream has a Godwit guest's mailbox/, 'verify', "$seeds/preempt"],
 
     # What cannot be asked for makes it 2.

@@ -119,26 +119,27 @@ static void test_wrong(void **state)
         guint64 bitmap;
         const char *error;
     } rows[] = {
-        {0, 4, NULL, 0, "0: there is no message of type 0"},
-        {8, 4, NULL, 0, "0: there is no message of type 8"},
-        {0xffff, 0, NULL, 0, "0: there is no message of type 65535"},
-        {GODWIT_ANSWER_SHUT, 3, NULL, 0, "0: a message SHUT cannot have 3 bytes"},
-        {GODWIT_ANSWER_SHUT, 0xffff, NULL, 0, "0: a message SHUT cannot have 65535 bytes"},
-        {GODWIT_ANSWER_PONG, 5, NULL, 0, "0: a message PONG cannot have 5 bytes"},
-        {GODWIT_ANSWER_REQ_PAGES, 13, NULL, 0, "0: a message REQ_PAGES cannot have 13 bytes"},
-        {GODWIT_ANSWER_RESUME_ACK, 0, NULL, 0, "0: a message RESUME_ACK cannot have 0 bytes"},
+        {0, 4, NULL, 0, "0: unknown message type 0"},
+        {8, 4, NULL, 0, "0: unknown message type 8"},
+        {0xffff, 0, NULL, 0, "0: unknown message type 65535"},
+        {GODWIT_ANSWER_SHUT, 3, NULL, 0, "0: malformed message SHUT with 3 bytes"},
+        {GODWIT_ANSWER_SHUT, 0xffff, NULL, 0, "0: malformed message SHUT with 65535 bytes"},
+        {GODWIT_ANSWER_PONG, 5, NULL, 0, "0: malformed message PONG with 5 bytes"},
+        {GODWIT_ANSWER_REQ_PAGES, 13, NULL, 0, "0: malformed message REQ_PAGES with 13 bytes"},
+        {GODWIT_ANSWER_RESUME_ACK, 0, NULL, 0, "0: malformed message RESUME_ACK with 0 bytes"},
         {GODWIT_ANSWER_SWITCHOVER_ACK, 1, NULL, 0,
-         "0: a message SWITCHOVER_ACK cannot have 1 bytes"},
-        {GODWIT_ANSWER_REQ_PAGES_ID, 12, NULL, 0, "0: a message REQ_PAGES_ID cannot have 12 bytes"},
-        {GODWIT_ANSWER_REQ_PAGES_ID, 13, "", 0, "0: a message REQ_PAGES_ID cannot have 13 bytes"},
+         "0: malformed message SWITCHOVER_ACK with 1 bytes"},
+        {GODWIT_ANSWER_REQ_PAGES_ID, 12, NULL, 0,
+         "0: malformed message REQ_PAGES_ID with 12 bytes"},
+        {GODWIT_ANSWER_REQ_PAGES_ID, 13, "", 0, "0: malformed message REQ_PAGES_ID with 13 bytes"},
         {GODWIT_ANSWER_REQ_PAGES_ID, 15, "ram", 0,
-         "0: a message REQ_PAGES_ID cannot have 15 bytes"},
+         "0: malformed message REQ_PAGES_ID with 15 bytes"},
         {GODWIT_ANSWER_REQ_PAGES_ID, 17, "ram", 0,
-         "0: a message REQ_PAGES_ID cannot have 17 bytes"},
-        {GODWIT_ANSWER_RECV_BITMAP, 0, NULL, 0, "0: a message RECV_BITMAP cannot have 0 bytes"},
-        {GODWIT_ANSWER_RECV_BITMAP, 3, "ram", 0, "0: a message RECV_BITMAP cannot have 3 bytes"},
-        {GODWIT_ANSWER_RECV_BITMAP, 4, "ram", 12, "0: a bitmap cannot have 12 bytes"},
-        {GODWIT_ANSWER_RECV_BITMAP, 4, "ram", (guint64)1 << 40, "0: a bitmap cannot have"},
+         "0: malformed message REQ_PAGES_ID with 17 bytes"},
+        {GODWIT_ANSWER_RECV_BITMAP, 0, NULL, 0, "0: malformed message RECV_BITMAP with 0 bytes"},
+        {GODWIT_ANSWER_RECV_BITMAP, 3, "ram", 0, "0: malformed message RECV_BITMAP with 3 bytes"},
+        {GODWIT_ANSWER_RECV_BITMAP, 4, "ram", 12, "0: invalid bitmap length: 12 bytes"},
+        {GODWIT_ANSWER_RECV_BITMAP, 4, "ram", (guint64)1 << 40, "0: invalid bitmap length:"},
         {GODWIT_ANSWER_RECV_BITMAP, 4, "ram", 0,
          "16: the bitmap of RAM block ram does not end with its mark"},
     };
@@ -174,7 +175,7 @@ static void test_cut(void **state)
         g_autoptr(GByteArray) part = g_byte_array_new();
         g_byte_array_append(part, bytes->data, length);
         g_autofree char *error = error_of(part, true);
-        assert_contains(error, ": it ends within a message");
+        assert_contains(error, ": the return path ends within a message");
     }
 }
 

@@ -421,7 +421,7 @@ static void test_why_not(void **state)
     why = (g_free(why), godwit_injection_why_not(spoiled.injection));
     assert_contains(why, "flip-bit looks for a page of the window");
     assert_contains(why,
-                    "1 multifd, 0 postcopy-preempt: pages travel in multifd channels, which the "
+                    "1 multifd, 0 postcopy-preempt: pages are sent in multifd channels, which the "
                     "relay does not change");
     wire_close(state, &wire);
     godwit_injection_free(spoiled.injection);
@@ -444,8 +444,9 @@ static void test_parse(void **state)
         {"flip-bit:page=x", "fault flip-bit: page wants a number"},
         {"flip-bit:page=1x", "fault flip-bit: page wants a number"},
         {"flip-bit:page=-1", "fault flip-bit: page wants a number"},
-        {"flip-bit:rate=1", "fault flip-bit has no \"rate=1\": there are page,byte,bit,seed"},
-        {"magic:page=1", "fault magic has no \"page=1\": there are byte,bit,seed"},
+        {"flip-bit:rate=1",
+         "fault flip-bit does not take \"rate=1\"; its keys are page,byte,bit,seed"},
+        {"magic:page=1", "fault magic does not take \"page=1\"; its keys are byte,bit,seed"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct godwit_fault fault;

@@ -358,13 +358,13 @@ static void test_beginnings(void **state)
         size_t offset;
         const char *said;
     } rows[] = {
-        {0x5145564d00000002, 4, "version 2 of the stream, not 3"},
-        {0x5145564e00000003, 0, "no migration stream begins with 0x5145564e"},
-        {0xffffffffffffffff, 0, "no migration stream begins with 0xffffffff"},
-        {0x1122334400000002, 4, "version 2 of multifd, not 1"},
+        {0x5145564d00000002, 4, "the stream has version 2 instead of 3"},
+        {0x5145564e00000003, 0, "not a migration stream: it begins with 0x5145564e"},
+        {0xffffffffffffffff, 0, "not a migration stream: it begins with 0xffffffff"},
+        {0x1122334400000002, 4, "multifd has version 2 instead of 1"},
         {0x0800030007000000, 1, "command 3 with 7 bytes of data"},
-        {0x0000000000001003, 0, "no RAM record begins with 0x1003"},
-        {0x0000000000001028, 0, "a page of the block before, the first of all"},
+        {0x0000000000001003, 0, "invalid start of a RAM record: 0x1003"},
+        {0x0000000000001028, 0, "the first page names no RAM block"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         GByteArray *bytes = g_byte_array_new();
@@ -430,20 +430,20 @@ static void test_configuration(void **state)
 
     bytes = begin_configured("configuration/target-page-bits");
     put(bytes, 4, 17);
-    expect_damage(bytes, 55, "pages of 2^17 bytes");
+    expect_damage(bytes, 55, "invalid page size: 2^17 bytes");
     bytes = begin_configured("configuration/capabilities");
     put(bytes, 4, 257);
-    expect_damage(bytes, 51, "257 capabilities");
+    expect_damage(bytes, 51, "too many capabilities: 257");
     expect_damage(begin_configured("configuration/surprise"), 19,
-                  "a subsection \"configuration/surprise\", whose length nobody knows");
+                  "unknown subsection \"configuration/surprise\" of the configuration");
     bytes = g_byte_array_new();
     put_head(bytes);
     bytes->data[9] = 1;
-    expect_damage(bytes, 13, "a name of 16777222 bytes for the machine type");
+    expect_damage(bytes, 13, "invalid name of 16777222 bytes for the machine type");
     bytes = g_byte_array_new();
     put_head(bytes);
     bytes->data[13] = 7;
-    expect_damage(bytes, 13, "the name of the machine type is no text");
+    expect_damage(bytes, 13, "the name of the machine type is not printable text");
 }
 
 static void test_sections(void **state)
@@ -462,13 +462,13 @@ static void test_sections(void **state)
     expect_damage(bytes, 32, "version 0x00010000 of section \"new\"");
     bytes = begin();
     put_section(bytes, 4, 1, "ram", 4);
-    expect_damage(bytes, 19, "a section \"ram\" of version 4 in one piece");
+    expect_damage(bytes, 19, "invalid section \"ram\" of version 4 in one piece");
     bytes = begin();
     put_section(bytes, 1, 1, "ram", 3);
-    expect_damage(bytes, 19, "a section \"ram\" of version 3");
+    expect_damage(bytes, 19, "invalid section \"ram\" of version 3");
     bytes = begin();
     put(bytes, 1, 9);
-    expect_damage(bytes, 19, "0x09 where a section or a command begins");
+    expect_damage(bytes, 19, "0x09 where a section or a command must begin");
     bytes = begin();
     put_ram(bytes, 1);
     put(bytes, 8, 0x10);
@@ -485,7 +485,7 @@ static void test_sections(void **state)
     bytes = begin();
     put(bytes, 2, 6);
     put(bytes, 4, 0xffffffff);
-    expect_damage(bytes, 21, "a description of 4294967295 bytes");
+    expect_damage(bytes, 21, "invalid length of the description: 4294967295 bytes");
 }
 
 static void test_ram(void **state)
@@ -495,23 +495,23 @@ static void test_ram(void **state)
     GByteArray *bytes = begin();
     put_section(bytes, 1, 1, "ram", 4);
     put(bytes, 8, 0x1008);
-    expect_damage(bytes, list, "no list of RAM blocks begins with 0x1008");
+    expect_damage(bytes, list, "invalid start of the list of RAM blocks: 0x1008");
     bytes = begin();
     put_section(bytes, 1, 1, "ram", 4);
     put(bytes, 8, ((uint64_t)1 << 60) + 4);
-    expect_damage(bytes, list, "0x1000000000000000 bytes of RAM");
+    expect_damage(bytes, list, "invalid size of RAM: 0x1000000000000000 bytes");
     bytes = begin();
     put_ram(bytes, 1);
     bytes->data[record - 6] = 1; /* longer than all blocks together */
-    expect_damage(bytes, record - 8, "of 0x1000 that are left to all blocks");
+    expect_damage(bytes, record - 8, "with 0x1000 left for all blocks");
     static const struct {
         uint64_t word;
         const char *said;
     } rows[] = {
-        {0x1003, "no RAM record begins with 0x1003"},
-        {0x1000, "no RAM record begins with 0x1000"},
-        {0x1010, "no RAM record begins with 0x1010"},
-        {0x1028, "a page of the block before, the first of all"},
+        {0x1003, "invalid start of a RAM record: 0x1003"},
+        {0x1000, "invalid start of a RAM record: 0x1000"},
+        {0x1010, "invalid start of a RAM record: 0x1010"},
+        {0x1028, "the first page names no RAM block"},
         {0x5008, "a page at 0x5000 of RAM block \"pc.ram\", which has 0x4000 bytes"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -621,9 +621,11 @@ static void test_mapped(void **state)
     assert_memory_equal(byte, "\0\x22\0", 3);
     forget(&heard);
     const size_t header = 19 + 32 + 15 + 17 + 8 + 15;
-    expect_damage(mapped_stream(8192, 0, 8), header + 4, "mapped-ram with pages of 0x2000 bytes");
-    expect_damage(mapped_stream(PAGE, 8, 8), header + 12, "the bitmap of \"pc.ram\" at 0x");
-    expect_damage(mapped_stream(PAGE, 0, 7), header + 20, "where its bitmap is");
+    expect_damage(mapped_stream(8192, 0, 8), header + 4, "mapped-ram has pages of 0x2000 bytes");
+    expect_damage(mapped_stream(PAGE, 8, 8), header + 12,
+                  "the bitmap of RAM block \"pc.ram\" is at 0x");
+    expect_damage(mapped_stream(PAGE, 0, 7), header + 20,
+                  "invalid offset of the pages of RAM block");
 }
 
 static GByteArray *begin_package(uint64_t length)
@@ -656,7 +658,7 @@ static void test_packages(void **state)
     expect_damage(bytes, 28, "a package within a package");
     bytes = begin_package(1);
     put(bytes, 1, 0);
-    expect_damage(bytes, 28, "the end of all sections, within a package");
+    expect_damage(bytes, 28, "the sections end within a package");
     bytes = begin_package(3);
     put_section(bytes, 4, 3, "inner", 1);
     expect_damage(bytes, 28, "the package ends in a section's header");
@@ -706,16 +708,16 @@ static void test_multifd(void **state)
     expect_items(bytes, "multifd-init multifd-packet:pc.ram");
     expect_damage(multifd_stream(0, 2, PAGE, 0), 64 + 20, "2 pages with 4096 bytes of data");
     expect_damage(multifd_stream(0, 128, 128 * PAGE, 1), 64 + 16,
-                  "128 and 1 zero pages, with room for 128");
-    expect_damage(multifd_stream(0, 0xffffffff, 0xffff, 2), 64 + 16, "4294967295 and 2 zero");
+                  "128 pages and 1 zero pages, with room for 128");
+    expect_damage(multifd_stream(0, 0xffffffff, 0xffff, 2), 64 + 16, "4294967295 pages and 2 zero");
     expect_damage(multifd_stream(2, 1, 1 << 20, 0), 64 + 20, "1 pages with 1048576 bytes");
-    expect_damage(multifd_stream(64, 0, 0, 0), 64 + 8, "a multifd packet with flags 0x40");
+    expect_damage(multifd_stream(64, 0, 0, 0), 64 + 8, "a multifd packet has invalid flags 0x40");
     bytes = multifd_stream(0, 1, PAGE, 0);
     bytes->data[64 + 320 + 7] = 5;
-    expect_damage(bytes, 64 + 320, "a page at 0x5");
+    expect_damage(bytes, 64 + 320, "invalid offset of a page in a multifd packet: 0x5");
     bytes = multifd_stream(0, 1, PAGE, 0);
     bytes->data[64 + 64] = 0x80;
-    expect_damage(bytes, 64 + 64, "the name of a multifd packet's RAM block is no text");
+    expect_damage(bytes, 64 + 64, "the name of a multifd packet's RAM block is not printable text");
 }
 
 /* A sink that has enough ends the reading for good. */
@@ -946,17 +948,17 @@ static void test_description(void **state)
         unsigned agreed, untold;
     } rows[] = {
         {OF_BYTES("12"), "", 1, 0},
-        {OF_BYTES("11"), "the state of \"a 0\" has 12 bytes; by its description it has 11", 0, 0},
-        {OF_BYTES("-12"), "by its description it has 67108864", 0, 0},
+        {OF_BYTES("11"), "the state of \"a 0\" has 12 bytes; its description gives 11", 0, 0},
+        {OF_BYTES("-12"), "its description gives 67108864", 0, 0},
         {DEVICE("\"fields\":[{\"size\":4,\"array_len\":2},{\"size\":4}]"), "", 1, 0},
         {DEVICE("\"fields\":[{\"size\":3}],\"subsections\":[{\"vmsd_name\":\"s\",\"fields\":["
                 "{\"size\":2}]}]"),
          "", 1, 0},
         {DEVICE("\"fields\":[{\"size\":1,\"array_len\":9,\"struct\":{}}]"), "", 0, 1},
-        {"{\"devices\":[]}", "the description does not have \"a 0\"", 0, 0},
+        {"{\"devices\":[]}", "the description does not list \"a 0\"", 0, 0},
         {"{\"devices\":[{\"name\":\"b\",\"instance_id\":0}]}",
-         "the description has \"b 0\", which no section is, or has it twice", 0, 0},
-        {"{\"devices\"}", "the description is no JSON: ", 0, 0},
+         "the description lists \"b 0\", which is not a section or was listed before", 0, 0},
+        {"{\"devices\"}", "the description is not JSON: ", 0, 0},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GByteArray) bytes = begin();
@@ -997,9 +999,10 @@ static void test_file(void **state)
     assert_true(godwit_stream_read_file(path, 6, hear, &heard, &channel, &error));
     assert_int_equal(channel, GODWIT_STREAM_MAIN);
     assert_false(godwit_stream_read_file(path, 5, hear, &heard, &channel, &error));
-    assert_string_equal(error->message,
-                        "offset 0x5: no migration stream begins with 0x65514556: neither a main "
-                        "nor a multifd nor a postcopy channel");
+    assert_string_equal(
+        error->message,
+        "offset 0x5: not a migration stream: it begins with 0x65514556, unlike a main, "
+        "a multifd or a postcopy channel");
     assert_int_equal(g_unlink(path), 0);
     forget(&heard);
 }
