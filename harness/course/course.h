@@ -83,8 +83,7 @@ bool godwit_course_run(struct godwit_testbed *testbed, const struct godwit_spec 
 /* Lifts GODWIT_POSTCOPY_THROTTLED from a postcopy. */
 bool godwit_course_unthrottle_postcopy(struct godwit_vm *source, GError **error);
 
-/* Starts a source and waits for its guest's first READY and PASS. Returns it, owned by the testbed.
- */
+/* Starts a source, which the testbed owns, and waits for its guest's first READY and PASS. */
 struct godwit_vm *godwit_course_source(struct godwit_testbed *testbed, GError **error);
 
 /* Starts a source with ARGUMENTS added to its command line, see godwit_vm_start(), and waits for
@@ -92,8 +91,7 @@ struct godwit_vm *godwit_course_source(struct godwit_testbed *testbed, GError **
 struct godwit_vm *godwit_course_source_with(struct godwit_testbed *testbed,
                                             const char *const *arguments, GError **error);
 
-/* Ends a scenario: makes VM and, unless it is NULL, OTHER quit cleanly. No guest may run any more.
- */
+/* Ends a scenario whose guests are stopped: makes VM and, unless it is NULL, OTHER quit cleanly. */
 bool godwit_course_end(struct godwit_vm *vm, struct godwit_vm *other, GError **error);
 
 /* Stops the guest, and reads all that it had written to its console by then. */

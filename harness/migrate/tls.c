@@ -102,8 +102,7 @@ static bool write_x509(const char *source, const char *destination, const struct
     return written;
 }
 
-/* Adds an object with PROPERTIES, which it takes. Fails with SKIP if QEMU was built without GnuTLS.
- */
+/* Adds an object with PROPERTIES, which it takes. Fails with SKIP if QEMU has no GnuTLS. */
 static bool add_object(struct godwit_vm *vm, json_t *properties, GError **error)
 {
     g_autofree char *type = g_strdup(godwit_json_string(properties, "qom-type", NULL));
