@@ -1,10 +1,13 @@
 /*
- * A worker process, seen from the run that started it: its start, what it reports over a pipe, its
- * turn, its end, and the result of one that ended without reporting any.
+ * The run's side of a worker process: starts it, reads its reports, gives it its turn, and makes up
+ * a result for a worker that ends without one.
  *
  * Each worker is a process group of its own and dies with the harness. It reads its job from a file
- * in its folder, and waits for its turn, the end of a pipe, before it lets a guest run; its
- * deadline counts from then on. Its report is believed only if it also exits with status 0.
+ * in its folder and reports over a pipe. Before it runs a guest it waits for its turn: the run
+ * closes the writing end of a second pipe. The worker's deadline starts at that moment. Its report
+ * counts only if the process also exits with status 0.
+ *
+ * run.c calls this file from its main loop. Nothing here waits for a worker.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,7 +24,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* A worker reports its own timeout; this much later it is taken for lost. In seconds. */
+/* A worker reports its own timeout. After this much longer the run gives it up as lost. In
+ * seconds. */
 #define GRACE_SECONDS 20
 
 static void take_line(struct worker *worker, const char *line)
@@ -75,7 +79,6 @@ static void exited(GObject *object, GAsyncResult *result, gpointer data)
     worker->exited = true;
 }
 
-/* Nearly everything that the worker started is in its process group; sweep() finds the rest. */
 void godwit_worker_kill(const struct worker *worker)
 {
     kill(-worker->pid, SIGKILL);
@@ -89,16 +92,16 @@ static gboolean too_late(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-/* What the child needs between fork and exec, and what it gives. */
+/* What the child needs between fork and exec, and its answer. */
 struct child {
     pid_t parent;
-    pid_t *pid; /* memory that both share. GSubprocess forgets the pid of a process that has ended,
-                   and a worker may have by the time that anybody asks. */
+    pid_t *pid; /* shared memory: GSubprocess forgets the pid of a process that has ended, and a
+                   worker may have ended before the parent asks */
 };
 
-/* Runs in the child between fork and exec. It gets a process group of its own, so that all of it
- * can be killed at once and the terminal's Ctrl-C reaches only the harness. It must not outlive the
- * parent. */
+/* Runs in the child between fork and exec. The child gets a process group of its own, so that a
+ * single kill() reaches all of it and the terminal's Ctrl-C reaches only the harness. It must not
+ * outlive the parent. */
 static void in_child(gpointer data)
 {
     const struct child *child = data;
@@ -110,14 +113,14 @@ static void in_child(gpointer data)
         _exit(127);
 }
 
-/* Starts the process, and notes its pid. */
+/* Starts the process and records its pid. */
 static bool spawn(struct worker *worker, GSubprocessLauncher *launcher,
                   const char *const *arguments, GError **error)
 {
     pid_t *pid =
         mmap(NULL, sizeof(*pid), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (pid == MAP_FAILED)
-        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "no memory to start a worker with: %s",
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "no memory to start a worker: %s",
                            g_strerror(errno));
     struct child child = {getpid(), pid};
     g_subprocess_launcher_set_child_setup(launcher, in_child, &child, NULL);
@@ -146,7 +149,7 @@ void godwit_worker_free(struct worker *worker)
     g_free(worker);
 }
 
-/* Puts the job where the worker finds it on its standard input: a file in its folder. */
+/* Writes the job into the worker's folder. The worker gets the file as its standard input. */
 static bool write_job(const struct worker *worker, const char *path, GError **error)
 {
     g_autoptr(json_t) json = godwit_job_to_json(worker->job);
@@ -193,9 +196,9 @@ struct worker *godwit_worker_start(struct godwit_run *run, struct godwit_job *jo
     g_subprocess_launcher_set_stdout_file_path(launcher, log);
     g_subprocess_launcher_take_fd(launcher, ends[1], GODWIT_WORKER_FD);
     g_subprocess_launcher_take_fd(launcher, turn[0], GODWIT_TURN_FD);
-    /* This very program, even if another has taken its place in the file system since: the link's
-     * text ends in " (deleted)" then. Where there is no reason for it, the link itself is not used,
-     * which valgrind cannot follow. */
+    /* Execute the program that is running now, even if its file has been replaced. In that case the
+     * link's text ends in " (deleted)", and only the link itself still works. Prefer the path
+     * otherwise: valgrind cannot follow the link. */
     static const char *const itself = "/proc/self/exe";
     g_autofree char *path = g_file_read_link(itself, NULL);
     const char *const arguments[] = {path && g_file_test(path, G_FILE_TEST_EXISTS) ? path : itself,
@@ -209,7 +212,7 @@ struct worker *godwit_worker_start(struct godwit_run *run, struct godwit_job *jo
     return worker;
 }
 
-/* Lets the worker run its guests. One that is gone is noticed otherwise. */
+/* Gives the turn even to a worker that has ended: its end is noticed elsewhere. */
 void godwit_worker_give_turn(struct worker *worker)
 {
     const struct godwit_job *job = worker->job;
@@ -220,7 +223,8 @@ void godwit_worker_give_turn(struct worker *worker)
     worker->turn = -1;
 }
 
-/* What a VM left behind in the folder of a worker that cannot tell any more. */
+/* Returns the last output of a VM, read from the folder of a worker that can no longer report, or
+ * NULL if there is none. The caller frees it. */
 static json_t *remains(const struct worker *worker, const char *vm)
 {
     json_t *object = json_pack("{s:s, s:s}", "name", vm, "state", "was left by its worker");
@@ -241,8 +245,6 @@ static json_t *remains(const struct worker *worker, const char *vm)
     return object;
 }
 
-/* The result of a worker that ended without one, or badly: an error, not a failure, because what
- * went wrong is the host or Godwit, whatever QEMU does. */
 json_t *godwit_worker_lost(const struct worker *worker)
 {
     g_autofree char *path = g_build_filename(worker->folder, "worker.log", NULL);
@@ -251,8 +253,8 @@ json_t *godwit_worker_lost(const struct worker *worker)
                          g_subprocess_get_term_sig(worker->process) == SIGKILL;
     g_autofree char *how =
         worker->late
-            ? g_strdup("was killed, because it did not end long after its deadline (is the "
-                       "host overloaded? otherwise a defect of Godwit)")
+            ? g_strdup("was killed, because it was still running long after its deadline (is "
+                       "the host overloaded? otherwise a defect of Godwit)")
         : by_hand ? g_strdup("was killed by signal 9 (Killed), by somebody or by the host (out of "
                              "memory?)")
         : g_subprocess_get_if_signaled(worker->process)
@@ -268,16 +270,14 @@ json_t *godwit_worker_lost(const struct worker *worker)
         if (vm)
             json_array_append_new(vms, vm);
     }
-    g_autofree char *message = g_strdup_printf("the worker process %s (phase: %s)%s%s", how,
-                                               worker->phase ? worker->phase : "none",
-                                               said ? "; it said: " : "", said ? said : "");
+    g_autofree char *message = g_strdup_printf(
+        "the worker process %s (phase: %s)%s%s", how, worker->phase ? worker->phase : "none",
+        said ? "; its log ends with: " : "", said ? said : "");
     return json_pack("{s:s, s:s, s:s, s:s*, s:[], s:[], s:{}, s:o}", "status", "error", "message",
                      message, "kind", "lost", "phase", worker->phase, "phases", "oracles",
                      "measurements", "vms", vms);
 }
 
-/* Whether the worker has reported and ended well. One that reported and then did not (a sanitizer's
- * or valgrind's complaint) has a report that is not to be trusted. */
 bool godwit_worker_is_sound(const struct worker *worker)
 {
     return worker->result && g_subprocess_get_if_exited(worker->process) &&

@@ -1,42 +1,50 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Confirms results that met a rare known bug, by running their jobs again. confirm.h explains why.
+ *
+ * A pending result is in confirm->pending from godwit_confirm_take(), which takes it from the run,
+ * until the last repetition or godwit_confirm_give_up() returns it. bugs.c computes from the bug's
+ * measured rate how many repetitions are needed and how many strikes are too many.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "run/confirm.h"
 
 #include "bugs/bugs.h"
 #include <string.h>
 
-/* A result that is held back. */
-struct held {
-    unsigned number; /* from 1; its repetitions have it, too */
+/* A result that waits for its confirmation. */
+struct pending {
+    unsigned number; /* from 1; its repetitions have it as job->confirms */
     struct godwit_job *job;
     json_t *result;
     const struct godwit_bug *bug;
     unsigned runs, struck;
-    bool under_way; /* a repetition */
+    bool under_way; /* a repetition is running */
 };
 
 struct godwit_confirm {
-    GPtrArray *held; /* of struct held; owned */
-    unsigned count;  /* of those that there ever were */
+    GPtrArray *pending; /* of struct pending; owned */
+    unsigned count;     /* number of the latest */
 };
 
-static void held_free(gpointer data)
+static void pending_free(gpointer data)
 {
-    struct held *held = data;
-    godwit_job_free(held->job);
-    json_decref(held->result);
-    g_free(held);
+    struct pending *pending = data;
+    godwit_job_free(pending->job);
+    json_decref(pending->result);
+    g_free(pending);
 }
 
 struct godwit_confirm *godwit_confirm_new(void)
 {
     struct godwit_confirm *confirm = g_new0(struct godwit_confirm, 1);
-    confirm->held = g_ptr_array_new_with_free_func(held_free);
+    confirm->pending = g_ptr_array_new_with_free_func(pending_free);
     return confirm;
 }
 
 void godwit_confirm_free(struct godwit_confirm *confirm)
 {
-    g_ptr_array_unref(confirm->held);
+    g_ptr_array_unref(confirm->pending);
     g_free(confirm);
 }
 
@@ -45,7 +53,7 @@ static bool has_status(const json_t *result, const char *status)
     return !strcmp(godwit_json_string(result, "status", "fail"), status);
 }
 
-/* Whether the bug is among those that the result has met. */
+/* Returns whether the result met the bug. */
 static bool has_struck(const json_t *result, const struct godwit_bug *bug)
 {
     size_t i;
@@ -59,125 +67,128 @@ static bool has_struck(const json_t *result, const struct godwit_bug *bug)
     return false;
 }
 
-static void hold(struct godwit_confirm *confirm, const struct godwit_job *job, json_t *result,
-                 const struct godwit_bug *bug)
+static void add_pending(struct godwit_confirm *confirm, const struct godwit_job *job,
+                        json_t *result, const struct godwit_bug *bug)
 {
-    struct held *held = g_new0(struct held, 1);
-    held->number = ++confirm->count;
-    held->job = godwit_job_copy(job);
-    held->job->confirms = held->number;
-    held->job->keep = false;
-    held->result = result;
-    held->bug = bug;
-    g_ptr_array_add(confirm->held, held);
+    struct pending *pending = g_new0(struct pending, 1);
+    pending->number = ++confirm->count;
+    pending->job = godwit_job_copy(job);
+    pending->job->confirms = pending->number;
+    pending->job->keep = false;
+    pending->result = result;
+    pending->bug = bug;
+    g_ptr_array_add(confirm->pending, pending);
 }
 
-static struct held *find(const struct godwit_confirm *confirm, unsigned number)
+static struct pending *find(const struct godwit_confirm *confirm, unsigned number)
 {
-    for (guint i = 0; i < confirm->held->len; i++) {
-        struct held *held = g_ptr_array_index(confirm->held, i);
-        if (held->number == number)
-            return held;
+    for (guint i = 0; i < confirm->pending->len; i++) {
+        struct pending *pending = g_ptr_array_index(confirm->pending, i);
+        if (pending->number == number)
+            return pending;
     }
     return NULL;
 }
 
-static void set_failure(struct held *held, const char *status, const char *kind, char *message)
+static void set_failure(struct pending *pending, const char *status, const char *kind,
+                        char *message)
 {
-    json_object_set_new(held->result, "status", json_string(status));
-    json_object_set_new(held->result, "kind", json_string(kind));
-    json_object_set_new(held->result, "message", json_string(message));
+    json_object_set_new(pending->result, "status", json_string(status));
+    json_object_set_new(pending->result, "kind", json_string(kind));
+    json_object_set_new(pending->result, "message", json_string(message));
     g_free(message);
 }
 
 /* Ends a confirmation and returns its result, which the caller frees. */
-static json_t *release(struct godwit_confirm *confirm, struct held *held)
+static json_t *finish(struct godwit_confirm *confirm, struct pending *pending)
 {
-    json_t *result = json_incref(held->result);
+    json_t *result = json_incref(pending->result);
     json_object_set_new(json_object_get(result, "measurements"), "confirmation",
-                        json_pack("{s:s, s:i, s:i}", "known", held->bug->id, "struck",
-                                  (int)held->struck, "runs", (int)held->runs));
-    g_ptr_array_remove(confirm->held, held);
+                        json_pack("{s:s, s:i, s:i}", "known", pending->bug->id, "struck",
+                                  (int)pending->struck, "runs", (int)pending->runs));
+    g_ptr_array_remove(confirm->pending, pending);
     return result;
 }
 
-/* A repetition that did not end as a pass or with a known bug is what has to be reported. */
+/* Any other outcome of a repetition must be reported. */
 static bool is_sound(const json_t *repetition)
 {
     return has_status(repetition, "pass") || has_status(repetition, "known");
 }
 
-/* Whether nothing that is still to come can change the verdict. */
-static bool is_decided(const struct held *held)
+/* Returns whether the remaining repetitions cannot change the verdict. */
+static bool is_decided(const struct pending *pending)
 {
-    const unsigned wanted = godwit_bug_too_many(held->bug);
-    return held->struck >= wanted ||
-           held->struck + (godwit_bug_repetitions(held->bug) - held->runs) < wanted;
+    const unsigned wanted = godwit_bug_too_many(pending->bug);
+    return pending->struck >= wanted ||
+           pending->struck + (godwit_bug_repetitions(pending->bug) - pending->runs) < wanted;
 }
 
-static json_t *count(struct godwit_confirm *confirm, struct held *held, const json_t *repetition)
+static json_t *count(struct godwit_confirm *confirm, struct pending *pending,
+                     const json_t *repetition)
 {
-    held->under_way = false;
-    held->runs++;
-    held->struck += has_struck(repetition, held->bug);
+    pending->under_way = false;
+    pending->runs++;
+    pending->struck += has_struck(repetition, pending->bug);
     if (!is_sound(repetition)) {
         const char *status = godwit_json_string(repetition, "status", "fail");
-        set_failure(held, has_status(repetition, "skip") ? "fail" : status,
+        set_failure(pending, has_status(repetition, "skip") ? "fail" : status,
                     godwit_json_string(repetition, "kind", "unknown"),
-                    g_strdup_printf("run again because it met the known bug %s, repetition %u "
-                                    "ended otherwise: %s",
-                                    held->bug->id, held->runs,
+                    g_strdup_printf("run again to confirm the known bug %s, repetition %u ended "
+                                    "differently: %s",
+                                    pending->bug->id, pending->runs,
                                     godwit_json_string(repetition, "message", "")));
-        return release(confirm, held);
+        return finish(confirm, pending);
     }
-    if (!is_decided(held))
+    if (!is_decided(pending))
         return NULL;
-    if (held->struck >= godwit_bug_too_many(held->bug))
-        set_failure(held, "fail", "oracle",
+    if (pending->struck >= godwit_bug_too_many(pending->bug))
+        set_failure(pending, "fail", "oracle",
                     g_strdup_printf("what looks like the known bug %s struck %u of %u repetitions; "
-                                    "that bug was measured to strike %u in %u: this is another one",
-                                    held->bug->id, held->struck, held->runs, held->bug->strikes,
-                                    held->bug->runs));
-    return release(confirm, held);
+                                    "that bug was measured to strike %u in %u: this is a different "
+                                    "bug",
+                                    pending->bug->id, pending->struck, pending->runs,
+                                    pending->bug->strikes, pending->bug->runs));
+    return finish(confirm, pending);
 }
 
 json_t *godwit_confirm_take(struct godwit_confirm *confirm, const struct godwit_job *job,
                             json_t *result)
 {
-    struct held *held = find(confirm, job->confirms);
-    if (held) {
+    struct pending *pending = find(confirm, job->confirms);
+    if (pending) {
         g_autoptr(json_t) repetition = result;
-        return count(confirm, held, repetition);
+        return count(confirm, pending, repetition);
     }
     const struct godwit_bug *bug = has_status(result, "known")
                                        ? godwit_bug_rare(json_object_get(result, "measurements"))
                                        : NULL;
     if (!bug)
         return result;
-    hold(confirm, job, result, bug);
+    add_pending(confirm, job, result, bug);
     return NULL;
 }
 
 struct godwit_job *godwit_confirm_next(struct godwit_confirm *confirm)
 {
-    for (guint i = 0; i < confirm->held->len; i++) {
-        struct held *held = g_ptr_array_index(confirm->held, i);
-        if (held->under_way)
+    for (guint i = 0; i < confirm->pending->len; i++) {
+        struct pending *pending = g_ptr_array_index(confirm->pending, i);
+        if (pending->under_way)
             continue;
-        held->under_way = true;
-        return godwit_job_copy(held->job);
+        pending->under_way = true;
+        return godwit_job_copy(pending->job);
     }
     return NULL;
 }
 
 json_t *godwit_confirm_give_up(struct godwit_confirm *confirm)
 {
-    if (!confirm->held->len)
+    if (!confirm->pending->len)
         return NULL;
-    struct held *held = g_ptr_array_index(confirm->held, 0);
-    set_failure(held, "error", "interrupted",
+    struct pending *pending = g_ptr_array_index(confirm->pending, 0);
+    set_failure(pending, "error", "interrupted",
                 g_strdup_printf("it met the known bug %s, and the run ended before that was "
-                                "confirmed: it struck %u of %u repetitions",
-                                held->bug->id, held->struck, held->runs));
-    return release(confirm, held);
+                                "confirmed: the bug struck %u of %u repetitions",
+                                pending->bug->id, pending->struck, pending->runs));
+    return finish(confirm, pending);
 }

@@ -1,8 +1,8 @@
 /*
- * Confirmation by frequency. A result that met a known bug which strikes now and then is held back,
- * and its job is run again, up to as often as the bug's rate asks for. If the bug strikes more
- * often than chance allows, the result is a failure: something strikes that is not this bug.
- * Repetitions are no results of their own.
+ * Confirmation by frequency. A result that met a known bug which strikes only sometimes is not
+ * reported at once. Its job is run again, up to as often as the bug's rate requires. If the bug
+ * strikes more often than chance allows, the result is a failure: the cause is not this bug.
+ * Repetitions have no results of their own.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,9 +17,9 @@ struct godwit_confirm *godwit_confirm_new(void);
 void godwit_confirm_free(struct godwit_confirm *confirm);
 
 /*
- * Takes the RESULT (taken) of JOB, which ended. Returns the result that can be reported now, which
- * is the caller's: RESULT itself if nothing is to be confirmed of it; NULL as long as repetitions
- * are to come; the one that was held back, with "confirmation" in its facts, after the last.
+ * Takes RESULT (taken) of JOB, which ended. Returns the result that can be reported now, which the
+ * caller frees: RESULT itself if it needs no confirmation; NULL while repetitions remain; after the
+ * last repetition the first result, with "confirmation" in its measurements.
  */
 json_t *godwit_confirm_take(struct godwit_confirm *confirm, const struct godwit_job *job,
                             json_t *result);
@@ -28,8 +28,8 @@ json_t *godwit_confirm_take(struct godwit_confirm *confirm, const struct godwit_
  * of one result never overlap. */
 struct godwit_job *godwit_confirm_next(struct godwit_confirm *confirm);
 
-/* Returns a result that is still held back, as an error, because the run ends before it is
- * confirmed. The caller frees it. NULL if there is none. */
+/* Returns a result that is not yet confirmed, as an error, because the run ends. The caller frees
+ * it. Returns NULL if none is left. */
 json_t *godwit_confirm_give_up(struct godwit_confirm *confirm);
 
 #endif

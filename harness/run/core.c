@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Finds the core of a crashed process. core.h explains how.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "run/core.h"
 
 #include <elf.h>
@@ -8,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Appends what stands for the specifier %C. */
+/* Appends a regular expression for the specifier %C of core(5). */
 static void append_specifier(GString *regex, const struct godwit_core *core, char c)
 {
     g_autofree char *text = NULL;
@@ -42,9 +46,9 @@ static void append_specifier(GString *regex, const struct godwit_core *core, cha
         g_autofree char *quoted = g_regex_escape_string(text, -1);
         g_string_append(regex, quoted);
     } else if (strchr("PiIdtc", c)) {
-        g_string_append(regex, "[0-9]+"); /* another namespace's pid, a thread, a time, ... */
+        g_string_append(regex, "[0-9]+"); /* a pid of another namespace, a thread id, a time, ... */
     } else if (strchr("efE", c)) {
-        g_string_append(regex, ".*"); /* a thread may have a name of its own */
+        g_string_append(regex, ".*"); /* a thread may have its own name */
     }
 }
 
@@ -54,9 +58,11 @@ char *godwit_core_name(const struct godwit_core *core, char **folder, GError **e
     const char *name = slash ? slash + 1 : core->pattern;
     g_autofree char *where = g_strndup(core->pattern, (gsize)(name - core->pattern));
     if (*core->pattern == '|' || strchr(where, '%') || !*name) {
-        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
-                    "on this host cores go elsewhere (kernel.core_pattern is \"%s\")",
-                    core->pattern);
+        godwit_fail(
+            error, GODWIT_ERROR_ENVIRONMENT,
+            "this host does not write cores where they can be found (kernel.core_pattern is "
+            "\"%s\")",
+            core->pattern);
         return NULL;
     }
     GString *regex = g_string_new("^");

@@ -1,10 +1,10 @@
 /*
  * Cores: finds the file that the kernel wrote when a process crashed.
  *
- * The kernel makes the file's name of kernel.core_pattern (core(5)). What is known of the process
- * is put in place of the specifiers; what is not known (the time, say) may be anything. A file of
- * such a name counts only if it is an ELF core whose own note names the process, because a pattern
- * without a pid fits any process's core.
+ * The kernel builds the file's name from kernel.core_pattern (core(5)). This code replaces each
+ * specifier by its value if that is known, and by a wildcard otherwise (the time, for example). A
+ * file with a matching name counts only if it is an ELF core whose note names the process, because
+ * a pattern without a pid matches the core of any process.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,21 +18,21 @@ struct godwit_core {
     const char *pattern; /* kernel.core_pattern */
     bool uses_pid;       /* kernel.core_uses_pid */
     const char *folder;  /* the process's working directory */
-    const char *program; /* the path of what it executed, or NULL */
+    const char *program; /* the path of the program that it executed, or NULL */
     pid_t pid;
     int signal;
 };
 
 /* Returns the regular expression that the core's file name matches, and its folder in *FOLDER; the
- * caller frees both. Returns NULL with an ENVIRONMENT error that says why if the pattern has cores
- * piped to a program, or put into a folder whose name depends on the process. */
+ * caller frees both. Fails with ENVIRONMENT if the pattern pipes cores to a program, or puts them
+ * into a folder whose name depends on the process. */
 char *godwit_core_name(const struct godwit_core *core, char **folder, GError **error);
 
-/* Returns the pid that the core file PATH has in its notes, or -1 if it is no ELF core. */
+/* Returns the pid in the notes of the core file PATH, or -1 if it is not an ELF core. */
 pid_t godwit_core_pid(const char *path);
 
-/* Returns the path of the process's core; the caller frees it. Returns NULL with an ENVIRONMENT
- * error that says why if there is none. */
+/* Returns the path of the process's core, which the caller frees. Fails with ENVIRONMENT and the
+ * reason if there is none. */
 char *godwit_core_find(const struct godwit_core *core, GError **error);
 
 #endif

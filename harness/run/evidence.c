@@ -1,4 +1,11 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Collects the evidence of a result: the state of each VM, the timeline and the guest's parameters.
+ *
+ * It runs after a failure, when a QEMU may no longer answer. So it sends no QMP command: mailboxes
+ * are read from outside, with the RAM blocks that are already known.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "run/evidence.h"
 
 #include "base/text.h"
@@ -12,7 +19,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* The longest that gdb may take, in seconds, and what is quoted of what it says, in bytes. */
+/* The longest that gdb may run, in seconds, and the most of its output that is quoted, in bytes. */
 #define GDB_SECONDS   "60"
 #define BACKTRACE_MAX 16384
 
@@ -32,8 +39,7 @@ static json_t *mailbox_of(const struct godwit_mailbox *mailbox)
     return object;
 }
 
-/* The mailboxes of a VM that runs a guest, as far as they can be had without asking its QEMU, which
- * may be beyond answering. */
+/* Returns the mailboxes of a VM, as far as they can be read without asking its QEMU. */
 static json_t *mailboxes_of(struct godwit_vm *vm)
 {
     const struct godwit_setup *setup = vm->testbed->setup;
@@ -51,7 +57,8 @@ static json_t *mailboxes_of(struct godwit_vm *vm)
     return list;
 }
 
-/* What gdb makes of a core; the caller's. */
+/* Returns the backtrace that gdb prints for a core, or one line that says why there is none. The
+ * caller frees it. */
 static char *run_gdb(const struct godwit_vm *vm, const char *core)
 {
     const char *exe = vm->exe ? vm->exe : vm->qemu->path;
@@ -71,7 +78,7 @@ static char *run_gdb(const struct godwit_vm *vm, const char *core)
                                 NULL};
     g_autofree char *out = NULL;
     g_autofree char *program = g_shell_quote(exe);
-    /* The folder may be moved: a core in it is named from there. */
+    /* The folder may be moved later, so name a core in it relative to it. */
     g_autofree char *name = g_path_get_basename(core);
     g_autofree char *file =
         g_shell_quote(g_str_has_prefix(core, vm->testbed->directory) ? name : core);
@@ -80,17 +87,19 @@ static char *run_gdb(const struct godwit_vm *vm, const char *core)
     if (!g_spawn_sync(vm->testbed->directory, (char **)(uintptr_t)argv, NULL,
                       G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &out, NULL,
                       &status, &error))
-        return g_strdup_printf("none: gdb cannot be run (%s); where it is installed: gdb %s %s",
+        return g_strdup_printf("none: cannot run gdb (%s); to inspect the core on a host with gdb: "
+                               "gdb %s %s",
                                error->message, program, file);
     const char *from = strstr(out, "Core was generated");
     if (status || !from)
-        return g_strdup_printf("none: gdb made nothing of the core; to look into it: gdb %s %s",
-                               program, file);
+        return g_strdup_printf(
+            "none: gdb could not read the core; to inspect it by hand: gdb %s %s", program, file);
     g_autofree char *head = g_strndup(from, BACKTRACE_MAX);
     return g_strchomp(godwit_text_utf8(head));
 }
 
-/* Finds the core of a VM's process. The caller frees it; NULL with ERROR set if there is none. */
+/* Returns the path of the core of a VM's process, which the caller frees, or NULL with ERROR
+ * set. */
 static char *core_of(const struct godwit_vm *vm, GError **error)
 {
     g_autofree char *pattern = NULL;
@@ -100,7 +109,7 @@ static char *core_of(const struct godwit_vm *vm, GError **error)
         return NULL;
     }
     if (!g_file_get_contents("/proc/sys/kernel/core_pattern", &pattern, NULL, NULL)) {
-        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "the kernel does not say where it puts cores");
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot read /proc/sys/kernel/core_pattern");
         return NULL;
     }
     g_strchomp(pattern);
@@ -116,8 +125,8 @@ static char *core_of(const struct godwit_vm *vm, GError **error)
     return godwit_core_find(&core, error);
 }
 
-/* Where a QEMU was when it crashed, or in one line why that is not known; NULL if it has not
- * crashed. The caller's. */
+/* Returns the backtrace of a QEMU that has crashed, or one line that says why there is none. The
+ * caller frees it. Returns NULL if the QEMU has not crashed. */
 static char *backtrace_of(const struct godwit_vm *vm)
 {
     if (!vm->process || !vm->exited || vm->replaced || !WIFSIGNALED(vm->wait_status) ||
@@ -139,7 +148,7 @@ static json_t *vm_of(struct godwit_vm *vm)
     return object;
 }
 
-/* A moment of the timeline. */
+/* One entry of the timeline. */
 struct moment {
     double at; /* seconds since the testbed's start */
     guint order;
@@ -167,7 +176,7 @@ static void add_moment(GArray *moments, double at, const char *vm, char *what)
     g_array_append_val(moments, moment);
 }
 
-/* An event in a few words: its name, and what of its data matters. The caller's. */
+/* Returns an event as one line: its name and its data. The caller frees it. */
 static char *words_of(const json_t *event)
 {
     GString *words = g_string_new(godwit_json_string(event, "event", "?"));
@@ -185,7 +194,7 @@ static char *words_of(const json_t *event)
     return g_string_free(words, FALSE);
 }
 
-/* QEMUs put the time of day into their events: that of this host, the same for all. */
+/* QEMU stamps its events with the time of day, which is this host's for all VMs. */
 static void add_events(GArray *moments, const struct godwit_vm *vm)
 {
     for (guint i = 0; vm->qmp && i < vm->qmp->events->len; i++) {
@@ -222,7 +231,7 @@ static json_t *timeline_of(const struct godwit_testbed *testbed)
     return timeline;
 }
 
-/* VMs that were started as sources come first: a reader looks for them first. */
+/* Sources come first: a reader looks for them first. */
 static json_t *vms_of(const struct godwit_testbed *testbed)
 {
     json_t *vms = json_array();

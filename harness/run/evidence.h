@@ -1,5 +1,5 @@
 /*
- * Evidence: what a result record has for whoever looks into it, beside the verdict.
+ * Evidence: the part of a result that explains it, besides the verdict.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,8 +10,8 @@
 #include "testbed/testbed.h"
 
 /*
- * Adds "vms", "timeline" and "guest" to a result, as job.h has them. Whatever state the testbed's
- * VMs are in, it takes no longer than a few seconds, but for the backtrace of one that has crashed.
+ * Adds "vms", "timeline" and "guest" to a result, as job.h describes them. It takes at most a few
+ * seconds in any state of the VMs, except for the backtrace of a QEMU that has crashed.
  */
 void godwit_evidence_add(struct godwit_testbed *testbed, json_t *result);
 

@@ -1,4 +1,12 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Forks and ends the janitor, and is its code. janitor.h explains its purpose.
+ *
+ * The child first sends one message, the folder's path or an error, and then only reads. End of
+ * file means that the harness is gone or has finished: the janitor then cleans up and exits. It
+ * never executes another program and has one thread, so its code runs safely after fork().
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "run/janitor.h"
 
 #include "base/contain.h"
@@ -28,12 +36,12 @@ struct godwit_janitor {
     void *data;
 };
 
-/* How often cleaning up is tried, and the pause between two tries: 10 s altogether. */
+/* The number of tries to clean up, and the pause between two tries: 10 s in all. */
 enum { TRIES = 1000, PAUSE_NS = 10000000 };
 
-/* Kills what the run started and removes its folder. Something that was killed may still be on its
- * way out of a call that makes a file, and only its parent hears of its end, so this tries until
- * nothing is left. */
+/* Kills what the run started and removes its folder. A killed process may still be inside a system
+ * call that creates a file, and only its parent learns of its end. So this repeats until nothing is
+ * left. */
 static void clean_up(const char *folder)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NS};
@@ -46,13 +54,14 @@ static void clean_up(const char *folder)
     }
 }
 
-/* The first byte of what the janitor says at its beginning; the path, or what is wrong, follows. */
+/* The first byte of the janitor's message. The path or the error message follows. */
 enum { SAYS_FOLDER = '=', SAYS_ERROR = '!' };
 
-/* The longest that the janitor says, in bytes. */
+/* The longest message of the janitor, in bytes. */
 #define SAID_MAX (PATH_MAX + 1024)
 
-/* Makes the folder and says where it is, or why there is none. Returns its path, or NULL. */
+/* Creates the folder and sends its path, or the reason why there is none. Returns the path, or
+ * NULL. */
 static char *introduce(int socket)
 {
     g_autoptr(GError) error = NULL;
@@ -61,13 +70,13 @@ static char *introduce(int socket)
         godwit_contain_begin(folder);
     g_autofree char *text = g_strdup_printf("%c%s", folder ? SAYS_FOLDER : SAYS_ERROR,
                                             folder ? folder : error->message);
-    /* Nobody may be there any more to hear it; then it is removed at once. */
+    /* If the harness is already gone, live() removes the folder at once. */
     send(socket, text, MIN(strlen(text), SAID_MAX), MSG_NOSIGNAL);
     return folder;
 }
 
-/* Runs the janitor's whole life. One that cannot wait any more says so by its end, which the
- * harness notices. */
+/* The main function of the janitor. If it can no longer wait, it exits, which the harness
+ * notices. */
 static void G_GNUC_NORETURN live(int socket)
 {
     const char *folder = introduce(socket);
@@ -95,11 +104,11 @@ static gboolean hung_up(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* How long the janitor may take to make the folder, in seconds. */
+/* How long the janitor may take to create the folder, in seconds. */
 #define START_SECONDS 30
 
-/* Hears what the janitor says at its beginning. Returns the folder's path, which the caller frees,
- * or NULL with an ENVIRONMENT error. */
+/* Receives the janitor's message. Returns the folder's path, which the caller frees, or NULL with
+ * an ENVIRONMENT error. */
 static char *hear(int socket, GError **error)
 {
     g_autofree char *said = g_malloc0(SAID_MAX + 1);
@@ -135,8 +144,8 @@ struct godwit_janitor *godwit_janitor_new(godwit_janitor_lost lost, void *data, 
         return NULL;
     }
     if (pid == 0) {
-        /* Out of the terminal's reach, holding nothing open that somebody may wait to be closed,
-         * and under another name, so that no `pkill godwit` takes it for the harness. */
+        /* Leave the terminal's session, hold no descriptor open whose end somebody awaits, and take
+         * another name, so that `pkill godwit` does not hit the janitor. */
         setsid();
         const int null = open("/dev/null", O_RDWR);
         for (int fd = 0; fd <= 2; fd++)
@@ -159,7 +168,7 @@ struct godwit_janitor *godwit_janitor_new(godwit_janitor_lost lost, void *data, 
     janitor->folder = folder;
     janitor->lost = lost;
     janitor->data = data;
-    /* The janitor says nothing any more: what can be read is its end. */
+    /* The janitor sends nothing more: the socket becomes readable only at its end. */
     janitor->source = g_unix_fd_add(janitor->socket, G_IO_IN | G_IO_HUP, hung_up, janitor);
     return janitor;
 }
@@ -182,13 +191,13 @@ void godwit_janitor_hand_over(const struct godwit_janitor *janitor)
         ;
 }
 
-/* How long the janitor may take, in milliseconds: three times what it gives itself. */
+/* How long the janitor may take to finish, in milliseconds: three times its own limit. */
 #define PATIENCE_MS 30000
 /* How often to check whether the janitor is stopped, which no poll reports. In milliseconds. */
 #define LOOK_MS 100
 
-/* Waits for the end of the janitor. One that is stopped, or does not come to its end for another
- * reason, is killed. Returns how it ended, and in *HUNG whether it had to be killed. */
+/* Waits for the end of the janitor. Kills a janitor that is stopped or does not end in time.
+ * Returns its wait status, and in *HUNG whether it had to be killed. */
 static int await_end(pid_t pid, bool *hung)
 {
     const gint64 deadline = g_get_monotonic_time() + PATIENCE_MS * 1000;
@@ -230,7 +239,7 @@ bool godwit_janitor_finish(struct godwit_janitor *janitor, GError **error)
     else if (!done)
         godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
                     "the janitor (process %d), which cleans up if godwit is killed, %s %d: godwit "
-                    "cannot go on without it (everything has been cleaned up)",
+                    "cannot continue without it (everything has been cleaned up)",
                     (int)janitor->pid,
                     WIFSIGNALED(status) ? "was killed by signal" : "exited with status",
                     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));

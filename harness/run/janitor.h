@@ -1,10 +1,9 @@
 /*
- * The janitor: a small process beside the harness that cleans up when the harness is gone, whatever
- * made it go, SIGKILL included. It also makes the run's temporary folder, so that there is no
- * instant at which the folder is there and the janitor is not. The two share a pair of sockets.
- * When the harness's end closes, the janitor kills everything that the run started (contain.h) and
- * removes the run's temporary folder. When the janitor's end closes, the harness knows at once that
- * it has no janitor any more, ends the run and cleans up itself.
+ * The janitor: a small process beside the harness that cleans up when the harness ends, however it
+ * ends, SIGKILL included. It also creates the run's temporary folder, so that the folder never
+ * exists without a janitor. The two processes share a socket pair. When the harness's end closes,
+ * the janitor kills everything that the run started (contain.h) and removes the temporary folder.
+ * When the janitor's end closes, the harness notices at once, ends the run and cleans up itself.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,27 +20,26 @@ struct godwit_janitor;
 typedef void (*godwit_janitor_lost)(void *data);
 
 /*
- * Forks the janitor, which makes a temporary folder and begins to contain what has the folder for
- * its mark (contain.h). To be called before the process has a second thread, and with the signals
- * blocked that must not end the janitor. Returns NULL with ERROR set to ENVIRONMENT if there can be
- * none.
+ * Forks the janitor, which creates a temporary folder and begins containment under that folder's
+ * mark (contain.h). Call it before the process has a second thread, and with those signals blocked
+ * that must not end the janitor. Fails with ENVIRONMENT.
  */
 struct godwit_janitor *godwit_janitor_new(godwit_janitor_lost lost, void *data, GError **error);
 
 /* Returns the path of the folder; borrowed. */
 const char *godwit_janitor_folder(const struct godwit_janitor *janitor);
 
-/* Returns the process that the janitor is. */
+/* Returns the pid of the janitor. */
 pid_t godwit_janitor_pid(const struct godwit_janitor *janitor);
 
-/* Lets the janitor clean up and waits until it has, or is stopped, and does nothing else: for a
- * signal handler that ends the process. Async-signal-safe. */
+/* Lets the janitor clean up, and waits until it has exited or is stopped. Async-signal-safe: for a
+ * signal handler that ends the process. */
 void godwit_janitor_hand_over(const struct godwit_janitor *janitor);
 
 /*
- * Lets the janitor clean up, waits until it has, and frees it. What a janitor that died, is stopped
- * or takes far too long has not done is done here. Fails with ENVIRONMENT if it had died;
- * everything is clean all the same.
+ * Lets the janitor clean up, waits until it has, and frees JANITOR. If the janitor has died, is
+ * stopped or takes far too long, this function cleans up instead. Fails with ENVIRONMENT if the
+ * janitor had died, after cleaning up.
  */
 bool godwit_janitor_finish(struct godwit_janitor *janitor, GError **error);
 

@@ -1,4 +1,11 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Jobs: copies them, converts them to and from JSON, and prints the command line that repeats one.
+ *
+ * A job that comes from JSON is checked before it is used: `godwit worker` reads it from a file
+ * that anybody could have written.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "run/job.h"
 
 #include "base/shell.h"
@@ -19,7 +26,7 @@ struct godwit_job *godwit_job_new(void)
     return job;
 }
 
-/* The arrays' strings are interned: a handful of QEMU's names. */
+/* The arrays' strings are interned: there are few of them, all names from QEMU. */
 void godwit_job_free(struct godwit_job *job)
 {
     if (!job)
@@ -33,8 +40,8 @@ void godwit_job_free(struct godwit_job *job)
     g_free(job);
 }
 
-/* Has the spec of an ad-hoc migration use the job's own arrays. */
-static void point_plan(struct godwit_job *job)
+/* Makes the spec of an ad-hoc migration use the job's own arrays. */
+static void point_spec(struct godwit_job *job)
 {
     job->spec.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
     job->spec.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
@@ -45,7 +52,7 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
     struct godwit_job *copy = g_memdup2(job, sizeof(*job));
     copy->capabilities = g_array_copy(job->capabilities);
     copy->parameters = g_array_copy(job->parameters);
-    point_plan(copy);
+    point_spec(copy);
     copy->fault = g_strdup(job->fault);
     copy->spec.fault = copy->fault;
     copy->target = g_strdup(job->target);
@@ -76,7 +83,7 @@ const char *godwit_job_target(const struct godwit_job *job)
 char *godwit_job_again(const struct godwit_job *job)
 {
     const struct godwit_setup *setup = &job->setup;
-    const struct godwit_workload usual = godwit_image_workload(setup->machine, setup->image);
+    const struct godwit_workload defaults = godwit_image_workload(setup->machine, setup->image);
     const struct godwit_workload *workload = &setup->workload;
     GString *line = g_string_new("godwit");
     if (job->scenario)
@@ -122,11 +129,11 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line,
                                " --window 0x%" G_GINT64_MODIFIER "x:0x%" G_GINT64_MODIFIER "x",
                                workload->window_start, workload->window_end);
-    if (workload->page_size != usual.page_size)
+    if (workload->page_size != defaults.page_size)
         g_string_append_printf(line, " --page-size %u", workload->page_size);
-    if (workload->page_ticks != usual.page_ticks)
+    if (workload->page_ticks != defaults.page_ticks)
         g_string_append_printf(line, " --page-ticks %u", workload->page_ticks);
-    if (workload->cpus != usual.cpus)
+    if (workload->cpus != defaults.cpus)
         g_string_append_printf(line, " --cpus %u", workload->cpus);
     if (setup->pmemsave)
         g_string_append(line, " --read-memory pmemsave");
@@ -188,7 +195,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         setup->strict, "progress", job->progress, "keep", job->keep);
 }
 
-/* Whether there is all that a testbed relies on. */
+/* Returns whether the job has everything that a testbed needs. */
 static bool complete(const struct godwit_job *job)
 {
     const struct godwit_setup *setup = &job->setup;
@@ -206,11 +213,11 @@ static bool complete(const struct godwit_job *job)
     return true;
 }
 
-/* Frees the job, with the binaries that were made for it. */
+/* Sets the error for an invalid job. Frees the job and the binaries that were created for it. */
 static struct godwit_job *unknown(struct godwit_job *job, GError **error)
 {
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
-                "`godwit worker` is for godwit itself: it was given no job that it knows");
+                "`godwit worker` is internal to godwit: its standard input is not a valid job");
     godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.source);
     godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.destination);
     godwit_job_free(job);
@@ -285,6 +292,6 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
             json_integer_value(json_array_get(pair, 1)), NULL};
         g_array_append_val(job->parameters, p);
     }
-    point_plan(job);
+    point_spec(job);
     return complete(job) ? job : unknown(job, error);
 }

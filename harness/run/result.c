@@ -1,5 +1,5 @@
 /*
- * What the status of a result means.
+ * Interprets the status of a result.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,8 +1,9 @@
 /*
- * Results of jobs: JSON objects that say how a scenario ended. job.h describes what a worker puts
- * into one; the run adds "scenario", "summary", "kit" (Godwit's version), "arch", "image",
- * "machine", "accel", "repetition", "ms", "again", "fault" if one had to be injected, and "folder"
- * if the job's folder was kept.
+ * Results of jobs: JSON objects that describe how a scenario ended. job.h describes the members
+ * that a worker sets. The run adds "scenario", "summary", "kit" (Godwit's version), "target",
+ * "arch", "image", "machine", "accel", "source_version", "destination_version", "repetition",
+ * "repetitions", "ms", "again", "fault" if the job injects one, and "folder" if the job's folder
+ * was kept.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,10 +12,10 @@
 
 #include "base/json.h"
 
-/* Returns whether RESULT is a pass, which one with an excused known bug of QEMU is. */
+/* Returns whether RESULT is a pass, with or without an excused known bug of QEMU. */
 bool godwit_result_passed(const json_t *result);
 
-/* Returns whether RESULT is that of a job that was not run, or not to its end. */
+/* Returns whether RESULT is that of a job that did not run, or not to its end. */
 bool godwit_result_is_not_run(const json_t *result);
 
 #endif

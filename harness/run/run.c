@@ -1,10 +1,14 @@
 /*
- * The scheduler of a run: which job is started when, which worker has its turn, and what becomes of
- * results and folders. child.c has a single worker.
+ * The scheduler of a run: decides which job starts when and which worker has its turn, and collects
+ * results and folders. child.c handles a single worker.
  *
- * More workers are started than may run their guests: while the guests of some run, the QEMUs of
- * the next start. A worker runs its guests when its turn comes, and ends its turn early by saying
- * that its guests are over.
+ * At most run->parallel workers run guests at a time. As many again may be started ahead: while the
+ * guests of some run, the QEMUs of the next start. A worker runs its guests when it is given its
+ * turn. It ends its turn early by reporting that its guests are over, and keeps the processor only
+ * for writing its result.
+ *
+ * Invariants: every job has exactly one result, even if it never ran (give_not_run()). After the
+ * end of each worker, all processes that it left are killed and reaped (sweep()).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,9 +23,9 @@
 #include "run/result.h"
 #include <string.h>
 
-/* Kills what dead workers left, which became children of this process, and waits until it is gone:
- * a QEMU that was killed takes a moment to give its memory back. The janitor and the WORKERS that
- * live are the only children that this process has besides. */
+/* Kills the processes that dead workers left, which have become children of this process, and waits
+ * until they are gone: a killed QEMU takes a moment to give its memory back. The janitor and the
+ * live WORKERS are the only other children of this process. */
 static void sweep(const struct godwit_run *run, const GPtrArray *workers)
 {
     g_autoptr(GArray) known = g_array_new(FALSE, FALSE, sizeof(pid_t));
@@ -34,7 +38,6 @@ static void sweep(const struct godwit_run *run, const GPtrArray *workers)
     godwit_contain_sweep((const pid_t *)(void *)known->data, known->len);
 }
 
-/* Writes the result into the worker's folder, which is kept. */
 static void write_result(const struct worker *worker, const json_t *result)
 {
     g_autofree char *path = g_build_filename(worker->folder, "result.json", NULL);
@@ -44,15 +47,15 @@ static void write_result(const struct worker *worker, const json_t *result)
         godwit_text_complain("%s", error->message);
 }
 
-/* Whether a result is one that leaves its folder behind though nobody asked for it. What is known
- * needs no proof each time anew. */
+/* Returns whether the folder of this result is kept by default. An excused known bug needs no new
+ * evidence each time. */
 static bool is_evidence(const json_t *result)
 {
     return !godwit_result_passed(result) &&
            strcmp(godwit_json_string(result, "status", "fail"), "skip") != 0;
 }
 
-/* Puts the folder of a worker that is to be kept where it stays. */
+/* Moves the worker's folder to the output folder if it must be kept. Returns whether it is kept. */
 static bool keep_folder(struct worker *worker, const json_t *result)
 {
     const struct godwit_run *run = worker->run;
@@ -63,7 +66,7 @@ static bool keep_folder(struct worker *worker, const json_t *result)
     g_autoptr(GError) error = NULL;
     char *path = godwit_files_move(worker->folder, run->output, &error);
     if (!path) {
-        godwit_text_complain("nothing is left of %s: %s", godwit_job_name(worker->job),
+        godwit_text_complain("cannot keep the folder of %s: %s", godwit_job_name(worker->job),
                              error->message);
         return false;
     }
@@ -73,7 +76,8 @@ static bool keep_folder(struct worker *worker, const json_t *result)
     return true;
 }
 
-/* Adds to the result of a job what it was: all that a worker does not know of itself. */
+/* Adds the description of the job to its result: everything that a worker does not report
+ * itself. */
 static void describe_job(json_t *result, const struct godwit_job *job, double ms,
                          const char *folder)
 {
@@ -89,7 +93,7 @@ static void describe_job(json_t *result, const struct godwit_job *job, double ms
     json_object_update(result, more);
 }
 
-/* Completes a result with what the worker does not know of itself. */
+/* Returns the complete result of a worker that has ended. The caller frees it. */
 static json_t *finish_result(struct worker *worker)
 {
     json_t *result =
@@ -123,7 +127,7 @@ static void count(struct godwit_summary *summary, const json_t *result)
     summary->not_run += !strcmp(godwit_json_string(result, "kind", ""), "not-run");
 }
 
-/* Gives a job that was not run, or not to its end, the result that says so and why. */
+/* Reports a result of the kind "not-run" for a job that did not run, or not to its end. */
 static void give_not_run(struct godwit_run *run, const struct godwit_job *job, const char *reason,
                          struct godwit_summary *summary)
 {
@@ -139,24 +143,25 @@ static void give_not_run(struct godwit_run *run, const struct godwit_job *job, c
 #define INTERRUPTED "not run: interrupted"
 #define NO_WORKER   "not run: no worker process can be started"
 
-/* Takes the worker's result when it is gone, and clears away what it left. */
+/* Takes the result of a worker that has exited, removes what it left, and frees it. */
 static void worker_end(struct worker *worker, const GPtrArray *workers,
                        struct godwit_confirm *confirm, struct godwit_summary *summary)
 {
     struct godwit_run *run = worker->run;
-    /* What is still in the pipe. */
+    /* Empty the pipe: the result may still be in it. */
     while (!worker->result && godwit_worker_take_input(worker) == INPUT_TAKEN)
         ;
     godwit_worker_kill(worker);
     sweep(run, workers);
     const bool unsound = *run->interrupted && !godwit_worker_is_sound(worker);
     if (worker->job->confirms && (unsound || worker->dropped)) {
-        /* The result that it was to confirm is still held back, and is given up. */
+        /* Reports nothing: the result that it would have confirmed is given up at the end of the
+         * run. */
     } else if (unsound) {
         give_not_run(run, worker->job,
                      worker->turn < 0 ? "not run to its end: interrupted" : INTERRUPTED, summary);
     } else if (worker->dropped) {
-        /* Jobs that an endless run had started ahead are of no interest. */
+        /* An endless run does not report the repetitions that it had started ahead. */
         if (!run->endless || worker->job->repetition == 1)
             give_not_run(run, worker->job, ENDED_EARLY, summary);
     } else {
@@ -171,7 +176,7 @@ static void worker_end(struct worker *worker, const GPtrArray *workers,
     godwit_worker_free(worker);
 }
 
-/* The next job, a copy of its own for the worker, or NULL if there is none left. */
+/* Returns a copy of the next job, which the caller frees, or NULL if none is left. */
 static struct godwit_job *next_job(const struct godwit_run *run, unsigned serial)
 {
     if (serial >= run->jobs->len && (!run->endless || run->jobs->len == 0))
@@ -189,13 +194,13 @@ unsigned godwit_run_ahead(unsigned parallel)
     return parallel > 1 ? parallel : 0;
 }
 
-/* Whether the worker takes one of the places of those whose guests run. */
+/* Returns whether the worker occupies one of the places for running guests. */
 static bool has_place(const struct worker *worker)
 {
     return worker->turn < 0 && !worker->over;
 }
 
-/* Gives the turns that are free to those who have been there longest. */
+/* Gives the free places to the workers that have waited longest. */
 static void give_turns(GPtrArray *workers, unsigned parallel)
 {
     unsigned taken = 0;
@@ -210,7 +215,7 @@ static void give_turns(GPtrArray *workers, unsigned parallel)
     }
 }
 
-/* Ends those who have not had their turn. */
+/* Kills the workers that are still waiting for their turn. */
 static void drop_waiting(GPtrArray *workers)
 {
     for (guint i = 0; i < workers->len; i++) {
@@ -222,7 +227,7 @@ static void drop_waiting(GPtrArray *workers)
     }
 }
 
-/* How many workers are on their way to a place, or have one. */
+/* Returns how many workers wait for a place or occupy one. */
 static unsigned count_ahead(const GPtrArray *workers)
 {
     unsigned ahead = 0;
@@ -231,8 +236,8 @@ static unsigned count_ahead(const GPtrArray *workers)
     return ahead;
 }
 
-/* Gives those jobs a result that were never begun: from NEXT on, which is beyond all of them where
- * all were. */
+/* Reports a result for each job that was never started. NEXT is the first of them, or beyond the
+ * last job if all were started. */
 static void give_rest(struct godwit_run *run, unsigned next, bool broken,
                       struct godwit_summary *summary)
 {
@@ -247,9 +252,9 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
                                          run->endless ? 0 : run->jobs->len + run->skipped->len};
     g_autoptr(GPtrArray) workers = g_ptr_array_new();
     const gint64 began = g_get_monotonic_time();
-    unsigned serial = 0, next = 0; /* workers that were started, and jobs that they were for */
+    unsigned serial = 0, next = 0; /* workers started, and jobs started */
     struct godwit_confirm *confirm = godwit_confirm_new();
-    bool broken = false; /* not even a worker can be started */
+    bool broken = false; /* no worker can be started */
     OBSERVE(run, begin, summary.planned);
     for (guint i = 0; i < run->skipped->len; i++) {
         count(&summary, g_ptr_array_index(run->skipped, i));
@@ -298,11 +303,11 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
             }
         }
     }
-    json_t *held;
-    while ((held = godwit_confirm_give_up(confirm))) {
-        count(&summary, held);
-        OBSERVE(run, result, held);
-        json_decref(held);
+    json_t *unconfirmed;
+    while ((unconfirmed = godwit_confirm_give_up(confirm))) {
+        count(&summary, unconfirmed);
+        OBSERVE(run, result, unconfirmed);
+        json_decref(unconfirmed);
     }
     godwit_confirm_free(confirm);
     give_rest(run, next, broken, &summary);

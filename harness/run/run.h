@@ -1,5 +1,5 @@
 /*
- * A run: many jobs, several at a time, each in a worker process. Observers learn what happens.
+ * A run: executes many jobs, several at a time, each in a worker process, and reports to observers.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,26 +9,26 @@
 #include "run/janitor.h"
 #include "run/job.h"
 
-/* How many jobs ended how. */
+/* Counts of results by status. */
 struct godwit_summary {
     unsigned passed, failed, skipped, errors;
-    unsigned known;     /* passed, but for a known bug of QEMU */
-    unsigned red_known; /* of those that failed: by a known bug that nobody accepts */
-    unsigned not_run;   /* of the errors: jobs that were not run, or not to their end */
-    unsigned planned;   /* jobs there were to run; 0: no end set */
+    unsigned known;     /* passed, with an excused known bug of QEMU */
+    unsigned red_known; /* failures caused by a known bug that is not accepted */
+    unsigned not_run;   /* errors of jobs that did not run, or not to their end */
+    unsigned planned;   /* number of jobs in the run; 0: endless */
     double seconds;     /* wall time */
     bool interrupted;
 };
 
-/* What a run calls as it goes on, with DATA first. Each function may be NULL. JOB and RESULT are
- * borrowed; RESULT is as result.h describes it. */
+/* The callbacks of a run, each called with DATA first. Each may be NULL. JOB and RESULT are
+ * borrowed; result.h describes RESULT. */
 struct godwit_observer {
     gpointer data;
-    /* Before the first result; PLANNED as in the summary. */
+    /* Called before the first result. PLANNED is that of the summary. */
     void (*begin)(gpointer data, unsigned planned);
     void (*progress)(gpointer data, const struct godwit_job *job, const json_t *progress);
-    /* The folder of a job stays; "folder" of RESULT says where. Comes before the result, and for
-     * jobs that only confirm another's result as well. */
+    /* The folder of a job is kept; "folder" of RESULT is its path. Called before result(), and also
+     * for jobs that only confirm the result of another job. */
     void (*kept)(gpointer data, const json_t *result);
     void (*result)(gpointer data, const json_t *result);
     void (*end)(gpointer data, const struct godwit_summary *summary);
@@ -36,36 +36,38 @@ struct godwit_observer {
 
 struct godwit_run {
     GPtrArray *jobs;    /* of struct godwit_job; borrowed */
-    GPtrArray *skipped; /* of json_t: results of what cannot be run at all; borrowed */
-    unsigned parallel;  /* jobs whose guests run at a time, 1 or more; more may get ready */
-    bool until_fail;    /* end at the first that is no pass and no skip; the jobs are run
-                           again and again, if endless */
+    GPtrArray *skipped; /* results of scenarios that cannot run at all; borrowed */
+    unsigned parallel;  /* number of jobs whose guests run at a time, at least 1; more may get
+                           ready */
+    bool until_fail;    /* end at the first failure or error; with endless, repeat the jobs until
+                           then */
     bool endless;
-    bool keep;          /* keep the folder of each job that passed, too */
-    const char *folder; /* temporary folder: where the jobs' folders are made */
-    const char *output; /* where those go that are kept; NULL: none is. Made when it is needed */
+    bool keep;          /* also keep the folder of each job that passed */
+    const char *folder; /* temporary folder, in which the jobs' folders are created */
+    const char *output; /* where kept folders go, created when needed; NULL: keep none */
     struct godwit_janitor *janitor;
     GPtrArray *observers; /* of struct godwit_observer; borrowed */
     bool *interrupted;    /* set by the signal handlers */
 };
 
-/* How many jobs beyond PARALLEL start their QEMUs meanwhile, so that one is ready when another is
- * through. Who wants one job at a time wants nothing beside it. */
+/* Returns how many jobs beyond PARALLEL may start their QEMUs ahead, so that one is ready when
+ * another ends. A run of one job at a time starts none ahead. */
 unsigned godwit_run_ahead(unsigned parallel);
 
 /*
- * Runs every job and calls every observer. Every job has exactly one result, whatever happens: one
- * that was not run, or not to its end, because the run was interrupted, ended at a failure or could
- * start no worker, is an error of the kind "not-run" that says so. (An endless run has no jobs that
- * are still to come after its first round.)
+ * Runs every job and calls every observer. Every job has exactly one result. A job that did not
+ * run, or not to its end, because the run was interrupted, ended at a failure or could start no
+ * worker, has an error of the kind "not-run" with the reason. An endless run reports no such errors
+ * after its first round.
  */
 struct godwit_summary godwit_run_jobs(struct godwit_run *run);
 
-/* Exit status for a summary: see the mission of exit statuses in `godwit --help`. */
+/* Returns the exit status for a summary, as `godwit --help` documents it. */
 int godwit_summary_status(const struct godwit_summary *summary);
 
-/* Fails with ENVIRONMENT if nothing ran, because all jobs were skipped or there was none, unless
- * that is ALLOWED or the run was interrupted: what tests nothing must not look like a success. */
+/* Fails with ENVIRONMENT if nothing ran, because all jobs were skipped or none were left. Succeeds
+ * all the same if that is ALLOWED or the run was interrupted. A run that tests nothing must not
+ * look like a success. */
 bool godwit_summary_check(const struct godwit_summary *summary, bool allowed, GError **error);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What run.c and child.c share.
+ * Shared by run.c and child.c: the worker, as the run sees it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,26 +9,27 @@
 #include "run/run.h"
 #include <gio/gio.h>
 
-/* A job that is running. */
+/* One started job and its process. */
 struct worker {
     struct godwit_run *run;
     struct godwit_job *job;
     char *folder;
     GSubprocess *process;
-    pid_t pid; /* and process group */
-    int fd;    /* reading end of its reports */
-    int turn;  /* writing end of what tells it that it is its turn; -1 once it is */
+    pid_t pid; /* also its process group */
+    int fd;    /* reading end of the pipe that it reports on */
+    int turn;  /* writing end of the pipe that gives it its turn by closing; -1 once it has its
+                  turn */
     guint source;
-    guint timer; /* from its turn on */
+    guint timer; /* runs from its turn on */
     GString *input;
-    char *phase;    /* the latest it reported */
-    json_t *result; /* once it reported one */
+    char *phase;    /* the latest that it reported; owned */
+    json_t *result; /* NULL until it reports one; owned */
     gint64 began;
     bool late;
-    bool over;    /* it has no guest any more that runs */
-    bool dropped; /* its turn is not to come any more */
+    bool over;    /* none of its guests runs any more */
+    bool dropped; /* it was ended before its turn */
     bool exited;
-    bool kept; /* its folder has been put where it stays */
+    bool kept; /* its folder was moved to the output folder */
 };
 
 /* Calls FUNCTION, a member of struct godwit_observer, of every observer that has one. */
@@ -41,19 +42,20 @@ struct worker {
         }                                                                                          \
     } while (0)
 
-/* What a read from a worker's pipe came to. */
+/* The outcome of a read from a worker's pipe. */
 enum input { INPUT_TAKEN, INPUT_NONE_YET, INPUT_END };
 
-/* Reads what the worker has written to its pipe, and takes each whole line. */
+/* Reads once from the worker's pipe and handles each complete line. */
 enum input godwit_worker_take_input(struct worker *worker);
 
-/* Kills the worker and nearly everything that it started: its process group. */
+/* Kills the worker's process group: the worker and nearly everything that it started. The run's
+ * sweep finds the rest. */
 void godwit_worker_kill(const struct worker *worker);
 
 /* Closes the worker's descriptors and frees it and its job. */
 void godwit_worker_free(struct worker *worker);
 
-/* Starts a worker for JOB (taken), with a folder of its own whose name begins with SERIAL. Returns
+/* Starts a worker for JOB (taken), in a folder of its own whose name begins with SERIAL. Returns
  * NULL with ERROR set if that fails. */
 struct worker *godwit_worker_start(struct godwit_run *run, struct godwit_job *job, unsigned serial,
                                    GError **error);
@@ -61,8 +63,8 @@ struct worker *godwit_worker_start(struct godwit_run *run, struct godwit_job *jo
 /* Lets the worker run its guests, and starts the clock of its deadline. */
 void godwit_worker_give_turn(struct worker *worker);
 
-/* Returns the result of a worker that ended without one, or badly: an error, because the cause is
- * the host or Godwit, not QEMU. */
+/* Returns a result for a worker that ended without a sound one; the caller frees it. Its status is
+ * "error", not "fail", because the cause is the host or Godwit, not QEMU. */
 json_t *godwit_worker_lost(const struct worker *worker);
 
 /* Returns whether the worker has reported a result and exited with status 0. The report of one that

@@ -1,5 +1,10 @@
 /*
- * The worker: one process that runs one job, in a folder of its own.
+ * The worker: a process that runs one job, in a folder of its own, and reports the result.
+ *
+ * godwit_worker_main() reads the job, runs its scenario in a testbed, and judges what holds for
+ * every scenario (judge_all()). If that fails, judge_beside() makes sure that a known bug does not
+ * hide another failure, and explain_fault() adds what the guest itself has found. child.c has the
+ * other end of the pipes; job.h describes what goes over them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,7 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* One object, one line, on the reporting descriptor. */
+/* Writes the object as one line to the reporting descriptor. */
 static void report(json_t *object)
 {
     g_autofree char *text = godwit_json_dump(object, JSON_COMPACT);
@@ -32,7 +37,7 @@ static void report(json_t *object)
         if (n > 0)
             sent += (size_t)n;
         else if (n == 0 || errno != EINTR)
-            return; /* nobody listens any more */
+            return; /* nobody reads any more */
     }
 }
 
@@ -50,8 +55,8 @@ static void over(gpointer data)
     report(object);
 }
 
-/* The status of a testbed whose scenario ended with ERROR. *BUG is the known bug that makes it a
- * failure, where it is one that a bug explains. */
+/* Returns the status of a testbed whose scenario ended with ERROR. *BUG is the known bug, if any,
+ * that turns the result into a failure because it is not accepted. */
 static const char *status_of(const struct godwit_testbed *testbed, const GError *error,
                              const struct godwit_bug **bug)
 {
@@ -74,16 +79,16 @@ static const char *status_of(const struct godwit_testbed *testbed, const GError 
     }
 }
 
-/* When a guest complains, its mailbox says of what. */
+/* Adds to ERROR what each guest that reported a fault recorded in its mailbox. */
 static void explain_fault(struct godwit_testbed *testbed, GError **error)
 {
     for (guint i = 0; i < testbed->vms->len; i++) {
         struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
         if (!vm->console || !vm->console->guest_fault || vm->exited)
             continue;
-        /* Asking must be possible for a VM that is known to be unwell. */
+        /* Otherwise no QMP command to this unhealthy VM would succeed. */
         vm->console->fault_provoked = true;
-        /* In a postcopy, who reads all of memory may wait for ever. */
+        /* During a postcopy, reading all of memory may block for ever. */
         if (!godwit_json_true(vm->capabilities, "postcopy-ram"))
             godwit_pages_alone(vm);
         for (unsigned cpu = 0; cpu < testbed->setup->workload.cpus; cpu++) {
@@ -103,7 +108,7 @@ static void explain_fault(struct godwit_testbed *testbed, GError **error)
     }
 }
 
-/* What sort of failure an error is, in a word. */
+/* Returns the kind of failure, as a word for the result. */
 static const char *kind_of(const GError *error)
 {
     switch ((enum godwit_error)error->code) {
@@ -157,21 +162,21 @@ static json_t *result_of(struct godwit_testbed *testbed, const GError *error, bo
     return result;
 }
 
-/* What holds for every scenario, once its own course is through. */
+/* Judges what must hold for every scenario, after its own course. */
 static bool judge_all(struct godwit_testbed *testbed, GError **error)
 {
     GString *text = g_string_new(NULL);
     const unsigned failed = godwit_testbed_failed_checks(testbed, text);
     if (failed)
         g_set_error(
-            error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION, "%u of %u checks do not hold:%s", failed,
+            error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION, "%u of %u checks failed:%s", failed,
             (unsigned)json_array_size(json_object_get(testbed->measurements, "checks")), text->str);
     g_string_free(text, TRUE);
     return !failed && godwit_states_judge(testbed, error) && godwit_alarms_judge(testbed, error);
 }
 
-/* A failure that a known bug explains does not stand for what it does not: what else holds for
- * every scenario is judged all the same, and a guest that complains has found something. */
+/* A known bug explains a failure but excuses nothing else. Judge what must hold for every scenario
+ * all the same, and do not attribute the fault of a guest to the bug. */
 static void judge_beside(struct godwit_testbed *testbed, GError **error)
 {
     g_autoptr(GError) other = NULL;
@@ -183,7 +188,7 @@ static void judge_beside(struct godwit_testbed *testbed, GError **error)
             (*error)->domain = GODWIT_ERROR;
     }
     if (godwit_bug_of(*error) && !judge_all(testbed, &other)) {
-        g_prefix_error(&other, "%s; and beside that: ", (*error)->message);
+        g_prefix_error(&other, "%s; in addition: ", (*error)->message);
         g_clear_error(error);
         g_propagate_error(error, g_steal_pointer(&other));
     }
@@ -226,7 +231,7 @@ int godwit_worker_main(const char *directory)
     }
     g_autoptr(json_t) result = result_of(testbed, error, job->keep);
     godwit_testbed_free(testbed);
-    /* What a QEMU started (it may be a script, and not even its own QEMU's parent any more). */
+    /* Kill what a QEMU has started: it may be a script, and its QEMU may have lost its parent. */
     godwit_contain_sweep(NULL, 0);
     report(result);
     godwit_qemu_free((struct godwit_qemu *)(uintptr_t)job->setup.source);

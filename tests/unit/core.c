@@ -70,7 +70,7 @@ static void test_elsewhere(void **state)
         const struct godwit_core core = core_of(state, patterns[i], false);
         g_autoptr(GError) error = NULL;
         assert_null(godwit_core_find(&core, &error));
-        assert_contains(error->message, "go elsewhere");
+        assert_contains(error->message, "does not write cores where they can be found");
         assert_contains(error->message, patterns[i]);
     }
 }

@@ -238,8 +238,8 @@ static void expect_refused(const json_t *json)
     if (job)
         fail_msg("taken for a job: %s", json_dumps(json, JSON_ENCODE_ANY));
     assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_USAGE));
-    assert_string_equal(error->message, "`godwit worker` is for godwit itself: it was given no job "
-                                        "that it knows");
+    assert_string_equal(error->message, "`godwit worker` is internal to godwit: its standard input "
+                                        "is not a valid job");
     assert_null(godwit_job_from_json(json, NULL));
 }
 
