@@ -1,21 +1,26 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Chooses the accelerator: runs the guest under TCG and under KVM, and compares how long the first
+ * passes take. KVM gets no longer than TCG took.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "testbed/accel.h"
 
 #include "qemu/host.h"
 #include "testbed/vm.h"
 
-/* Few enough to be quick, enough for the start not to be all that is measured. */
+/* Few enough to be quick, and enough that the start does not dominate. */
 #define PASSES 12
 
-/* What one measurement gave. */
+/* The result of one measurement. */
 struct measurement {
-    double ms;      /* how long it took */
-    guint64 passes; /* how many the guest had made by then */
-    bool late;      /* the time was over before all were made, nothing else was wrong */
+    double ms;      /* time from the start of the process */
+    guint64 passes; /* passes that the guest made in that time */
+    bool late;      /* the time was up before PASSES, and nothing else went wrong */
 };
 
-/* Measures how long the guest takes to make PASSES passes under ACCEL, giving up after LIMIT_MS; 0:
- * at the usual deadline. False with ERROR set unless it has made them. */
+/* Measures how long the guest takes for PASSES passes under ACCEL. Gives up after LIMIT_MS, or at
+ * the default deadline if that is 0. Returns false with ERROR set unless the guest made them. */
 static bool measure(const struct godwit_setup *setup, const char *accel, const char *directory,
                     bool *interrupted, double limit_ms, struct measurement *measured,
                     GError **error)
@@ -40,7 +45,7 @@ static bool measure(const struct godwit_setup *setup, const char *accel, const c
     measured->late = !made && vm && !vm->exited && now >= testbed->deadline &&
                      cause->code != GODWIT_ERROR_INTERRUPTED;
     if (!made) {
-        /* A host on which the guest takes that long is unfit for any test. */
+        /* A host that is so slow is unfit for any test. */
         if (measured->late)
             cause->code = GODWIT_ERROR_ENVIRONMENT;
         g_propagate_prefixed_error(error, g_steal_pointer(&cause),
@@ -50,13 +55,13 @@ static bool measure(const struct godwit_setup *setup, const char *accel, const c
     return made;
 }
 
-/* Why KVM is not chosen; the caller's. */
+/* Returns why KVM is not chosen. The caller frees it. */
 static char *explain(const struct measurement *kvm, const struct measurement *tcg,
                      const GError *cause)
 {
     return kvm->late
-               ? g_strdup_printf("KVM is slower: %d passes took %.0f ms under TCG, of which the "
-                                 "guest had made %" G_GUINT64_FORMAT " under KVM by then",
+               ? g_strdup_printf("KVM is slower: %d passes took %.0f ms under TCG; in that time "
+                                 "the guest made %" G_GUINT64_FORMAT " under KVM",
                                  PASSES, tcg->ms, kvm->passes)
                : g_strdup_printf("QEMU failed under KVM: %s", cause->message);
 }

@@ -1,6 +1,5 @@
 /*
- * The choice of accelerator, by measurement: a /dev/kvm that works may still be far slower than
- * TCG.
+ * Chooses the accelerator by measurement: a working /dev/kvm may still be far slower than TCG.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,10 +9,10 @@
 #include "testbed/testbed.h"
 
 /*
- * Starts the setup's guest under TCG and, where the host could run it, under KVM, and gives the
- * name of the accelerator that makes its first passes sooner (a literal). Why is put into *REASON,
- * the caller's. The testbed's files go into DIRECTORY. NULL with ERROR set if the guest runs under
- * neither.
+ * Starts the setup's guest under TCG and, if the host supports it, under KVM. Returns the
+ * accelerator under which the guest makes its first passes sooner, a literal. *REASON explains the
+ * choice; the caller frees it. Files go into DIRECTORY. Returns NULL with ERROR set if the guest
+ * does not run under TCG.
  */
 const char *godwit_accel_choose(const struct godwit_setup *setup, const char *directory,
                                 bool *interrupted, char **reason, GError **error);

@@ -1,7 +1,7 @@
 /*
  * Asks a QEMU binary what it can do: starts it without a machine, and reads its version, machine
- * types and QMP schema. Features are kept as the keys of an object, "KIND:NAME", so that a scenario
- * can name what it needs.
+ * types and QMP schema. The features become the keys "KIND:NAME" of a JSON object, so that a
+ * scenario can name the features that it needs.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +10,8 @@
 #include "testbed/vm.h"
 #include <string.h>
 
-/* query-machines, turned round: every name by which a type can be asked for -> its full name. */
+/* Inverts the answer of query-machines: maps each name of a machine type, or alias, to its full
+ * name. */
 static json_t *machine_types(const json_t *answer)
 {
     json_t *types = json_object();
@@ -33,7 +34,7 @@ static void add_feature(json_t *features, const char *kind, const char *name)
     json_object_set_new(features, key, json_true());
 }
 
-/* query-qmp-schema's answer as an object, by name. Types are known by numbers there. */
+/* Indexes the answer of query-qmp-schema by name. Types have numbers as names there. */
 static json_t *schema_by_name(const json_t *answer)
 {
     json_t *types = json_object();
@@ -46,13 +47,13 @@ static json_t *schema_by_name(const json_t *answer)
     return types;
 }
 
-/* The members of the object type of that name. Borrowed; NULL if there is no such type. */
+/* Returns the members of an object type, borrowed, or NULL if there is no such type. */
 static const json_t *members_of(const json_t *types, const char *type)
 {
     return json_object_get(json_object_get(types, type), "members");
 }
 
-/* Every value of an enumeration is a feature of KIND. QEMU before 7.0 knows only plain "values". */
+/* Adds every value of an enumeration as a feature of KIND. QEMU before 7.0 has only "values". */
 static void add_values(json_t *features, const json_t *types, const char *type, const char *kind)
 {
     size_t i;
@@ -64,7 +65,7 @@ static void add_values(json_t *features, const json_t *types, const char *type, 
     }
 }
 
-/* migrate-set-parameters' arguments, and the values of those that are enumerations. */
+/* Adds the arguments of migrate-set-parameters, and the values of those that are enumerations. */
 static void add_parameters(json_t *features, const json_t *types)
 {
     const json_t *command = json_object_get(types, "migrate-set-parameters");
@@ -79,7 +80,7 @@ static void add_parameters(json_t *features, const json_t *types)
     }
 }
 
-/* migrate's arguments; and, where it takes channels, the transports of their addresses. */
+/* Adds the arguments of migrate and, if it takes channels, the transports of their addresses. */
 static void add_arguments(json_t *features, const json_t *types)
 {
     const json_t *command = json_object_get(types, "migrate");
@@ -101,7 +102,7 @@ static void add_arguments(json_t *features, const json_t *types)
                 add_values(features, types, type, "channel");
                 continue;
             }
-            /* The address: an object whose variants are told apart by an enumeration. */
+            /* The address is an object. An enumeration selects its variant. */
             size_t k;
             json_t *variant;
             json_array_foreach(json_object_get(json_object_get(types, type), "variants"), k,
@@ -113,7 +114,7 @@ static void add_arguments(json_t *features, const json_t *types)
     }
 }
 
-/* The states that query-migrate tells of. */
+/* Adds the states that query-migrate can report. */
 static void add_states(json_t *features, const json_t *types)
 {
     const json_t *command = json_object_get(types, "query-migrate");
@@ -194,7 +195,7 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
     qemu->start_ms = (double)(g_get_monotonic_time() - began) / 1000.0;
     godwit_testbed_free(testbed);
     if (!answered) {
-        /* Whatever it was that failed here, this is no QEMU to test with. */
+        /* Whatever the cause, this QEMU is not usable for tests. */
         if (error && *error && (*error)->code != GODWIT_ERROR_INTERRUPTED) {
             (*error)->code = GODWIT_ERROR_ENVIRONMENT;
             godwit_error_context(error, "not a usable QEMU");

@@ -9,8 +9,8 @@
 #include "qemu/qemu.h"
 
 /*
- * Starts the binary at PATH (absolute) without a machine in DIRECTORY, and asks it. Returns what it
- * answered, which the caller frees with godwit_qemu_free(). Fails with ENVIRONMENT if it is not a
+ * Starts the binary at PATH (absolute) in DIRECTORY, without a machine, and asks it. Returns what
+ * it reports, which the caller frees with godwit_qemu_free(). Fails with ENVIRONMENT if it is not a
  * usable QEMU, or does not answer in time (the default deadline times TIMEOUT_SCALE).
  */
 struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, double timeout_scale,

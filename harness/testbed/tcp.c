@@ -1,4 +1,10 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Asks the kernel for TCP connections, by sock_diag(7) over netlink. The kernel lists all
+ * connections of the network namespace; those of a process are found by the inode numbers in
+ * /proc/PID/fd.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "testbed/tcp.h"
 
 #include <errno.h>
@@ -13,10 +19,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Of enum in the kernel's net/tcp_states.h, which is not for user space. */
+/* TCP_ESTABLISHED of the kernel's net/tcp_states.h, which user space does not have. */
 #define STATE_ESTABLISHED 1
 
-/* The sockets that a process has open: a set of inode numbers. */
+/* Returns the inode numbers of the sockets that a process has open, as a set. */
 static GHashTable *open_sockets(pid_t pid, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/fd", (int)pid);
@@ -34,7 +40,7 @@ static GHashTable *open_sockets(pid_t pid, GError **error)
     return sockets;
 }
 
-/* Adds a connection, if it is one of SOCKETS. */
+/* Adds a connection to TCP if it is one of SOCKETS. */
 static void add(const struct nlmsghdr *header, GHashTable *sockets, struct godwit_tcp *tcp)
 {
     const struct inet_diag_msg *connection = NLMSG_DATA(header);
@@ -56,7 +62,8 @@ static void add(const struct nlmsghdr *header, GHashTable *sockets, struct godwi
     }
 }
 
-/* Takes what one read gave. 1: there is more to come; 0: that was all; -1: an error, in errno. */
+/* Handles the messages of one read. Returns 1 if more will follow, 0 at the end, -1 with errno set
+ * after an error. */
 static int take(const struct nlmsghdr *header, ssize_t length, GHashTable *sockets,
                 struct godwit_tcp *tcp)
 {
@@ -72,7 +79,8 @@ static int take(const struct nlmsghdr *header, ssize_t length, GHashTable *socke
     return 1;
 }
 
-/* Asks FD, a sock_diag socket, for all established TCP connections. False with errno set. */
+/* Asks FD, a sock_diag socket, for all established TCP connections. Returns false with errno set if
+ * that fails. */
 static bool dump(int fd, GHashTable *sockets, struct godwit_tcp *tcp)
 {
     const struct {
@@ -98,7 +106,7 @@ static bool dump(int fd, GHashTable *sockets, struct godwit_tcp *tcp)
         if (length < 0 && errno == EINTR)
             continue;
         if (length == 0)
-            errno = ENODATA; /* an end leaves errno as it was */
+            errno = ENODATA; /* end of file does not set errno */
         more = length > 0 ? take(&answer.header, length, sockets, tcp) : -1;
         if (more < 0)
             return false;
@@ -113,13 +121,13 @@ bool godwit_tcp_ask(pid_t pid, struct godwit_tcp *tcp, GError **error)
         return false;
     *tcp = (struct godwit_tcp){0};
     const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-    const bool told = fd >= 0 && dump(fd, sockets, tcp);
+    const bool answered = fd >= 0 && dump(fd, sockets, tcp);
     const int cause = errno;
     if (fd >= 0)
         close(fd);
-    return told || godwit_fail(error, GODWIT_ERROR_SKIP,
-                               "needs sock_diag for TCP, which this system does not have: %s",
-                               g_strerror(cause));
+    return answered ||
+           godwit_fail(error, GODWIT_ERROR_SKIP,
+                       "needs sock_diag for TCP, which this system lacks: %s", g_strerror(cause));
 }
 
 bool godwit_tcp_await(struct godwit_vm *vm, unsigned wanted, const char *what,
@@ -130,12 +138,11 @@ bool godwit_tcp_await(struct godwit_vm *vm, unsigned wanted, const char *what,
             return true;
         if (tcp->connections > wanted)
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                               "the %s has %u TCP connections %s, which makes %u", vm->name,
+                               "the %s has %u TCP connections %s; expected %u", vm->name,
                                tcp->connections, what, wanted);
-        if (!godwit_testbed_rest(vm->testbed, GODWIT_REST_MS, "all connections to be made",
-                                 error)) {
-            godwit_error_context(error, "the %s has %u TCP connections %s, which makes %u",
-                                 vm->name, tcp->connections, what, wanted);
+        if (!godwit_testbed_rest(vm->testbed, GODWIT_REST_MS, "all its TCP connections", error)) {
+            godwit_error_context(error, "the %s has %u TCP connections %s; expected %u", vm->name,
+                                 tcp->connections, what, wanted);
             return false;
         }
     }

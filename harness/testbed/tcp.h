@@ -1,6 +1,6 @@
 /*
- * The TCP connections of a process, as the kernel knows them: what goes over the wire, whatever
- * QEMU says.
+ * The TCP connections of a process, as the kernel reports them. This is independent of what QEMU
+ * reports.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,17 +14,17 @@
 
 struct godwit_tcp {
     unsigned connections; /* established, IPv4 */
-    uint64_t received;    /* bytes, by all of them together */
+    uint64_t received;    /* bytes, the sum over all connections */
 };
 
-/* Asks for the connections of the process PID, which is ours and in our network namespace. A SKIP
- * error where the kernel has no sock_diag(7) to tell. */
+/* Reads the connections of the process PID, which must be a process of ours in our network
+ * namespace. Fails with SKIP if the kernel does not support sock_diag(7). */
 bool godwit_tcp_ask(pid_t pid, struct godwit_tcp *tcp, GError **error);
 
 /*
- * Waits until VM has as many TCP connections as WANTED: they are made one after the other. What was
- * found last is in *TCP. A MIGRATION error if there are more, a TIMEOUT error that says how many
- * there are if they do not come. WHAT completes "N TCP connections WHAT".
+ * Waits until VM has WANTED TCP connections: QEMU makes them one after the other. *TCP has the last
+ * reading. Fails with MIGRATION if there are more, and with TIMEOUT if they do not come. WHAT
+ * completes "N TCP connections WHAT".
  */
 bool godwit_tcp_await(struct godwit_vm *vm, unsigned wanted, const char *what,
                       struct godwit_tcp *tcp, GError **error);

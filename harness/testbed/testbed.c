@@ -1,4 +1,16 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * The testbed: VMs, phases, checks, deadline, and the harness's only wait loop.
+ *
+ * Everything asynchronous (QMP, consoles, ends of processes) is a source of the default main
+ * context. godwit_testbed_wait_until() iterates that context and, after each iteration, looks at
+ * its condition first and then at the health of all VMs. A timer wakes it up at the deadline.
+ *
+ * When a QEMU dies, its peer often follows, and the order in which the harness notices is random.
+ * So godwit_testbed_healthy() first waits until no process is dying any more, and only then blames
+ * one: one that was killed by a signal, or else the one that ended first.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "testbed/testbed.h"
 
 #include "testbed/vm.h"
@@ -9,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The deadline's source does nothing: that the main loop wakes up is all it is for. */
+/* The callback of the deadline's timer does nothing: the timer only wakes up the main loop. */
 static gboolean wake(gpointer data)
 {
     (void)data;
@@ -74,11 +86,11 @@ void godwit_testbed_check(struct godwit_testbed *testbed, const char *name, cons
 
 void godwit_testbed_note_check(struct godwit_testbed *testbed, json_t *check)
 {
-    /* One that could not even be put together has not been passed. */
+    /* A check that could not be built must not count as passed. */
     json_array_append_new(godwit_json_list(testbed->measurements, "checks"),
                           check ? check
                                 : json_pack("{s:s, s:s}", "name", "(without a name)", "problem",
-                                            "what it found was lost: a defect of Godwit"));
+                                            "its outcome was lost: a defect of Godwit"));
 }
 
 void godwit_testbed_excuse_check(struct godwit_testbed *testbed, const char *bug)
@@ -142,7 +154,7 @@ static bool killed(const struct godwit_vm *vm)
     return vm->exited && !vm->may_exit && WIFSIGNALED(vm->wait_status);
 }
 
-/* Returns whether VM is to be blamed rather than OTHER, which comes before it in the list. */
+/* Returns whether to blame VM rather than OTHER, which comes before it in the list. */
 static bool worse(const struct godwit_vm *vm, const struct godwit_vm *other)
 {
     if (killed(vm) != killed(other))
@@ -150,7 +162,7 @@ static bool worse(const struct godwit_vm *vm, const struct godwit_vm *other)
     return vm->exited && other->exited && vm->exit_order < other->exit_order;
 }
 
-/* Returns the VM that is to be blamed for what is wrong, or NULL if nothing is. */
+/* Returns the VM to blame for a failure, or NULL if all are healthy. */
 static struct godwit_vm *culprit(const struct godwit_testbed *testbed)
 {
     struct godwit_vm *found = NULL;
@@ -175,7 +187,7 @@ static bool any_dying(const struct godwit_testbed *testbed)
     return false;
 }
 
-/* Waits until no process of the testbed is dying: each is gone, or lives. */
+/* Waits until each process of the testbed is either gone or not dying. */
 static void await_ends(const struct godwit_testbed *testbed)
 {
     if (!any_dying(testbed))
@@ -226,9 +238,10 @@ bool godwit_testbed_rest(struct godwit_testbed *testbed, guint ms, const char *w
     return well;
 }
 
-/* A turn that is waited for. */
+/* The state of a wait for a turn. */
 struct turn {
-    guint source; /* 0 once it has come: the pipe stays readable, and would keep the loop busy */
+    guint source; /* 0 once the turn has come: the pipe stays readable, and would keep the loop
+                     busy */
 };
 
 static gboolean come(gint fd, GIOCondition condition, gpointer data)
@@ -244,7 +257,7 @@ static bool has_come(gpointer data)
     return ((const struct turn *)data)->source == 0;
 }
 
-/* How long a turn may take to come: longer than any run. In seconds. */
+/* The longest wait for a turn, in seconds: longer than any run. */
 #define TURN_SECONDS (28 * 24 * 3600LL)
 
 bool godwit_testbed_take_turn(struct godwit_testbed *testbed, GError **error)
@@ -286,11 +299,11 @@ bool godwit_testbed_wait_until(struct godwit_testbed *testbed, gint64 deadline,
     const gint64 began = g_get_monotonic_time();
     deadline = MIN(deadline, testbed->deadline);
     const guint timer = g_timeout_add((guint)(MAX(deadline - began, 0) / 1000 + 1), wake, NULL);
-    bool held = false;
+    bool reached = false;
     for (;;) {
-        /* The condition first: a VM that did what was awaited and then died has done it. */
+        /* Check the condition first: a VM that fulfilled it and then died has fulfilled it. */
         if (condition(data)) {
-            held = true;
+            reached = true;
             break;
         }
         if (!godwit_testbed_healthy(testbed, error)) {
@@ -300,12 +313,13 @@ bool godwit_testbed_wait_until(struct godwit_testbed *testbed, gint64 deadline,
         const gint64 now = g_get_monotonic_time();
         if (now >= deadline) {
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT,
-                        "waited %.1f s in vain for %s (phase: %s)", (double)(now - began) / 1e6,
-                        what, testbed->phase ? testbed->phase : "none");
+                        "timed out after %.1f s waiting for %s (phase: %s)",
+                        (double)(now - began) / 1e6, what,
+                        testbed->phase ? testbed->phase : "none");
             break;
         }
         g_main_context_iteration(NULL, TRUE);
     }
     g_source_remove(timer);
-    return held;
+    return reached;
 }

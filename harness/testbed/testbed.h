@@ -1,8 +1,8 @@
 /*
- * A testbed: what one scenario owns - its VMs, its directory, its deadline - and the only place
- * where the harness waits. A wait ends when its condition holds, when a VM of the testbed dies or
- * misbehaves, when the deadline passes or when the user interrupts, whichever is first; each of the
- * last three is an error that names the step and what was awaited.
+ * A testbed: everything that one scenario owns - its VMs, its directory, its deadline - and the
+ * only place where the harness waits. A wait ends when its condition holds, when a VM of the
+ * testbed dies or misbehaves, when the deadline passes, or when the user interrupts, whichever is
+ * first. The last three are errors that name the phase and what the wait was for.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,169 +16,172 @@
 struct godwit_vm;
 struct godwit_qemu;
 
-/* How the VMs of a testbed are started. Everything is borrowed for the testbed's life. */
+/* How to start the VMs of a testbed. Everything is borrowed for the life of the testbed. */
 struct godwit_setup {
     const struct godwit_machine *machine;
     const struct godwit_image *image;
     const char *type;  /* -machine TYPE */
     const char *accel; /* "tcg" or "kvm" */
     unsigned memory_mib;
-    bool memory_given; /* ... is what the user asked for, whatever the window ... */
-    bool window_given; /* ... and so is the workload's window, whatever the scenario */
+    bool memory_given; /* the user chose memory_mib; do not derive it from the window */
+    bool window_given; /* the user chose the window; a scenario must not change it */
     const struct godwit_qemu *source;      /* the binary of source VMs ... */
     const struct godwit_qemu *destination; /* ... and of destinations */
     struct godwit_workload workload;
-    uint64_t seed; /* of what a scenario leaves to chance */
-    unsigned hops; /* migrations that a guest is sent on where it is sent to and fro */
+    uint64_t seed; /* of all random choices of a scenario */
+    unsigned hops; /* migrations in a chain, for the scenarios that send a guest to and fro */
     double timeout_scale;
     bool pmemsave;        /* read guest memory by QMP, not by process_vm_readv */
-    unsigned oracles_off; /* a bit for each enum godwit_oracle that is not to judge */
-    uint64_t accepted;    /* known bugs that are no failure, a godwit_bug_set */
-    bool strict;          /* every other known bug is one */
+    unsigned oracles_off; /* a bit for each enum godwit_oracle that must not judge */
+    uint64_t accepted;    /* known bugs that are not failures, a godwit_bug_set */
+    bool strict;          /* every known bug that is not accepted is a failure */
 };
 
 /* A phase of a scenario and how long it took. */
 struct godwit_phase {
     const char *name;
-    double at; /* when it began, in ms since the testbed's start */
+    double at; /* its start, in ms since the start of the testbed */
     double ms;
 };
 
-/* Told of each change of phase and, while a migration runs, of its state (an object with passes,
- * remaining, mbps and so on, or NULL). */
+/* Called at each change of phase and, while a migration runs, with its state: an object with
+ * "remaining", "mbps" and so on, or NULL. */
 typedef void (*godwit_progress)(const char *phase, json_t *migration, gpointer data);
 
 struct godwit_testbed {
     const struct godwit_setup *setup;
-    char *directory;     /* the VMs' working directory, where they may do as they please */
-    char *records;       /* where Godwit's own files are: what VMs say; the same, until
-                          godwit_testbed_set_apart() */
-    GPtrArray *vms;      /* of struct godwit_vm, in order of their start; owned; freed last */
+    char *directory;     /* the working directory of the VMs, which they may change at will */
+    char *records;       /* where Godwit writes its own files, such as the VMs' logs; equal to
+                            directory before godwit_testbed_set_apart() */
+    GPtrArray *vms;      /* of struct godwit_vm, in the order of their start; owned; freed last */
     gint64 began;        /* its start, in monotonic microseconds ... */
-    gint64 began_at;     /* ... and by the time of day */
+    gint64 began_at;     /* ... and as time of day, in microseconds */
     gint64 deadline;     /* monotonic time, in microseconds */
-    bool apart;          /* each QEMU is started in a network namespace of its own, an empty one */
-    bool turned;         /* destinations are of the source's binary, and the other way round */
-    bool fault_injected; /* something is spoiled on purpose: what is stale is no known bug's */
-    bool stale;          /* by a known bug the mailboxes that arrived are older than the guest */
-    bool lost;           /* by a known bug a guest lacks what it has written: it is not to run */
-    bool *interrupted;   /* set from outside when the run has to end; may be NULL */
-    GArray *phases;      /* of struct godwit_phase: those that are over */
-    const char *phase;   /* the present one */
+    bool apart;          /* start each QEMU in an empty network namespace of its own */
+    bool turned;         /* destinations use the source's binary, and sources the destination's */
+    bool fault_injected; /* fault injection is on: never excuse a stale page as a known bug */
+    bool stale;          /* a known bug has left stale mailboxes on the destination */
+    bool lost;           /* a known bug has lost writes of the guest: it must not run */
+    bool *interrupted;   /* set from outside to end the run; may be NULL */
+    GArray *phases;      /* of struct godwit_phase: the completed phases */
+    const char *phase;   /* the current one, or NULL */
     gint64 phase_began;
     json_t *measurements; /* what was measured and proven, for the result; owned */
-    GData *kept; /* what a step of the course keeps for the later ones (g_datalist_...); it may
-                      refer to the VMs, for it is freed before them */
+    GData *kept; /* what a step of the course stores for later steps (g_datalist_...). It may
+                    refer to the VMs, because it is freed before them */
     godwit_progress progress;
     gpointer progress_data;
-    int turn;      /* the descriptor that tells when this testbed's guests may run; -1: they may */
-    gint64 waited; /* how long its turn was waited for, in microseconds */
-    void (*over)(gpointer data); /* told when they run no more; may be NULL */
+    int turn;      /* a pipe whose end of file lets the guests of this testbed run; -1: they may
+                      run now */
+    gint64 waited; /* how long it waited for its turn, in microseconds */
+    void (*over)(gpointer data); /* called when its guests no longer run; may be NULL */
     gpointer over_data;
 };
 
-/* The time that everything has to be done in, before scaling: generous, for it only ends what
- * hangs. In seconds. */
+/* The default deadline of a testbed in seconds, before scaling. It is generous, because it must end
+ * only what hangs. */
 #define GODWIT_DEADLINE_SECONDS 60
-/* The time that a QEMU has to answer on QMP, before scaling. In seconds. */
+/* The longest that a QEMU may take to answer on QMP after its start, in seconds, before scaling. */
 #define GODWIT_START_SECONDS 15
-/* The time that a process which has begun to die has to be gone (it may write a core), before
- * scaling. In seconds. */
+/* The longest that a dying process may take to be gone, in seconds, before scaling. It may be
+ * writing a core. */
 #define GODWIT_END_SECONDS 20
 
-/* A testbed in DIRECTORY, which must exist. The clock of its deadline starts. */
+/* Creates a testbed in DIRECTORY, which must exist, and starts its deadline. The caller frees
+ * it. */
 struct godwit_testbed *godwit_testbed_new(const struct godwit_setup *setup, const char *directory);
 
-/* Makes the VMs' working directory the folder "work" below the testbed's folder, so that no VM
- * writes where Godwit's own files are. To be called before the first VM. */
+/* Creates the folder "work" in the testbed's folder as the VMs' working directory, so that no VM
+ * writes where Godwit's own files are. Call it before the first VM starts. */
 bool godwit_testbed_set_apart(struct godwit_testbed *testbed, GError **error);
 
-/* Frees what was kept, which may watch the VMs. Then kills every VM that is left, waits for each to
- * be gone, and frees the testbed. */
+/* Frees testbed->kept, which may watch the VMs. Then kills every VM that is left, waits until each
+ * is gone, and frees the testbed. */
 void godwit_testbed_free(struct godwit_testbed *testbed);
 
-/* The VM of that name that was started last, or NULL. */
+/* Returns the VM of that name that was started last, or NULL. Borrowed. */
 struct godwit_vm *godwit_testbed_vm(const struct godwit_testbed *testbed, const char *name);
 
 /*
- * Notes one of many checks that a scenario makes: that what NAME says holds, if PROBLEM is NULL, or
- * what is wrong with it. A check that does not hold fails the scenario at its end, with all others
- * made. They are in the facts ("checks"), and TAP gives each a point of its own.
+ * Records the result of check NAME: passed if PROBLEM is NULL, failed otherwise. A failed check
+ * fails the scenario at its end, after all other checks. The checks are in the measurements
+ * ("checks"); TAP prints a test point for each.
  */
 void godwit_testbed_check(struct godwit_testbed *testbed, const char *name, const char *problem);
 
 /*
- * The same with all there is to tell of it: CHECK (taken) is an object with "name" and, of these,
- * what applies:
+ * Records a check with all its properties. CHECK (taken) is an object with "name" and, if they
+ * apply:
  *
- *   problem   what is wrong
- *   skip      why it could not be made: it neither holds nor fails
- *   known     the known bug of QEMU that is why it does not hold, which is no failure then
- *   seen      what is wrong with it, of such a one
- *   class, answer   what QEMU said to what was asked of it
+ *   problem   why the check failed
+ *   skip      why the check could not be made: it neither passed nor failed
+ *   known     the known bug of QEMU that explains the failure and excuses it
+ *   seen      the problem that the known bug excuses
+ *   class, answer   the class and the text of QEMU's answer
  */
 void godwit_testbed_note_check(struct godwit_testbed *testbed, json_t *check);
 
-/* The check noted last does not hold because of the known bug of QEMU called BUG. */
+/* Marks the check that was recorded last as failed because of the known bug BUG of QEMU. */
 void godwit_testbed_excuse_check(struct godwit_testbed *testbed, const char *bug);
 
-/* How many checks did not hold, and one line for each of them in TEXT, unless it is NULL. */
+/* Returns the number of failed checks. Appends a line for each to TEXT unless that is NULL. */
 unsigned godwit_testbed_failed_checks(const struct godwit_testbed *testbed, GString *text);
 
-/* Ends the present phase, notes its time, and begins the phase NAME (a literal), or none. */
+/* Ends the current phase, records its time, and begins the phase NAME (a literal), or none if it is
+ * NULL. */
 void godwit_testbed_phase(struct godwit_testbed *testbed, const char *name);
 
 typedef bool (*godwit_condition)(gpointer data);
 
 /*
  * Runs the main loop until CONDITION(DATA) holds. WHAT completes the sentence "waiting for ...".
- * False with ERROR set if it cannot come true any more: see the top of this file.
+ * Returns false with ERROR set if the wait ends otherwise: see the top of this file.
  */
 bool godwit_testbed_wait(struct godwit_testbed *testbed, godwit_condition condition, gpointer data,
                          const char *what, GError **error);
 
-/* The same with an earlier deadline of its own (monotonic microseconds). */
+/* Like godwit_testbed_wait(), but ends at DEADLINE (monotonic microseconds) if that is earlier. */
 bool godwit_testbed_wait_until(struct godwit_testbed *testbed, gint64 deadline,
                                godwit_condition condition, gpointer data, const char *what,
                                GError **error);
 
 /*
- * Lets MS milliseconds go by before another look at something that no event tells of, WHAT. A QEMU
- * that is asked without a rest has little time for anything else. False with ERROR set as above.
+ * Waits MS milliseconds before the next poll of WHAT, for which no event exists. A QEMU that is
+ * polled without a pause has little time for anything else. Fails as godwit_testbed_wait() does.
  */
 bool godwit_testbed_rest(struct godwit_testbed *testbed, guint ms, const char *what,
                          GError **error);
 
-/* A rest between two questions to a QEMU, in milliseconds, where the answer is due soon. */
+/* The pause between two polls of a QEMU, in milliseconds, if the answer is expected soon. */
 #define GODWIT_REST_MS 2
 
-/* Seconds from now, scaled as the setup says, as a monotonic time. */
+/* Returns the monotonic time that is SECONDS from now, scaled by the setup. */
 gint64 godwit_testbed_seconds(const struct godwit_testbed *testbed, double seconds);
 
-/* Lets what comes next take so many seconds at the most. The deadline that was before is returned,
- * for the caller to put back. */
+/* Limits the deadline to SECONDS from now, scaled. Returns the previous deadline, which the caller
+ * must restore. */
 gint64 godwit_testbed_limit(struct godwit_testbed *testbed, double seconds);
 
 /*
- * Waits until it is this testbed's turn to run guests, once: of the testbeds of a run only so many
- * may at a time, and others get ready meanwhile. The time does not count, for the deadline neither.
- * False with ERROR set as above.
+ * Waits, once, until this testbed may run guests. Only a limited number of a run's testbeds may do
+ * so at a time, while others get ready. The wait does not count against the deadline. Fails as
+ * godwit_testbed_wait() does.
  */
 bool godwit_testbed_take_turn(struct godwit_testbed *testbed, GError **error);
 
-/* Says that no guest of the testbed runs any more: the turn is the next one's. */
+/* Reports that no guest of the testbed runs any more, which frees its turn. */
 void godwit_testbed_end_turn(struct godwit_testbed *testbed);
 
 /*
- * Returns false with ERROR set if a VM has died, spoken nonsense or reported a fault, or at an
- * interrupt. A QEMU that dies often takes its peer along, and the peer's end may be noticed first.
- * So this waits, for GODWIT_END_SECONDS at most, for the end of each process that has begun to die,
- * and then blames the one that was killed by a signal, or else the one that ended first.
+ * Returns whether all VMs are healthy. Fails if a VM has died, broken its protocol or reported a
+ * fault, or at an interrupt. A QEMU that dies often takes its peer along, and the peer's end may be
+ * noticed first. So this waits, for GODWIT_END_SECONDS at most, until each dying process is gone.
+ * It then blames the one that was killed by a signal, or else the one that ended first.
  */
 bool godwit_testbed_healthy(struct godwit_testbed *testbed, GError **error);
 
-/* Does the same after something has failed that the death of a QEMU would explain: waits for
- * processes that have begun to die even if none has been noticed to be gone. */
+/* Like godwit_testbed_healthy(), but for use after a failure that the death of a QEMU would
+ * explain: it waits for dying processes even if no end has been noticed yet. */
 bool godwit_testbed_survives(struct godwit_testbed *testbed, GError **error);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * Starts, watches and ends the process of a VM.
  *
- * A process is watched from its start on: GLib waits for it, and process_ended() notes how and as
- * which of this program's it ended. A VM is freed only when that call has been made. While a
- * process dies (it closes its connections, writes a core, exits), godwit_vm_dying() already says
- * so: the testbed waits for it before it blames a VM.
+ * GLib waits for the process from its start. process_ended() records its wait status and its place
+ * in the order in which this program's processes ended. A VM is freed only after that callback has
+ * run. While a process dies (it closes its connections, writes a core, exits), godwit_vm_dying() is
+ * already true. The testbed waits for dying processes before it blames a VM.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The descriptors that a QEMU gets, beside stdin, stdout and stderr. */
+/* The descriptors that a QEMU inherits besides stdin, stdout and stderr. */
 enum { QMP_FD = 3, CONSOLE_FD = 4 };
 
 char *godwit_vm_file(const struct godwit_vm *vm, const char *suffix)
@@ -60,22 +60,22 @@ static struct godwit_vm *vm_new(struct godwit_testbed *testbed, const char *name
     return vm;
 }
 
-/* For the child. */
+/* What the child needs between fork and exec. */
 struct child {
-    pid_t parent; /* to notice that it is gone already */
-    bool apart;   /* the child gets a network of its own */
+    pid_t parent; /* to notice that it is already gone */
+    bool apart;   /* the child gets an empty network namespace */
 };
 
-/* Runs in the child between fork and exec: a QEMU must not outlive the process that started it,
- * however that one ends. */
+/* Runs in the child between fork and exec. A QEMU must not outlive the process that started it,
+ * however that process ends. */
 static void in_child(gpointer data)
 {
     const struct child *child = data;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     godwit_contain_enter();
-    /* Godwit itself ignores it. */
+    /* main() ignores this signal, and an ignored signal stays ignored across exec. */
     signal(SIGXFSZ, SIG_DFL);
-    /* One that crashes leaves a core in its working directory, if the host allows it. */
+    /* If the host allows it, a QEMU that crashes leaves a core in its working directory. */
     struct rlimit core;
     if (!getrlimit(RLIMIT_CORE, &core)) {
         core.rlim_cur = core.rlim_max;
@@ -92,7 +92,7 @@ static void process_ended(GObject *object, GAsyncResult *result, gpointer data)
     struct godwit_vm *vm = data;
     vm->watched = false;
     if (!g_subprocess_wait_finish(G_SUBPROCESS(object), result, &error))
-        return; /* cancelled: the vm is being freed, or the process is another vm's now */
+        return; /* cancelled: the VM is being freed, or the process belongs to another VM now */
     vm->exited = true;
     vm->wait_status = g_subprocess_get_status(vm->process);
     vm->exit_order = ended++;
@@ -109,15 +109,16 @@ void godwit_vm_watch(struct godwit_vm *vm)
     g_subprocess_wait_async(vm->process, vm->cancel, process_ended, vm);
 }
 
-/* Returns whether nobody is at the other end of a connection any more. */
+/* Returns whether the peer of a connection has closed its end. */
 static bool hung_up(const struct godwit_qmp *qmp)
 {
     struct pollfd end = {.fd = qmp->fd, .events = POLLRDHUP};
     return qmp->fd < 0 || (poll(&end, 1, 0) > 0 && end.revents & (POLLHUP | POLLRDHUP | POLLERR));
 }
 
-/* Returns whether the kernel says that the process is exiting (proc_pid_stat(5), state and flags),
- * or does not know it any more. A connection that its peer has seen closed is closed after that. */
+/* Returns whether the kernel reports the process as exiting (proc_pid_stat(5), state and flags) or
+ * does not know it. The kernel sets these flags before it closes the process's connections, so no
+ * peer notices the end earlier. */
 static bool is_exiting(pid_t pid)
 {
     enum { EXITING = 0x4, DUMPS_CORE = 0x200, SIGNALED = 0x400 }; /* PF_... of linux/sched.h */
@@ -162,7 +163,7 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
     }
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
     g_subprocess_launcher_set_cwd(launcher, vm->testbed->directory);
-    /* Its temporary files go with the folder, however it ends. */
+    /* Its temporary files are removed with the folder, however the QEMU ends. */
     g_subprocess_launcher_setenv(launcher, "TMPDIR", vm->testbed->directory, TRUE);
     g_subprocess_launcher_set_stdin_file_path(launcher, "/dev/null");
     g_subprocess_launcher_set_stdout_file_path(launcher, "/dev/null");
@@ -210,12 +211,12 @@ static bool has(const char *const *arguments, const char *argument)
     return arguments && g_strv_contains(arguments, argument);
 }
 
-/* -machine, -accel (unless it is among the scenario's own ARGUMENTS), -cpu, -m and the image. */
+/* Adds -machine, -accel (unless ARGUMENTS has it), -cpu, -m and the image. */
 static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GError **error)
 {
     const struct godwit_setup *setup = vm->testbed->setup;
     const struct godwit_machine *machine = setup->machine;
-    /* Without guest memory, cores are a tenth as large. */
+    /* A core without guest memory is a tenth as large. */
     g_autoptr(GString) options = g_string_new(setup->type);
     g_string_append(options, ",dump-guest-core=off");
     if (machine->machine_options)
@@ -311,8 +312,8 @@ void godwit_vm_free(struct godwit_vm *vm)
         g_subprocess_force_exit(vm->process);
         g_subprocess_wait(vm->process, NULL, NULL);
     }
-    /* A wait that was cancelled, or is over, calls back for certain: while the vm is still there.
-     */
+    /* process_ended() is certain to be called once the wait is cancelled or over. It must run while
+     * the VM still exists. */
     while (vm->watched)
         g_main_context_iteration(NULL, TRUE);
     g_clear_object(&vm->process);

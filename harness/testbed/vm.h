@@ -1,12 +1,12 @@
 /*
  * One QEMU process with its guest, as a part of a testbed.
  *
- * Who owns what: the vm owns its process, its QMP and console connections and the files that begin
- * with its name in the testbed's directory. The process gets one end of a socket pair for each of
- * QMP (descriptor 3) and console (descriptor 4), and a pipe as its standard error, nothing else; it
- * dies with its parent. What it writes is kept in bounded logs, and a QEMU that floods one is
- * unhealthy. As each of these ends, its descriptors are closed; the vm itself stays, with what was
- * said, until its testbed goes.
+ * Ownership: the VM owns its process, its QMP and console connections, and the files in the
+ * testbed's records that begin with its name. The process gets one end of a socket pair for QMP
+ * (descriptor 3) and one for the console (descriptor 4), and a pipe as its standard error, nothing
+ * else. It dies with its parent. Its output goes into bounded logs; a QEMU that floods one is
+ * unhealthy. When a connection ends, its descriptors are closed. The VM itself, with the logged
+ * output, stays until its testbed is freed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,152 +20,159 @@
 #include <gio/gio.h>
 
 struct godwit_vm {
-    struct godwit_testbed *testbed; /* borrowed: it owns the vm */
+    struct godwit_testbed *testbed; /* borrowed: it owns the VM */
     char *name;                     /* "source", "destination", ... */
-    bool source;                    /* it was started to be migrated from */
+    bool source;                    /* it was started as a source */
     const struct godwit_qemu *qemu;
-    GPtrArray *arguments; /* the command line as it was started; NULL-terminated */
+    GPtrArray *arguments; /* the command line; NULL-terminated once started */
     GSubprocess *process; /* NULL before the start */
     pid_t pid;            /* of the process; 0 before the start */
-    char *exe;            /* the program that it executes, once it answers; NULL if unknown */
-    bool watched;         /* its end is still to be reported by the main loop */
-    bool exited;          /* the process is gone and has been waited for ... */
-    int wait_status;      /* ... with this status, as wait(2) has it ... */
-    unsigned exit_order;  /* ... after so many others of this program had ended */
-    bool answers;         /* on QMP: it has been started for good */
-    bool may_exit;        /* the harness asked it to go */
-    bool replaced;        /* the process goes on, as another vm's: see godwit_vm_inherit() */
+    char *exe;            /* path of the executed program, known after the handshake; NULL:
+                             unknown */
+    bool watched;         /* the main loop has not yet reported its end */
+    bool exited;          /* the process has ended and has been reaped ... */
+    int wait_status;      /* ... with this status, as wait(2) returns it ... */
+    unsigned exit_order;  /* ... after this many other processes of this program had ended */
+    bool answers;         /* the QMP handshake has succeeded */
+    bool may_exit;        /* the harness asked it to quit: its end is not a failure */
+    bool replaced;        /* the process continues as that of another VM: see godwit_vm_inherit() */
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
     struct godwit_drain *errors;    /* its standard error; NULL before the start */
-    GArray *blocks;                 /* of struct godwit_block, see memory.h; NULL until asked for */
+    GArray *blocks;                 /* of struct godwit_block, see memory.h; NULL: not yet mapped */
     GArray *pieces;                 /* of struct godwit_piece, likewise */
     GPtrArray *kept;                /* copies of the blocks, by godwit_memory_keep(), or NULL */
     guint migration_first;          /* index of the first event of its latest migration ... */
     gint64 migration_began;         /* ... when it was started, in monotonic microseconds ... */
-    guint migration_leg;            /* ... and since that was last resumed or recovered */
-    json_t *capabilities; /* of migration, that were set on it: name -> on; owned, or NULL */
-    GCancellable *cancel; /* ends the wait for the process when the vm is freed */
-    const char *host;     /* where it listens for TCP; NULL: 127.0.0.1. Borrowed */
-    int pagemap;          /* what the kernel knows of its pages, opened at need; -1: not yet */
-    bool pmemsave;        /* memory is read by QMP: process_vm_readv is refused */
+    guint migration_leg;            /* ... and of the first since it was last resumed or
+                                       recovered */
+    json_t *capabilities; /* the migration capabilities that were set: name -> on; owned, or NULL */
+    GCancellable *cancel; /* ends the wait for the process when the VM is freed */
+    const char *host;     /* the address where it listens for TCP; NULL: 127.0.0.1. Borrowed */
+    int pagemap;          /* descriptor of /proc/PID/pagemap, opened when needed; -1: not open */
+    bool pmemsave;        /* read guest memory by QMP, because process_vm_readv is refused or not
+                             wanted */
 };
 
 enum godwit_vm_role {
     GODWIT_VM_SOURCE,             /* -S: waits for godwit_vm_run() before its first instruction */
-    GODWIT_VM_DESTINATION,        /* -incoming defer; runs when the migration is over */
-    GODWIT_VM_DESTINATION_PAUSED, /* the same with -S: loads, and waits for godwit_vm_run() */
+    GODWIT_VM_DESTINATION,        /* -incoming defer; runs when the migration has completed */
+    GODWIT_VM_DESTINATION_PAUSED, /* -incoming defer -S: loads, and waits for godwit_vm_run() */
 };
 
 /*
- * Starts a QEMU with the testbed's guest, in the background: returns as soon as the process exists.
- * ARGUMENTS, NULL or NULL-terminated, come last on its command line; an -accel among them stands in
- * place of the setup's, any -incoming in place of the role's.
- * The vm belongs to the testbed. NULL with ERROR set if not even that can be done.
+ * Starts a QEMU with the testbed's guest. Returns as soon as the process exists, without waiting
+ * for its answer. ARGUMENTS, NULL or NULL-terminated, come last on its command line. An -accel
+ * among them replaces the setup's, an -incoming replaces the role's. The testbed owns the VM.
+ * Returns NULL with ERROR set if the process cannot be started.
  */
 struct godwit_vm *godwit_vm_start(struct godwit_testbed *testbed, const char *name,
                                   enum godwit_vm_role role, const char *const *arguments,
                                   GError **error);
 
-/* The same up to the start: there is a command line, vm->arguments, and the files for it. */
+/* Does everything that godwit_vm_start() does except start the process: afterwards the command
+ * line, vm->arguments, and the files that it names exist. */
 struct godwit_vm *godwit_vm_prepare(struct godwit_testbed *testbed, const char *name,
                                     enum godwit_vm_role role, const char *const *arguments,
                                     GError **error);
 
 /*
- * Waits until the QEMU of VM has replaced itself, by exec(2), by that of HEIR, which was prepared:
- * process, QMP and console are the heir's then. Leaves negotiation mode. To be called when what
- * makes the QEMU do so has been sent to it, and nothing been awaited since.
+ * Waits until the QEMU of VM has replaced itself, by exec(2), with that of HEIR, which was
+ * prepared. The heir then owns the process, QMP and console. Leaves negotiation mode. Call it after
+ * the command that makes QEMU do so, without another wait in between.
  */
 bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **error);
 
-/* Starts the binary with no machine at all, to ask it questions. Otherwise as above. */
+/* Starts the binary without a machine, to ask it questions. Otherwise like godwit_vm_start(). */
 struct godwit_vm *godwit_vm_start_bare(struct godwit_testbed *testbed,
                                        const struct godwit_qemu *qemu, GError **error);
 
-/* Waits for the QMP greeting and leaves negotiation mode. A QEMU that cannot get this far is an
- * ENVIRONMENT error, which quotes what it said. */
+/* Waits for the QMP greeting and leaves negotiation mode. Fails with ENVIRONMENT, and quotes the
+ * standard error, if the QEMU does not get this far. */
 bool godwit_vm_handshake(struct godwit_vm *vm, GError **error);
 
 /* Returns whether ARGUMENT is a word of the VM's command line. */
 bool godwit_vm_has_argument(const struct godwit_vm *vm, const char *argument);
 
-/* Kills the process if it is there, waits for it, frees everything. */
+/* Kills the process if it is still running, waits until it is gone, and frees everything. */
 void godwit_vm_free(struct godwit_vm *vm);
 
-/* Has the guest run (QMP's cont) when it is its testbed's turn: godwit_testbed_take_turn(). */
+/* Waits for the testbed's turn, godwit_testbed_take_turn(), and starts the guest with QMP's
+ * cont. */
 bool godwit_vm_run(struct godwit_vm *vm, GError **error);
 
-/* Asks the process to quit and waits for a clean end, exit status 0. */
+/* Asks the process to quit, and waits until it has ended. Fails unless its exit status is 0. */
 bool godwit_vm_quit(struct godwit_vm *vm, GError **error);
 
-/* Sends COMMAND with ARGUMENTS (taken) and waits for the answer. Returns what "return" holds (owned
- * by the caller), or NULL with ERROR set, QMP's own words included. */
+/* Sends COMMAND with ARGUMENTS (taken) and waits for the answer. Returns the value of "return",
+ * which the caller frees. Fails with QMP and quotes QEMU's reason if QEMU refuses the command. */
 json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arguments,
                           GError **error);
 
-/* The same when the answer's content does not matter. */
+/* Like godwit_vm_execute(), for commands whose answer does not matter. */
 bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *arguments,
                        GError **error);
 
-/* The same with a descriptor to go with it (getfd, add-fd); it stays the caller's. */
+/* Like godwit_vm_execute(), and passes the descriptor FD with the command (getfd, add-fd). The
+ * caller keeps FD open and closes it. */
 json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *arguments, int fd,
                              GError **error);
 
-/* Sends COMMAND with ARGUMENTS, text that goes out as it is (NULL for none), and waits for the
- * answer, which is returned whole, a refusal too. The caller's. */
+/* Sends COMMAND with ARGUMENTS, JSON text that is sent unchanged (NULL for none), and waits for the
+ * answer. Returns the whole answer, even if it is a refusal. The caller frees it. */
 json_t *godwit_vm_ask(struct godwit_vm *vm, const char *command, const char *arguments,
                       GError **error);
 
-/* Runs a line of the human monitor; what it printed is the caller's. */
+/* Runs a line of the human monitor. Returns its output, which the caller frees. */
 char *godwit_vm_monitor(struct godwit_vm *vm, const char *line, GError **error);
 
-/* The run state as query-status has it ("running", "paused", ...); the caller's. */
+/* Returns the run state that query-status reports ("running", "paused", ...). The caller frees
+ * it. */
 char *godwit_vm_status(struct godwit_vm *vm, GError **error);
 
-/* Waits for the console to have shown at least READY characters and PASSES passes in all. */
+/* Waits until the console has shown at least READY characters A and PASSES characters B in all. */
 bool godwit_vm_wait_console(struct godwit_vm *vm, unsigned ready, guint64 passes, GError **error);
 
-/* Waits for an event with that name, and that data.status unless it is NULL, among those from
- * index FIRST on; it is returned, borrowed. */
+/* Waits for an event NAME, with data.status STATUS unless that is NULL, among the events from index
+ * FIRST on. Returns it, borrowed. */
 const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char *name,
                                    const char *status, GError **error);
 
-/* The most bytes taken from a QEMU's standard error. */
+/* The most bytes that are read from a QEMU's standard error. */
 #define GODWIT_STDERR_MAX ((uint64_t)16 << 20)
 
-/* False with ERROR set if the process died unasked, QMP broke, the console shows a fault, or the
- * QEMU floods what it writes to. */
+/* Returns whether the VM is healthy. Fails if the process died unasked, QMP broke, the console
+ * shows a fault, or the QEMU flooded one of its outputs. */
 bool godwit_vm_healthy(struct godwit_vm *vm, GError **error);
 
-/* Has the main loop report the end of vm->process: vm->exited and what goes with it. */
+/* Makes the main loop record the end of vm->process in vm->exited and related members. */
 void godwit_vm_watch(struct godwit_vm *vm);
 
 /*
- * Returns whether the process is on its way out, unasked, without having been waited for yet: its
- * connections have been closed, it is writing a core, or the kernel says that it is exiting. Its
- * end is certain then, and the main loop will report it.
+ * Returns whether the process is dying unasked but has not been reaped: its connections are closed,
+ * it is writing a core, or the kernel reports that it is exiting. The main loop will report its
+ * end.
  */
 bool godwit_vm_dying(const struct godwit_vm *vm);
 
-/* What a bug report needs of this VM: name, binary, version, package, state of the process, when it
- * was started (seconds since the testbed's start), the command line to run it by hand, the ends of
- * stderr, console and QMP transcript. The caller's. */
+/* Returns what a bug report needs: name, binary, version, package, state of the process, its start
+ * (seconds since that of the testbed), a command line to run it by hand, and the ends of stderr,
+ * console and QMP transcript. The caller frees it. */
 json_t *godwit_vm_describe(const struct godwit_vm *vm);
 
-/* How its process ended: "exited with status 1", "was killed by signal 9 (Killed)". The caller's.
- */
+/* Returns how its process ended: "exited with status 1", "was killed by signal 9 (Killed)". The
+ * caller frees it. */
 char *godwit_vm_end(const struct godwit_vm *vm);
 
-/* The last LINES lines that it wrote to its standard error, "" if there are none: all of them if
- * they are no more than a bounded log keeps. The caller's. */
+/* Returns the last LINES lines of its standard error, "" if it is empty. There may be fewer: a
+ * bounded log has them. The caller frees it. */
 char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines);
 
-/* Picks, by godwit_text_reason(), the line of its standard error that says most about why it
- * failed. "" if it wrote nothing. The caller frees it. */
+/* Returns the line of its standard error that best explains a failure, chosen by
+ * godwit_text_reason(), or "" if it wrote nothing. The caller frees it. */
 char *godwit_vm_reason(const struct godwit_vm *vm);
 
-/* The pid of the process. */
+/* Returns the pid of the process, or 0 if it is not running. */
 pid_t godwit_vm_pid(const struct godwit_vm *vm);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What VMs say of themselves for reports: the ends of their logs, how a process ended, and the
- * command line that starts the same QEMU by hand.
+ * Describes VMs for reports: the ends of their logs, how a process ended, whether it is healthy,
+ * and the command line that starts the same QEMU by hand.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* The longest line that a report quotes whole, in bytes: some of QMP's answers have many KiB. */
+/* The longest line that a report quotes in full, in bytes: some answers on QMP have many KiB. */
 #define QUOTED_MAX 800
 
-/* TEXT with what is too long of each line cut out of its middle. The caller's. */
+/* Returns TEXT with the middle of each long line cut out. The caller frees it. */
 static char *shorten_lines(const char *text)
 {
     GString *shorter = g_string_new(NULL);
@@ -34,7 +34,7 @@ static char *shorten_lines(const char *text)
     return g_string_free(shorter, FALSE);
 }
 
-/* The last LINES lines of the log, "" for NULL. The caller's. */
+/* Returns the last LINES lines of the log, "" if LOG is NULL. The caller frees it. */
 static char *tail_of(const struct godwit_log *log, unsigned lines)
 {
     if (!log)
@@ -57,7 +57,7 @@ char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines)
     return tail_of(vm->errors->log, lines);
 }
 
-/* Lines of standard error, from its end, among which the reason is looked for. */
+/* The number of last lines of standard error in which to look for the reason. */
 #define REASON_LINES 20
 
 char *godwit_vm_reason(const struct godwit_vm *vm)
@@ -67,7 +67,7 @@ char *godwit_vm_reason(const struct godwit_vm *vm)
     return reason ? reason : g_strdup("");
 }
 
-/* Returns whether a process exceeded the limit on the size of files. */
+/* Returns whether the process was killed for exceeding the limit on file size. */
 static bool met_limit(const struct godwit_vm *vm)
 {
     return WIFSIGNALED(vm->wait_status) && WTERMSIG(vm->wait_status) == SIGXFSZ;
@@ -121,8 +121,8 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
     return true;
 }
 
-/* The command line with QMP and console where a person can reach them, and a source that does not
- * wait for anybody. The caller's. */
+/* Returns the command line for a person: with QMP and console within reach, and without the -S of a
+ * source. The caller frees it. */
 static char *by_hand(const struct godwit_vm *vm)
 {
     g_autofree char *qmp =

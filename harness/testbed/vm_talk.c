@@ -1,6 +1,6 @@
 /*
- * Talks to a VM: QMP commands and their answers, the console, the QEMU's start and end. Every
- * wait runs the main loop through godwit_testbed_wait(), so a VM that dies meanwhile ends it.
+ * Talks to a VM: QMP commands and their answers, the console, the start and end of the QEMU. Every
+ * wait runs the main loop in godwit_testbed_wait(), which also ends when a VM dies.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,8 +18,8 @@ static bool has_greeting(gpointer data)
     return vm->qmp->greeting != NULL;
 }
 
-/* The VM of the testbed that turned out not to start at all, or NULL: another one's may be noticed
- * while this one's greeting is awaited. */
+/* Returns the VM of the testbed that failed to start, or NULL. It may be a different VM from the
+ * one whose greeting is awaited. */
 static const struct godwit_vm *without_start(const struct godwit_testbed *testbed)
 {
     for (guint i = 0; i < testbed->vms->len; i++) {
@@ -34,7 +34,7 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     const gint64 deadline = godwit_testbed_seconds(vm->testbed, GODWIT_START_SECONDS);
-    /* Some greet before they have tried to make their machine. */
+    /* Some QEMUs greet before they create their machine. */
     if (godwit_testbed_wait_until(vm->testbed, deadline, has_greeting, vm, "the QMP greeting",
                                   &cause) &&
         godwit_vm_command(vm, "qmp_capabilities", NULL, &cause)) {
@@ -49,7 +49,7 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "%s did not answer on QMP (%s)",
                     vm->qemu->path, cause->message);
     } else if (cause->code == GODWIT_ERROR_INTERRUPTED || !bad) {
-        /* Nothing to do with how a QEMU starts: a guest that is wrong already, say. */
+        /* Not a failure to start, but for example a guest that is already wrong. */
         g_propagate_error(error, g_steal_pointer(&cause));
     } else if (bad->exited) {
         g_autofree char *end = godwit_vm_end(bad);
@@ -73,7 +73,7 @@ static bool has_restarted(gpointer data)
 bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **error)
 {
     g_autofree char *what =
-        g_strdup_printf("the QMP greeting of the QEMU that the %s is to execute", vm->name);
+        g_strdup_printf("the QMP greeting of the QEMU that the %s executes", vm->name);
     const gint64 deadline = godwit_testbed_seconds(vm->testbed, GODWIT_START_SECONDS);
     vm->qmp->may_restart = true;
     if (!godwit_testbed_wait_until(vm->testbed, deadline, has_restarted, vm, what, error))
@@ -94,8 +94,7 @@ bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **er
     return godwit_vm_command(heir, "qmp_capabilities", NULL, error);
 }
 
-/* True with the reply, and when there will be none: a VM that may exit does so without anybody
- * taking it amiss. */
+/* Returns true with the reply, and also if a VM that may exit has ended without one. */
 static bool has_reply(gpointer data)
 {
     const struct godwit_vm *vm = data;
@@ -108,11 +107,11 @@ json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arg
     return godwit_vm_execute_fd(vm, command, arguments, -1, error);
 }
 
-/* Waits for the answer to COMMAND, which was sent if SENT is true. */
+/* Waits for the answer to COMMAND. SENT is false if it could not be sent. */
 static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent, GError **error)
 {
     if (!sent) {
-        /* How the process ended says more than a broken pipe. */
+        /* The way in which the process ended explains more than a broken pipe. */
         g_autoptr(GError) cause = NULL;
         if (!godwit_testbed_survives(vm->testbed, &cause)) {
             g_clear_error(error);
@@ -169,7 +168,7 @@ bool godwit_vm_run(struct godwit_vm *vm, GError **error)
 {
     if (!godwit_testbed_take_turn(vm->testbed, error))
         return false;
-    /* How long a guest stood still says nothing of how fast it is. */
+    /* The time for which the guest was stopped must not count as an interval. */
     vm->console->last = 0;
     return godwit_vm_command(vm, "cont", NULL, error);
 }
@@ -189,7 +188,7 @@ char *godwit_vm_status(struct godwit_vm *vm, GError **error)
     return value ? g_strdup(godwit_json_string(value, "status", "unknown")) : NULL;
 }
 
-static bool quitted(gpointer data)
+static bool has_quit(gpointer data)
 {
     const struct godwit_vm *vm = data;
     return vm->exited;
@@ -205,7 +204,7 @@ bool godwit_vm_quit(struct godwit_vm *vm, GError **error)
         g_propagate_error(error, g_steal_pointer(&unsent));
         return false;
     }
-    if (!godwit_testbed_wait(vm->testbed, quitted, vm, what, error))
+    if (!godwit_testbed_wait(vm->testbed, has_quit, vm, what, error))
         return false;
     if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) != 0) {
         g_autofree char *end = godwit_vm_end(vm);
@@ -232,7 +231,7 @@ static bool console_reached(gpointer data)
 bool godwit_vm_wait_console(struct godwit_vm *vm, unsigned ready, guint64 passes, GError **error)
 {
     struct console_goal goal = {vm->console, ready, passes};
-    g_autofree char *what = g_strdup_printf("%s from the %s's guest (its console so far: \"%s\")",
+    g_autofree char *what = g_strdup_printf("'%s' on the %s's console (so far: \"%s\")",
                                             passes ? "B" : "A", vm->name, vm->console->tail->str);
     return godwit_testbed_wait(vm->testbed, console_reached, &goal, what, error);
 }

@@ -38,7 +38,7 @@ sub migrate_refuses {
 
 # QEMUs that are none, or the wrong one. Those that time out come first: the rest runs meanwhile.
 for (
-    [fake('silent'), qr/did not answer on QMP .waited/, @impatient],
+    [fake('silent'), qr/did not answer on QMP .timed out/, @impatient],
     [fake('mute'), qr/waited .* answer to qmp_capabilities/, @impatient],
     [fake('stays'), qr/waited .* to quit/, @impatient],
     [fake('endless'), qr/sent an endless line/],
@@ -74,7 +74,7 @@ refuses(['run', '--arch', 's390x'], qr/no qemu-system-s390x in \$PATH: install .
 refuses([], qr/which command\?/);
 refuses(['fly'], qr/unknown command "fly"/);
 refuses(['--fly'], qr/unknown command "--fly"/);
-refuses(['worker', '/nonexistent'], qr/is for godwit itself/);
+refuses(['worker', '/nonexistent'], qr/is internal to godwit/);
 for my $command (qw(run list migrate doctor bench stream)) {
     refuses([$command, '--fly'], qr/nknown option --fly .*--help/);
 }

@@ -13,9 +13,9 @@ use Test::More;
 
 # BEHAVIOUR: what is said to be wrong, in which phase, and what else is to be seen.
 my %failures = (
-    'hangs' => [qr/waited \d+\.\d s in vain for the source's answer to migrate/, 'migrate'],
-    'silent-guest' => [qr/in vain for A from the source's guest .its console so far: ""/, 'to A'],
-    'stuck-guest' => [qr/in vain for B from the source's guest .its console so far: "A"/, 'to B',
+    'hangs' => [qr/timed out after \d+\.\d s waiting for the source's answer to migrate/, 'migrate'],
+    'silent-guest' => [qr/waiting for 'A' on the source's console .so far: ""/, 'to A'],
+    'stuck-guest' => [qr/waiting for 'B' on the source's console .so far: "A"/, 'to B',
         qr/^ +console +A$/m],
     'crashes' => [qr/the source's QEMU was killed by signal 11 .*"fake-qemu: this will hurt"/,
         'migrate', qr/^ +stderr +fake-qemu: this will hurt$/m,
@@ -138,7 +138,7 @@ is_deeply([map { s{.*/}{}r } sort glob "$first->{dir}/cwd/here/*"],
 my $nowhere = run(['run', 'precopy/unix/plain', '--accel', 'tcg', '--output', '/proc/here', '--qemu',
         fake('crashes')]);
 is($nowhere->{status}, 1, 'no place for a bundle: exit status');
-like($nowhere->{err}, qr/\Agodwit: nothing is left of precopy\/unix\/plain: cannot write to folder \/proc\/here: .*\n\z/,
+like($nowhere->{err}, qr/\Agodwit: cannot keep the folder of precopy\/unix\/plain: cannot write to folder \/proc\/here: .*\n\z/,
     'no place for a bundle: it is told');
 like($nowhere->{out}, qr/^FAIL +x86_64 /m, 'no place for a bundle: the result');
 like($nowhere->{out}, qr/^ +by hand +\S+ .*-name source /m, 'no place for a bundle: the command line');

@@ -100,7 +100,7 @@ my $PACING = 'the source tells of its passes for information; only the pace of t
 
 # Patterns of messages.
 my $ram     = qr/twin|stamp|order|position|instant|mailbox|looks like the known bug/i;
-my $late    = qr/timed out|in vain|deadline|did not answer/;
+my $late    = qr/timed out|deadline|did not answer/;
 my $state   = qr/run state/;
 my $engine  = qr/states:|alarms:/;
 my $console = qr/console|READY|started anew|wrong byte/;
