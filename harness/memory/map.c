@@ -1,7 +1,8 @@
 /*
- * The map of a guest's memory: its RAM blocks, their place in QEMU's address space, and the pieces
- * of them that the guest sees. QEMU is asked for them once, by `info ramblock`, `info mtree -f`
- * and, where `info ramblock` has no addresses (before QEMU 8.2), `gpa2hva`.
+ * The map of a guest's memory: its RAM blocks, their addresses in QEMU's address space, and the
+ * pieces of them that the guest sees. It is read from QEMU once, by `info ramblock`, `info mtree
+ * -f` and, for QEMU before 8.2, whose `info ramblock` has no addresses, `gpa2hva`. The map is
+ * stored in vm->blocks and vm->pieces, either completely or not at all.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,8 +11,8 @@
 #include "memory/untouched.h"
 #include <string.h>
 
-/* `info ramblock`: a heading, then lines "NAME PSIZE UNIT OFFSET USED TOTAL [HVA RO]". Names have
- * no blanks. HVA came with QEMU 8.2. */
+/* Parses `info ramblock`: a heading, then lines "NAME PSIZE UNIT OFFSET USED TOTAL [HVA RO]". Names
+ * contain no blanks. HVA exists since QEMU 8.2. */
 static void parse_blocks(const char *text, GArray *blocks)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -37,8 +38,8 @@ static guint find(const struct godwit_vm *vm, const char *name)
     return no_block;
 }
 
-/* `info mtree -f`: the flat view of the address space "memory" tells which piece of which block the
- * guest sees where, lines "START-END (prio N, ram|rom): NAME [@OFFSET] ...". */
+/* Parses `info mtree -f`: the flat view of the address space "memory" has a line "START-END (prio
+ * N, ram|rom): NAME [@OFFSET] ..." for each piece of a block that the guest sees. */
 static void parse_view(const char *text, struct godwit_vm *vm)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -64,7 +65,7 @@ static void parse_view(const char *text, struct godwit_vm *vm)
     }
 }
 
-/* Where QEMU has the guest-physical address, or 0 if it does not say. */
+/* Asks QEMU for the host address of a guest-physical address. *HVA is 0 if the answer has none. */
 static bool ask_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t *hva, GError **error)
 {
     g_autofree char *line = g_strdup_printf("gpa2hva " HEX, gpa);
@@ -76,7 +77,7 @@ static bool ask_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t *hva, GError **
     return true;
 }
 
-/* Fills in vm->blocks and vm->pieces, which are empty. */
+/* Fills vm->blocks and vm->pieces, which are empty. */
 static bool ask_map(struct godwit_vm *vm, GError **error)
 {
     g_autofree char *blocks = godwit_vm_monitor(vm, "info ramblock", error);
@@ -89,7 +90,7 @@ static bool ask_map(struct godwit_vm *vm, GError **error)
     parse_view(view, vm);
     if (vm->pieces->len == 0) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
-                    "%s: no RAM to be made out in `info ramblock` and `info mtree -f`", vm->name);
+                    "%s: found no RAM in `info ramblock` and `info mtree -f`", vm->name);
         return false;
     }
     for (guint i = 0; i < vm->pieces->len; i++) {
@@ -118,7 +119,7 @@ bool godwit_memory_map(struct godwit_vm *vm, GError **error)
     vm->pieces = g_array_new(FALSE, TRUE, sizeof(struct godwit_piece));
     if (ask_map(vm, error))
         return true;
-    /* What is half known must not pass for known. */
+    /* A partial map must not be taken for a complete one. */
     g_clear_pointer(&vm->blocks, g_array_unref);
     g_clear_pointer(&vm->pieces, g_array_unref);
     return false;
@@ -165,7 +166,7 @@ const struct godwit_block *godwit_memory_locate(struct godwit_vm *vm, uint64_t g
         }
     }
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
-                "%s: guest-physical " HEX "+" HEX " is no RAM of this guest", vm->name, gpa,
+                "%s: guest-physical " HEX "+" HEX " is not RAM of this guest", vm->name, gpa,
                 length);
     return NULL;
 }

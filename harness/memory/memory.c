@@ -1,7 +1,14 @@
 /*
- * Reads the memory of a guest from outside: by process_vm_readv(2), by QMP's pmemsave where the
- * system refuses that, or from a copy that was kept. Large reads skip what the guest never wrote to
- * (untouched.h): it is zero.
+ * Reads the memory of a guest from outside.
+ *
+ * godwit_memory_read_block() tries in this order: the copy that godwit_memory_keep() made; zeros,
+ * for large ranges that the guest never wrote to (untouched.h); process_vm_readv(2); QMP's
+ * pmemsave, for the rest of the VM's life once the system has refused the former. pmemsave reaches
+ * only what the guest sees, and needs a QEMU that answers.
+ *
+ * A read by process_vm_readv(2) of a page that a postcopy has not brought yet blocks until it
+ * arrives. godwit_memory_fetch() therefore reads in a thread while the main loop runs, and
+ * godwit_memory_peek() first checks that the page is present.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,16 +23,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* The block's place among the vm's. */
+/* Returns the index of the block in vm->blocks. */
 static guint index_of(const struct godwit_vm *vm, const struct godwit_block *block)
 {
     return (guint)(block - &g_array_index(vm->blocks, struct godwit_block, 0));
 }
 
-/* Chunks of this size, each of which pmemsave puts into a file. */
+/* The size of the chunks in which memory is copied: pmemsave writes each into a file. */
 #define KEEP_CHUNK ((uint64_t)1 << 20)
 
-/* Copies what can be read of [OFFSET, OFFSET + LENGTH) of the block to its place in COPY. */
+/* Copies [OFFSET, OFFSET + LENGTH) of the block to its place in COPY, unless it cannot be read. */
 static bool keep(struct godwit_vm *vm, const struct godwit_block *block, uint64_t offset,
                  uint64_t length, unsigned char *copy, GError **error)
 {
@@ -40,7 +47,7 @@ static bool keep(struct godwit_vm *vm, const struct godwit_block *block, uint64_
     return true;
 }
 
-/* As a whole if that can be read, otherwise piece by piece. */
+/* Copies the block as a whole if possible, otherwise piece by piece. */
 static bool keep_block(struct godwit_vm *vm, const struct godwit_block *block, unsigned char *copy,
                        GError **error)
 {
@@ -77,7 +84,7 @@ bool godwit_memory_keep_again(struct godwit_vm *vm, uint64_t gpa, size_t length,
     const struct godwit_block *block = godwit_memory_locate(vm, gpa, length, &offset, error);
     if (!block)
         return false;
-    /* Put away, lest it be read. */
+    /* Hide the copies, so that the read reaches QEMU. */
     GPtrArray *kept = g_steal_pointer(&vm->kept);
     const bool done =
         keep(vm, block, offset, length, g_ptr_array_index(kept, index_of(vm, block)), error);
@@ -85,7 +92,7 @@ bool godwit_memory_keep_again(struct godwit_vm *vm, uint64_t gpa, size_t length,
     return done;
 }
 
-/* QEMU's working directory is the testbed's, so a bare file name reaches it. */
+/* The working directory of QEMU is that of the testbed, so a bare file name is enough. */
 static bool read_by_pmemsave(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
                              GError **error)
 {
@@ -96,7 +103,7 @@ static bool read_by_pmemsave(struct godwit_vm *vm, uint64_t gpa, void *buffer, s
                            json_pack("{s:I, s:I, s:s}", "val", (json_int_t)gpa, "size",
                                      (json_int_t)length, "filename", file),
                            &refusal)) {
-        /* Since 11.1, while something is on its way to it. */
+        /* QEMU 11.1 and later refuse this on a destination during the migration. */
         if (refusal->code == GODWIT_ERROR_QMP && strstr(refusal->message, "during migration"))
             return godwit_fail(error, GODWIT_ERROR_SKIP,
                                "needs process_vm_readv: QEMU %s allows no pmemsave while it is "
@@ -127,7 +134,7 @@ bool godwit_memory_readable(const struct godwit_vm *vm, const struct godwit_bloc
     return (block->hva && !vm->pmemsave) || godwit_memory_piece(vm, block, offset, length);
 }
 
-/* The QEMU's pages, as the kernel has them. */
+/* Returns the descriptor of the pagemap of QEMU, opened at the first call, or -1. */
 static int pagemap_of(struct godwit_vm *vm)
 {
     if (vm->pagemap < 0)
@@ -135,8 +142,8 @@ static int pagemap_of(struct godwit_vm *vm)
     return vm->pagemap;
 }
 
-/* Whether those bytes are known to be zero without being read. Pages that a postcopy has yet to
- * bring are not there either, and are not zero. */
+/* Returns whether those bytes are known to be zero without a read. A page that a postcopy has not
+ * brought yet is also absent, but is not zero. */
 static bool is_untouched(struct godwit_vm *vm, const struct godwit_block *block, uint64_t offset,
                          uint64_t length)
 {
@@ -152,7 +159,7 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
 {
     if (!godwit_memory_readable(vm, block, offset, length)) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
-                    "%s: " HEX "+" HEX " of RAM block %s is out of reach", vm->name, offset,
+                    "%s: " HEX "+" HEX " of RAM block %s cannot be read", vm->name, offset,
                     (uint64_t)length, block->name);
         return false;
     }
@@ -176,8 +183,8 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
         } else if (n < 0 && (errno == EPERM || errno == ENOSYS)) {
             vm->pmemsave = true;
         } else {
-            const char *why = n == 0 ? "nothing there" : g_strerror(errno);
-            /* How the process ended says more, if it has. */
+            const char *why = n == 0 ? "no bytes were read" : g_strerror(errno);
+            /* The end of the process, if it has ended, explains more. */
             return godwit_testbed_survives(vm->testbed, error) &&
                    godwit_fail(error, GODWIT_ERROR_CRASH,
                                "%s: cannot read its memory at offset " HEX " of %s: %s", vm->name,
@@ -204,7 +211,7 @@ bool godwit_memory_read(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t
     return block && godwit_memory_read_block(vm, block, offset, buffer, length, error);
 }
 
-/* A read that may take as long as a page is on its way. */
+/* A read that may block until a postcopy brings the page. */
 struct fetch {
     pid_t pid;
     uint64_t hva;
@@ -248,8 +255,9 @@ bool godwit_memory_fetch(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_
     g_autoptr(GTask) task = g_task_new(NULL, NULL, NULL, NULL);
     g_task_set_task_data(task, fetch, fetch_free);
     g_task_run_in_thread(task, fetch_in_thread);
-    /* One that is not there in time has its own reference until the QEMU is gone. */
-    if (!godwit_testbed_wait(vm->testbed, is_fetched, task, "a page that was read to be there",
+    /* A read that is not done in time holds its own reference, until QEMU is gone and the read
+     * fails. */
+    if (!godwit_testbed_wait(vm->testbed, is_fetched, task, "a page of guest memory to arrive",
                              error)) {
         godwit_error_context(error, "%s: reading at " HEX, vm->name, gpa);
         return false;
@@ -268,7 +276,7 @@ bool godwit_memory_peek(struct godwit_vm *vm, uint64_t hva, void *buffer, size_t
 {
     const struct iovec local = {buffer, length};
     const struct iovec remote = {(void *)(uintptr_t)hva, length};
-    /* Who reads a page that is not there may have to wait for a postcopy to bring it. */
+    /* Reading an absent page might block until a postcopy brings it. */
     return hva && !vm->exited && godwit_untouched_there(pagemap_of(vm), hva) &&
            process_vm_readv(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) == (ssize_t)length;
 }

@@ -1,5 +1,5 @@
 /*
- * What map.c, memory.c and write.c share.
+ * Shared by map.c, memory.c and write.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,14 +8,15 @@
 
 #include "memory/memory.h"
 
-/* How an address is printed. */
+/* The format of an address. */
 #define HEX "0x%" G_GINT64_MODIFIER "x"
 
-/* Fewer bytes than this are read without asking whether the guest ever wrote to them. */
+/* Ranges with fewer bytes than this are read without checking whether the guest ever wrote to
+ * them. */
 #define UNTOUCHED_LEAST ((size_t)64 << 10)
 
-/* Returns the piece that has the LENGTH bytes at OFFSET of BLOCK, or NULL if the guest does not see
- * them in one piece. */
+/* Returns the piece that contains the LENGTH bytes at OFFSET of BLOCK, or NULL if the guest does
+ * not see them in one piece. */
 const struct godwit_piece *godwit_memory_piece(const struct godwit_vm *vm,
                                                const struct godwit_block *block, uint64_t offset,
                                                uint64_t length);

@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Finds memory of another process that was never written to, in /proc/PID/maps and
+ * /proc/PID/pagemap.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "memory/untouched.h"
 
 #include <fcntl.h>
@@ -8,7 +13,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* PAGEMAP_SCAN, by Linux's Documentation/admin-guide/mm/pagemap.rst: headers before 6.7 lack it. */
+/* PAGEMAP_SCAN, from Linux's Documentation/admin-guide/mm/pagemap.rst. Headers before 6.7 lack
+ * it. */
 struct scan {
     uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
     uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
@@ -35,7 +41,7 @@ bool godwit_untouched_private(char *const *maps, uint64_t start, uint64_t length
         const char *dash = strchr(maps[i], '-');
         unsigned long long from, to, inode;
         char kind;
-        /* Most lines are of libraries, far away. */
+        /* Most lines describe libraries, far away. */
         if (!dash || g_ascii_strtoull(dash + 1, NULL, 16) <= reached ||
             sscanf(maps[i], "%llx-%llx %*c%*c%*c%c %*s %*s %llu", &from, &to, &kind, &inode) < 4)
             continue;
@@ -70,7 +76,7 @@ bool godwit_untouched(int pagemap, uint64_t start, uint64_t length)
         .vec = (uint64_t)(uintptr_t)&found,
         .vec_len = 1,
         .max_pages = 1,
-        /* There, and not the page of zeros. */
+        /* Match pages that are present or swapped out, except the zero page. */
         .category_inverted = ZERO,
         .category_mask = ZERO,
         .category_anyof_mask = PRESENT | SWAPPED,

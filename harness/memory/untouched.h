@@ -1,5 +1,6 @@
 /*
- * Memory of another process that it has never written to, which need not be read to be known.
+ * Detects memory that another process has never written to. Its content is zero, so it need not be
+ * read.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,26 +11,26 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What /proc/PID/maps tells of a process's address space, a line each: the caller's (g_strfreev).
- * None if the system does not tell. */
+/* Returns the lines of /proc/PID/maps, none if it cannot be read. The caller frees them with
+ * g_strfreev(). */
 char **godwit_untouched_maps(pid_t pid);
 
-/* Whether all of [START, START + LENGTH) is private anonymous memory by those maps: what was never
- * written there is zero. */
+/* Returns whether [START, START + LENGTH) is entirely private anonymous memory according to MAPS.
+ * Such memory is zero where it was never written to. */
 bool godwit_untouched_private(char *const *maps, uint64_t start, uint64_t length);
 
-/* What the kernel knows of the pages of a process that has executed what it is to execute: a
- * descriptor for the questions below, the caller's to close. -1 if the system does not tell. */
+/* Opens /proc/PID/pagemap for the functions below. The process must already have executed its
+ * program. Returns a descriptor, which the caller closes, or -1. */
 int godwit_untouched_open(pid_t pid);
 
-/* Whether the page at ADDRESS is in memory or swapped out, by such a descriptor. */
+/* Returns whether the page at ADDRESS is present or swapped out. */
 bool godwit_untouched_there(int pagemap, uint64_t address);
 
 /*
- * Whether no page of [START, START + LENGTH), which is of private anonymous memory, is anything but
- * absent or the kernel's page of zeros: all of it reads as zero. Both are to be multiples of the
- * host's page size; a page that userfaultfd would bring must not be among them. False if one is,
- * and if the system does not tell (Linux before 6.7).
+ * Returns whether each page of [START, START + LENGTH) is absent or the kernel's zero page, so that
+ * the range reads as zero. The range must be private anonymous memory, START and LENGTH multiples
+ * of the host's page size, and no page may be one that userfaultfd would bring. Returns false if a
+ * page has content, or if the kernel cannot answer (Linux before 6.7).
  */
 bool godwit_untouched(int pagemap, uint64_t start, uint64_t length);
 

@@ -1,5 +1,5 @@
 /*
- * Writes to the memory of a guest: to corrupt it on purpose, and to mark the pages of its window.
+ * Writes to the memory of a guest, to corrupt it on purpose or to mark the pages of its window.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,17 +24,18 @@ bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, 
     if (n == (ssize_t)length)
         return true;
     const char *why = n < 0         ? g_strerror(errno)
-                      : !block->hva ? "QEMU does not say where that is"
+                      : !block->hva ? "QEMU does not report its address"
                                     : "not all of it could be written";
     return godwit_fail(error, GODWIT_ERROR_SKIP,
                        "needs process_vm_writev into QEMU, which this system refuses: %s", why);
 }
 
-/* A mark, and where in its page it is: behind the bytes that the guests write. */
+/* The mark and its offset in a page, after the bytes that the guests write. */
 #define MARK        UINT64_C(0x476f647769740000)
 #define MARK_OFFSET 8
 
-/* Where the marks are in the vm's QEMU, or 0 if it has none that could be written. */
+/* Returns the address of the first mark in QEMU, or 0 if the VM has no marks that could be
+ * written. */
 static uint64_t first_mark(struct godwit_vm *vm)
 {
     const struct godwit_workload *workload = &vm->testbed->setup->workload;

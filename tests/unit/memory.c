@@ -197,14 +197,14 @@ static void test_map_fails(void **state)
     static const struct {
         const char *ramblock, *mtree, *wrong;
     } rows[] = {
-        {"", "", "no RAM to be made out"},
-        {RAMBLOCK_OLD, "", "no RAM to be made out"},
-        {"", MTREE, "no RAM to be made out"},
-        {"one line", "FlatView", "no RAM to be made out"},
-        {"Block\nname only\n\n   \n", MTREE, "no RAM to be made out"},
+        {"", "", "found no RAM in"},
+        {RAMBLOCK_OLD, "", "found no RAM in"},
+        {"", MTREE, "found no RAM in"},
+        {"one line", "FlatView", "found no RAM in"},
+        {"Block\nname only\n\n   \n", MTREE, "found no RAM in"},
         {RAMBLOCK_OLD,
          "FlatView #0\n AS \"memory\", root: system\n  rubbish (prio 0, ram): the.ram",
-         "no RAM to be made out"},
+         "found no RAM in"},
         {NULL, MTREE, "refused human-monitor-command: info ramblock"},
         {RAMBLOCK_OLD, NULL, "refused human-monitor-command: info mtree -f"},
     };
@@ -354,7 +354,7 @@ static void test_fetch(void **state)
         assert_memory_equal(buffer, guest->fake->memory + 0x1f000, 0x1000);
         assert_int_equal(guest->fake->pmemsaves, pmemsave);
         assert_false(godwit_memory_fetch(guest->vm, BASE + 0x1f001, buffer, 0x1000, &error));
-        assert_contains(error->message, "is no RAM of this guest");
+        assert_contains(error->message, "is not RAM of this guest");
         guest_free(guest);
     }
 }
@@ -438,7 +438,7 @@ static void test_keep(void **state)
         assert_int_equal(guest->fake->pmemsaves, asked);
         g_autoptr(GError) error = NULL;
         assert_false(godwit_memory_read_block(guest->vm, block_at(guest, 2), 0, buffer, 1, &error));
-        assert_contains(error->message, "of RAM block lost is out of reach");
+        assert_contains(error->message, "of RAM block lost cannot be read");
         guest_free(guest);
     }
 }
@@ -452,9 +452,9 @@ static void test_out_of_reach(void **state)
         uint64_t offset;
         const char *wrong;
     } rows[] = {
-        {0, 0x1fff1, "source: 0x1fff1+0x10 of RAM block told is out of reach"},
-        {1, 0x8000, "source: 0x8000+0x10 of RAM block seen is out of reach"},
-        {2, 0, "source: 0x0+0x10 of RAM block lost is out of reach"},
+        {0, 0x1fff1, "source: 0x1fff1+0x10 of RAM block told cannot be read"},
+        {1, 0x8000, "source: 0x8000+0x10 of RAM block seen cannot be read"},
+        {2, 0, "source: 0x0+0x10 of RAM block lost cannot be read"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GError) error = NULL;
@@ -465,7 +465,7 @@ static void test_out_of_reach(void **state)
     }
     g_autoptr(GError) error = NULL;
     assert_false(godwit_memory_read(guest->vm, BASE + 0x1fff1, buffer, sizeof(buffer), &error));
-    assert_contains(error->message, "guest-physical 0x4001fff1+0x10 is no RAM of this guest");
+    assert_contains(error->message, "guest-physical 0x4001fff1+0x10 is not RAM of this guest");
     guest_free(guest);
 }
 
@@ -618,7 +618,7 @@ static void test_nothing_moves(void **state)
         errno = earlier[i];
         assert_false(godwit_memory_write(guest->vm, BASE, &byte, 1, &unwritten));
         nothing_moves = false;
-        assert_contains(unread->message, "nothing there");
+        assert_contains(unread->message, "no bytes were read");
         assert_true(g_error_matches(unread, GODWIT_ERROR, GODWIT_ERROR_CRASH));
         assert_false(guest->vm->pmemsave);
         assert_contains(unwritten->message, "not all of it could be written");

@@ -684,7 +684,7 @@ static void test_unreadable(void **state)
     g_clear_error(&error);
     pair->setup.workload.window_start = PAIR_BASE - PAIR_PAGE;
     assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
-    assert_contains(error->message, "0x3ffff000+0x301000 is no RAM of this guest");
+    assert_contains(error->message, "0x3ffff000+0x301000 is not RAM of this guest");
     fake_pair_free(pair);
 }
 
