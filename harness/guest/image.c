@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Guest images and their workload: reads and writes parameter blocks and mailboxes in guest byte
+ * order, and checks whether a guest can run a workload. guest_abi.h defines the layouts.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "guest/image.h"
 
 #include "base/file.h"
@@ -110,7 +115,7 @@ bool godwit_image_write(const struct godwit_image *image, bool big_endian,
     return godwit_file_write(path, file, image->file_size, error);
 }
 
-/* The words after "stamp:", and the flag and the choice of each. */
+/* The words after "stamp:", each with its flag and the flags that it excludes. */
 static const struct {
     const char *word;
     uint32_t flag, choice;
@@ -140,8 +145,8 @@ bool godwit_workload_choose(struct godwit_workload *workload, const char *name, 
     }
     if (!good)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "unknown workload \"%s\": there are order and "
-                           "stamp[:sparse|:zero][:stride|:random]",
+                           "unknown workload \"%s\" (known: order, "
+                           "stamp[:sparse|:zero][:stride|:random])",
                            name);
     workload->flags = (workload->flags & ~(uint32_t)STAMP_FLAGS) | flags;
     return true;
@@ -161,12 +166,13 @@ char *godwit_workload_name(const struct godwit_workload *workload)
 const char *godwit_workload_stamp_wrong(const struct godwit_workload *workload)
 {
     if (workload->flags & GODWIT_FLAG_SUSPEND)
-        return "the stamp workload does not suspend";
+        return "the stamp workload cannot suspend the guest";
     if ((workload->flags & GODWIT_FLAG_CONTENT_MASK) == GODWIT_FLAG_CONTENT_MASK ||
         (workload->flags & GODWIT_FLAG_ORDER_MASK) == GODWIT_FLAG_ORDER_MASK)
-        return "the stamp workload writes in one way and in one order";
+        return "the stamp workload takes at most one of sparse and zero, and at most one of stride "
+               "and random";
     if (workload->page_size < 512 || (workload->page_size & (workload->page_size - 1)))
-        return "the stamp workload wants a page size that is a power of two, 512 or more";
+        return "the stamp workload needs a page size that is a power of two, 512 or more";
     if (workload->window_start % workload->page_size)
         return "the stamp workload's window must begin at a multiple of the page size";
     return NULL;
@@ -212,8 +218,8 @@ bool godwit_workload_check(const struct godwit_workload *workload,
     const char *wrong = NULL;
     if (workload->cpus < 1 || workload->cpus > image->max_cpus) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
-                    "%s %s: this guest works on 1 to %u CPUs, not on %u", machine->arch,
-                    image->name, image->max_cpus, workload->cpus);
+                    "%s %s: this guest supports 1 to %u CPUs, not %u", machine->arch, image->name,
+                    image->max_cpus, workload->cpus);
         return false;
     }
     if (workload->page_size < 8 || workload->page_size % 8)
@@ -231,15 +237,15 @@ bool godwit_workload_check(const struct godwit_workload *workload,
     else if (workload->window_start < machine->ram_base || workload->window_end > ram_end)
         wrong = "the window must lie inside the guest's RAM";
     else if (workload->window_start < machine->ram_base + GODWIT_WINDOW_OFFSET)
-        wrong = "the window must not cover the first MiB of RAM, where the guest itself lives";
+        wrong = "the window must not cover the first MiB of RAM, which the guest itself occupies";
     else if (workload->window_end > ram_end - machine->tail)
-        wrong = "the window must not cover the end of RAM, where the guest itself lives";
+        wrong = "the window must not cover the end of RAM, which the guest itself occupies";
     else if (machine->reach && workload->window_end > machine->reach)
-        wrong = "the window must end where this guest's reach does";
+        wrong = "the window must not extend beyond what this guest can address";
     else if ((workload->flags & GODWIT_FLAG_SUSPEND) && !machine->can_suspend)
         wrong = "this machine has no suspend to RAM";
     else if ((workload->flags & GODWIT_FLAG_SUSPEND) && workload->cpus > 1)
-        wrong = "only a single CPU suspends itself";
+        wrong = "a guest with more than one CPU cannot suspend";
     else if (workload->flags & GODWIT_FLAG_STAMP)
         wrong = image->stamp_store ? godwit_workload_stamp_wrong(workload)
                                    : "this guest has no stamp workload";

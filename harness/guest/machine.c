@@ -1,10 +1,15 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * The registered machines, one for each QEMU target. GODWIT_MACHINE() puts a pointer to each into a
+ * linker section, which this file reads.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "guest/machine.h"
 
 #include <glib.h>
 #include <string.h>
 
-/* The bounds of the section that GODWIT_MACHINE() fills; the linker defines them. */
+/* The bounds of the section that GODWIT_MACHINE() fills. The linker defines them. */
 extern const struct godwit_machine *const __start_godwit_machines[];
 extern const struct godwit_machine *const __stop_godwit_machines[];
 
@@ -16,7 +21,8 @@ size_t godwit_machine_count(void)
 
 const struct godwit_machine *godwit_machine_at(size_t index)
 {
-    /* Link order is no order to show: the machine at INDEX has INDEX others before it. */
+    /* The order must not depend on the linker: the machine at INDEX is the one with INDEX others
+     * before it in the alphabet. */
     const size_t count = godwit_machine_count();
     for (size_t i = 0; i < count; i++) {
         size_t before = 0;

@@ -1,7 +1,7 @@
 /*
- * What an architecture's folder tells the harness: how QEMU starts its guest. One constant
- * `struct godwit_machine` per QEMU target, at the end of <arch>/machine.c, is all there is; the
- * rest of the harness never asks which architecture it is on.
+ * The interface between an architecture's folder and the harness: how QEMU starts the guest. Each
+ * QEMU target has one constant `struct godwit_machine`, at the end of <arch>/machine.c. The rest of
+ * the harness never asks for the architecture.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,30 +12,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The way in which QEMU is given an image. */
+/* How QEMU loads an image. */
 enum godwit_load {
     GODWIT_LOAD_BIOS,   /* -bios FILE */
     GODWIT_LOAD_KERNEL, /* -kernel FILE */
     GODWIT_LOAD_DISK,   /* the first sector of an IDE hard disk */
 };
 
-/* One guest image, as the generated header in gen/ describes it. */
+/* A guest image, as the generated header in gen/ describes it. */
 struct godwit_image {
     const char *name;           /* as in `--image`, for example "x86_rom" */
-    enum godwit_load load;      /* how QEMU gets it */
+    enum godwit_load load;      /* how QEMU loads it */
     const unsigned char *bytes; /* the array of the header ... */
     size_t length;              /* ... and its length in bytes */
-    size_t file_size;           /* length of the file to write, zero-filled ... */
-    size_t file_offset;         /* ... where in it the array goes */
-    size_t params_offset;       /* of the parameter block, in the array */
+    size_t file_size;           /* length of the file for QEMU, zero-filled ... */
+    size_t file_offset;         /* ... and the offset of the array in it */
+    size_t params_offset;       /* offset of the parameter block in the array */
     uint64_t mailbox;           /* guest-physical address of the mailbox */
-    unsigned max_cpus;          /* that it starts */
-    unsigned stamp_store;       /* bytes that its `stamp` workload stores at a time, 4 or 8; 0: it
-                                   has none */
+    unsigned max_cpus;          /* the most CPUs that it starts */
+    unsigned stamp_store;       /* bytes that one store of its `stamp` workload writes, 4 or 8;
+                                   0: it has no `stamp` */
 };
 
-/* At the end of RAM, where some firmware writes: no guest's window is put there unasked. In bytes.
- */
+/* Bytes at the end of RAM to which some firmware writes. The default window of a guest avoids
+ * them. */
 #define GODWIT_FIRMWARE_ROOM ((uint64_t)4 << 20)
 
 /* How to start the guest of one QEMU target (one qemu-system-ARCH binary). */
@@ -45,29 +45,31 @@ struct godwit_machine {
     const char *const *types;                 /* -machine TYPE; preferred first, NULL-terminated */
     const struct godwit_image *const *images; /* preferred first, NULL-terminated */
     const char *cpu;                          /* -cpu, or NULL for the machine's own default */
-    const char *machine_options;              /* more for -machine ("a=b,c=d"), or NULL */
-    const char *machine_options_tcg;          /* still more, under TCG only, or NULL */
+    const char *machine_options;              /* more options for -machine ("a=b,c=d"), or NULL */
+    const char *machine_options_tcg;          /* more options for -machine under TCG only, or
+                                                 NULL */
     const char *const *arguments;             /* further arguments, NULL-terminated, or NULL */
-    unsigned memory_mib;                      /* -m that holds the guest's own window ... */
-    unsigned memory_least_mib; /* ... and what the machine starts with, for a small window */
-    uint64_t reach;     /* guest-physical address that the guest's own code can write up to, or
-                           at which RAM has a gap; 0: all of it */
-    uint64_t tail;      /* bytes at the end of RAM, or of its first 2 GiB, that the guest itself
-                         * lives in */
+    unsigned memory_mib;                      /* -m for the default window ... */
+    unsigned memory_least_mib; /* ... and the least that the machine starts with, for a small
+                                  window */
+    uint64_t reach;     /* guest-physical address up to which the guest can write, or at which
+                           RAM has a gap; 0: no limit */
+    uint64_t tail;      /* bytes that the guest itself occupies at the end of RAM, or at the end
+                           of its first 2 GiB */
     uint64_t ram_base;  /* guest-physical address of the first byte of RAM */
     bool big_endian;    /* byte order of parameter block and mailbox */
     bool can_suspend;   /* GODWIT_FLAG_SUSPEND works */
     bool native_on_x86; /* KVM on an x86 host can run it */
-    const char *position_label; /* where `info registers` shows the register that the guest has its
-                                   position in: the value behind this label ... */
-    unsigned position_index;    /* ... or that many values further */
-    uint64_t timer_hz;          /* ticks per second of the mailbox timer; 0: the host's
-                                   own cycle counter, to be measured */
+    const char *position_label; /* where `info registers` shows the register that holds the
+                                   guest's position: the value after this label ... */
+    unsigned position_index;    /* ... or this many values further on */
+    uint64_t timer_hz;          /* ticks per second of the mailbox timer; 0: those of the host's
+                                   cycle counter, which must be measured */
 };
 
 /*
- * Registers a machine with the harness: write GODWIT_MACHINE(identifier) = { .arch = ..., };
- * The pointer goes into a linker section of its own, so no list elsewhere has to be kept.
+ * Registers a machine with the harness. Write GODWIT_MACHINE(identifier) = { .arch = ..., }; The
+ * pointer goes into its own linker section, so there is no list to maintain.
  */
 #define GODWIT_MACHINE(identifier)                                                                 \
     static const struct godwit_machine identifier;                                                 \
@@ -75,8 +77,9 @@ struct godwit_machine {
         __attribute__((used, section("godwit_machines"))) = &identifier;                           \
     static const struct godwit_machine identifier
 
-/* Fills in an image from the macros of its generated header, PREFIX being GODWIT_X86_ROM, say,,
- * the number of CPUs that it can start, and how many bytes `stamp` stores at a time. */
+/* Initializes an image from the macros of its generated header, whose names start with PREFIX
+ * (GODWIT_X86_ROM, for example), the number of CPUs that it can start, and the bytes that one store
+ * of `stamp` writes. */
 #define GODWIT_IMAGE(image_name, how, array, PREFIX, most_cpus, store)                             \
     {                                                                                              \
         .name = image_name, .load = how, .bytes = array, .length = PREFIX##_LENGTH,                \
@@ -85,16 +88,17 @@ struct godwit_machine {
         .max_cpus = most_cpus, .stamp_store = store                                                \
     }
 
-/* The number of registered machines. */
+/* Returns the number of registered machines. */
 size_t godwit_machine_count(void);
 
-/* The machine at INDEX, in alphabetical order of arch. INDEX must be below the count. */
+/* Returns the machine at INDEX in alphabetical order of arch. INDEX must be below the count. */
 const struct godwit_machine *godwit_machine_at(size_t index);
 
-/* The machine of that QEMU target, or NULL if there is none. */
+/* Returns the machine of a QEMU target, or NULL if there is none. */
 const struct godwit_machine *godwit_machine_find(const char *arch);
 
-/* The machine's image of that name, or NULL if it has none; a NULL name means its preferred one. */
+/* Returns the machine's image NAME, or NULL if it has none. NULL as NAME means its preferred
+ * image. */
 const struct godwit_image *godwit_machine_image(const struct godwit_machine *machine,
                                                 const char *name);
 

@@ -371,7 +371,7 @@ static void test_check(void **state)
     assert_true(godwit_workload_check(&sleeper, &machine, &image, 16, NULL));
     sleeper.cpus = 2;
     assert_false(godwit_workload_check(&sleeper, &machine, &image, 16, &error));
-    assert_contains(error->message, "only a single CPU suspends itself");
+    assert_contains(error->message, "a guest with more than one CPU cannot suspend");
 }
 
 /* CPUs: what the image can start, and the same number of pages for each. */
@@ -461,9 +461,9 @@ static void test_check_cpus(void **state)
         {4, 4096, 4, NULL},
         {13, 4096, 4, "the same number of pages for each CPU"},
         {2, 4096, 4, "the same number of pages for each CPU"},
-        {12, 4096, 0, "works on 1 to 4 CPUs, not on 0"},
-        {12, 4096, 5, "works on 1 to 4 CPUs, not on 5"},
-        {12, 4096, UINT32_MAX, "works on 1 to 4 CPUs, not on 4294967295"},
+        {12, 4096, 0, "supports 1 to 4 CPUs, not 0"},
+        {12, 4096, 5, "supports 1 to 4 CPUs, not 5"},
+        {12, 4096, UINT32_MAX, "supports 1 to 4 CPUs, not 4294967295"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const struct godwit_workload w = {.window_start = BASE + MIB,

@@ -473,7 +473,7 @@ static void test_workload(void **state)
     expect_error(GODWIT_ERROR_USAGE, "the same number of pages for each CPU");
     end();
     choose("godwit --arch x86_64 --image x86_bootsect --cpus 2");
-    expect_error(GODWIT_ERROR_USAGE, "x86_bootsect: this guest works on 1 to 1 CPUs, not on 2");
+    expect_error(GODWIT_ERROR_USAGE, "x86_bootsect: this guest supports 1 to 1 CPUs, not 2");
     end();
 }
 
@@ -499,8 +499,8 @@ static void test_workload_refused(void **state)
         {"--window 0x200000:0x400008", "whole number of pages"},
         {"--page-size 12", "multiple of 8"},
         {"--memory 99", "inside the guest's RAM"},
-        {"--cpus 65", "this guest works on 1 to 64 CPUs, not on 65"},
-        {"--workload stomp", "unknown workload \"stomp\": there are order and stamp"},
+        {"--cpus 65", "this guest supports 1 to 64 CPUs, not 65"},
+        {"--workload stomp", "unknown workload \"stomp\" (known: order, stamp"},
         {"--workload stamp,", "unknown workload \"\""},
         {"--workload stamp --page-size 256", "a page size that is a power of two, 512 or more"},
         {"--image x86_rom", "ppc64 has no image \"x86_rom\""},
