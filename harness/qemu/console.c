@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Reads the guest's serial console, logs it and checks each character. The first problem is kept in
+ * console->failure; godwit_vm_healthy() reports it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "qemu/console.h"
 
 #include "godwit/guest_abi.h"
@@ -35,8 +40,8 @@ void godwit_console_feed(struct godwit_console *console, const char *bytes, size
         switch (c) {
         case GODWIT_CONSOLE_READY:
             if (++console->ready > console->ready_allowed)
-                fail(console, "the guest started anew: READY number %u, %u expected",
-                     console->ready, console->ready_allowed);
+                fail(console, "the guest restarted: READY number %u, %u expected", console->ready,
+                     console->ready_allowed);
             break;
         case GODWIT_CONSOLE_PASS:
             console->passes++;
@@ -45,14 +50,14 @@ void godwit_console_feed(struct godwit_console *console, const char *bytes, size
             console->guest_fault = true;
             break;
         default:
-            fail(console, "the console shows byte 0x%02x, which no guest of ours writes", c);
+            fail(console, "the console shows byte 0x%02x, which Godwit's guests never write", c);
         }
     }
     if (console->tail->len > TAIL_MAX)
         g_string_erase(console->tail, 0, (gssize)(console->tail->len - TAIL_MAX));
 }
 
-/* Nothing more is read. */
+/* Stops reading. */
 static void end(struct godwit_console *console)
 {
     if (console->source)

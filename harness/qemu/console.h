@@ -1,7 +1,7 @@
 /*
- * The guest's serial console, judged byte by byte as it comes: READY where it is allowed, then
- * PASSes, nothing else. Kept in a bounded log beside it. At the guest's end both the descriptor and
- * the log's file are closed.
+ * The guest's serial console. Each character is checked as it arrives: READY where it is allowed,
+ * then only PASS, or FAULT. A bounded log keeps the output. When the guest's end closes, the
+ * descriptor and the log's file are closed as well.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,33 +12,34 @@
 #include "qemu/log.h"
 #include <stdbool.h>
 
-/* The most bytes taken from a guest: some hours of the fastest one. */
+/* The most bytes that are read from a guest: the output of the fastest one in some hours. */
 #define GODWIT_CONSOLE_MAX ((uint64_t)256 << 20)
 
 struct godwit_console {
     int fd;                 /* owned; -1 when closed */
     guint source;           /* main-loop source of fd, 0 when closed */
-    unsigned ready_allowed; /* how many READYs may come; one more is a fault */
-    unsigned ready;         /* how many came */
+    unsigned ready_allowed; /* the number of READYs allowed; one more is a failure */
+    unsigned ready;         /* the number of READYs so far */
     guint64 passes;         /* PASS characters since the start */
-    gint64 last;            /* when the latest character came, 0 before the first (after `cont`) */
-    gint64 interval;        /* from the one before to it, 0 if it is the first; microseconds */
-    bool guest_fault;       /* FAULT came: the mailbox has the record */
-    bool fault_provoked;    /* the harness spoils the guest on purpose: FAULT is no failure */
-    char *failure;          /* what else was wrong with the output, or NULL; owned */
-    GString *tail;          /* the last bytes, escaped where they do not print */
+    gint64 last;            /* when the latest characters came; 0 before the first after `cont` */
+    gint64 interval;        /* the time from the previous characters to these, per character, in
+                               microseconds; 0 for the first */
+    bool guest_fault;       /* FAULT came: the mailbox has the fault record */
+    bool fault_provoked;    /* the harness corrupted the guest on purpose: FAULT is not a failure */
+    char *failure;          /* the first other problem of the output, or NULL; owned */
+    GString *tail;          /* the last characters; unprintable bytes are escaped */
     struct godwit_log *log; /* owned */
 };
 
-/* A console read from FD (which it takes), logged to the file at PATH. NULL with ERROR set if that
- * cannot be written; FD is closed then. */
+/* Creates a console that reads from FD (taken) and logs to the file PATH. Returns NULL with ERROR
+ * set if the file cannot be created; FD is closed in that case. */
 struct godwit_console *godwit_console_new(int fd, const char *path, unsigned ready_allowed,
                                           GError **error);
 
-/* Judges LENGTH bytes as if they had come from the guest. */
+/* Checks LENGTH bytes as if the guest had written them. */
 void godwit_console_feed(struct godwit_console *console, const char *bytes, size_t length);
 
-/* Closes and frees. NULL is fine. */
+/* Closes and frees. Does nothing for NULL. */
 void godwit_console_free(struct godwit_console *console);
 
 #endif

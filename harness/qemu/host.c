@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Asks the host's kernel what it supports.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "qemu/host.h"
 
 #include <errno.h>
@@ -21,7 +25,7 @@ bool godwit_host_userfaultfd(void)
         close(fd);
         return true;
     }
-    /* Newer QEMUs can also use the device node, where its permissions let them. */
+    /* Newer QEMUs can also use the device node, if its permissions allow it. */
     return access("/dev/userfaultfd", R_OK | W_OK) == 0;
 }
 
@@ -53,8 +57,8 @@ char *godwit_host_lacks_kvm(void)
 
 bool godwit_host_ran_out(const char *text)
 {
-    /* In the C locale's words: a QEMU without a display uses that locale. EIO is not among them,
-     * because QEMU reports a broken stream that way. */
+    /* The words of the C locale, which a QEMU without a display uses. EIO is not among them,
+     * because QEMU reports a broken stream with it. */
     static const char *const reasons[] = {
         "No space left on device", "Disk quota exceeded", "File too large",
         "Cannot allocate memory",  "Too many open files", "No buffer space available",
@@ -67,7 +71,7 @@ bool godwit_host_ran_out(const char *text)
 
 bool godwit_host_disk_full(const char *folder)
 {
-    /* A guest's page, and what a file system needs for it. */
+    /* Room for a guest's page and for the file system's own data. */
     enum { ROOM = 16 << 10 };
     struct statvfs status;
     return !statvfs(folder, &status) &&
@@ -79,7 +83,8 @@ unsigned godwit_host_dirty_ring(void)
     const int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return 0;
-    /* Either capability, by how strongly the processor orders memory; both answer with bytes. */
+    /* The host has one of two capabilities, depending on its memory ordering. Both return a number
+     * of bytes. */
     int bytes = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING);
 #ifdef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
     if (bytes <= 0)

@@ -1,4 +1,11 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Bounded logs, and drains that fill them. log.h describes what a log keeps.
+ *
+ * In memory, the tail grows to twice GODWIT_LOG_KEPT bytes before it is cut to one, so that cutting
+ * is rare. The file gets the beginning at once, and the end only when the log is closed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "qemu/log.h"
 
 #include "base/file.h"
@@ -11,8 +18,8 @@
 
 struct godwit_log {
     int fd;         /* owned; -1 when closed */
-    uint64_t total; /* bytes written to the log ... */
-    uint64_t filed; /* ... and those of them that went into the file as they came */
+    uint64_t total; /* all bytes written to the log ... */
+    uint64_t filed; /* ... and those that went directly into the file */
     GString *head;  /* the first bytes, up to GODWIT_LOG_KEPT */
     GString *tail;  /* the last bytes after those, up to twice as many */
 };
@@ -29,7 +36,7 @@ struct godwit_log *godwit_log_new(const char *path, GError **error)
     return log;
 }
 
-/* Writes to the file. Whatever cannot be written is lost. */
+/* Writes to the file. Bytes that cannot be written are lost. */
 static void put(struct godwit_log *log, const char *bytes, size_t length)
 {
     while (length > 0) {
@@ -115,7 +122,7 @@ void godwit_log_free(struct godwit_log *log)
     g_free(log);
 }
 
-/* Nothing more is read. */
+/* Stops reading. */
 static void end(struct godwit_drain *drain)
 {
     if (drain->source)
@@ -127,7 +134,7 @@ static void end(struct godwit_drain *drain)
     godwit_log_close(drain->log);
 }
 
-/* Reads once. Returns whether there may be more by now. */
+/* Reads once. Returns whether there may be more to read now. */
 static bool take(struct godwit_drain *drain)
 {
     char buffer[16384];
@@ -170,7 +177,8 @@ struct godwit_drain *godwit_drain_new(int fd, const char *path, uint64_t most, G
     return drain;
 }
 
-/* Reads no more than a pipe can hold: a process that writes without end must not keep it here. */
+/* Reads at most what a pipe can hold, so that a process that writes without end cannot block this
+ * function. */
 void godwit_drain_now(struct godwit_drain *drain)
 {
     enum { TURNS = 64 };

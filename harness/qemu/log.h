@@ -1,11 +1,11 @@
 /*
- * A bounded log: what a foreign process writes, however much that is, kept in bounded memory and in
- * a file of bounded size.
+ * A bounded log: the output of a foreign process, kept in bounded memory and in a file of bounded
+ * size.
  *
- * Memory has the first GODWIT_LOG_KEPT bytes and the last GODWIT_LOG_KEPT bytes, so quoting needs
- * no file, which the process may have replaced. The file takes the first GODWIT_LOG_FILE_MAX bytes
- * as they come. If there are more, closing the log appends a line that says how many bytes are
- * missing, and the last bytes.
+ * Memory has the first and the last GODWIT_LOG_KEPT bytes, so that quoting does not need the file,
+ * which the process may have replaced. The file gets the first GODWIT_LOG_FILE_MAX bytes as they
+ * arrive. If there are more, closing the log appends a line with the number of missing bytes, and
+ * then the last bytes.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,31 +16,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What memory keeps of each end, in bytes. */
+/* The bytes of each end that memory keeps. */
 #define GODWIT_LOG_KEPT ((size_t)64 << 10)
-/* What the file keeps of the beginning, in bytes. */
+/* The bytes of the beginning that the file keeps. */
 #define GODWIT_LOG_FILE_MAX ((uint64_t)8 << 20)
 
 struct godwit_log;
 
-/* Creates a log with the file PATH, or without a file if PATH is NULL. Returns NULL with an
- * ENVIRONMENT error if that cannot be created. */
+/* Creates a log with the file PATH, or without a file if PATH is NULL. The caller frees it. Fails
+ * with ENVIRONMENT if the file cannot be created. */
 struct godwit_log *godwit_log_new(const char *path, GError **error);
 
-/* Appends LENGTH bytes. A file that cannot be written (a full disk) keeps less than memory does. */
+/* Appends LENGTH bytes. If the file cannot be written (a full disk), it keeps less than memory
+ * does. */
 void godwit_log_write(struct godwit_log *log, const void *bytes, size_t length);
 
-/* Returns how many bytes were written to the log in all. */
+/* Returns the number of bytes written to the log so far. */
 uint64_t godwit_log_total(const struct godwit_log *log);
 
-/* Returns what memory has: the beginning and the end, and in between a line that says how many
- * bytes are missing, if any are. NUL bytes become spaces. The caller frees it. */
+/* Returns what memory has: the beginning, a line with the number of missing bytes if any are
+ * missing, and the end. NUL bytes become spaces. The caller frees it. */
 char *godwit_log_text(const struct godwit_log *log);
 
-/* Completes the file and closes it. The text stays. Closing twice is fine. */
+/* Completes the file and closes it. The text in memory stays. Closing twice is allowed. */
 void godwit_log_close(struct godwit_log *log);
 
-/* Closes and frees. NULL is fine. */
+/* Closes and frees. Does nothing for NULL. */
 void godwit_log_free(struct godwit_log *log);
 
 /*
@@ -50,18 +51,18 @@ struct godwit_drain {
     int fd;       /* owned; -1 when closed */
     guint source; /* main-loop source of fd, 0 when closed */
     struct godwit_log *log;
-    uint64_t most; /* reading stops after so many bytes ... */
-    bool flooded;  /* ... because there were more */
+    uint64_t most; /* reading stops after this many bytes ... */
+    bool flooded;  /* ... because more came */
 };
 
-/* Creates a drain that reads no more than MOST bytes from FD (which it takes) into the file PATH.
- * Returns NULL with an ENVIRONMENT error if the file cannot be created; FD is closed then. */
+/* Creates a drain that reads at most MOST bytes from FD (taken) into the file PATH. Fails with
+ * ENVIRONMENT if the file cannot be created; FD is closed in that case. */
 struct godwit_drain *godwit_drain_new(int fd, const char *path, uint64_t most, GError **error);
 
-/* Reads what has been written by now, without waiting for more. */
+/* Reads what is available now, without waiting for more. */
 void godwit_drain_now(struct godwit_drain *drain);
 
-/* Closes and frees. NULL is fine. */
+/* Closes and frees. Does nothing for NULL. */
 void godwit_drain_free(struct godwit_drain *drain);
 
 #endif

@@ -1,6 +1,5 @@
 /*
- * A QEMU binary: where it is, and what it can do as far as that is known. testbed/probe.c asks the
- * binary.
+ * A QEMU binary: finds it, and stores what it can do. testbed/probe.c asks the binary itself.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Takes PATH, and gives it back if QMP and JSON can have it. */
+/* Returns PATH (taken) if QMP and JSON can represent it. Otherwise frees it and fails. */
 static char *printable(char *path, GError **error)
 {
     if (!path || g_utf8_validate(path, -1, NULL))
@@ -25,8 +24,8 @@ static char *printable(char *path, GError **error)
 
 char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, GError **error)
 {
-    g_autofree char *usual = g_strconcat("qemu-system-", machine->arch, NULL);
-    const char *name = path ? path : usual;
+    g_autofree char *default_name = g_strconcat("qemu-system-", machine->arch, NULL);
+    const char *name = path ? path : default_name;
     if (!strchr(name, '/')) {
         char *found = g_find_program_in_path(name);
         if (!found && path)
@@ -42,12 +41,12 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
     if (!stat(name, &status) && S_ISDIR(status.st_mode)) {
         static const char *const places[] = {".", "bin"};
         for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
-            g_autofree char *file = g_build_filename(name, places[i], usual, NULL);
+            g_autofree char *file = g_build_filename(name, places[i], default_name, NULL);
             if (g_file_test(file, G_FILE_TEST_IS_EXECUTABLE))
                 return g_canonicalize_filename(file, NULL);
         }
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                    "QEMU folder %s: there is no %s in it, nor in its bin", name, usual);
+                    "QEMU folder %s: no %s in it or in its bin", name, default_name);
         return NULL;
     }
     if (stat(name, &status)) {
@@ -57,8 +56,7 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
     }
     if (!S_ISREG(status.st_mode) || access(name, X_OK)) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "QEMU binary %s: %s", name,
-                    S_ISREG(status.st_mode) ? "not executable (chmod +x?)"
-                                            : "not a file but a device");
+                    S_ISREG(status.st_mode) ? "not executable (chmod +x?)" : "not a regular file");
         return NULL;
     }
     return printable(g_canonicalize_filename(name, NULL), error);
@@ -143,7 +141,7 @@ const char *godwit_qemu_common_type(const struct godwit_qemu *source,
         return NULL;
     if (!strcmp(here, there))
         return here;
-    /* The older binary's newest version is the newest that both can know. */
+    /* The newest version of the older binary is the newest that both know. */
     if (json_object_get(destination->machines, here))
         return here;
     return json_object_get(source->machines, there) ? there : NULL;

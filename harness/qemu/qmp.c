@@ -1,4 +1,15 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * A QMP connection: parses lines into the greeting, the reply and the events, and sends commands.
+ *
+ * Only one command is outstanding at a time: an answer with another id breaks the protocol. After
+ * the first line that breaks it nothing more is read; qmp->failure keeps the reason, which
+ * godwit_vm_healthy() reports.
+ *
+ * If may_restart is set, another QEMU may take over the same socket. Its greeting stays in the
+ * input, unread, for godwit_qmp_successor().
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "qemu/qmp.h"
 
 #include <errno.h>
@@ -25,7 +36,7 @@ static void record(struct godwit_qmp *qmp, char direction, const char *line)
     godwit_log_write(qmp->transcript, text, strlen(text));
 }
 
-/* Ends the connection: nothing more is read or sent. */
+/* Ends the connection. */
 static void end(struct godwit_qmp *qmp)
 {
     if (qmp->source)
@@ -37,7 +48,7 @@ static void end(struct godwit_qmp *qmp)
     godwit_log_close(qmp->transcript);
 }
 
-/* TEXT with every integer that does not fit an int64 put in quotes. */
+/* Returns TEXT with each integer that does not fit an int64 in quotes. The caller frees it. */
 static char *quote_large_integers(const char *text)
 {
     GString *quoted = g_string_new(NULL);
@@ -89,7 +100,7 @@ static void take_line(struct godwit_qmp *qmp, const char *line)
     json_t *message = godwit_qmp_parse(line);
     if (!json_is_object(message)) {
         json_decref(message);
-        fail(qmp, "answered garbage instead of QMP", line);
+        fail(qmp, "sent a line that is not a JSON object", line);
     } else if (!qmp->greeting) {
         if (json_is_object(json_object_get(message, "QMP")))
             qmp->greeting = message;
@@ -102,7 +113,7 @@ static void take_line(struct godwit_qmp *qmp, const char *line)
     } else if (godwit_json_integer(message, "id", -1) == qmp->last_id && !qmp->reply) {
         qmp->reply = message;
     } else {
-        fail(qmp, "sent an answer that nobody asked for", line);
+        fail(qmp, "sent an unexpected answer", line);
         json_decref(message);
     }
 }
@@ -113,7 +124,7 @@ static bool is_greeting(const char *line)
     return json_is_object(json_object_get(message, "QMP"));
 }
 
-/* Takes the lines that are complete, up to another QEMU's greeting. */
+/* Handles the complete lines of the input, up to the greeting of another QEMU. */
 static void take_input(struct godwit_qmp *qmp)
 {
     const char *next = qmp->input->str, *after = next + qmp->input->len, *newline;
@@ -141,7 +152,7 @@ static gboolean readable(gint fd, GIOCondition condition, gpointer data)
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return G_SOURCE_CONTINUE;
     if (length <= 0) {
-        /* The end. Whether that is an error, the process's exit tells. */
+        /* The peer has closed its end. Its exit status shows whether that is a failure. */
         end(qmp);
         return G_SOURCE_REMOVE;
     }
@@ -198,11 +209,11 @@ void godwit_qmp_free(struct godwit_qmp *qmp)
     g_free(qmp);
 }
 
-/* send(2), with FD beside the bytes unless it is -1. */
+/* Does what send(2) does, and passes the descriptor FD with the bytes unless it is -1. */
 static ssize_t send_with(int socket, const char *bytes, size_t length, int fd)
 {
     union {
-        struct cmsghdr header; /* for its alignment */
+        struct cmsghdr header; /* for the alignment */
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = {0};
     struct iovec vector = {(void *)(uintptr_t)bytes, length};
@@ -248,9 +259,9 @@ bool godwit_qmp_send_text(struct godwit_qmp *qmp, const char *command, const cha
         const ssize_t n = send_with(qmp->fd, line + sent, length - sent, fd);
         if (n >= 0) {
             sent += (size_t)n;
-            fd = -1; /* has gone with the first bytes */
+            fd = -1; /* was sent with the first bytes */
         } else if (errno == EAGAIN) {
-            /* Only a QEMU that has stopped reading fills the socket: give it a second. */
+            /* Only a QEMU that no longer reads fills the socket: give it a second. */
             struct pollfd writable = {.fd = qmp->fd, .events = POLLOUT};
             if (poll(&writable, 1, 1000) == 0) {
                 g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,

@@ -103,7 +103,7 @@ my $ram     = qr/twin|stamp|order|position|instant|mailbox|looks like the known 
 my $late    = qr/timed out|deadline|did not answer/;
 my $state   = qr/run state/;
 my $engine  = qr/states:|alarms:/;
-my $console = qr/console|READY|started anew|wrong byte/;
+my $console = qr/console|READY|restarted|wrong byte/;
 
 # [tamperings, scenario, {...}]. Keys:
 #   arch (default x86_64), workloads (default both), args of `godwit run`
@@ -257,7 +257,7 @@ row("destination/after/RESUME={\"event\":\"$_\",$said{$_},$stamp}", $P,
 
 # Answers.
 row("destination/answer/$_=drop", $P, {match => $late, %hangs}) for qw(cont stop);
-row('destination/answer/stop=double', $P, {match => qr/nobody asked/, %order});
+row('destination/answer/stop=double', $P, {match => qr/unexpected answer/, %order});
 row("source/answer/query-migrate:$_", $P, {may => $ORPHAN, one => 1, %order})
     for qw(total-time=-1 setup-time=99999999999 ram.remaining=999999999999 ram.transferred=0
     ram.normal=99999999999);

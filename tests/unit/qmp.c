@@ -153,21 +153,21 @@ static const struct {
     const char *as_first;
     const char *as_second;
 } nonsense[] = {
-    {"hello", "garbage", "garbage"},
-    {"5", "garbage", "garbage"},
-    {"\"text\"", "garbage", "garbage"},
-    {"[]", "garbage", "garbage"},
-    {"null", "garbage", "garbage"},
-    {"{", "garbage", "garbage"},
-    {"{}}", "garbage", "garbage"},
-    {"{\"a\": 1} {\"b\": 2}", "garbage", "garbage"},
-    {"{\"a\": \"\xff\"}", "garbage", "garbage"},
-    {"\xef\xbb\xbf{}", "garbage", "garbage"},
-    {"{}", "greeting", "nobody asked"},
-    {"{\"QMP\": 1}", "greeting", "nobody asked"},
-    {"{\"return\": {}, \"id\": 2}", "greeting", "nobody asked"},
-    {"{\"return\": {}, \"id\": \"1\"}", "greeting", "nobody asked"},
-    {"{\"return\": {}}", "greeting", "nobody asked"},
+    {"hello", "not a JSON object", "not a JSON object"},
+    {"5", "not a JSON object", "not a JSON object"},
+    {"\"text\"", "not a JSON object", "not a JSON object"},
+    {"[]", "not a JSON object", "not a JSON object"},
+    {"null", "not a JSON object", "not a JSON object"},
+    {"{", "not a JSON object", "not a JSON object"},
+    {"{}}", "not a JSON object", "not a JSON object"},
+    {"{\"a\": 1} {\"b\": 2}", "not a JSON object", "not a JSON object"},
+    {"{\"a\": \"\xff\"}", "not a JSON object", "not a JSON object"},
+    {"\xef\xbb\xbf{}", "not a JSON object", "not a JSON object"},
+    {"{}", "greeting", "unexpected answer"},
+    {"{\"QMP\": 1}", "greeting", "unexpected answer"},
+    {"{\"return\": {}, \"id\": 2}", "greeting", "unexpected answer"},
+    {"{\"return\": {}, \"id\": \"1\"}", "greeting", "unexpected answer"},
+    {"{\"return\": {}}", "greeting", "unexpected answer"},
     {"{\"event\": \"STOP\"}", "greeting", NULL},
     {"{\"return\": {}, \"id\": 1}", "greeting", NULL},
 };
@@ -203,7 +203,7 @@ static void test_nonsense(void **state)
     const char *reply = "{\"return\": [{\"a\": \"b\"}], \"id\": 1}";
     for (size_t length = 1; length < strlen(reply); length++) {
         g_autofree char *line = g_strndup(reply, length);
-        expect_failure(state, GREETING, line, "garbage");
+        expect_failure(state, GREETING, line, "not a JSON object");
     }
     expect_failure(state, GREETING, reply, NULL);
     /* No escape sequence gets through, and no more of a line than somebody wants to read. */
@@ -212,14 +212,14 @@ static void test_nonsense(void **state)
     expect_failure(state, GREETING, longish, "xxxx\"");
     /* Nested deeper than anybody's stack should have to bear. */
     g_autofree char *nested = g_strnfill(1000000, '[');
-    expect_failure(state, GREETING, nested, "garbage");
+    expect_failure(state, GREETING, nested, "not a JSON object");
 }
 
 /* One reply a question, even if the second looks like it. */
 static void test_second_reply(void **state)
 {
     expect_failure(state, GREETING "{\"return\": {}, \"id\": 1}\n", "{\"return\": {}, \"id\": 1}",
-                   "nobody asked");
+                   "unexpected answer");
 }
 
 /* After a failure nothing that follows is taken, in the same read or later. */
