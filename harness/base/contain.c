@@ -1,4 +1,12 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Containment of child processes. contain.h explains the three mechanisms.
+ *
+ * The sweep finds orphans as children of this process, which is their subreaper. Killing a process
+ * may turn its children into children of this process, so the sweep repeats until it kills nothing
+ * more.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "base/contain.h"
 
 #include <errno.h>
@@ -14,12 +22,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The name of the mark in the environment. */
+/* The environment variable of the mark. */
 #define MARK "GODWIT_FOLDER"
 
-static char *mark;    /* "GODWIT_FOLDER=PATH", NULL before the beginning */
-static char *group;   /* folder of the control group, NULL where there is none */
-static char *entered; /* the file in it that takes members */
+static char *mark;    /* "GODWIT_FOLDER=PATH"; NULL before godwit_contain_begin() */
+static char *group;   /* folder of the control group; NULL if there is none */
+static char *entered; /* its cgroup.procs; NULL if there is none */
 
 /* Returns this process's own folder in the cgroup v2 hierarchy, or NULL. The caller frees it. */
 static char *own_group(void)
@@ -48,7 +56,7 @@ static char *own_group(void)
     return NULL;
 }
 
-/* Makes the control group, if that is allowed and a process can be moved there. */
+/* Creates the control group, if this process may create one and move processes into it. */
 static void make_group(const char *folder)
 {
     g_autofree char *own = own_group();
@@ -62,7 +70,7 @@ static void make_group(const char *folder)
     }
     group = path;
     entered = g_build_filename(group, "cgroup.procs", NULL);
-    /* Moving a process takes write access to the group that it leaves as well. */
+    /* Moving a process requires write access to the group that it leaves as well. */
     g_autofree char *left = g_build_filename(own, "cgroup.procs", NULL);
     if (access(entered, W_OK) || access(left, W_OK)) {
         rmdir(group);
@@ -89,13 +97,13 @@ void godwit_contain_enter(void)
     const int fd = entered ? open(entered, O_WRONLY | O_CLOEXEC) : -1;
     if (fd < 0)
         return;
-    /* One that cannot enter is found by its parent, or by its mark. */
+    /* A process that cannot enter is found by its parent, or by its mark. */
     if (write(fd, "0", 1) < 0)
         errno = 0;
     close(fd);
 }
 
-/* Calls VISIT with each process that there is. */
+/* Calls VISIT for each process of the system. Returns the sum of what it returns. */
 static unsigned each_process(unsigned (*visit)(pid_t pid, gconstpointer data), gconstpointer data)
 {
     unsigned count = 0;
@@ -108,8 +116,8 @@ static unsigned each_process(unsigned (*visit)(pid_t pid, gconstpointer data), g
     return count;
 }
 
-/* How long a sweep goes on, in microseconds. Processes that multiply faster than they can be killed
- * are left to their control group, and otherwise to the janitor. */
+/* The longest duration of a sweep, in microseconds. Processes that multiply faster than the sweep
+ * can kill them are left to the control group, and otherwise to the janitor. */
 #define SWEEP_US (10 * G_USEC_PER_SEC)
 
 /* The children that a sweep lets live. */
@@ -118,7 +126,7 @@ struct known {
     size_t count;
 };
 
-/* Returns the parent of a process, 0 if it is gone. */
+/* Returns the pid of the parent of a process, or 0 if the process is gone. */
 static pid_t parent_of(pid_t pid)
 {
     char path[64], text[512];
@@ -129,7 +137,7 @@ static pid_t parent_of(pid_t pid)
     const ssize_t length = read(fd, text, sizeof(text) - 1);
     close(fd);
     text[MAX(length, 0)] = '\0';
-    /* PID (NAME) STATE PARENT ...; the name may be anything. */
+    /* The format is "PID (NAME) STATE PARENT ..."; NAME may contain anything. */
     const char *end = strrchr(text, ')');
     int parent = 0;
     return end && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
@@ -146,7 +154,7 @@ static unsigned kill_child(pid_t pid, gconstpointer data)
     return kill(pid, SIGKILL) == 0;
 }
 
-/* Waits for the end of a child that kill_child() has killed. */
+/* Kills a child again and reaps it. */
 static unsigned reap_child(pid_t pid, gconstpointer data)
 {
     if (!kill_child(pid, data))
@@ -160,12 +168,12 @@ void godwit_contain_sweep(const pid_t *pids, size_t count)
 {
     const struct known known = {pids, count};
     const gint64 deadline = g_get_monotonic_time() + SWEEP_US;
-    /* All are killed before the first is waited for: what multiplies has little time to. */
+    /* Kill all of them before waiting for the first, so that they have little time to multiply. */
     while (each_process(kill_child, &known) && g_get_monotonic_time() < deadline)
         each_process(reap_child, &known);
 }
 
-/* Kills a process that has the mark in its environment. A zombie has none any more. */
+/* Kills a process with the mark in its environment. A zombie has no environment. */
 static unsigned kill_marked(pid_t pid, gconstpointer data)
 {
     const char *wanted = data;
@@ -180,7 +188,7 @@ static unsigned kill_marked(pid_t pid, gconstpointer data)
     return 0;
 }
 
-/* Kills one process after another where the kernel is too old (before 5.14) to kill a group. */
+/* Kills the members of the control group one by one: kernels before 5.14 cannot kill a group. */
 static void kill_members(void)
 {
     g_autofree char *text = NULL;
@@ -194,7 +202,7 @@ static void kill_members(void)
     }
 }
 
-/* Kills the control group and removes it. Returns whether it is still there. */
+/* Kills and removes the control group. Returns 1 if it still exists, 0 otherwise. */
 static unsigned kill_group(void)
 {
     if (!group || !rmdir(group) || errno == ENOENT)

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Sets errors of the domain GODWIT_ERROR.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "base/error.h"
 
 G_DEFINE_QUARK(godwit - error, godwit_error)

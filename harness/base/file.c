@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Creates and reads files in folders that a QEMU may change. file.h explains the dangers.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "base/file.h"
 
 #include "base/text.h"
@@ -7,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Returns true if PATH is a device (/dev/null, say), which must never be removed. */
+/* Returns whether PATH is a device, such as /dev/null, which must never be removed. */
 static bool is_device(const char *path)
 {
     struct stat status;
@@ -28,7 +32,7 @@ int godwit_file_create(const char *path, GError **error)
     return fd;
 }
 
-/* Writes all of it. Returns 0 or an errno. */
+/* Writes all bytes. Returns 0 or an errno. */
 static int write_all(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
@@ -74,8 +78,8 @@ int godwit_file_open(const char *path, GError **error)
     return -1;
 }
 
-/* Reads up to MAX bytes from the descriptor's position on. Returns them, with a NUL behind them,
- * and their number in *LENGTH; NULL with errno set if they cannot be read. */
+/* Reads up to MAX bytes from the current position. Returns them with a terminating NUL, which the
+ * caller frees, and their number in *LENGTH. Returns NULL with errno set if they cannot be read. */
 static char *read_all(int fd, size_t max, size_t *length)
 {
     char *bytes = g_malloc(max + 1);

@@ -1,8 +1,8 @@
 /*
- * Files in folders that a QEMU may write to as well. A QEMU can put anything in the place of a
- * file: a FIFO that blocks whoever opens it, a link to /dev/zero that never ends, a link to a file
- * outside that must not be overwritten. So a file is created anew, never opened for writing where
- * it is there already; only regular files are read; and never more of one than the caller allows.
+ * Files in folders that a QEMU may change. A QEMU can replace a file by anything: a FIFO that
+ * blocks its reader, a link to /dev/zero that never ends, a link to a file elsewhere that must not
+ * be overwritten. So these functions create files anew instead of opening existing ones for
+ * writing, read only regular files, and read no more of a file than the caller allows.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,24 +12,23 @@
 #include "base/error.h"
 #include <stddef.h>
 
-/* Creates the file PATH (0600) in place of whatever has that name, unless that is a device. Returns
+/* Creates the file PATH (0600) and replaces whatever has that name, unless it is a device. Returns
  * a descriptor for writing, which the caller closes, or -1 with an ENVIRONMENT error. */
 int godwit_file_create(const char *path, GError **error);
 
-/* Creates the file PATH with LENGTH bytes, in place of whatever has that name. Fails with
- * ENVIRONMENT. */
+/* Creates the file PATH with LENGTH bytes, as godwit_file_create() does. Fails with ENVIRONMENT. */
 bool godwit_file_write(const char *path, const void *bytes, size_t length, GError **error);
 
 /* Opens the regular file PATH for reading. Returns a descriptor, which the caller closes, or -1
- * with an ENVIRONMENT error, if it is anything else as well. Never blocks. */
+ * with an ENVIRONMENT error, also if PATH is not a regular file. Never blocks. */
 int godwit_file_open(const char *path, GError **error);
 
-/* Reads the regular file PATH. Returns its bytes and a NUL, which the caller frees, and their
- * number in *LENGTH. Fails with ENVIRONMENT, also if it has more than MAX bytes. */
+/* Reads the regular file PATH. Returns its bytes with a terminating NUL, which the caller frees,
+ * and their number in *LENGTH. Fails with ENVIRONMENT, also if it has more than MAX bytes. */
 char *godwit_file_read(const char *path, size_t max, size_t *length, GError **error);
 
-/* Returns the last MAX bytes of the regular file at PATH as valid UTF-8, or NULL if they cannot be
- * had, or if it is empty or anything else than a regular file. The caller frees them. */
+/* Returns the last MAX bytes of the regular file PATH as valid UTF-8, which the caller frees.
+ * Returns NULL if they cannot be read, or if PATH is empty or not a regular file. */
 char *godwit_file_tail(const char *path, size_t max);
 
 #endif

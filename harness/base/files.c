@@ -1,5 +1,5 @@
 /*
- * Makes, moves and removes the folders of jobs.
+ * Creates, moves and removes the folders of jobs.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,14 +13,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What one round over a folder has done. */
+/* The state of one round of godwit_files_remove(). */
 struct round {
-    int top;       /* the folder that has to become empty */
-    unsigned next; /* number for the name of what is lifted next */
-    bool lifted;   /* something was: there is more to remove */
+    int top;       /* the folder to empty */
+    unsigned next; /* number in the name of the next lifted folder */
+    bool lifted;   /* a folder was lifted: another round is necessary */
 };
 
-/* Gives NAME of FOLDER, if it is a folder, the permissions that it takes to change it. */
+/* If NAME of FOLDER is a folder, gives it the permissions that changing it requires. Returns
+ * whether that succeeded. */
 static bool allow(int folder, const char *name)
 {
     struct stat status;
@@ -28,7 +29,7 @@ static bool allow(int folder, const char *name)
            !fchmodat(folder, name, 0700, 0);
 }
 
-/* Removes NAME of FOLDER, or, if it is a folder with content, lifts it up to the top. */
+/* Removes NAME of FOLDER. If it is a folder with content, moves it up to the top. */
 static void remove_or_lift(struct round *round, int folder, const char *name)
 {
     if (!unlinkat(folder, name, 0) || !unlinkat(folder, name, AT_REMOVEDIR))
@@ -82,9 +83,9 @@ static void remove_entry(struct round *round, int top, const char *name)
 }
 
 /*
- * A QEMU may leave folders in folders, more than a path has room for or there are descriptors to
- * open. So this never goes down by more than one: it lifts what is below to the top, until there
- * is nothing more to lift.
+ * A QEMU may leave folders nested more deeply than a path can be long, or than there are
+ * descriptors to open. So this function never descends by more than one level: it lifts what is
+ * below to the top, until nothing more is lifted.
  */
 void godwit_files_remove(const char *path)
 {
@@ -100,7 +101,7 @@ void godwit_files_remove(const char *path)
         unlink(path);
 }
 
-/* QMP and JSON can have no other paths. */
+/* QMP and JSON can represent only paths in UTF-8. */
 static bool printable(const char *path, GError **error)
 {
     if (g_utf8_validate(path, -1, NULL))
@@ -157,11 +158,11 @@ char *godwit_files_make(const char *to, const char *name, GError **error)
             return NULL;
         }
     }
-    godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s is full of folders called %s", to, name);
+    godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s has too many folders named %s", to, name);
     return NULL;
 }
 
-/* Into another file system, by mv(1), which knows about holes (cores have many) and sockets. */
+/* Moves to another file system, by mv(1), which handles holes (cores have many) and sockets. */
 static bool move_far(const char *from, const char *path, GError **error)
 {
     const char *const argv[] = {"mv", "-T", "--", from, path, NULL};
@@ -182,6 +183,6 @@ char *godwit_files_move(const char *from, const char *to, GError **error)
     g_autofree char *path = godwit_files_make(to, name, error);
     if (!path)
         return NULL;
-    /* In place of an empty folder: no other run can take the name meanwhile. */
+    /* Replaces the empty folder, so no other run can take the name in the meantime. */
     return !rename(from, path) || move_far(from, path, error) ? g_steal_pointer(&path) : NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * Folders of a run.
+ * The folders of a run.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,24 +10,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Removes the folder at PATH and everything in it. What cannot be removed stays. Allocates nothing
- * from the heap itself and may run in a forked child. */
+/* Removes the folder PATH and everything in it. What cannot be removed stays. May run in a forked
+ * child of a process with one thread. */
 void godwit_files_remove(const char *path);
 
-/* Creates a private folder (0700) in $TMPDIR or /tmp; its path is the caller's. */
+/* Creates a private folder (0700) in $TMPDIR or /tmp. Returns its path, which the caller frees.
+ * Fails with ENVIRONMENT. */
 char *godwit_files_temporary(GError **error);
 
-/* Makes a folder of that name in the folder TO, which is created unless it is there, or of that
- * name with a number behind it: one that was not there, whoever else makes folders there. The
- * caller frees its path. */
+/* Creates a folder NAME in the folder TO, which is created if necessary. If the name is taken,
+ * appends a number. The folder is always a new one, even if other processes create folders there.
+ * Returns its path, which the caller frees. */
 char *godwit_files_make(const char *to, const char *name, GError **error);
 
-/* Moves the folder FROM into the folder TO, which is created unless it is there, under the same
- * name or, if that is taken, that name with a number behind it. Its new path is the caller's. */
+/* Moves the folder FROM into the folder TO, which is created if necessary. If the name is taken,
+ * appends a number. Returns the new path, which the caller frees. */
 char *godwit_files_move(const char *from, const char *to, GError **error);
 
-/* Creates the folder PATH (0700) and those above it, unless it is there, and sees that files can be
- * made in it. */
+/* Creates the folder PATH (0700) and those above it if necessary, and checks that files can be
+ * created in it. */
 bool godwit_files_folder(const char *path, GError **error);
 
 #endif

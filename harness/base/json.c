@@ -1,11 +1,11 @@
 /*
- * Making JSON of what others say. jansson refuses a string that is not UTF-8, and its json_pack()
- * then returns NULL for the whole value, which callers hand on as "nothing". These functions have
- * no such outcome: they repair strings, and put null where there is no value.
+ * Builds JSON from foreign text. jansson refuses a string that is not UTF-8, and its json_pack()
+ * then returns NULL for the whole value, which callers would treat as "no value". The functions
+ * here repair such strings instead, and use null for a missing value.
  *
  * SPDX-License-Identifier: MIT
  */
-#define GODWIT_JSON_PLAIN /* jansson's own names */
+#define GODWIT_JSON_PLAIN /* use jansson's own names */
 #include "base/json.h"
 
 #include "base/text.h"
@@ -31,7 +31,7 @@ struct packer {
 
 static json_t *pack_value(struct packer *packer);
 
-/* The next character of the format that is no separator. */
+/* Returns the next character of the format, skipping separators. */
 static char next(struct packer *packer)
 {
     packer->format += strspn(packer->format, " ,:");
@@ -40,7 +40,8 @@ static char next(struct packer *packer)
     return *packer->format++;
 }
 
-/* A value and what follows it: "*" leaves it out if there is none, *LEFT_OUT. */
+/* Packs a value and the "*" after it, if any. *LEFT_OUT is true if the value is missing and has a
+ * "*". */
 static json_t *pack_member(struct packer *packer, bool *left_out)
 {
     json_t *value = pack_value(packer);
@@ -115,7 +116,7 @@ char *godwit_json_dump(const json_t *value, size_t flags)
 {
     char *dumped = json_dumps(value, flags | JSON_ENSURE_ASCII);
     GString *text = g_string_new(NULL);
-    /* Of all that is no plain text, only DEL is left, and that can only be in a string. */
+    /* JSON_ENSURE_ASCII leaves only DEL unescaped, which can occur only in a string. */
     for (const char *c = dumped ? dumped : "null"; *c; c++)
         if (*c == '\x7f')
             g_string_append(text, "\\u007f");

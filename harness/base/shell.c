@@ -1,10 +1,17 @@
-/* SPDX-License-Identifier: MIT */
+/*
+ * Quotes words for a POSIX shell.
+ *
+ * Plain words stay as they are. Printable words get quotes. All others become the output of
+ * printf(1), so that a terminal never receives their control characters.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "base/shell.h"
 
 #include "base/text.h"
 #include <string.h>
 
-/* What no shell takes for more than a letter, wherever in a word it is. */
+/* Characters that have no special meaning for any shell, wherever they are in a word. */
 #define PLAIN                                                                                      \
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"                                         \
     "0123456789_=,./:+"

@@ -1,5 +1,5 @@
 /*
- * Words of command lines that are shown to people, to be pasted into a shell.
+ * Words of command lines that are printed for people to paste into a shell.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,17 +9,17 @@
 #include <glib.h>
 
 /*
- * Returns TEXT as one word for a POSIX shell, which reads it as TEXT and as nothing else. Quotes it
- * only if it has to be. The word is one line of text that no terminal obeys: what is not tame in
- * the sense of text.h is written as printf(1)'s octal numbers. (Newlines at the very end of TEXT
- * are lost then.) The caller frees it.
+ * Returns TEXT as one word for a POSIX shell, which reads it as exactly TEXT. Quotes it only if
+ * necessary. The word is one line of text that no terminal interprets: text that is not tame
+ * (base/text.h) is written as octal numbers for printf(1). In that case newlines at the very end of
+ * TEXT are lost. The caller frees it.
  */
 char *godwit_shell_word(const char *text);
 
 /* Appends a space and godwit_shell_word(TEXT). */
 void godwit_shell_append(GString *line, const char *text);
 
-/* Appends " OPTION " and godwit_shell_word(VALUE). OPTION is taken as it is. */
+/* Appends " OPTION " and godwit_shell_word(VALUE). OPTION is not quoted. */
 void godwit_shell_append_option(GString *line, const char *option, const char *value);
 
 #endif

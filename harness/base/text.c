@@ -1,8 +1,8 @@
 /*
- * Text of foreign origin, made fit to be shown.
+ * Makes foreign text safe to print.
  *
- * One pass over the text, code point by code point. What is dangerous is decided by Unicode's
- * general category, so that no list of characters has to be kept up to date.
+ * One pass over the text, code point by code point. Unicode's general category decides what is
+ * dangerous, so there is no list of characters to keep up to date.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,7 +15,7 @@ static bool is_noncharacter(gunichar c)
     return (c & 0xfffe) == 0xfffe || (c >= 0xfdd0 && c <= 0xfdef);
 }
 
-/* Whether a reader of text may obey the code point. */
+/* Returns whether a terminal, an editor or a parser may interpret the code point. */
 static bool is_wild(gunichar c)
 {
     switch (g_unichar_type(c)) {
@@ -30,7 +30,7 @@ static bool is_wild(gunichar c)
     }
 }
 
-/* What stays as it is. */
+/* The wild characters that escape() keeps: none, newlines and tabs, or all. */
 enum keep { KEEP_NOTHING, KEEP_LINES, KEEP_ALL };
 
 static bool is_kept(gunichar c, enum keep keep)
@@ -91,12 +91,12 @@ void godwit_text_complain(const char *format, ...)
     g_printerr("godwit: %s\n", line);
 }
 
-/* How much a line says about a failure. */
+/* How well a line explains a failure. */
 enum weight { WEIGHT_NONE, WEIGHT_WARNING, WEIGHT_SUMMARY, WEIGHT_PLAIN, WEIGHT_ERROR };
 
 static enum weight weigh(const char *line)
 {
-    /* Words that QEMU's messages about what it cannot load or do have in common. */
+    /* Words that are common in QEMU's messages about what it cannot load or do. */
     static const char *const errors[] = {"error",    "fail",        "unknown",   "invalid",
                                          "cannot",   "can't",       "could not", "unable",
                                          "mismatch", "unsupported", "too old",   "no such",
@@ -121,7 +121,7 @@ char *godwit_text_reason(const char *lines)
     enum weight most = WEIGHT_NONE;
     for (guint i = 0; each[i]; i++) {
         const enum weight weight = weigh(each[i]);
-        /* The first error is the cause; of anything else, what came last. */
+        /* The first error is the cause. Among other lines, the last one counts. */
         if (weight > most || (weight == most && weight && weight < WEIGHT_ERROR)) {
             best = each[i];
             most = weight;
