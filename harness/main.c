@@ -1,6 +1,6 @@
 /*
- * godwit: live-migration tests for any installed QEMU. This file has the subcommands' table and
- * turns what they come to into an exit status.
+ * godwit: live-migration tests for any installed QEMU. This file has the table of subcommands, and
+ * turns their outcome into an exit status.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -52,7 +52,8 @@ static void help(void)
 static int dispatch(struct godwit_process *process, int argc, char **argv, GError **error)
 {
     if (argc < 2) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, "which command? (see godwit --help)");
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
+                    "no command given (try `godwit --help`)");
         return 2;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
@@ -85,13 +86,13 @@ static int dispatch(struct godwit_process *process, int argc, char **argv, GErro
         return status;
     }
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
-                "unknown command \"%s\" (see godwit --help)", argv[1]);
+                "unknown command \"%s\" (try `godwit --help`)", argv[1]);
     return 2;
 }
 
 /*
- * GLib takes "-j 2" but not "-j2", which is how make and its kind are called. Every short option of
- * ours but -h takes a value, so each such word is two. The vector is the caller's.
+ * Splits each short option with an attached value into two words, because GLib accepts "-j 2" but
+ * not "-j2". Every short option but -h takes a value. The caller frees the result.
  */
 static GPtrArray *split_short_options(int argc, char **argv)
 {
@@ -110,8 +111,8 @@ static GPtrArray *split_short_options(int argc, char **argv)
     return words;
 }
 
-/* Whoever starts us without standard descriptors shall not have a pipe or a log take their place.
- */
+/* Opens /dev/null in place of each missing standard descriptor, so that no pipe or log gets its
+ * number. */
 static void open_standard(void)
 {
     for (int fd = 0; fd <= 2; fd++)
@@ -123,10 +124,10 @@ int main(int argc, char **argv)
 {
     open_standard();
     setlocale(LC_ALL, "");
-    /* A reader that goes away (`godwit run | head`) is a write error, told once, not a death that
-     * skips the cleaning up. */
+    /* A reader that exits early (`godwit run | head`) must cause a write error, reported once, and
+     * not a death that skips the cleanup. */
     signal(SIGPIPE, SIG_IGN);
-    /* A file that grows beyond the limit (ulimit -f) is a write error as well. */
+    /* Likewise, a file that exceeds the size limit (ulimit -f) must cause a write error. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc == 3 && !strcmp(argv[1], "worker"))
         return godwit_worker_main(argv[2]);
@@ -135,7 +136,7 @@ int main(int argc, char **argv)
     godwit_process_unblock();
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) words = split_short_options(argc, argv);
-    /* Parsing takes words out of the vector it is given. */
+    /* Parsing removes words from the vector that it is given. */
     g_autofree char **vector = g_memdup2(words->pdata, words->len * sizeof(char *));
     int status = dispatch(&process, (int)words->len - 1, vector, &error);
     g_autoptr(GError) lost = NULL;

@@ -39,13 +39,13 @@ sub migrate_refuses {
 # QEMUs that are none, or the wrong one. Those that time out come first: the rest runs meanwhile.
 for (
     [fake('silent'), qr/did not answer on QMP .timed out/, @impatient],
-    [fake('mute'), qr/waited .* answer to qmp_capabilities/, @impatient],
-    [fake('stays'), qr/waited .* to quit/, @impatient],
+    [fake('mute'), qr/waiting for .* answer to qmp_capabilities/, @impatient],
+    [fake('stays'), qr/waiting for .* to quit/, @impatient],
     [fake('endless'), qr/sent an endless line/],
     [fake('dies'), qr/exited with status 3 .* saying ".*no libfake\.so"/],
-    [fake('garbage'), qr/answered garbage instead of QMP: "Hello/],
+    [fake('garbage'), qr/sent a line that is not a JSON object: "Hello/],
     [fake('no-greeting'), qr/did not begin with a QMP greeting/],
-    [fake('stray'), qr/sent an answer that nobody asked for/],
+    [fake('stray'), qr/sent an unexpected answer/],
     [fake('arm'), qr/is a QEMU for arm, for which Godwit has no guest, only for aarch64, /],
     [fake('no-machine'), qr/has no machine "q35"/],
     ['/bin/true', qr/exited with status 0 .* saying nothing/],
@@ -54,7 +54,7 @@ for (
     ['no-such-qemu', qr/"no-such-qemu": not in \$PATH/],
     ['', qr/"": not in \$PATH/],
     ['/proc', qr/neither \/proc nor \/proc\/bin has a qemu-system-ARCH for any of /],
-    ['/dev/null', qr/not a file but a device/],
+    ['/dev/null', qr/not a regular file/],
     ["$FindBin::Bin/lib/Cli.pm", qr/not executable/],
     ["$file/qemu", qr/Not a directory/],
 ) {
@@ -71,7 +71,7 @@ refuses(['run', '--arch', 's390x'], qr/no qemu-system-s390x in \$PATH: install .
     env => {PATH => '/nonexistent'}, with => 'no QEMU in $PATH');
 
 # Commands.
-refuses([], qr/which command\?/);
+refuses([], qr/no command given/);
 refuses(['fly'], qr/unknown command "fly"/);
 refuses(['--fly'], qr/unknown command "--fly"/);
 refuses(['worker', '/nonexistent'], qr/is internal to godwit/);

@@ -15,7 +15,7 @@ use Test::More;
 
 # Behaviours of tests/fake-qemu.c that let a scenario begin, and what the report has to quote.
 my %fails = (
-    'hostile-babbles' => qr/garbage instead of QMP/,
+    'hostile-babbles' => qr/not a JSON object/,
     'hostile-crashes' => qr/killed by signal 11/,
     'hostile-refuses' => qr/refused migrate/,
     'hostile-guest'   => qr/the console shows byte/,
