@@ -225,14 +225,17 @@ static bool run(struct godwit_process *process, const struct run_options *option
         return false;
     }
     bool live = false;
+    g_autoptr(json_t) about = NULL;
     g_autoptr(GPtrArray) observers = g_ptr_array_new();
     g_ptr_array_add(observers, &godwit_bundle_writer);
     for (guint i = 0; i < reporters->len; i++) {
         struct godwit_reporter *reporter = g_ptr_array_index(reporters, i);
         g_ptr_array_add(observers, &reporter->observer);
         live |= reporter->live;
+        if (reporter->wants_about && !about)
+            about = godwit_about(targets);
         if (reporter->wants_about)
-            reporter->about = godwit_about(targets);
+            reporter->about = json_incref(about);
         reporter->width = godwit_targets_width(targets);
     }
     g_autoptr(GPtrArray) skipped = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);

@@ -18,17 +18,6 @@ enum { MOST_PAGES = 3, MOST_EVENTS = 5, MOST_ERRORS = 3 };
 /* How many characters are shown of the end of a console. */
 #define MOST_CONSOLE 40
 
-/* Adds LABEL and TEXT, tame, on as many lines as TEXT has. Adds nothing if TEXT is empty. */
-static void add(GString *brief, const char *indent, const char *label, const char *text)
-{
-    if (!text || !*text)
-        return;
-    g_autofree char *tame = godwit_text_tame(text);
-    g_auto(GStrv) lines = g_strsplit(tame, "\n", -1);
-    for (guint i = 0; lines[i]; i++)
-        g_string_append_printf(brief, "%s%-9s%s\n", indent, i ? "" : label, lines[i]);
-}
-
 /* Adds the first ranges of pages that are wrong, for each VM that has some. */
 static void add_pages(GString *brief, const char *indent, const json_t *result)
 {
@@ -57,7 +46,7 @@ static void add_pages(GString *brief, const char *indent, const json_t *result)
         if (more > 0)
             g_string_append_printf(text, "\nand %" JSON_INTEGER_FORMAT " more pages of the %s",
                                    more, godwit_json_string(map, "vm", "VM"));
-        add(brief, indent, "pages", text->str);
+        godwit_report_add_lines(brief, indent, "pages", text->str);
         g_string_free(text, TRUE);
     }
 }
@@ -100,17 +89,18 @@ static void add_vm(GString *brief, const char *indent, const json_t *result, con
     g_autofree char *events = last_events(result, name);
     g_autofree char *label = g_strdup_printf("%s ", name);
     g_autofree char *deeper = g_strconcat(indent, "  ", NULL);
-    add(brief, indent, label, head);
-    add(brief, deeper, "events", events);
-    add(brief, deeper, "stderr", last_lines(godwit_json_string(vm, "stderr", ""), MOST_ERRORS));
+    godwit_report_add_lines(brief, indent, label, head);
+    godwit_report_add_lines(brief, deeper, "events", events);
+    godwit_report_add_lines(brief, deeper, "stderr",
+                            last_lines(godwit_json_string(vm, "stderr", ""), MOST_ERRORS));
     if (length > MOST_CONSOLE) {
         g_autofree char *end = g_strconcat("...", console + length - MOST_CONSOLE, NULL);
-        add(brief, deeper, "console", end);
+        godwit_report_add_lines(brief, deeper, "console", end);
     } else {
-        add(brief, deeper, "console", console);
+        godwit_report_add_lines(brief, deeper, "console", console);
     }
     if (!*godwit_json_string(result, "folder", ""))
-        add(brief, deeper, "by hand", godwit_json_string(vm, "command", ""));
+        godwit_report_add_lines(brief, deeper, "by hand", godwit_json_string(vm, "command", ""));
 }
 
 char *godwit_report_again(const json_t *result)
@@ -132,9 +122,9 @@ char *godwit_report_brief(const json_t *result, const char *indent)
     g_autofree char *fault = godwit_report_fault(result);
     g_autofree char *report = *folder ? g_build_filename(folder, "report.txt", NULL) : NULL;
     g_autofree char *again = godwit_report_again(result);
-    add(brief, indent, "what", godwit_json_string(result, "message", ""));
-    add(brief, indent, "fault", fault);
-    add(brief, indent, "phase", godwit_json_string(result, "phase", ""));
+    godwit_report_add_lines(brief, indent, "what", godwit_json_string(result, "message", ""));
+    godwit_report_add_lines(brief, indent, "fault", fault);
+    godwit_report_add_lines(brief, indent, "phase", godwit_json_string(result, "phase", ""));
     add_pages(brief, indent, result);
     size_t i;
     json_t *vm;
@@ -142,7 +132,7 @@ char *godwit_report_brief(const json_t *result, const char *indent)
     {
         add_vm(brief, indent, result, vm);
     }
-    add(brief, indent, "report", report);
-    add(brief, indent, "again", again);
+    godwit_report_add_lines(brief, indent, "report", report);
+    godwit_report_add_lines(brief, indent, "again", again);
     return g_string_free(brief, FALSE);
 }

@@ -122,7 +122,8 @@ char *godwit_report_xml_line(const char *text)
     return g_markup_escape_text(line, -1);
 }
 
-static void add_lines(GString *text, const char *indent, const char *label, const char *lines)
+void godwit_report_add_lines(GString *text, const char *indent, const char *label,
+                             const char *lines)
 {
     if (!lines || !*lines)
         return;
@@ -135,10 +136,10 @@ static void add_lines(GString *text, const char *indent, const char *label, cons
 char *godwit_report_details(const json_t *result, const char *indent)
 {
     GString *text = g_string_new(NULL);
-    add_lines(text, indent, "what", godwit_json_string(result, "message", ""));
+    godwit_report_add_lines(text, indent, "what", godwit_json_string(result, "message", ""));
     g_autofree char *fault = godwit_report_fault(result);
-    add_lines(text, indent, "fault", fault);
-    add_lines(text, indent, "phase", godwit_json_string(result, "phase", ""));
+    godwit_report_add_lines(text, indent, "fault", fault);
+    godwit_report_add_lines(text, indent, "phase", godwit_json_string(result, "phase", ""));
     size_t i;
     json_t *vm;
     json_array_foreach(json_object_get(result, "vms"), i, vm)
@@ -152,10 +153,11 @@ char *godwit_report_details(const json_t *result, const char *indent)
         static const char *const parts[][2] = {
             {"stderr", "stderr"}, {"console", "console"}, {"qmp", "qmp"}, {"by hand", "command"}};
         for (size_t p = 0; p < G_N_ELEMENTS(parts); p++)
-            add_lines(text, deeper, parts[p][0], godwit_json_string(vm, parts[p][1], ""));
+            godwit_report_add_lines(text, deeper, parts[p][0],
+                                    godwit_json_string(vm, parts[p][1], ""));
     }
-    add_lines(text, indent, "folder", godwit_json_string(result, "folder", ""));
-    add_lines(text, indent, "again", godwit_json_string(result, "again", ""));
+    godwit_report_add_lines(text, indent, "folder", godwit_json_string(result, "folder", ""));
+    godwit_report_add_lines(text, indent, "again", godwit_json_string(result, "again", ""));
     return g_string_free(text, FALSE);
 }
 

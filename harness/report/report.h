@@ -65,6 +65,11 @@ char *godwit_report_xml_line(const char *text);
  * begins with INDENT. The caller frees it. */
 char *godwit_report_details(const json_t *result, const char *indent);
 
+/* Adds LABEL and LINES, tame, to TEXT: a line each, begun with INDENT. Adds nothing if LINES is
+ * NULL or empty. */
+void godwit_report_add_lines(GString *text, const char *indent, const char *label,
+                             const char *lines);
+
 /* Returns a short bug report for a terminal, with the path of report.txt for the rest. Each line
  * begins with INDENT. The caller frees it. */
 char *godwit_report_brief(const json_t *result, const char *indent);

@@ -154,7 +154,7 @@ SKIP: {
         is($shown->{out} =~ /\e\[3\dm/, !!$coloured, "$name: colour, or none");
         like($shown->{out}, qr/\[0\/1\] x86_64 precopy\/unix\/plain: migrate, iteration \d+, [\d.]+ MiB left, \d+ Mbit\/s/,
             "$name: phase, iteration, what is left, rate") if $moves;
-        like($shown->{out}, qr/^(\S*\e\[3\dm)?(ok|known) /m, "$name: the result");
+        like($shown->{out}, qr/(?:^|\r\e\[K)(?:\e\[3\dm)?(?:ok|known)(?:\e\[0m)? /m, "$name: the result");
         unlike($shown->{out}, qr/[^[:print:]\r\n]/, "$name: nothing else") unless $moves;
     }
 }
