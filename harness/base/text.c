@@ -129,3 +129,11 @@ char *godwit_text_reason(const char *lines)
     }
     return best ? g_strstrip(g_strdup(best)) : NULL;
 }
+
+const char *godwit_text_last_lines(const char *text, unsigned lines)
+{
+    const char *from = text + strlen(text);
+    while (from > text && (from[-1] != '\n' || lines-- > 1))
+        from--;
+    return from;
+}

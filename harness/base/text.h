@@ -33,6 +33,10 @@ bool godwit_text_is_tame(const char *text);
 /* Writes "godwit: ", the formatted message as one tame line, and a newline to standard error. */
 void godwit_text_complain(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
+/* Returns a pointer into TEXT, which must not end with a newline, to the first of its last LINES
+ * lines. */
+const char *godwit_text_last_lines(const char *text, unsigned lines);
+
 /*
  * Returns the line of LINES, a program's standard error, that best explains its failure: the first
  * that reports an error, or else the last that is not a warning, or else the last. QEMU's "load of

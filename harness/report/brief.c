@@ -70,15 +70,6 @@ static char *last_events(const json_t *result, const char *name)
     return g_string_free(text, FALSE);
 }
 
-/* Returns where the last LINES lines of TEXT begin. */
-static const char *last_lines(const char *text, unsigned lines)
-{
-    const char *from = text + strlen(text);
-    while (from > text && (from[-1] != '\n' || lines-- > 1))
-        from--;
-    return from;
-}
-
 static void add_vm(GString *brief, const char *indent, const json_t *result, const json_t *vm)
 {
     const char *name = godwit_json_string(vm, "name", "?");
@@ -91,8 +82,9 @@ static void add_vm(GString *brief, const char *indent, const json_t *result, con
     g_autofree char *deeper = g_strconcat(indent, "  ", NULL);
     godwit_report_add_lines(brief, indent, label, head);
     godwit_report_add_lines(brief, deeper, "events", events);
-    godwit_report_add_lines(brief, deeper, "stderr",
-                            last_lines(godwit_json_string(vm, "stderr", ""), MOST_ERRORS));
+    godwit_report_add_lines(
+        brief, deeper, "stderr",
+        godwit_text_last_lines(godwit_json_string(vm, "stderr", ""), MOST_ERRORS));
     if (length > MOST_CONSOLE) {
         g_autofree char *end = g_strconcat("...", console + length - MOST_CONSOLE, NULL);
         godwit_report_add_lines(brief, deeper, "console", end);

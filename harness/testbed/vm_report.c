@@ -41,10 +41,7 @@ static char *tail_of(const struct godwit_log *log, unsigned lines)
         return g_strdup("");
     char *text = godwit_log_text(log);
     g_strchomp(text);
-    char *from = text + strlen(text);
-    while (from > text && (from[-1] != '\n' || lines-- > 1))
-        from--;
-    g_autofree char *shorter = shorten_lines(from);
+    g_autofree char *shorter = shorten_lines(godwit_text_last_lines(text, lines));
     g_free(text);
     return godwit_text_utf8(shorter);
 }

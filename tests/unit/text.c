@@ -173,12 +173,31 @@ static void test_reason(void **state)
     }
 }
 
+static void test_last_lines(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned lines;
+        const char *last;
+    } rows[] = {
+        {"", 3, ""},
+        {"one", 1, "one"},
+        {"one\ntwo", 1, "two"},
+        {"one\ntwo", 2, "one\ntwo"},
+        {"one\ntwo\nthree", 2, "two\nthree"},
+        {"one", 9, "one"},
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        assert_string_equal(godwit_text_last_lines(rows[i].text, rows[i].lines), rows[i].last);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tame),   cmocka_unit_test(test_tame_random),
         cmocka_unit_test(test_shell),  cmocka_unit_test(test_json),
-        cmocka_unit_test(test_reason),
+        cmocka_unit_test(test_reason), cmocka_unit_test(test_last_lines),
     };
     return cmocka_run_group_tests_name("text", tests, unit_folder, unit_folder_end);
 }
