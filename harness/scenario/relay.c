@@ -43,15 +43,15 @@ static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsign
     godwit_flow_watch(sent, record, data);
 }
 
-/* Begins the course with what is known of the fault before it is injected. */
-static bool prepare_course(struct course *course, GError **error)
+/* Begins the attempt with what is known of the fault before it is injected. */
+static bool prepare_attempt(struct attempt *attempt, GError **error)
 {
     struct godwit_fault fault;
-    if (!godwit_fault_parse(course->trial->fault, &fault, error))
+    if (!godwit_fault_parse(attempt->trial->fault, &fault, error))
         return false;
-    course->kind = fault.kind;
-    course->facts = json_pack("{s:{}, s:s*}", "seen", "why", course->trial->why);
-    json_object_set_new(course->testbed->measurements, "trial", course->facts);
+    attempt->kind = fault.kind;
+    attempt->measured = json_pack("{s:{}, s:s*}", "seen", "why", attempt->trial->why);
+    json_object_set_new(attempt->testbed->measurements, "trial", attempt->measured);
     return true;
 }
 
@@ -80,57 +80,58 @@ static bool stop_in_pass(struct godwit_vm *source, GError **error)
 /* Condition: the source's migration is over, one way or the other. */
 static bool source_ended(gpointer data)
 {
-    const struct course *course = data;
-    const char *state = godwit_migrate_reported_state(course->source);
+    const struct attempt *attempt = data;
+    const char *state = godwit_migrate_reported_state(attempt->source);
     return !strcmp(state, "completed") || !strcmp(state, "failed") || !strcmp(state, "cancelled");
 }
 
 static bool both_ended(gpointer data)
 {
-    const struct course *course = data;
-    return course->destination->exited ||
+    const struct attempt *attempt = data;
+    return attempt->destination->exited ||
            (source_ended(data) &&
-            !strcmp(godwit_migrate_reported_state(course->destination), "completed"));
+            !strcmp(godwit_migrate_reported_state(attempt->destination), "completed"));
 }
 
 static bool injected(gpointer data)
 {
-    const struct course *course = data;
-    return godwit_injection_done(course->injection) || both_ended(data);
+    const struct attempt *attempt = data;
+    return godwit_injection_done(attempt->injection) || both_ended(data);
 }
 
-static bool wait_for(struct course *course, godwit_condition condition, const char *what,
+static bool wait_for(struct attempt *attempt, godwit_condition condition, const char *what,
                      GError **error)
 {
-    return godwit_testbed_wait(course->testbed, condition, course, what, error);
+    return godwit_testbed_wait(attempt->testbed, condition, attempt, what, error);
 }
 
 /* Waits until the page that the fault will corrupt has changed since it was first sent, and until
  * the fault is injected. Many passes later a page of `order` may have its first value again: then
  * the next pass shows a change. */
-static bool see_change(struct course *course, GError **error)
+static bool see_change(struct attempt *attempt, GError **error)
 {
-    const uint64_t start = course->testbed->setup->workload.window_start;
+    const uint64_t start = attempt->testbed->setup->workload.window_start;
     uint64_t offset;
     guint iteration = 1;
-    if (!godwit_migrate_next_iteration(course->source, &iteration, error))
+    if (!godwit_migrate_next_iteration(attempt->source, &iteration, error))
         return false;
-    if (!godwit_injection_awaits(course->injection, &offset))
+    if (!godwit_injection_awaits(attempt->injection, &offset))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "no page that the fault could corrupt was sent in iteration 1");
-    return godwit_migrate_prove_page(course->source, course->destination, start + offset, error) &&
-           godwit_migrate_wait_throttled(course->source, injected, course,
+    return godwit_migrate_prove_page(attempt->source, attempt->destination, start + offset,
+                                     error) &&
+           godwit_migrate_wait_throttled(attempt->source, injected, attempt,
                                          "the fault to be injected", error);
 }
 
 /* Starts the destination NAME, and the migration to it through a relay with the fault. */
-static bool start(struct course *course, const char *name, GError **error)
+static bool start(struct attempt *attempt, const char *name, GError **error)
 {
-    struct godwit_testbed *testbed = course->testbed;
-    struct godwit_vm *source = course->source;
-    const bool live = godwit_fault_is_live(course->kind);
-    struct godwit_vm *destination = course->destination =
-        godwit_course_destination(testbed, name, starts_paused(course->trial), error);
+    struct godwit_testbed *testbed = attempt->testbed;
+    struct godwit_vm *source = attempt->source;
+    const bool live = godwit_fault_is_live(attempt->kind);
+    struct godwit_vm *destination = attempt->destination =
+        godwit_course_destination(testbed, name, starts_paused(attempt->trial), error);
     if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error) ||
         !godwit_migrate_set_capabilities(source, NULL, error) ||
         !(live ? godwit_migrate_throttle(source, error)
@@ -140,31 +141,31 @@ static bool start(struct course *course, const char *name, GError **error)
     g_autofree char *address =
         godwit_migrate_listen(destination, GODWIT_TRANSPORT_UNIX, false, error);
     struct godwit_relay *relay = address ? godwit_migrate_relay(testbed, address, error) : NULL;
-    course->injection =
-        relay ? godwit_migrate_inject(source, relay, course->trial->fault, error) : NULL;
-    if (!course->injection)
+    attempt->injection =
+        relay ? godwit_migrate_inject(source, relay, attempt->trial->fault, error) : NULL;
+    if (!attempt->injection)
         return false;
     /* A live migration sends too much to keep. */
-    if (course->sent && !live)
-        godwit_relay_greet(relay, greet, course->sent);
+    if (attempt->sent && !live)
+        godwit_relay_greet(relay, greet, attempt->sent);
     destination->may_exit = true;
     destination->console->fault_provoked = true; /* relay_judge.c judges what it shows */
     return godwit_migrate_start(source, godwit_relay_uri(relay), false, error) &&
-           (!live || (see_change(course, error) && godwit_migrate_unthrottle(source, error)));
+           (!live || (see_change(attempt, error) && godwit_migrate_unthrottle(source, error)));
 }
 
 /* Cancels the source's migration. Sets *STALLED if a known bug keeps the source from answering:
  * then it can only notice that the connection breaks. */
-static bool cancel(struct course *course, bool *stalled, GError **error)
+static bool cancel(struct attempt *attempt, bool *stalled, GError **error)
 {
-    struct godwit_testbed *testbed = course->testbed;
+    struct godwit_testbed *testbed = attempt->testbed;
     g_autoptr(GError) late = NULL;
     const gint64 deadline = godwit_testbed_limit(testbed, CANCEL_SECONDS);
-    const bool done = godwit_vm_command(course->source, "migrate_cancel", NULL, &late);
+    const bool done = godwit_vm_command(attempt->source, "migrate_cancel", NULL, &late);
     testbed->deadline = deadline;
     *stalled = !done && late->code == GODWIT_ERROR_TIMEOUT &&
                godwit_bug_explain(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_NO_ANSWER,
-                                                                 .source = course->source});
+                                                                 .source = attempt->source});
     if (done || *stalled)
         return true;
     g_propagate_error(error, g_steal_pointer(&late));
@@ -173,38 +174,38 @@ static bool cancel(struct course *course, bool *stalled, GError **error)
 
 /* Ends a migration that hangs: cancels it on the source, then breaks the connection. Only then can
  * the destination notice the end. */
-static bool give_up(struct course *course, GError **error)
+static bool give_up(struct attempt *attempt, GError **error)
 {
     bool stalled = false;
-    if (!wait_for(course, injected, "the fault to be injected", error))
+    if (!wait_for(attempt, injected, "the fault to be injected", error))
         return false;
-    if (both_ended(course))
+    if (both_ended(attempt))
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the migration ended although its connection hung");
-    if (!cancel(course, &stalled, error))
+    if (!cancel(attempt, &stalled, error))
         return false;
     if (stalled)
-        godwit_migrate_hang_up(course->testbed);
-    if (!wait_for(course, source_ended, "the source to give up", error))
+        godwit_migrate_hang_up(attempt->testbed);
+    if (!wait_for(attempt, source_ended, "the source to give up", error))
         return false;
-    if (course->destination->exited && !stalled)
+    if (attempt->destination->exited && !stalled)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the destination ended although its connection only hung");
-    godwit_migrate_hang_up(course->testbed);
+    godwit_migrate_hang_up(attempt->testbed);
     return true;
 }
 
 /* Runs the source's guest after a migration that failed, or whose copy is not needed. */
-static bool run_source(struct course *course, GError **error)
+static bool run_source(struct attempt *attempt, GError **error)
 {
-    struct godwit_vm *source = course->source;
-    if (!wait_for(course, source_ended, "the source's migration to end", error))
+    struct godwit_vm *source = attempt->source;
+    if (!wait_for(attempt, source_ended, "the source's migration to end", error))
         return false;
     /* A source that has sent everything does not know that the migration failed, and its guest
      * stays stopped. So does a guest that was stopped before the migration. */
     const bool completed = !strcmp(godwit_migrate_reported_state(source), "completed");
     if (!(completed ? godwit_course_settle(source, error) : godwit_course_unwind(source, error)) ||
-        ((completed || !godwit_fault_is_live(course->kind)) && !godwit_vm_run(source, error)))
+        ((completed || !godwit_fault_is_live(attempt->kind)) && !godwit_vm_run(source, error)))
         return false;
     return godwit_course_expect_status(source, "running", "after the migration", error) &&
            godwit_course_see_it_run(source, error);
@@ -212,15 +213,15 @@ static bool run_source(struct course *course, GError **error)
 
 /* Checks that the source survives: its guest runs on with its memory in order, and can be migrated
  * to another destination. */
-static bool survive(struct course *course, GError **error)
+static bool survive(struct attempt *attempt, GError **error)
 {
     static const struct godwit_spec plain = {.transport = GODWIT_TRANSPORT_UNIX,
                                              .move = GODWIT_MOVE_STOPPED};
-    godwit_testbed_phase(course->testbed, "survive");
-    if (!run_source(course, error))
+    godwit_testbed_phase(attempt->testbed, "survive");
+    if (!run_source(attempt, error))
         return false;
-    struct godwit_vm *second = godwit_course_destination(course->testbed, "second", true, error);
-    return second && godwit_course_move(course->testbed, &plain, course->source, second, error);
+    struct godwit_vm *second = godwit_course_destination(attempt->testbed, "second", true, error);
+    return second && godwit_course_move(attempt->testbed, &plain, attempt->source, second, error);
 }
 
 static void free_sent(gpointer sent)
@@ -231,49 +232,50 @@ static void free_sent(gpointer sent)
 static bool run_fault(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
-    struct course course = {.testbed = testbed, .trial = scenario->data};
-    const bool stuck = course.trial->verdict == VERDICT_STUCK;
-    const bool paused = starts_paused(course.trial);
-    course.sent = g_byte_array_new();
-    g_datalist_set_data_full(&testbed->kept, "sent", course.sent, free_sent);
-    if (!prepare_course(&course, error) ||
+    struct attempt attempt = {.testbed = testbed, .trial = scenario->data};
+    const bool stuck = attempt.trial->verdict == VERDICT_STUCK;
+    const bool paused = starts_paused(attempt.trial);
+    attempt.sent = g_byte_array_new();
+    g_datalist_set_data_full(&testbed->kept, "sent", attempt.sent, free_sent);
+    if (!prepare_attempt(&attempt, error) ||
         !godwit_course_ahead(testbed, "destination", paused, error) ||
         ((!paused || stuck) && !godwit_course_ahead(testbed, "second", true, error)))
         return false;
-    course.source = godwit_course_source(testbed, error);
-    if (!course.source || !start(&course, "destination", error) ||
-        !(stuck ? give_up(&course, error)
-                : wait_for(&course, both_ended, "the migration to end", error)) ||
+    attempt.source = godwit_course_source(testbed, error);
+    if (!attempt.source || !start(&attempt, "destination", error) ||
+        !(stuck ? give_up(&attempt, error)
+                : wait_for(&attempt, both_ended, "the migration to end", error)) ||
         !godwit_migrate_note_fault(testbed, error))
         return false;
-    const bool refused = stuck || course.destination->exited;
-    return (refused ? godwit_trial_judge_refusal(&course, error)
-                    : godwit_trial_judge_loaded(&course, error)) &&
-           survive(&course, error) && (refused || godwit_trial_run_on(&course, error)) &&
-           godwit_trial_judge(&course, refused, error);
+    const bool refused = stuck || attempt.destination->exited;
+    return (refused ? godwit_trial_judge_refusal(&attempt, error)
+                    : godwit_trial_judge_loaded(&attempt, error)) &&
+           survive(&attempt, error) && (refused || godwit_trial_run_on(&attempt, error)) &&
+           godwit_trial_judge(&attempt, refused, error);
 }
 
 /* Records the check of what came of a connection that was cut before a section. */
-static void check_cut(struct course *course)
+static void check_cut(struct attempt *attempt)
 {
-    const char *done = godwit_injection_done(course->injection);
+    const char *done = godwit_injection_done(attempt->injection);
     /* The description is for people and programs that read streams: no destination needs it. */
     const bool needless = strstr(done, "before the description") != NULL;
     g_autofree char *name =
         g_strdup_printf("the relay %s: %s", done, needless ? "taken" : "refused");
     g_autoptr(GError) problem = NULL;
-    if (needless && !course->destination->exited) {
-        godwit_testbed_check(course->testbed, name, NULL);
+    if (needless && !attempt->destination->exited) {
+        godwit_testbed_check(attempt->testbed, name, NULL);
         return;
     }
     const bool refused =
-        course->destination->exited && godwit_trial_judge_refusal(course, &problem);
-    godwit_testbed_note_check(
-        course->testbed, json_pack("{s:s, s:s*, s:s*}", "name", name, "answer",
-                                   godwit_json_string(course->facts, "refused", NULL), "problem",
-                                   refused   ? NULL
-                                   : problem ? problem->message
-                                             : "the destination took the stream"));
+        attempt->destination->exited && godwit_trial_judge_refusal(attempt, &problem);
+    godwit_testbed_note_check(attempt->testbed,
+                              json_pack("{s:s, s:s*, s:s*}", "name", name, "answer",
+                                        godwit_json_string(attempt->measured, "refused", NULL),
+                                        "problem",
+                                        refused   ? NULL
+                                        : problem ? problem->message
+                                                  : "the destination took the stream"));
 }
 
 /* Cuts the connection before each section in turn, until there is no further section and the stream
@@ -281,21 +283,21 @@ static void check_cut(struct course *course)
 static bool run_sections(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
-    struct course course = {.testbed = testbed, .source = godwit_course_source(testbed, error)};
-    for (unsigned section = 0; course.source; section++) {
+    struct attempt attempt = {.testbed = testbed, .source = godwit_course_source(testbed, error)};
+    for (unsigned section = 0; attempt.source; section++) {
         const struct trial *all = scenario->data;
         g_autofree char *fault = g_strdup_printf("%s:section=%u", all->fault, section);
         g_autofree char *name = g_strdup_printf("destination%u", section);
         const struct trial trial = {.fault = fault, .verdict = VERDICT_REFUSED};
-        course.trial = &trial;
-        if (!prepare_course(&course, error) || !start(&course, name, error) ||
-            !wait_for(&course, both_ended, "the migration to end", error))
+        attempt.trial = &trial;
+        if (!prepare_attempt(&attempt, error) || !start(&attempt, name, error) ||
+            !wait_for(&attempt, both_ended, "the migration to end", error))
             return false;
-        if (!godwit_injection_done(course.injection))
-            return godwit_vm_quit(course.destination, error) && survive(&course, error);
-        check_cut(&course);
-        if ((!course.destination->exited && !godwit_vm_quit(course.destination, error)) ||
-            !run_source(&course, error))
+        if (!godwit_injection_done(attempt.injection))
+            return godwit_vm_quit(attempt.destination, error) && survive(&attempt, error);
+        check_cut(&attempt);
+        if ((!attempt.destination->exited && !godwit_vm_quit(attempt.destination, error)) ||
+            !run_source(&attempt, error))
             return false;
     }
     return false;

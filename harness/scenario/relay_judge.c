@@ -25,10 +25,11 @@ static const char *const oracles[] = {"twin",  "state",   "page order", "stamp",
 #define PROGRESS_SECONDS 10
 
 /* Records TEXT as what ORACLE has noticed. */
-static void see(struct course *course, enum oracle oracle, const char *text)
+static void see(struct attempt *attempt, enum oracle oracle, const char *text)
 {
-    course->seen |= 1u << oracle;
-    json_object_set_new(json_object_get(course->facts, "seen"), oracles[oracle], json_string(text));
+    attempt->seen |= 1u << oracle;
+    json_object_set_new(json_object_get(attempt->measured, "seen"), oracles[oracle],
+                        json_string(text));
 }
 
 /* Returns the reason that the destination gave as it ended: the first line of its stderr that is
@@ -45,15 +46,15 @@ static char *reason_of(const struct godwit_vm *destination)
     return NULL;
 }
 
-bool godwit_trial_judge_refusal(struct course *course, GError **error)
+bool godwit_trial_judge_refusal(struct attempt *attempt, GError **error)
 {
-    struct godwit_vm *destination = course->destination;
+    struct godwit_vm *destination = attempt->destination;
     g_autofree char *reason = NULL;
     /* The flipped bit may be in a state that QEMU asserts to be valid. */
-    if (course->trial->verdict == VERDICT_FLIPPED && destination->exited &&
+    if (attempt->trial->verdict == VERDICT_FLIPPED && destination->exited &&
         WIFSIGNALED(destination->wait_status)) {
         g_autofree char *end = godwit_vm_end(destination);
-        see(course, ORACLE_PROCESS, end);
+        see(attempt, ORACLE_PROCESS, end);
         return true;
     }
     if (!godwit_course_refused(destination, error))
@@ -62,23 +63,23 @@ bool godwit_trial_judge_refusal(struct course *course, GError **error)
     if (!reason)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the destination ended without a message");
-    json_object_set_new(course->facts, "refused", json_string(reason));
+    json_object_set_new(attempt->measured, "refused", json_string(reason));
     return true;
 }
 
 /* Checks the memory of a destination that has not run yet, or is stopped again. */
-static bool look(struct course *course, GError **error)
+static bool look(struct attempt *attempt, GError **error)
 {
     struct godwit_reading reading;
     g_autoptr(GError) wrong = NULL;
-    if (godwit_oracle_look(course->destination, &reading, &wrong))
+    if (godwit_oracle_look(attempt->destination, &reading, &wrong))
         return true;
     if (wrong->code != GODWIT_ERROR_ORACLE) {
         g_propagate_error(error, g_steal_pointer(&wrong));
         return false;
     }
-    const bool stamped = course->testbed->setup->workload.flags & GODWIT_FLAG_STAMP;
-    see(course,
+    const bool stamped = attempt->testbed->setup->workload.flags & GODWIT_FLAG_STAMP;
+    see(attempt,
         strstr(wrong->message, "page order") ? ORACLE_ORDER
         : stamped                            ? ORACLE_STAMP
                                              : ORACLE_POSITION,
@@ -88,11 +89,11 @@ static bool look(struct course *course, GError **error)
 
 /* Returns the devices' states that another destination sends on after it has loaded the unmodified
  * stream. The caller frees them. */
-static GHashTable *send_on_unmodified(struct course *course, GError **error)
+static GHashTable *send_on_unmodified(struct attempt *attempt, GError **error)
 {
-    struct godwit_testbed *testbed = course->testbed;
+    struct godwit_testbed *testbed = attempt->testbed;
     g_autofree char *path = g_build_filename(testbed->directory, "sent.stream", NULL);
-    if (!godwit_file_write(path, course->sent->data, course->sent->len, error))
+    if (!godwit_file_write(path, attempt->sent->data, attempt->sent->len, error))
         return NULL;
     struct godwit_vm *vm = godwit_course_destination(testbed, "unmodified", true, error);
     if (!vm || !godwit_migrate_set_capabilities(vm, NULL, error) ||
@@ -106,38 +107,38 @@ static GHashTable *send_on_unmodified(struct course *course, GError **error)
 /* Compares the devices' states that the destination would send on with those that it was sent. Some
  * state (host clocks, for example) changes even without a fault. If anything differs, this loads
  * the unmodified stream into another destination and ignores what differs there as well. */
-static bool judge_states(struct course *course, GError **error)
+static bool judge_states(struct attempt *attempt, GError **error)
 {
-    if (!course->sent->len)
+    if (!attempt->sent->len)
         return true;
-    g_autoptr(GHashTable) sent = godwit_state_read(course->sent->data, course->sent->len, error);
+    g_autoptr(GHashTable) sent = godwit_state_read(attempt->sent->data, attempt->sent->len, error);
     if (!sent)
         return false;
     g_autoptr(GError) wrong = NULL;
-    g_autoptr(GHashTable) again = godwit_state_send_on(course->destination, &wrong);
+    g_autoptr(GHashTable) again = godwit_state_send_on(attempt->destination, &wrong);
     if (!again && (wrong->code == GODWIT_ERROR_MIGRATION || wrong->code == GODWIT_ERROR_STREAM ||
-                   course->destination->exited)) {
-        see(course, ORACLE_STATE, wrong->message);
+                   attempt->destination->exited)) {
+        see(attempt, ORACLE_STATE, wrong->message);
         return true;
     }
     if (!again) {
         g_propagate_error(error, g_steal_pointer(&wrong));
         return false;
     }
-    if (!godwit_course_settle(course->destination, error))
+    if (!godwit_course_settle(attempt->destination, error))
         return false;
-    json_object_set_new(course->testbed->measurements, "states",
+    json_object_set_new(attempt->testbed->measurements, "states",
                         json_integer(g_hash_table_size(sent)));
-    course->compared = true;
+    attempt->compared = true;
     g_autofree char *first = godwit_state_compare(sent, again, NULL);
     if (!first)
         return true;
-    g_autoptr(GHashTable) unmodified = send_on_unmodified(course, error);
+    g_autoptr(GHashTable) unmodified = send_on_unmodified(attempt, error);
     if (!unmodified)
         return false;
     g_autofree char *text = godwit_state_compare(sent, again, unmodified);
     if (text)
-        see(course, ORACLE_STATE, text);
+        see(attempt, ORACLE_STATE, text);
     return true;
 }
 
@@ -154,20 +155,20 @@ static bool shows_something(gpointer data)
            console->passes >= goal->passes;
 }
 
-bool godwit_trial_run_on(struct course *course, GError **error)
+bool godwit_trial_run_on(struct attempt *attempt, GError **error)
 {
-    struct godwit_vm *destination = course->destination;
+    struct godwit_vm *destination = attempt->destination;
     const struct godwit_console *console = destination->console;
     struct progress goal = {destination, console->passes + 2};
     g_autoptr(GError) late = NULL;
-    godwit_testbed_phase(course->testbed, "resume");
-    const gint64 deadline = godwit_testbed_limit(course->testbed, PROGRESS_SECONDS);
+    godwit_testbed_phase(attempt->testbed, "resume");
+    const gint64 deadline = godwit_testbed_limit(attempt->testbed, PROGRESS_SECONDS);
     const bool runs = godwit_vm_run(destination, &late);
-    course->testbed->deadline = deadline;
+    attempt->testbed->deadline = deadline;
     if (!runs) {
         if (late->code == GODWIT_ERROR_TIMEOUT) {
             /* A corrupt state may keep a QEMU busy for ever. */
-            see(course, ORACLE_PROGRESS, "its QEMU does not answer");
+            see(attempt, ORACLE_PROGRESS, "its QEMU does not answer");
             return true;
         }
         if (!destination->exited) {
@@ -175,7 +176,7 @@ bool godwit_trial_run_on(struct course *course, GError **error)
             return false;
         }
     } else if (!godwit_testbed_wait_until(
-                   course->testbed, godwit_testbed_seconds(course->testbed, PROGRESS_SECONDS),
+                   attempt->testbed, godwit_testbed_seconds(attempt->testbed, PROGRESS_SECONDS),
                    shows_something, &goal, "two passes of the guest", &late) &&
                late->code != GODWIT_ERROR_TIMEOUT) {
         g_propagate_error(error, g_steal_pointer(&late));
@@ -183,89 +184,89 @@ bool godwit_trial_run_on(struct course *course, GError **error)
     }
     if (destination->exited) {
         g_autofree char *end = godwit_vm_end(destination);
-        see(course, ORACLE_PROCESS, end);
+        see(attempt, ORACLE_PROCESS, end);
     } else if (console->guest_fault) {
-        see(course, ORACLE_GUEST, "the guest found a wrong byte in its memory");
+        see(attempt, ORACLE_GUEST, "the guest found a wrong byte in its memory");
     } else if (console->failure) {
-        see(course, ORACLE_CONSOLE, console->failure);
+        see(attempt, ORACLE_CONSOLE, console->failure);
     } else if (console->passes < goal.passes) {
-        see(course, ORACLE_PROGRESS, "the guest makes no progress");
+        see(attempt, ORACLE_PROGRESS, "the guest makes no progress");
     } else {
-        course->went_on = true;
-        return godwit_vm_command(destination, "stop", NULL, error) && look(course, error);
+        attempt->went_on = true;
+        return godwit_vm_command(destination, "stop", NULL, error) && look(attempt, error);
     }
     return true;
 }
 
-bool godwit_trial_judge_loaded(struct course *course, GError **error)
+bool godwit_trial_judge_loaded(struct attempt *attempt, GError **error)
 {
     struct godwit_reading reading = {0};
     g_autoptr(GError) wrong = NULL;
-    godwit_testbed_phase(course->testbed, "verify");
-    if (!godwit_oracle_twin(course->source, course->destination, &reading, &wrong)) {
+    godwit_testbed_phase(attempt->testbed, "verify");
+    if (!godwit_oracle_twin(attempt->source, attempt->destination, &reading, &wrong)) {
         if (wrong->code != GODWIT_ERROR_ORACLE) {
             g_propagate_error(error, g_steal_pointer(&wrong));
             return false;
         }
         if (g_str_has_prefix(wrong->message, "twin:"))
-            see(course, ORACLE_TWIN, wrong->message);
-        course->resized = reading.sizes;
+            see(attempt, ORACLE_TWIN, wrong->message);
+        attempt->resized = reading.sizes;
     }
     struct godwit_mailbox mailbox;
     uint64_t offset;
-    if (!godwit_memory_mailbox(course->source, 0, &mailbox, error))
+    if (!godwit_memory_mailbox(attempt->source, 0, &mailbox, error))
         return false;
-    course->at_hand = godwit_injection_awaits(course->injection, &offset) &&
-                      mailbox.position == course->testbed->setup->workload.window_start + offset;
-    if (!look(course, error) || !judge_states(course, error))
+    attempt->at_hand = godwit_injection_awaits(attempt->injection, &offset) &&
+                       mailbox.position == attempt->testbed->setup->workload.window_start + offset;
+    if (!look(attempt, error) || !judge_states(attempt, error))
         return false;
-    course->loaded = course->seen;
+    attempt->loaded = attempt->seen;
     return true;
 }
 
 /* Judges the outcome of a flipped bit in the state of a device, as godwit_trial_judge() does. */
-static bool judge_flip(const struct course *course, bool refused, GError **error)
+static bool judge_flip(const struct attempt *attempt, bool refused, GError **error)
 {
     const struct godwit_flip flip = {
         .refused = refused,
-        .memory = course->loaded & (BY(ORDER) | BY(STAMP) | (course->resized ? 0 : BY(TWIN))),
-        .compared = course->compared,
-        .noticed = course->seen != 0,
-        .went_on = course->went_on,
+        .memory = attempt->loaded & (BY(ORDER) | BY(STAMP) | (attempt->resized ? 0 : BY(TWIN))),
+        .compared = attempt->compared,
+        .noticed = attempt->seen != 0,
+        .went_on = attempt->went_on,
     };
     const char *problem = godwit_flip_problem(&flip);
     if (!problem)
         return true;
-    g_autofree char *seen = json_dumps(json_object_get(course->facts, "seen"), 0);
+    g_autofree char *seen = json_dumps(json_object_get(attempt->measured, "seen"), 0);
     return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and %s; noticed: %s",
-                       godwit_injection_done(course->injection), problem, seen);
+                       godwit_injection_done(attempt->injection), problem, seen);
 }
 
-bool godwit_trial_judge(const struct course *course, bool refused, GError **error)
+bool godwit_trial_judge(const struct attempt *attempt, bool refused, GError **error)
 {
-    const struct trial *trial = course->trial;
-    const char *done = godwit_injection_done(course->injection);
+    const struct trial *trial = attempt->trial;
+    const char *done = godwit_injection_done(attempt->injection);
     if (trial->verdict == VERDICT_FLIPPED)
-        return judge_flip(course, refused, error);
+        return judge_flip(attempt, refused, error);
     if (refused != (trial->verdict == VERDICT_REFUSED || trial->verdict == VERDICT_STUCK))
         return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and the destination %s", done,
                            refused ? "refused the stream" : "loaded the stream");
     /* A stamped window has no page order, and its stamps stand for the position as well. */
     unsigned by = trial->by;
-    if (course->testbed->setup->workload.flags & GODWIT_FLAG_STAMP &&
+    if (attempt->testbed->setup->workload.flags & GODWIT_FLAG_STAMP &&
         by & (BY(ORDER) | BY(POSITION)))
         by = (by & ~(BY(ORDER) | BY(POSITION))) | BY(STAMP);
     /* The position of a live guest at the switchover is chance. */
-    if (course->at_hand)
+    if (attempt->at_hand)
         by &= ~BY(GUEST);
-    g_autofree char *seen = json_dumps(json_object_get(course->facts, "seen"), 0);
+    g_autofree char *seen = json_dumps(json_object_get(attempt->measured, "seen"), 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(oracles); i++)
-        if (by & ~course->seen & 1u << i)
+        if (by & ~attempt->seen & 1u << i)
             return godwit_fail(error, GODWIT_ERROR_ORACLE,
                                "the relay %s, but %s did not notice it; noticed: %s", done,
                                oracles[i], seen);
     /* A fault that only takes time harms no state, but some states contain the host's clock. */
-    if (trial->verdict != VERDICT_HARMLESS || !(course->seen & ~BY(STATE)))
+    if (trial->verdict != VERDICT_HARMLESS || !(attempt->seen & ~BY(STATE)))
         return true;
     return godwit_fail(error, GODWIT_ERROR_ORACLE,
                        "the relay %s, which must be harmless; noticed: %s", done, seen);

@@ -1,6 +1,6 @@
 /*
  * Shared by relay.c and relay_judge.c. A trial is one wire fault and what must come of it. Its
- * course is the state of the trial while relay.c runs it and relay_judge.c judges it.
+ * attempt is the state of the trial while relay.c runs it and relay_judge.c judges it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -40,7 +40,7 @@ struct trial {
     const char *why; /* why it does no harm, or why nothing can notice it */
 };
 
-struct course {
+struct attempt {
     struct godwit_testbed *testbed;
     const struct trial *trial;
     const struct godwit_fault_kind *kind;
@@ -53,24 +53,24 @@ struct course {
     bool compared;    /* the devices' states were compared */
     bool went_on;     /* the guest continued, and its memory was checked afterwards */
     bool at_hand;     /* the guest may have read the page before the fault changed it */
-    json_t *facts;    /* measurements of the fault, in the testbed's; borrowed */
+    json_t *measured; /* measurements of the fault, in the testbed's; borrowed */
 };
 
 /* Judges a destination that has ended: it must have ended with an error and a reason, and never
  * have run its guest. A failed assertion of QEMU counts as well if the verdict is VERDICT_FLIPPED.
  * Fails if the destination ended otherwise. */
-bool godwit_trial_judge_refusal(struct course *course, GError **error);
+bool godwit_trial_judge_refusal(struct attempt *attempt, GError **error);
 
 /* Lets every oracle look at a destination that has loaded the stream and not run yet, and records
- * in COURSE which of them noticed something. Fails only if an oracle cannot look. */
-bool godwit_trial_judge_loaded(struct course *course, GError **error);
+ * in ATTEMPT which of them noticed something. Fails only if an oracle cannot look. */
+bool godwit_trial_judge_loaded(struct attempt *attempt, GError **error);
 
 /* Lets the destination run for two passes, in which its guest reads every page, then looks at its
  * memory once more. Records in COURSE what was noticed. Fails only if that cannot be done. */
-bool godwit_trial_run_on(struct course *course, GError **error);
+bool godwit_trial_run_on(struct attempt *attempt, GError **error);
 
 /* Judges the outcome of the trial by its verdict. REFUSED is set if the destination refused the
  * stream, or if the migration was stuck. Fails with ORACLE if the outcome is another one. */
-bool godwit_trial_judge(const struct course *course, bool refused, GError **error);
+bool godwit_trial_judge(const struct attempt *attempt, bool refused, GError **error);
 
 #endif
