@@ -14,8 +14,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEX "0x%" G_GINT64_MODIFIER "x"
-
 char *godwit_migrate_state(struct godwit_vm *vm, GError **error)
 {
     g_autoptr(json_t) info = godwit_vm_execute(vm, "query-migrate", NULL, error);

@@ -94,20 +94,18 @@ static double window_bytes(const struct godwit_workload *workload)
                : window;
 }
 
-/* Sets *BYTES to what is sent for all RAM blocks if every page is zero. Some of these pages are
+/* Returns how many bytes are sent for all RAM blocks if every page is zero. Some of these pages are
  * sent before the window. */
-static void zero_bytes(struct godwit_vm *source, double *bytes)
+static double zero_bytes(struct godwit_vm *source)
 {
-    *bytes = 0;
+    double ram = 0;
     /* The oracles report memory that cannot be listed. */
-    if (!godwit_memory_map(source, NULL)) {
-        *bytes = (double)((uint64_t)source->testbed->setup->memory_mib << 20) / QEMU_PAGE *
-                 ZERO_PAGE_BYTES;
-        return;
-    }
-    for (guint i = 0; i < source->blocks->len; i++)
-        *bytes += (double)g_array_index(source->blocks, struct godwit_block, i).length / QEMU_PAGE *
-                  ZERO_PAGE_BYTES;
+    if (!godwit_memory_map(source, NULL))
+        ram = (double)((uint64_t)source->testbed->setup->memory_mib << 20);
+    else
+        for (guint i = 0; i < source->blocks->len; i++)
+            ram += (double)g_array_index(source->blocks, struct godwit_block, i).length;
+    return ram / QEMU_PAGE * ZERO_PAGE_BYTES;
 }
 
 static bool set_bandwidth(struct godwit_vm *source, struct throttle *throttle, double bandwidth,
@@ -121,31 +119,30 @@ static bool set_bandwidth(struct godwit_vm *source, struct throttle *throttle, d
     return godwit_migrate_set_parameters(source, throttled, error);
 }
 
-/* Sets the open valve's bandwidth so that an iteration over the window takes SECONDS, or longer if
- * the guest is slow. Records how long a pass of the guest takes. */
-static void set_open_bandwidth(struct godwit_vm *source, struct throttle *throttle, double seconds)
+/* Sets the open valve's bandwidth so that an iteration over the window takes OPEN_SECONDS, or
+ * longer if the guest is slow. Records how long a pass of the guest takes. */
+static void set_open_bandwidth(struct godwit_vm *source, struct throttle *throttle)
 {
     const struct godwit_workload *workload = &source->testbed->setup->workload;
     const double guest =
         (double)source->console->interval / G_USEC_PER_SEC / workload->passes_per_report;
     if (guest > 0)
         json_object_set_new(source->testbed->measurements, "pass_ms", json_real(guest * 1000));
-    seconds = CLAMP(GUEST_PASSES * guest, seconds, OPEN_SECONDS_MOST);
+    const double seconds = CLAMP(GUEST_PASSES * guest, OPEN_SECONDS, OPEN_SECONDS_MOST);
     throttle->open_bandwidth = (json_int_t)(window_bytes(workload) / seconds);
 }
 
 /* Throttles the next migration. The part FIRST of the window is sent in the first period. */
 static bool begin(struct godwit_vm *source, double first, GError **error)
 {
-    double zeros = 0;
     struct throttle *throttle = g_new0(struct throttle, 1);
     g_datalist_set_data_full(&source->testbed->kept, throttle_key, throttle, g_free);
     throttle->next = source->qmp->events->len;
-    set_open_bandwidth(source, throttle, OPEN_SECONDS);
-    zero_bytes(source, &zeros);
+    set_open_bandwidth(source, throttle);
     const double window = window_bytes(&source->testbed->setup->workload);
     return set_bandwidth(source, throttle,
-                         MAX(window / CLOSED_SECONDS, window * first / PERIOD) + zeros / PERIOD,
+                         MAX(window / CLOSED_SECONDS, window * first / PERIOD) +
+                             zero_bytes(source) / PERIOD,
                          error) &&
            avoid_zeros(source, error);
 }
