@@ -107,19 +107,6 @@ bool godwit_qemu_has(const struct godwit_qemu *qemu, const char *kind, const cha
     return json_object_get(qemu->features, key) != NULL;
 }
 
-unsigned godwit_qemu_count(const struct godwit_qemu *qemu, const char *kind)
-{
-    const size_t length = strlen(kind);
-    unsigned count = 0;
-    const char *key;
-    json_t *value;
-    json_object_foreach(qemu->features, key, value)
-    {
-        count += !strncmp(key, kind, length) && key[length] == ':';
-    }
-    return count;
-}
-
 char *godwit_qemu_lacks(const struct godwit_qemu *qemu, const char *needs)
 {
     g_auto(GStrv) list = g_strsplit(needs ? needs : "", " ", -1);

@@ -62,9 +62,6 @@ const char *godwit_qemu_common_type(const struct godwit_qemu *source,
  */
 bool godwit_qemu_has(const struct godwit_qemu *qemu, const char *kind, const char *name);
 
-/* Returns the number of features of KIND. */
-unsigned godwit_qemu_count(const struct godwit_qemu *qemu, const char *kind);
-
 /*
  * Returns a reason to skip for the first of NEEDS that the binary lacks: "needs capability
  * mapped-ram: not in QEMU 7.2.22". NEEDS are features as "KIND:NAME", separated by spaces; NULL for

@@ -466,9 +466,6 @@ char *godwit_report_bundle(const json_t *raw)
                     "    VM.image     the guest image that was started\n"
                     "    core*        the core of a QEMU that crashed, if the host allows it\n"
                     "    the others   used by the migration: sockets, files, keys\n");
-    if (!strcmp(string(result, "status"), "known"))
-        g_string_append(text, "After a known bug, files of more than 16 MiB are kept only with "
-                              "--keep.\n");
     return g_string_free(text, FALSE);
 }
 
