@@ -50,7 +50,8 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
         return NULL;
     }
     if (stat(name, &status)) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "QEMU binary %s: %s", name,
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
+                    "QEMU binary %s: %s (name a QEMU binary, or a folder of them)", name,
                     g_strerror(errno));
         return NULL;
     }
