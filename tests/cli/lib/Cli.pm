@@ -26,6 +26,10 @@ my $scratch = File::Temp->newdir('godwit-cli-XXXXXX', TMPDIR => 1);
 my $owner = $$;
 my $count = 0;
 
+# Under nohup and from some shells' background, signals are inherited as ignored, and godwit keeps
+# them so. The tests send them.
+$SIG{$_} = 'DEFAULT' for qw(HUP INT QUIT TERM);
+
 our $godwit = abs_path($ENV{GODWIT} || 'build/godwit');
 my $fake_qemu = abs_path($ENV{FAKE_QEMU} || 'build/tests/fake-qemu');
 INIT { -x $_ or BAIL_OUT("$_ is not built") for $godwit, $fake_qemu }    # not with perl -c
