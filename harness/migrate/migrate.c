@@ -298,8 +298,11 @@ bool godwit_migrate_note_fault(struct godwit_testbed *testbed, GError **error)
 void godwit_migrate_hang_up(struct godwit_testbed *testbed)
 {
     struct godwit_relay *relay = g_datalist_get_data(&testbed->kept, RELAY);
-    if (relay)
-        godwit_relay_hang_up(relay);
+    const struct godwit_vm *first = g_ptr_array_index(testbed->vms, 0);
+    if (!relay)
+        return;
+    godwit_qmp_note(first->qmp, "Godwit closed the connection between the QEMUs");
+    godwit_relay_hang_up(relay);
 }
 
 static bool start(struct godwit_vm *source, json_t *arguments, GError **error)

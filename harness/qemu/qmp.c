@@ -36,6 +36,12 @@ static void record(struct godwit_qmp *qmp, char direction, const char *line)
     godwit_log_write(qmp->transcript, text, strlen(text));
 }
 
+void godwit_qmp_note(struct godwit_qmp *qmp, const char *text)
+{
+    if (qmp->fd >= 0)
+        record(qmp, '!', text);
+}
+
 /* Ends the connection. */
 static void end(struct godwit_qmp *qmp)
 {
@@ -253,6 +259,8 @@ bool godwit_qmp_send_text(struct godwit_qmp *qmp, const char *command, const cha
     g_autofree char *text = g_strdup_printf(
         "{\"execute\":\"%s\"%s%s,\"id\":%" JSON_INTEGER_FORMAT "}", command,
         arguments ? ",\"arguments\":" : "", arguments ? arguments : "", ++qmp->last_id);
+    if (fd >= 0)
+        godwit_qmp_note(qmp, "a file descriptor was passed with the next command");
     record(qmp, '>', text);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
     for (size_t sent = 0, length = strlen(line); sent < length;) {

@@ -48,6 +48,10 @@ struct godwit_qmp *godwit_qmp_new(int fd, const char *path, GError **error);
  * transcript. QMP is closed. Otherwise like godwit_qmp_new(). */
 struct godwit_qmp *godwit_qmp_successor(struct godwit_qmp *qmp, const char *path, GError **error);
 
+/* Records in the transcript that something other than a command was done to this QEMU: its name is
+ * TEXT, one line, such as "SIGKILL". Does nothing once the connection has ended. */
+void godwit_qmp_note(struct godwit_qmp *qmp, const char *text);
+
 /* Closes and frees. Does nothing for NULL. */
 void godwit_qmp_free(struct godwit_qmp *qmp);
 

@@ -94,17 +94,16 @@ static bool end_now(struct godwit_vm *vm, GError **error)
 {
     g_autofree char *what = g_strdup_printf("the %s's QEMU to be killed", vm->name);
     vm->may_exit = true;
-    kill(godwit_vm_pid(vm), SIGKILL);
+    godwit_vm_signal(vm, SIGKILL);
     return godwit_testbed_wait(vm->testbed, is_gone, vm, what, error);
 }
 
 /* Stops the VM's QEMU for a while. There is no event to wait for: only time must pass. */
 static bool stop_for_a_while(struct godwit_vm *vm, GError **error)
 {
-    const pid_t pid = godwit_vm_pid(vm);
-    kill(pid, SIGSTOP);
+    godwit_vm_signal(vm, SIGSTOP);
     const bool rested = godwit_testbed_rest(vm->testbed, STOPPED_MS, "nothing", error);
-    kill(pid, SIGCONT);
+    godwit_vm_signal(vm, SIGCONT);
     return rested;
 }
 
@@ -113,6 +112,13 @@ static void end_peers(struct course *course)
 {
     godwit_peer_close(&course->here);
     godwit_peer_close(&course->there);
+}
+
+/* Cuts the connection between the QEMUs. */
+static void hang_up(struct course *course)
+{
+    godwit_qmp_note(course->source->qmp, "Godwit closed the connection between the QEMUs");
+    godwit_relay_hang_up(course->relay);
 }
 
 /* Strikes. Fails if the source is not in the trial's state. */
@@ -131,7 +137,7 @@ static bool strike(struct course *course, GError **error)
     case BLOW_CUT:
         end_peers(course);
         if (course->relay)
-            godwit_relay_hang_up(course->relay);
+            hang_up(course);
         return true;
     case BLOW_KILL_DESTINATION:
         if (!end_now(course->destination, error))
@@ -139,7 +145,7 @@ static bool strike(struct course *course, GError **error)
         /* The destination's host would break the connection as well. Break it before the source
          * continues: otherwise all that is left may fit into the sockets' buffers, and then the
          * source counts it as sent. */
-        godwit_relay_hang_up(course->relay);
+        hang_up(course);
         return true;
     case BLOW_KILL_SOURCE:
         return end_now(course->source, error);
@@ -207,7 +213,7 @@ static bool begin(struct course *course, GError **error)
 /* Lets the network fail, and waits until both sides are paused. */
 static bool fail_network(struct course *course, GError **error)
 {
-    godwit_relay_hang_up(course->relay);
+    hang_up(course);
     return godwit_recovery_await_pause(course->source, course->destination, &course->account,
                                        error);
 }

@@ -87,6 +87,7 @@ static bool try_network(GError **error)
 /* Sets up one end of the link, with its address. */
 static bool set_up_end(const struct godwit_vm *vm, const char *address, GError **error)
 {
+    godwit_qmp_note(vm->qmp, "QEMU has a network namespace of its own, with a link");
     g_autofree char *add = g_strdup_printf("ip address add %s/24 dev " INTERFACE, address);
     return do_inside(vm, add, error) &&
            do_inside(vm, "tc qdisc add dev " INTERFACE " root " NETEM, error) &&

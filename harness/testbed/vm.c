@@ -303,6 +303,17 @@ pid_t godwit_vm_pid(const struct godwit_vm *vm)
     return pid ? (pid_t)g_ascii_strtoll(pid, NULL, 10) : 0;
 }
 
+void godwit_vm_signal(struct godwit_vm *vm, int number)
+{
+    const pid_t pid = godwit_vm_pid(vm);
+    g_autofree char *name = g_strconcat("SIG", sigabbrev_np(number), NULL);
+    if (pid <= 0)
+        return;
+    if (vm->qmp)
+        godwit_qmp_note(vm->qmp, name);
+    kill(pid, number);
+}
+
 void godwit_vm_free(struct godwit_vm *vm)
 {
     if (!vm)

@@ -175,4 +175,7 @@ char *godwit_vm_reason(const struct godwit_vm *vm);
 /* Returns the pid of the process, or 0 if it is not running. */
 pid_t godwit_vm_pid(const struct godwit_vm *vm);
 
+/* Sends a signal to the process if it is running, and records that in its QMP transcript. */
+void godwit_vm_signal(struct godwit_vm *vm, int number);
+
 #endif

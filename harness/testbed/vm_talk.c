@@ -91,6 +91,7 @@ bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **er
     g_cancellable_cancel(vm->cancel);
     vm->exited = vm->may_exit = vm->replaced = true;
     godwit_vm_watch(heir);
+    godwit_qmp_note(heir->qmp, "QEMU replaced itself by exec");
     return godwit_vm_command(heir, "qmp_capabilities", NULL, error);
 }
 
