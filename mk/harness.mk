@@ -24,6 +24,14 @@ $(O)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -c -o $@ $<
 
+# A script as a C string.
+$(O)/harness/%.inc: harness/%.sh
+	@mkdir -p $(@D)
+	$(call short,GEN)sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $< >$@
+
+$(O)/harness/report/replay.o: $(O)/harness/report/replay_head.inc
+$(O)/harness/report/replay.o: HARNESS_CPPFLAGS += -I$(O)/harness/report
+
 $(O)/godwit: $(O)/harness/main.o $(HARNESS_OBJECTS)
 	$(call short,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(HARNESS_LIBS)
 

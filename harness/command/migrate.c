@@ -9,7 +9,7 @@
 #include "guest/image.h"
 #include "oracle/ledger.h"
 #include "qemu/qemu.h"
-#include "report/bundle.h"
+#include "report/kept.h"
 #include "report/report.h"
 #include <string.h>
 
@@ -186,7 +186,7 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         job->setup.oracles_off = options->oracles_off;
     }
     g_autoptr(GPtrArray) observers = g_ptr_array_new();
-    g_ptr_array_add(observers, &godwit_bundle_writer);
+    g_ptr_array_add(observers, &godwit_kept_writer);
     g_ptr_array_add(observers, &reporter->observer);
     g_autoptr(GPtrArray) none = g_ptr_array_new();
     struct godwit_run todo = {

@@ -9,7 +9,7 @@
 #include "godwit/guest_abi.h"
 #include "oracle/ledger.h"
 #include "qemu/host.h"
-#include "report/bundle.h"
+#include "report/kept.h"
 #include "report/report.h"
 #include <string.h>
 
@@ -227,7 +227,7 @@ static bool run(struct godwit_process *process, const struct run_options *option
     bool live = false;
     g_autoptr(json_t) about = NULL;
     g_autoptr(GPtrArray) observers = g_ptr_array_new();
-    g_ptr_array_add(observers, &godwit_bundle_writer);
+    g_ptr_array_add(observers, &godwit_kept_writer);
     for (guint i = 0; i < reporters->len; i++) {
         struct godwit_reporter *reporter = g_ptr_array_index(reporters, i);
         g_ptr_array_add(observers, &reporter->observer);

@@ -468,16 +468,3 @@ char *godwit_report_bundle(const json_t *raw)
                     "    the others   used by the migration: sockets, files, keys\n");
     return g_string_free(text, FALSE);
 }
-
-static void write_report(gpointer data, const json_t *result)
-{
-    g_autofree char *path =
-        g_build_filename(godwit_json_string(result, "folder", ""), "report.txt", NULL);
-    g_autofree char *text = godwit_report_bundle(result);
-    g_autoptr(GError) error = NULL;
-    (void)data;
-    if (!godwit_file_write(path, text, strlen(text), &error))
-        godwit_text_complain("%s", error->message);
-}
-
-struct godwit_observer godwit_bundle_writer = {.kept = write_report};

@@ -7,13 +7,10 @@
 #ifndef GODWIT_HARNESS_REPORT_BUNDLE_H
 #define GODWIT_HARNESS_REPORT_BUNDLE_H
 
-#include "run/run.h"
+#include "base/json.h"
 
 /* Returns the report of a result, which the caller frees. RESULT is an object as job.h and result.h
  * describe it. The report begins with what is wrong, in two sentences. */
 char *godwit_report_bundle(const json_t *result);
-
-/* Writes that report into each folder that a run keeps. */
-extern struct godwit_observer godwit_bundle_writer;
 
 #endif

@@ -118,31 +118,50 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
     return true;
 }
 
-/* Returns the command line for a person: with QMP and console within reach, and without the -S of a
- * source. The caller frees it. */
-static char *by_hand(const struct godwit_vm *vm)
+/* Returns the command line with QMP and CONSOLE, two values of -chardev, in place of Godwit's
+ * sockets. The caller frees it. */
+static char *command_line(const struct godwit_vm *vm, const char *qmp, const char *console)
 {
-    g_autofree char *qmp =
-        g_strdup_printf("socket,id=qmp,path=%s.qmp.sock,server=on,wait=off", vm->name);
-    const bool incoming = godwit_vm_has_argument(vm, "-incoming");
     GString *line = g_string_new(NULL);
     for (guint i = 0; i < vm->arguments->len && g_ptr_array_index(vm->arguments, i); i++) {
         const char *argument = g_ptr_array_index(vm->arguments, i);
-        if (!strcmp(argument, "-S") && !incoming)
-            continue;
         if (!strcmp(argument, GODWIT_QMP_CHARDEV))
             argument = qmp;
         else if (!strcmp(argument, GODWIT_CONSOLE_CHARDEV))
-            argument = "stdio,id=console";
+            argument = console;
         g_autofree char *word = godwit_shell_word(argument);
         g_string_append_printf(line, "%s%s", i ? " " : "", word);
     }
     return g_string_free(line, FALSE);
 }
 
+/* Returns the command line for a person: with QMP and console within reach, and without the -S of a
+ * source. The caller frees it. */
+static char *by_hand(const struct godwit_vm *vm)
+{
+    g_autofree char *qmp =
+        g_strdup_printf("socket,id=qmp,path=%s.qmp.sock,server=on,wait=off", vm->name);
+    g_autofree char *line = command_line(vm, qmp, "stdio,id=console");
+    char *paused = godwit_vm_has_argument(vm, "-incoming") ? NULL : strstr(line, " -S ");
+    if (paused)
+        memmove(paused, paused + strlen(" -S"), strlen(paused + strlen(" -S")) + 1);
+    return g_steal_pointer(&line);
+}
+
+/* Returns the arguments, without the binary, for a script that speaks QMP on standard input and
+ * output. The caller frees them. */
+static char *by_script(const struct godwit_vm *vm)
+{
+    g_autofree char *console = g_strdup_printf("file,id=console,path=%s.serial", vm->name);
+    g_autofree char *line = command_line(vm, "stdio,id=qmp,signal=off", console);
+    g_autofree char *binary = godwit_shell_word(vm->qemu->path);
+    return g_strdup(g_str_has_prefix(line, binary) ? line + strlen(binary) : line);
+}
+
 json_t *godwit_vm_describe(const struct godwit_vm *vm)
 {
     g_autofree char *command = by_hand(vm);
+    g_autofree char *replay = by_script(vm);
     g_autofree char *err = godwit_vm_stderr(vm, 8);
     g_autofree char *qmp = tail_of(vm->qmp ? vm->qmp->transcript : NULL, 8);
     g_autofree char *state = !vm->process   ? g_strdup("never started")
@@ -151,8 +170,8 @@ json_t *godwit_vm_describe(const struct godwit_vm *vm)
                                             : godwit_vm_end(vm);
     const double began = vm->qmp ? (double)(vm->qmp->began - vm->testbed->began) / 1e6 : 0;
     return json_pack(
-        "{s:s, s:s, s:s, s:s*, s:s, s:f, s:s, s:s, s:s, s:s}", "name", vm->name, "qemu",
+        "{s:s, s:s, s:s, s:s*, s:s, s:f, s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "qemu",
         vm->qemu->path, "version", vm->qemu->version ? vm->qemu->version : "unknown", "package",
-        vm->qemu->package, "state", state, "began", began, "command", command, "stderr", err,
-        "console", vm->console ? vm->console->tail->str : "", "qmp", qmp);
+        vm->qemu->package, "state", state, "began", began, "command", command, "replay", replay,
+        "stderr", err, "console", vm->console ? vm->console->tail->str : "", "qmp", qmp);
 }
