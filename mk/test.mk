@@ -12,7 +12,7 @@ STREAM_TESTS := $(filter $(addprefix $(O)/tests/unit/,answers fault records rela
 $(UNIT_TESTS): UNIT_OBJECTS = $(HARNESS_OBJECTS)
 $(STREAM_TESTS): UNIT_OBJECTS = $(STREAM_OBJECTS)
 
-$(UNIT_TESTS): $(O)/tests/unit/%: tests/unit/%.c $(HARNESS_OBJECTS)
+$(UNIT_TESTS): $(O)/tests/unit/%: tests/unit/%.c $(HARNESS_OBJECTS) $(OBJECT_LIST)
 	@mkdir -p $(@D)
 	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(UNIT_OBJECTS) $(LDFLAGS) \
 		$(UNIT_LIBS)
