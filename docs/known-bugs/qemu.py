@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,18 @@ import tempfile
 
 # However the program is ended, its QEMUs are.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+
+START_FOLDER = os.getcwd()
+
+
+def fail(*exception):
+    """Python's exit status for an uncaught exception is 1, which here means that QEMU has the bug."""
+    sys.__excepthook__(*exception)
+    sys.stderr.flush()
+    os._exit(2)
+
+
+sys.excepthook = fail
 
 # A boot sector that adds one to the first byte of each page from START up to END, over and over. It
 # writes to port 0xe9, which -debugcon shows, before the first time.
@@ -36,6 +49,15 @@ GUEST = bytes.fromhex(
     "0000ffff00000092cf00").ljust(510, b"\0") + b"\x55\xaa"
 
 
+def program(binary):
+    """The path of BINARY: a name in PATH, or a path from the folder in which the script was started."""
+    found = shutil.which(os.path.join(START_FOLDER, binary) if "/" in binary else binary)
+    if not found:
+        print(f"no QEMU: {binary}", file=sys.stderr)
+        sys.exit(2)
+    return found
+
+
 @contextlib.contextmanager
 def folder():
     """The program is in a folder of its own, with the boot sector as "disk" and a FIFO "console", whose
@@ -58,7 +80,7 @@ class Qemu:
 
     def __init__(self, binary, *arguments):
         self.process = subprocess.Popen(
-            [binary, "-nodefaults", "-display", "none", "-qmp", "stdio", *arguments],
+            [program(binary), "-nodefaults", "-display", "none", "-qmp", "stdio", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.events = []
         self.read()
@@ -118,5 +140,5 @@ class Qemu:
 
 
 def version(binary):
-    return subprocess.run([binary, "--version"], stdout=subprocess.PIPE, check=True,
+    return subprocess.run([program(binary), "--version"], stdout=subprocess.PIPE, check=True,
                           text=True).stdout.splitlines()[0]
