@@ -7,8 +7,8 @@ Godwit in here but the guest: two QEMUs, QMP.
 
 IMAGE is a guest that Godwit has made for x86_64, as it leaves one behind:
 
-    godwit run --arch x86_64 --accel tcg -w order --keep -o OUT precopy/unix/plain
-    IMAGE=OUT/0001-x86_64-precopy-unix-plain/work/source.image
+    godwit migrate --arch x86_64 --accel tcg --stopped --window 0x100000:0x900000 --keep -o OUT
+    IMAGE=OUT/0001-x86_64-migrate/work/source.image
 
 It adds one to the first byte of each page from 1 MiB up to 9 MiB, over and over, and writes to its serial
 port between passes. It is migrated live; the destination (-S) does not run it. Both sides stand
@@ -57,7 +57,8 @@ def migrate(image, binary, console):
 
 def main():
     if len(sys.argv) < 2:
-        sys.exit("usage: tcg-dirty-race.py IMAGE [QEMU [COUNT]]")
+        print("usage: tcg-dirty-race.py IMAGE [QEMU [COUNT]]", file=sys.stderr)
+        return 2
     image = os.path.abspath(sys.argv[1])
     binary = sys.argv[2] if len(sys.argv) > 2 else "qemu-system-x86_64"
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 500
