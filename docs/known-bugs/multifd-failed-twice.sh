@@ -91,5 +91,5 @@ for _ in {1..10}; do
     cmp -s states <(uniq states) || twice=$((twice + 1))
     wait
 done
-echo "of 10 failures $twice were told twice"
+echo "of 10 failures $twice were reported twice"
 [ $twice -eq 0 ]

@@ -30,7 +30,7 @@ sub lines_of {
     return @lines;
 }
 
-# Each of two lists has what the other has; the difference is told.
+# Checks that two lists have the same entries. Prints those that only one has.
 sub same_set {
     my ($left, $left_name, $right, $right_name, $name) = @_;
     my %left  = map { $_ => 1 } @$left;
@@ -155,7 +155,7 @@ my @listed = map { (split)[0] } lines_of($godwit, 'list');
 my %listed = map { $_ => 1 } @listed;
 same_set(\@listed, 'godwit list',
     [grep { $listed{$_} || m{^[a-z]+/[a-z0-9/-]+$} } map { $_->[0] } rows_of('docs/scenarios.md')],
-    'docs/scenarios.md', 'every scenario is told of, and no other');
+    'docs/scenarios.md', 'the tables list every scenario, and no other');
 
 # The fields of a scenario and of its spec.
 for my $struct (['scenario', 'harness/scenario/scenario.h'], ['spec', 'harness/course/course.h']) {
@@ -181,14 +181,14 @@ sub value_of {
     my (%document, @wrong);
     for my $row (grep { $_->[0] =~ /^GODWIT_/ } rows_of('docs/guest-abi.md')) {
         my ($name, $value) = ($row->[0], value_of($row->[1]));
-        push @wrong, "$name: told twice" if exists $document{$name};
+        push @wrong, "$name: listed twice" if exists $document{$name};
         $document{$name} = $value;
         push @wrong, "$name: not $row->[1]"
             if exists $header{$name} && (!defined $value || $value != $header{$name});
     }
     same_set([keys %header], 'guest_abi.h', [keys %document], 'docs/guest-abi.md',
-        'every number of the ABI is told of');
-    ok(!@wrong, 'numbers of the ABI are told right') or diag(join("\n", @wrong));
+        'the tables list every number of the ABI');
+    ok(!@wrong, 'numbers of the ABI are right') or diag(join("\n", @wrong));
 }
 
 # The images' addresses: a table whose head names the ends of the macros.
@@ -213,8 +213,8 @@ sub value_of {
         }
     }
     same_set([map { m{gen/(\w+)\.h} } glob 'gen/*.h'],
-        'gen', \@told_of, 'docs/guest-abi.md', 'every image is told of');
-    ok(!@wrong, 'addresses of the images are told right') or diag(join("\n", @wrong));
+        'gen', \@told_of, 'docs/guest-abi.md', 'the tables list every image');
+    ok(!@wrong, 'addresses of the images are right') or diag(join("\n", @wrong));
 }
 
 # The man page and --help: the same options, with the same arguments or none, for each command.
