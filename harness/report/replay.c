@@ -6,8 +6,8 @@
  *   ! SIGNAL    is sent to the process
  *
  * Addresses may need a change. Where Godwit's relay stood between the QEMUs, the source takes the
- * address on which the destination listens. Where the destination chose a TCP port, it takes the one
- * that the source connected to.
+ * address on which the destination listens. Where the destination chose a TCP port, it takes the
+ * port that the source connected to.
  *
  * A transcript quotes QEMU, so each word of it goes through godwit_shell_word().
  *
@@ -216,7 +216,7 @@ static void join(json_t *incoming, json_t *outgoing)
         json_string_set(here, json_string_value(there));
 }
 
-/* Joins each `migrate` with the latest address that a QEMU listened on, or else with the next one. */
+/* Joins each `migrate` with the latest address that a QEMU listened on, or else with the next. */
 static void join_all(const GPtrArray *steps)
 {
     json_t *incoming = NULL, *waiting = NULL;

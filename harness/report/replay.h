@@ -11,8 +11,8 @@
 #include <glib.h>
 
 /*
- * Returns a script that starts the QEMUs of RESULT and sends them the QMP commands of that run, read
- * from the transcripts in the result's folder. The caller frees it.
+ * Returns a script that starts the QEMUs of RESULT and sends them the QMP commands of that run,
+ * read from the transcripts in the result's folder. The caller frees it.
  *
  * Returns NULL, and sets *WHY to the reason, which the caller frees, if
  * the run was more than commands: if Godwit changed the stream, passed a descriptor, or was itself
