@@ -42,6 +42,7 @@ struct godwit_options {
     char **qemu;
     char **qemu_src, **qemu_dst; /* every source with every destination */
     gboolean cross;
+    char *direction; /* "upgrade", "downgrade" or "both"; NULL: both */
     char *machine, *image, *accel;
     int memory;
     char *window;
@@ -82,6 +83,10 @@ bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool
 
 /* Fails with USAGE if options exclude each other or a value is out of range. */
 bool godwit_options_check(const struct godwit_options *options, GError **error);
+
+/* Returns whether the options ask for a target of these two. SAME: they are one entry of --qemu. */
+bool godwit_options_pair(const struct godwit_options *options, const struct godwit_qemu *source,
+                         const struct godwit_qemu *destination, bool same);
 
 /* One guest, with one workload, on one pair of binaries, ready to start. */
 struct godwit_target {

@@ -28,6 +28,7 @@ void godwit_options_clear(struct godwit_options *options)
 {
     g_strfreev(options->arch);
     g_strfreev(options->qemu);
+    g_free(options->direction);
     g_strfreev(options->qemu_src);
     g_strfreev(options->qemu_dst);
     g_free(options->machine);
@@ -59,6 +60,11 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
         {"cross", 0, 0, G_OPTION_ARG_NONE, &o->cross,
          "Migrate from each QEMU given with --qemu to each other one, not from each to itself",
          NULL},
+        {"direction", 0, 0, G_OPTION_ARG_STRING, &o->direction,
+         "upgrade, downgrade or both (default): of several sources and destinations, take only "
+         "pairs "
+         "whose destination is not older, or not newer, than its source",
+         "NAME"},
         {"qemu-src", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->qemu_src,
          "QEMU binary of the source, or folder; repeatable, for every source with every "
          "destination; "
@@ -153,6 +159,32 @@ bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool
     return true;
 }
 
+/* Checks --direction. */
+static bool check_direction(const struct godwit_options *options, GError **error)
+{
+    static const char *const names[] = {"upgrade", "downgrade", "both", NULL};
+    if (!options->direction)
+        return true;
+    if (!g_strv_contains(names, options->direction))
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "unknown direction \"%s\" (expected upgrade, downgrade or both)",
+                           options->direction);
+    return options->cross || options->qemu_src || options->qemu_dst ||
+           godwit_fail(error, GODWIT_ERROR_USAGE,
+                       "--direction needs two QEMUs: --cross, or --qemu-src and --qemu-dst");
+}
+
+bool godwit_options_pair(const struct godwit_options *options, const struct godwit_qemu *source,
+                         const struct godwit_qemu *destination, bool same)
+{
+    const bool sides = options->qemu_src || options->qemu_dst;
+    const int order = godwit_qemu_compare(source, destination);
+    if (!sides && (options->cross ? same : !same))
+        return false;
+    return !options->direction || !strcmp(options->direction, "both") ||
+           (!strcmp(options->direction, "upgrade") ? order <= 0 : order >= 0);
+}
+
 bool godwit_options_check(const struct godwit_options *options, GError **error)
 {
     static const char *const accels[] = {"auto", "tcg", "kvm", NULL};
@@ -195,6 +227,8 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     if (options->cross && (!options->qemu || !options->qemu[1]))
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--cross needs two or more QEMUs, each given with --qemu");
+    if (!check_direction(options, error))
+        return false;
     if (options->page_ticks != GODWIT_NOT_GIVEN && options->dirty_rate != GODWIT_NOT_GIVEN)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--dirty-rate and --page-ticks exclude each other: use one of them");

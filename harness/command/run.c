@@ -27,6 +27,7 @@ struct run_options {
     gboolean keep;
     char *output;
     char **globs;
+    char *preset;
     int shard_index, shard_count;
 };
 
@@ -38,6 +39,63 @@ static void clear(struct run_options *options)
     g_free(options->oracles);
     g_free(options->output);
     g_strfreev(options->globs);
+    g_free(options->preset);
+}
+
+/* A question that many users have, as a choice of scenarios and targets. */
+struct preset {
+    const char *name, *direction;
+    const char *globs[32];
+};
+
+static const struct preset presets[] = {
+    /* Does a new QEMU take the guests of an old one? Each way in which two versions exchange pages
+     * and state, once. What only one side does (refusals, cancelling, accidents) is left out. */
+    {.name = "upgrade",
+     .direction = "upgrade",
+     .globs = {"precopy/unix/plain",
+               "precopy/unix/xbzrle",
+               "precopy/unix/suspend/*",
+               "precopy/tcp/plain",
+               "precopy/tcp/tls/x509/default-host",
+               "precopy/auto-converge",
+               "precopy/pause-before-switchover",
+               "precopy/tcp/switchover-ack",
+               "multifd/tcp/channels/plain",
+               "multifd/tcp/zlib",
+               "multifd/tcp/zstd",
+               "multifd/tcp/postcopy",
+               "multifd/tcp/zero-page/*",
+               "postcopy/plain",
+               "postcopy/preempt/plain",
+               "postcopy/recovery/plain",
+               "postcopy/suspend",
+               "file/plain",
+               "file/mapped-ram",
+               "file/multifd/mapped-ram",
+               "smp/4",
+               "stream/analyze",
+               NULL}},
+};
+
+/* Replaces --preset by the globs and the direction that it stands for. */
+static bool apply_preset(struct run_options *options, GError **error)
+{
+    if (!options->preset)
+        return true;
+    if (options->globs)
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--preset chooses the scenarios and excludes a GLOB");
+    for (size_t i = 0; i < G_N_ELEMENTS(presets); i++) {
+        if (strcmp(options->preset, presets[i].name) != 0)
+            continue;
+        options->globs = g_strdupv((char **)(uintptr_t)presets[i].globs);
+        if (!options->target.direction)
+            options->target.direction = g_strdup(presets[i].direction);
+        return true;
+    }
+    return godwit_fail(error, GODWIT_ERROR_USAGE, "unknown preset \"%s\" (expected upgrade)",
+                       options->preset);
 }
 
 static bool check(struct run_options *options, GError **error)
@@ -55,6 +113,8 @@ static bool check(struct run_options *options, GError **error)
             return godwit_fail(error, GODWIT_ERROR_USAGE,
                                "--shard needs I/N with I from 1 to N, for example 1/3");
     }
+    if (!apply_preset(options, error))
+        return false;
     return !options->oracles ||
            godwit_oracles_choose(options->oracles, &options->oracles_off, error);
 }
@@ -76,6 +136,10 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
          "Stop at the first failure; without --repeat, repeat until there is one", NULL},
         {"slow", 0, 0, G_OPTION_ARG_NONE, &options->slow,
          "Also run the slow scenarios; otherwise they run only if named in full", NULL},
+        {"preset", 0, 0, G_OPTION_ARG_STRING, &options->preset,
+         "In place of a GLOB, the scenarios for a question; upgrade: does a new QEMU take the "
+         "guests of an old one? (implies --direction upgrade)",
+         "NAME"},
         {"shard", 0, 0, G_OPTION_ARG_STRING, &options->shard,
          "Run only part I of N equal parts, to spread a run over several machines", "I/N"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,

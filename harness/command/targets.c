@@ -298,7 +298,7 @@ static bool add_targets(struct binaries *binaries, const struct godwit_machine *
         const struct godwit_qemu *source = g_ptr_array_index(sources, i);
         for (guint j = 0; j < destinations->len; j++) {
             const struct godwit_qemu *destination = g_ptr_array_index(destinations, j);
-            if (!sides && (options->cross ? i == j : i != j))
+            if (!godwit_options_pair(options, source, destination, i == j))
                 continue;
             g_autoptr(GError) cause = NULL;
             if (add_workloads(binaries, machine, source, destination, targets, &cause))
@@ -465,11 +465,10 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
     for (size_t i = 0; good && i < G_N_ELEMENTS(lists); i++)
         good = all_used(&binaries, lists[i], error);
     g_hash_table_unref(binaries.probed);
-    if (good && targets->len == 0) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                    "no two of these QEMUs can migrate to each other");
-        good = false;
-    }
+    if (good && targets->len == 0)
+        good = godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                           "no two of these QEMUs can migrate to each other%s",
+                           options->direction ? " in that direction" : "");
     name_targets(targets);
     return good ? g_steal_pointer(&targets) : NULL;
 }

@@ -7,6 +7,7 @@
 
 #include "guest/machine.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -87,6 +88,17 @@ struct godwit_qemu *godwit_qemu_copy(const struct godwit_qemu *qemu)
 {
     g_autoptr(json_t) json = godwit_qemu_to_json(qemu);
     return godwit_qemu_from_json(json);
+}
+
+int godwit_qemu_compare(const struct godwit_qemu *a, const struct godwit_qemu *b)
+{
+    int one[3] = {0}, other[3] = {0};
+    sscanf(a->version, "%d.%d.%d", &one[0], &one[1], &one[2]);
+    sscanf(b->version, "%d.%d.%d", &other[0], &other[1], &other[2]);
+    for (size_t i = 0; i < G_N_ELEMENTS(one); i++)
+        if (one[i] != other[i])
+            return one[i] < other[i] ? -1 : 1;
+    return 0;
 }
 
 void godwit_qemu_free(struct godwit_qemu *qemu)

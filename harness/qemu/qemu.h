@@ -34,6 +34,10 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
 json_t *godwit_qemu_to_json(const struct godwit_qemu *qemu);
 struct godwit_qemu *godwit_qemu_from_json(const json_t *json);
 
+/* Returns a number below, equal to or above 0 if A's version is older than, the same as, or newer
+ * than B's. The distributor's version does not count. */
+int godwit_qemu_compare(const struct godwit_qemu *a, const struct godwit_qemu *b);
+
 /* Returns a copy, which the caller frees. */
 struct godwit_qemu *godwit_qemu_copy(const struct godwit_qemu *qemu);
 void godwit_qemu_free(struct godwit_qemu *qemu);

@@ -93,8 +93,11 @@ run_refuses(['--shard', $_], qr/--shard needs I\/N/)
 run_refuses(['--timeout-scale', $_], qr/--timeout-scale needs a number above 0/)
     for qw(0 -1 nan inf 1e9);
 refuses(['bench', '--runs', $_], qr/--runs needs a number of 1 or more/) for qw(0 -3);
+refuses(['run', '--preset', 'x'], qr/unknown preset "x" \(expected upgrade\)/);
+run_refuses(['--preset', 'upgrade', 'precopy/*'], qr/--preset chooses the scenarios and excludes a GLOB/);
 
 # What on.
+refuses(['run', '--preset', 'upgrade'], qr/--direction needs two QEMUs: --cross, or --qemu-src/);
 run_refuses(['--arch', 'vax'], qr/unknown architecture "vax" \(expected one of aarch64, /);
 run_refuses(['--arch', 'x86_64,vax'], qr/unknown architecture "vax"/);
 run_refuses(['--arch', ''], qr/--arch needs the name of an architecture/);

@@ -69,6 +69,15 @@ for my $count (1, 2, 3, @whole + 1) {
     cmp_ok($sizes[-1] - $sizes[0], '<=', 1, "--shard I/$count: parts of equal size");
 }
 
+# A preset is a choice of scenarios: as it is, each of its globs names one.
+my @preset = results_of('--preset', 'upgrade', '--accel', 'tcg', '-w', 'order', '-j4',
+    '--timeout-scale', '0.15', '--qemu-src', fake('crashes'), '--qemu-dst', fake('hangs'));
+my ($preset, @chosen) = @preset;
+is($preset->{status}, 1, '--preset: exit status of a failure');
+is_deeply([grep { $_ eq 'precopy/unix/plain' || $_ eq 'postcopy/plain' } sort @chosen],
+    [qw(postcopy/plain precopy/unix/plain)], '--preset: what migrates');
+is_deeply([grep {m{^(faults|cancel|conformance|relay)/}} @chosen], [], '--preset: nothing of one side alone');
+
 # Repetitions, in whole rounds, one at a time or several.
 for my $jobs (1, 3) {
     my (undef, @names) = results_of(qw(precopy/unix/plain precopy/tcp/plain), @quick, "-j$jobs",

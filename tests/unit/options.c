@@ -250,6 +250,10 @@ static void test_refused(void **state)
         {"godwit --qemu a --qemu-src b", "--qemu sets both sides"},
         {"godwit --qemu a --qemu-dst b", "--qemu sets both sides"},
         {"godwit --page-ticks 0 --dirty-rate 1", "use one"},
+        {"godwit --cross --qemu a --qemu b --direction up",
+         "unknown direction \"up\" (expected upgrade, downgrade or both)"},
+        {"godwit --direction both", "--direction needs two QEMUs: --cross, or --qemu-src and"},
+        {"godwit --qemu a --direction both", "--direction needs two QEMUs"},
         {"godwit --arch vax", "unknown architecture \"vax\" (expected one of aarch64, i386, ppc64, "
                               "riscv64, s390x, x86_64"},
         {"godwit --arch ppc64,vax", "unknown architecture \"vax\""},
@@ -334,6 +338,61 @@ static void test_targets_in_path(void **state)
     expect_error(GODWIT_ERROR_ENVIRONMENT,
                  "no qemu-system-x86_64 in $PATH: install Debian's package qemu-system-x86");
     end();
+}
+
+/* Of several pairs, those in one direction; two of the same version are in both. */
+static void test_direction(void **state)
+{
+    (void)state;
+    g_autofree char *one = qemu(1, "ppc64"), *two = qemu(2, "ppc64");
+    static const struct {
+        const char *format, *pairs;
+    } rows[] = {
+        {"godwit --cross --qemu %s --qemu %s", "12 21"},
+        {"godwit --cross --qemu %s --qemu %s --direction both", "12 21"},
+        {"godwit --cross --qemu %s --qemu %s --direction upgrade", "12"},
+        {"godwit --cross --qemu %s --qemu %s --direction downgrade", "21"},
+        {"godwit --qemu-src %s --qemu-src %s --qemu-dst $1 --qemu-dst $2 --direction upgrade",
+         "11 12 22"},
+        {"godwit --qemu-src %s --qemu-src %s --qemu-dst $1 --qemu-dst $2 --direction downgrade",
+         "11 21 22"},
+        {"godwit --qemu-dst %s --qemu-src %s --direction upgrade", NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GString) line = g_string_new(rows[i].format);
+        g_string_replace(line, "%s", one, 1);
+        g_string_replace(line, "%s", two, 1);
+        g_string_replace(line, "$1", one, 0);
+        g_string_replace(line, "$2", two, 0);
+        choose(line->str);
+        if (!rows[i].pairs) {
+            expect_error(GODWIT_ERROR_ENVIRONMENT,
+                         "no two of these QEMUs can migrate to each other in that direction");
+            end();
+            continue;
+        }
+        g_autoptr(GString) pairs = g_string_new(NULL);
+        target_at(0);
+        for (guint t = 0; t < fixture.targets->len; t++)
+            g_string_append_printf(pairs, "%s%c%c", t ? " " : "", target_at(t)->source->version[0],
+                                   target_at(t)->destination->version[0]);
+        assert_string_equal(pairs->str, rows[i].pairs);
+        end();
+    }
+}
+
+/* Numbers are compared as numbers, and what is missing counts as 0. */
+static void test_versions(void **state)
+{
+    (void)state;
+    static const char *const rising[] = {"7.2", "7.2.22", "9.0.1", "10.0", "10.0.13", "11.1.3"};
+    for (int a = 0; a < (int)G_N_ELEMENTS(rising); a++) {
+        for (int b = 0; b < (int)G_N_ELEMENTS(rising); b++) {
+            const struct godwit_qemu one = {.version = (char *)(uintptr_t)rising[a]};
+            const struct godwit_qemu other = {.version = (char *)(uintptr_t)rising[b]};
+            assert_int_equal(godwit_qemu_compare(&one, &other), (a > b) - (a < b));
+        }
+    }
 }
 
 /* The binary says what it is for, and what it is not for is refused. */
@@ -596,6 +655,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_targets),
         cmocka_unit_test(test_targets_in_path),
+        cmocka_unit_test(test_direction),
+        cmocka_unit_test(test_versions),
         cmocka_unit_test(test_binaries),
         cmocka_unit_test(test_path_not_utf8),
         cmocka_unit_test(test_workload),
