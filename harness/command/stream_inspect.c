@@ -196,11 +196,11 @@ static void print_stretches(const GPtrArray *stretches)
 
 static void print_description(const struct godwit_stream_description *description)
 {
-    if (description->agreed + description->untold == 0)
+    if (description->agreed + description->undescribed == 0)
         return;
     printf("\n%u states have the length that their description gives", description->agreed);
-    if (description->untold)
-        printf("; it gives no length for %u", description->untold);
+    if (description->undescribed)
+        printf("; it gives no length for %u", description->undescribed);
     printf("\n");
 }
 

@@ -411,7 +411,7 @@ static void map_end(struct map *map)
                       "against", map->source ? map->source->name : "mailbox", "page_size",
                       (json_int_t)testbed->setup->workload.page_size, "pages", (json_int_t)pages,
                       "bad", (json_int_t)map->bad->len, "kinds", by_kind, "picture", picture->str,
-                      "step", (json_int_t)step, "list", list, "told", (json_int_t)listed));
+                      "step", (json_int_t)step, "list", list, "listed", (json_int_t)listed));
     }
     g_string_free(picture, TRUE);
     g_array_unref(map->bad);

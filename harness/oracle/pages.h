@@ -70,7 +70,7 @@ const char *godwit_page_kind_name(enum godwit_page_kind kind);
  *                kind, text            the kind, and a description in words
  *                address, page         only in the window
  *                use                   only if the guest uses it in some other way
- *   told       number of wrong pages that the list covers
+ *   listed     number of wrong pages that the list covers
  *
  * godwit_pages_twin() compares DESTINATION with SOURCE. Both must be stopped. All differences are
  * in BLOCK of the source, from offset FIRST to LAST; with BLOCK NULL they can be anywhere.

@@ -368,9 +368,9 @@ static void write_map(GString *text, const json_t *map, const json_t *guest)
     {
         write_bad(text, bad, integer(map, "page_size"));
     }
-    if (integer(map, "told") < integer(map, "bad"))
+    if (integer(map, "listed") < integer(map, "bad"))
         g_string_append_printf(text, "    and %" INT " more\n",
-                               integer(map, "bad") - integer(map, "told"));
+                               integer(map, "bad") - integer(map, "listed"));
 }
 
 static void write_pages(GString *text, const json_t *result)

@@ -93,7 +93,7 @@ void godwit_conformance_skip(struct godwit_testbed *testbed, const char *name, c
  * migration that fails while it is active makes TCG's TLB larger, until all of a window stays in
  * it, and QEMU before 9.0 then loses what a running guest writes (docs/oracles.md).
  */
-#define GODWIT_CONFORMANCE_PLAN                                                                    \
+#define GODWIT_CONFORMANCE_SPEC                                                                    \
     {                                                                                              \
         .transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_STOPPED                            \
     }

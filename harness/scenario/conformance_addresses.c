@@ -238,7 +238,7 @@ GODWIT_SCENARIOS(conformance_addresses) = {
         .run = run_addresses,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .spec = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_SPEC,
     },
     {
         .name = "conformance/refusals/no-main-channel",
@@ -247,7 +247,7 @@ GODWIT_SCENARIOS(conformance_addresses) = {
         .needs = "channel:cpr",
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .spec = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_SPEC,
     },
     {
         .name = "conformance/refusals/listening",
@@ -255,7 +255,7 @@ GODWIT_SCENARIOS(conformance_addresses) = {
         .run = run_listening,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .spec = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_SPEC,
     },
 };
 GODWIT_SCENARIOS_END(conformance_addresses);

@@ -117,7 +117,7 @@ GODWIT_SCENARIOS(conformance_blockers) = {
         .run = run_blocked,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .spec = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_SPEC,
     },
 };
 GODWIT_SCENARIOS_END(conformance_blockers);

@@ -332,7 +332,7 @@ GODWIT_SCENARIOS(conformance_parameters) = {
         .run = run,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .spec = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_SPEC,
     },
 };
 GODWIT_SCENARIOS_END(conformance_parameters);

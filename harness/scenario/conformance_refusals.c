@@ -381,7 +381,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .run = run_idle,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .spec = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_SPEC,
     },
     {
         .name = "conformance/refusals/waiting",
@@ -389,7 +389,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .run = run_waiting,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .spec = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_SPEC,
     },
     {
         .name = "conformance/refusals/setup",
@@ -397,7 +397,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
         .run = run_setup,
         .prepare = godwit_conformance_prepare,
         .order = true,
-        .spec = GODWIT_CONFORMANCE_PLAN,
+        .spec = GODWIT_CONFORMANCE_SPEC,
     },
     {
         .name = "conformance/refusals/active",

@@ -176,8 +176,8 @@ static bool judge(struct analysis *analysis, struct godwit_vm *source, GError **
                                   (json_int_t)analysis->bytes, "items", (json_int_t)analysis->items,
                                   "sections", (json_int_t)analysis->sections, "pages",
                                   (json_int_t)analysis->pages, "compared", (json_int_t)compared,
-                                  "described", (int)analysis->description->agreed, "untold",
-                                  (int)analysis->description->untold));
+                                  "described", (int)analysis->description->agreed, "undescribed",
+                                  (int)analysis->description->undescribed));
     return true;
 }
 

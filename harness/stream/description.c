@@ -108,7 +108,7 @@ static bool compare(struct godwit_stream_description *description, const json_t 
                            " bytes; its description gives %" PRIu64,
                            offset, key, *length, described);
     if (described == UNKNOWN)
-        description->untold++;
+        description->undescribed++;
     else
         description->agreed++;
     g_hash_table_remove(description->states, key);

@@ -10,10 +10,10 @@
 #include "stream/reader.h"
 
 struct godwit_stream_description {
-    GHashTable *states; /* "NAME INSTANCE" of each section in one piece -> its state's length */
-    unsigned agreed;    /* states that are as long as they are described */
-    unsigned untold;    /* states whose length the description does not give (QEMU 7.2 describes
-                         * an array with null pointers by its first element only) */
+    GHashTable *states;   /* "NAME INSTANCE" of each section in one piece -> its state's length */
+    unsigned agreed;      /* states that are as long as they are described */
+    unsigned undescribed; /* states whose length the description does not give (QEMU 7.2 describes
+                           * an array with null pointers by its first element only) */
 };
 
 /* Makes an empty comparison. The caller frees it with godwit_stream_description_free(). */

@@ -164,7 +164,7 @@ static void expect_all(const struct fake_pair *pair)
     assert_string_equal(godwit_json_string(map, "vm", ""), "destination");
     assert_string_equal(godwit_json_string(map, "against", ""), "source");
     assert_int_equal(godwit_json_integer(map, "bad", 0), 9);
-    assert_int_equal(godwit_json_integer(map, "told", 0), 9);
+    assert_int_equal(godwit_json_integer(map, "listed", 0), 9);
     assert_int_equal(godwit_json_integer(kinds, "stale", 0), 3);
     assert_int_equal(godwit_json_integer(kinds, "zero", 0), 1);
     assert_int_equal(godwit_json_integer(kinds, "misplaced", 0), 1);

@@ -880,7 +880,7 @@ static void test_bundle(void **state)
         " \"blackout_ms\": 12.34, \"blackout_resolution_ms\": 2.06, \"migration\": {\"downtime\": "
         "11},"
         " \"pages\": [{\"vm\": \"destination\", \"against\": \"source\", \"page_size\": 4096,"
-        " \"pages\": 5, \"bad\": 4, \"told\": 3, \"kinds\": {\"stale\": 2, \"zero\": 1},"
+        " \"pages\": 5, \"bad\": 4, \"listed\": 3, \"kinds\": {\"stale\": 2, \"zero\": 1},"
         " \"picture\": \"..0ss\", \"step\": 1, \"list\": [{\"block\": \"pc.ram\", \"offset\": "
         "1048576,"
         " \"count\": 1, \"page\": 0, \"address\": 1048576, \"text\": \"all zero\"}, {\"block\":"
@@ -894,7 +894,7 @@ static void test_bundle(void **state)
         json_integer(3));
     json_object_set_new(
         json_array_get(json_object_get(json_object_get(result, "measurements"), "pages"), 0),
-        "told", json_integer(2));
+        "listed", json_integer(2));
     json_t *vm = json_array_get(json_object_get(result, "vms"), 0);
     json_object_set_new(vm, "backtrace", json_string("#0  main"));
     json_object_set_new(vm, "mailboxes",

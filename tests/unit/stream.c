@@ -945,7 +945,7 @@ static void test_description(void **state)
 #define OF_BYTES(count) DEVICE("\"fields\":[{\"size\":" count "}]")
     static const struct {
         const char *json, *said;
-        unsigned agreed, untold;
+        unsigned agreed, undescribed;
     } rows[] = {
         {OF_BYTES("12"), "", 1, 0},
         {OF_BYTES("11"), "the state of \"a 0\" has 12 bytes; its description gives 11", 0, 0},
@@ -973,7 +973,7 @@ static void test_description(void **state)
         else
             assert_contains(error ? error->message : "nothing", rows[i].said);
         assert_int_equal(reading.description->agreed, rows[i].agreed);
-        assert_int_equal(reading.description->untold, rows[i].untold);
+        assert_int_equal(reading.description->undescribed, rows[i].undescribed);
         godwit_stream_memory_free(reading.memory);
         godwit_stream_description_free(reading.description);
     }
