@@ -48,8 +48,9 @@ static bool remember(const struct godwit_stream_item *item, gpointer data, GErro
            godwit_stream_description_take(evidence->description, item, error);
 }
 
-static bool verify(const struct stream_options *options, const char *path, GError **error)
+static bool verify(const struct stream_options *options, GError **error)
 {
+    const char *path = options->words[1];
     const struct godwit_machine *machine =
         options->arch ? godwit_machine_find(options->arch) : NULL;
     if (options->arch && !machine)
@@ -122,44 +123,63 @@ static bool print_item(const struct godwit_stream_item *item, gpointer data, GEr
                                "cannot write to standard output: %s", g_strerror(errno));
 }
 
-static bool list_items(const struct stream_options *options, const char *path, GError **error)
+static bool list_items(const struct stream_options *options, GError **error)
 {
     enum godwit_stream_channel channel;
-    return godwit_stream_read_file(path, (uint64_t)options->offset, print_item, NULL, &channel,
-                                   error);
+    return godwit_stream_read_file(options->words[1], (uint64_t)options->offset, print_item, NULL,
+                                   &channel, error);
+}
+
+/* What can be done with a stream. */
+struct action {
+    const char *name;
+    guint files; /* that it takes */
+    bool (*act)(const struct stream_options *options, GError **error);
+};
+
+static const struct action actions[] = {
+    {"inspect", 1, godwit_stream_inspect},
+    {"verify", 1, verify},
+    {"json", 1, list_items},
+    {"fields", 1, godwit_stream_list_fields},
+    {"diff", 2, godwit_stream_diff},
+};
+
+#define ACTIONS "inspect, verify, json, fields or diff"
+
+static const struct action *find_action(const char *name, GError **error)
+{
+    if (!name)
+        godwit_fail(error, GODWIT_ERROR_USAGE, "stream needs " ACTIONS ", and a file (see --help)");
+    for (size_t i = 0; name && i < G_N_ELEMENTS(actions); i++)
+        if (!strcmp(actions[i].name, name))
+            return &actions[i];
+    if (name)
+        godwit_fail(error, GODWIT_ERROR_USAGE, "unknown action \"%s\" (expected " ACTIONS ")",
+                    name);
+    return NULL;
 }
 
 /* Checks the command line and does the action. */
 static bool act(const struct stream_options *options, GError **error)
 {
-    static const struct {
-        const char *name;
-        bool (*act)(const struct stream_options *options, const char *path, GError **error);
-    } actions[] = {{"inspect", godwit_stream_inspect}, {"verify", verify}, {"json", list_items}};
-    const char *action = options->words ? options->words[0] : NULL;
-    const char *path = action ? options->words[1] : NULL;
+    const struct action *action = find_action(options->words ? options->words[0] : NULL, error);
     if (!action)
-        return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "stream needs inspect, verify or json, and a file (see --help)");
-    for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
-        if (strcmp(actions[i].name, action) != 0)
-            continue;
-        if (!path || options->words[2])
-            return godwit_fail(error, GODWIT_ERROR_USAGE, "stream %s needs one file (see --help)",
-                               action);
-        if (options->offset < 0)
-            return godwit_fail(error, GODWIT_ERROR_USAGE, "--offset needs 0 or more");
-        if (options->pages && actions[i].act != godwit_stream_inspect)
-            return godwit_fail(error, GODWIT_ERROR_USAGE, "--pages works only with inspect");
-        if (options->arch && actions[i].act != verify)
-            return godwit_fail(error, GODWIT_ERROR_USAGE, "--arch works only with verify");
-        const bool good = actions[i].act(options, path, error);
-        if (!good && g_error_matches(*error, GODWIT_ERROR, GODWIT_ERROR_STREAM))
-            godwit_error_context(error, "%s", path);
-        return good;
-    }
-    return godwit_fail(error, GODWIT_ERROR_USAGE,
-                       "unknown action \"%s\" (expected inspect, verify or json)", action);
+        return false;
+    if (g_strv_length(options->words) != action->files + 1)
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "stream %s needs %s (see --help)",
+                           action->name, action->files == 1 ? "one file" : "two files");
+    if (options->offset < 0)
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "--offset needs 0 or more");
+    if (options->pages && action->act != godwit_stream_inspect)
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "--pages works only with inspect");
+    if (options->arch && action->act != verify)
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "--arch works only with verify");
+    const bool good = action->act(options, error);
+    if (!good && action->files == 1 && g_error_matches(*error, GODWIT_ERROR, GODWIT_ERROR_STREAM) &&
+        !g_str_has_prefix((*error)->message, options->words[1]))
+        godwit_error_context(error, "%s", options->words[1]);
+    return good;
 }
 
 /* Lets SIGINT, SIGTERM and SIGHUP kill the process: there is nothing to clean up, and reading or
@@ -192,15 +212,18 @@ bool godwit_command_stream(struct godwit_process *process, int argc, char **argv
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.words, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
-    g_autoptr(GOptionContext) context = g_option_context_new("inspect|verify|json FILE");
+    g_autoptr(GOptionContext) context = g_option_context_new(
+        "inspect|verify|json|fields FILE\n  godwit stream [OPTION…] diff FILE FILE");
     g_option_context_set_summary(
         context,
         "Reads a migration stream, or one channel of it, from a file.\n"
         "  inspect  show its contents: machine type, sections, RAM blocks, pages of each kind\n"
         "  verify   rebuild the guest's memory from the file alone, and check it\n"
         "  json     print each item as a JSON object on a line of its own\n"
-        "Exit status: 0 if the stream and the memory are correct, 1 if the stream is damaged or "
-        "the\nmemory is wrong, 2 after a usage or environment error.");
+        "  fields   list the state of the devices, field by field\n"
+        "  diff     show which fields differ between two streams\n"
+        "Exit status: 0 if the stream and the memory are correct, 1 if the stream is damaged, the\n"
+        "memory is wrong or two streams differ, 2 after a usage or environment error.");
     g_option_context_add_main_entries(context, entries, NULL);
     const bool good = godwit_options_parse(context, &argc, &argv, &helped, error) &&
                       (helped || act(&options, error));

@@ -297,8 +297,9 @@ static const char *channel_name(enum godwit_stream_channel channel)
     return "unknown";
 }
 
-bool godwit_stream_inspect(const struct stream_options *options, const char *path, GError **error)
+bool godwit_stream_inspect(const struct stream_options *options, GError **error)
 {
+    const char *path = options->words[1];
     struct summary summary = {
         .memory = godwit_stream_memory_new(),
         .description = godwit_stream_description_new(),

@@ -83,6 +83,22 @@ is(scalar @window, 1, 'the page at 0x103000 is there once');
 my $spoiled = $bytes;
 substr($spoiled, $window[0], 1) ^= "\x40";
 
+# The devices' state, and one byte of it that differs.
+my $described = slurp("$seeds/configuration");
+my $fields = run(['stream', 'fields', "$seeds/configuration"]);
+is($fields->{status}, 0, 'fields: exit status');
+like($fields->{out}, qr/^timer 0: cpu_ticks_offset \(int64\) 0x00000000581ed555$/m, 'fields: a number');
+my $equal = run(['stream', 'diff', "$seeds/configuration", "$seeds/configuration"]);
+is($equal->{status}, 0, 'diff: equal streams: exit status');
+like($equal->{out}, qr/\A\d+ fields are equal\n\z/, 'diff: equal streams');
+my $ticks = index $described, "\0\0\0\0\x58\x1e\xd5\x55";
+substr($described, $ticks + 7, 1) = "\x54";
+my $unlike = run(['stream', 'diff', "$seeds/configuration", file_of('unlike', $described)]);
+is($unlike->{status}, 1, 'diff: unlike streams: exit status');
+is($unlike->{out}, "timer 0: cpu_ticks_offset 0x00000000581ed555 -> 0x00000000581ed554\n",
+    'diff: what differs, and nothing else');
+like($unlike->{err}, qr/\Agodwit: 1 of \d+ fields differ\n\z/, 'diff: how many');
+
 my $swapped = $bytes;
 substr($swapped, index($swapped, "\x7e\0\0\0\2"), 5) = "\x7e\0\0\0\3";
 for (
@@ -101,8 +117,14 @@ for (
     # What cannot be asked for makes it 2.
     [2, qr/cannot read \/no\/such: No such file/, 'inspect', '/no/such'],
     [2, qr/cannot read .*: Is a directory/, 'json', "$folder"],
-    [2, qr/stream needs inspect, verify or json, and a file/],
-    [2, qr/unknown action "fly" \(expected inspect, verify or json\)/, 'fly', "$seeds/preempt"],
+    [1, qr/multifd-main: it has no description of the devices' state/, 'fields', "$seeds/multifd-main"],
+    [1, qr/preempt: it has no description of the devices' state/, 'diff', "$seeds/configuration",
+        "$seeds/preempt"],
+    [2, qr/stream needs inspect, verify, json, fields or diff, and a file/],
+    [2, qr/unknown action "fly" \(expected inspect, verify, json, fields or diff\)/, 'fly',
+        "$seeds/preempt"],
+    [2, qr/stream diff needs two files/, 'diff', "$seeds/configuration"],
+    [2, qr/cannot read \/no\/such: No such file/, 'diff', "$seeds/configuration", '/no/such'],
     [2, qr/stream verify needs one file/, 'verify'],
     [2, qr/stream json needs one file/, 'json', "$seeds/preempt", "$seeds/preempt"],
     [2, qr/nknown option --fly/, 'json', '--fly', "$seeds/preempt"],
