@@ -107,7 +107,7 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
         destination->console->ready_allowed++;
     const bool transferred = godwit_course_transfer(spec, source, destination, error);
     /* Always record what the fault did. If it did nothing, fail, unless something else failed. */
-    if ((spec->fault && !godwit_migrate_note_fault(testbed, transferred ? error : NULL)) ||
+    if ((spec->fault && !godwit_wire_note_fault(testbed, transferred ? error : NULL)) ||
         !transferred)
         return false;
     if (spec->outcome == GODWIT_OUTCOME_FAILS) {

@@ -10,6 +10,7 @@
 #include "migrate/migrate.h"
 #include "migrate/throttle.h"
 #include "migrate/tls.h"
+#include "migrate/wire.h"
 
 /* A postcopy bandwidth in bytes a second. At this rate the pages that are left after the switch to
  * postcopy take hours, whether the guest requests them or not. */

@@ -137,13 +137,13 @@ static char *relay_to(const struct godwit_spec *spec, struct godwit_vm *source, 
     const bool gated = is_gated(spec, source);
     if (!spec->tls && !spec->fault && !spec->watch && !gated)
         return g_strdup(address);
-    struct godwit_relay *relay = godwit_migrate_relay(testbed, address, error);
+    struct godwit_relay *relay = godwit_wire_relay(testbed->wire, address, error);
     if (relay && gated)
-        godwit_migrate_gate(testbed, relay, has_parameter(spec, "multifd-compression"));
-    if (!relay || (spec->fault && !godwit_migrate_inject(source, relay, spec->fault, error)))
+        godwit_wire_gate(testbed->wire, has_parameter(spec, "multifd-compression"));
+    if (!relay || (spec->fault && !godwit_wire_inject(source, spec->fault, error)))
         return NULL;
     if (spec->tls)
-        godwit_tls_follow(testbed, relay);
+        godwit_wire_follow_tls(testbed->wire);
     if (spec->watch)
         spec->watch(testbed, relay);
     return g_strdup(godwit_relay_uri(relay));
@@ -173,7 +173,7 @@ static bool switch_to_postcopy(const struct godwit_spec *spec, struct godwit_vm 
         !spec->suspend && spec->move != GODWIT_MOVE_POSTCOPY_PAUSED && !has_parameter(spec, limit);
     if (throttles && !godwit_migrate_set_parameters(source, throttled, error))
         return false;
-    godwit_migrate_ungate(source->testbed);
+    godwit_wire_ungate(source->testbed->wire);
     godwit_blackout_near(source->testbed);
     return godwit_vm_command(source, "migrate-start-postcopy", NULL, error) &&
            (!throttles || (godwit_vm_wait_event(destination, 0, "RESUME", NULL, error) &&

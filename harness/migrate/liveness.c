@@ -47,7 +47,7 @@ static bool read_samples(struct godwit_vm *source, unsigned char (*samples)[PROO
 /* The search for a proof. */
 struct proof {
     struct godwit_vm *source;
-    struct throttle *throttle;
+    struct godwit_throttle *throttle;
     struct godwit_vm *destination; /* NULL: the migration goes into a file */
     uint64_t gpa;                  /* the page that must prove it; 0: any */
     bool received;                 /* the destination has a page of the window */
@@ -166,7 +166,7 @@ bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *desti
                                uint64_t gpa, GError **error)
 {
     struct proof proof = {.source = source,
-                          .throttle = godwit_throttle_of(source),
+                          .throttle = source->testbed->throttle,
                           .destination = destination,
                           .gpa = gpa};
     return prove(&proof, error);
@@ -206,7 +206,7 @@ static bool await_some(struct proof *proof, GError **error)
 
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
 {
-    struct proof proof = {.source = source, .throttle = godwit_throttle_of(source)};
+    struct proof proof = {.source = source, .throttle = source->testbed->throttle};
     return await_some(&proof, error) && godwit_throttle_close(source, proof.throttle, error) &&
            read_samples(source, proof.noted, error) && prove(&proof, error);
 }

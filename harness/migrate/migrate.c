@@ -1,12 +1,11 @@
 /*
  * The QMP commands of a migration and the waits for its events, with the address of each transport,
- * the testbed's relay and its fault, and what is recorded of a migration when it is over.
+ * and what is recorded of a migration when it is over.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "migrate/throttle.h"
+#include "migrate/migrate.h"
 
-#include "memory/memory.h"
 #include "qemu/host.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -215,94 +214,6 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
         return g_steal_pointer(&uri);
     g_autofree char *port = ask_port(destination, error);
     return port ? g_strdup_printf("tcp:%s:%s", host, port) : NULL;
-}
-
-/* The key under which a testbed keeps its relay. */
-#define RELAY "relay"
-
-static void free_relay(gpointer relay)
-{
-    godwit_relay_free(relay);
-}
-
-struct godwit_relay *godwit_migrate_relay(struct godwit_testbed *testbed, const char *uri,
-                                          GError **error)
-{
-    godwit_migrate_forget_gate(testbed);
-    g_datalist_remove_data(&testbed->kept, RELAY);
-    struct godwit_relay *relay = godwit_relay_new(testbed->directory, uri, error);
-    if (relay)
-        g_datalist_set_data_full(&testbed->kept, RELAY, relay, free_relay);
-    return relay;
-}
-
-const char *godwit_migrate_turn(struct godwit_testbed *testbed, const char *uri)
-{
-    struct godwit_relay *relay = g_datalist_get_data(&testbed->kept, RELAY);
-    if (!relay)
-        return uri;
-    godwit_relay_turn(relay, uri);
-    return godwit_relay_uri(relay);
-}
-
-/* The key under which a testbed keeps its fault, and the name of its measurement. */
-#define FAULT "fault"
-
-static void free_injection(gpointer injection)
-{
-    godwit_injection_free(injection);
-}
-
-struct godwit_injection *godwit_migrate_inject(struct godwit_vm *source, struct godwit_relay *relay,
-                                               const char *text, GError **error)
-{
-    const struct godwit_setup *setup = source->testbed->setup;
-    struct godwit_fault fault;
-    struct godwit_fault_window window = {
-        .length = setup->workload.window_end - setup->workload.window_start,
-        .page = setup->workload.page_size,
-    };
-    if (!godwit_fault_parse(text, &fault, error) || !godwit_memory_map(source, error))
-        return NULL;
-    const struct godwit_block *block = godwit_memory_locate(source, setup->workload.window_start,
-                                                            window.length, &window.offset, error);
-    if (!block)
-        return NULL;
-    window.block = g_intern_string(block->name);
-    struct godwit_mailbox mailbox;
-    window.busy = godwit_memory_mailbox(source, 0, &mailbox, NULL)
-                      ? mailbox.position - setup->workload.window_start + window.offset
-                      : UINT64_MAX;
-    if (!fault.given[GODWIT_FAULT_SEED])
-        fault.values[GODWIT_FAULT_SEED] = setup->seed;
-    struct godwit_injection *injection = godwit_injection_new(relay, &fault, &window);
-    source->testbed->fault_injected = strcmp(text, "none") != 0;
-    g_datalist_set_data_full(&source->testbed->kept, FAULT, injection, free_injection);
-    return injection;
-}
-
-bool godwit_migrate_note_fault(struct godwit_testbed *testbed, GError **error)
-{
-    const struct godwit_injection *injection = g_datalist_get_data(&testbed->kept, FAULT);
-    const char *done = injection ? godwit_injection_done(injection) : NULL;
-    g_autofree char *why =
-        injection ? godwit_injection_why_not(injection) : g_strdup("it was never set up");
-    if (done) {
-        g_autofree char *text = g_strconcat("the relay ", done, NULL);
-        json_object_set_new(testbed->measurements, FAULT, json_string(text));
-        return true;
-    }
-    return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the fault was not injected: %s", why);
-}
-
-void godwit_migrate_hang_up(struct godwit_testbed *testbed)
-{
-    struct godwit_relay *relay = g_datalist_get_data(&testbed->kept, RELAY);
-    const struct godwit_vm *first = g_ptr_array_index(testbed->vms, 0);
-    if (!relay)
-        return;
-    godwit_qmp_note(first->qmp, "Godwit closed the connection between the QEMUs");
-    godwit_relay_hang_up(relay);
 }
 
 static bool start(struct godwit_vm *source, json_t *arguments, GError **error)

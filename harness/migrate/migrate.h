@@ -7,7 +7,6 @@
 #ifndef GODWIT_HARNESS_MIGRATE_MIGRATE_H
 #define GODWIT_HARNESS_MIGRATE_MIGRATE_H
 
-#include "stream/fault.h"
 #include "testbed/vm.h"
 
 enum godwit_transport {
@@ -80,34 +79,6 @@ json_t *godwit_migrate_channels(const char *uri);
 /* Makes a waiting destination take its migration from URI. */
 bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, bool channels,
                              GError **error);
-
-/*
- * Makes a relay in front of URI (unix: or tcp:), where a destination listens, for the source to
- * connect to. The testbed owns the relay, and frees an earlier one first. Fails with ENVIRONMENT if
- * the relay cannot listen.
- */
-struct godwit_relay *godwit_migrate_relay(struct godwit_testbed *testbed, const char *uri,
-                                          GError **error);
-
-/* Makes the testbed's relay, if there is one, connect to URI from now on, because the destination
- * has changed its address. Returns the address for the source to connect to: the relay's, or URI if
- * there is no relay. Borrowed. */
-const char *godwit_migrate_turn(struct godwit_testbed *testbed, const char *uri);
-
-/* Breaks every connection through the testbed's relay, if there is one. */
-void godwit_migrate_hang_up(struct godwit_testbed *testbed);
-
-/*
- * Injects the fault that TEXT names (see godwit_fault_parse()) into the next connection that SOURCE
- * makes through RELAY. The setup's seed makes all choices that TEXT leaves open. The testbed owns
- * the injection that is returned, and has at most one. Fails with USAGE if TEXT names no fault.
- */
-struct godwit_injection *godwit_migrate_inject(struct godwit_vm *source, struct godwit_relay *relay,
-                                               const char *text, GError **error);
-
-/* Records what the testbed's fault did, as "fault" in the measurements. Fails with MIGRATION if it
- * did nothing. */
-bool godwit_migrate_note_fault(struct godwit_testbed *testbed, GError **error);
 
 /* Starts sending to URI. */
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error);

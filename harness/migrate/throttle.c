@@ -41,16 +41,9 @@
 #include "godwit/stamp.h"
 #include "guest/image.h"
 #include "memory/memory.h"
+#include "migrate/wire.h"
 #include <inttypes.h>
 #include <string.h>
-
-static const char throttle_key[] = "throttle";
-static const char gate_key[] = "gate";
-
-struct throttle *godwit_throttle_of(const struct godwit_vm *source)
-{
-    return g_datalist_get_data(&source->testbed->kept, throttle_key);
-}
 
 /*
  * Waits until `order` is far from the pass in which its bytes wrap to zero, if its pages are not
@@ -108,8 +101,8 @@ static double zero_bytes(struct godwit_vm *source)
     return ram / QEMU_PAGE * ZERO_PAGE_BYTES;
 }
 
-static bool set_bandwidth(struct godwit_vm *source, struct throttle *throttle, double bandwidth,
-                          GError **error)
+static bool set_bandwidth(struct godwit_vm *source, struct godwit_throttle *throttle,
+                          double bandwidth, GError **error)
 {
     throttle->bandwidth =
         (json_int_t)CLAMP(bandwidth, BANDWIDTH_LEAST, (double)BANDWIDTH_UNLIMITED);
@@ -121,7 +114,7 @@ static bool set_bandwidth(struct godwit_vm *source, struct throttle *throttle, d
 
 /* Sets the open valve's bandwidth so that an iteration over the window takes OPEN_SECONDS, or
  * longer if the guest is slow. Records how long a pass of the guest takes. */
-static void set_open_bandwidth(struct godwit_vm *source, struct throttle *throttle)
+static void set_open_bandwidth(struct godwit_vm *source, struct godwit_throttle *throttle)
 {
     const struct godwit_workload *workload = &source->testbed->setup->workload;
     const double guest =
@@ -132,11 +125,21 @@ static void set_open_bandwidth(struct godwit_vm *source, struct throttle *thrott
     throttle->open_bandwidth = (json_int_t)(window_bytes(workload) / seconds);
 }
 
+/* Returns the testbed's throttle, reset for another migration. */
+static struct godwit_throttle *renew(struct godwit_testbed *testbed)
+{
+    if (!testbed->throttle) {
+        testbed->throttle = g_new(struct godwit_throttle, 1);
+        godwit_testbed_at_end(testbed, g_free, testbed->throttle);
+    }
+    *testbed->throttle = (struct godwit_throttle){0};
+    return testbed->throttle;
+}
+
 /* Throttles the next migration. The part FIRST of the window is sent in the first period. */
 static bool begin(struct godwit_vm *source, double first, GError **error)
 {
-    struct throttle *throttle = g_new0(struct throttle, 1);
-    g_datalist_set_data_full(&source->testbed->kept, throttle_key, throttle, g_free);
+    struct godwit_throttle *throttle = renew(source->testbed);
     throttle->next = source->qmp->events->len;
     set_open_bandwidth(source, throttle);
     const double window = window_bytes(&source->testbed->setup->workload);
@@ -159,67 +162,7 @@ bool godwit_migrate_throttle_file(struct godwit_vm *source, GError **error)
 
 void godwit_migrate_throttle_pace(struct godwit_vm *source, json_int_t bandwidth)
 {
-    godwit_throttle_of(source)->open_bandwidth = bandwidth;
-}
-
-/* The relay as a valve. */
-struct gate {
-    GPtrArray *channels; /* of struct godwit_flow, borrowed from the relay */
-    size_t open;         /* rate of each channel while the valve is open, in bytes a second */
-    size_t rate;         /* present rate of each channel, in bytes a second; 0: no limit */
-};
-
-static void free_gate(gpointer data)
-{
-    struct gate *gate = data;
-    g_ptr_array_unref(gate->channels);
-    g_free(gate);
-}
-
-static void add_channel(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
-                        gpointer data)
-{
-    struct gate *gate = data;
-    (void)answered;
-    (void)index;
-    g_ptr_array_add(gate->channels, sent);
-    godwit_flow_slow(sent, 0, gate->rate);
-}
-
-static struct gate *gate_of(struct godwit_testbed *testbed)
-{
-    return g_datalist_get_data(&testbed->kept, gate_key);
-}
-
-static void set_gate(struct gate *gate, size_t rate)
-{
-    if (!gate)
-        return;
-    gate->rate = rate;
-    for (guint i = 0; i < gate->channels->len; i++)
-        godwit_flow_slow(g_ptr_array_index(gate->channels, i), 0, rate);
-}
-
-void godwit_migrate_gate(struct godwit_testbed *testbed, struct godwit_relay *relay,
-                         bool compressed)
-{
-    struct gate *gate = g_new0(struct gate, 1);
-    gate->channels = g_ptr_array_new();
-    gate->open = compressed ? CHANNEL_OPEN_COMPRESSED : CHANNEL_OPEN;
-    gate->rate = gate->open;
-    g_datalist_set_data_full(&testbed->kept, gate_key, gate, free_gate);
-    godwit_relay_narrow(relay);
-    godwit_relay_greet(relay, add_channel, gate);
-}
-
-void godwit_migrate_ungate(struct godwit_testbed *testbed)
-{
-    set_gate(gate_of(testbed), 0);
-}
-
-void godwit_migrate_forget_gate(struct godwit_testbed *testbed)
-{
-    g_datalist_remove_data(&testbed->kept, gate_key);
+    source->testbed->throttle->open_bandwidth = bandwidth;
 }
 
 bool godwit_migrate_unthrottle(struct godwit_vm *source, GError **error)
@@ -230,12 +173,12 @@ bool godwit_migrate_unthrottle(struct godwit_vm *source, GError **error)
     const bool first = g_get_monotonic_time() - source->migration_began < PERIOD * G_USEC_PER_SEC;
     /* Behind a closed gate QEMU may have sent nothing in this period. It would then compute a rate
      * of zero and not converge. */
-    const bool gated = gate_of(source->testbed) != NULL;
+    const bool gated = godwit_wire_is_gated(source->testbed->wire);
     const struct godwit_parameter unthrottled[] = {
         {"downtime-limit", DOWNTIME_UNLIMITED, NULL},
         {first || gated ? "max-bandwidth" : NULL, BANDWIDTH_UNLIMITED, NULL},
         {NULL, 0, NULL}};
-    godwit_migrate_ungate(source->testbed);
+    godwit_wire_ungate(source->testbed->wire);
     return godwit_migrate_set_parameters(source, unthrottled, error);
 }
 
@@ -265,7 +208,7 @@ static bool ask_ram(struct godwit_vm *source, json_int_t *sent, json_int_t *rema
     return info != NULL;
 }
 
-bool godwit_throttle_take_events(struct godwit_vm *source, struct throttle *throttle)
+bool godwit_throttle_take_events(struct godwit_vm *source, struct godwit_throttle *throttle)
 {
     const GPtrArray *events = source->qmp->events;
     bool any = false;
@@ -293,8 +236,8 @@ bool godwit_throttle_take_events(struct godwit_vm *source, struct throttle *thro
 
 /* Sets *PAGES to how many pages the guest has written since the first page of the last iteration
  * was sent, or to 0 if that iteration ended before it could be seen to send. */
-static bool ask_last(struct godwit_vm *source, const struct throttle *throttle, uint64_t *pages,
-                     GError **error)
+static bool ask_last(struct godwit_vm *source, const struct godwit_throttle *throttle,
+                     uint64_t *pages, GError **error)
 {
     uint64_t now = 0;
     if (!ask_written(source, &now, error))
@@ -307,7 +250,7 @@ static bool ask_last(struct godwit_vm *source, const struct throttle *throttle, 
     return true;
 }
 
-bool godwit_throttle_report_end(struct godwit_vm *source, const struct throttle *throttle,
+bool godwit_throttle_report_end(struct godwit_vm *source, const struct godwit_throttle *throttle,
                                 GError **error)
 {
     const uint64_t window = godwit_workload_pages(&source->testbed->setup->workload);
@@ -338,20 +281,20 @@ bool godwit_throttle_report_end(struct godwit_vm *source, const struct throttle 
                        state);
 }
 
-static bool open_valve(struct godwit_vm *source, struct throttle *throttle, GError **error)
+static bool open_valve(struct godwit_vm *source, struct godwit_throttle *throttle, GError **error)
 {
-    struct gate *gate = gate_of(source->testbed);
     throttle->open = true;
-    set_gate(gate, gate ? gate->open : 0);
+    godwit_wire_open_gate(source->testbed->wire);
     return set_bandwidth(source, throttle, (double)throttle->open_bandwidth, error);
 }
 
 /* The gate closes first: setting the bandwidth waits for QEMU's answer, during which an open gate
  * would pass pages on. */
-bool godwit_throttle_close(struct godwit_vm *source, struct throttle *throttle, GError **error)
+bool godwit_throttle_close(struct godwit_vm *source, struct godwit_throttle *throttle,
+                           GError **error)
 {
     json_int_t remaining;
-    set_gate(gate_of(source->testbed), CHANNEL_CLOSED);
+    godwit_wire_close_gate(source->testbed->wire);
     if (throttle->open &&
         !set_bandwidth(source, throttle,
                        window_bytes(&source->testbed->setup->workload) / CLOSED_SECONDS, error))
@@ -365,8 +308,8 @@ bool godwit_throttle_close(struct godwit_vm *source, struct throttle *throttle, 
            set_bandwidth(source, throttle, wanted, error);
 }
 
-bool godwit_throttle_watch_guest(struct godwit_vm *source, struct throttle *throttle, bool *dirtied,
-                                 GError **error)
+bool godwit_throttle_watch_guest(struct godwit_vm *source, struct godwit_throttle *throttle,
+                                 bool *dirtied, GError **error)
 {
     json_int_t remaining;
     uint64_t written;
@@ -389,7 +332,7 @@ bool godwit_throttle_watch_guest(struct godwit_vm *source, struct throttle *thro
 /* What to wait for while a migration is throttled. */
 struct goal {
     struct godwit_vm *source;
-    struct throttle *throttle;
+    struct godwit_throttle *throttle;
     godwit_condition condition;
     gpointer data;
 };
@@ -405,7 +348,7 @@ static bool reached_or_event(gpointer data)
 static bool turn(struct goal *goal, const char *what, GError **error)
 {
     struct godwit_vm *source = goal->source;
-    struct throttle *throttle = goal->throttle;
+    struct godwit_throttle *throttle = goal->throttle;
     const guint iteration = throttle->iteration;
     bool dirtied;
     if (throttle->open) {
@@ -425,7 +368,7 @@ static bool turn(struct goal *goal, const char *what, GError **error)
 bool godwit_migrate_wait_throttled(struct godwit_vm *source, godwit_condition condition,
                                    gpointer data, const char *what, GError **error)
 {
-    struct goal goal = {source, godwit_throttle_of(source), condition, data};
+    struct goal goal = {source, source->testbed->throttle, condition, data};
     for (;;) {
         godwit_throttle_take_events(source, goal.throttle);
         if (goal.throttle->over)
@@ -439,7 +382,7 @@ bool godwit_migrate_wait_throttled(struct godwit_vm *source, godwit_condition co
 }
 
 struct iteration_goal {
-    const struct throttle *throttle;
+    const struct godwit_throttle *throttle;
     guint past;
 };
 
@@ -451,7 +394,7 @@ static bool iteration_began(gpointer data)
 
 bool godwit_migrate_next_iteration(struct godwit_vm *source, guint *iteration, GError **error)
 {
-    struct iteration_goal goal = {godwit_throttle_of(source), *iteration};
+    struct iteration_goal goal = {source->testbed->throttle, *iteration};
     g_autofree char *what = g_strdup_printf("the source to begin iteration %u", *iteration + 1);
     if (!godwit_migrate_wait_throttled(source, iteration_began, &goal, what, error))
         return false;

@@ -23,17 +23,6 @@ bool godwit_migrate_throttle_file(struct godwit_vm *source, GError **error);
 /* Sets the bandwidth to use while the valve is open, in bytes a second. */
 void godwit_migrate_throttle_pace(struct godwit_vm *source, json_int_t bandwidth);
 
-/* Makes RELAY the gate of a throttled multifd migration. COMPRESSED means that its pages are. Call
- * it before the first connection. The gate lasts until the migration is unthrottled. */
-void godwit_migrate_gate(struct godwit_testbed *testbed, struct godwit_relay *relay,
-                         bool compressed);
-
-/* Opens the gate for good, if there is one. */
-void godwit_migrate_ungate(struct godwit_testbed *testbed);
-
-/* Drops the gate. Call it before the testbed's relay is freed. */
-void godwit_migrate_forget_gate(struct godwit_testbed *testbed);
-
 /* Lets a throttled migration converge. */
 bool godwit_migrate_unthrottle(struct godwit_vm *source, GError **error);
 

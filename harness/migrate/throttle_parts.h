@@ -9,8 +9,8 @@
 #include "migrate/limiter.h"
 #include "migrate/throttle.h"
 
-/* The throttle of the present migration. Its testbed owns it. */
-struct throttle {
+/* The throttle of the present migration: testbed->throttle, once a migration was throttled. */
+struct godwit_throttle {
     guint next;                /* index of the source's event to look at next */
     guint iteration;           /* number of the latest iteration that was reported */
     bool over;                 /* the migration has ended, or stopped the guest at pre-switchover */
@@ -27,28 +27,26 @@ struct throttle {
     gint64 followed;      /* when the bandwidth was last set by what remains */
 };
 
-/* Returns the throttle of the migration that SOURCE started last. */
-struct throttle *godwit_throttle_of(const struct godwit_vm *source);
-
 /* Returns how many bytes are sent for each page of the window that the guest has written. */
 uint64_t godwit_throttle_page_bytes(const struct godwit_workload *workload);
 
 /* Processes the events that have come. Returns whether an iteration has begun or the migration has
  * ended. */
-bool godwit_throttle_take_events(struct godwit_vm *source, struct throttle *throttle);
+bool godwit_throttle_take_events(struct godwit_vm *source, struct godwit_throttle *throttle);
 
 /* Fails because a throttled migration has ended: sets ERROR and returns false. The error is the
  * death of a QEMU, if one died, ENVIRONMENT if the host did not let the guest run, otherwise
  * MIGRATION. */
-bool godwit_throttle_report_end(struct godwit_vm *source, const struct throttle *throttle,
+bool godwit_throttle_report_end(struct godwit_vm *source, const struct godwit_throttle *throttle,
                                 GError **error);
 
 /* Notes when the first page of this iteration is sent: the pages that the guest writes from then on
  * are sent again. Sets *DIRTIED to whether it has written all of its window since. */
-bool godwit_throttle_watch_guest(struct godwit_vm *source, struct throttle *throttle, bool *dirtied,
-                                 GError **error);
+bool godwit_throttle_watch_guest(struct godwit_vm *source, struct godwit_throttle *throttle,
+                                 bool *dirtied, GError **error);
 
 /* Closes the valve. If it is closed already, lowers the bandwidth to fit what remains. */
-bool godwit_throttle_close(struct godwit_vm *source, struct throttle *throttle, GError **error);
+bool godwit_throttle_close(struct godwit_vm *source, struct godwit_throttle *throttle,
+                           GError **error);
 
 #endif

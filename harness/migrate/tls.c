@@ -9,7 +9,7 @@
 #include "base/files.h"
 #include "migrate/identity.h"
 #include "migrate/migrate.h"
-#include "stream/records.h"
+#include "migrate/wire.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -21,14 +21,6 @@
 #define AUTHORITY_NAME "authority"
 #define CLIENT_NAME    "source"
 #define CERTIFIED_HOST "127.0.0.1"
-
-/* The records of one connection that the source made, in both directions. */
-struct followed {
-    struct godwit_records sent, answered;
-};
-
-/* The key under which a testbed keeps all of them, a GPtrArray. */
-#define FOLLOWED "tls connections"
 
 const char *godwit_tls_needs(const struct godwit_tls *tls)
 {
@@ -165,33 +157,6 @@ bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
     return give(destination, false, to, tls, error) && give(source, true, from, tls, error);
 }
 
-static void follow(gpointer records, const unsigned char *bytes, size_t length)
-{
-    godwit_records_feed(records, bytes, length);
-}
-
-static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
-                  gpointer connections)
-{
-    (void)index;
-    struct followed *followed = g_new0(struct followed, 1);
-    g_ptr_array_add(connections, followed);
-    godwit_flow_watch(sent, follow, &followed->sent);
-    godwit_flow_watch(answered, follow, &followed->answered);
-}
-
-static void free_followed(gpointer connections)
-{
-    g_ptr_array_unref(connections);
-}
-
-void godwit_tls_follow(struct godwit_testbed *testbed, struct godwit_relay *relay)
-{
-    GPtrArray *connections = g_ptr_array_new_with_free_func(g_free);
-    g_datalist_set_data_full(&testbed->kept, FOLLOWED, connections, free_followed);
-    godwit_relay_greet(relay, greet, connections);
-}
-
 /* Fails with MIGRATION unless a VM's migration parameter still has the value WANTED. */
 static bool judge_parameter(struct godwit_vm *vm, const char *name, const char *wanted,
                             GError **error)
@@ -232,14 +197,14 @@ static bool judge_records(const struct godwit_records *records, unsigned connect
  * been used in both directions. Sets *SENT to the bytes of encrypted data that the source sent. */
 static bool judge_wire(struct godwit_testbed *testbed, bool all, uint64_t *sent, GError **error)
 {
-    const GPtrArray *connections = g_datalist_get_data(&testbed->kept, FOLLOWED);
+    const GPtrArray *connections = testbed->wire->connections;
     *sent = 0;
     for (unsigned i = 0; i < connections->len; i++) {
-        const struct followed *followed = g_ptr_array_index(connections, i);
-        if (!judge_records(&followed->sent, i, "source", all, error) ||
-            !judge_records(&followed->answered, i, "destination", all, error))
+        const struct godwit_wire_connection *connection = g_ptr_array_index(connections, i);
+        if (!judge_records(&connection->sent, i, "source", all, error) ||
+            !judge_records(&connection->answered, i, "destination", all, error))
             return false;
-        *sent += followed->sent.data;
+        *sent += connection->sent.data;
     }
     json_t *measured = json_object_get(testbed->measurements, "tls");
     json_object_set_new(measured, "connections", json_integer(connections->len));

@@ -7,7 +7,6 @@
 #ifndef GODWIT_HARNESS_MIGRATE_TLS_H
 #define GODWIT_HARNESS_MIGRATE_TLS_H
 
-#include "stream/relay.h"
 #include "testbed/vm.h"
 
 enum godwit_tls_kind {
@@ -46,8 +45,7 @@ const char *godwit_tls_needs(const struct godwit_tls *tls);
 bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
                        const struct godwit_tls *tls, GError **error);
 
-/* Watches the connections that are made through RELAY, for the two functions below. */
-void godwit_tls_follow(struct godwit_testbed *testbed, struct godwit_relay *relay);
+/* The two functions below judge the connections that godwit_wire_follow_tls() has followed. */
 
 /* Fails with MIGRATION unless a completed migration was encrypted: both sides still have their TLS
  * parameters, only TLS records passed the relay, and the source's records have at least as many

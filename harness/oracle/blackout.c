@@ -38,7 +38,7 @@ struct side {
     gint64 gap;     /* time between those two samples */
 };
 
-struct blackout {
+struct watch {
     struct side source, destination;
     bool postcopy;
     bool left;                          /* the source must not be sampled any more */
@@ -58,18 +58,22 @@ struct blackout {
 /* A GSource that takes a sample each time the main loop goes round. */
 struct each {
     GSource source;
-    struct blackout *blackout;
+    struct watch *watch;
 };
 
-static const char kept[] = "blackout";
+/* What a testbed has of this oracle. */
+struct godwit_blackout {
+    struct watch *watch; /* the present one, or NULL */
+};
 
-static struct blackout *of(struct godwit_testbed *testbed)
+/* Returns the testbed's present watch, or NULL. */
+static struct watch *of(const struct godwit_testbed *testbed)
 {
-    return g_datalist_get_data(&testbed->kept, kept);
+    return testbed->blackout ? testbed->blackout->watch : NULL;
 }
 
 /* Takes a sample. Returns false if that is not possible. */
-static bool take(struct blackout *blackout, struct side *side)
+static bool take(struct watch *watch, struct side *side)
 {
     unsigned char now[SAMPLE_SIZE];
     if (!godwit_memory_peek(side->vm, side->hva, now, sizeof(now)))
@@ -81,49 +85,48 @@ static bool take(struct blackout *blackout, struct side *side)
     }
     memcpy(side->latest, now, sizeof(now));
     side->taken = time;
-    blackout->samples++;
+    watch->samples++;
     return true;
 }
 
 /* Returns true if the destination runs its guest. In a postcopy, an event reports that. */
-static bool runs(struct blackout *blackout)
+static bool runs(struct watch *watch)
 {
-    if (!blackout->postcopy || blackout->runs)
-        return blackout->runs;
-    const GPtrArray *events = blackout->destination.vm->qmp->events;
-    for (; !blackout->runs && blackout->resumed < events->len; blackout->resumed++)
-        blackout->runs =
-            godwit_qmp_event_is(g_ptr_array_index(events, blackout->resumed), "RESUME", NULL);
-    return blackout->runs;
+    if (!watch->postcopy || watch->runs)
+        return watch->runs;
+    const GPtrArray *events = watch->destination.vm->qmp->events;
+    for (; !watch->runs && watch->resumed < events->len; watch->resumed++)
+        watch->runs =
+            godwit_qmp_event_is(g_ptr_array_index(events, watch->resumed), "RESUME", NULL);
+    return watch->runs;
 }
 
-static void sample(struct blackout *blackout)
+static void sample(struct watch *watch)
 {
-    struct side *source = &blackout->source, *destination = &blackout->destination;
-    if (blackout->seen || blackout->held)
+    struct side *source = &watch->source, *destination = &watch->destination;
+    if (watch->seen || watch->held)
         return;
-    if (!runs(blackout)) {
-        if (!blackout->left)
-            take(blackout, source);
+    if (!runs(watch)) {
+        if (!watch->left)
+            take(watch, source);
         return;
     }
-    if (blackout->postcopy) {
+    if (watch->postcopy) {
         /* The source is stopped now, so its mailbox is the one that arrives. */
-        take(blackout, source);
-        memcpy(blackout->arrived, source->latest, SAMPLE_SIZE);
+        take(watch, source);
+        memcpy(watch->arrived, source->latest, SAMPLE_SIZE);
     }
     const gint64 before = destination->taken ? destination->taken : source->changed;
-    if (!take(blackout, destination) ||
-        !memcmp(destination->latest, blackout->arrived, SAMPLE_SIZE))
+    if (!take(watch, destination) || !memcmp(destination->latest, watch->arrived, SAMPLE_SIZE))
         return;
-    blackout->seen = true;
+    watch->seen = true;
     destination->changed = destination->taken;
     destination->gap = destination->taken - before;
 }
 
 static gboolean prepare(GSource *each, gint *timeout)
 {
-    sample(((struct each *)each)->blackout);
+    sample(((struct each *)each)->watch);
     *timeout = -1;
     return FALSE;
 }
@@ -139,21 +142,40 @@ static gboolean dispatch(GSource *each, GSourceFunc callback, gpointer data)
 /* The timer only makes the main loop go round. */
 static gboolean wake(gpointer data)
 {
-    struct blackout *blackout = data;
-    if (!blackout->seen)
+    struct watch *watch = data;
+    if (!watch->seen)
         return G_SOURCE_CONTINUE;
-    blackout->near = 0;
+    watch->near = 0;
     return G_SOURCE_REMOVE;
 }
 
-static void blackout_free(gpointer data)
+static void end_watch(struct godwit_blackout *blackout)
 {
-    struct blackout *blackout = data;
-    g_source_destroy(blackout->each);
-    g_source_unref(blackout->each);
-    if (blackout->near)
-        g_source_remove(blackout->near);
+    struct watch *watch = g_steal_pointer(&blackout->watch);
+    if (!watch)
+        return;
+    g_source_destroy(watch->each);
+    g_source_unref(watch->each);
+    if (watch->near)
+        g_source_remove(watch->near);
+    g_free(watch);
+}
+
+static void blackout_free(gpointer blackout)
+{
+    end_watch(blackout);
     g_free(blackout);
+}
+
+/* Makes WATCH the testbed's present watch. */
+static void begin_watch(struct godwit_testbed *testbed, struct watch *watch)
+{
+    if (!testbed->blackout) {
+        testbed->blackout = g_new0(struct godwit_blackout, 1);
+        godwit_testbed_at_end(testbed, blackout_free, testbed->blackout);
+    }
+    end_watch(testbed->blackout);
+    testbed->blackout->watch = watch;
 }
 
 /* Finds the sampled bytes of a VM. If its QEMU cannot report where they are, the migration is still
@@ -186,81 +208,81 @@ bool godwit_blackout_watch(struct godwit_vm *source, struct godwit_vm *destinati
         return false;
     if (!here.vm || (destination && !there.vm))
         return true;
-    struct blackout *blackout = g_new0(struct blackout, 1);
-    blackout->source = here;
-    blackout->destination = there;
-    blackout->postcopy = postcopy;
-    blackout->first = source->qmp->events->len;
-    blackout->resumed = destination ? destination->qmp->events->len : 0;
-    sample(blackout);
-    blackout->each = g_source_new(&functions, sizeof(struct each));
-    ((struct each *)blackout->each)->blackout = blackout;
-    g_source_attach(blackout->each, NULL);
-    g_datalist_set_data_full(&testbed->kept, kept, blackout, blackout_free);
+    struct watch *watch = g_new0(struct watch, 1);
+    watch->source = here;
+    watch->destination = there;
+    watch->postcopy = postcopy;
+    watch->first = source->qmp->events->len;
+    watch->resumed = destination ? destination->qmp->events->len : 0;
+    sample(watch);
+    watch->each = g_source_new(&functions, sizeof(struct each));
+    ((struct each *)watch->each)->watch = watch;
+    g_source_attach(watch->each, NULL);
+    begin_watch(testbed, watch);
     return true;
 }
 
 bool godwit_blackout_join(struct godwit_vm *destination, GError **error)
 {
-    struct blackout *blackout = of(destination->testbed);
-    if (!blackout)
+    struct watch *watch = of(destination->testbed);
+    if (!watch)
         return true;
-    if (!find(&blackout->destination, destination, error))
+    if (!find(&watch->destination, destination, error))
         return false;
-    if (!blackout->destination.vm)
-        g_datalist_remove_data(&destination->testbed->kept, kept);
+    if (!watch->destination.vm)
+        end_watch(destination->testbed->blackout);
     return true;
 }
 
 void godwit_blackout_near(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(testbed);
-    if (blackout && !blackout->near)
-        blackout->near = g_timeout_add(NEAR_MS, wake, blackout);
+    struct watch *watch = of(testbed);
+    if (watch && !watch->near)
+        watch->near = g_timeout_add(NEAR_MS, wake, watch);
 }
 
 void godwit_blackout_hold(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(testbed);
-    if (!blackout)
+    struct watch *watch = of(testbed);
+    if (!watch)
         return;
-    sample(blackout);
-    blackout->held = true;
-    blackout->since = g_get_monotonic_time();
+    sample(watch);
+    watch->held = true;
+    watch->since = g_get_monotonic_time();
 }
 
-static void let_go(struct blackout *blackout)
+static void let_go(struct watch *watch)
 {
-    if (blackout->held)
-        blackout->held_for += g_get_monotonic_time() - blackout->since;
-    blackout->held = false;
+    if (watch->held)
+        watch->held_for += g_get_monotonic_time() - watch->since;
+    watch->held = false;
 }
 
 void godwit_blackout_let_go(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(testbed);
-    if (blackout)
-        let_go(blackout);
+    struct watch *watch = of(testbed);
+    if (watch)
+        let_go(watch);
 }
 
 void godwit_blackout_leave(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(testbed);
-    if (!blackout)
+    struct watch *watch = of(testbed);
+    if (!watch)
         return;
-    let_go(blackout);
-    blackout->left = true;
+    let_go(watch);
+    watch->left = true;
 }
 
 void godwit_blackout_resume(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(testbed);
-    if (!blackout)
+    struct watch *watch = of(testbed);
+    if (!watch)
         return;
-    let_go(blackout);
-    take(blackout, &blackout->destination);
-    memcpy(blackout->arrived, blackout->destination.latest, SAMPLE_SIZE);
-    blackout->runs = true;
+    let_go(watch);
+    take(watch, &watch->destination);
+    memcpy(watch->arrived, watch->destination.latest, SAMPLE_SIZE);
+    watch->runs = true;
 }
 
 /* Returns the monotonic time of the latest event NAME from index FIRST on, or 0. QEMU stamps its
@@ -280,10 +302,10 @@ static gint64 time_of_event(const struct godwit_vm *vm, guint first, const char 
 
 /* Samples can be far apart on a busy host. But nothing changes on a source after it reports STOP,
  * nor on a destination before it reports RESUME. */
-static void narrow(struct blackout *blackout)
+static void narrow(struct watch *watch)
 {
-    struct side *source = &blackout->source, *destination = &blackout->destination;
-    const gint64 stopped = time_of_event(source->vm, blackout->first, "STOP");
+    struct side *source = &watch->source, *destination = &watch->destination;
+    const gint64 stopped = time_of_event(source->vm, watch->first, "STOP");
     const gint64 resumed = time_of_event(destination->vm, 0, "RESUME");
     if (stopped && stopped < source->changed) {
         source->gap = MAX(source->gap - (source->changed - stopped), 0);
@@ -293,15 +315,15 @@ static void narrow(struct blackout *blackout)
         destination->gap = MIN(destination->gap, destination->changed - resumed);
 }
 
-static void note(struct godwit_testbed *testbed, struct blackout *blackout)
+static void note(struct godwit_testbed *testbed, struct watch *watch)
 {
-    const struct side *source = &blackout->source, *destination = &blackout->destination;
+    const struct side *source = &watch->source, *destination = &watch->destination;
     if (!source->hva || !destination->hva) {
         json_object_set_new(testbed->measurements, "blackout_unknown",
                             json_string("needs process_vm_readv, which this system refuses"));
         return;
     }
-    if (!blackout->seen)
+    if (!watch->seen)
         return; /* something else has failed, and has been reported */
     if (!source->changed) {
         json_object_set_new(testbed->measurements, "blackout_unknown",
@@ -309,13 +331,12 @@ static void note(struct godwit_testbed *testbed, struct blackout *blackout)
                                         "mailbox differed"));
         return;
     }
-    narrow(blackout);
-    const double ms =
-        (double)(destination->changed - source->changed - blackout->held_for) / 1000.0;
+    narrow(watch);
+    const double ms = (double)(destination->changed - source->changed - watch->held_for) / 1000.0;
     const json_t *before = json_object_get(testbed->measurements, "blackout_ms");
-    godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, "samples", blackout->samples);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, "samples", watch->samples);
     godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, "bytes",
-                        blackout->samples * (uint64_t)SAMPLE_SIZE);
+                        watch->samples * (uint64_t)SAMPLE_SIZE);
     if (before && json_real_value(before) >= ms)
         return;
     json_object_del(testbed->measurements, "blackout_unknown");
@@ -326,10 +347,10 @@ static void note(struct godwit_testbed *testbed, struct blackout *blackout)
 
 void godwit_blackout_end(struct godwit_testbed *testbed)
 {
-    struct blackout *blackout = of(testbed);
-    if (!blackout)
+    struct watch *watch = of(testbed);
+    if (!watch)
         return;
-    sample(blackout);
-    note(testbed, blackout);
-    g_datalist_remove_data(&testbed->kept, kept);
+    sample(watch);
+    note(testbed, watch);
+    end_watch(testbed->blackout);
 }

@@ -175,6 +175,15 @@ static bool judge_all(struct godwit_testbed *testbed, GError **error)
     return !failed && godwit_states_judge(testbed, error) && godwit_alarms_judge(testbed, error);
 }
 
+/* Runs the job's scenario, or the migration that its spec describes. */
+static bool run_job(struct godwit_testbed *testbed, const struct godwit_job *job, GError **error)
+{
+    if (job->scenario)
+        return godwit_scenario_run(testbed, job->scenario, error);
+    godwit_wire_new(testbed);
+    return godwit_course_run(testbed, &job->spec, error);
+}
+
 /* A known bug explains a failure but excuses nothing else. Judge what must hold for every scenario
  * all the same, and do not attribute the fault of a guest to the bug. */
 static void judge_beside(struct godwit_testbed *testbed, GError **error)
@@ -218,9 +227,7 @@ int godwit_worker_main(const char *directory)
         testbed->progress = progress;
     godwit_contain_adopt();
     const bool passed = godwit_testbed_set_apart(testbed, &error) &&
-                        (job->scenario ? godwit_scenario_run(testbed, job->scenario, &error)
-                                       : godwit_course_run(testbed, &job->spec, &error)) &&
-                        judge_all(testbed, &error);
+                        run_job(testbed, job, &error) && judge_all(testbed, &error);
     if (!passed && !error)
         godwit_fail(&error, GODWIT_ERROR_MIGRATION,
                     "a step of phase \"%s\" failed without a reason: a defect of Godwit",

@@ -202,7 +202,7 @@ static bool begin(struct course *course, GError **error)
     godwit_testbed_phase(testbed, "migrate");
     g_autofree char *address =
         godwit_migrate_listen(course->destination, GODWIT_TRANSPORT_UNIX, false, error);
-    course->relay = address ? godwit_migrate_relay(testbed, address, error) : NULL;
+    course->relay = address ? godwit_wire_relay(testbed->wire, address, error) : NULL;
     if (!course->relay)
         return false;
     course->destination->may_exit = !is_stop(course->trial);

@@ -175,15 +175,15 @@ static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario 
     godwit_testbed_phase(testbed, "cancel");
     first->may_exit = true;
     g_autofree char *uri = godwit_migrate_listen(first, spec->transport, spec->channels, error);
-    struct godwit_relay *relay = uri ? godwit_migrate_relay(testbed, uri, error) : NULL;
+    struct godwit_relay *relay = uri ? godwit_wire_relay(testbed->wire, uri, error) : NULL;
     if (!relay)
         return false;
-    godwit_migrate_gate(testbed, relay, false);
+    godwit_wire_gate(testbed->wire, false);
     if (!godwit_migrate_start(source, godwit_relay_uri(relay), spec->channels, error) ||
         !godwit_migrate_prove_live(source, first, error) ||
         !godwit_vm_command(source, "migrate_cancel", NULL, error))
         return false;
-    godwit_migrate_ungate(testbed);
+    godwit_wire_ungate(testbed->wire);
     g_autoptr(GError) cause = NULL;
     const gint64 deadline = godwit_testbed_limit(testbed, CANCEL_SECONDS);
     const bool cancelled = godwit_migrate_wait(source, "cancelled", &cause);

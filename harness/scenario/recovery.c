@@ -142,7 +142,7 @@ static bool resume(struct godwit_vm *source, struct godwit_vm *destination, cons
 {
     struct godwit_account after = {0};
     godwit_testbed_phase(source->testbed, "recover");
-    if (!godwit_migrate_resume(source, godwit_migrate_turn(source->testbed, uri), error) ||
+    if (!godwit_migrate_resume(source, godwit_wire_turn(source->testbed->wire, uri), error) ||
         !wait_both(source, destination, "postcopy-active", error) ||
         !await_requests(source, before->requests, &after, error))
         return false;

@@ -29,6 +29,16 @@ static bool starts_paused(const struct trial *trial)
     return trial->verdict != VERDICT_REFUSED;
 }
 
+/* What must live as long as the relay. */
+struct godwit_scenario_state {
+    GByteArray *sent; /* all that the source has sent, as it was before the fault */
+};
+
+static void clear_state(struct godwit_scenario_state *state)
+{
+    g_clear_pointer(&state->sent, g_byte_array_unref);
+}
+
 /* Watcher: keeps what the source sends. */
 static void record(gpointer data, const unsigned char *bytes, size_t length)
 {
@@ -140,9 +150,8 @@ static bool start(struct attempt *attempt, const char *name, GError **error)
     godwit_testbed_phase(testbed, "migrate");
     g_autofree char *address =
         godwit_migrate_listen(destination, GODWIT_TRANSPORT_UNIX, false, error);
-    struct godwit_relay *relay = address ? godwit_migrate_relay(testbed, address, error) : NULL;
-    attempt->injection =
-        relay ? godwit_migrate_inject(source, relay, attempt->trial->fault, error) : NULL;
+    struct godwit_relay *relay = address ? godwit_wire_relay(testbed->wire, address, error) : NULL;
+    attempt->injection = relay ? godwit_wire_inject(source, attempt->trial->fault, error) : NULL;
     if (!attempt->injection)
         return false;
     /* A live migration sends too much to keep. */
@@ -185,13 +194,13 @@ static bool give_up(struct attempt *attempt, GError **error)
     if (!cancel(attempt, &stalled, error))
         return false;
     if (stalled)
-        godwit_migrate_hang_up(attempt->testbed);
+        godwit_wire_hang_up(attempt->testbed->wire);
     if (!wait_for(attempt, source_ended, "the source to give up", error))
         return false;
     if (attempt->destination->exited && !stalled)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the destination ended although its connection only hung");
-    godwit_migrate_hang_up(attempt->testbed);
+    godwit_wire_hang_up(attempt->testbed->wire);
     return true;
 }
 
@@ -224,19 +233,13 @@ static bool survive(struct attempt *attempt, GError **error)
     return second && godwit_course_move(attempt->testbed, &plain, attempt->source, second, error);
 }
 
-static void free_sent(gpointer sent)
-{
-    g_byte_array_unref(sent);
-}
-
 static bool run_fault(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
     struct attempt attempt = {.testbed = testbed, .trial = scenario->data};
     const bool stuck = attempt.trial->verdict == VERDICT_STUCK;
     const bool paused = starts_paused(attempt.trial);
-    attempt.sent = g_byte_array_new();
-    g_datalist_set_data_full(&testbed->kept, "sent", attempt.sent, free_sent);
+    attempt.sent = testbed->state->sent = g_byte_array_new();
     if (!prepare_attempt(&attempt, error) ||
         !godwit_course_ahead(testbed, "destination", paused, error) ||
         ((!paused || stuck) && !godwit_course_ahead(testbed, "second", true, error)))
@@ -245,7 +248,7 @@ static bool run_fault(struct godwit_testbed *testbed, const struct godwit_scenar
     if (!attempt.source || !start(&attempt, "destination", error) ||
         !(stuck ? give_up(&attempt, error)
                 : wait_for(&attempt, both_ended, "the migration to end", error)) ||
-        !godwit_migrate_note_fault(testbed, error))
+        !godwit_wire_note_fault(testbed, error))
         return false;
     const bool refused = stuck || attempt.destination->exited;
     return (refused ? godwit_trial_judge_refusal(&attempt, error)
@@ -313,10 +316,12 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
     workload->window_end = workload->window_start + 512 * (uint64_t)workload->page_size;
 }
 
+#define STATE .state = sizeof(struct godwit_scenario_state), .clear = clear_state
+
 /* An entry for a fault and what must come of it. STOPPED stops the guest first, LIVE does not. */
 #define STOPPED(what, text, ...)                                                                   \
     {                                                                                              \
-        .name = "relay/" what, .summary = text, .run = run_fault, .random = true,                  \
+        .name = "relay/" what, .summary = text, .run = run_fault, .random = true, STATE,           \
         .prepare = prepare, .data = &(const struct trial)                                          \
         {                                                                                          \
             __VA_ARGS__                                                                            \
@@ -324,7 +329,7 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
     }
 #define LIVE(what, text, ...)                                                                      \
     {                                                                                              \
-        .name = "relay/" what, .summary = text, .run = run_fault, .random = true,                  \
+        .name = "relay/" what, .summary = text, .run = run_fault, .random = true, STATE,           \
         .data = &(const struct trial)                                                              \
         {                                                                                          \
             __VA_ARGS__                                                                            \

@@ -46,7 +46,7 @@ struct attempt {
     const struct godwit_fault_kind *kind;
     const struct godwit_injection *injection;
     struct godwit_vm *source, *destination;
-    GByteArray *sent; /* all that the source has sent, as it was before the fault; the testbed's */
+    GByteArray *sent; /* all that the source has sent, as it was before the fault; borrowed */
     unsigned seen;    /* BY(...): the oracles that have noticed something, ... */
     unsigned loaded;  /* BY(...): ... and those of them that did before the guest ran */
     bool resized;     /* a RAM block has another size, which is part of a device's state */

@@ -16,9 +16,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The key under which a testbed keeps what was seen. */
-#define SEEN "return path"
-
 /* A RAM block that the source has announced. */
 struct block {
     char *name;
@@ -28,12 +25,13 @@ struct block {
 
 /* One connection through the relay. */
 struct line {
-    struct seen *seen;
+    struct godwit_scenario_state *seen;
     struct godwit_stream *stream; /* from the source; NULL: not followed, or not any more */
     struct godwit_answers *answers;
 };
 
-struct seen {
+/* What was seen of the migration. */
+struct godwit_scenario_state {
     GPtrArray *lines;   /* of struct line */
     GArray *blocks;     /* of struct block */
     uint32_t page_size; /* 0: unknown */
@@ -56,17 +54,15 @@ static void clear_block(gpointer data)
     g_free(((struct block *)data)->name);
 }
 
-static void seen_free(gpointer data)
+static void clear_seen(struct godwit_scenario_state *seen)
 {
-    struct seen *seen = data;
-    g_ptr_array_unref(seen->lines);
-    g_array_unref(seen->blocks);
+    g_clear_pointer(&seen->lines, g_ptr_array_unref);
+    g_clear_pointer(&seen->blocks, g_array_unref);
     g_free(seen->problem);
     g_free(seen->lost);
-    g_free(seen);
 }
 
-static struct block *find_block(const struct seen *seen, const char *name)
+static struct block *find_block(const struct godwit_scenario_state *seen, const char *name)
 {
     for (guint i = 0; i < seen->blocks->len; i++) {
         struct block *block = &g_array_index(seen->blocks, struct block, i);
@@ -79,7 +75,7 @@ static struct block *find_block(const struct seen *seen, const char *name)
 /* Records RAM blocks and the page size. */
 static bool take_item(const struct godwit_stream_item *item, gpointer data, GError **error)
 {
-    struct seen *seen = data;
+    struct godwit_scenario_state *seen = data;
     (void)error;
     if (item->kind == GODWIT_STREAM_RAM_BLOCK && !find_block(seen, item->name)) {
         const struct block block = {g_strdup(item->name), item->value, false};
@@ -91,7 +87,8 @@ static bool take_item(const struct godwit_stream_item *item, gpointer data, GErr
 }
 
 /* Returns what is wrong with a request for pages, or NULL. The caller frees it. */
-static char *judge_request(const struct seen *seen, const struct godwit_answer *answer)
+static char *judge_request(const struct godwit_scenario_state *seen,
+                           const struct godwit_answer *answer)
 {
     const struct block *block = find_block(seen, answer->block);
     const uint64_t page = seen->page_size;
@@ -111,7 +108,8 @@ static char *judge_request(const struct seen *seen, const struct godwit_answer *
 
 /* Returns what is wrong with a bitmap of received pages, or NULL. It must have a bit for each page,
  * in whole words of 64 bits. The caller frees it. */
-static char *judge_bitmap(const struct seen *seen, const struct godwit_answer *answer)
+static char *judge_bitmap(const struct godwit_scenario_state *seen,
+                          const struct godwit_answer *answer)
 {
     struct block *block = find_block(seen, answer->block);
     if (!block || !seen->page_size)
@@ -129,7 +127,7 @@ static char *judge_bitmap(const struct seen *seen, const struct godwit_answer *a
 
 static bool take_answer(const struct godwit_answer *answer, gpointer data, GError **error)
 {
-    struct seen *seen = data;
+    struct godwit_scenario_state *seen = data;
     g_autofree char *problem = NULL;
     seen->counts[answer->type]++;
     if (answer->type == GODWIT_ANSWER_SHUT)
@@ -167,7 +165,7 @@ static void watch_answered(gpointer data, const unsigned char *bytes, size_t len
 static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
                   gpointer data)
 {
-    struct seen *seen = data;
+    struct godwit_scenario_state *seen = data;
     struct line *line = g_new0(struct line, 1);
     line->seen = seen;
     line->stream = index == 0 ? godwit_stream_new(0, take_item, seen) : NULL;
@@ -179,17 +177,16 @@ static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsign
 
 static void watch(struct godwit_testbed *testbed, struct godwit_relay *relay)
 {
-    struct seen *seen = g_new0(struct seen, 1);
+    struct godwit_scenario_state *seen = testbed->state;
     seen->lines = g_ptr_array_new_with_free_func(line_free);
     seen->blocks = g_array_new(FALSE, TRUE, sizeof(struct block));
     g_array_set_clear_func(seen->blocks, clear_block);
-    g_datalist_set_data_full(&testbed->kept, SEEN, seen, seen_free);
     godwit_relay_greet(relay, greet, seen);
 }
 
 /* Checks that the last connection's answers end with a whole message. Earlier connections failed,
  * and may end anywhere. */
-static bool judge_end(const struct seen *seen, GError **error)
+static bool judge_end(const struct godwit_scenario_state *seen, GError **error)
 {
     const struct line *line =
         seen->lines->len ? g_ptr_array_index(seen->lines, seen->lines->len - 1) : NULL;
@@ -200,10 +197,10 @@ static bool judge_end(const struct seen *seen, GError **error)
 }
 
 /* Checks that all answers are well-formed and that all of them were followed. Records in the
- * measurements what was seen. Sets *ALL to it. */
-static bool judge(struct godwit_testbed *testbed, struct seen **all, GError **error)
+ * measurements what was seen. */
+static bool judge(struct godwit_testbed *testbed, GError **error)
 {
-    struct seen *seen = *all = g_datalist_get_data(&testbed->kept, SEEN);
+    const struct godwit_scenario_state *seen = testbed->state;
     json_t *counts = json_object();
     for (int type = 1; type < GODWIT_ANSWER_TYPES; type++)
         json_object_set_new(counts, godwit_answer_name((enum godwit_answer_type)type),
@@ -226,7 +223,8 @@ static bool judge(struct godwit_testbed *testbed, struct seen **all, GError **er
 }
 
 /* Fails unless there was such an answer. */
-static bool expect(const struct seen *seen, enum godwit_answer_type type, GError **error)
+static bool expect(const struct godwit_scenario_state *seen, enum godwit_answer_type type,
+                   GError **error)
 {
     return seen->counts[type] ||
            godwit_fail(error, GODWIT_ERROR_ORACLE, "the destination has sent no %s",
@@ -237,9 +235,9 @@ static bool expect(const struct seen *seen, enum godwit_answer_type type, GError
  * request before it, so one with a name must come first. */
 static bool judge_postcopy(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct seen *seen;
+    const struct godwit_scenario_state *seen = source->testbed->state;
     (void)destination;
-    if (!judge(source->testbed, &seen, error) || !expect(seen, GODWIT_ANSWER_REQ_PAGES_ID, error) ||
+    if (!judge(source->testbed, error) || !expect(seen, GODWIT_ANSWER_REQ_PAGES_ID, error) ||
         !expect(seen, GODWIT_ANSWER_SHUT, error))
         return false;
     return seen->shut == 0 ||
@@ -249,8 +247,8 @@ static bool judge_postcopy(struct godwit_vm *source, struct godwit_vm *destinati
 
 static bool judge_recovery(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct seen *seen;
-    if (!judge_postcopy(source, destination, error) || !judge(source->testbed, &seen, error))
+    const struct godwit_scenario_state *seen = source->testbed->state;
+    if (!judge_postcopy(source, destination, error))
         return false;
     for (guint i = 0; i < seen->blocks->len; i++) {
         const struct block *block = &g_array_index(seen->blocks, struct block, i);
@@ -265,10 +263,9 @@ static bool judge_recovery(struct godwit_vm *source, struct godwit_vm *destinati
 static bool judge_switchover(struct godwit_vm *source, struct godwit_vm *destination,
                              GError **error)
 {
-    struct seen *seen;
+    const struct godwit_scenario_state *seen = source->testbed->state;
     (void)destination;
-    return judge(source->testbed, &seen, error) &&
-           expect(seen, GODWIT_ANSWER_SWITCHOVER_ACK, error);
+    return judge(source->testbed, error) && expect(seen, GODWIT_ANSWER_SWITCHOVER_ACK, error);
 }
 
 /* Unthrottles the migration once the guest has requested a page. A guest that runs might not need
@@ -322,6 +319,8 @@ static const struct godwit_parameter throttled[] = {
 static const struct godwit_capability switchover_ack[] = {
     {"return-path", true}, {"switchover-ack", true}, {NULL, false}};
 
+#define STATE .state = sizeof(struct godwit_scenario_state), .clear = clear_seen
+
 GODWIT_SCENARIOS(return_path) = {
     {
         .name = "relay/return-path/postcopy",
@@ -332,6 +331,7 @@ GODWIT_SCENARIOS(return_path) = {
                  .watch = watch,
                  .released = unthrottle_on_request,
                  .judge = judge_postcopy},
+        STATE,
     },
     {
         .name = "relay/return-path/recovery",
@@ -342,6 +342,7 @@ GODWIT_SCENARIOS(return_path) = {
                  .watch = watch,
                  .released = godwit_recovery_fail_and_recover,
                  .judge = judge_recovery},
+        STATE,
     },
     {
         .name = "relay/return-path/switchover-ack",
@@ -351,6 +352,7 @@ GODWIT_SCENARIOS(return_path) = {
                  .capabilities = switchover_ack,
                  .watch = watch,
                  .judge = judge_switchover},
+        STATE,
     },
 };
 GODWIT_SCENARIOS_END(return_path);

@@ -221,9 +221,36 @@ double godwit_scenario_seconds(const struct godwit_scenario *scenario,
     return (double)GODWIT_DEADLINE_SECONDS * (scenario && scenario->hops ? setup->hops : 1);
 }
 
+/* A scenario's state, and what frees its members. */
+struct own_state {
+    struct godwit_scenario_state *state;
+    void (*clear)(struct godwit_scenario_state *state);
+};
+
+static void free_own_state(gpointer data)
+{
+    struct own_state *own = data;
+    if (own->clear)
+        own->clear(own->state);
+    g_free(own->state);
+    g_free(own);
+}
+
+static void make_own_state(struct godwit_testbed *testbed, const struct godwit_scenario *scenario)
+{
+    struct own_state *own = g_new0(struct own_state, 1);
+    own->clear = scenario->clear;
+    own->state = testbed->state = g_malloc0(scenario->state);
+    godwit_testbed_at_end(testbed, free_own_state, own);
+}
+
 bool godwit_scenario_run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
+    /* The state comes first, so that it outlives the wire, which may write to it. */
+    if (scenario->state)
+        make_own_state(testbed, scenario);
+    godwit_wire_new(testbed);
     if (scenario->run)
         return scenario->run(testbed, scenario, error);
     return godwit_course_run(testbed, &scenario->spec, error);

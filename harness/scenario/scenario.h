@@ -28,6 +28,10 @@ struct godwit_scenario {
      * expresses, or NULL. The caller frees it. NULL: the other fields suffice. */
     char *(*skip_reason)(const struct godwit_setup *setup);
     const void *data; /* for `run`, in a form of the family's own */
+    /* The state that its hooks share, in testbed->state. Each file of scenarios with such a state
+     * defines its own struct godwit_scenario_state. */
+    size_t state;                                       /* its size; it is zeroed. 0: none */
+    void (*clear)(struct godwit_scenario_state *state); /* frees its members; NULL: it owns none */
     uint32_t flags;   /* GODWIT_FLAG_* for the guest, in addition to VERIFY */
     uint32_t cpus;    /* of the guest; 0: as many as the user asks for */
     bool whole;       /* uses all of the image's window, unless the user chooses one ... */

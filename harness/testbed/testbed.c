@@ -36,6 +36,7 @@ struct godwit_testbed *godwit_testbed_new(const struct godwit_setup *setup, cons
     testbed->records = g_strdup(directory);
     testbed->vms = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_vm_free);
     testbed->phases = g_array_new(FALSE, FALSE, sizeof(struct godwit_phase));
+    testbed->endings = g_array_new(FALSE, FALSE, sizeof(struct godwit_ending));
     testbed->measurements = json_object();
     testbed->turn = -1;
     testbed->began = g_get_monotonic_time();
@@ -54,13 +55,24 @@ bool godwit_testbed_set_apart(struct godwit_testbed *testbed, GError **error)
                        g_strerror(errno));
 }
 
+void godwit_testbed_at_end(struct godwit_testbed *testbed, GDestroyNotify destroy, gpointer data)
+{
+    const struct godwit_ending ending = {destroy, data};
+    g_array_append_val(testbed->endings, ending);
+}
+
 void godwit_testbed_free(struct godwit_testbed *testbed)
 {
     if (!testbed)
         return;
     if (testbed->turn >= 0)
         close(testbed->turn);
-    g_datalist_clear(&testbed->kept);
+    for (guint i = testbed->endings->len; i-- > 0;) {
+        const struct godwit_ending *ending =
+            &g_array_index(testbed->endings, struct godwit_ending, i);
+        ending->destroy(ending->data);
+    }
+    g_array_unref(testbed->endings);
     g_ptr_array_unref(testbed->vms);
     g_array_unref(testbed->phases);
     json_decref(testbed->measurements);

@@ -15,6 +15,10 @@
 
 struct godwit_vm;
 struct godwit_qemu;
+struct godwit_wire;
+struct godwit_throttle;
+struct godwit_blackout;
+struct godwit_scenario_state;
 
 /* How to start the VMs of a testbed. Everything is borrowed for the life of the testbed. */
 struct godwit_setup {
@@ -44,6 +48,12 @@ struct godwit_phase {
     double ms;
 };
 
+/* A part of a testbed, and what frees it. */
+struct godwit_ending {
+    GDestroyNotify destroy;
+    gpointer data;
+};
+
 /* Called at each change of phase and, while a migration runs, with its state: an object with
  * "remaining", "mbps" and so on, or NULL. */
 typedef void (*godwit_progress)(const char *phase, json_t *migration, gpointer data);
@@ -67,8 +77,13 @@ struct godwit_testbed {
     const char *phase;   /* the current one, or NULL */
     gint64 phase_began;
     json_t *measurements; /* what was measured and proven, for the result; owned */
-    GData *kept; /* what a step of the course stores for later steps (g_datalist_...). It may
-                    refer to the VMs, because it is freed before them */
+    /* Parts of higher layers. The layer that makes a part alone knows its members, and passes what
+     * frees it to godwit_testbed_at_end(). NULL: not made yet. */
+    struct godwit_wire *wire;         /* migrate/wire.h: what is between source and destination */
+    struct godwit_throttle *throttle; /* migrate/throttle.c: of the present migration */
+    struct godwit_blackout *blackout; /* oracle/blackout.c */
+    struct godwit_scenario_state *state; /* scenario/scenario.h: the scenario's own */
+    GArray *endings; /* of struct godwit_ending: what godwit_testbed_at_end() was given */
     godwit_progress progress;
     gpointer progress_data;
     int turn;      /* a pipe whose end of file lets the guests of this testbed run; -1: they may
@@ -95,8 +110,14 @@ struct godwit_testbed *godwit_testbed_new(const struct godwit_setup *setup, cons
  * writes where Godwit's own files are. Call it before the first VM starts. */
 bool godwit_testbed_set_apart(struct godwit_testbed *testbed, GError **error);
 
-/* Frees testbed->kept, which may watch the VMs. Then kills every VM that is left, waits until each
- * is gone, and frees the testbed. */
+/*
+ * Calls DESTROY(DATA) when the testbed is freed. What was registered last is freed first, and all
+ * of it before the VMs, so that DATA may refer to VMs and to what was registered before it.
+ */
+void godwit_testbed_at_end(struct godwit_testbed *testbed, GDestroyNotify destroy, gpointer data);
+
+/* Frees the parts that godwit_testbed_at_end() was given. Then kills every VM that is left, waits
+ * until each is gone, and frees the testbed. */
 void godwit_testbed_free(struct godwit_testbed *testbed);
 
 /* Returns the VM of that name that was started last, or NULL. Borrowed. */

@@ -151,24 +151,37 @@ static void test_survives(void **state)
     fake_pair_free(pair);
 }
 
-/* The pid of a process that must still be there. */
-static void is_there(gpointer pid)
+/* A part of a testbed that checks its place in the order of freeing. */
+struct part {
+    pid_t pid; /* of a process that must still exist */
+    int *left; /* how many parts are not freed yet ... */
+    int still; /* ... which must be this many after this one */
+};
+
+static void free_part(gpointer data)
 {
-    assert_int_equal(kill(GPOINTER_TO_INT(pid), 0), 0);
+    const struct part *part = data;
+    assert_int_equal(kill(part->pid, 0), 0);
+    assert_int_equal(--*part->left, part->still);
 }
 
-/* What is kept may watch the VMs: it goes before them. A blackout's watch looks at both whenever
- * the main loop goes round. */
+/* Parts are freed in reverse order, and before the VMs, which they may watch. A blackout's watch
+ * looks at both VMs whenever the main loop goes round. */
 static void test_watchers_go_first(void **state)
 {
     struct fake_pair *pair = fake_pair_new(state, false, false);
+    int left = 3;
+    struct part parts[3];
     fake_pair_blocks(pair, true);
-    g_datalist_set_data_full(&pair->testbed->kept, "check",
-                             GINT_TO_POINTER(godwit_vm_pid(pair->source->vm)), is_there);
+    for (int i = 0; i < 3; i++) {
+        parts[i] = (struct part){godwit_vm_pid(pair->source->vm), &left, i};
+        godwit_testbed_at_end(pair->testbed, free_part, &parts[i]);
+    }
     assert_true(godwit_blackout_watch(pair->source->vm, pair->destination->vm, false, NULL));
     godwit_vm_watch(pair->source->vm);
     godwit_vm_watch(pair->destination->vm);
     fake_pair_free(pair);
+    assert_int_equal(left, 0);
 }
 
 /* VMs are listed in the order of their start, and the last one of a name is found by it. */
