@@ -2,8 +2,8 @@
  * The code that all known bugs share: bounds, records, acceptance and frequency. See bugs.h.
  *
  * The oracles and the course describe what they observe as a symptom and call godwit_bug_explain().
- * The bugs met are in the testbed's measurements, so that they reach the result. A failure that a
- * bug explains keeps its code and message; its error domain names the bug.
+ * The bugs met are a part of the testbed. They are also in its measurements, so that they reach the
+ * result. A failure that a bug explains keeps its code and message; its error domain names the bug.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -121,27 +121,71 @@ static bool may_strike(const struct godwit_bug *bug, const struct godwit_symptom
     return godwit_bug_strikes(bug, setup, source, destination);
 }
 
-/* Records that a bug was met. If it was met before, only adds what was seen. */
-static void note(struct godwit_testbed *testbed, const struct godwit_bug *bug, const char *seen)
+/* A bug that was met. */
+struct met {
+    const struct godwit_bug *bug;
+    GString *seen;
+};
+
+struct godwit_bugs_met {
+    GArray *list; /* of struct met */
+};
+
+static void clear_met(gpointer data)
 {
-    json_t *list = godwit_json_list(testbed->measurements, "known_bugs");
+    g_string_free(((struct met *)data)->seen, TRUE);
+}
+
+static void free_bugs_met(gpointer data)
+{
+    struct godwit_bugs_met *bugs = data;
+    g_array_unref(bugs->list);
+    g_free(bugs);
+}
+
+static GArray *bugs_met(struct godwit_testbed *testbed)
+{
+    if (!testbed->bugs) {
+        testbed->bugs = g_new0(struct godwit_bugs_met, 1);
+        testbed->bugs->list = g_array_new(FALSE, FALSE, sizeof(struct met));
+        g_array_set_clear_func(testbed->bugs->list, clear_met);
+        godwit_testbed_at_end(testbed, free_bugs_met, testbed->bugs);
+    }
+    return testbed->bugs->list;
+}
+
+/* Writes the bugs that were met into the measurements. */
+static void record(struct godwit_testbed *testbed)
+{
+    const GArray *list = bugs_met(testbed);
+    json_t *recorded = json_array();
+    for (guint i = 0; i < list->len; i++) {
+        const struct met *met = &g_array_index(list, struct met, i);
+        json_array_append_new(recorded, json_pack("{s:s, s:s, s:s, s:s, s:b}", "id", met->bug->id,
+                                                  "summary", met->bug->summary, "reference",
+                                                  met->bug->reference, "seen", met->seen->str,
+                                                  "lost", met->bug->effect == GODWIT_BUG_LOST));
+    }
+    godwit_testbed_measure(testbed, "known_bugs", recorded);
+}
+
+void godwit_bug_meet(struct godwit_testbed *testbed, const struct godwit_bug *bug, const char *seen)
+{
+    GArray *list = bugs_met(testbed);
     /* It may quote QEMU, which can print anything. */
     g_autofree char *line = godwit_text_line(seen);
-    size_t i;
-    json_t *noted;
-    json_array_foreach(list, i, noted)
-    {
-        if (strcmp(godwit_json_string(noted, "id", ""), bug->id) != 0)
-            continue;
-        const char *before = godwit_json_string(noted, "seen", "");
-        g_autofree char *all = g_strdup_printf("%s; %s", before, line);
-        if (!strstr(before, line))
-            json_object_set_new(noted, "seen", json_string(all));
-        return;
+    struct met *met = NULL;
+    for (guint i = 0; i < list->len && !met; i++) {
+        struct met *earlier = &g_array_index(list, struct met, i);
+        met = !strcmp(earlier->bug->id, bug->id) ? earlier : NULL;
     }
-    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:b}", "id", bug->id, "summary",
-                                          bug->summary, "reference", bug->reference, "seen", line,
-                                          "lost", bug->effect == GODWIT_BUG_LOST));
+    if (!met) {
+        const struct met new = {bug, g_string_new(line)};
+        g_array_append_val(list, new);
+    } else if (!strstr(met->seen->str, line)) {
+        g_string_append_printf(met->seen, "; %s", line);
+    }
+    record(testbed);
 }
 
 const struct godwit_bug *godwit_bug_explain(const struct godwit_symptom *symptom)
@@ -152,7 +196,7 @@ const struct godwit_bug *godwit_bug_explain(const struct godwit_symptom *symptom
         if (bug->kind != symptom->kind || !may_strike(bug, symptom) ||
             !bug->matches(symptom, &seen))
             continue;
-        note(testbed_of(symptom), bug, seen ? seen : symptom->text);
+        godwit_bug_meet(testbed_of(symptom), bug, seen ? seen : symptom->text);
         return bug;
     }
     return NULL;
@@ -287,15 +331,18 @@ char *godwit_bug_set_text(godwit_bug_set set)
     return g_string_free(text, text->len == 0);
 }
 
-const struct godwit_bug *godwit_bug_unaccepted(const json_t *measurements, godwit_bug_set accepted,
-                                               bool strict)
+bool godwit_bug_any_met(const struct godwit_testbed *testbed)
 {
-    size_t i;
-    json_t *noted;
-    json_array_foreach(json_object_get(measurements, "known_bugs"), i, noted)
-    {
-        const int number = number_of(godwit_json_string(noted, "id", ""));
-        if (number >= 0 && !(accepted >> number & 1) && (strict || godwit_json_true(noted, "lost")))
+    return testbed->bugs != NULL;
+}
+
+const struct godwit_bug *godwit_bug_unaccepted(const struct godwit_testbed *testbed)
+{
+    const struct godwit_setup *setup = testbed->setup;
+    for (guint i = 0; testbed->bugs && i < testbed->bugs->list->len; i++) {
+        const struct godwit_bug *bug = g_array_index(testbed->bugs->list, struct met, i).bug;
+        const int number = number_of(bug->id);
+        if (!(setup->accepted >> number & 1) && (setup->strict || bug->effect == GODWIT_BUG_LOST))
             return godwit_bug_at((size_t)number);
     }
     return NULL;

@@ -107,9 +107,14 @@ const struct godwit_bug *godwit_bug_find(const char *id);
 bool godwit_bug_strikes(const struct godwit_bug *bug, const struct godwit_setup *setup,
                         const struct godwit_qemu *source, const struct godwit_qemu *destination);
 
-/* Returns the known bug that explains SYMPTOM, and records it in the testbed's measurements
- * ("known_bugs"). Returns NULL if no known bug explains it. */
+/* Returns the known bug that explains SYMPTOM, and records that it was met, as godwit_bug_meet()
+ * does. Returns NULL if no known bug explains it. */
 const struct godwit_bug *godwit_bug_explain(const struct godwit_symptom *symptom);
+
+/* Records that BUG was met, and what was SEEN of it, in the testbed and in its measurements
+ * ("known_bugs"). If it was met before, only adds what was seen. */
+void godwit_bug_meet(struct godwit_testbed *testbed, const struct godwit_bug *bug,
+                     const char *seen);
 
 /* Returns true if one of the setup's QEMUs has tcg-hot-page: it loses the last writes to pages that
  * stay in its TLB. Then the window must be larger than the TLB. */
@@ -143,13 +148,15 @@ bool godwit_bug_set_parse(const char *text, godwit_bug_set *set, GError **error)
 /* Returns the ids of the set, separated by commas, or NULL if it is empty. The caller frees it. */
 char *godwit_bug_set_text(godwit_bug_set set);
 
-/* Returns the first bug in MEASUREMENTS that makes the result a failure: it is not accepted, and
- * the guest has not survived it or STRICT is true. Returns NULL if there is none. */
-const struct godwit_bug *godwit_bug_unaccepted(const json_t *measurements, godwit_bug_set accepted,
-                                               bool strict);
+/* Returns whether the testbed has met a known bug. */
+bool godwit_bug_any_met(const struct godwit_testbed *testbed);
 
-/* Returns the rarest of the bugs in MEASUREMENTS that strike only sometimes, which repetitions must
- * confirm, or NULL if there is none. */
+/* Returns the first bug met that makes the result a failure: the setup does not accept it, and the
+ * guest has not survived it or the setup is strict. Returns NULL if there is none. */
+const struct godwit_bug *godwit_bug_unaccepted(const struct godwit_testbed *testbed);
+
+/* Returns the rarest of the bugs in MEASUREMENTS, those of a result, that strike only sometimes,
+ * which repetitions must confirm, or NULL if there is none. */
 const struct godwit_bug *godwit_bug_rare(const json_t *measurements);
 
 /* Returns the maximum number of repetitions of a scenario that BUG has struck. */

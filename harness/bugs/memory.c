@@ -22,6 +22,7 @@
 #include "bugs/bugs.h"
 
 #include "guest/image.h"
+#include "migrate/migrate.h"
 #include <string.h>
 
 /* Returns true if EARLIER can be an earlier state of the mailbox LATER. */
@@ -234,8 +235,7 @@ static bool is_dirty_race(const struct godwit_symptom *symptom, char **seen)
     const struct extent extent = {.pages = symptom->source->testbed->setup->workload.cpus,
                                   .behind = 1};
     (void)seen;
-    return json_object_get(symptom->source->testbed->measurements, "live") &&
-           is_stale_window(symptom, &extent);
+    return godwit_migration_of(symptom->source->testbed)->live && is_stale_window(symptom, &extent);
 }
 
 /* A pseries machine writes its device tree into the guest's RAM when it is reset. A destination is

@@ -69,27 +69,27 @@ bool godwit_course_settle(struct godwit_vm *source, GError **error)
 
 bool godwit_course_judge_figures(struct godwit_vm *source, GError **error)
 {
-    static const char *const times[] = {"total-time", "downtime", "setup-time"};
-    json_t *figures = json_object_get(source->testbed->measurements, "migration");
+    static const enum godwit_figure times[] = {GODWIT_FIGURE_TOTAL_TIME, GODWIT_FIGURE_DOWNTIME,
+                                               GODWIT_FIGURE_SETUP_TIME};
+    const struct godwit_migration *migration = godwit_migration_of(source->testbed);
     const gint64 now = g_get_monotonic_time();
     const json_int_t life = (now - source->testbed->began) / 1000 + CLOCK_SLACK;
     for (size_t i = 0; i < G_N_ELEMENTS(times); i++) {
-        const json_int_t ms = godwit_json_integer(figures, times[i], 0);
+        const json_int_t ms = migration->figures[times[i]];
         if (ms >= 0 && ms <= life)
             continue;
         const struct godwit_bug *bug =
-            strcmp(times[i], "downtime") != 0
+            times[i] != GODWIT_FIGURE_DOWNTIME
                 ? NULL
                 : godwit_bug_explain(&(const struct godwit_symptom){
                       .kind = GODWIT_SYMPTOM_DOWNTIME, .source = source, .ms = ms, .now = now});
-        json_object_del(figures, times[i]);
+        godwit_migrate_drop_time(source->testbed, times[i], bug ? bug->id : NULL);
         if (!bug)
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                                "the source reports a %s of %" JSON_INTEGER_FORMAT
                                " ms for a migration that took less than %" JSON_INTEGER_FORMAT
                                " ms",
-                               times[i], ms, life);
-        json_object_set_new(figures, "downtime_unknown", json_string(bug->id));
+                               godwit_figure_name(times[i]), ms, life);
     }
     return true;
 }

@@ -72,11 +72,11 @@ static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError
         proof->received |= received[b] != 0;
         if (received[b] == 0 || received[b] == present[b])
             continue;
-        *proven = true;
-        json_object_set_new(source->testbed->measurements, "live",
-                            json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
-                                      "received", received[b], "dirtied", present[b], "pass",
-                                      (int)proof->throttle->iteration));
+        *proven = godwit_migration_of(source->testbed)->live = true;
+        godwit_testbed_measure(source->testbed, "live",
+                               json_pack("{s:I, s:i, s:i, s:i}", "address", (json_int_t)(gpa + b),
+                                         "received", received[b], "dirtied", present[b], "pass",
+                                         (int)proof->throttle->iteration));
     }
     return true;
 }
@@ -108,12 +108,14 @@ static bool seek_changed(struct proof *proof, bool *proven, GError **error)
         changed += memcmp(present[i], proof->noted[i], proof_length(source)) != 0;
     const uint64_t pages = godwit_workload_pages(&source->testbed->setup->workload);
     *proven = changed > 0 && (changed - 1) * pages / SAMPLES >= proof->unsent;
-    if (*proven)
-        json_object_set_new(source->testbed->measurements, "live",
-                            json_pack("{s:I, s:I, s:I, s:i}", "pages", (json_int_t)pages, "unsent",
-                                      (json_int_t)proof->unsent, "changed",
-                                      (json_int_t)(changed * pages / SAMPLES), "pass",
-                                      (int)proof->throttle->iteration));
+    if (!*proven)
+        return true;
+    godwit_migration_of(source->testbed)->live = true;
+    godwit_testbed_measure(source->testbed, "live",
+                           json_pack("{s:I, s:I, s:I, s:i}", "pages", (json_int_t)pages, "unsent",
+                                     (json_int_t)proof->unsent, "changed",
+                                     (json_int_t)(changed * pages / SAMPLES), "pass",
+                                     (int)proof->throttle->iteration));
     return true;
 }
 

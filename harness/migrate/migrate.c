@@ -216,8 +216,30 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
     return port ? g_strdup_printf("tcp:%s:%s", host, port) : NULL;
 }
 
+static void clear_migration(struct godwit_migration *migration)
+{
+    g_free(migration->failure);
+    *migration = (struct godwit_migration){0};
+}
+
+static void free_migration(gpointer migration)
+{
+    clear_migration(migration);
+    g_free(migration);
+}
+
+struct godwit_migration *godwit_migration_of(struct godwit_testbed *testbed)
+{
+    if (!testbed->migration) {
+        testbed->migration = g_new0(struct godwit_migration, 1);
+        godwit_testbed_at_end(testbed, free_migration, testbed->migration);
+    }
+    return testbed->migration;
+}
+
 static bool start(struct godwit_vm *source, json_t *arguments, GError **error)
 {
+    clear_migration(godwit_migration_of(source->testbed));
     source->migration_first = source->migration_leg = source->qmp->events->len;
     source->migration_began = g_get_monotonic_time();
     return godwit_vm_command(source, "migrate", arguments, error);
@@ -377,29 +399,72 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
 
 bool godwit_migrate_note_failure(struct godwit_vm *source, GError **error)
 {
+    struct godwit_migration *migration = godwit_migration_of(source->testbed);
     g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
-    if (info)
-        json_object_set_new(source->testbed->measurements, "failure",
-                            json_string(godwit_json_string(info, "error-desc", "")));
-    return info != NULL;
+    if (!info)
+        return false;
+    g_free(migration->failure);
+    migration->failure = g_strdup(godwit_json_string(info, "error-desc", ""));
+    godwit_testbed_measure(source->testbed, "failure", json_string(migration->failure));
+    return true;
+}
+
+/* Each figure is a member of query-migrate, or of its "ram". */
+static const struct {
+    const char *name;
+    bool of_ram;
+} figures[GODWIT_FIGURES] = {
+    [GODWIT_FIGURE_TOTAL_TIME] = {"total-time", false},
+    [GODWIT_FIGURE_DOWNTIME] = {"downtime", false},
+    [GODWIT_FIGURE_SETUP_TIME] = {"setup-time", false},
+    [GODWIT_FIGURE_TRANSFERRED] = {"transferred", true},
+    [GODWIT_FIGURE_NORMAL] = {"normal", true},
+    [GODWIT_FIGURE_NORMAL_BYTES] = {"normal-bytes", true},
+    [GODWIT_FIGURE_DUPLICATE] = {"duplicate", true},
+    [GODWIT_FIGURE_DIRTY_SYNC_COUNT] = {"dirty-sync-count", true},
+    [GODWIT_FIGURE_POSTCOPY_REQUESTS] = {"postcopy-requests", true},
+};
+
+const char *godwit_figure_name(enum godwit_figure figure)
+{
+    return figures[figure].name;
+}
+
+static void record_figures(struct godwit_testbed *testbed)
+{
+    const struct godwit_migration *migration = godwit_migration_of(testbed);
+    json_t *recorded = json_object();
+    for (size_t i = 0; i < GODWIT_FIGURES; i++)
+        if (migration->given[i])
+            json_object_set_new(recorded, figures[i].name, json_integer(migration->figures[i]));
+    if (migration->downtime_bug)
+        json_object_set_new(recorded, "downtime_unknown", json_string(migration->downtime_bug));
+    godwit_testbed_measure(testbed, "migration", recorded);
 }
 
 bool godwit_migrate_note(struct godwit_vm *source, GError **error)
 {
+    struct godwit_migration *migration = godwit_migration_of(source->testbed);
     g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
     if (!info)
         return false;
-    static const char *const times[] = {"total-time", "downtime", "setup-time"};
-    static const char *const counts[] = {"transferred", "normal",           "normal-bytes",
-                                         "duplicate",   "dirty-sync-count", "postcopy-requests"};
-    json_t *figures = json_object();
-    for (size_t i = 0; i < G_N_ELEMENTS(times); i++)
-        if (json_object_get(info, times[i]))
-            json_object_set(figures, times[i], json_object_get(info, times[i]));
     const json_t *ram = json_object_get(info, "ram");
-    for (size_t i = 0; i < G_N_ELEMENTS(counts); i++)
-        if (json_object_get(ram, counts[i]))
-            json_object_set(figures, counts[i], json_object_get(ram, counts[i]));
-    json_object_set_new(source->testbed->measurements, "migration", figures);
+    for (size_t i = 0; i < GODWIT_FIGURES; i++) {
+        const json_t *value = json_object_get(figures[i].of_ram ? ram : info, figures[i].name);
+        migration->given[i] = json_is_integer(value);
+        migration->figures[i] = json_integer_value(value);
+    }
+    record_figures(source->testbed);
     return true;
+}
+
+void godwit_migrate_drop_time(struct godwit_testbed *testbed, enum godwit_figure time,
+                              const char *bug)
+{
+    struct godwit_migration *migration = godwit_migration_of(testbed);
+    migration->given[time] = false;
+    migration->figures[time] = 0;
+    if (bug)
+        migration->downtime_bug = bug;
+    record_figures(testbed);
 }

@@ -31,6 +31,36 @@ struct godwit_parameter {
     const char *text; /* the value, if it is not a number; NULL otherwise */
 };
 
+/* The figures of a migration that query-migrate reports when it is over. */
+enum godwit_figure {
+    GODWIT_FIGURE_TOTAL_TIME, /* times are in milliseconds */
+    GODWIT_FIGURE_DOWNTIME,
+    GODWIT_FIGURE_SETUP_TIME,
+    GODWIT_FIGURE_TRANSFERRED, /* bytes */
+    GODWIT_FIGURE_NORMAL,      /* whole pages */
+    GODWIT_FIGURE_NORMAL_BYTES,
+    GODWIT_FIGURE_DUPLICATE, /* pages of a single byte value */
+    GODWIT_FIGURE_DIRTY_SYNC_COUNT,
+    GODWIT_FIGURE_POSTCOPY_REQUESTS,
+    GODWIT_FIGURES, /* how many there are */
+};
+
+/* What is known of the testbed's latest migration. It is reset when another one starts. */
+struct godwit_migration {
+    bool live;                          /* it is proven to be live */
+    bool recovered;                     /* it lost its connection, and was resumed on another one */
+    bool given[GODWIT_FIGURES];         /* the source reports this figure ... */
+    json_int_t figures[GODWIT_FIGURES]; /* ... with this value; 0 if it does not */
+    const char *downtime_bug; /* id of the known bug that makes the downtime useless, or NULL */
+    char *failure;            /* why it failed, by the source's query-migrate; NULL: not asked */
+};
+
+/* Returns the testbed's migration, which is made if it does not exist. Borrowed. */
+struct godwit_migration *godwit_migration_of(struct godwit_testbed *testbed);
+
+/* Returns QEMU's name of a figure. Static. */
+const char *godwit_figure_name(enum godwit_figure figure);
+
 /* Returns whether TRANSPORT is a file, which the destination reads only when the source is done. */
 bool godwit_transport_is_file(enum godwit_transport transport);
 
@@ -117,12 +147,17 @@ bool godwit_migrate_fail(struct godwit_vm *vm, GError **error, const char *forma
  */
 bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **error);
 
-/* Records the reason that the source's query-migrate gives for a failed migration, as "failure" in
- * the testbed's measurements: "" if it gives none. */
+/* Sets the migration's `failure` to the reason that the source's query-migrate gives, "" if it
+ * gives none, and records it as "failure" in the testbed's measurements. */
 bool godwit_migrate_note_failure(struct godwit_vm *source, GError **error);
 
-/* Records the figures of the source's query-migrate for a migration that is over (times, bytes,
- * iterations), as "migration" in the testbed's measurements. */
+/* Sets the figures of a migration that is over from the source's query-migrate, and records
+ * them as "migration" in the testbed's measurements. */
 bool godwit_migrate_note(struct godwit_vm *source, GError **error);
+
+/* Drops a TIME that cannot be right, and records the others. BUG is the id of the known bug that
+ * explains it, or NULL. */
+void godwit_migrate_drop_time(struct godwit_testbed *testbed, enum godwit_figure time,
+                              const char *bug);
 
 #endif

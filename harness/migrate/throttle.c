@@ -120,7 +120,7 @@ static void set_open_bandwidth(struct godwit_vm *source, struct godwit_throttle 
     const double guest =
         (double)source->console->interval / G_USEC_PER_SEC / workload->passes_per_report;
     if (guest > 0)
-        json_object_set_new(source->testbed->measurements, "pass_ms", json_real(guest * 1000));
+        godwit_testbed_measure(source->testbed, "pass_ms", json_real(guest * 1000));
     const double seconds = CLAMP(GUEST_PASSES * guest, OPEN_SECONDS, OPEN_SECONDS_MOST);
     throttle->open_bandwidth = (json_int_t)(window_bytes(workload) / seconds);
 }

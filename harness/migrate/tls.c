@@ -153,7 +153,7 @@ bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
         !godwit_group_write(to, error))
         return false;
     const double ms = (double)(g_get_monotonic_time() - began) / 1000.0;
-    json_object_set_new(source->testbed->measurements, "tls", json_pack("{s:f}", "made-in-ms", ms));
+    godwit_testbed_measure_member(source->testbed, "tls", "made-in-ms", json_real(ms));
     return give(destination, false, to, tls, error) && give(source, true, from, tls, error);
 }
 
@@ -206,9 +206,8 @@ static bool judge_wire(struct godwit_testbed *testbed, bool all, uint64_t *sent,
             return false;
         *sent += connection->sent.data;
     }
-    json_t *measured = json_object_get(testbed->measurements, "tls");
-    json_object_set_new(measured, "connections", json_integer(connections->len));
-    json_object_set_new(measured, "encrypted", json_integer((json_int_t)*sent));
+    godwit_testbed_measure_member(testbed, "tls", "connections", json_integer(connections->len));
+    godwit_testbed_measure_member(testbed, "tls", "encrypted", json_integer((json_int_t)*sent));
     return true;
 }
 
@@ -227,13 +226,12 @@ bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
     uint64_t sent;
     if (!judge_wire(source->testbed, true, &sent, error))
         return false;
-    const json_t *migration = json_object_get(source->testbed->measurements, "migration");
+    const struct godwit_migration *migration = godwit_migration_of(source->testbed);
     /* Compare with the whole pages only. "transferred" would be larger, but in postcopy QEMU 10.0
      * counts more there than it sends. */
-    const json_int_t pages = godwit_json_integer(migration, "normal-bytes", 0);
+    const json_int_t pages = migration->figures[GODWIT_FIGURE_NORMAL_BYTES];
     /* A source whose connection broke may have lost what it had not written yet. */
-    const bool broke = json_object_get(source->testbed->measurements, "recovery") != NULL;
-    if (pages > 0 && sent + (broke ? GATHERED : 0) >= (uint64_t)pages)
+    if (pages > 0 && sent + (migration->recovered ? GATHERED : 0) >= (uint64_t)pages)
         return true;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
                 "the source reports that it sent %" JSON_INTEGER_FORMAT
@@ -250,7 +248,7 @@ bool godwit_tls_judge_failure(struct godwit_vm *source, struct godwit_vm *destin
         return false;
     g_autofree char *from = godwit_vm_stderr(source, G_MAXUINT);
     g_autofree char *to = godwit_vm_stderr(destination, G_MAXUINT);
-    const char *failure = godwit_json_string(source->testbed->measurements, "failure", "");
+    const char *failure = godwit_migration_of(source->testbed)->failure;
     g_autofree char *said = g_strjoin("\n", failure, from, to, NULL);
     if (g_regex_match_simple(tls->reason, said, 0, 0))
         return true;

@@ -95,7 +95,7 @@ bool godwit_wire_note_fault(struct godwit_testbed *testbed, GError **error)
         fault ? godwit_injection_why_not(fault) : g_strdup("it was never set up");
     if (done) {
         g_autofree char *text = g_strconcat("the relay ", done, NULL);
-        json_object_set_new(testbed->measurements, "fault", json_string(text));
+        godwit_testbed_measure(testbed, "fault", json_string(text));
         return true;
     }
     return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the fault was not injected: %s", why);

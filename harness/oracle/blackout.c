@@ -64,6 +64,8 @@ struct each {
 /* What a testbed has of this oracle. */
 struct godwit_blackout {
     struct watch *watch; /* the present one, or NULL */
+    bool known;          /* an earlier watch has measured a blackout ... */
+    double longest;      /* ... and this is the longest, in milliseconds */
 };
 
 /* Returns the testbed's present watch, or NULL. */
@@ -192,7 +194,7 @@ static bool find(struct side *side, struct godwit_vm *vm, GError **error)
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
-    json_object_set_new(vm->testbed->measurements, "blackout_unknown", json_string(cause->message));
+    godwit_testbed_measure(vm->testbed, "blackout_unknown", json_string(cause->message));
     return true;
 }
 
@@ -319,30 +321,32 @@ static void note(struct godwit_testbed *testbed, struct watch *watch)
 {
     const struct side *source = &watch->source, *destination = &watch->destination;
     if (!source->hva || !destination->hva) {
-        json_object_set_new(testbed->measurements, "blackout_unknown",
-                            json_string("needs process_vm_readv, which this system refuses"));
+        godwit_testbed_measure(testbed, "blackout_unknown",
+                               json_string("needs process_vm_readv, which this system refuses"));
         return;
     }
     if (!watch->seen)
         return; /* something else has failed, and has been reported */
     if (!source->changed) {
-        json_object_set_new(testbed->measurements, "blackout_unknown",
-                            json_string("the source's guest stopped before two samples of its "
-                                        "mailbox differed"));
+        godwit_testbed_measure(testbed, "blackout_unknown",
+                               json_string("the source's guest stopped before two samples of its "
+                                           "mailbox differed"));
         return;
     }
     narrow(watch);
     const double ms = (double)(destination->changed - source->changed - watch->held_for) / 1000.0;
-    const json_t *before = json_object_get(testbed->measurements, "blackout_ms");
-    godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, "samples", watch->samples);
-    godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, "bytes",
+    godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, GODWIT_UNIT_SAMPLES, watch->samples);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, GODWIT_UNIT_BYTES,
                         watch->samples * (uint64_t)SAMPLE_SIZE);
-    if (before && json_real_value(before) >= ms)
+    struct godwit_blackout *blackout = testbed->blackout;
+    if (blackout->known && blackout->longest >= ms)
         return;
-    json_object_del(testbed->measurements, "blackout_unknown");
-    json_object_set_new(testbed->measurements, "blackout_ms", json_real(MAX(ms, 0)));
-    json_object_set_new(testbed->measurements, "blackout_resolution_ms",
-                        json_real((double)MAX(source->gap, destination->gap) / 1000.0));
+    blackout->known = true;
+    blackout->longest = MAX(ms, 0);
+    godwit_testbed_unmeasure(testbed, "blackout_unknown");
+    godwit_testbed_measure(testbed, "blackout_ms", json_real(blackout->longest));
+    godwit_testbed_measure(testbed, "blackout_resolution_ms",
+                           json_real((double)MAX(source->gap, destination->gap) / 1000.0));
 }
 
 void godwit_blackout_end(struct godwit_testbed *testbed)

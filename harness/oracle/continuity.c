@@ -31,7 +31,7 @@ bool godwit_oracle_continuity(struct godwit_vm *vm, const struct godwit_mailbox 
                              error);
         if (timer && after[cpu].timer < before[cpu].timer)
             return went_back(vm, cpu, "timer", before[cpu].timer, after[cpu].timer, error);
-        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_CONTINUITY, "bytes",
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_CONTINUITY, GODWIT_UNIT_BYTES,
                             sizeof(after->passes) + (timer ? sizeof(after->timer) : 0));
     }
     return true;

@@ -1,6 +1,6 @@
 /*
- * Keeps a testbed's ledger in its measurements: "oracles" has the sums of each oracle, "found_by"
- * the one that has found an error.
+ * Keeps a testbed's ledger: a sum for each oracle and unit. The measurement "found_by" names the
+ * oracle that has found an error.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -65,55 +65,69 @@ bool godwit_oracle_judges(const struct godwit_testbed *testbed, enum godwit_orac
     return !(testbed->setup->oracles_off & (1u << oracle));
 }
 
-/* Returns the oracle's entry in the measurements, which is made if necessary. Borrowed. */
-static json_t *entry_of(struct godwit_testbed *testbed, enum godwit_oracle oracle)
+/* Names of the units, as results have them. */
+static const char *const units[GODWIT_UNITS] = {
+    [GODWIT_UNIT_BYTES] = "bytes",         [GODWIT_UNIT_PAGES] = "pages",
+    [GODWIT_UNIT_DIFFERENT] = "different", [GODWIT_UNIT_SAMPLES] = "samples",
+    [GODWIT_UNIT_REGISTERS] = "registers",
+};
+
+/* What an oracle has compared, in one unit. */
+struct sum {
+    bool counted; /* the oracle has judged, perhaps with an amount of 0 */
+    uint64_t amount;
+};
+
+struct godwit_ledger {
+    struct sum sums[GODWIT_ORACLES][GODWIT_UNITS];
+};
+
+static struct sum *sum_of(struct godwit_testbed *testbed, enum godwit_oracle oracle,
+                          enum godwit_unit unit)
 {
-    json_t *all = json_object_get(testbed->measurements, "oracles");
-    if (!all) {
-        all = json_object();
-        json_object_set_new(testbed->measurements, "oracles", all);
+    if (!testbed->ledger) {
+        testbed->ledger = g_new0(struct godwit_ledger, 1);
+        godwit_testbed_at_end(testbed, g_free, testbed->ledger);
     }
-    json_t *entry = json_object_get(all, names[oracle]);
-    if (!entry) {
-        entry = json_object();
-        json_object_set_new(all, names[oracle], entry);
-    }
-    return entry;
+    struct sum *sum = &testbed->ledger->sums[oracle][unit];
+    sum->counted = true;
+    return sum;
 }
 
 void godwit_oracle_count(struct godwit_testbed *testbed, enum godwit_oracle oracle,
-                         const char *unit, uint64_t amount)
+                         enum godwit_unit unit, uint64_t amount)
 {
-    json_t *entry = entry_of(testbed, oracle);
-    const json_int_t before = godwit_json_integer(entry, unit, 0);
-    json_object_set_new(entry, unit, json_integer(before + (json_int_t)amount));
+    sum_of(testbed, oracle, unit)->amount += amount;
 }
 
 void godwit_oracle_count_all(struct godwit_testbed *testbed, enum godwit_oracle oracle,
-                             const char *unit, uint64_t amount)
+                             enum godwit_unit unit, uint64_t amount)
 {
-    json_t *entry = entry_of(testbed, oracle);
-    const json_int_t before = godwit_json_integer(entry, unit, 0);
-    json_object_set_new(entry, unit, json_integer(MAX(before, (json_int_t)amount)));
+    struct sum *sum = sum_of(testbed, oracle, unit);
+    sum->amount = MAX(sum->amount, amount);
 }
 
 void godwit_oracle_accuse(struct godwit_testbed *testbed, enum godwit_oracle oracle, const char *vm)
 {
-    json_object_set_new(testbed->measurements, "found_by",
-                        json_pack("{s:s, s:s*}", "oracle", names[oracle], "vm", vm));
+    godwit_testbed_measure(testbed, "found_by",
+                           json_pack("{s:s, s:s*}", "oracle", names[oracle], "vm", vm));
 }
 
 json_t *godwit_oracles_judged(const struct godwit_testbed *testbed)
 {
     json_t *list = json_array();
-    const json_t *all = json_object_get(testbed->measurements, "oracles");
-    for (unsigned oracle = 0; oracle < GODWIT_ORACLES; oracle++) {
-        json_t *entry = json_object_get(all, names[oracle]);
-        if (!entry)
-            continue;
-        json_t *judged = json_pack("{s:s}", "name", names[oracle]);
-        json_object_update(judged, entry);
-        json_array_append_new(list, judged);
+    for (unsigned oracle = 0; testbed->ledger && oracle < GODWIT_ORACLES; oracle++) {
+        const struct sum *sums = testbed->ledger->sums[oracle];
+        json_t *judged = NULL;
+        for (unsigned unit = 0; unit < GODWIT_UNITS; unit++) {
+            if (!sums[unit].counted)
+                continue;
+            if (!judged)
+                judged = json_pack("{s:s}", "name", names[oracle]);
+            json_object_set_new(judged, units[unit], json_integer((json_int_t)sums[unit].amount));
+        }
+        if (judged)
+            json_array_append_new(list, judged);
     }
     return list;
 }

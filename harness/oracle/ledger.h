@@ -22,6 +22,16 @@ enum godwit_oracle {
     GODWIT_ORACLES /* how many there are */
 };
 
+/* The units in which oracles count. */
+enum godwit_unit {
+    GODWIT_UNIT_BYTES,
+    GODWIT_UNIT_PAGES,
+    GODWIT_UNIT_DIFFERENT, /* bytes that differ */
+    GODWIT_UNIT_SAMPLES,   /* of a mailbox */
+    GODWIT_UNIT_REGISTERS, /* sets of a CPU's registers */
+    GODWIT_UNITS,          /* how many there are */
+};
+
 /* Returns the oracle's name, such as "page-order". */
 const char *godwit_oracle_name(enum godwit_oracle oracle);
 
@@ -42,20 +52,20 @@ char *godwit_oracles_chosen(unsigned off);
 /* Returns true if the oracle is switched on. */
 bool godwit_oracle_judges(const struct godwit_testbed *testbed, enum godwit_oracle oracle);
 
-/* Adds AMOUNT to the sum of what the oracle has compared, in UNIT ("bytes", "pages"). */
+/* Adds AMOUNT to the sum of what the oracle has compared, in UNIT. */
 void godwit_oracle_count(struct godwit_testbed *testbed, enum godwit_oracle oracle,
-                         const char *unit, uint64_t amount);
+                         enum godwit_unit unit, uint64_t amount);
 
 /* Raises the sum of what the oracle has compared, in UNIT, to AMOUNT, unless it is larger. */
 void godwit_oracle_count_all(struct godwit_testbed *testbed, enum godwit_oracle oracle,
-                             const char *unit, uint64_t amount);
+                             enum godwit_unit unit, uint64_t amount);
 
 /* Records that the oracle has found an error in the VM of that name, or in no particular VM if VM
  * is NULL. */
 void godwit_oracle_accuse(struct godwit_testbed *testbed, enum godwit_oracle oracle,
                           const char *vm);
 
-/* Returns the ledger from the testbed's measurements, as results have it: an array with an object
+/* Returns the testbed's ledger as results have it: an array with an object
  * for each oracle that has judged, {"name", and an integer for each unit}. The caller releases it.
  */
 json_t *godwit_oracles_judged(const struct godwit_testbed *testbed);

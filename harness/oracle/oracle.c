@@ -159,7 +159,7 @@ static void count_checked(const struct godwit_vm *vm, const struct godwit_readin
         bytes += reading->mailbox[cpu].passes * (godwit_workload_pages(workload) / workload->cpus);
     if (workload->flags & GODWIT_FLAG_STAMP)
         bytes *= workload->page_size;
-    godwit_oracle_count_all(vm->testbed, GODWIT_ORACLE_GUEST, "bytes", bytes);
+    godwit_oracle_count_all(vm->testbed, GODWIT_ORACLE_GUEST, GODWIT_UNIT_BYTES, bytes);
 }
 
 /* Bytes of a mailbox that the position oracle compares: passes and position. */
@@ -171,8 +171,10 @@ static bool stamp_judge(struct view *view, struct godwit_reading *reading, GErro
     struct godwit_vm *vm = view->vm;
     g_autofree char *wrong = godwit_stamp_walk_end(&view->stamp);
     if (godwit_oracle_judges(vm->testbed, GODWIT_ORACLE_STAMP)) {
-        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_STAMP, "pages", view->stamp.stamp.pages);
-        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_STAMP, "bytes", view->window_length);
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_STAMP, GODWIT_UNIT_PAGES,
+                            view->stamp.stamp.pages);
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_STAMP, GODWIT_UNIT_BYTES,
+                            view->window_length);
         if (wrong) {
             godwit_pages_alone(vm);
             return broken(vm, GODWIT_ORACLE_STAMP, 0, wrong, error);
@@ -196,14 +198,16 @@ bool godwit_view_judge(struct view *view, struct godwit_reading *reading, bool p
     if (view->stamped)
         return stamp_judge(view, reading, error);
     if (by_order)
-        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_PAGE_ORDER, "bytes", view->window_length);
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_PAGE_ORDER, GODWIT_UNIT_BYTES,
+                            view->window_length);
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
         struct godwit_page_order *order = &view->order[cpu];
         const bool holds = godwit_page_order_finish(order) == GODWIT_PAGE_ORDER_HOLDS;
         reading->order[cpu] = order->result;
         if (!by_order)
             continue;
-        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_PAGE_ORDER, "pages", order->result.pages);
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_PAGE_ORDER, GODWIT_UNIT_PAGES,
+                            order->result.pages);
         if (!holds) {
             godwit_page_order_format(&order->result, text, sizeof(text));
             godwit_pages_alone(vm);
@@ -218,7 +222,7 @@ bool godwit_view_judge(struct view *view, struct godwit_reading *reading, bool p
         /* Memory that is not in order has no edge to compare with the mailbox. */
         if (!by_position || order->rule != GODWIT_PAGE_ORDER_HOLDS)
             continue;
-        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_POSITION, "bytes", POSITION_BYTES);
+        godwit_oracle_count(vm->testbed, GODWIT_ORACLE_POSITION, GODWIT_UNIT_BYTES, POSITION_BYTES);
         if (!godwit_oracle_position(&stripe, order, &reading->mailbox[cpu], text, sizeof(text))) {
             godwit_pages_alone(vm);
             return broken(vm, GODWIT_ORACLE_POSITION, cpu, text, error);

@@ -405,8 +405,8 @@ static void map_end(struct map *map)
                 json_object_set_new(by_kind, kinds[kind].name, json_integer(counts[kind]));
         guint listed = 0;
         json_t *list = list_of(map, &listed);
-        json_array_append_new(
-            godwit_json_list(testbed->measurements, "pages"),
+        godwit_testbed_measure_item(
+            testbed, "pages",
             json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:s, s:I, s:o, s:I}", "vm", map->vm->name,
                       "against", map->source ? map->source->name : "mailbox", "page_size",
                       (json_int_t)testbed->setup->workload.page_size, "pages", (json_int_t)pages,

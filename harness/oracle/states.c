@@ -181,6 +181,6 @@ bool godwit_states_judge(struct godwit_testbed *testbed, GError **error)
                                peer->name);
     }
     if (transitions)
-        json_object_set_new(testbed->measurements, "transitions", json_integer(transitions));
+        godwit_testbed_measure(testbed, "transitions", json_integer(transitions));
     return true;
 }

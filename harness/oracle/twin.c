@@ -77,7 +77,7 @@ static bool compare(struct view *source, struct view *destination, const struct 
         godwit_view_take(source, here, offset, size);
         godwit_view_take(destination, there, offset, size);
         if (godwit_oracle_judges(source->vm->testbed, GODWIT_ORACLE_TWIN))
-            godwit_oracle_count(source->vm->testbed, GODWIT_ORACLE_TWIN, "bytes", size);
+            godwit_oracle_count(source->vm->testbed, GODWIT_ORACLE_TWIN, GODWIT_UNIT_BYTES, size);
         offset += size;
     }
     return true;
@@ -120,8 +120,7 @@ static bool compare_block(struct view *source, struct view *destination,
             "%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
             " bytes are not mapped in the guest, and this QEMU does not report where they are",
             here->name, here->length - seen, here->length);
-        json_array_append_new(godwit_json_list(testbed->measurements, "not_compared"),
-                              json_string(text));
+        godwit_testbed_measure_item(testbed, "not_compared", json_string(text));
     }
     return true;
 }
@@ -133,7 +132,8 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
 {
     const bool judges = godwit_oracle_judges(source->testbed, GODWIT_ORACLE_TWIN);
     if (judges)
-        godwit_oracle_count(source->testbed, GODWIT_ORACLE_TWIN, "different", difference->bytes);
+        godwit_oracle_count(source->testbed, GODWIT_ORACLE_TWIN, GODWIT_UNIT_DIFFERENT,
+                            difference->bytes);
     if (!difference->bytes)
         return true;
     g_autofree char *text =

@@ -17,7 +17,7 @@
  *   phases    [{"name", "at", "ms"}]: when each phase began and how long it took, in order
  *   oracles   which oracles have judged, and how much, godwit_oracles_judged()
  *   waited    how long the worker waited for its turn, in ms; part of no phase
- *   measurements   what was measured and proven; "checks" are those of godwit_testbed_note_check()
+ *   measurements   what was measured and proven; "checks" are those of godwit_testbed_check()
  *
  * Every result but a pass has these as well, and a pass if the job has `keep`:
  *

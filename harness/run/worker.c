@@ -20,6 +20,7 @@
 #include "oracle/pages.h"
 #include "oracle/states.h"
 #include "run/evidence.h"
+#include "testbed/measured.h"
 #include "testbed/vm.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -62,11 +63,8 @@ static const char *status_of(const struct godwit_testbed *testbed, const GError 
 {
     *bug = NULL;
     if (!error || godwit_bug_of(error)) {
-        *bug = godwit_bug_unaccepted(testbed->measurements, testbed->setup->accepted,
-                                     testbed->setup->strict);
-        return *bug                                                   ? "fail"
-               : json_object_get(testbed->measurements, "known_bugs") ? "known"
-                                                                      : "pass";
+        *bug = godwit_bug_unaccepted(testbed);
+        return *bug ? "fail" : godwit_bug_any_met(testbed) ? "known" : "pass";
     }
     switch ((enum godwit_error)error->code) {
     case GODWIT_ERROR_SKIP:
@@ -150,13 +148,12 @@ static json_t *result_of(struct godwit_testbed *testbed, const GError *error, bo
         json_array_append_new(phases, json_pack("{s:s, s:f, s:f}", "name", phase->name, "at",
                                                 phase->at, "ms", phase->ms));
     }
-    json_t *oracles = godwit_oracles_judged(testbed);
-    json_object_del(testbed->measurements, "oracles");
-    json_t *result = json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o, s:f, s:o, s:O, s:[]}", "status",
-                               status, "message", message, "kind", kind, "known",
-                               bug ? bug->id : NULL, "phase", error ? testbed->phase : NULL,
-                               "phases", phases, "waited", (double)testbed->waited / 1000.0,
-                               "oracles", oracles, "measurements", testbed->measurements, "vms");
+    json_t *result =
+        json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o, s:f, s:o, s:O, s:[]}", "status", status,
+                  "message", message, "kind", kind, "known", bug ? bug->id : NULL, "phase",
+                  error ? testbed->phase : NULL, "phases", phases, "waited",
+                  (double)testbed->waited / 1000.0, "oracles", godwit_oracles_judged(testbed),
+                  "measurements", godwit_testbed_measured(testbed), "vms");
     if (keep || strcmp(status, "pass") != 0)
         godwit_evidence_add(testbed, result);
     return result;
@@ -168,9 +165,8 @@ static bool judge_all(struct godwit_testbed *testbed, GError **error)
     GString *text = g_string_new(NULL);
     const unsigned failed = godwit_testbed_failed_checks(testbed, text);
     if (failed)
-        g_set_error(
-            error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION, "%u of %u checks failed:%s", failed,
-            (unsigned)json_array_size(json_object_get(testbed->measurements, "checks")), text->str);
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION, "%u of %u checks failed:%s",
+                    failed, testbed->checks->len, text->str);
     g_string_free(text, TRUE);
     return !failed && godwit_states_judge(testbed, error) && godwit_alarms_judge(testbed, error);
 }

@@ -101,15 +101,13 @@ void godwit_conformance_note(struct godwit_testbed *testbed, const char *name, c
                              const char *problem)
 {
     const json_t *refusal = json_object_get(reply, "error");
-    godwit_testbed_note_check(
-        testbed, json_pack("{s:s, s:s*, s:s*, s:s*}", "name", name, "class",
-                           godwit_json_string(refusal, "class", NULL), "answer",
-                           godwit_json_string(refusal, "desc", NULL), "problem", problem));
+    godwit_testbed_check_answer(testbed, name, godwit_json_string(refusal, "class", NULL),
+                                godwit_json_string(refusal, "desc", NULL), problem);
 }
 
 void godwit_conformance_skip(struct godwit_testbed *testbed, const char *name, const char *reason)
 {
-    godwit_testbed_note_check(testbed, json_pack("{s:s, s:s}", "name", name, "skip", reason));
+    godwit_testbed_skip_check(testbed, name, reason);
 }
 
 /* Returns whether the error has a class and a text. */

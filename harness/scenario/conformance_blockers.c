@@ -48,8 +48,7 @@ static bool check_only_migratable(struct godwit_testbed *testbed, GError **error
             problem = g_strdup_printf(
                 "QEMU %s, but its message does not name only-migratable: \"%s\"", end, said);
     }
-    godwit_testbed_note_check(
-        testbed, json_pack("{s:s, s:s*, s:s*}", "name", name, "answer", said, "problem", problem));
+    godwit_testbed_check_answer(testbed, name, NULL, said, problem);
     return true;
 }
 

@@ -140,9 +140,8 @@ static bool judge_trial(struct trial *trial, GError **error)
     const char *colon = reason ? strstr(reason, ": ") : NULL;
     if (!problem && !reason)
         problem = g_strdup("the destination ended without a message");
-    godwit_testbed_note_check(vm->testbed,
-                              json_pack("{s:s, s:s*, s:s*}", "name", trial->name, "answer",
-                                        colon ? colon + 2 : reason, "problem", problem));
+    godwit_testbed_check_answer(vm->testbed, trial->name, NULL, colon ? colon + 2 : reason,
+                                problem);
     return vm->exited || godwit_vm_quit(vm, error);
 }
 

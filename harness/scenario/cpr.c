@@ -184,8 +184,8 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, const
     if (!there || !judge_backings(backings, there, error) ||
         !godwit_oracle_twin(source, destination, &before, error))
         return false;
-    json_object_set_new(testbed->measurements, "blocks_in_place",
-                        json_integer((json_int_t)json_object_size(backings)));
+    godwit_testbed_measure(testbed, "blocks_in_place",
+                           json_integer((json_int_t)json_object_size(backings)));
     godwit_testbed_phase(testbed, "resume");
     godwit_blackout_resume(testbed);
     if (!godwit_vm_run(destination, error) || !godwit_course_see_it_run(destination, error))
@@ -415,8 +415,12 @@ static bool transfer(struct godwit_testbed *testbed, bool defer, GError **error)
                 : await_loaded(destination, error)) ||
         !godwit_course_settle(source, error) || !godwit_migrate_note(source, error))
         return false;
-    const json_t *migration = json_object_get(testbed->measurements, "migration");
-    return judge_sent(testbed, godwit_json_integer(migration, "transferred", G_MAXINT64), error) &&
+    const struct godwit_migration *migration = godwit_migration_of(testbed);
+    return judge_sent(testbed,
+                      migration->given[GODWIT_FIGURE_TRANSFERRED]
+                          ? migration->figures[GODWIT_FIGURE_TRANSFERRED]
+                          : G_MAXINT64,
+                      error) &&
            judge(source, destination, backings, true, error) && godwit_vm_quit(source, error) &&
            godwit_vm_quit(destination, error);
 }

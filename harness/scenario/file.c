@@ -150,8 +150,7 @@ static bool see_direct_io(struct godwit_vm *source, int channels, int passed, GE
     int direct = 0;
     for (const char *name; (name = g_dir_read_name(directory));)
         direct += is_direct(godwit_vm_pid(source), name, real);
-    json_object_set_new(source->testbed->measurements, "direct-io-files",
-                        json_integer(direct - passed));
+    godwit_testbed_measure(source->testbed, "direct-io-files", json_integer(direct - passed));
     return direct - passed >= channels ||
            godwit_fail(
                error, GODWIT_ERROR_MIGRATION,
@@ -279,8 +278,7 @@ static bool judge_mapped(struct godwit_vm *source, struct godwit_vm *destination
     if (!file || !find_block(file, block, &mapped, error) ||
         !judge_pages(file, &mapped, offset, window, length, &there, error))
         return false;
-    json_object_set_new(source->testbed->measurements, "mapped_pages",
-                        json_integer((json_int_t)there));
+    godwit_testbed_measure(source->testbed, "mapped_pages", json_integer((json_int_t)there));
     return true;
 }
 

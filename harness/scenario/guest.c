@@ -324,10 +324,10 @@ static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *s
                            " ticks of the guest's timer (from %" PRIu64 " to %" PRIu64
                            "), although page_ticks is %u",
                            vm->name, made, ticks, early.timer, late.timer, workload->page_ticks);
-    json_object_set_new(testbed->measurements, "rate",
-                        json_pack("{s:I, s:I, s:I}", "pages", (json_int_t)made, "ticks",
-                                  (json_int_t)ticks, "page_ticks",
-                                  (json_int_t)workload->page_ticks));
+    godwit_testbed_measure(testbed, "rate",
+                           json_pack("{s:I, s:I, s:I}", "pages", (json_int_t)made, "ticks",
+                                     (json_int_t)ticks, "page_ticks",
+                                     (json_int_t)workload->page_ticks));
     return godwit_course_end(vm, NULL, error);
 }
 

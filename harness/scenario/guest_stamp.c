@@ -135,9 +135,9 @@ static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *s
                                vm->name, pages, wanted, before,
                                (double)early.timer / workload->page_ticks, workload->page_ticks);
     }
-    json_object_set_new(testbed->measurements, "rate",
-                        json_pack("{s:I, s:f, s:i}", "pages", (json_int_t)pages, "periods", wanted,
-                                  "page_ticks", (int)workload->page_ticks));
+    godwit_testbed_measure(testbed, "rate",
+                           json_pack("{s:I, s:f, s:i}", "pages", (json_int_t)pages, "periods",
+                                     wanted, "page_ticks", (int)workload->page_ticks));
     return godwit_vm_quit(vm, error);
 }
 

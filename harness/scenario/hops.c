@@ -38,7 +38,7 @@ static bool ping_pong(struct godwit_testbed *testbed, const struct godwit_scenar
             godwit_error_context(error, "%s", context);
             return false;
         }
-        json_object_set_new(testbed->measurements, "hops", json_integer(leg));
+        godwit_testbed_measure(testbed, "hops", json_integer(leg));
         source = destination;
         if (testbed->lost)
             break;

@@ -90,7 +90,7 @@ static bool judge_compression(struct godwit_vm *source, struct godwit_vm *destin
     const json_int_t size = godwit_json_integer(counters, "compressed-size", 0);
     const json_int_t page_size = godwit_json_integer(json_object_get(info, "ram"), "page-size", 0);
     if (pages > 0 && size > 0 && size < pages * page_size) {
-        json_object_set(source->testbed->measurements, "compression", counters);
+        godwit_testbed_measure(source->testbed, "compression", json_incref(counters));
         return true;
     }
     g_autofree char *text = counters ? json_dumps(counters, JSON_COMPACT) : g_strdup("nothing");

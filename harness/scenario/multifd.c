@@ -42,7 +42,7 @@ static bool ask_sent(struct godwit_vm *source, struct sent *sent, GError **error
         .duplicate = godwit_json_integer(ram, "duplicate", 0),
         .bytes = godwit_json_integer(ram, "multifd-bytes", 0),
     };
-    json_object_set_new(source->testbed->measurements, "multifd-bytes", json_integer(sent->bytes));
+    godwit_testbed_measure(source->testbed, "multifd-bytes", json_integer(sent->bytes));
     return true;
 }
 
@@ -73,8 +73,7 @@ static bool await_channels(struct godwit_vm *destination, unsigned channels, GEr
     const bool all = godwit_tcp_await(
         destination, channels + 1, "while it is sent memory over multifd channels and a main one",
         &tcp, error);
-    json_object_set_new(destination->testbed->measurements, "connections",
-                        json_integer(tcp.connections));
+    godwit_testbed_measure(destination->testbed, "connections", json_integer(tcp.connections));
     return all;
 }
 
@@ -118,8 +117,7 @@ static bool see_compression(struct godwit_vm *source, struct godwit_vm *destinat
         !await_sent(source, (json_int_t)MAX(pages / 8, 1), &sent, error) ||
         !godwit_tcp_ask(godwit_vm_pid(destination), &tcp, error))
         return false;
-    json_object_set_new(source->testbed->measurements, "received",
-                        json_integer((json_int_t)tcp.received));
+    godwit_testbed_measure(source->testbed, "received", json_integer((json_int_t)tcp.received));
     return tcp.received < (uint64_t)(sent.normal * sent.page_size / 4 +
                                      (sent.normal + sent.duplicate) * PAGE_OVERHEAD) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
@@ -237,7 +235,7 @@ static bool ask_both(struct godwit_vm *vm, bool *both, GError **error)
                                    "the %s refused multifd with postcopy, but %s is on afterwards",
                                    vm->name, name);
     }
-    json_object_set_new(vm->testbed->measurements, "refusal", json_string(refusal->message));
+    godwit_testbed_measure(vm->testbed, "refusal", json_string(refusal->message));
     return list != NULL;
 }
 

@@ -115,12 +115,12 @@ static bool judge_link(struct godwit_vm *source, struct godwit_vm *destination, 
     g_autoptr(json_t) disciplines = json_loads(text, 0, NULL);
     const json_t *netem = json_array_get(disciplines, 0);
     const json_int_t bytes = godwit_json_integer(netem, "bytes", 0);
-    const json_t *migration = json_object_get(source->testbed->measurements, "migration");
-    const json_int_t pages = godwit_json_integer(migration, "normal-bytes", 0);
-    json_object_set_new(source->testbed->measurements, "link",
-                        json_pack("{s:I, s:I, s:I}", "bytes", bytes, "packets",
-                                  godwit_json_integer(netem, "packets", 0), "lost",
-                                  godwit_json_integer(netem, "drops", 0)));
+    const json_int_t pages =
+        godwit_migration_of(source->testbed)->figures[GODWIT_FIGURE_NORMAL_BYTES];
+    godwit_testbed_measure(source->testbed, "link",
+                           json_pack("{s:I, s:I, s:I}", "bytes", bytes, "packets",
+                                     godwit_json_integer(netem, "packets", 0), "lost",
+                                     godwit_json_integer(netem, "drops", 0)));
     return (!strcmp(godwit_json_string(netem, "kind", ""), "netem") && pages > 0 &&
             bytes >= pages) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,

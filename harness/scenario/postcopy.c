@@ -17,6 +17,15 @@
 /* The size of one request, on every supported host, in bytes. */
 #define READ_SIZE 4096
 
+struct godwit_scenario_state {
+    char *wrong; /* address of the first page that read_first() found to differ; NULL: none */
+};
+
+static void clear_state(struct godwit_scenario_state *state)
+{
+    g_free(state->wrong);
+}
+
 /* Makes the destination measure how long its guest waits for memory, if it can. */
 static bool ask_for_blocktime(struct godwit_vm *source, struct godwit_vm *destination,
                               GError **error)
@@ -41,8 +50,8 @@ static bool judge_blocktime(struct godwit_vm *source, struct godwit_vm *destinat
     json_t *all = json_object_get(info, "postcopy-blocktime");
     json_t *each = json_object_get(info, "postcopy-vcpu-blocktime");
     if (json_is_integer(all) && json_array_size(each) > 0) {
-        json_object_set_new(source->testbed->measurements, "blocktime",
-                            json_pack("{s:O, s:O}", "all", all, "each", each));
+        godwit_testbed_measure(source->testbed, "blocktime",
+                               json_pack("{s:O, s:O}", "all", all, "each", each));
         return true;
     }
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
@@ -67,7 +76,7 @@ static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, 
     const struct godwit_workload *workload = &source->testbed->setup->workload;
     unsigned char here[READ_SIZE], there[READ_SIZE];
     const uint64_t reads = MIN(READS, godwit_workload_pages(workload));
-    g_autofree char *wrong = NULL;
+    struct godwit_scenario_state *state = source->testbed->state;
     if (!godwit_migrate_wait(source, "postcopy-active", error) ||
         !godwit_migrate_wait(destination, "postcopy-active", error))
         return false;
@@ -79,17 +88,17 @@ static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, 
         if (!godwit_memory_fetch(destination, at, there, sizeof(there), error) ||
             !godwit_memory_read(source, at, here, sizeof(here), error))
             return false;
-        if (!wrong && memcmp(here, there, sizeof(here)) != 0)
-            wrong = g_strdup_printf("0x%" PRIx64, at);
+        if (!state->wrong && memcmp(here, there, sizeof(here)) != 0)
+            state->wrong = g_strdup_printf("0x%" PRIx64, at);
     }
     g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
     if (!info)
         return false;
     const json_int_t requests =
         godwit_json_integer(json_object_get(info, "ram"), "postcopy-requests", 0);
-    json_object_set_new(
-        source->testbed->measurements, "first_reads",
-        json_pack("{s:i, s:I, s:s*}", "pages", (int)reads, "requests", requests, "wrong", wrong));
+    godwit_testbed_measure(source->testbed, "first_reads",
+                           json_pack("{s:i, s:I, s:s*}", "pages", (int)reads, "requests", requests,
+                                     "wrong", state->wrong));
     if (requests == 0)
         return godwit_fail(
             error, GODWIT_ERROR_MIGRATION,
@@ -103,9 +112,7 @@ static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, 
  * that is already reported. */
 static bool judge_reads(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    const json_t *measurements = source->testbed->measurements;
-    const char *wrong =
-        godwit_json_string(json_object_get(measurements, "first_reads"), "wrong", NULL);
+    const char *wrong = source->testbed->state->wrong;
     (void)destination;
     return !wrong || source->testbed->lost ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
@@ -132,6 +139,8 @@ GODWIT_SCENARIOS(postcopy) = {
                  .parameters = throttled,
                  .released = read_first,
                  .judge = judge_reads},
+        .state = sizeof(struct godwit_scenario_state),
+        .clear = clear_state,
     },
     {
         .name = "postcopy/preempt/held",
@@ -142,6 +151,8 @@ GODWIT_SCENARIOS(postcopy) = {
                  .parameters = throttled,
                  .released = read_first,
                  .judge = judge_reads},
+        .state = sizeof(struct godwit_scenario_state),
+        .clear = clear_state,
     },
 };
 GODWIT_SCENARIOS_END(postcopy);

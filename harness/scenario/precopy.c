@@ -9,6 +9,10 @@
 
 #include <string.h>
 
+struct godwit_scenario_state {
+    uint64_t passes, position; /* of the guest, when it was stopped in pre-switchover */
+};
+
 /* Migrates to an address where nothing listens, and checks that the guest runs on. */
 static bool fail_to(struct godwit_vm *source, const char *uri, GError **error)
 {
@@ -95,7 +99,7 @@ static bool judge_cache(struct godwit_vm *source, struct godwit_vm *destination,
     const json_int_t pages = godwit_json_integer(cache, "pages", 0);
     const json_int_t bytes = godwit_json_integer(cache, "bytes", 0);
     const json_int_t page_size = godwit_json_integer(json_object_get(info, "ram"), "page-size", 0);
-    json_object_set(source->testbed->measurements, "xbzrle-cache", cache);
+    godwit_testbed_measure(source->testbed, "xbzrle-cache", json_incref(cache));
     const bool stamped = source->testbed->setup->workload.flags & GODWIT_FLAG_STAMP;
     if (pages > 0 && bytes > 0 && bytes < pages * page_size / (stamped ? 1 : 8))
         return true;
@@ -123,10 +127,13 @@ static bool pause_and_continue(struct godwit_vm *source, struct godwit_vm *desti
                            "the source's guest is running in state pre-switchover");
     if (!godwit_oracle_look(source, &reading, error))
         return false;
-    json_object_set_new(source->testbed->measurements, "pre-switchover",
-                        json_pack("{s:I, s:I, s:I}", "passes", (json_int_t)reading.mailbox->passes,
-                                  "position", (json_int_t)reading.mailbox->position, "timer",
-                                  (json_int_t)reading.mailbox->timer));
+    source->testbed->state->passes = reading.mailbox->passes;
+    source->testbed->state->position = reading.mailbox->position;
+    godwit_testbed_measure(source->testbed, "pre-switchover",
+                           json_pack("{s:I, s:I, s:I}", "passes",
+                                     (json_int_t)reading.mailbox->passes, "position",
+                                     (json_int_t)reading.mailbox->position, "timer",
+                                     (json_int_t)reading.mailbox->timer));
     return godwit_vm_command(source, "migrate-continue",
                              json_pack("{s:s}", "state", "pre-switchover"), error);
 }
@@ -138,15 +145,13 @@ static bool judge_pause(struct godwit_vm *source, struct godwit_vm *destination,
     (void)destination;
     if (!godwit_memory_mailbox(source, 0, &mailbox, error))
         return false;
-    const json_t *then = json_object_get(source->testbed->measurements, "pre-switchover");
-    const uint64_t passes = (uint64_t)godwit_json_integer(then, "passes", 0);
-    const uint64_t position = (uint64_t)godwit_json_integer(then, "position", 0);
-    if (mailbox.passes == passes && mailbox.position == position)
+    const struct godwit_scenario_state *then = source->testbed->state;
+    if (mailbox.passes == then->passes && mailbox.position == then->position)
         return true;
     return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the source's guest ran on after pre-switchover: from pass %" PRIu64
                        ", position 0x%" PRIx64 " to pass %" PRIu64 ", position 0x%" PRIx64,
-                       passes, position, mailbox.passes, mailbox.position);
+                       then->passes, then->position, mailbox.passes, mailbox.position);
 }
 
 static const struct godwit_capability xbzrle[] = {{"xbzrle", true}, {NULL, false}};
@@ -193,6 +198,7 @@ GODWIT_SCENARIOS(precopy) = {
                  .capabilities = pause_before_switchover,
                  .released = pause_and_continue,
                  .judge = judge_pause},
+        .state = sizeof(struct godwit_scenario_state),
     },
     {
         .name = "precopy/unix/suspend/live",

@@ -146,10 +146,11 @@ static bool resume(struct godwit_vm *source, struct godwit_vm *destination, cons
         !wait_both(source, destination, "postcopy-active", error) ||
         !await_requests(source, before->requests, &after, error))
         return false;
-    json_object_set_new(source->testbed->measurements, "recovery",
-                        json_pack("{s:I, s:I, s:I}", "remaining", before->remaining,
-                                  "requests_before", before->requests, "requests_after",
-                                  after.requests));
+    godwit_migration_of(source->testbed)->recovered = true;
+    godwit_testbed_measure(source->testbed, "recovery",
+                           json_pack("{s:I, s:I, s:I}", "remaining", before->remaining,
+                                     "requests_before", before->requests, "requests_after",
+                                     after.requests));
     return godwit_course_unthrottle_postcopy(source, error);
 }
 

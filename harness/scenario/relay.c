@@ -29,14 +29,23 @@ static bool starts_paused(const struct trial *trial)
     return trial->verdict != VERDICT_REFUSED;
 }
 
-/* What must live as long as the relay. */
+/* The present attempt. The relay writes to it, so it must live as long. */
 struct godwit_scenario_state {
-    GByteArray *sent; /* all that the source has sent, as it was before the fault */
+    struct attempt attempt;
 };
+
+/* Frees what is known of the attempt's outcome. */
+static void clear_outcome(struct attempt *attempt)
+{
+    for (unsigned i = 0; i < ORACLES; i++)
+        g_clear_pointer(&attempt->noticed[i], g_free);
+    g_clear_pointer(&attempt->refused, g_free);
+}
 
 static void clear_state(struct godwit_scenario_state *state)
 {
-    g_clear_pointer(&state->sent, g_byte_array_unref);
+    clear_outcome(&state->attempt);
+    g_clear_pointer(&state->attempt.sent, g_byte_array_unref);
 }
 
 /* Watcher: keeps what the source sends. */
@@ -60,8 +69,8 @@ static bool prepare_attempt(struct attempt *attempt, GError **error)
     if (!godwit_fault_parse(attempt->trial->fault, &fault, error))
         return false;
     attempt->kind = fault.kind;
-    attempt->measured = json_pack("{s:{}, s:s*}", "seen", "why", attempt->trial->why);
-    json_object_set_new(attempt->testbed->measurements, "trial", attempt->measured);
+    clear_outcome(attempt);
+    godwit_trial_record(attempt);
     return true;
 }
 
@@ -236,25 +245,28 @@ static bool survive(struct attempt *attempt, GError **error)
 static bool run_fault(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
-    struct attempt attempt = {.testbed = testbed, .trial = scenario->data};
-    const bool stuck = attempt.trial->verdict == VERDICT_STUCK;
-    const bool paused = starts_paused(attempt.trial);
-    attempt.sent = testbed->state->sent = g_byte_array_new();
-    if (!prepare_attempt(&attempt, error) ||
+    const struct trial *trial = scenario->data;
+    const bool stuck = trial->verdict == VERDICT_STUCK;
+    const bool paused = starts_paused(trial);
+    struct attempt *attempt = &testbed->state->attempt;
+    attempt->testbed = testbed;
+    attempt->trial = trial;
+    attempt->sent = g_byte_array_new();
+    if (!prepare_attempt(attempt, error) ||
         !godwit_course_ahead(testbed, "destination", paused, error) ||
         ((!paused || stuck) && !godwit_course_ahead(testbed, "second", true, error)))
         return false;
-    attempt.source = godwit_course_source(testbed, error);
-    if (!attempt.source || !start(&attempt, "destination", error) ||
-        !(stuck ? give_up(&attempt, error)
-                : wait_for(&attempt, both_ended, "the migration to end", error)) ||
+    attempt->source = godwit_course_source(testbed, error);
+    if (!attempt->source || !start(attempt, "destination", error) ||
+        !(stuck ? give_up(attempt, error)
+                : wait_for(attempt, both_ended, "the migration to end", error)) ||
         !godwit_wire_note_fault(testbed, error))
         return false;
-    const bool refused = stuck || attempt.destination->exited;
-    return (refused ? godwit_trial_judge_refusal(&attempt, error)
-                    : godwit_trial_judge_loaded(&attempt, error)) &&
-           survive(&attempt, error) && (refused || godwit_trial_run_on(&attempt, error)) &&
-           godwit_trial_judge(&attempt, refused, error);
+    const bool refused = stuck || attempt->destination->exited;
+    return (refused ? godwit_trial_judge_refusal(attempt, error)
+                    : godwit_trial_judge_loaded(attempt, error)) &&
+           survive(attempt, error) && (refused || godwit_trial_run_on(attempt, error)) &&
+           godwit_trial_judge(attempt, refused, error);
 }
 
 /* Records the check of what came of a connection that was cut before a section. */
@@ -272,13 +284,10 @@ static void check_cut(struct attempt *attempt)
     }
     const bool refused =
         attempt->destination->exited && godwit_trial_judge_refusal(attempt, &problem);
-    godwit_testbed_note_check(attempt->testbed,
-                              json_pack("{s:s, s:s*, s:s*}", "name", name, "answer",
-                                        godwit_json_string(attempt->measured, "refused", NULL),
-                                        "problem",
-                                        refused   ? NULL
-                                        : problem ? problem->message
-                                                  : "the destination took the stream"));
+    godwit_testbed_check_answer(attempt->testbed, name, NULL, attempt->refused,
+                                refused   ? NULL
+                                : problem ? problem->message
+                                          : "the destination took the stream");
 }
 
 /* Cuts the connection before each section in turn, until there is no further section and the stream
@@ -286,21 +295,23 @@ static void check_cut(struct attempt *attempt)
 static bool run_sections(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                          GError **error)
 {
-    struct attempt attempt = {.testbed = testbed, .source = godwit_course_source(testbed, error)};
-    for (unsigned section = 0; attempt.source; section++) {
+    struct attempt *attempt = &testbed->state->attempt;
+    attempt->testbed = testbed;
+    attempt->source = godwit_course_source(testbed, error);
+    for (unsigned section = 0; attempt->source; section++) {
         const struct trial *all = scenario->data;
         g_autofree char *fault = g_strdup_printf("%s:section=%u", all->fault, section);
         g_autofree char *name = g_strdup_printf("destination%u", section);
         const struct trial trial = {.fault = fault, .verdict = VERDICT_REFUSED};
-        attempt.trial = &trial;
-        if (!prepare_attempt(&attempt, error) || !start(&attempt, name, error) ||
-            !wait_for(&attempt, both_ended, "the migration to end", error))
+        attempt->trial = &trial;
+        if (!prepare_attempt(attempt, error) || !start(attempt, name, error) ||
+            !wait_for(attempt, both_ended, "the migration to end", error))
             return false;
-        if (!godwit_injection_done(attempt.injection))
-            return godwit_vm_quit(attempt.destination, error) && survive(&attempt, error);
-        check_cut(&attempt);
-        if ((!attempt.destination->exited && !godwit_vm_quit(attempt.destination, error)) ||
-            !run_source(&attempt, error))
+        if (!godwit_injection_done(attempt->injection))
+            return godwit_vm_quit(attempt->destination, error) && survive(attempt, error);
+        check_cut(attempt);
+        if ((!attempt->destination->exited && !godwit_vm_quit(attempt->destination, error)) ||
+            !run_source(attempt, error))
             return false;
     }
     return false;
@@ -387,6 +398,7 @@ GODWIT_SCENARIOS(relay) = {
         .summary = "the connection is cut before each section in turn, the last time not at all",
         .run = run_sections,
         .prepare = prepare,
+        STATE,
         .slow = true,
         .data = &(const struct trial){"truncate-section", VERDICT_REFUSED, 0, NULL},
     },

@@ -18,18 +18,43 @@
 #include <string.h>
 #include <sys/wait.h>
 
-static const char *const oracles[] = {"twin",  "state",   "page order", "stamp",  "position",
-                                      "guest", "console", "progress",   "process"};
+static const char *const oracles[ORACLES] = {"twin",  "state",   "page order", "stamp",  "position",
+                                             "guest", "console", "progress",   "process"};
 
 /* How long a healthy guest may take for two passes, in seconds before scaling. */
 #define PROGRESS_SECONDS 10
+
+/* Returns what each oracle has noticed, by its name. The caller owns it. */
+static json_t *noticed_by_oracle(const struct attempt *attempt)
+{
+    json_t *noticed = json_object();
+    for (unsigned i = 0; i < ORACLES; i++)
+        if (attempt->noticed[i])
+            json_object_set_new(noticed, oracles[i], json_string(attempt->noticed[i]));
+    return noticed;
+}
+
+/* Returns the same as text, for a message. The caller frees it. */
+static char *noticed_text(const struct attempt *attempt)
+{
+    g_autoptr(json_t) noticed = noticed_by_oracle(attempt);
+    return json_dumps(noticed, 0);
+}
+
+void godwit_trial_record(const struct attempt *attempt)
+{
+    godwit_testbed_measure(attempt->testbed, "trial",
+                           json_pack("{s:o, s:s*, s:s*}", "seen", noticed_by_oracle(attempt), "why",
+                                     attempt->trial->why, "refused", attempt->refused));
+}
 
 /* Records TEXT as what ORACLE has noticed. */
 static void see(struct attempt *attempt, enum oracle oracle, const char *text)
 {
     attempt->seen |= 1u << oracle;
-    json_object_set_new(json_object_get(attempt->measured, "seen"), oracles[oracle],
-                        json_string(text));
+    g_free(attempt->noticed[oracle]);
+    attempt->noticed[oracle] = g_strdup(text);
+    godwit_trial_record(attempt);
 }
 
 /* Returns the reason that the destination gave as it ended: the first line of its stderr that is
@@ -63,7 +88,9 @@ bool godwit_trial_judge_refusal(struct attempt *attempt, GError **error)
     if (!reason)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the destination ended without a message");
-    json_object_set_new(attempt->measured, "refused", json_string(reason));
+    g_free(attempt->refused);
+    attempt->refused = g_steal_pointer(&reason);
+    godwit_trial_record(attempt);
     return true;
 }
 
@@ -127,8 +154,7 @@ static bool judge_states(struct attempt *attempt, GError **error)
     }
     if (!godwit_course_settle(attempt->destination, error))
         return false;
-    json_object_set_new(attempt->testbed->measurements, "states",
-                        json_integer(g_hash_table_size(sent)));
+    godwit_testbed_measure(attempt->testbed, "states", json_integer(g_hash_table_size(sent)));
     attempt->compared = true;
     g_autofree char *first = godwit_state_compare(sent, again, NULL);
     if (!first)
@@ -237,7 +263,7 @@ static bool judge_flip(const struct attempt *attempt, bool refused, GError **err
     const char *problem = godwit_flip_problem(&flip);
     if (!problem)
         return true;
-    g_autofree char *seen = json_dumps(json_object_get(attempt->measured, "seen"), 0);
+    g_autofree char *seen = noticed_text(attempt);
     return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and %s; noticed: %s",
                        godwit_injection_done(attempt->injection), problem, seen);
 }
@@ -259,8 +285,8 @@ bool godwit_trial_judge(const struct attempt *attempt, bool refused, GError **er
     /* The position of a live guest at the switchover is chance. */
     if (attempt->at_hand)
         by &= ~BY(GUEST);
-    g_autofree char *seen = json_dumps(json_object_get(attempt->measured, "seen"), 0);
-    for (unsigned i = 0; i < G_N_ELEMENTS(oracles); i++)
+    g_autofree char *seen = noticed_text(attempt);
+    for (unsigned i = 0; i < ORACLES; i++)
         if (by & ~attempt->seen & 1u << i)
             return godwit_fail(error, GODWIT_ERROR_ORACLE,
                                "the relay %s, but %s did not notice it; noticed: %s", done,

@@ -20,6 +20,7 @@ enum oracle {
     ORACLE_CONSOLE,  /* the guest wrote what it never should */
     ORACLE_PROGRESS, /* the guest makes no progress */
     ORACLE_PROCESS,  /* QEMU died */
+    ORACLES,         /* how many there are */
 };
 
 #define BY(name) (1u << ORACLE_##name)
@@ -46,15 +47,20 @@ struct attempt {
     const struct godwit_fault_kind *kind;
     const struct godwit_injection *injection;
     struct godwit_vm *source, *destination;
-    GByteArray *sent; /* all that the source has sent, as it was before the fault; borrowed */
+    GByteArray *sent; /* all that the source has sent, as it was before the fault; owned, and NULL
+                         if it is not recorded */
     unsigned seen;    /* BY(...): the oracles that have noticed something, ... */
     unsigned loaded;  /* BY(...): ... and those of them that did before the guest ran */
     bool resized;     /* a RAM block has another size, which is part of a device's state */
     bool compared;    /* the devices' states were compared */
     bool went_on;     /* the guest continued, and its memory was checked afterwards */
     bool at_hand;     /* the guest may have read the page before the fault changed it */
-    json_t *measured; /* measurements of the fault, in the testbed's; borrowed */
+    char *noticed[ORACLES]; /* what each of them has noticed; owned, or NULL */
+    char *refused;          /* why the destination refused the stream; owned, or NULL */
 };
+
+/* Records the attempt in the testbed's measurements ("trial"). */
+void godwit_trial_record(const struct attempt *attempt);
 
 /* Judges a destination that has ended: it must have ended with an error and a reason, and never
  * have run its guest. A failed assertion of QEMU counts as well if the verdict is VERDICT_FLIPPED.

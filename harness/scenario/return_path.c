@@ -206,7 +206,7 @@ static bool judge(struct godwit_testbed *testbed, GError **error)
         json_object_set_new(counts, godwit_answer_name((enum godwit_answer_type)type),
                             json_integer(seen->counts[type]));
     json_object_set_new(counts, "blocks", json_integer(seen->blocks->len));
-    json_object_set_new(testbed->measurements, "return-path", counts);
+    godwit_testbed_measure(testbed, "return-path", counts);
     if (seen->problem)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "the destination's answers are wrong at byte %s", seen->problem);

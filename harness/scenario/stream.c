@@ -89,8 +89,7 @@ static void note_unread(struct godwit_testbed *testbed, const struct godwit_bloc
     g_autofree char *text =
         g_strdup_printf("%s: %" PRIu64 " of %" PRIu64 " bytes cannot be read on the source",
                         block->name, block->length - seen, block->length);
-    json_array_append_new(godwit_json_list(testbed->measurements, "not_compared"),
-                          json_string(text));
+    godwit_testbed_measure_item(testbed, "not_compared", json_string(text));
 }
 
 /* Compares all of a block that can be read on the source: the whole block, or the pieces that are
@@ -171,13 +170,13 @@ static bool judge(struct analysis *analysis, struct godwit_vm *source, GError **
     if (!judge_guest(source, analysis, error) ||
         !compare_source(source, analysis, &compared, error))
         return false;
-    json_object_set_new(source->testbed->measurements, "stream",
-                        json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "bytes",
-                                  (json_int_t)analysis->bytes, "items", (json_int_t)analysis->items,
-                                  "sections", (json_int_t)analysis->sections, "pages",
-                                  (json_int_t)analysis->pages, "compared", (json_int_t)compared,
-                                  "described", (int)analysis->description->agreed, "undescribed",
-                                  (int)analysis->description->undescribed));
+    godwit_testbed_measure(
+        source->testbed, "stream",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "bytes", (json_int_t)analysis->bytes,
+                  "items", (json_int_t)analysis->items, "sections", (json_int_t)analysis->sections,
+                  "pages", (json_int_t)analysis->pages, "compared", (json_int_t)compared,
+                  "described", (int)analysis->description->agreed, "undescribed",
+                  (int)analysis->description->undescribed));
     return true;
 }
 

@@ -18,6 +18,10 @@
 #define INCREMENT 30
 #define MAXIMUM   80
 
+struct godwit_scenario_state {
+    json_int_t free_rate; /* how fast the unlimited guest dirties memory, in MB/s */
+};
+
 /* Reads from query-migrate the CPU throttle in force, 0 for none, and the number of iterations.
  * Fails if the throttle is out of bounds. */
 static bool ask_throttle(struct godwit_vm *source, json_int_t *percent, json_int_t *iterations,
@@ -41,9 +45,7 @@ static bool ask_throttle(struct godwit_vm *source, json_int_t *percent, json_int
 static bool see_throttle(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     json_int_t percent = 0, iterations = 0, before = 0, began = 0;
-    json_t *seen = json_array();
     (void)destination;
-    json_object_set_new(source->testbed->measurements, "throttle", seen);
     for (guint iteration = 1; percent < MAXIMUM; before = percent) {
         if (!godwit_migrate_next_iteration(source, &iteration, error) ||
             !ask_throttle(source, &percent, &iterations, error))
@@ -55,7 +57,7 @@ static bool see_throttle(struct godwit_vm *source, struct godwit_vm *destination
                                " %% while the migration was still throttled",
                                before, percent);
         if (percent > before)
-            json_array_append_new(seen, json_integer(percent));
+            godwit_testbed_measure_item(source->testbed, "throttle", json_integer(percent));
         if (percent && !began)
             began = iterations;
     }
@@ -168,7 +170,7 @@ static bool measure_free(struct godwit_vm *vm, json_int_t *rate, GError **error)
             return false;
         *rate = MIN(*rate, now);
     }
-    json_object_set_new(vm->testbed->measurements, "dirty-rate", json_integer(*rate));
+    godwit_testbed_measure(vm->testbed, "dirty-rate", json_integer(*rate));
     return *rate / 2 > TOLERANCE ||
            godwit_fail(error, GODWIT_ERROR_SKIP,
                        "needs a guest that dirties more than %d MB/s: under this host's KVM it "
@@ -213,8 +215,8 @@ static bool limit_vcpu(struct godwit_testbed *testbed, const struct godwit_scena
     while (rate == 0 || llabs((long long)(rate - half)) > TOLERANCE)
         if (!let_time_pass(vm, error) || !ask_limit(vm, &limit, &rate, error))
             return false;
-    json_object_set_new(
-        testbed->measurements, "dirty-limit",
+    godwit_testbed_measure(
+        testbed, "dirty-limit",
         json_pack("{s:I, s:I, s:I}", "free", free_rate, "limit", half, "limited", rate));
 
     godwit_testbed_phase(testbed, "cancel");
@@ -250,7 +252,7 @@ static bool see_sleep(struct godwit_vm *source, struct godwit_vm *destination, G
         if (!godwit_migrate_next_iteration(source, &iteration, error) ||
             !ask_sleep(source, &us, error))
             return false;
-    json_object_set_new(source->testbed->measurements, "throttle-us", json_integer(us));
+    godwit_testbed_measure(source->testbed, "throttle-us", json_integer(us));
     return true;
 }
 
@@ -259,10 +261,9 @@ static bool see_sleep(struct godwit_vm *source, struct godwit_vm *destination, G
 static bool throttle_by_rate(struct godwit_vm *source, struct godwit_vm *destination,
                              GError **error)
 {
-    const json_int_t rate = godwit_json_integer(source->testbed->measurements, "dirty-rate", 0);
     (void)destination;
     (void)error;
-    godwit_migrate_throttle_pace(source, rate / 2 * 1000000);
+    godwit_migrate_throttle_pace(source, source->testbed->state->free_rate / 2 * 1000000);
     return true;
 }
 
@@ -274,7 +275,7 @@ static bool limit_migration(struct godwit_testbed *testbed, const struct godwit_
     const struct godwit_spec *spec = &scenario->spec;
     struct godwit_vm *source = start_with_ring(testbed, error);
     json_int_t us = 0, limit = 0, rate = 0;
-    if (!source || !measure_free(source, &rate, error))
+    if (!source || !measure_free(source, &testbed->state->free_rate, error))
         return false;
     struct godwit_vm *first =
         godwit_vm_start(testbed, "first", GODWIT_VM_DESTINATION_PAUSED, ring_arguments, error);
@@ -362,6 +363,7 @@ GODWIT_SCENARIOS(throttle) = {
                  .parameters = lowest_limit,
                  .configure = throttle_by_rate,
                  .live = see_sleep},
+        .state = sizeof(struct godwit_scenario_state),
         .whole = true,
         .needs = "command:query-vcpu-dirty-limit",
         .accel = "kvm",

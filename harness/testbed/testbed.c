@@ -1,5 +1,5 @@
 /*
- * The testbed: VMs, phases, checks, deadline, and the harness's only wait loop.
+ * The testbed: VMs, phases, deadline, and the harness's only wait loop.
  *
  * Everything asynchronous (QMP, consoles, ends of processes) is a source of the default main
  * context. godwit_testbed_wait_until() iterates that context and, after each iteration, looks at
@@ -37,7 +37,7 @@ struct godwit_testbed *godwit_testbed_new(const struct godwit_setup *setup, cons
     testbed->vms = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_vm_free);
     testbed->phases = g_array_new(FALSE, FALSE, sizeof(struct godwit_phase));
     testbed->endings = g_array_new(FALSE, FALSE, sizeof(struct godwit_ending));
-    testbed->measurements = json_object();
+    godwit_testbed_begin_measurements(testbed);
     testbed->turn = -1;
     testbed->began = g_get_monotonic_time();
     testbed->began_at = g_get_real_time();
@@ -75,7 +75,6 @@ void godwit_testbed_free(struct godwit_testbed *testbed)
     g_array_unref(testbed->endings);
     g_ptr_array_unref(testbed->vms);
     g_array_unref(testbed->phases);
-    json_decref(testbed->measurements);
     g_free(testbed->directory);
     g_free(testbed->records);
     g_free(testbed);
@@ -89,47 +88,6 @@ struct godwit_vm *godwit_testbed_vm(const struct godwit_testbed *testbed, const 
             return vm;
     }
     return NULL;
-}
-
-void godwit_testbed_check(struct godwit_testbed *testbed, const char *name, const char *problem)
-{
-    godwit_testbed_note_check(testbed, json_pack("{s:s, s:s*}", "name", name, "problem", problem));
-}
-
-void godwit_testbed_note_check(struct godwit_testbed *testbed, json_t *check)
-{
-    /* A check that could not be built must not count as passed. */
-    json_array_append_new(godwit_json_list(testbed->measurements, "checks"),
-                          check ? check
-                                : json_pack("{s:s, s:s}", "name", "(without a name)", "problem",
-                                            "its outcome was lost: a defect of Godwit"));
-}
-
-void godwit_testbed_excuse_check(struct godwit_testbed *testbed, const char *bug)
-{
-    const json_t *checks = json_object_get(testbed->measurements, "checks");
-    json_t *last = json_array_get(checks, json_array_size(checks) - 1);
-    json_object_set(last, "seen", json_object_get(last, "problem"));
-    json_object_del(last, "problem");
-    json_object_set_new(last, "known", json_string(bug));
-}
-
-unsigned godwit_testbed_failed_checks(const struct godwit_testbed *testbed, GString *text)
-{
-    unsigned failed = 0;
-    size_t i;
-    json_t *check;
-    json_array_foreach(json_object_get(testbed->measurements, "checks"), i, check)
-    {
-        const char *problem = godwit_json_string(check, "problem", NULL);
-        if (!problem)
-            continue;
-        failed++;
-        if (text)
-            g_string_append_printf(text, "\n%s: %s", godwit_json_string(check, "name", ""),
-                                   problem);
-    }
-    return failed;
 }
 
 void godwit_testbed_phase(struct godwit_testbed *testbed, const char *name)

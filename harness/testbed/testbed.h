@@ -15,8 +15,12 @@
 
 struct godwit_vm;
 struct godwit_qemu;
+struct godwit_measurements;
 struct godwit_wire;
+struct godwit_migration;
 struct godwit_throttle;
+struct godwit_bugs_met;
+struct godwit_ledger;
 struct godwit_blackout;
 struct godwit_scenario_state;
 
@@ -76,12 +80,16 @@ struct godwit_testbed {
     GArray *phases;      /* of struct godwit_phase: the completed phases */
     const char *phase;   /* the current one, or NULL */
     gint64 phase_began;
-    json_t *measurements; /* what was measured and proven, for the result; owned */
+    struct godwit_measurements *measurements; /* see godwit_testbed_measure() */
+    GArray *checks;                           /* see godwit_testbed_check() */
     /* Parts of higher layers. The layer that makes a part alone knows its members, and passes what
      * frees it to godwit_testbed_at_end(). NULL: not made yet. */
-    struct godwit_wire *wire;         /* migrate/wire.h: what is between source and destination */
-    struct godwit_throttle *throttle; /* migrate/throttle.c: of the present migration */
-    struct godwit_blackout *blackout; /* oracle/blackout.c */
+    struct godwit_wire *wire;           /* migrate/wire.h: what is between source and destination */
+    struct godwit_migration *migration; /* migrate/migrate.h: what is known of the latest one */
+    struct godwit_throttle *throttle;   /* migrate/throttle.c: of the present migration */
+    struct godwit_bugs_met *bugs;       /* bugs/bugs.h: the known bugs that were met */
+    struct godwit_ledger *ledger;       /* oracle/ledger.h: how much each oracle has compared */
+    struct godwit_blackout *blackout;   /* oracle/blackout.c */
     struct godwit_scenario_state *state; /* scenario/scenario.h: the scenario's own */
     GArray *endings; /* of struct godwit_ending: what godwit_testbed_at_end() was given */
     godwit_progress progress;
@@ -124,25 +132,49 @@ void godwit_testbed_free(struct godwit_testbed *testbed);
 struct godwit_vm *godwit_testbed_vm(const struct godwit_testbed *testbed, const char *name);
 
 /*
- * Records the result of check NAME: passed if PROBLEM is NULL, failed otherwise. A failed check
- * fails the scenario at its end, after all other checks. The checks are in the measurements
- * ("checks"); TAP prints a test point for each.
+ * Measurements are values that the result reports. They are write-only: nothing reads them back
+ * while the scenario runs, so that no verdict depends on how they are reported. Each function takes
+ * VALUE.
  */
+
+/* Records VALUE as measurement NAME, in place of an earlier one. */
+void godwit_testbed_measure(struct godwit_testbed *testbed, const char *name, json_t *value);
+
+/* Records VALUE as MEMBER of measurement NAME, an object. */
+void godwit_testbed_measure_member(struct godwit_testbed *testbed, const char *name,
+                                   const char *member, json_t *value);
+
+/* Appends VALUE to measurement NAME, a list. */
+void godwit_testbed_measure_item(struct godwit_testbed *testbed, const char *name, json_t *value);
+
+/* Drops measurement NAME. */
+void godwit_testbed_unmeasure(struct godwit_testbed *testbed, const char *name);
+
+/* Makes the measurements and the checks. godwit_testbed_new() calls it. */
+void godwit_testbed_begin_measurements(struct godwit_testbed *testbed);
+
+/* The result of one check of a scenario. TAP prints a test point for each check. */
+enum godwit_check_result {
+    GODWIT_CHECK_PASSED,
+    GODWIT_CHECK_FAILED,  /* fails the scenario at its end, after all other checks */
+    GODWIT_CHECK_SKIPPED, /* could not be made: neither passed nor failed */
+    GODWIT_CHECK_EXCUSED, /* failed because of a known bug of QEMU */
+    GODWIT_CHECK_RESULTS, /* how many there are */
+};
+
+/* Records the result of check NAME: passed if PROBLEM is NULL, failed otherwise. */
 void godwit_testbed_check(struct godwit_testbed *testbed, const char *name, const char *problem);
 
-/*
- * Records a check with all its properties. CHECK (taken) is an object with "name" and, if they
- * apply:
- *
- *   problem   why the check failed
- *   skip      why the check could not be made: it neither passed nor failed
- *   known     the known bug of QEMU that explains the failure and excuses it
- *   seen      the problem that the known bug excuses
- *   class, answer   the class and the text of QEMU's answer
- */
-void godwit_testbed_note_check(struct godwit_testbed *testbed, json_t *check);
+/* Like godwit_testbed_check(), and records QEMU's ANSWER and its error CLASS. Each may be NULL. */
+void godwit_testbed_check_answer(struct godwit_testbed *testbed, const char *name,
+                                 const char *class, const char *answer, const char *problem);
 
-/* Marks the check that was recorded last as failed because of the known bug BUG of QEMU. */
+/* Records that check NAME could not be made, for REASON. */
+void godwit_testbed_skip_check(struct godwit_testbed *testbed, const char *name,
+                               const char *reason);
+
+/* Marks the check that was recorded last as failed because of the known bug BUG of QEMU. BUG is
+ * static. */
 void godwit_testbed_excuse_check(struct godwit_testbed *testbed, const char *bug);
 
 /* Returns the number of failed checks. Appends a line for each to TEXT unless that is NULL. */

@@ -1,8 +1,8 @@
 #!/usr/bin/env perl
 # The folders of harness/ form layers, in the order of the table in docs/architecture.md: a file
 # includes only what is in its own folder or below it, so no two folders can include each other.
-# No C file there has more than 500 lines beside its tables. Each rule is first seen to fail, on
-# small trees that break it.
+# No C file there has more than 500 lines beside its tables. Only results read measurements. Each
+# rule is first seen to fail, on small trees that break it.
 use strict;
 use warnings;
 use File::Basename qw(dirname);
@@ -54,6 +54,11 @@ sub lines_beside_tables {
     return $lines;
 }
 
+# The header that lets measurements be read, and the only folders whose files may include it: those
+# of the header itself and of the results. All other code only writes measurements.
+my $measured = 'testbed/measured.h';
+my @readers = ('testbed', 'run');
+
 # What breaks a rule in FOLDER, whose folders are LAYERS, lowest first; a line each.
 sub problems {
     my ($folder, @layers) = @_;
@@ -68,6 +73,8 @@ sub problems {
         push @problems, "$file: $lines lines, more than $most" if $lines > $most;
         next if $own eq ''; # main.c, above all
         for my $include ($text =~ /^#include "([^"]+)"/mg) {
+            push @problems, "$file: reads measurements"
+                if $include eq $measured && !grep { $_ eq $own } @readers;
             next unless -f "$folder/$include";
             my $other = folder_of($include);
             push @problems, "$file: includes $include of a layer above"
@@ -107,6 +114,8 @@ for my $broken (
      'low/a.h: includes high/b.h of a layer above'],
     ['main is included', ['main.h' => "int m;\n", 'low/c.c' => "#include \"main.h\"\n"],
      'low/c.c: includes main.h of a layer above'],
+    ['measurements are read', ['high/c.c' => "#include \"$measured\"\n"],
+     'high/c.c: reads measurements'],
     ['a folder is in no layer', ['else/c.c' => "int c;\n"],
      'else/c.c: the folder is in no layer'],
     ['a file is too long', ['low/long.c' => "int i;\n" x ($most + 1)],

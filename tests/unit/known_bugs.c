@@ -7,6 +7,9 @@
 
 #include <fcntl.h>
 
+#include "migrate/migrate.h"
+#include "testbed/measured.h"
+
 #include "fake_pair.h"
 
 /* What a symptom is taken for, by kind. */
@@ -85,7 +88,7 @@ static bool stale(struct fake_pair *pair, uint64_t first, uint64_t last)
 
 static const json_t *noted(const struct fake_pair *pair)
 {
-    return json_object_get(pair->testbed->measurements, "known_bugs");
+    return json_object_get(godwit_testbed_measured(pair->testbed), "known_bugs");
 }
 
 /* The source's version counts, not the destination's: the source is what loses the page. */
@@ -256,7 +259,7 @@ static void test_stale_window(void **state)
         struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
         pair->setup.accel = rows[i].accel;
         if (rows[i].live)
-            json_object_set_new(pair->testbed->measurements, "live", json_object());
+            godwit_migration_of(pair->testbed)->live = true;
         for (unsigned page = 0; page < rows[i].pages; page++)
             pair->destination->memory[PAIR_WINDOW + page * STEP * PAIR_PAGE] -=
                 (unsigned char)rows[i].passes;
@@ -696,16 +699,19 @@ static void test_verdicts(void **state)
         {"cpr-versions", "cpr-versions", false, NULL},
         {"cpr-versions", "aarch64-versions", false, "cpr-versions"},
     };
-    (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        const struct godwit_bug *met = godwit_bug_find(rows[i].met);
-        g_autoptr(json_t) measurements = json_pack("{s:[{s:s, s:b}]}", "known_bugs", "id", met->id,
-                                                   "lost", met->effect == GODWIT_BUG_LOST);
-        godwit_bug_set set = 0;
-        assert_true(!rows[i].accepted || godwit_bug_set_parse(rows[i].accepted, &set, NULL));
-        const char *failure = id_of(godwit_bug_unaccepted(measurements, set, rows[i].strict));
+        struct fake_pair *pair = fake_pair_new(state, false, false);
+        assert_false(godwit_bug_any_met(pair->testbed));
+        assert_null(godwit_bug_unaccepted(pair->testbed));
+        godwit_bug_meet(pair->testbed, godwit_bug_find(rows[i].met), "what was seen");
+        assert_true(godwit_bug_any_met(pair->testbed));
+        assert_true(!rows[i].accepted ||
+                    godwit_bug_set_parse(rows[i].accepted, &pair->setup.accepted, NULL));
+        pair->setup.strict = rows[i].strict;
+        const char *failure = id_of(godwit_bug_unaccepted(pair->testbed));
         if (g_strcmp0(failure, rows[i].failure) != 0)
             fail_msg("row %zu", i);
+        fake_pair_free(pair);
     }
 }
 

@@ -6,6 +6,8 @@
  */
 #include "oracle/ledger.h"
 
+#include "testbed/measured.h"
+
 #include "fake_pair.h"
 #include "oracle/blackout.h"
 #include "oracle/continuity.h"
@@ -43,12 +45,12 @@ static void test_sums(void **state)
     struct godwit_testbed *testbed = pair->testbed;
     g_autoptr(json_t) none = godwit_oracles_judged(testbed);
     assert_int_equal(json_array_size(none), 0);
-    godwit_oracle_count(testbed, GODWIT_ORACLE_TWIN, "bytes", 5);
-    godwit_oracle_count(testbed, GODWIT_ORACLE_TWIN, "bytes", 7);
-    godwit_oracle_count(testbed, GODWIT_ORACLE_TWIN, "different", 0);
-    godwit_oracle_count_all(testbed, GODWIT_ORACLE_GUEST, "bytes", 9);
-    godwit_oracle_count_all(testbed, GODWIT_ORACLE_GUEST, "bytes", 8);
-    godwit_oracle_count(testbed, GODWIT_ORACLE_PAGE_ORDER, "pages", 1);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_TWIN, GODWIT_UNIT_BYTES, 5);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_TWIN, GODWIT_UNIT_BYTES, 7);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_TWIN, GODWIT_UNIT_DIFFERENT, 0);
+    godwit_oracle_count_all(testbed, GODWIT_ORACLE_GUEST, GODWIT_UNIT_BYTES, 9);
+    godwit_oracle_count_all(testbed, GODWIT_ORACLE_GUEST, GODWIT_UNIT_BYTES, 8);
+    godwit_oracle_count(testbed, GODWIT_ORACLE_PAGE_ORDER, GODWIT_UNIT_PAGES, 1);
     g_autoptr(json_t) judged = godwit_oracles_judged(testbed);
     g_autofree char *text = json_dumps(judged, JSON_COMPACT);
     assert_string_equal(text, "[{\"name\":\"page-order\",\"pages\":1},"
@@ -130,14 +132,21 @@ static void tick(struct fake_pair *pair, struct fake_vm *fake, uint64_t timer)
 
 static double fact(const struct fake_pair *pair, const char *key)
 {
-    const json_t *value = json_object_get(pair->testbed->measurements, key);
+    const json_t *value = json_object_get(godwit_testbed_measured(pair->testbed), key);
     return value ? json_real_value(value) : -1;
 }
 
 static json_int_t samples(const struct fake_pair *pair)
 {
-    const json_t *all = json_object_get(pair->testbed->measurements, "oracles");
-    return godwit_json_integer(json_object_get(all, "blackout"), "samples", -1);
+    g_autoptr(json_t) all = godwit_oracles_judged(pair->testbed);
+    size_t i;
+    json_t *one;
+    json_array_foreach(all, i, one)
+    {
+        if (!strcmp(godwit_json_string(one, "name", ""), "blackout"))
+            return godwit_json_integer(one, "samples", -1);
+    }
+    return -1;
 }
 
 /* From the source's last progress to the destination's first, without the time that the guest was
@@ -225,8 +234,9 @@ static void test_blackout_without_beginning(void **state)
     tick(pair, pair->destination, 5);
     godwit_blackout_end(pair->testbed);
     assert_true(fact(pair, "blackout_ms") < 0);
-    assert_contains(godwit_json_string(pair->testbed->measurements, "blackout_unknown", ""),
-                    "two samples");
+    assert_contains(
+        godwit_json_string(godwit_testbed_measured(pair->testbed), "blackout_unknown", ""),
+        "two samples");
     fake_pair_free(pair);
 }
 
@@ -267,8 +277,9 @@ static void test_blackout_out_of_reach(void **state)
     tick(pair, pair->destination, 2);
     godwit_blackout_end(pair->testbed);
     assert_true(fact(pair, "blackout_ms") < 0);
-    assert_string_equal(godwit_json_string(pair->testbed->measurements, "blackout_unknown", ""),
-                        "needs process_vm_readv, which this system refuses");
+    assert_string_equal(
+        godwit_json_string(godwit_testbed_measured(pair->testbed), "blackout_unknown", ""),
+        "needs process_vm_readv, which this system refuses");
     fake_pair_free(pair);
 }
 
@@ -286,8 +297,8 @@ static void test_blackout_off(void **state)
     godwit_blackout_leave(pair->testbed);
     godwit_blackout_resume(pair->testbed);
     godwit_blackout_end(pair->testbed);
-    assert_null(json_object_get(pair->testbed->measurements, "blackout_ms"));
-    assert_null(json_object_get(pair->testbed->measurements, "blackout_unknown"));
+    assert_null(json_object_get(godwit_testbed_measured(pair->testbed), "blackout_ms"));
+    assert_null(json_object_get(godwit_testbed_measured(pair->testbed), "blackout_unknown"));
     fake_pair_free(pair);
 }
 

@@ -8,6 +8,8 @@
 #include "oracle/ledger.h"
 #include "oracle/registers.h"
 
+#include "testbed/measured.h"
+
 #include "fake_pair.h"
 
 #define START UINT64_C(0x40100000)
@@ -148,8 +150,15 @@ static void test_position_sentences(void **state)
 /* How much of UNIT an oracle has compared, -1 if it has not judged. */
 static json_int_t judged(const struct fake_pair *pair, enum godwit_oracle oracle, const char *unit)
 {
-    const json_t *all = json_object_get(pair->testbed->measurements, "oracles");
-    return godwit_json_integer(json_object_get(all, godwit_oracle_name(oracle)), unit, -1);
+    g_autoptr(json_t) all = godwit_oracles_judged(pair->testbed);
+    size_t i;
+    json_t *one;
+    json_array_foreach(all, i, one)
+    {
+        if (!strcmp(godwit_json_string(one, "name", ""), godwit_oracle_name(oracle)))
+            return godwit_json_integer(one, unit, -1);
+    }
+    return -1;
 }
 
 /* The oracle's message is exactly TEXT, and it is the oracle's. */
@@ -254,7 +263,7 @@ static void test_look_wrong(void **state)
         assert_false(godwit_oracle_look(pair->source->vm, &reading, &error));
         expect_error(error, rows[i].text);
         assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "pages"), rows[i].pages);
-        const json_t *finder = json_object_get(pair->testbed->measurements, "found_by");
+        const json_t *finder = json_object_get(godwit_testbed_measured(pair->testbed), "found_by");
         assert_string_equal(godwit_json_string(finder, "oracle", ""), rows[i].oracle);
         assert_string_equal(godwit_json_string(finder, "vm", ""), "source");
         fake_pair_free(pair);
@@ -355,8 +364,8 @@ static void twin_good(struct fake_pair *pair)
     assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "bytes"), PAIR_ALL);
     assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "different"), 0);
     assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "pages"), 2 * PAIR_PAGES);
-    assert_null(json_object_get(pair->testbed->measurements, "not_compared"));
-    assert_null(json_object_get(pair->testbed->measurements, "known_bugs"));
+    assert_null(json_object_get(godwit_testbed_measured(pair->testbed), "not_compared"));
+    assert_null(json_object_get(godwit_testbed_measured(pair->testbed), "known_bugs"));
 }
 
 static void test_twin(void **state)
@@ -509,7 +518,8 @@ static void test_twin_not_compared(void **state)
             assert_contains(error->message, "twin: 1 bytes in 1 pages differ between source and "
                                             "destination, the first at 0x17ff of RAM block "
                                             "the.rom");
-        const json_t *list = json_object_get(pair->testbed->measurements, "not_compared");
+        const json_t *list =
+            json_object_get(godwit_testbed_measured(pair->testbed), "not_compared");
         assert_int_equal(json_array_size(list), 1);
         assert_string_equal(json_string_value(json_array_get(list, 0)),
                             "the.rom: 67584 of 73728 bytes are not mapped in the guest, and this "
@@ -561,7 +571,7 @@ static void stale_known(struct fake_pair *pair)
     assert_true(godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, NULL));
     expect_reading(&reading);
     const json_t *bug =
-        json_array_get(json_object_get(pair->testbed->measurements, "known_bugs"), 0);
+        json_array_get(json_object_get(godwit_testbed_measured(pair->testbed), "known_bugs"), 0);
     assert_string_equal(godwit_json_string(bug, "id", ""), "tcg-hot-page");
     assert_contains(godwit_json_string(bug, "seen", ""), "of RAM block the.ram: 0x");
     assert_true(judged(pair, GODWIT_ORACLE_TWIN, "different") >= 2);
@@ -835,7 +845,8 @@ static void test_smp_known(void **state)
         assert_int_equal(
             godwit_oracle_twin(pair->source->vm, pair->destination->vm, &reading, &error),
             rows[i].known);
-        assert_int_equal(json_object_get(pair->testbed->measurements, "known_bugs") != NULL,
+        assert_int_equal(json_object_get(godwit_testbed_measured(pair->testbed), "known_bugs") !=
+                             NULL,
                          rows[i].known);
         /* The reading is the source's. */
         if (rows[i].known)

@@ -6,6 +6,8 @@
  */
 #include "oracle/pages.h"
 
+#include "testbed/measured.h"
+
 #include "fake_pair.h"
 
 #define SIZE 256
@@ -120,7 +122,7 @@ static void test_names(void **state)
 /* The only map that there is, and its entry at INDEX. */
 static json_t *map_of(const struct fake_pair *pair)
 {
-    json_t *maps = json_object_get(pair->testbed->measurements, "pages");
+    json_t *maps = json_object_get(godwit_testbed_measured(pair->testbed), "pages");
     assert_int_equal(json_array_size(maps), 1);
     return json_array_get(maps, 0);
 }
@@ -236,7 +238,7 @@ static void test_map_none(void **state)
     fake_pair_blocks(pair, true);
     godwit_pages_twin(pair->source->vm, pair->destination->vm, NULL, 0, 0);
     godwit_pages_alone(pair->source->vm);
-    assert_null(json_object_get(pair->testbed->measurements, "pages"));
+    assert_null(json_object_get(godwit_testbed_measured(pair->testbed), "pages"));
     fake_pair_free(pair);
 }
 
@@ -247,7 +249,7 @@ static void test_map_alone(void **state)
     fake_pair_blocks(pair, true);
     (*window_page(pair->destination, PAIR_POSITION))++;
     godwit_pages_alone(pair->destination->vm);
-    assert_null(json_object_get(pair->testbed->measurements, "pages"));
+    assert_null(json_object_get(godwit_testbed_measured(pair->testbed), "pages"));
     (*window_page(pair->destination, 20))--;
     (*window_page(pair->destination, PAIR_POSITION + 1))++;
     godwit_pages_alone(pair->destination->vm);
@@ -269,7 +271,7 @@ static void test_map_no_mailbox(void **state)
     (*window_page(pair->destination, 20))--;
     MAILBOX_SET(pair, destination, MAGIC, 0);
     godwit_pages_alone(pair->destination->vm);
-    assert_null(json_object_get(pair->testbed->measurements, "pages"));
+    assert_null(json_object_get(godwit_testbed_measured(pair->testbed), "pages"));
     fake_pair_free(pair);
 }
 

@@ -6,6 +6,8 @@
  */
 #include "testbed/testbed.h"
 
+#include "testbed/measured.h"
+
 #include "fake_pair.h"
 #include "guest/image.h"
 #include "oracle/blackout.h"
@@ -184,6 +186,47 @@ static void test_watchers_go_first(void **state)
     assert_int_equal(left, 0);
 }
 
+/* Each result of a check is a member of its own in the result, and only failed checks count. */
+static void test_checks(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    g_autoptr(GString) text = g_string_new(NULL);
+    assert_null(json_object_get(godwit_testbed_measured(pair->testbed), "checks"));
+    godwit_testbed_check(pair->testbed, "good", NULL);
+    godwit_testbed_check_answer(pair->testbed, "bad", "a class", "an answer", "a problem");
+    godwit_testbed_skip_check(pair->testbed, "not made", "a reason");
+    godwit_testbed_check(pair->testbed, "buggy", "what came");
+    godwit_testbed_excuse_check(pair->testbed, "some-bug");
+    assert_int_equal(godwit_testbed_failed_checks(pair->testbed, text), 1);
+    assert_string_equal(text->str, "\nbad: a problem");
+    g_autofree char *checks = json_dumps(
+        json_object_get(godwit_testbed_measured(pair->testbed), "checks"), JSON_SORT_KEYS);
+    assert_string_equal(checks,
+                        "[{\"name\": \"good\"}, "
+                        "{\"answer\": \"an answer\", \"class\": \"a class\", \"name\": \"bad\", "
+                        "\"problem\": \"a problem\"}, "
+                        "{\"name\": \"not made\", \"skip\": \"a reason\"}, "
+                        "{\"known\": \"some-bug\", \"name\": \"buggy\", \"seen\": \"what came\"}]");
+    fake_pair_free(pair);
+}
+
+/* Measurements are replaced, completed, appended to, and dropped. */
+static void test_measurements(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    godwit_testbed_measure(pair->testbed, "once", json_integer(1));
+    godwit_testbed_measure(pair->testbed, "once", json_integer(2));
+    godwit_testbed_measure_member(pair->testbed, "parts", "a", json_integer(3));
+    godwit_testbed_measure_member(pair->testbed, "parts", "b", json_integer(4));
+    godwit_testbed_measure_item(pair->testbed, "list", json_integer(5));
+    godwit_testbed_measure_item(pair->testbed, "list", json_integer(6));
+    godwit_testbed_measure(pair->testbed, "gone", json_integer(7));
+    godwit_testbed_unmeasure(pair->testbed, "gone");
+    g_autofree char *all = json_dumps(godwit_testbed_measured(pair->testbed), JSON_SORT_KEYS);
+    assert_string_equal(all, "{\"list\": [5, 6], \"once\": 2, \"parts\": {\"a\": 3, \"b\": 4}}");
+    fake_pair_free(pair);
+}
+
 /* VMs are listed in the order of their start, and the last one of a name is found by it. */
 static void test_order(void **state)
 {
@@ -311,6 +354,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_first_to_end),
         cmocka_unit_test(test_survives),
         cmocka_unit_test(test_watchers_go_first),
+        cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_measurements),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_rest),
         cmocka_unit_test(test_hasten),
