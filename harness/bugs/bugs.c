@@ -248,7 +248,7 @@ static bool is_of_load(const struct godwit_vm *source, struct godwit_vm *destina
 {
     const bool ended = source->exited &&
                        (!WIFEXITED(source->wait_status) || WEXITSTATUS(source->wait_status) != 0);
-    const bool migrates = !g_strcmp0(source->testbed->phase, "migrate");
+    const bool migrates = source->testbed->phase == GODWIT_PHASE_MIGRATE;
     if (failure->domain != GODWIT_ERROR || ended)
         return false;
     switch ((enum godwit_error)failure->code) {

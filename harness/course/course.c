@@ -20,10 +20,10 @@
 bool godwit_course_end(struct godwit_vm *vm, struct godwit_vm *other, GError **error)
 {
     struct godwit_testbed *testbed = vm->testbed;
-    godwit_testbed_phase(testbed, "end");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_END);
     godwit_testbed_end_turn(testbed);
     const bool ended = godwit_vm_quit(vm, error) && (!other || godwit_vm_quit(other, error));
-    godwit_testbed_phase(testbed, NULL);
+    godwit_testbed_phase(testbed, GODWIT_PHASE_NONE);
     return ended;
 }
 
@@ -99,7 +99,7 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
     if (spec->move == GODWIT_MOVE_STOPPED && !stop_source(source, error))
         return false;
 
-    godwit_testbed_phase(testbed, "migrate");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
     destination->may_exit = spec->outcome == GODWIT_OUTCOME_FAILS;
     /* In postcopy the destination runs its guest without `cont`. A guest that the known bug has
      * woken up starts at once, and writes READY. */
@@ -111,7 +111,7 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
         !transferred)
         return false;
     if (spec->outcome == GODWIT_OUTCOME_FAILS) {
-        godwit_testbed_phase(testbed, "verify");
+        godwit_testbed_phase(testbed, GODWIT_PHASE_VERIFY);
         return godwit_course_survive(source, destination, error) &&
                (!spec->tls || godwit_tls_judge_failure(source, destination, spec->tls, error)) &&
                godwit_course_step(spec->judge, source, destination, error);
@@ -123,7 +123,7 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
     godwit_memory_forget(source);
     godwit_memory_forget(destination);
 
-    godwit_testbed_phase(testbed, "verify");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_VERIFY);
     if (godwit_course_runs_unasked(spec)) {
         if (!godwit_course_judge_postcopy(destination, error) ||
             !read_mailboxes(source, before.mailbox, error))
@@ -136,7 +136,7 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
 
     if (testbed->lost)
         return true;
-    godwit_testbed_phase(testbed, "resume");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_RESUME);
     if (spec->suspend && !godwit_course_runs_unasked(spec))
         destination->console->ready_allowed++;
     if (!godwit_course_runs_unasked(spec)) {
@@ -150,7 +150,7 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
         !godwit_vm_command(destination, "stop", NULL, error))
         return false;
 
-    godwit_testbed_phase(testbed, "verify again");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_VERIFY_AGAIN);
     /* A guest that wakes up has been reset, perhaps with its timer. */
     return !awake || (godwit_oracle_look(destination, &after, error) &&
                       godwit_oracle_continuity(destination, before.mailbox, after.mailbox,
@@ -185,7 +185,7 @@ bool godwit_course_move(struct godwit_testbed *testbed, const struct godwit_spec
         return false;
     if (spec->outcome != GODWIT_OUTCOME_FAILS)
         return godwit_course_end(source, destination, error);
-    godwit_testbed_phase(testbed, NULL);
+    godwit_testbed_phase(testbed, GODWIT_PHASE_NONE);
     return true;
 }
 
@@ -193,7 +193,7 @@ bool godwit_course_run(struct godwit_testbed *testbed, const struct godwit_spec 
                        GError **error)
 {
     /* Start both at once: neither waits for the other. */
-    godwit_testbed_phase(testbed, "start");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     struct godwit_vm *destination = godwit_vm_start(
         testbed, "destination",
         godwit_course_runs_unasked(spec) ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_PAUSED,

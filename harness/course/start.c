@@ -58,10 +58,10 @@ bool godwit_course_both(struct godwit_testbed *testbed, const char *name, bool p
 
 bool godwit_course_see_first_pass(struct godwit_vm *source, GError **error)
 {
-    godwit_testbed_phase(source->testbed, "to A");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_TO_A);
     if (!godwit_vm_wait_console(source, 1, 0, error))
         return false;
-    godwit_testbed_phase(source->testbed, "to B");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_TO_B);
     if (!godwit_vm_wait_console(source, 1, 1, error))
         return false;
     godwit_memory_mark(source);
@@ -71,7 +71,7 @@ bool godwit_course_see_first_pass(struct godwit_vm *source, GError **error)
 struct godwit_vm *godwit_course_source_with(struct godwit_testbed *testbed,
                                             const char *const *arguments, GError **error)
 {
-    godwit_testbed_phase(testbed, "start");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     struct godwit_vm *source =
         godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, arguments, error);
     return source && godwit_vm_handshake(source, error) && godwit_vm_run(source, error) &&

@@ -212,12 +212,14 @@ static json_t *timeline_of(const struct godwit_testbed *testbed)
     g_autoptr(GArray) moments = g_array_new(FALSE, FALSE, sizeof(struct moment));
     g_array_set_clear_func(moments, moment_clear);
     for (guint i = 0; i < testbed->phases->len; i++) {
-        const struct godwit_phase *phase = &g_array_index(testbed->phases, struct godwit_phase, i);
-        add_moment(moments, phase->at / 1000, NULL, g_strdup_printf("phase \"%s\"", phase->name));
+        const struct godwit_phase_time *time =
+            &g_array_index(testbed->phases, struct godwit_phase_time, i);
+        add_moment(moments, time->at / 1000, NULL,
+                   g_strdup_printf("phase \"%s\"", godwit_phase_name(time->phase)));
     }
     if (testbed->phase)
         add_moment(moments, (double)(testbed->phase_began - testbed->began) / 1e6, NULL,
-                   g_strdup_printf("phase \"%s\"", testbed->phase));
+                   g_strdup_printf("phase \"%s\"", godwit_phase_name(testbed->phase)));
     for (guint i = 0; i < testbed->vms->len; i++)
         add_events(moments, g_ptr_array_index(testbed->vms, i));
     g_array_sort(moments, by_time);

@@ -42,10 +42,11 @@ static void report(json_t *object)
     }
 }
 
-static void progress(const char *phase, json_t *migration, gpointer data)
+static void progress(enum godwit_phase phase, json_t *migration, gpointer data)
 {
     (void)data;
-    g_autoptr(json_t) object = json_pack("{s:s, s:O*}", "progress", phase, "migration", migration);
+    g_autoptr(json_t) object =
+        json_pack("{s:s, s:O*}", "progress", godwit_phase_name(phase), "migration", migration);
     report(object);
 }
 
@@ -144,16 +145,18 @@ static json_t *result_of(struct godwit_testbed *testbed, const GError *error, bo
     const char *message = met ? met : error && strcmp(status, "known") != 0 ? error->message : "";
     json_t *phases = json_array();
     for (guint i = 0; i < testbed->phases->len; i++) {
-        const struct godwit_phase *phase = &g_array_index(testbed->phases, struct godwit_phase, i);
-        json_array_append_new(phases, json_pack("{s:s, s:f, s:f}", "name", phase->name, "at",
-                                                phase->at, "ms", phase->ms));
+        const struct godwit_phase_time *time =
+            &g_array_index(testbed->phases, struct godwit_phase_time, i);
+        json_array_append_new(phases,
+                              json_pack("{s:s, s:f, s:f}", "name", godwit_phase_name(time->phase),
+                                        "at", time->at, "ms", time->ms));
     }
-    json_t *result =
-        json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o, s:f, s:o, s:O, s:[]}", "status", status,
-                  "message", message, "kind", kind, "known", bug ? bug->id : NULL, "phase",
-                  error ? testbed->phase : NULL, "phases", phases, "waited",
-                  (double)testbed->waited / 1000.0, "oracles", godwit_oracles_judged(testbed),
-                  "measurements", godwit_testbed_measured(testbed), "vms");
+    json_t *result = json_pack(
+        "{s:s, s:s, s:s*, s:s*, s:s*, s:o, s:f, s:o, s:O, s:[]}", "status", status, "message",
+        message, "kind", kind, "known", bug ? bug->id : NULL, "phase",
+        error && testbed->phase ? godwit_phase_name(testbed->phase) : NULL, "phases", phases,
+        "waited", (double)testbed->waited / 1000.0, "oracles", godwit_oracles_judged(testbed),
+        "measurements", godwit_testbed_measured(testbed), "vms");
     if (keep || strcmp(status, "pass") != 0)
         godwit_evidence_add(testbed, result);
     return result;
@@ -227,7 +230,7 @@ int godwit_worker_main(const char *directory)
     if (!passed && !error)
         godwit_fail(&error, GODWIT_ERROR_MIGRATION,
                     "a step of phase \"%s\" failed without a reason: a defect of Godwit",
-                    testbed->phase ? testbed->phase : "none");
+                    godwit_phase_name(testbed->phase));
     if (!passed) {
         judge_beside(testbed, &error);
         explain_fault(testbed, &error);

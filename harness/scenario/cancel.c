@@ -34,7 +34,7 @@ static bool expect_state(struct godwit_vm *vm, const char *wanted, const char *w
 /* Sends migrate_cancel to a source that must be in STATE. */
 static bool cancel_in(struct godwit_vm *source, const char *state, GError **error)
 {
-    godwit_testbed_phase(source->testbed, "cancel");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_CANCEL);
     return expect_state(source, state, "just before migrate_cancel", error) &&
            godwit_vm_command(source, "migrate_cancel", NULL, error);
 }
@@ -52,7 +52,7 @@ static bool cancel_without_effect(struct godwit_vm *source, const char *state, G
 static bool migrate_afterwards(struct godwit_vm *source, const struct godwit_scenario *scenario,
                                GError **error)
 {
-    godwit_testbed_phase(source->testbed, "run on");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_RUN_ON);
     if (!godwit_course_expect_status(source, "running", "after migrate_cancel", error) ||
         !godwit_course_see_it_run(source, error))
         return false;
@@ -87,7 +87,7 @@ static bool start_both(struct godwit_testbed *testbed, const struct godwit_scena
     if (!*first || !godwit_migrate_set_capabilities(*first, capabilities, error) ||
         !godwit_migrate_set_capabilities(*source, capabilities, error))
         return false;
-    godwit_testbed_phase(testbed, "migrate");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
     (*first)->may_exit = true; /* a destination exits when its source breaks off */
     g_autofree char *uri = godwit_migrate_listen(*first, scenario->spec.transport, false, error);
     return uri && godwit_migrate_start(*source, uri, false, error) &&

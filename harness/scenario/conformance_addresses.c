@@ -180,7 +180,7 @@ static bool run_no_main_channel(struct godwit_testbed *testbed,
         &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CHANNELS, .source = source});
     if (bug)
         godwit_testbed_excuse_check(testbed, bug->id);
-    godwit_testbed_phase(testbed, NULL);
+    godwit_testbed_phase(testbed, GODWIT_PHASE_NONE);
     return true;
 }
 
@@ -190,7 +190,7 @@ static bool run_listening(struct godwit_testbed *testbed, const struct godwit_sc
                           GError **error)
 {
     struct godwit_vm *vms[G_N_ELEMENTS(unusable)];
-    godwit_testbed_phase(testbed, "check");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
     for (size_t i = 0; i < G_N_ELEMENTS(unusable); i++) {
         g_autofree char *name = g_strdup_printf("destination-%zu", i + 1);
         vms[i] = godwit_vm_start(testbed, name, GODWIT_VM_DESTINATION_PAUSED, NULL, error);

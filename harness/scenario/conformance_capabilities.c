@@ -241,7 +241,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
 {
     GODWIT_CONFORMANCE conformance = {0};
     struct godwit_vm *source = godwit_course_source(testbed, error);
-    godwit_testbed_phase(testbed, "check");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
     return source && godwit_course_stop(source, error) &&
            godwit_conformance_begin(&conformance, source, error) &&
            godwit_conformance_requests(&conformance, malformed, G_N_ELEMENTS(malformed), error) &&

@@ -178,7 +178,7 @@ static struct godwit_vm *start_source(struct godwit_testbed *testbed, GError **e
     struct godwit_vm *source = godwit_course_source_with(testbed, arguments, error);
     if (!source)
         return NULL;
-    godwit_testbed_phase(testbed, "check");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
     return godwit_migrate_throttle(source, error) ? source : NULL;
 }
 
@@ -353,7 +353,7 @@ static bool run_waiting(struct godwit_testbed *testbed, const struct godwit_scen
                         GError **error)
 {
     GODWIT_CONFORMANCE vm = {0}, listening = {0};
-    godwit_testbed_phase(testbed, "check");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
     struct godwit_vm *other = godwit_course_destination(testbed, "other", true, error);
     struct godwit_vm *destination =
         other ? godwit_course_destination(testbed, "destination", true, error) : NULL;

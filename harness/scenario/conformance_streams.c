@@ -178,7 +178,7 @@ static unsigned char *record(struct godwit_testbed *testbed, struct godwit_vm **
     if (!*source || !godwit_vm_command(*source, "stop", NULL, error) ||
         !godwit_migrate_set_capabilities(*source, NULL, error))
         return NULL;
-    godwit_testbed_phase(testbed, "record");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_RECORD);
     const enum godwit_transport transport = godwit_qemu_has((*source)->qemu, "transport", "file")
                                                 ? GODWIT_TRANSPORT_FILE
                                                 : GODWIT_TRANSPORT_FD_FILE;
@@ -206,12 +206,12 @@ static bool take_whole(struct godwit_testbed *testbed, struct godwit_vm *source,
     struct godwit_vm *destination = godwit_course_destination(testbed, "destination", true, error);
     if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error))
         return false;
-    godwit_testbed_phase(testbed, "migrate");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
     g_autofree char *uri = pass(destination, bytes, length, error);
     if (!uri || !godwit_migrate_incoming(destination, uri, false, error) ||
         !godwit_migrate_wait(destination, "completed", error))
         return false;
-    godwit_testbed_phase(testbed, "verify");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_VERIFY);
     if (!godwit_oracle_twin(source, destination, &reading, error) ||
         !godwit_vm_run(destination, error) || !godwit_course_see_it_run(destination, error))
         return false;
@@ -229,7 +229,7 @@ static bool run(struct godwit_testbed *testbed, make_trials make, GError **error
     if (!stream)
         return false;
     g_autoptr(GPtrArray) trials = g_ptr_array_new_with_free_func(trial_free);
-    godwit_testbed_phase(testbed, "check");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
     return make(testbed, trials, stream, length, error) && run_trials(testbed, trials, error) &&
            take_whole(testbed, source, stream, length, error);
 }

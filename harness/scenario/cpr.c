@@ -155,7 +155,7 @@ static bool watch(struct godwit_vm *source, GError **error)
         !godwit_course_see_it_run(source, error))
         return false;
     godwit_blackout_near(source->testbed);
-    godwit_testbed_phase(source->testbed, "migrate");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
     return true;
 }
 
@@ -178,7 +178,7 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, const
 {
     struct godwit_testbed *testbed = source->testbed;
     struct godwit_reading before = {0}, after = {0};
-    godwit_testbed_phase(testbed, "verify");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_VERIFY);
     godwit_blackout_hold(testbed);
     g_autoptr(json_t) there = backings_of(destination, all, error);
     if (!there || !judge_backings(backings, there, error) ||
@@ -186,14 +186,14 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, const
         return false;
     godwit_testbed_measure(testbed, "blocks_in_place",
                            json_integer((json_int_t)json_object_size(backings)));
-    godwit_testbed_phase(testbed, "resume");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_RESUME);
     godwit_blackout_resume(testbed);
     if (!godwit_vm_run(destination, error) || !godwit_course_see_it_run(destination, error))
         return false;
     godwit_blackout_end(testbed);
     if (!godwit_vm_command(destination, "stop", NULL, error))
         return false;
-    godwit_testbed_phase(testbed, "verify again");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_VERIFY_AGAIN);
     return godwit_oracle_look(destination, &after, error) &&
            godwit_oracle_continuity(destination, before.mailbox, after.mailbox, true, error);
 }
@@ -222,7 +222,7 @@ static bool run_reboot(struct godwit_testbed *testbed, const struct godwit_scena
     g_autoptr(json_t) backings = keep_source(source, false, error);
     if (!backings || !godwit_vm_quit(source, error))
         return false;
-    godwit_testbed_phase(testbed, "restart");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_RESTART);
     struct godwit_vm *destination =
         godwit_vm_start(testbed, "destination", GODWIT_VM_DESTINATION_PAUSED, arguments, error);
     return destination && godwit_vm_handshake(destination, error) &&
@@ -370,7 +370,7 @@ static bool greet(struct godwit_vm *destination, bool *refused, GError **error)
 static bool judge_refusal(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading reading;
-    godwit_testbed_phase(source->testbed, "verify");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_VERIFY);
     destination->may_exit = true;
     godwit_memory_forget(source);
     return godwit_migrate_wait(source, "failed", error) &&
@@ -472,7 +472,7 @@ static bool run_exec(struct godwit_testbed *testbed, const struct godwit_scenari
     g_autoptr(json_t) backings = keep_source(source, true, error);
     if (!backings)
         return false;
-    godwit_testbed_phase(testbed, "exec");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_EXEC);
     return godwit_qmp_send(source->qmp, "migrate-continue",
                            json_pack("{s:s}", "state", "pre-switchover"), error) &&
            godwit_vm_inherit(destination, source, error) &&

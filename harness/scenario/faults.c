@@ -132,7 +132,7 @@ static bool strike(struct course *course, GError **error)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the source's migration is %s instead of %s just before the fault",
                            state, wanted);
-    godwit_testbed_phase(course->testbed, "strike");
+    godwit_testbed_phase(course->testbed, GODWIT_PHASE_STRIKE);
     switch (course->trial->blow) {
     case BLOW_CUT:
         end_peers(course);
@@ -180,7 +180,7 @@ static bool begin_setup(struct course *course, GError **error)
     struct godwit_vm *source = NULL;
     if (godwit_course_ahead(course->testbed, "second", true, error))
         source = course->source = godwit_course_source(course->testbed, error);
-    godwit_testbed_phase(course->testbed, "migrate");
+    godwit_testbed_phase(course->testbed, GODWIT_PHASE_MIGRATE);
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
            godwit_migrate_throttle(source, error) &&
            godwit_peer_busy(&course->here, course->testbed, "busy.sock", error) &&
@@ -199,7 +199,7 @@ static bool begin(struct course *course, GError **error)
                             error) ||
         !configure(course, error))
         return false;
-    godwit_testbed_phase(testbed, "migrate");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
     g_autofree char *address =
         godwit_migrate_listen(course->destination, GODWIT_TRANSPORT_UNIX, false, error);
     course->relay = address ? godwit_wire_relay(testbed->wire, address, error) : NULL;
@@ -246,7 +246,7 @@ static bool migrate_elsewhere(struct course *course, GError **error)
     static const struct godwit_spec plain = {.transport = GODWIT_TRANSPORT_UNIX};
     struct godwit_vm *source = course->source;
     const enum state state = course->trial->state;
-    godwit_testbed_phase(course->testbed, "elsewhere");
+    godwit_testbed_phase(course->testbed, GODWIT_PHASE_ELSEWHERE);
     if (!godwit_course_expect_status(source, "running", "after the failed migration", error) ||
         !godwit_course_see_it_run(source, error))
         return false;
@@ -339,7 +339,7 @@ static bool complete_postcopy(struct course *course, GError **error)
         !godwit_migrate_wait(destination, "completed", error) ||
         !godwit_course_settle(source, error))
         return false;
-    godwit_testbed_phase(course->testbed, "verify");
+    godwit_testbed_phase(course->testbed, GODWIT_PHASE_VERIFY);
     godwit_memory_forget(source);
     godwit_memory_forget(destination);
     for (unsigned cpu = 0; cpu < course->testbed->setup->workload.cpus; cpu++)
@@ -360,7 +360,7 @@ static bool complete_precopy(struct course *course, GError **error)
         !godwit_migrate_wait(destination, "completed", error) ||
         !godwit_course_settle(source, error))
         return false;
-    godwit_testbed_phase(course->testbed, "verify");
+    godwit_testbed_phase(course->testbed, GODWIT_PHASE_VERIFY);
     godwit_memory_forget(source);
     godwit_memory_forget(destination);
     if (!godwit_oracle_twin(source, destination, &before, error))

@@ -292,7 +292,7 @@ static bool bad_offset(struct godwit_testbed *testbed, const struct godwit_scena
         !godwit_migrate_set_capabilities(source, NULL, error) ||
         !godwit_migrate_set_capabilities(destination, NULL, error))
         return false;
-    godwit_testbed_phase(testbed, "refuse");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_REFUSE);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autofree char *uri = g_strdup_printf("file:" GODWIT_MIGRATE_FILE ",%s", bad[i]);
         if (!godwit_course_refuse(source, "migrate", json_pack("{s:s}", "uri", uri), "running",

@@ -52,13 +52,13 @@ static struct godwit_vm *start(struct godwit_testbed *testbed, struct footprint 
                             ((uint64_t)testbed->setup->memory_mib << 20) - GODWIT_FIRMWARE_ROOM) -
                         GODWIT_WINDOW_OFFSET;
     footprint->before = g_malloc(footprint->length);
-    godwit_testbed_phase(testbed, "start");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     struct godwit_vm *vm = godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, NULL, error);
     if (!vm || !godwit_vm_handshake(vm, error) ||
         !godwit_memory_read(vm, footprint->start, footprint->before, footprint->length, error) ||
         !godwit_vm_run(vm, error))
         return NULL;
-    godwit_testbed_phase(testbed, "observe");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_OBSERVE);
     return vm;
 }
 
@@ -172,7 +172,7 @@ static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scena
     struct godwit_vm *vm = godwit_course_source(testbed, error);
     if (!vm)
         return false;
-    godwit_testbed_phase(testbed, "observe");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_OBSERVE);
     unsigned edges = 0;
     for (int i = 0; i < STOPS; i++) {
         struct godwit_reading reading;
@@ -228,7 +228,7 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
     unsigned char byte;
     (void)scenario;
     struct godwit_vm *vm = godwit_course_source(testbed, error);
-    godwit_testbed_phase(testbed, "observe");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_OBSERVE);
     if (!vm || !corrupt(vm, &address, &cpu, &byte, error))
         return false;
     if (!godwit_testbed_wait(testbed, complained, vm, "the guest to find a corrupted byte", error))
@@ -268,7 +268,7 @@ static bool no_verify(struct godwit_testbed *testbed, const struct godwit_scenar
     unsigned char byte;
     (void)scenario;
     struct godwit_vm *vm = godwit_course_source(testbed, error);
-    godwit_testbed_phase(testbed, "observe");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_OBSERVE);
     return vm && corrupt(vm, &address, &cpu, &byte, error) &&
            godwit_vm_wait_console(vm, 1, vm->console->passes + 2, error) &&
            godwit_course_end(vm, NULL, error);
@@ -310,7 +310,7 @@ static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *s
     struct godwit_mailbox early, late;
     (void)scenario;
     struct godwit_vm *vm = godwit_course_source(testbed, error);
-    godwit_testbed_phase(testbed, "observe");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_OBSERVE);
     if (!vm || !godwit_course_stop(vm, error) || !godwit_memory_mailbox(vm, 0, &early, error) ||
         !godwit_vm_run(vm, error) ||
         !godwit_vm_wait_console(vm, 1, vm->console->passes + 4, error) ||

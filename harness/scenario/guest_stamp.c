@@ -36,7 +36,7 @@ static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scena
     struct godwit_vm *vm = godwit_course_source(testbed, error);
     if (!vm)
         return false;
-    godwit_testbed_phase(testbed, "observe");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_OBSERVE);
     const struct godwit_stamp stamp = godwit_stamp_of(&testbed->setup->workload);
     unsigned amid = 0;
     uint64_t passes = 0;
@@ -109,7 +109,7 @@ static bool rate(struct godwit_testbed *testbed, const struct godwit_scenario *s
     struct godwit_vm *vm = godwit_course_source(testbed, error);
     if (!vm)
         return false;
-    godwit_testbed_phase(testbed, "observe");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_OBSERVE);
     if (!stop_amid(vm, &early, error))
         return false;
     const uint64_t before = written(workload, &early);
@@ -156,7 +156,7 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
     struct godwit_vm *vm = godwit_course_source(testbed, error);
     if (!vm)
         return false;
-    godwit_testbed_phase(testbed, "observe");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_OBSERVE);
     const uint32_t page = (uint32_t)godwit_workload_pages(workload) / 2;
     const uint64_t address =
         workload->window_start + (page + UINT64_C(1)) * workload->page_size - sizeof(uint64_t);

@@ -170,7 +170,7 @@ static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario 
         !godwit_migrate_throttle(source, error))
         return false;
 
-    godwit_testbed_phase(testbed, "cancel");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CANCEL);
     first->may_exit = true;
     g_autofree char *uri = godwit_migrate_listen(first, spec->transport, spec->channels, error);
     struct godwit_relay *relay = uri ? godwit_wire_relay(testbed->wire, uri, error) : NULL;

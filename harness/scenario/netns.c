@@ -151,7 +151,7 @@ static bool cut_and_recover(struct godwit_vm *source, struct godwit_vm *destinat
     struct godwit_account account = {0};
     if (!godwit_recovery_await_guest(source, destination, &account, error))
         return false;
-    godwit_testbed_phase(source->testbed, "cut");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_CUT);
     return do_inside(source, "ip link set dev " INTERFACE " down", error) &&
            judge_down(source, error) && godwit_vm_command(source, "migrate-pause", NULL, error) &&
            godwit_vm_command(destination, "migrate-pause", NULL, error) &&

@@ -80,7 +80,7 @@ static bool read_first(struct godwit_vm *source, struct godwit_vm *destination, 
     if (!godwit_migrate_wait(source, "postcopy-active", error) ||
         !godwit_migrate_wait(destination, "postcopy-active", error))
         return false;
-    godwit_testbed_phase(source->testbed, "read");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_READ);
     for (uint64_t i = 0; i < reads; i++) {
         const uint64_t page = godwit_workload_pages(workload) * i / reads;
         const uint64_t at =

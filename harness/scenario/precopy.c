@@ -48,7 +48,7 @@ static bool bad_dest(struct godwit_testbed *testbed, const struct godwit_scenari
                                    : NULL;
     if (!source || !godwit_migrate_set_capabilities(source, none, error))
         return false;
-    godwit_testbed_phase(testbed, "fail");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_FAIL);
     for (size_t i = 0; i < G_N_ELEMENTS(dead); i++)
         if (!fail_to(source, dead[i], error))
             return false;

@@ -131,7 +131,7 @@ static bool fail_network(struct godwit_vm *source, struct godwit_vm *destination
 {
     if (!godwit_recovery_await_guest(source, destination, account, error))
         return false;
-    godwit_testbed_phase(source->testbed, "fail");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_FAIL);
     return godwit_vm_command(source, "migrate-pause", NULL, error) &&
            godwit_recovery_await_pause(source, destination, account, error);
 }
@@ -141,7 +141,7 @@ static bool resume(struct godwit_vm *source, struct godwit_vm *destination, cons
                    const struct godwit_account *before, GError **error)
 {
     struct godwit_account after = {0};
-    godwit_testbed_phase(source->testbed, "recover");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_RECOVER);
     if (!godwit_migrate_resume(source, godwit_wire_turn(source->testbed->wire, uri), error) ||
         !wait_both(source, destination, "postcopy-active", error) ||
         !await_requests(source, before->requests, &after, error))
@@ -194,7 +194,7 @@ static bool fail_handshake(struct godwit_vm *source, struct godwit_vm *destinati
     struct godwit_account account = {0};
     if (!fail_network(source, destination, &account, error))
         return false;
-    godwit_testbed_phase(source->testbed, "handshake");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_HANDSHAKE);
     return godwit_recovery_hang(source, destination, &here, &there, error) &&
            interrupt(source, error) && interrupt(destination, error) &&
            godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
@@ -208,7 +208,7 @@ static bool fail_reconnect(struct godwit_vm *source, struct godwit_vm *destinati
     struct godwit_account account = {0};
     if (!fail_network(source, destination, &account, error))
         return false;
-    godwit_testbed_phase(source->testbed, "reconnect");
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_RECONNECT);
     if (!godwit_migrate_recover(destination, RECOVER_URI, error) ||
         !godwit_peer_busy(&busy, source->testbed, "busy.sock", error) ||
         !godwit_migrate_resume(source, "unix:busy.sock", error) ||

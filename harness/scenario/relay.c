@@ -156,7 +156,7 @@ static bool start(struct attempt *attempt, const char *name, GError **error)
         !(live ? godwit_migrate_throttle(source, error)
                : stop_in_pass(source, error) && godwit_migrate_unthrottle(source, error)))
         return false;
-    godwit_testbed_phase(testbed, "migrate");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
     g_autofree char *address =
         godwit_migrate_listen(destination, GODWIT_TRANSPORT_UNIX, false, error);
     struct godwit_relay *relay = address ? godwit_wire_relay(testbed->wire, address, error) : NULL;
@@ -235,7 +235,7 @@ static bool survive(struct attempt *attempt, GError **error)
 {
     static const struct godwit_spec plain = {.transport = GODWIT_TRANSPORT_UNIX,
                                              .move = GODWIT_MOVE_STOPPED};
-    godwit_testbed_phase(attempt->testbed, "survive");
+    godwit_testbed_phase(attempt->testbed, GODWIT_PHASE_SURVIVE);
     if (!run_source(attempt, error))
         return false;
     struct godwit_vm *second = godwit_course_destination(attempt->testbed, "second", true, error);

@@ -187,7 +187,7 @@ bool godwit_trial_run_on(struct attempt *attempt, GError **error)
     const struct godwit_console *console = destination->console;
     struct progress goal = {destination, console->passes + 2};
     g_autoptr(GError) late = NULL;
-    godwit_testbed_phase(attempt->testbed, "resume");
+    godwit_testbed_phase(attempt->testbed, GODWIT_PHASE_RESUME);
     const gint64 deadline = godwit_testbed_limit(attempt->testbed, PROGRESS_SECONDS);
     const bool runs = godwit_vm_run(destination, &late);
     attempt->testbed->deadline = deadline;
@@ -228,7 +228,7 @@ bool godwit_trial_judge_loaded(struct attempt *attempt, GError **error)
 {
     struct godwit_reading reading = {0};
     g_autoptr(GError) wrong = NULL;
-    godwit_testbed_phase(attempt->testbed, "verify");
+    godwit_testbed_phase(attempt->testbed, GODWIT_PHASE_VERIFY);
     if (!godwit_oracle_twin(attempt->source, attempt->destination, &reading, &wrong)) {
         if (wrong->code != GODWIT_ERROR_ORACLE) {
             g_propagate_error(error, g_steal_pointer(&wrong));

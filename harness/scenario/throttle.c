@@ -162,7 +162,7 @@ static bool measure(struct godwit_vm *vm, json_int_t *rate, GError **error)
  * to be limited. */
 static bool measure_free(struct godwit_vm *vm, json_int_t *rate, GError **error)
 {
-    godwit_testbed_phase(vm->testbed, "measure");
+    godwit_testbed_phase(vm->testbed, GODWIT_PHASE_MEASURE);
     *rate = G_MAXINT;
     for (int i = 0; i < 3; i++) {
         json_int_t now;
@@ -199,7 +199,7 @@ static bool limit_vcpu(struct godwit_testbed *testbed, const struct godwit_scena
         return false;
     const json_int_t half = free_rate / 2;
 
-    godwit_testbed_phase(testbed, "limit");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_LIMIT);
     if (!godwit_vm_command(vm, "set-vcpu-dirty-limit", json_pack("{s:I}", "dirty-rate", half),
                            error) ||
         !ask_limit(vm, &limit, &rate, error))
@@ -219,7 +219,7 @@ static bool limit_vcpu(struct godwit_testbed *testbed, const struct godwit_scena
         testbed, "dirty-limit",
         json_pack("{s:I, s:I, s:I}", "free", free_rate, "limit", half, "limited", rate));
 
-    godwit_testbed_phase(testbed, "cancel");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CANCEL);
     if (!godwit_vm_command(vm, "cancel-vcpu-dirty-limit", NULL, error) ||
         !ask_limit(vm, &limit, &rate, error))
         return false;
@@ -286,7 +286,7 @@ static bool limit_migration(struct godwit_testbed *testbed, const struct godwit_
         !godwit_migrate_throttle(source, error) || !throttle_by_rate(source, first, error))
         return false;
 
-    godwit_testbed_phase(testbed, "cancel");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CANCEL);
     first->may_exit = true;
     g_autofree char *uri = godwit_migrate_listen(first, spec->transport, spec->channels, error);
     if (!uri || !godwit_migrate_start(source, uri, spec->channels, error) ||

@@ -64,7 +64,7 @@ static bool refuse_both(struct godwit_testbed *testbed, const struct godwit_scen
         !godwit_migrate_set_capabilities(source, capabilities, error) ||
         !godwit_migrate_set_capabilities(destination, capabilities, error))
         return false;
-    godwit_testbed_phase(testbed, "refuse");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_REFUSE);
     return godwit_course_refuse(destination, "migrate-incoming", json_incref(wrong), "inmigrate",
                                 error) &&
            godwit_course_refuse(source, "migrate", json_incref(wrong), "running", error) &&

@@ -35,7 +35,7 @@ struct godwit_testbed *godwit_testbed_new(const struct godwit_setup *setup, cons
     testbed->directory = g_strdup(directory);
     testbed->records = g_strdup(directory);
     testbed->vms = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_vm_free);
-    testbed->phases = g_array_new(FALSE, FALSE, sizeof(struct godwit_phase));
+    testbed->phases = g_array_new(FALSE, FALSE, sizeof(struct godwit_phase_time));
     testbed->endings = g_array_new(FALSE, FALSE, sizeof(struct godwit_ending));
     godwit_testbed_begin_measurements(testbed);
     testbed->turn = -1;
@@ -90,19 +90,55 @@ struct godwit_vm *godwit_testbed_vm(const struct godwit_testbed *testbed, const 
     return NULL;
 }
 
-void godwit_testbed_phase(struct godwit_testbed *testbed, const char *name)
+static const char *const phase_names[GODWIT_PHASES] = {
+    [GODWIT_PHASE_NONE] = "none",
+    [GODWIT_PHASE_START] = "start",
+    [GODWIT_PHASE_TO_A] = "to A",
+    [GODWIT_PHASE_TO_B] = "to B",
+    [GODWIT_PHASE_MIGRATE] = "migrate",
+    [GODWIT_PHASE_VERIFY] = "verify",
+    [GODWIT_PHASE_RESUME] = "resume",
+    [GODWIT_PHASE_VERIFY_AGAIN] = "verify again",
+    [GODWIT_PHASE_END] = "end",
+    [GODWIT_PHASE_CANCEL] = "cancel",
+    [GODWIT_PHASE_CHECK] = "check",
+    [GODWIT_PHASE_CUT] = "cut",
+    [GODWIT_PHASE_ELSEWHERE] = "elsewhere",
+    [GODWIT_PHASE_EXEC] = "exec",
+    [GODWIT_PHASE_FAIL] = "fail",
+    [GODWIT_PHASE_HANDSHAKE] = "handshake",
+    [GODWIT_PHASE_LIMIT] = "limit",
+    [GODWIT_PHASE_MEASURE] = "measure",
+    [GODWIT_PHASE_OBSERVE] = "observe",
+    [GODWIT_PHASE_READ] = "read",
+    [GODWIT_PHASE_RECONNECT] = "reconnect",
+    [GODWIT_PHASE_RECORD] = "record",
+    [GODWIT_PHASE_RECOVER] = "recover",
+    [GODWIT_PHASE_REFUSE] = "refuse",
+    [GODWIT_PHASE_RESTART] = "restart",
+    [GODWIT_PHASE_RUN_ON] = "run on",
+    [GODWIT_PHASE_STRIKE] = "strike",
+    [GODWIT_PHASE_SURVIVE] = "survive",
+};
+
+const char *godwit_phase_name(enum godwit_phase phase)
+{
+    return phase_names[phase];
+}
+
+void godwit_testbed_phase(struct godwit_testbed *testbed, enum godwit_phase phase)
 {
     const gint64 now = g_get_monotonic_time();
     if (testbed->phase) {
-        const struct godwit_phase phase = {testbed->phase,
-                                           (double)(testbed->phase_began - testbed->began) / 1000.0,
-                                           (double)(now - testbed->phase_began) / 1000.0};
-        g_array_append_val(testbed->phases, phase);
+        const struct godwit_phase_time time = {
+            testbed->phase, (double)(testbed->phase_began - testbed->began) / 1000.0,
+            (double)(now - testbed->phase_began) / 1000.0};
+        g_array_append_val(testbed->phases, time);
     }
-    testbed->phase = name;
+    testbed->phase = phase;
     testbed->phase_began = now;
-    if (name && testbed->progress)
-        testbed->progress(name, NULL, testbed->progress_data);
+    if (phase != GODWIT_PHASE_NONE && testbed->progress)
+        testbed->progress(phase, NULL, testbed->progress_data);
 }
 
 gint64 godwit_testbed_seconds(const struct godwit_testbed *testbed, double seconds)
@@ -284,8 +320,7 @@ bool godwit_testbed_wait_until(struct godwit_testbed *testbed, gint64 deadline,
         if (now >= deadline) {
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT,
                         "timed out after %.1f s waiting for %s (phase: %s)",
-                        (double)(now - began) / 1e6, what,
-                        testbed->phase ? testbed->phase : "none");
+                        (double)(now - began) / 1e6, what, godwit_phase_name(testbed->phase));
             break;
         }
         g_main_context_iteration(NULL, TRUE);

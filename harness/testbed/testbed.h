@@ -45,9 +45,46 @@ struct godwit_setup {
     bool strict;          /* every known bug that is not accepted is a failure */
 };
 
-/* A phase of a scenario and how long it took. */
-struct godwit_phase {
-    const char *name;
+/* The phases of scenarios. Progress, times and reports show their names. */
+enum godwit_phase {
+    GODWIT_PHASE_NONE,  /* between two phases */
+    GODWIT_PHASE_START, /* VMs start */
+    GODWIT_PHASE_TO_A,  /* the source's guest boots, until A */
+    GODWIT_PHASE_TO_B,  /* ... until its first B */
+    GODWIT_PHASE_MIGRATE,
+    GODWIT_PHASE_VERIFY,       /* what has arrived is judged */
+    GODWIT_PHASE_RESUME,       /* the destination's guest continues */
+    GODWIT_PHASE_VERIFY_AGAIN, /* ... and is judged once more */
+    GODWIT_PHASE_END,          /* the VMs quit */
+    /* Phases of particular scenarios. */
+    GODWIT_PHASE_CANCEL,
+    GODWIT_PHASE_CHECK,
+    GODWIT_PHASE_CUT,
+    GODWIT_PHASE_ELSEWHERE,
+    GODWIT_PHASE_EXEC,
+    GODWIT_PHASE_FAIL,
+    GODWIT_PHASE_HANDSHAKE,
+    GODWIT_PHASE_LIMIT,
+    GODWIT_PHASE_MEASURE,
+    GODWIT_PHASE_OBSERVE,
+    GODWIT_PHASE_READ,
+    GODWIT_PHASE_RECONNECT,
+    GODWIT_PHASE_RECORD,
+    GODWIT_PHASE_RECOVER,
+    GODWIT_PHASE_REFUSE,
+    GODWIT_PHASE_RESTART,
+    GODWIT_PHASE_RUN_ON,
+    GODWIT_PHASE_STRIKE,
+    GODWIT_PHASE_SURVIVE,
+    GODWIT_PHASES, /* how many there are */
+};
+
+/* Returns the name of a phase, such as "verify again". Static. */
+const char *godwit_phase_name(enum godwit_phase phase);
+
+/* A phase of a scenario that is over, and how long it took. */
+struct godwit_phase_time {
+    enum godwit_phase phase;
     double at; /* its start, in ms since the start of the testbed */
     double ms;
 };
@@ -60,7 +97,7 @@ struct godwit_ending {
 
 /* Called at each change of phase and, while a migration runs, with its state: an object with
  * "remaining", "mbps" and so on, or NULL. */
-typedef void (*godwit_progress)(const char *phase, json_t *migration, gpointer data);
+typedef void (*godwit_progress)(enum godwit_phase phase, json_t *migration, gpointer data);
 
 struct godwit_testbed {
     const struct godwit_setup *setup;
@@ -77,8 +114,8 @@ struct godwit_testbed {
     bool stale;          /* a known bug has left stale mailboxes on the destination */
     bool lost;           /* a known bug has lost writes of the guest: it must not run */
     bool *interrupted;   /* set from outside to end the run; may be NULL */
-    GArray *phases;      /* of struct godwit_phase: the completed phases */
-    const char *phase;   /* the current one, or NULL */
+    GArray *phases;      /* of struct godwit_phase_time: the completed phases */
+    enum godwit_phase phase; /* the current one */
     gint64 phase_began;
     struct godwit_measurements *measurements; /* see godwit_testbed_measure() */
     GArray *checks;                           /* see godwit_testbed_check() */
@@ -180,9 +217,8 @@ void godwit_testbed_excuse_check(struct godwit_testbed *testbed, const char *bug
 /* Returns the number of failed checks. Appends a line for each to TEXT unless that is NULL. */
 unsigned godwit_testbed_failed_checks(const struct godwit_testbed *testbed, GString *text);
 
-/* Ends the current phase, records its time, and begins the phase NAME (a literal), or none if it is
- * NULL. */
-void godwit_testbed_phase(struct godwit_testbed *testbed, const char *name);
+/* Ends the current phase, records its time, and begins PHASE, which may be GODWIT_PHASE_NONE. */
+void godwit_testbed_phase(struct godwit_testbed *testbed, enum godwit_phase phase);
 
 typedef bool (*godwit_condition)(gpointer data);
 

@@ -584,16 +584,22 @@ static void test_failures(void **state)
 {
     static const struct {
         enum godwit_error code;
-        const char *phase;
+        enum godwit_phase phase;
         bool known;
     } rows[] = {
-        {GODWIT_ERROR_CRASH, "migrate", true},     {GODWIT_ERROR_MIGRATION, "migrate", true},
-        {GODWIT_ERROR_TIMEOUT, "migrate", true},   {GODWIT_ERROR_TIMEOUT, "verify", false},
-        {GODWIT_ERROR_MIGRATION, "verify", false}, {GODWIT_ERROR_ORACLE, "migrate", false},
-        {GODWIT_ERROR_ORACLE, "verify", false},    {GODWIT_ERROR_INTERRUPTED, "migrate", false},
-        {GODWIT_ERROR_QMP, "migrate", false},      {GODWIT_ERROR_STREAM, "migrate", false},
-        {GODWIT_ERROR_SKIP, "migrate", false},     {GODWIT_ERROR_ENVIRONMENT, "migrate", false},
-        {GODWIT_ERROR_USAGE, "migrate", false},
+        {GODWIT_ERROR_CRASH, GODWIT_PHASE_MIGRATE, true},
+        {GODWIT_ERROR_MIGRATION, GODWIT_PHASE_MIGRATE, true},
+        {GODWIT_ERROR_TIMEOUT, GODWIT_PHASE_MIGRATE, true},
+        {GODWIT_ERROR_TIMEOUT, GODWIT_PHASE_VERIFY, false},
+        {GODWIT_ERROR_MIGRATION, GODWIT_PHASE_VERIFY, false},
+        {GODWIT_ERROR_ORACLE, GODWIT_PHASE_MIGRATE, false},
+        {GODWIT_ERROR_ORACLE, GODWIT_PHASE_VERIFY, false},
+        {GODWIT_ERROR_INTERRUPTED, GODWIT_PHASE_MIGRATE, false},
+        {GODWIT_ERROR_QMP, GODWIT_PHASE_MIGRATE, false},
+        {GODWIT_ERROR_STREAM, GODWIT_PHASE_MIGRATE, false},
+        {GODWIT_ERROR_SKIP, GODWIT_PHASE_MIGRATE, false},
+        {GODWIT_ERROR_ENVIRONMENT, GODWIT_PHASE_MIGRATE, false},
+        {GODWIT_ERROR_USAGE, GODWIT_PHASE_MIGRATE, false},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct fake_pair *pair = pair_new(state, "7.2.22", "10.0.13");

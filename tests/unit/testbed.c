@@ -186,6 +186,27 @@ static void test_watchers_go_first(void **state)
     assert_int_equal(left, 0);
 }
 
+/* Each phase has a name of its own, and its time is recorded when another one begins. */
+static void test_phases(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    for (unsigned phase = 0; phase < GODWIT_PHASES; phase++) {
+        assert_non_null(godwit_phase_name(phase));
+        for (unsigned other = 0; other < phase; other++)
+            assert_string_not_equal(godwit_phase_name(phase), godwit_phase_name(other));
+    }
+    godwit_testbed_phase(pair->testbed, GODWIT_PHASE_START);
+    godwit_testbed_phase(pair->testbed, GODWIT_PHASE_MIGRATE);
+    godwit_testbed_phase(pair->testbed, GODWIT_PHASE_NONE);
+    godwit_testbed_phase(pair->testbed, GODWIT_PHASE_NONE);
+    const GArray *phases = pair->testbed->phases;
+    assert_int_equal(phases->len, 2);
+    assert_int_equal(g_array_index(phases, struct godwit_phase_time, 0).phase, GODWIT_PHASE_START);
+    assert_int_equal(g_array_index(phases, struct godwit_phase_time, 1).phase,
+                     GODWIT_PHASE_MIGRATE);
+    fake_pair_free(pair);
+}
+
 /* Each result of a check is a member of its own in the result, and only failed checks count. */
 static void test_checks(void **state)
 {
@@ -354,6 +375,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_first_to_end),
         cmocka_unit_test(test_survives),
         cmocka_unit_test(test_watchers_go_first),
+        cmocka_unit_test(test_phases),
         cmocka_unit_test(test_checks),
         cmocka_unit_test(test_measurements),
         cmocka_unit_test(test_order),
