@@ -80,16 +80,23 @@ struct sum {
 
 struct godwit_ledger {
     struct sum sums[GODWIT_ORACLES][GODWIT_UNITS];
+    enum godwit_oracle accused; /* GODWIT_ORACLES: none */
 };
+
+static struct godwit_ledger *ledger_of(struct godwit_testbed *testbed)
+{
+    if (!testbed->ledger) {
+        testbed->ledger = g_new0(struct godwit_ledger, 1);
+        testbed->ledger->accused = GODWIT_ORACLES;
+        godwit_testbed_at_end(testbed, g_free, testbed->ledger);
+    }
+    return testbed->ledger;
+}
 
 static struct sum *sum_of(struct godwit_testbed *testbed, enum godwit_oracle oracle,
                           enum godwit_unit unit)
 {
-    if (!testbed->ledger) {
-        testbed->ledger = g_new0(struct godwit_ledger, 1);
-        godwit_testbed_at_end(testbed, g_free, testbed->ledger);
-    }
-    struct sum *sum = &testbed->ledger->sums[oracle][unit];
+    struct sum *sum = &ledger_of(testbed)->sums[oracle][unit];
     sum->counted = true;
     return sum;
 }
@@ -109,8 +116,14 @@ void godwit_oracle_count_all(struct godwit_testbed *testbed, enum godwit_oracle 
 
 void godwit_oracle_accuse(struct godwit_testbed *testbed, enum godwit_oracle oracle, const char *vm)
 {
+    ledger_of(testbed)->accused = oracle;
     godwit_testbed_measure(testbed, "found_by",
                            json_pack("{s:s, s:s*}", "oracle", names[oracle], "vm", vm));
+}
+
+enum godwit_oracle godwit_oracle_accused(const struct godwit_testbed *testbed)
+{
+    return testbed->ledger ? testbed->ledger->accused : GODWIT_ORACLES;
 }
 
 json_t *godwit_oracles_judged(const struct godwit_testbed *testbed)

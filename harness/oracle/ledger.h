@@ -65,6 +65,10 @@ void godwit_oracle_count_all(struct godwit_testbed *testbed, enum godwit_oracle 
 void godwit_oracle_accuse(struct godwit_testbed *testbed, enum godwit_oracle oracle,
                           const char *vm);
 
+/* Returns the oracle that godwit_oracle_accuse() has recorded last, or GODWIT_ORACLES if none has
+ * found an error. */
+enum godwit_oracle godwit_oracle_accused(const struct godwit_testbed *testbed);
+
 /* Returns the testbed's ledger as results have it: an array with an object
  * for each oracle that has judged, {"name", and an integer for each unit}. The caller releases it.
  */

@@ -58,8 +58,10 @@ bool godwit_view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm
         g_autofree char *wrong =
             godwit_stamp_walk_begin(&view->stamp, workload, setup->machine->big_endian,
                                     setup->image->stamp_store < sizeof(uint64_t), mailbox);
-        if (wrong)
+        if (wrong) {
+            godwit_oracle_accuse(vm->testbed, GODWIT_ORACLE_STAMP, accountant->name);
             return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: %s", accountant->name, wrong);
+        }
     }
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
         const struct godwit_page_order_window window = {

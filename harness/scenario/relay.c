@@ -273,8 +273,7 @@ static bool run_fault(struct godwit_testbed *testbed, const struct godwit_scenar
 static void check_cut(struct attempt *attempt)
 {
     const char *done = godwit_injection_done(attempt->injection);
-    /* The description is for people and programs that read streams: no destination needs it. */
-    const bool needless = strstr(done, "before the description") != NULL;
+    const bool needless = godwit_injection_cut(attempt->injection) == GODWIT_CUT_DESCRIPTION;
     g_autofree char *name =
         g_strdup_printf("the relay %s: %s", done, needless ? "taken" : "refused");
     g_autoptr(GError) problem = NULL;

@@ -11,6 +11,7 @@
 #include "scenario/relay_parts.h"
 
 #include "base/file.h"
+#include "oracle/ledger.h"
 #include "oracle/oracle.h"
 #include "oracle/state.h"
 #include "scenario/flip.h"
@@ -107,9 +108,9 @@ static bool look(struct attempt *attempt, GError **error)
     }
     const bool stamped = attempt->testbed->setup->workload.flags & GODWIT_FLAG_STAMP;
     see(attempt,
-        strstr(wrong->message, "page order") ? ORACLE_ORDER
-        : stamped                            ? ORACLE_STAMP
-                                             : ORACLE_POSITION,
+        godwit_oracle_accused(attempt->testbed) == GODWIT_ORACLE_PAGE_ORDER ? ORACLE_ORDER
+        : stamped                                                           ? ORACLE_STAMP
+                                                                            : ORACLE_POSITION,
         wrong->message);
     return true;
 }
@@ -234,7 +235,7 @@ bool godwit_trial_judge_loaded(struct attempt *attempt, GError **error)
             g_propagate_error(error, g_steal_pointer(&wrong));
             return false;
         }
-        if (g_str_has_prefix(wrong->message, "twin:"))
+        if (godwit_oracle_accused(attempt->testbed) == GODWIT_ORACLE_TWIN)
             see(attempt, ORACLE_TWIN, wrong->message);
         attempt->resized = reading.sizes;
     }

@@ -80,6 +80,18 @@ void godwit_injection_free(struct godwit_injection *injection);
  * Borrowed. */
 const char *godwit_injection_done(const struct godwit_injection *injection);
 
+/* What a fault cut the connection before. */
+enum godwit_cut {
+    GODWIT_CUT_NONE,        /* nothing: it did not cut the connection before an item */
+    GODWIT_CUT_SECTION,     /* a section */
+    GODWIT_CUT_END,         /* the mark after the last section */
+    GODWIT_CUT_DESCRIPTION, /* the description, which no destination needs: it is for people and
+                               programs that read streams */
+};
+
+/* Returns what the fault has cut the connection before. */
+enum godwit_cut godwit_injection_cut(const struct godwit_injection *injection);
+
 /* Sets *OFFSET to the place of the page that a live fault waits to see again, in bytes from the
  * window's start. Returns false if no such page has come yet. */
 bool godwit_injection_awaits(const struct godwit_injection *injection, uint64_t *offset);

@@ -54,7 +54,8 @@ struct godwit_injection {
     GRand *random;
     struct godwit_flow *flow; /* NULL before the connection is made */
     struct godwit_stream *stream;
-    char *done;     /* what the fault did; NULL: nothing yet */
+    char *done; /* what the fault did; NULL: nothing yet */
+    enum godwit_cut cut;
     char *lost;     /* why the stream could not be read; NULL: it could */
     GString *block; /* the RAM block of the latest record that the destination was sent */
 

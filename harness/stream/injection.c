@@ -26,6 +26,9 @@ static void corrupt(struct godwit_injection *injection, const struct godwit_stre
         return;
     }
     g_autofree char *section = godwit_fault_section(injection, item);
+    injection->cut = item->kind == GODWIT_STREAM_EOF           ? GODWIT_CUT_END
+                     : item->kind == GODWIT_STREAM_DESCRIPTION ? GODWIT_CUT_DESCRIPTION
+                                                               : GODWIT_CUT_SECTION;
     godwit_fault_done(injection, "cut the connection before %s, at byte %" PRIu64, section,
                       item->offset);
     godwit_flow_cut(injection->flow);
@@ -251,6 +254,11 @@ void godwit_injection_free(struct godwit_injection *injection)
 const char *godwit_injection_done(const struct godwit_injection *injection)
 {
     return injection->done;
+}
+
+enum godwit_cut godwit_injection_cut(const struct godwit_injection *injection)
+{
+    return injection->cut;
 }
 
 bool godwit_injection_awaits(const struct godwit_injection *injection, uint64_t *offset)

@@ -159,17 +159,28 @@ static void inject(struct godwit_relay *relay, gpointer data)
 }
 
 /* The stream with the fault that TEXT names, as it comes out; what was done is in *DONE, the
- * caller's, NULL if nothing was. */
-static GByteArray *spoil(void **state, const GByteArray *stream, const char *text, char **done)
+ * caller's, NULL if nothing was, and what the connection was cut before is in *CUT. */
+static GByteArray *spoil_or_cut(void **state, const GByteArray *stream, const char *text,
+                                char **done, enum godwit_cut *cut)
 {
     struct spoiled spoiled = {.text = text};
     struct wire wire = wire_open(state, false, inject, &spoiled);
     GByteArray *came = wire_pass(&wire, stream->data, stream->len);
     *done = g_strdup(godwit_injection_done(spoiled.injection));
+    *cut = godwit_injection_cut(spoiled.injection);
     if (godwit_injection_lost(spoiled.injection))
         fail_msg("%s: %s", text, godwit_injection_lost(spoiled.injection));
     wire_close(state, &wire);
     godwit_injection_free(spoiled.injection);
+    return came;
+}
+
+/* The same for a fault that cuts before no item. */
+static GByteArray *spoil(void **state, const GByteArray *stream, const char *text, char **done)
+{
+    enum godwit_cut cut;
+    GByteArray *came = spoil_or_cut(state, stream, text, done, &cut);
+    assert_int_equal(cut, GODWIT_CUT_NONE);
     return came;
 }
 
@@ -329,12 +340,17 @@ static void test_sections(void **state)
 /* What is cut off is cut off: what comes is a beginning of the stream. */
 static void test_cuts(void **state)
 {
+    static const enum godwit_cut cuts[] = {
+        GODWIT_CUT_SECTION, GODWIT_CUT_SECTION,     GODWIT_CUT_SECTION, GODWIT_CUT_SECTION,
+        GODWIT_CUT_END,     GODWIT_CUT_DESCRIPTION, GODWIT_CUT_NONE};
     g_autoptr(GByteArray) stream = new_stream(1);
     size_t before = 0;
     for (unsigned section = 0; section <= 6; section++) {
         g_autofree char *text = g_strdup_printf("truncate-section:section=%u", section);
         g_autofree char *done = NULL;
-        g_autoptr(GByteArray) came = spoil(state, stream, text, &done);
+        enum godwit_cut cut;
+        g_autoptr(GByteArray) came = spoil_or_cut(state, stream, text, &done, &cut);
+        assert_int_equal(cut, cuts[section]);
         assert_memory_equal(came->data, stream->data, came->len);
         assert_true(came->len > before);
         before = came->len;

@@ -265,6 +265,8 @@ static void test_look_wrong(void **state)
         assert_int_equal(judged(pair, GODWIT_ORACLE_PAGE_ORDER, "pages"), rows[i].pages);
         const json_t *finder = json_object_get(godwit_testbed_measured(pair->testbed), "found_by");
         assert_string_equal(godwit_json_string(finder, "oracle", ""), rows[i].oracle);
+        assert_string_equal(godwit_oracle_name(godwit_oracle_accused(pair->testbed)),
+                            rows[i].oracle);
         assert_string_equal(godwit_json_string(finder, "vm", ""), "source");
         fake_pair_free(pair);
     }
