@@ -98,15 +98,16 @@ bool godwit_course_end(struct godwit_vm *vm, struct godwit_vm *other, GError **e
 /* Stops the guest, and reads all that it had written to its console by then. */
 bool godwit_course_stop(struct godwit_vm *vm, GError **error);
 
-/* Starts a destination, PAUSED or not, and waits until it answers on QMP. If
- * godwit_course_ahead() has started NAME, only waits. Returns it, owned by the testbed. */
+/* Starts a destination, PAUSED or not, and waits until it answers on QMP. Messages and files have
+ * its NAME. Returns it, owned by the testbed. */
 struct godwit_vm *godwit_course_destination(struct godwit_testbed *testbed, const char *name,
                                             bool paused, GError **error);
 
-/* Starts a destination for a later godwit_course_destination() with the same NAME and PAUSED. It
- * starts beside other VMs, so that no guest has to run while the scenario waits for it. */
-bool godwit_course_ahead(struct godwit_testbed *testbed, const char *name, bool paused,
-                         GError **error);
+/* Starts a destination as godwit_course_destination() does, but does not wait. It starts beside
+ * other VMs, so that no guest has to run while the scenario waits for it. Call
+ * godwit_vm_handshake() before you use it. */
+struct godwit_vm *godwit_course_ahead(struct godwit_testbed *testbed, const char *name, bool paused,
+                                      GError **error);
 
 /* Starts a destination NAME and, beside it, the source, as godwit_course_destination() and
  * godwit_course_source() do. */

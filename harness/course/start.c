@@ -25,35 +25,26 @@ bool godwit_course_enable_postcopy(struct godwit_vm *vm, GError **error)
     return false;
 }
 
-static struct godwit_vm *start_destination(struct godwit_testbed *testbed, const char *name,
-                                           bool paused, GError **error)
+struct godwit_vm *godwit_course_ahead(struct godwit_testbed *testbed, const char *name, bool paused,
+                                      GError **error)
 {
     return godwit_vm_start(
         testbed, name, paused ? GODWIT_VM_DESTINATION_PAUSED : GODWIT_VM_DESTINATION, NULL, error);
 }
 
-bool godwit_course_ahead(struct godwit_testbed *testbed, const char *name, bool paused,
-                         GError **error)
-{
-    return start_destination(testbed, name, paused, error) != NULL;
-}
-
 struct godwit_vm *godwit_course_destination(struct godwit_testbed *testbed, const char *name,
                                             bool paused, GError **error)
 {
-    struct godwit_vm *ahead = godwit_testbed_vm(testbed, name);
-    struct godwit_vm *vm = ahead ? ahead : start_destination(testbed, name, paused, error);
+    struct godwit_vm *vm = godwit_course_ahead(testbed, name, paused, error);
     return vm && godwit_vm_handshake(vm, error) ? vm : NULL;
 }
 
 bool godwit_course_both(struct godwit_testbed *testbed, const char *name, bool paused,
                         struct godwit_vm **source, struct godwit_vm **destination, GError **error)
 {
-    *source = godwit_course_ahead(testbed, name, paused, error)
-                  ? godwit_course_source(testbed, error)
-                  : NULL;
-    *destination = *source ? godwit_course_destination(testbed, name, paused, error) : NULL;
-    return *destination != NULL;
+    *destination = godwit_course_ahead(testbed, name, paused, error);
+    *source = *destination ? godwit_course_source(testbed, error) : NULL;
+    return *source && godwit_vm_handshake(*destination, error);
 }
 
 bool godwit_course_see_first_pass(struct godwit_vm *source, GError **error)

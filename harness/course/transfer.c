@@ -104,7 +104,7 @@ static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *s
             return false;
     } else {
         g_autofree char *from =
-            godwit_migrate_listen(destination, spec->transport, spec->channels, &refusal);
+            godwit_migrate_listen(source, destination, spec->transport, spec->channels, &refusal);
         if (!from)
             return fail_file(spec, destination, g_steal_pointer(&refusal), error);
     }
@@ -185,7 +185,7 @@ static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm 
                                struct godwit_vm *destination, GError **error)
 {
     g_autofree char *address =
-        godwit_migrate_listen(destination, spec->transport, spec->channels, error);
+        godwit_migrate_listen(source, destination, spec->transport, spec->channels, error);
     if (!address)
         return false;
     g_autofree char *uri = relay_to(spec, source, address, error);

@@ -99,10 +99,8 @@ static bool pass_file(struct godwit_vm *vm, int flags, GError **error)
 }
 
 /* Makes a socket pair and passes one end to each side. */
-static bool pass_sockets(struct godwit_vm *destination, GError **error)
+static bool pass_sockets(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct godwit_testbed *testbed = destination->testbed;
-    struct godwit_vm *source = godwit_testbed_vm(testbed, "source");
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot make a socket pair: %s",
@@ -177,8 +175,8 @@ static char *ask_port(struct godwit_vm *destination, GError **error)
     return g_strdup(port);
 }
 
-char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport transport,
-                            bool channels, GError **error)
+char *godwit_migrate_listen(struct godwit_vm *source, struct godwit_vm *destination,
+                            enum godwit_transport transport, bool channels, GError **error)
 {
     /* A unix socket's name is relative to the testbed's directory, every QEMU's working directory.
      * So it fits into a socket address, however long the directory's path is. */
@@ -192,7 +190,7 @@ char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport
         uri = g_strdup_printf("tcp:%s:0", host);
         break;
     case GODWIT_TRANSPORT_FD:
-        if (!pass_sockets(destination, error))
+        if (!pass_sockets(source, destination, error))
             return NULL;
         uri = g_strdup("fd:migrate");
         break;

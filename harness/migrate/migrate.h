@@ -90,12 +90,13 @@ bool godwit_migrate_set_parameters(struct godwit_vm *vm, const struct godwit_par
                                    GError **error);
 
 /*
- * Makes a destination that waits (-incoming defer) listen. If TRANSPORT is a file, the destination
- * starts to read it, so the file must exist. Returns the URI to send to, which the caller frees.
- * With CHANNELS, the address goes into the `channels` argument instead of `uri`.
+ * Makes a destination that waits (-incoming defer) listen for SOURCE. If TRANSPORT is a file, the
+ * destination starts to read it, so the file must exist. If it is a socket pair, each of the two is
+ * passed one end. Returns the URI to send to, which the caller frees. With CHANNELS, the address
+ * goes into the `channels` argument instead of `uri`.
  */
-char *godwit_migrate_listen(struct godwit_vm *destination, enum godwit_transport transport,
-                            bool channels, GError **error);
+char *godwit_migrate_listen(struct godwit_vm *source, struct godwit_vm *destination,
+                            enum godwit_transport transport, bool channels, GError **error);
 
 /* Returns the URI that a source sends to if TRANSPORT is a file, which the caller frees. Opens the
  * file and passes it to the source if the transport needs that. */

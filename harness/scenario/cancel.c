@@ -31,6 +31,10 @@ static bool expect_state(struct godwit_vm *vm, const char *wanted, const char *w
     return false;
 }
 
+struct godwit_scenario_state {
+    struct godwit_vm *last; /* destination of the last migration; it starts before the source */
+};
+
 /* Sends migrate_cancel to a source that must be in STATE. */
 static bool cancel_in(struct godwit_vm *source, const char *state, GError **error)
 {
@@ -56,17 +60,17 @@ static bool migrate_afterwards(struct godwit_vm *source, const struct godwit_sce
     if (!godwit_course_expect_status(source, "running", "after migrate_cancel", error) ||
         !godwit_course_see_it_run(source, error))
         return false;
-    struct godwit_vm *destination =
-        godwit_course_destination(source->testbed, "destination", true, error);
-    return destination &&
-           godwit_course_move(source->testbed, &scenario->spec, source, destination, error);
+    struct godwit_vm *last = source->testbed->state->last;
+    return godwit_vm_handshake(last, error) &&
+           godwit_course_move(source->testbed, &scenario->spec, source, last, error);
 }
 
 /* Starts a throttled source that sends events and, ahead of it, the destination of its last
  * migration. */
 static struct godwit_vm *start_source(struct godwit_testbed *testbed, GError **error)
 {
-    if (!godwit_course_ahead(testbed, "destination", true, error))
+    testbed->state->last = godwit_course_ahead(testbed, "destination", true, error);
+    if (!testbed->state->last)
         return NULL;
     struct godwit_vm *source = godwit_course_source(testbed, error);
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
@@ -81,15 +85,16 @@ static bool start_both(struct godwit_testbed *testbed, const struct godwit_scena
                        const struct godwit_capability *capabilities, struct godwit_vm **source,
                        struct godwit_vm **first, GError **error)
 {
-    *source =
-        godwit_course_ahead(testbed, "first", true, error) ? start_source(testbed, error) : NULL;
-    *first = *source ? godwit_course_destination(testbed, "first", true, error) : NULL;
-    if (!*first || !godwit_migrate_set_capabilities(*first, capabilities, error) ||
+    *first = godwit_course_ahead(testbed, "first", true, error);
+    *source = *first ? start_source(testbed, error) : NULL;
+    if (!*source || !godwit_vm_handshake(*first, error) ||
+        !godwit_migrate_set_capabilities(*first, capabilities, error) ||
         !godwit_migrate_set_capabilities(*source, capabilities, error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
     (*first)->may_exit = true; /* a destination exits when its source breaks off */
-    g_autofree char *uri = godwit_migrate_listen(*first, scenario->spec.transport, false, error);
+    g_autofree char *uri =
+        godwit_migrate_listen(*source, *first, scenario->spec.transport, false, error);
     return uri && godwit_migrate_start(*source, uri, false, error) &&
            godwit_migrate_prove_live(*source, *first, error);
 }
@@ -246,7 +251,8 @@ static bool after_failed(struct godwit_testbed *testbed, const struct godwit_sce
 #define ROW(STATE, SUMMARY, ...)                                                                   \
     {                                                                                              \
         .name = "cancel/after/" STATE, .summary = SUMMARY,                                         \
-        .qemu_name = "/migration/cancel/src/after/" STATE, __VA_ARGS__                             \
+        .qemu_name = "/migration/cancel/src/after/" STATE,                                         \
+        .state = sizeof(struct godwit_scenario_state), __VA_ARGS__                                 \
     }
 
 GODWIT_SCENARIOS(cancel) = {

@@ -59,6 +59,7 @@ struct course {
     struct godwit_testbed *testbed;
     const struct trial *trial;
     struct godwit_vm *source, *destination;
+    struct godwit_vm *second; /* where a source that survives is migrated; it starts first */
     struct godwit_relay *relay;
     struct godwit_account account; /* of a postcopy, when its guest was last seen to wait */
     godwit_peer here, there;       /* the other ends of connections that get no answer */
@@ -177,9 +178,9 @@ static bool configure(struct course *course, GError **error)
 /* Starts a source that connects to a socket which never accepts. */
 static bool begin_setup(struct course *course, GError **error)
 {
-    struct godwit_vm *source = NULL;
-    if (godwit_course_ahead(course->testbed, "second", true, error))
-        source = course->source = godwit_course_source(course->testbed, error);
+    course->second = godwit_course_ahead(course->testbed, "second", true, error);
+    struct godwit_vm *source = course->source =
+        course->second ? godwit_course_source(course->testbed, error) : NULL;
     godwit_testbed_phase(course->testbed, GODWIT_PHASE_MIGRATE);
     return source && godwit_migrate_set_capabilities(source, NULL, error) &&
            godwit_migrate_throttle(source, error) &&
@@ -194,14 +195,16 @@ static bool begin(struct course *course, GError **error)
     /* A destination that should load is compared before it runs. One that should not load is not
      * started paused, so that it would run if it did. */
     const bool paused = is_stop(course->trial) && !is_postcopy(course->trial);
-    if ((goes_elsewhere(course->trial) && !godwit_course_ahead(testbed, "second", true, error)) ||
+    if (goes_elsewhere(course->trial))
+        course->second = godwit_course_ahead(testbed, "second", true, error);
+    if ((goes_elsewhere(course->trial) && !course->second) ||
         !godwit_course_both(testbed, "destination", paused, &course->source, &course->destination,
                             error) ||
         !configure(course, error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
-    g_autofree char *address =
-        godwit_migrate_listen(course->destination, GODWIT_TRANSPORT_UNIX, false, error);
+    g_autofree char *address = godwit_migrate_listen(course->source, course->destination,
+                                                     GODWIT_TRANSPORT_UNIX, false, error);
     course->relay = address ? godwit_wire_relay(testbed->wire, address, error) : NULL;
     if (!course->relay)
         return false;
@@ -250,10 +253,9 @@ static bool migrate_elsewhere(struct course *course, GError **error)
     if (!godwit_course_expect_status(source, "running", "after the failed migration", error) ||
         !godwit_course_see_it_run(source, error))
         return false;
-    struct godwit_vm *second = godwit_course_destination(course->testbed, "second", true, error);
-    return second &&
+    return godwit_vm_handshake(course->second, error) &&
            godwit_course_move(course->testbed, state == STATE_PRE_SWITCHOVER ? &pauseless : &plain,
-                              source, second, error);
+                              source, course->second, error);
 }
 
 /* Continues a source in pre-switchover, which does not notice the network before. */

@@ -161,8 +161,8 @@ static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario 
 {
     const struct godwit_spec *spec = &scenario->spec;
     struct godwit_vm *source, *first;
-    if (!godwit_course_ahead(testbed, "second", true, error) ||
-        !godwit_course_both(testbed, "first", true, &source, &first, error) ||
+    struct godwit_vm *second = godwit_course_ahead(testbed, "second", true, error);
+    if (!second || !godwit_course_both(testbed, "first", true, &source, &first, error) ||
         !godwit_migrate_set_capabilities(first, spec->capabilities, error) ||
         !godwit_migrate_set_parameters(first, spec->parameters, error) ||
         !godwit_migrate_set_capabilities(source, spec->capabilities, error) ||
@@ -172,7 +172,8 @@ static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario 
 
     godwit_testbed_phase(testbed, GODWIT_PHASE_CANCEL);
     first->may_exit = true;
-    g_autofree char *uri = godwit_migrate_listen(first, spec->transport, spec->channels, error);
+    g_autofree char *uri =
+        godwit_migrate_listen(source, first, spec->transport, spec->channels, error);
     struct godwit_relay *relay = uri ? godwit_wire_relay(testbed->wire, uri, error) : NULL;
     if (!relay)
         return false;
@@ -202,8 +203,8 @@ static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario 
         !godwit_course_see_it_run(source, error))
         return false;
 
-    struct godwit_vm *second = godwit_course_destination(testbed, "second", true, error);
-    return second && godwit_course_move(testbed, spec, source, second, error);
+    return godwit_vm_handshake(second, error) &&
+           godwit_course_move(testbed, spec, source, second, error);
 }
 
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};

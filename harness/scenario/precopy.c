@@ -43,17 +43,16 @@ static bool bad_dest(struct godwit_testbed *testbed, const struct godwit_scenari
 {
     static const char *const dead[] = {"unix:nobody.sock", "tcp:127.0.0.1:1"};
     static const struct godwit_capability none[] = {{NULL, false}};
-    struct godwit_vm *source = godwit_course_ahead(testbed, "destination", true, error)
-                                   ? godwit_course_source(testbed, error)
-                                   : NULL;
+    struct godwit_vm *destination = godwit_course_ahead(testbed, "destination", true, error);
+    struct godwit_vm *source = destination ? godwit_course_source(testbed, error) : NULL;
     if (!source || !godwit_migrate_set_capabilities(source, none, error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_FAIL);
     for (size_t i = 0; i < G_N_ELEMENTS(dead); i++)
         if (!fail_to(source, dead[i], error))
             return false;
-    struct godwit_vm *destination = godwit_course_destination(testbed, "destination", true, error);
-    return destination && godwit_course_move(testbed, &scenario->spec, source, destination, error);
+    return godwit_vm_handshake(destination, error) &&
+           godwit_course_move(testbed, &scenario->spec, source, destination, error);
 }
 
 /* Sets a cache size of at most half of the window, so that each iteration has pages that are in the

@@ -143,22 +143,23 @@ static bool see_change(struct attempt *attempt, GError **error)
                                          "the fault to be injected", error);
 }
 
-/* Starts the destination NAME, and the migration to it through a relay with the fault. */
-static bool start(struct attempt *attempt, const char *name, GError **error)
+/* Waits for the destination, which was started ahead, and starts the migration to it through a
+ * relay with the fault. */
+static bool start(struct attempt *attempt, GError **error)
 {
     struct godwit_testbed *testbed = attempt->testbed;
     struct godwit_vm *source = attempt->source;
     const bool live = godwit_fault_is_live(attempt->kind);
-    struct godwit_vm *destination = attempt->destination =
-        godwit_course_destination(testbed, name, starts_paused(attempt->trial), error);
-    if (!destination || !godwit_migrate_set_capabilities(destination, NULL, error) ||
+    struct godwit_vm *destination = attempt->destination;
+    if (!godwit_vm_handshake(destination, error) ||
+        !godwit_migrate_set_capabilities(destination, NULL, error) ||
         !godwit_migrate_set_capabilities(source, NULL, error) ||
         !(live ? godwit_migrate_throttle(source, error)
                : stop_in_pass(source, error) && godwit_migrate_unthrottle(source, error)))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
     g_autofree char *address =
-        godwit_migrate_listen(destination, GODWIT_TRANSPORT_UNIX, false, error);
+        godwit_migrate_listen(source, destination, GODWIT_TRANSPORT_UNIX, false, error);
     struct godwit_relay *relay = address ? godwit_wire_relay(testbed->wire, address, error) : NULL;
     attempt->injection = relay ? godwit_wire_inject(source, attempt->trial->fault, error) : NULL;
     if (!attempt->injection)
@@ -238,8 +239,10 @@ static bool survive(struct attempt *attempt, GError **error)
     godwit_testbed_phase(attempt->testbed, GODWIT_PHASE_SURVIVE);
     if (!run_source(attempt, error))
         return false;
-    struct godwit_vm *second = godwit_course_destination(attempt->testbed, "second", true, error);
-    return second && godwit_course_move(attempt->testbed, &plain, attempt->source, second, error);
+    if (!attempt->second)
+        attempt->second = godwit_course_ahead(attempt->testbed, "second", true, error);
+    return attempt->second && godwit_vm_handshake(attempt->second, error) &&
+           godwit_course_move(attempt->testbed, &plain, attempt->source, attempt->second, error);
 }
 
 static bool run_fault(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
@@ -252,12 +255,15 @@ static bool run_fault(struct godwit_testbed *testbed, const struct godwit_scenar
     attempt->testbed = testbed;
     attempt->trial = trial;
     attempt->sent = g_byte_array_new();
-    if (!prepare_attempt(attempt, error) ||
-        !godwit_course_ahead(testbed, "destination", paused, error) ||
-        ((!paused || stuck) && !godwit_course_ahead(testbed, "second", true, error)))
+    if (!prepare_attempt(attempt, error))
+        return false;
+    attempt->destination = godwit_course_ahead(testbed, "destination", paused, error);
+    if (attempt->destination && (!paused || stuck))
+        attempt->second = godwit_course_ahead(testbed, "second", true, error);
+    if (!attempt->destination || ((!paused || stuck) && !attempt->second))
         return false;
     attempt->source = godwit_course_source(testbed, error);
-    if (!attempt->source || !start(attempt, "destination", error) ||
+    if (!attempt->source || !start(attempt, error) ||
         !(stuck ? give_up(attempt, error)
                 : wait_for(attempt, both_ended, "the migration to end", error)) ||
         !godwit_wire_note_fault(testbed, error))
@@ -303,7 +309,10 @@ static bool run_sections(struct godwit_testbed *testbed, const struct godwit_sce
         g_autofree char *name = g_strdup_printf("destination%u", section);
         const struct trial trial = {.fault = fault, .verdict = VERDICT_REFUSED};
         attempt->trial = &trial;
-        if (!prepare_attempt(attempt, error) || !start(attempt, name, error) ||
+        if (!prepare_attempt(attempt, error))
+            return false;
+        attempt->destination = godwit_course_ahead(testbed, name, starts_paused(&trial), error);
+        if (!attempt->destination || !start(attempt, error) ||
             !wait_for(attempt, both_ended, "the migration to end", error))
             return false;
         if (!godwit_injection_done(attempt->injection))

@@ -47,6 +47,7 @@ struct attempt {
     const struct godwit_fault_kind *kind;
     const struct godwit_injection *injection;
     struct godwit_vm *source, *destination;
+    struct godwit_vm *second; /* to which the source is migrated afterwards; NULL: not started */
     GByteArray *sent; /* all that the source has sent, as it was before the fault; owned, and NULL
                          if it is not recorded */
     unsigned seen;    /* BY(...): the oracles that have noticed something, ... */

@@ -288,7 +288,8 @@ static bool limit_migration(struct godwit_testbed *testbed, const struct godwit_
 
     godwit_testbed_phase(testbed, GODWIT_PHASE_CANCEL);
     first->may_exit = true;
-    g_autofree char *uri = godwit_migrate_listen(first, spec->transport, spec->channels, error);
+    g_autofree char *uri =
+        godwit_migrate_listen(source, first, spec->transport, spec->channels, error);
     if (!uri || !godwit_migrate_start(source, uri, spec->channels, error) ||
         !see_sleep(source, first, error) || !ask_limit(source, &limit, &rate, error) ||
         !godwit_vm_command(source, "migrate_cancel", NULL, error) ||

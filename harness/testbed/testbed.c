@@ -80,16 +80,6 @@ void godwit_testbed_free(struct godwit_testbed *testbed)
     g_free(testbed);
 }
 
-struct godwit_vm *godwit_testbed_vm(const struct godwit_testbed *testbed, const char *name)
-{
-    for (guint i = testbed->vms->len; i-- > 0;) {
-        struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
-        if (!strcmp(vm->name, name))
-            return vm;
-    }
-    return NULL;
-}
-
 static const char *const phase_names[GODWIT_PHASES] = {
     [GODWIT_PHASE_NONE] = "none",
     [GODWIT_PHASE_START] = "start",

@@ -165,9 +165,6 @@ void godwit_testbed_at_end(struct godwit_testbed *testbed, GDestroyNotify destro
  * until each is gone, and frees the testbed. */
 void godwit_testbed_free(struct godwit_testbed *testbed);
 
-/* Returns the VM of that name that was started last, or NULL. Borrowed. */
-struct godwit_vm *godwit_testbed_vm(const struct godwit_testbed *testbed, const char *name);
-
 /*
  * Measurements are values that the result reports. They are write-only: nothing reads them back
  * while the scenario runs, so that no verdict depends on how they are reported. Each function takes

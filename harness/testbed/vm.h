@@ -21,7 +21,7 @@
 
 struct godwit_vm {
     struct godwit_testbed *testbed; /* borrowed: it owns the VM */
-    char *name;                     /* "source", "destination", ... */
+    char *name;                     /* for messages and files: "source", "destination", ... */
     bool source;                    /* it was started as a source */
     const struct godwit_qemu *qemu;
     GPtrArray *arguments; /* the command line; NULL-terminated once started */
