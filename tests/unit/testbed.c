@@ -11,6 +11,7 @@
 #include "fake_pair.h"
 #include "guest/image.h"
 #include "oracle/blackout.h"
+#include "scenario/scenario.h"
 #include <signal.h>
 #include <unistd.h>
 
@@ -248,6 +249,50 @@ static void test_measurements(void **state)
     fake_pair_free(pair);
 }
 
+struct godwit_scenario_state {
+    int number;
+    int *left; /* how many parts are not freed yet */
+};
+
+static void clear_state(struct godwit_scenario_state *state)
+{
+    assert_int_equal(state->number, 7);
+    assert_int_equal(--*state->left, 0);
+}
+
+static bool use_state(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                      GError **error)
+{
+    struct part *part = (struct part *)(uintptr_t)scenario->data;
+    (void)error;
+    assert_int_equal(testbed->state->number, 0);
+    assert_non_null(testbed->wire);
+    testbed->state->number = 7;
+    testbed->state->left = part->left;
+    godwit_testbed_at_end(testbed, free_part, part);
+    return true;
+}
+
+/* A scenario finds its own state, zeroed, and a wire. The state is freed last: after the wire,
+ * which may write to it, and after the parts that are made while the scenario runs. */
+static void test_scenario_state(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    int left = 2;
+    struct part part = {godwit_vm_pid(pair->source->vm), &left, 1};
+    const struct godwit_scenario scenario = {
+        .run = use_state,
+        .data = &part,
+        .state = sizeof(struct godwit_scenario_state),
+        .clear = clear_state,
+    };
+    assert_true(godwit_scenario_run(pair->testbed, &scenario, NULL));
+    godwit_vm_watch(pair->source->vm);
+    godwit_vm_watch(pair->destination->vm);
+    fake_pair_free(pair);
+    assert_int_equal(left, 0);
+}
+
 /* VMs are listed in the order of their start, even if they have the same name. */
 static void test_order(void **state)
 {
@@ -375,6 +420,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_first_to_end),
         cmocka_unit_test(test_survives),
         cmocka_unit_test(test_watchers_go_first),
+        cmocka_unit_test(test_scenario_state),
         cmocka_unit_test(test_phases),
         cmocka_unit_test(test_checks),
         cmocka_unit_test(test_measurements),
