@@ -18,6 +18,7 @@ enum godwit_error {
     GODWIT_ERROR_SKIP,        /* this QEMU, host or architecture cannot do it: not a failure */
     GODWIT_ERROR_TIMEOUT,     /* an awaited event did not happen: failed */
     GODWIT_ERROR_CRASH,       /* a QEMU ended unasked: failed */
+    GODWIT_ERROR_ACCESS,      /* a QEMU ended because of an access that the harness made: failed */
     GODWIT_ERROR_QMP,         /* a QEMU refused a command or broke the protocol: failed */
     GODWIT_ERROR_MIGRATION,   /* a migration did not end in the expected state: failed */
     GODWIT_ERROR_ORACLE,      /* the guest's memory or behaviour is wrong: failed */

@@ -119,6 +119,7 @@ static const char *kind_of(const GError *error)
     case GODWIT_ERROR_TIMEOUT:
         return "timeout";
     case GODWIT_ERROR_CRASH:
+    case GODWIT_ERROR_ACCESS:
         return "crash";
     case GODWIT_ERROR_QMP:
         return "qmp";
