@@ -1,0 +1,70 @@
+/*
+ * PCI configuration space through the hand (qtest.h): reading and writing it, and doing what
+ * firmware does, so that every BAR has an address although no firmware has run.
+ *
+ * How configuration space is reached, and the addresses that BARs may have, follow from the
+ * machine's flat views:
+ *
+ *   pc            ports 0xCF8 and 0xCFC
+ *   q35           the same, until godwit_pci_assign() or firmware has enabled ECAM
+ *   virt          ECAM, the region "pcie-mmcfg-mmio", on each architecture
+ *   pseries       firmware services, which QEMU's qtest socket can call
+ *   s390-ccw      not at all: only CPU instructions reach configuration space and BARs, which are
+ *                 in no address space of the machine, and qtest has no CPU
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_QEMU_PCI_H
+#define GODWIT_HARNESS_QEMU_PCI_H
+
+#include "qemu/mtree.h"
+#include "qemu/qtest.h"
+
+struct godwit_pci;
+
+/* An access to configuration space. */
+struct godwit_pci_access {
+    uint8_t bus;
+    uint8_t place;   /* 8 * slot + function */
+    uint16_t offset; /* a multiple of size */
+    uint8_t size;    /* 1, 2 or 4 bytes */
+    bool write;      /* ... from value; otherwise into it */
+    uint32_t value;  /* what was read is all ones if there is no such function or register */
+};
+
+/*
+ * Finds out how to reach the configuration space of the machine whose views are MTREE, which is not
+ * kept. QTEST is borrowed. Changes nothing. The caller frees the result. Fails with SKIP if there
+ * is no way.
+ */
+struct godwit_pci *godwit_pci_new(struct godwit_qtest *qtest, const struct godwit_mtree *mtree,
+                                  GError **error);
+
+/* Frees it. Does nothing for NULL. */
+void godwit_pci_free(struct godwit_pci *pci);
+
+/* Returns how many bytes of each function's configuration space can be reached: 256 or 4096. */
+size_t godwit_pci_config_size(const struct godwit_pci *pci);
+
+/*
+ * Makes COUNT accesses in order, as one batch. Leaves the address port of a PC, and the RAM of a
+ * pseries machine through which arguments pass, as they were. Fails as godwit_qtest_run() does, and
+ * with USAGE if an access is out of reach.
+ */
+bool godwit_pci_run(struct godwit_pci *pci, struct godwit_pci_access *accesses, size_t count,
+                    GError **error);
+
+/* Reads the configuration space of a function from offset 0 on into BYTES, LENGTH of them, a
+ * multiple of 4. Otherwise like godwit_pci_run(). */
+bool godwit_pci_config(struct godwit_pci *pci, unsigned bus, unsigned place, unsigned char *bytes,
+                       size_t length, GError **error);
+
+/*
+ * Does what firmware does: enables ECAM on q35; numbers the buses behind all bridges of the root
+ * buses ROOTS (COUNT of them, ascending, godwit_qtree.roots) and opens the bridges' windows; gives
+ * each BAR, expansion ROMs included, an address; and enables memory and I/O decoding. It does not
+ * enable DMA. A BAR that fits into no window stays unmapped, which godwit_qtree_read() shows.
+ */
+bool godwit_pci_assign(struct godwit_pci *pci, const uint8_t *roots, size_t count, GError **error);
+
+#endif
