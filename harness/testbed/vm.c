@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 /* The descriptors that a QEMU inherits besides stdin, stdout and stderr. */
-enum { QMP_FD = 3, CONSOLE_FD = 4 };
+enum { QMP_FD = 3, CONSOLE_FD = 4, QTEST_FD = 5 };
 
 char *godwit_vm_file(const struct godwit_vm *vm, const char *suffix)
 {
@@ -147,6 +147,20 @@ bool godwit_vm_dying(const struct godwit_vm *vm)
            (hung_up(vm->qmp) || is_exiting(godwit_vm_pid(vm)) || dumps_core(godwit_vm_pid(vm)));
 }
 
+/* Gives the QEMU a qtest socket if its arguments have one. */
+static bool add_hand(struct godwit_vm *vm, GSubprocessLauncher *launcher, GError **error)
+{
+    int ends[2];
+    if (!godwit_vm_has_argument(vm, GODWIT_QTEST_CHARDEV))
+        return true;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "no socket pair for %s: %s", vm->name,
+                           g_strerror(errno));
+    g_subprocess_launcher_take_fd(launcher, ends[1], QTEST_FD);
+    godwit_vm_open_hand(vm, ends[0]);
+    return true;
+}
+
 /* Forks and executes vm->arguments with the descriptors above. */
 static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GError **error)
 {
@@ -189,7 +203,7 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
         return false;
     }
     vm->errors = godwit_drain_new(said[0], err, GODWIT_STDERR_MAX, error);
-    if (!vm->errors)
+    if (!vm->errors || !add_hand(vm, launcher, error))
         return false;
 
     g_ptr_array_add(vm->arguments, NULL);
@@ -275,6 +289,10 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_testbed *testbed, const char *
         add(vm->arguments, "-S", NULL);
     add(vm->arguments, "-chardev", GODWIT_QMP_CHARDEV, "-qmp", "chardev:qmp", "-chardev",
         GODWIT_CONSOLE_CHARDEV, "-serial", "chardev:console", NULL);
+    /* Without a log of its own, QEMU writes every request to its standard error. */
+    if (testbed->hand)
+        add(vm->arguments, "-chardev", GODWIT_QTEST_CHARDEV, "-qtest", "chardev:qtest",
+            "-qtest-log", "none", NULL);
     for (size_t i = 0; arguments && arguments[i]; i++)
         add(vm->arguments, arguments[i], NULL);
     return vm;
@@ -331,6 +349,7 @@ void godwit_vm_free(struct godwit_vm *vm)
     g_clear_object(&vm->cancel);
     g_clear_pointer(&vm->qmp, godwit_qmp_free);
     g_clear_pointer(&vm->console, godwit_console_free);
+    g_clear_pointer(&vm->qtest, godwit_qtest_free);
     g_clear_pointer(&vm->errors, godwit_drain_free);
     g_clear_pointer(&vm->blocks, g_array_unref);
     g_clear_pointer(&vm->pieces, g_array_unref);

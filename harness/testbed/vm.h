@@ -1,12 +1,12 @@
 /*
  * One QEMU process with its guest, as a part of a testbed.
  *
- * Ownership: the VM owns its process, its QMP and console connections, and the files in the
+ * Ownership: the VM owns its process, its QMP, console and qtest connections, and the files in the
  * testbed's records that begin with its name. The process gets one end of a socket pair for QMP
- * (descriptor 3) and one for the console (descriptor 4), and a pipe as its standard error, nothing
- * else. It dies with its parent. Its output goes into bounded logs; a QEMU that floods one is
- * unhealthy. When a connection ends, its descriptors are closed. The VM itself, with the logged
- * output, stays until its testbed is freed.
+ * (descriptor 3), one for the console (descriptor 4) and, if testbed->hand was set, one for qtest
+ * (descriptor 5), and a pipe as its standard error, nothing else. It dies with its parent. Its
+ * output goes into bounded logs; a QEMU that floods one is unhealthy. When a connection ends, its
+ * descriptors are closed. The VM itself, with the logged output, stays until its testbed is freed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,8 +14,11 @@
 #define GODWIT_HARNESS_TESTBED_VM_H
 
 #include "qemu/console.h"
+#include "qemu/mtree.h"
 #include "qemu/qemu.h"
 #include "qemu/qmp.h"
+#include "qemu/qtest.h"
+#include "qemu/qtree.h"
 #include "testbed/testbed.h"
 #include <gio/gio.h>
 
@@ -38,6 +41,7 @@ struct godwit_vm {
     bool replaced;        /* the process continues as that of another VM: see godwit_vm_inherit() */
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
+    struct godwit_qtest *qtest;     /* accesses to the machine; NULL unless testbed->hand was set */
     struct godwit_drain *errors;    /* its standard error; NULL before the start */
     GArray *blocks;                 /* of struct godwit_block, see memory.h; NULL: not yet mapped */
     GArray *pieces;                 /* of struct godwit_piece, likewise */
@@ -125,6 +129,11 @@ json_t *godwit_vm_ask(struct godwit_vm *vm, const char *command, const char *arg
 
 /* Runs a line of the human monitor. Returns its output, which the caller frees. */
 char *godwit_vm_monitor(struct godwit_vm *vm, const char *line, GError **error);
+
+/* Read what is where in the machine, and what is plugged into it. The caller frees the result with
+ * godwit_mtree_free() and godwit_qtree_free(). */
+struct godwit_mtree *godwit_vm_mtree(struct godwit_vm *vm, GError **error);
+struct godwit_qtree *godwit_vm_qtree(struct godwit_vm *vm, GError **error);
 
 /* Returns the run state that query-status reports ("running", "paused", ...). The caller frees
  * it. */

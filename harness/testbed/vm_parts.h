@@ -1,5 +1,5 @@
 /*
- * Shared by vm.c, vm_talk.c and vm_report.c.
+ * Shared by vm.c, vm_talk.c, vm_hand.c and vm_report.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,13 +8,17 @@
 
 #include "testbed/vm.h"
 
-/* The character devices of QMP and console, on the descriptors that the QEMU inherits. */
+/* The character devices of QMP, console and qtest, on the descriptors that the QEMU inherits. */
 #define GODWIT_QMP_CHARDEV     "socket,id=qmp,fd=3"
 #define GODWIT_CONSOLE_CHARDEV "socket,id=console,fd=4"
+#define GODWIT_QTEST_CHARDEV   "socket,id=qtest,fd=5"
 
 /* Returns the path of the VM's file with that suffix (".qmp") in the testbed's records. The caller
  * frees it. */
 char *godwit_vm_file(const struct godwit_vm *vm, const char *suffix);
+
+/* Creates vm->qtest over FD (taken). */
+void godwit_vm_open_hand(struct godwit_vm *vm, int fd);
 
 /* Returns the error code for the end of the VM's process: CRASH, or ENVIRONMENT if it exceeded a
  * limit of the host. */

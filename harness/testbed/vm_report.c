@@ -118,10 +118,12 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
     return true;
 }
 
-/* Returns the command line with QMP and CONSOLE, two values of -chardev, in place of Godwit's
- * sockets. The caller frees it. */
+/* Returns the command line with QMP, CONSOLE and a socket for qtest, values of -chardev, in place of
+ * Godwit's sockets. The caller frees it. */
 static char *command_line(const struct godwit_vm *vm, const char *qmp, const char *console)
 {
+    g_autofree char *qtest =
+        g_strdup_printf("socket,id=qtest,path=%s.qtest.sock,server=on,wait=off", vm->name);
     GString *line = g_string_new(NULL);
     for (guint i = 0; i < vm->arguments->len && g_ptr_array_index(vm->arguments, i); i++) {
         const char *argument = g_ptr_array_index(vm->arguments, i);
@@ -129,6 +131,8 @@ static char *command_line(const struct godwit_vm *vm, const char *qmp, const cha
             argument = qmp;
         else if (!strcmp(argument, GODWIT_CONSOLE_CHARDEV))
             argument = console;
+        else if (!strcmp(argument, GODWIT_QTEST_CHARDEV))
+            argument = qtest;
         g_autofree char *word = godwit_shell_word(argument);
         g_string_append_printf(line, "%s%s", i ? " " : "", word);
     }
