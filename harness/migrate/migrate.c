@@ -6,6 +6,7 @@
  */
 #include "migrate/migrate.h"
 
+#include "migrate/limiter.h"
 #include "qemu/host.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -122,7 +123,8 @@ char *godwit_migrate_file_address(struct godwit_vm *source, enum godwit_transpor
         return pass_file(source, O_WRONLY | O_CREAT | O_TRUNC, error) ? g_strdup("fd:migrate")
                                                                       : NULL;
     case GODWIT_TRANSPORT_EXEC:
-        return g_strdup("exec:cat > " GODWIT_MIGRATE_FILE);
+        return g_strdup("exec:cat > " GODWIT_MIGRATE_FILE ".part && mv " GODWIT_MIGRATE_FILE
+                        ".part " GODWIT_MIGRATE_FILE);
     default:
         return g_strdup("file:" GODWIT_MIGRATE_FILE);
     }
@@ -175,6 +177,18 @@ static char *ask_port(struct godwit_vm *destination, GError **error)
     return g_strdup(port);
 }
 
+/* Waits for the command of a migration with EXEC: QEMU reports completion before it has ended. No
+ * event reports its end, so this looks for the file. */
+static bool await_file(struct godwit_vm *source, GError **error)
+{
+    g_autofree char *path = g_build_filename(source->testbed->directory, GODWIT_MIGRATE_FILE, NULL);
+    while (!g_file_test(path, G_FILE_TEST_EXISTS))
+        if (!godwit_testbed_rest(source->testbed, LOOK_MS,
+                                 "the command of the migration to write its file", error))
+            return false;
+    return true;
+}
+
 char *godwit_migrate_listen(struct godwit_vm *source, struct godwit_vm *destination,
                             enum godwit_transport transport, bool channels, GError **error)
 {
@@ -200,6 +214,8 @@ char *godwit_migrate_listen(struct godwit_vm *source, struct godwit_vm *destinat
         uri = g_strdup("fd:migrate");
         break;
     case GODWIT_TRANSPORT_EXEC:
+        if (!await_file(source, error))
+            return NULL;
         uri = g_strdup("exec:cat " GODWIT_MIGRATE_FILE);
         break;
     case GODWIT_TRANSPORT_FILE:
