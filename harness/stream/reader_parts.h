@@ -47,9 +47,9 @@ enum {
     MOST_SECTIONS = 16384,
     MOST_BLOCKS = 4096,
     MOST_CAPABILITIES = 256,
-    PACKET_SIZE = 512 << 10, /* a multifd packet has room for pages of this size together */
-    HIGHEST_VERSION = 0xffff,
-    PIECE = 64 << 10, /* the longest gap, and the most bytes to copy at once */
+    PACKET_SIZE = 512 << 10,    /* a multifd packet has room for pages of this size together */
+    HIGHEST_VERSION = 20991231, /* some devices have a date as their version */
+    PIECE = 64 << 10,           /* the longest gap, and the most bytes to copy at once */
 };
 
 #define LARGEST_BLOCK ((uint64_t)1 << 56)

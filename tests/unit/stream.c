@@ -458,8 +458,8 @@ static void test_sections(void **state)
     put_part(bytes, 3, 5);
     expect_damage(bytes, 37, "section \"once\" has no footer");
     bytes = begin();
-    put_section(bytes, 4, 5, "new", 0x10000);
-    expect_damage(bytes, 32, "version 0x00010000 of section \"new\"");
+    put_section(bytes, 4, 5, "new", 0x02000000);
+    expect_damage(bytes, 32, "version 0x02000000 of section \"new\"");
     bytes = begin();
     put_section(bytes, 4, 1, "ram", 4);
     expect_damage(bytes, 19, "invalid section \"ram\" of version 4 in one piece");
