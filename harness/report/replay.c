@@ -335,13 +335,30 @@ static void write_step(struct progress *progress, const json_t *result, const st
         write_command(progress, result, step);
 }
 
+/* Returns whether the VM takes part in a migration. Others were only asked questions. */
+static bool takes_part(const GPtrArray *steps, const json_t *vm)
+{
+    const char *incoming = strstr(godwit_json_string(vm, "replay", ""), " -incoming ");
+    if (incoming && !g_str_has_prefix(incoming, " -incoming defer"))
+        return true;
+    for (guint i = 0; i < steps->len; i++) {
+        const struct step *step = g_ptr_array_index(steps, i);
+        if (step->vm == vm && (is_command(step, "migrate") || listens(step)))
+            return true;
+    }
+    return false;
+}
+
 /* Appends the start of each VM that has begun by AT, and moves *NEXT to the one after them. */
-static void write_starts(GString *text, const json_t *vms, size_t *next, double at)
+static void write_starts(GString *text, const json_t *vms, const GPtrArray *steps, size_t *next,
+                         double at)
 {
     for (; *next < json_array_size(vms); ++*next) {
         const json_t *vm = json_array_get(vms, *next);
         if (json_number_value(json_object_get(vm, "began")) > at)
             return;
+        if (!takes_part(steps, vm))
+            continue;
         g_autofree char *binary = godwit_shell_word(godwit_json_string(vm, "qemu", ""));
         g_string_append_printf(text, "start %s \"${QEMU:-\"%s\"}\"%s\n", name_of(vm), binary,
                                godwit_json_string(vm, "replay", ""));
@@ -373,8 +390,9 @@ char *godwit_report_replay(const json_t *result, char **why)
                            head);
     for (guint s = 0; s < steps->len; s++) {
         const struct step *step = g_ptr_array_index(steps, s);
-        write_starts(progress.text, vms, &next, step->at);
-        write_step(&progress, result, step);
+        write_starts(progress.text, vms, steps, &next, step->at);
+        if (takes_part(steps, step->vm))
+            write_step(&progress, result, step);
     }
     /* A run that failed may have ended before the guest went on. */
     if (json_array_size(vms))

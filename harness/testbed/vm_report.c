@@ -118,8 +118,8 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
     return true;
 }
 
-/* Returns the command line with QMP, CONSOLE and a socket for qtest, values of -chardev, in place of
- * Godwit's sockets. The caller frees it. */
+/* Returns the command line with QMP, CONSOLE and a socket for qtest, values of -chardev, in place
+ * of Godwit's sockets. The caller frees it. */
 static char *command_line(const struct godwit_vm *vm, const char *qmp, const char *console)
 {
     g_autofree char *qtest =
