@@ -39,6 +39,7 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_NO_END,      /* the migration stays in STATE: source, destination */
     GODWIT_SYMPTOM_NO_ANSWER,   /* a source does not answer `migrate_cancel`: source */
     GODWIT_SYMPTOM_LOAD,        /* a destination failed to load, with FAILURE: destination */
+    GODWIT_SYMPTOM_DEVICE,      /* a migration with device TEXT failed: source, destination */
     GODWIT_SYMPTOM_DOWNTIME,    /* a source reports a downtime of MS, at NOW: source */
 };
 
@@ -96,6 +97,7 @@ extern const struct godwit_bug godwit_bugs_loading[];
 extern const struct godwit_bug godwit_bugs_states[];
 extern const struct godwit_bug godwit_bugs_requests[];
 extern const struct godwit_bug godwit_bugs_figures[];
+extern const struct godwit_bug godwit_bugs_devices[];
 
 /* Returns entry number INDEX, counted over all families, or NULL after the last. */
 const struct godwit_bug *godwit_bug_at(size_t index);

@@ -122,9 +122,15 @@ struct godwit_job *godwit_target_job(const struct godwit_target *target,
                                      const struct godwit_scenario *scenario);
 
 /* Returns the scenarios that match any of the globs, in the order of the globs, or all scenarios if
- * GLOBS is NULL or empty. The caller unreferences the array. Fails with USAGE if a glob matches no
- * scenario. */
+ * GLOBS is NULL or empty. Where only a QEMU can say what a glob matches, it returns the prototype.
+ * The caller unreferences the array. Fails with USAGE if a glob matches no scenario. */
 GPtrArray *godwit_match_scenarios(char **globs, GError **error);
+
+/* Returns SCENARIOS, the result of godwit_match_scenarios() for GLOBS, with each prototype replaced
+ * by what the target's source has of it. The caller unreferences the array. */
+GPtrArray *godwit_target_scenarios(struct godwit_process *process,
+                                   const struct godwit_target *target, const GPtrArray *scenarios,
+                                   char **globs, GError **error);
 
 /* Fails with ENVIRONMENT if PARALLEL jobs of the largest target do not fit into the host's free
  * memory. */

@@ -75,11 +75,14 @@ bool godwit_command_list(struct godwit_process *process, int argc, char **argv, 
     bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
     if (good && !helped) {
         g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options.globs, error);
+        g_autoptr(GPtrArray) prototypes = godwit_scenario_prototypes();
         good = scenarios != NULL;
         if (good && options.why)
             good = print_why(process, &options.target, scenarios, error);
         else if (good)
             print(scenarios, options.qemu_names);
+        if (good && !options.why && !options.globs)
+            print(prototypes, options.qemu_names);
     }
     g_strfreev(options.globs);
     godwit_options_clear(&options.target);

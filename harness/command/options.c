@@ -235,31 +235,6 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     return true;
 }
 
-GPtrArray *godwit_match_scenarios(char **globs, GError **error)
-{
-    g_autoptr(GPtrArray) all = godwit_scenario_all();
-    if (!globs || !globs[0])
-        return g_steal_pointer(&all);
-    g_autoptr(GPtrArray) chosen = g_ptr_array_new();
-    for (guint g = 0; globs[g]; g++) {
-        bool any = false;
-        for (guint i = 0; i < all->len; i++) {
-            const struct godwit_scenario *scenario = g_ptr_array_index(all, i);
-            if (!g_pattern_match_simple(globs[g], scenario->name))
-                continue;
-            any = true;
-            if (!g_ptr_array_find(chosen, scenario, NULL))
-                g_ptr_array_add(chosen, (gpointer)(uintptr_t)scenario);
-        }
-        if (!any) {
-            godwit_fail(error, GODWIT_ERROR_USAGE, "no scenario matches \"%s\" (see `godwit list`)",
-                        globs[g]);
-            return NULL;
-        }
-    }
-    return g_steal_pointer(&chosen);
-}
-
 bool godwit_enough_memory(const GPtrArray *targets, unsigned parallel, GError **error)
 {
     /* A generous estimate of what a QEMU needs beside its guest's RAM, in MiB. */

@@ -182,15 +182,21 @@ static bool named(const struct run_options *options, const struct godwit_scenari
 }
 
 /* Returns the jobs of all scenarios on all targets, in the order in which they run. Adds to SKIPPED
- * a result for each scenario that a target cannot run. */
-static GPtrArray *make_jobs(const struct run_options *options, const GPtrArray *targets,
-                            const GPtrArray *scenarios, bool live, GPtrArray *skipped)
+ * a result for each scenario that a target cannot run. Returns NULL with ERROR set if a QEMU does
+ * not list what it has of a prototype. */
+static GPtrArray *make_jobs(struct godwit_process *process, const struct run_options *options,
+                            const GPtrArray *targets, const GPtrArray *all, GPtrArray *skipped,
+                            GError **error)
 {
-    GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
+    g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
     const int repeat = MAX(options->repeat, 1);
     unsigned serial = 0;
     for (guint t = 0; t < targets->len; t++) {
         const struct godwit_target *target = g_ptr_array_index(targets, t);
+        g_autoptr(GPtrArray) scenarios =
+            godwit_target_scenarios(process, target, all, options->globs, error);
+        if (!scenarios)
+            return NULL;
         for (guint s = 0; s < scenarios->len; s++) {
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
             if (scenario->slow && !options->slow && !named(options, scenario))
@@ -203,7 +209,6 @@ static GPtrArray *make_jobs(const struct run_options *options, const GPtrArray *
                 continue;
             g_autofree char *skip = godwit_scenario_skip_reason(scenario, &target->setup);
             struct godwit_job *job = godwit_target_job(target, scenario);
-            job->progress = live;
             job->keep = options->keep;
             job->setup.oracles_off = options->oracles_off;
             job->repetitions = endless(options) ? 0 : (unsigned)repeat;
@@ -231,7 +236,7 @@ static GPtrArray *make_jobs(const struct run_options *options, const GPtrArray *
             g_ptr_array_add(jobs, copy);
         }
     }
-    return jobs;
+    return g_steal_pointer(&jobs);
 }
 
 static bool open_reporters(const struct run_options *options, GPtrArray *reporters, GError **error)
@@ -281,6 +286,11 @@ static bool run(struct godwit_process *process, const struct run_options *option
     if (!targets || !godwit_enough_memory(targets, (unsigned)options->jobs, error))
         return false;
 
+    g_autoptr(GPtrArray) skipped = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    g_autoptr(GPtrArray) jobs = make_jobs(process, options, targets, scenarios, skipped, error);
+    if (!jobs)
+        return false;
+
     g_autoptr(GPtrArray) reporters = g_ptr_array_new();
     /* This comes last, so that a run that does not begin leaves nothing behind. */
     if (!open_reporters(options, reporters, error) ||
@@ -302,8 +312,8 @@ static bool run(struct godwit_process *process, const struct run_options *option
             reporter->about = json_incref(about);
         reporter->width = godwit_targets_width(targets);
     }
-    g_autoptr(GPtrArray) skipped = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
-    g_autoptr(GPtrArray) jobs = make_jobs(options, targets, scenarios, live, skipped);
+    for (guint i = 0; i < jobs->len; i++)
+        ((struct godwit_job *)g_ptr_array_index(jobs, i))->progress = live;
     struct godwit_run todo = {
         .jobs = jobs,
         .skipped = skipped,

@@ -32,18 +32,26 @@ GHashTable *godwit_state_read(const void *bytes, size_t length, GError **error)
     return good ? g_steal_pointer(&states) : NULL;
 }
 
+enum godwit_transport godwit_state_transport(const struct godwit_qemu *qemu)
+{
+    return godwit_qemu_has(qemu, "transport", "file") ? GODWIT_TRANSPORT_FILE
+                                                      : GODWIT_TRANSPORT_FD_FILE;
+}
+
+bool godwit_state_save(struct godwit_vm *vm, GError **error)
+{
+    const enum godwit_transport transport = godwit_state_transport(vm->qemu);
+    g_autofree char *uri = godwit_migrate_file_address(vm, transport, error);
+    return uri && godwit_migrate_unthrottle(vm, error) &&
+           godwit_migrate_start(vm, uri, false, error) &&
+           godwit_migrate_wait(vm, "completed", error);
+}
+
 GHashTable *godwit_state_send_on(struct godwit_vm *vm, GError **error)
 {
-    /* A file that QEMU opens itself is complete when QEMU reports completion. */
-    const enum godwit_transport transport = godwit_qemu_has(vm->qemu, "transport", "file")
-                                                ? GODWIT_TRANSPORT_FILE
-                                                : GODWIT_TRANSPORT_FD_FILE;
     g_autofree char *path = g_build_filename(vm->testbed->directory, GODWIT_MIGRATE_FILE, NULL);
     gsize length = 0;
-    g_autofree char *uri = godwit_migrate_file_address(vm, transport, error);
-    if (!uri || !godwit_migrate_unthrottle(vm, error) ||
-        !godwit_migrate_start(vm, uri, false, error) ||
-        !godwit_migrate_wait(vm, "completed", error))
+    if (!godwit_state_save(vm, error))
         return NULL;
     /* Room for all of RAM, with overhead, and for the devices. */
     const size_t most = ((size_t)vm->testbed->setup->memory_mib * 2 + 64) << 20;

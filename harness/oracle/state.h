@@ -8,11 +8,20 @@
 #ifndef GODWIT_HARNESS_ORACLE_STATE_H
 #define GODWIT_HARNESS_ORACLE_STATE_H
 
+#include "migrate/migrate.h"
 #include "testbed/vm.h"
 
 /* Returns the devices' states in a whole stream: GBytes by name and instance ("timer/0"). The
  * caller unreferences the table. Fails with STREAM if the stream cannot be read. */
 GHashTable *godwit_state_read(const void *bytes, size_t length, GError **error);
+
+/* Returns a transport into a file that is complete when QEMU reports completion: one that QEMU
+ * itself writes. */
+enum godwit_transport godwit_state_transport(const struct godwit_qemu *qemu);
+
+/* Makes VM, a destination that has loaded and not run, write its state to GODWIT_MIGRATE_FILE, in
+ * place of what is there. The VM ends in run state postmigrate. */
+bool godwit_state_save(struct godwit_vm *vm, GError **error);
 
 /* Makes VM, a destination that has loaded and not run, write its state to a file in the testbed's
  * directory, and returns the devices' states in it, as godwit_state_read() does. The VM ends in run

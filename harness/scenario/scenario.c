@@ -27,24 +27,70 @@ static gint by_name(gconstpointer a, gconstpointer b)
     return strcmp((*one)->name, (*other)->name);
 }
 
-GPtrArray *godwit_scenario_all(void)
+/* Returns the rows that are prototypes, or those that are not. */
+static GPtrArray *rows(bool prototypes)
 {
     GPtrArray *all = g_ptr_array_new();
     for (const struct godwit_family *const *family = __start_godwit_families;
          family < __stop_godwit_families; family++)
         for (size_t i = 0; i < (*family)->count; i++)
-            g_ptr_array_add(all, (gpointer)(uintptr_t) & (*family)->rows[i]);
+            if (prototypes == ((*family)->rows[i].names != NULL))
+                g_ptr_array_add(all, (gpointer)(uintptr_t) & (*family)->rows[i]);
     g_ptr_array_sort(all, by_name);
     return all;
+}
+
+GPtrArray *godwit_scenario_all(void)
+{
+    return rows(false);
+}
+
+GPtrArray *godwit_scenario_prototypes(void)
+{
+    return rows(true);
+}
+
+char *godwit_scenario_prefix(const struct godwit_scenario *scenario)
+{
+    return g_strndup(scenario->name, strcspn(scenario->name, "/") + 1);
+}
+
+const char *godwit_scenario_subject(const struct godwit_scenario *scenario)
+{
+    return scenario->name + strcspn(scenario->name, "/") + 1;
+}
+
+/* Returns the scenario that PROTOTYPE stands for with that name. It lives as long as the program:
+ * jobs refer to scenarios without owning them. */
+static const struct godwit_scenario *make(const struct godwit_scenario *prototype, const char *name)
+{
+    static GHashTable *made; /* name -> struct godwit_scenario */
+    if (!made)
+        made = g_hash_table_new(g_str_hash, g_str_equal);
+    struct godwit_scenario *scenario = g_hash_table_lookup(made, name);
+    if (scenario)
+        return scenario;
+    scenario = g_memdup2(prototype, sizeof(*prototype));
+    scenario->name = g_intern_string(name);
+    g_hash_table_insert(made, (gpointer)(uintptr_t)scenario->name, scenario);
+    return scenario;
 }
 
 const struct godwit_scenario *godwit_scenario_find(const char *name)
 {
     g_autoptr(GPtrArray) all = godwit_scenario_all();
+    g_autoptr(GPtrArray) prototypes = godwit_scenario_prototypes();
     for (guint i = 0; i < all->len; i++) {
         const struct godwit_scenario *scenario = g_ptr_array_index(all, i);
         if (!strcmp(scenario->name, name))
             return scenario;
+    }
+    for (guint i = 0; i < prototypes->len; i++) {
+        const struct godwit_scenario *prototype = g_ptr_array_index(prototypes, i);
+        g_autofree char *prefix = godwit_scenario_prefix(prototype);
+        if (g_str_has_prefix(name, prefix) && name[strlen(prefix)] &&
+            strcmp(name, prototype->name) != 0)
+            return make(prototype, name);
     }
     return NULL;
 }

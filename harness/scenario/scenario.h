@@ -11,7 +11,7 @@
 #include "course/course.h"
 
 struct godwit_scenario {
-    const char *name;      /* "precopy/unix/plain" */
+    const char *name;      /* "precopy/unix/plain"; of a prototype "device/NAME", see below */
     const char *summary;   /* one line for `godwit list` */
     const char *qemu_name; /* the same test in QEMU's own migration-test, or NULL */
     /* Runs the scenario. NULL: godwit_course_run() with the spec. */
@@ -41,7 +41,16 @@ struct godwit_scenario {
     /* Changes the guest's parameters, which are the image's own with what the user asked for. NULL:
      * godwit_scenario_default(). */
     void (*prepare)(const struct godwit_scenario *scenario, struct godwit_workload *workload);
+    /*
+     * A row with this hook is a prototype: it stands for a scenario for each thing that a QEMU has,
+     * and its name ends in GODWIT_NAME. The hook asks a QEMU without a machine for their names, as
+     * a NULL-terminated array that the caller frees; it fails with an error of QMP.
+     */
+    char **(*names)(struct godwit_vm *vm, GError **error);
 };
+
+/* What the name of a prototype ends in. */
+#define GODWIT_NAME "/NAME"
 
 /* Sets the default parameters of a guest: VERIFY, the scenario's flags, and a PASS after each pass,
  * which shows progress soonest. SCENARIO is NULL for an ad-hoc migration, which has no flags. */
@@ -69,11 +78,24 @@ struct godwit_family {
     static const struct godwit_family *const family##_entry                                        \
         __attribute__((used, section("godwit_families"))) = &family##_family
 
-/* Returns all scenarios, sorted by name. The caller frees the array with g_ptr_array_unref(). */
+/* Returns all scenarios but prototypes, sorted by name. The caller frees the array with
+ * g_ptr_array_unref(). */
 GPtrArray *godwit_scenario_all(void);
 
-/* Returns the scenario of that name, or NULL. */
+/* Returns all prototypes, sorted by name. The caller frees the array with g_ptr_array_unref(). */
+GPtrArray *godwit_scenario_prototypes(void);
+
+/* Returns the scenario of that name, or NULL. A name that fits a prototype always finds one: only a
+ * QEMU knows whether it has such a thing. */
 const struct godwit_scenario *godwit_scenario_find(const char *name);
+
+/* Returns the part of a prototype's name, or of a name that was made from one, that is the same in
+ * all of them: "device/". SCENARIO must be such a one. The caller frees it. */
+char *godwit_scenario_prefix(const struct godwit_scenario *scenario);
+
+/* Returns what stands for NAME in the name of a scenario that was made from a prototype. Borrowed
+ * from the scenario. */
+const char *godwit_scenario_subject(const struct godwit_scenario *scenario);
 
 /* Returns whether the guest's workload may be `stamp`. */
 bool godwit_scenario_stamps(const struct godwit_scenario *scenario);

@@ -154,7 +154,7 @@ static json_t *features_of(const json_t *schema, const json_t *capabilities)
     return features;
 }
 
-static bool ask(struct godwit_vm *vm, struct godwit_qemu *qemu, GError **error)
+static bool ask_all(struct godwit_vm *vm, struct godwit_qemu *qemu, GError **error)
 {
     if (!godwit_vm_handshake(vm, error))
         return false;
@@ -191,7 +191,7 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
     struct godwit_vm *vm = godwit_testbed_set_apart(testbed, error)
                                ? godwit_vm_start_bare(testbed, qemu, error)
                                : NULL;
-    bool answered = vm && ask(vm, qemu, error);
+    bool answered = vm && ask_all(vm, qemu, error);
     qemu->start_ms = (double)(g_get_monotonic_time() - began) / 1000.0;
     godwit_testbed_free(testbed);
     if (!answered) {
@@ -203,4 +203,23 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
         g_clear_pointer(&qemu, godwit_qemu_free);
     }
     return qemu;
+}
+
+char **godwit_qemu_ask(const struct godwit_qemu *qemu,
+                       char **(*ask)(struct godwit_vm *vm, GError **error), const char *directory,
+                       double timeout_scale, bool *interrupted, GError **error)
+{
+    const struct godwit_setup setup = {.timeout_scale = timeout_scale};
+    struct godwit_testbed *testbed = godwit_testbed_new(&setup, directory);
+    testbed->interrupted = interrupted;
+    struct godwit_vm *vm = godwit_testbed_set_apart(testbed, error)
+                               ? godwit_vm_start_bare(testbed, qemu, error)
+                               : NULL;
+    char **answer = vm && godwit_vm_handshake(vm, error) ? ask(vm, error) : NULL;
+    if (answer && !godwit_vm_quit(vm, error))
+        g_clear_pointer(&answer, g_strfreev);
+    godwit_testbed_free(testbed);
+    if (!answer)
+        godwit_error_context(error, "%s", qemu->path);
+    return answer;
 }

@@ -8,6 +8,8 @@
 
 #include "qemu/qemu.h"
 
+struct godwit_vm;
+
 /*
  * Starts the binary at PATH (absolute) in DIRECTORY, without a machine, and asks it. Returns what
  * it reports, which the caller frees with godwit_qemu_free(). Fails with ENVIRONMENT if it is not a
@@ -15,5 +17,12 @@
  */
 struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, double timeout_scale,
                                       bool *interrupted, GError **error);
+
+/* Asks a QEMU without a machine by ASK, which returns what it learns as a NULL-terminated array of
+ * strings, or NULL with ERROR set. Everything else is as with godwit_qemu_probe(). The caller frees
+ * the array. */
+char **godwit_qemu_ask(const struct godwit_qemu *qemu,
+                       char **(*ask)(struct godwit_vm *vm, GError **error), const char *directory,
+                       double timeout_scale, bool *interrupted, GError **error);
 
 #endif

@@ -421,6 +421,90 @@ static void test_crash(void **state)
     fake_pair_free(pair);
 }
 
+/* A VM of the pair that was killed by that signal, with these last words. */
+static struct godwit_vm killed(void **state, const struct fake_pair *pair, const char *name,
+                               int number, const char *text)
+{
+    int ends[2];
+    g_autofree char *file = g_strconcat(name, ".stderr", NULL);
+    g_autofree char *path = g_build_filename(*state, file, NULL);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
+    close(ends[1]);
+    const bool source = !strcmp(name, "source");
+    return (struct godwit_vm){.testbed = pair->testbed,
+                              .name = (char *)(uintptr_t)name,
+                              .source = source,
+                              .qemu = (source ? pair->source : pair->destination)->vm->qemu,
+                              .errors = godwit_drain_new(ends[0], path, GODWIT_STDERR_MAX, NULL),
+                              .exited = true,
+                              .wait_status = number};
+}
+
+#define ABORT_SAVE                                                                                 \
+    "qemu: migration/vmstate.c:433: vmstate_save_state_v: Assertion `first_elem || !n_elems || "   \
+    "!size' failed.\n"
+#define ABORT_CARD                                                                                 \
+    "qemu: hw/sd/sd.c:381: sd_ocr_powerup: Assertion `!FIELD_EX32(sd->ocr, OCR, CARD_POWER_UP)' "  \
+    "failed.\n"
+
+/* One device, one side, one signal and, if it was an assertion, that one; and no other version. */
+static void test_devices(void **state)
+{
+    static const struct {
+        const char *device, *version;
+        int source, destination; /* the signal that has killed it; 0: it lives */
+        const char *said, *id;
+    } rows[] = {
+        {"vmbus-bridge", "7.2.22", 6, 0, ABORT_SAVE, "device-vmbus"},
+        {"hv-balloon", "11.1.3", 6, 0, ABORT_SAVE, "device-vmbus"},
+        {"vmbus-bridge", "10.0.13", 11, 0, ABORT_SAVE, NULL},
+        {"vmbus-bridge", "10.0.13", 6, 0, ABORT_CARD, NULL},
+        {"vmbus-bridge", "10.0.13", 0, 6, ABORT_SAVE, NULL},
+        {"e1000", "10.0.13", 6, 0, ABORT_SAVE, NULL},
+        {"sd-card-spi", "10.0.13", 0, 6, ABORT_CARD, "device-sd-card-spi"},
+        {"sd-card-spi", "11.1.3", 0, 6, ABORT_CARD, "device-sd-card-spi"},
+        {"sd-card-spi", "9.2.0", 0, 6, ABORT_CARD, NULL},
+        {"sd-card-spi", "10.0.13", 6, 0, ABORT_CARD, NULL},
+        {"sd-card-spi", "10.0.13", 0, 6, ABORT_SAVE, NULL},
+        {"sd-card", "10.0.13", 0, 6, ABORT_CARD, NULL},
+        {"pci-serial-2x", "7.2.22", 11, 0, "", "device-pci-serial"},
+        {"pci-serial-2x", "11.1.3", 11, 0, "", "device-pci-serial"},
+        {"pci-serial-2x", "11.1.3", 6, 0, "", NULL},
+        {"pci-serial-2x", "11.1.3", 0, 11, "", NULL},
+        {"pci-serial-4x", "11.1.3", 11, 0, "", NULL},
+        {"isa-vga", "10.0.13", 0, 11, "", "device-isa-vga"},
+        {"isa-vga", "7.2.22", 0, 11, "", NULL},
+        {"isa-vga", "11.1.3", 0, 11, "", NULL},
+        {"isa-vga", "10.0.13", 11, 0, "", NULL},
+        {"VGA", "10.0.13", 0, 11, "", NULL},
+        {"nvme-ns", "11.1.3", 11, 0, "", "device-nvme-ns"},
+        {"nvme-ns", "10.0.13", 11, 0, "", NULL},
+        {"nvme-ns", "11.1.3", 0, 11, "", NULL},
+        {"nvme", "11.1.3", 11, 0, "", NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm source = killed(state, pair, "source", rows[i].source, rows[i].said);
+        struct godwit_vm destination =
+            killed(state, pair, "destination", rows[i].destination, rows[i].said);
+        source.exited = rows[i].source;
+        destination.exited = rows[i].destination;
+        const struct godwit_bug *bug = KNOWN(.kind = GODWIT_SYMPTOM_DEVICE, .source = &source,
+                                             .destination = &destination, .text = rows[i].device);
+        if (g_strcmp0(id_of(bug), rows[i].id) != 0)
+            fail_msg("row %zu: %s, not %s", i, id_of(bug), rows[i].id);
+        godwit_drain_free(source.errors);
+        godwit_drain_free(destination.errors);
+        fake_pair_free(pair);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        g_autofree char *path =
+            g_build_filename(*state, i ? "destination.stderr" : "source.stderr", NULL);
+        assert_int_equal(g_unlink(path), 0);
+    }
+}
+
 /* A destination of that VM's, which has ended with WAIT_STATUS and said TEXT last. */
 static struct godwit_vm ended(void **state, const struct fake_pair *pair, int wait_status,
                               const char *text)
@@ -648,6 +732,11 @@ static void test_all_rows(void **state)
                                          "incoming-stuck",
                                          "no-main-channel",
                                          "postcopy-downtime-uptime",
+                                         "device-vmbus",
+                                         "device-sd-card-spi",
+                                         "device-pci-serial",
+                                         "device-isa-vga",
+                                         "device-nvme-ns",
                                          NULL};
     const struct godwit_bug *bug;
     size_t rows = 0;
@@ -660,7 +749,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 22);
+    assert_int_equal(rows, 27);
 }
 
 /* The set of accepted bugs, and back. */
@@ -867,6 +956,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_stuck),
         cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_devices),
         cmocka_unit_test(test_loads),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_all_rows),

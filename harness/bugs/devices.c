@@ -1,0 +1,122 @@
+/*
+ * Known bugs of devices: QEMU dies when it saves or loads their state.
+ *
+ * Each is recognised by the device that was plugged (the symptom's text), the side that has died,
+ * its signal and, if it was an assertion, the assertion. docs/known-bugs/device.py shows each
+ * without Godwit.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "bugs/bugs.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* Returns whether VM was killed by the signal, and printed TEXT in its last words unless that is
+ * NULL. Sets *SEEN to how it ended. */
+static bool was_killed(const struct godwit_vm *vm, int number, const char *text, char **seen)
+{
+    if (!vm || !vm->exited || !WIFSIGNALED(vm->wait_status) || WTERMSIG(vm->wait_status) != number)
+        return false;
+    g_autofree char *said = godwit_vm_reason(vm);
+    if (text && !strstr(said, text))
+        return false;
+    g_autofree char *end = godwit_vm_end(vm);
+    *seen = g_strdup_printf("the %s's QEMU %s", vm->name, end);
+    return true;
+}
+
+/* QEMU saves an array of pointers of which it has none. Every device of this bus needs the bridge.
+ */
+static bool is_vmbus(const struct godwit_symptom *symptom, char **seen)
+{
+    return (!strcmp(symptom->text, "vmbus-bridge") || g_str_has_prefix(symptom->text, "hv-")) &&
+           was_killed(symptom->source, SIGABRT,
+                      "Assertion `first_elem || !n_elems || !size' failed.", seen);
+}
+
+/* The destination powers up the card, which its state says is powered up. */
+static bool is_spi_card(const struct godwit_symptom *symptom, char **seen)
+{
+    return !strcmp(symptom->text, "sd-card-spi") &&
+           was_killed(symptom->destination, SIGABRT,
+                      "Assertion `!FIELD_EX32(sd->ocr, OCR, CARD_POWER_UP)' failed.", seen);
+}
+
+static bool is_serial(const struct godwit_symptom *symptom, char **seen)
+{
+    return !strcmp(symptom->text, "pci-serial-2x") &&
+           was_killed(symptom->source, SIGSEGV, NULL, seen);
+}
+
+static bool is_isa_vga(const struct godwit_symptom *symptom, char **seen)
+{
+    return !strcmp(symptom->text, "isa-vga") &&
+           was_killed(symptom->destination, SIGSEGV, NULL, seen);
+}
+
+static bool is_namespace(const struct godwit_symptom *symptom, char **seen)
+{
+    return !strcmp(symptom->text, "nvme-ns") && was_killed(symptom->source, SIGSEGV, NULL, seen);
+}
+
+const struct godwit_bug godwit_bugs_devices[] = {
+    {
+        .id = "device-vmbus",
+        .summary = "saving a machine with vmbus-bridge aborts QEMU",
+        .reference = "not known to be fixed in any release",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_vmbus,
+    },
+    {
+        .id = "device-sd-card-spi",
+        .summary = "loading a machine with sd-card-spi aborts QEMU",
+        .reference = "not in 7.2, which has no such device; not known to be fixed in any release",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .role = GODWIT_BUG_DESTINATION,
+        .since = {10, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_spi_card,
+    },
+    {
+        .id = "device-pci-serial",
+        .summary = "saving a machine with pci-serial-2x crashes QEMU",
+        .reference = "not known to be fixed in any release",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_serial,
+    },
+    {
+        .id = "device-isa-vga",
+        .summary = "loading a machine with isa-vga crashes QEMU",
+        .reference = "in 10.0; neither in 7.2 nor in 11.1",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .role = GODWIT_BUG_DESTINATION,
+        .since = {10, 0},
+        .fixed = {11, 1},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_isa_vga,
+    },
+    {
+        .id = "device-nvme-ns",
+        .summary = "saving a machine with an nvme that has an nvme-ns beside its own crashes QEMU",
+        .reference = "in 11.1, the first release whose nvme can be migrated",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .since = {11, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_namespace,
+    },
+    {.id = NULL},
+};

@@ -1,0 +1,251 @@
+/*
+ * A device of the binary beside Godwit's guest: plugged into both sides, migrated, and compared.
+ *
+ * The guest runs with the device, and is migrated stopped, through a file. So the source's stream
+ * has the state of every device, and the destination, which has loaded it and not run since, is
+ * made to send a stream of its own. The two are compared field by field. All other oracles judge as
+ * in any migration.
+ *
+ * Before that, a QEMU of each side is started for questions: what the device needs, whether it can
+ * be plugged, and whether it lets itself be migrated.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include "bugs/bugs.h"
+#include "inventory/recipe.h"
+#include "oracle/state.h"
+#include "stream/fields.h"
+#include "stream/file.h"
+#include <string.h>
+#include <sys/wait.h>
+
+/* The most differences that a message quotes. */
+#define QUOTED_MAX 5
+
+static char **names(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(GPtrArray) types = godwit_device_types_list(vm, error);
+    if (!types)
+        return NULL;
+    GPtrArray *list = g_ptr_array_new();
+    for (guint i = 0; i < types->len; i++) {
+        const struct godwit_device_type *type = g_ptr_array_index(types, i);
+        /* CPUs are no devices that the guest could run beside. */
+        if (strcmp(type->category, "CPU") != 0)
+            g_ptr_array_add(list, g_strdup(type->name));
+    }
+    g_ptr_array_add(list, NULL);
+    return (char **)g_ptr_array_free(list, FALSE);
+}
+
+/* Returns the arguments with a clock before them that stands still while the guest is stopped: the
+ * host's own would differ between two looks. Takes ARGUMENTS. */
+static char **with_clock(char **arguments)
+{
+    static const char *const clock[] = {"-rtc", "base=2026-01-01,clock=vm"};
+    const guint count = g_strv_length(arguments);
+    char **all = g_new0(char *, count + G_N_ELEMENTS(clock) + 1);
+    for (size_t i = 0; i < G_N_ELEMENTS(clock); i++)
+        all[i] = g_strdup(clock[i]);
+    memcpy(all + G_N_ELEMENTS(clock), arguments, count * sizeof(*arguments));
+    g_free(arguments);
+    return all;
+}
+
+/* Returns the arguments that plug the device, as this binary wants them. The caller frees them. */
+static char **ask_recipe(struct godwit_testbed *testbed, const struct godwit_qemu *qemu,
+                         const char *name, GError **error)
+{
+    struct godwit_vm *vm = godwit_vm_start_bare(testbed, qemu, error);
+    if (!vm || !godwit_vm_handshake(vm, error))
+        return NULL;
+    g_autoptr(GPtrArray) types = godwit_device_types_list(vm, error);
+    if (!types)
+        return NULL;
+    const struct godwit_device_type *type = godwit_device_types_find(types, name);
+    if (!type) {
+        godwit_fail(error, GODWIT_ERROR_SKIP, "needs the device %s: QEMU %s has none", name,
+                    qemu->version);
+        return NULL;
+    }
+    g_autoptr(json_t) properties = godwit_vm_execute(vm, "device-list-properties",
+                                                     json_pack("{s:s}", "typename", name), error);
+    if (!properties || !godwit_vm_quit(vm, error))
+        return NULL;
+    return with_clock(godwit_recipe(type, properties));
+}
+
+/* Turns the end of a QEMU that was started to try the device into a reason to skip, if it ended by
+ * itself. */
+static bool not_plugged(struct godwit_vm *vm, const char *name, GError **error)
+{
+    if (!vm->exited || !WIFEXITED(vm->wait_status))
+        return false;
+    g_autofree char *reason = godwit_vm_reason(vm);
+    g_clear_error(error);
+    return godwit_fail(error, GODWIT_ERROR_SKIP, "needs more to plug %s: %s", name, reason);
+}
+
+/* Starts a machine with the device and asks whether it can be migrated. Fails with SKIP if it
+ * cannot be plugged or migrated. */
+static bool try_device(struct godwit_testbed *testbed, enum godwit_vm_role role, char **arguments,
+                       const char *name, GError **error)
+{
+    const char *label = role == GODWIT_VM_SOURCE ? "trial-source" : "trial-destination";
+    struct godwit_vm *vm =
+        godwit_vm_start(testbed, label, role, (const char *const *)arguments, error);
+    if (!vm)
+        return false;
+    if (!godwit_vm_handshake(vm, error))
+        return not_plugged(vm, name, error);
+    g_autoptr(json_t) migration = godwit_vm_execute(vm, "query-migrate", NULL, error);
+    if (!migration)
+        return false;
+    const char *blocked =
+        json_string_value(json_array_get(json_object_get(migration, "blocked-reasons"), 0));
+    if (blocked)
+        return godwit_fail(error, GODWIT_ERROR_SKIP, "needs a device that migrates: %s", blocked);
+    return godwit_vm_quit(vm, error);
+}
+
+static bool take(const struct godwit_stream_item *item, gpointer data, GError **error)
+{
+    return godwit_stream_fields_take(data, item, error);
+}
+
+/* Returns the fields in GODWIT_MIGRATE_FILE, which VM has written. The caller frees them. */
+static struct godwit_stream_fields *read_fields(const struct godwit_vm *vm, GError **error)
+{
+    g_autofree char *path = g_build_filename(vm->testbed->directory, GODWIT_MIGRATE_FILE, NULL);
+    struct godwit_stream_fields *fields = godwit_stream_fields_new();
+    enum godwit_stream_channel channel;
+    bool good = godwit_stream_read_file(path, 0, take, fields, &channel, error);
+    if (good && !fields->fields->len)
+        good = godwit_fail(error, GODWIT_ERROR_ORACLE, "it describes no state");
+    if (good)
+        return fields;
+    godwit_error_context(error, "the stream of the %s", vm->name);
+    godwit_stream_fields_free(fields);
+    return NULL;
+}
+
+/* Fields that a destination computes anew instead of keeping what it has loaded, on purpose. */
+struct recomputed {
+    const char *device; /* the end of the section's name */
+    const char *path;   /* what its path begins with */
+    const char *reason;
+};
+
+static const struct recomputed recomputed[] = {
+    {"globalstate", "", "the run state, which oracle/states.c judges"},
+    {"/e1000e", "core.rx", "follows from the registers; at reset the source has not computed it"},
+    {"/igb", "core.rx", "likewise"},
+    {"/qxl", "ssd.unique", "counts the surfaces that were drawn, on either side"},
+};
+
+static bool is_recomputed(const struct godwit_stream_difference *difference)
+{
+    g_autofree char *section = g_strndup(
+        difference->device, (gsize)(strrchr(difference->device, ' ') - difference->device));
+    for (size_t i = 0; i < G_N_ELEMENTS(recomputed); i++)
+        if (g_str_has_suffix(section, recomputed[i].device) &&
+            g_str_has_prefix(difference->path, recomputed[i].path))
+            return true;
+    return false;
+}
+
+static bool compare(struct godwit_testbed *testbed, const struct godwit_stream_fields *before,
+                    const struct godwit_stream_fields *after, GError **error)
+{
+    g_autoptr(GPtrArray) differences = godwit_stream_fields_compare(before, after);
+    g_autoptr(GString) text = g_string_new(NULL);
+    unsigned count = 0;
+    for (guint i = 0; i < differences->len; i++) {
+        const struct godwit_stream_difference *difference = g_ptr_array_index(differences, i);
+        if (is_recomputed(difference))
+            continue;
+        g_autofree char *line = godwit_stream_difference_text(difference);
+        godwit_testbed_measure_item(testbed, "state_differences", json_string(line));
+        if (count++ < QUOTED_MAX)
+            g_string_append_printf(text, "%s%s", text->len ? "; " : "", line);
+    }
+    godwit_testbed_measure(testbed, "state_fields", json_integer(before->fields->len));
+    if (count > QUOTED_MAX)
+        g_string_append_printf(text, "; and %u more", count - QUOTED_MAX);
+    return !count ||
+           godwit_fail(error, GODWIT_ERROR_ORACLE,
+                       "the destination saves another state than it has loaded: %s", text->str);
+}
+
+/* Makes the destination save what it has loaded, and compares that with what the source saved. */
+static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct godwit_stream_fields *before = read_fields(source, error);
+    struct godwit_stream_fields *after =
+        before && godwit_state_save(destination, error) ? read_fields(destination, error) : NULL;
+    const bool good = after && compare(source->testbed, before, after, error);
+    godwit_stream_fields_free(before);
+    godwit_stream_fields_free(after);
+    return good;
+}
+
+/* Devices that change the guest's memory when they are loaded, as their specification wants. */
+static const char *const writers[][2] = {
+    {"vmclock", "its page tells the guest that it was migrated"},
+};
+
+/* Marks *FAILURE if a known bug of the device explains it. */
+static void explain(const struct godwit_testbed *testbed, const char *name, GError **failure)
+{
+    struct godwit_symptom symptom = {
+        .kind = GODWIT_SYMPTOM_DEVICE, .text = name, .failure = *failure};
+    /* The latest of each side: those before only answered questions. */
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
+        *(vm->source ? &symptom.source : &symptom.destination) = vm;
+    }
+    const struct godwit_bug *bug =
+        symptom.source && symptom.destination ? godwit_bug_explain(&symptom) : NULL;
+    if (bug)
+        godwit_bug_mark(failure, bug);
+}
+
+static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error)
+{
+    const struct godwit_setup *setup = testbed->setup;
+    const char *name = godwit_scenario_subject(scenario);
+    struct godwit_spec spec = scenario->spec;
+    for (size_t i = 0; i < G_N_ELEMENTS(writers); i++)
+        if (!strcmp(writers[i][0], name))
+            return godwit_fail(error, GODWIT_ERROR_SKIP, "needs memory that stays as it is: %s",
+                               writers[i][1]);
+    g_auto(GStrv) here = ask_recipe(testbed, setup->source, name, error);
+    g_auto(GStrv) there = here ? ask_recipe(testbed, setup->destination, name, error) : NULL;
+    if (!there || !try_device(testbed, GODWIT_VM_SOURCE, here, name, error) ||
+        !try_device(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error))
+        return false;
+    spec.transport = godwit_state_transport(setup->source);
+    spec.source_arguments = (const char *const *)here;
+    spec.destination_arguments = (const char *const *)there;
+    g_autoptr(GError) cause = NULL;
+    if (godwit_course_run(testbed, &spec, &cause))
+        return true;
+    explain(testbed, name, &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+GODWIT_SCENARIOS(device) = {
+    {
+        .name = "device/NAME",
+        .summary = "a device of the binary beside the guest: its state is compared, field by field",
+        .names = names,
+        .run = run,
+        .order = true,
+        .spec = {.move = GODWIT_MOVE_STOPPED, .judge = judge},
+    },
+};
+GODWIT_SCENARIOS_END(device);

@@ -1,0 +1,76 @@
+#!/usr/bin/env perl
+# Devices of the binary beside the guest: which are chosen, what is migrated, and what is skipped.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cli;
+use JSON::PP ();
+use Test::More;
+
+plan skip_all => 'no qemu-system-x86_64' unless $qemu;
+
+my @on = ('--arch', 'x86_64', '--accel', 'tcg');
+
+# The run, and its results by scenario.
+sub results_of {
+    my @which  = grep({ $_ eq '--qemu' } @_) ? () : ('--qemu', $qemu);
+    my $run    = run(['run', '--format', 'json', @on, @which, @_]);
+    my $report = eval { JSON::PP->new->utf8->decode($run->{out}) } || {};
+    return ($run, {map { $_->{scenario} => $_ } @{$report->{results} || []}});
+}
+
+my ($run, $results) = results_of(map {"device/$_"} qw(e1000 usb-tablet virtio-rng-pci));
+is($run->{status}, 0, 'three devices: exit status');
+is_deeply([map { "$_ $results->{$_}{status}" } sort keys %$results],
+    ['device/e1000 pass', 'device/usb-tablet pass', 'device/virtio-rng-pci pass'], 'they survive');
+cmp_ok($results->{'device/e1000'}{measurements}{state_fields}, '>', 1000, 'their state is compared');
+ok_clean($run, 'nothing is left behind');
+
+# A glob asks the binary.
+($run, $results) = results_of('device/*-rng-pci', 'device/usb-t*');
+my %names = map { $_ => 1 } keys %$results;
+ok($names{"device/$_"}, "a glob: $_") for qw(virtio-rng-pci usb-tablet);
+is_deeply([grep { !/-rng-pci$|usb-t/ } keys %names], [], 'a glob: nothing else');
+
+# What cannot be tried is skipped for a reason.
+($run, $results) = results_of('device/no-such', 'device/virtio-input-host-pci', 'device/usb-audio',
+    '--allow-all-skipped');
+is($run->{status}, 0, 'skips: exit status');
+is($results->{"device/$_"}{status}, 'skip', "$_ is skipped")
+    for qw(no-such virtio-input-host-pci usb-audio);
+like($results->{'device/no-such'}{message}, qr/^needs the device no-such: QEMU \S+ has none$/,
+    'a device that does not exist');
+like($results->{'device/virtio-input-host-pci'}{message}, qr/evdev property is required/,
+    "a device that needs hardware: QEMU's own reason");
+like($results->{'device/usb-audio'}{message}, qr/^needs a device that migrates: .*usb-audio/,
+    'a device that does not migrate');
+
+# A destination whose clock does not stand still, so that it saves another time than it has loaded.
+my $clock = script_file('qemu-system-x86_64', <<"END");
+#!/bin/sh
+case "\$*" in
+*-incoming*) exec "$qemu" "\$@" -rtc base=2001-02-03,clock=host ;;
+*) exec "$qemu" "\$@" ;;
+esac
+END
+($run, $results) = results_of('device/usb-tablet', '--qemu', $clock);
+is($run->{status}, 1, 'a state that does not survive: exit status');
+my $wrong = $results->{'device/usb-tablet'};
+like($wrong->{message}, qr/^the destination saves another state than it has loaded: mc146818rtc 0: \S+ /,
+    'it is named');
+is_deeply([grep { !/^mc146818rtc / } @{$wrong->{measurements}{state_differences}}], [],
+    'and nothing else');
+
+# The list says that there are such scenarios, and no name in it is one that runs.
+like(run(['list'])->{out}, qr{^device/NAME +a device of the binary}m, 'list: the prototype');
+my $refused = run(['run', 'device/', @on]);
+is($refused->{status}, 2, 'no name: exit status');
+like($refused->{err}, qr{no scenario matches "device/"}, 'no name');
+my $none = run(['run', 'device/no-such-*', @on]);
+is($none->{status}, 2, 'a glob that matches nothing: exit status');
+like($none->{err}, qr/nothing was run|nothing ran|no .*matches/, 'a glob that matches nothing');
+
+done_testing;
