@@ -24,8 +24,8 @@ struct selftest_options {
 /* The table's columns: the keys of a result's "seen", then "refused" and "nothing". */
 static const char *const columns[] = {"twin",     "state",   "page order", "stamp",
                                       "position", "guest",   "console",    "progress",
-                                      "process",  "refused", "nothing"};
-enum { REFUSED = 9, NOTHING = 10 };
+                                      "alarms",   "process", "refused",    "nothing"};
+enum { REFUSED = 10, NOTHING = 11 };
 
 /* The outcomes of one fault on all targets. */
 struct row {

@@ -6,6 +6,9 @@
  * guest ran in between and QEMU did not report it. A suspended guest is not judged, because QEMU
  * versions disagree on whether it can be stopped.
  *
+ * An injected fault may make a guest reset itself, or shut down or panic. The scenario that injects
+ * it judges these alarms with the fault's other consequences, and sets `alarms_judged`.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "oracle/alarms.h"
@@ -45,19 +48,28 @@ static bool follow(enum activity *activity, const json_t *event)
     return before == UNKNOWN || *activity != before;
 }
 
+const json_t *godwit_alarms_first(const struct godwit_vm *vm)
+{
+    for (guint i = 0; i < vm->qmp->events->len; i++)
+        if (is_alarm(g_ptr_array_index(vm->qmp->events, i)))
+            return g_ptr_array_index(vm->qmp->events, i);
+    return NULL;
+}
+
 static bool judge(const struct godwit_vm *vm, GError **error)
 {
     enum activity activity =
         godwit_vm_has_argument(vm, "-S") || godwit_vm_has_argument(vm, "-incoming") ? STANDS
                                                                                     : UNKNOWN;
+    const json_t *alarm = vm->alarms_judged ? NULL : godwit_alarms_first(vm);
+    if (alarm) {
+        g_autofree char *text = godwit_json_dump(alarm, JSON_COMPACT);
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION, "alarms: the %s reported %s: %.300s",
+                           vm->name, godwit_json_string(alarm, "event", ""), text);
+    }
     for (guint i = 0; i < vm->qmp->events->len; i++) {
         const json_t *event = g_ptr_array_index(vm->qmp->events, i);
         const char *name = godwit_json_string(event, "event", "");
-        if (is_alarm(event)) {
-            g_autofree char *text = godwit_json_dump(event, JSON_COMPACT);
-            return godwit_fail(error, GODWIT_ERROR_MIGRATION, "alarms: the %s reported %s: %.300s",
-                               vm->name, name, text);
-        }
         if (!follow(&activity, event))
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                                "alarms: the %s reported %s, although its guest %s", vm->name, name,

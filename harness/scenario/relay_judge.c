@@ -11,6 +11,7 @@
 #include "scenario/relay_parts.h"
 
 #include "base/file.h"
+#include "oracle/alarms.h"
 #include "oracle/ledger.h"
 #include "oracle/oracle.h"
 #include "oracle/state.h"
@@ -20,7 +21,7 @@
 #include <sys/wait.h>
 
 static const char *const oracles[ORACLES] = {"twin",  "state",   "page order", "stamp",  "position",
-                                             "guest", "console", "progress",   "process"};
+                                             "guest", "console", "progress",   "alarms", "process"};
 
 /* How long a healthy guest may take for two passes, in seconds before scaling. */
 #define PROGRESS_SECONDS 10
@@ -269,12 +270,28 @@ static bool judge_flip(const struct attempt *attempt, bool refused, GError **err
                        godwit_injection_done(attempt->injection), problem, seen);
 }
 
-bool godwit_trial_judge(const struct attempt *attempt, bool refused, GError **error)
+/* Records the alarm of a destination that has loaded the stream, and takes over its judgement if
+ * the fault may have caused it. An alarm that arrives later is a failure after a harmless fault. */
+static void see_alarm(struct attempt *attempt)
+{
+    struct godwit_vm *destination = attempt->destination;
+    const json_t *alarm = godwit_alarms_first(destination);
+    destination->alarms_judged =
+        attempt->trial->verdict == VERDICT_SEEN || attempt->trial->verdict == VERDICT_FLIPPED;
+    if (!alarm)
+        return;
+    g_autofree char *text = godwit_json_dump(alarm, JSON_COMPACT);
+    see(attempt, ORACLE_ALARMS, text);
+}
+
+bool godwit_trial_judge(struct attempt *attempt, bool refused, GError **error)
 {
     const struct trial *trial = attempt->trial;
-    const char *done = godwit_injection_done(attempt->injection);
+    if (!refused)
+        see_alarm(attempt);
     if (trial->verdict == VERDICT_FLIPPED)
         return judge_flip(attempt, refused, error);
+    const char *done = godwit_injection_done(attempt->injection);
     if (refused != (trial->verdict == VERDICT_REFUSED || trial->verdict == VERDICT_STUCK))
         return godwit_fail(error, GODWIT_ERROR_ORACLE, "the relay %s, and the destination %s", done,
                            refused ? "refused the stream" : "loaded the stream");

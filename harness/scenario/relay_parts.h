@@ -19,6 +19,7 @@ enum oracle {
     ORACLE_GUEST,    /* the guest itself found a wrong byte */
     ORACLE_CONSOLE,  /* the guest wrote what it never should */
     ORACLE_PROGRESS, /* the guest makes no progress */
+    ORACLE_ALARMS,   /* QEMU reported a reset or a shutdown by the guest, or other trouble */
     ORACLE_PROCESS,  /* QEMU died */
     ORACLES,         /* how many there are */
 };
@@ -76,8 +77,9 @@ bool godwit_trial_judge_loaded(struct attempt *attempt, GError **error);
  * memory once more. Records in COURSE what was noticed. Fails only if that cannot be done. */
 bool godwit_trial_run_on(struct attempt *attempt, GError **error);
 
-/* Judges the outcome of the trial by its verdict. REFUSED is set if the destination refused the
- * stream, or if the migration was stuck. Fails with ORACLE if the outcome is another one. */
-bool godwit_trial_judge(const struct attempt *attempt, bool refused, GError **error);
+/* Judges the outcome of the trial by its verdict, with the alarms of a destination that has loaded
+ * the stream. REFUSED is set if the destination refused the stream, or if the migration was stuck.
+ * Fails with ORACLE if the outcome is another one. */
+bool godwit_trial_judge(struct attempt *attempt, bool refused, GError **error);
 
 #endif

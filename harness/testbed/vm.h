@@ -38,6 +38,7 @@ struct godwit_vm {
     unsigned exit_order;  /* ... after this many other processes of this program had ended */
     bool answers;         /* the QMP handshake has succeeded */
     bool may_exit;        /* the harness asked it to quit: its end is not a failure */
+    bool alarms_judged;   /* the harness corrupted the guest, and the scenario judges its alarms */
     bool replaced;        /* the process continues as that of another VM: see godwit_vm_inherit() */
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
