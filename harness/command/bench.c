@@ -122,8 +122,8 @@ static bool bench(struct godwit_process *process, const struct bench_options *op
     g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options->globs, error);
     if (!scenarios || !godwit_process_begin(process, error))
         return false;
-    g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
-    if (!targets || !godwit_enough_memory(targets, 1, error))
+    g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, 1, error);
+    if (!targets)
         return false;
     struct godwit_summary summary;
     g_autoptr(json_t) results =

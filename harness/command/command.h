@@ -104,10 +104,14 @@ void godwit_target_free(struct godwit_target *target);
  * Returns the targets that the options choose: of each architecture named, or, without --arch, of
  * the one that --qemu is for, or else of each whose qemu-system-ARCH is in $PATH. Probes the
  * binaries. Prints on stderr which architectures are left out because their binary is missing. The
- * caller unreferences the array of struct godwit_target. Fails with USAGE or ENVIRONMENT.
+ * caller unreferences the array of struct godwit_target. Fails with USAGE or ENVIRONMENT, for
+ * example if the host's memory has no room for PARALLEL jobs at a time; 0 if no job will run.
  */
 GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_options *options,
-                          GError **error);
+                          unsigned parallel, GError **error);
+
+/* Gives each target a unique name, because results are counted by name. */
+void godwit_targets_name(const GPtrArray *targets);
 
 /* Returns the width of a column for the targets' names, at least 8. */
 int godwit_targets_width(const GPtrArray *targets);
@@ -132,9 +136,9 @@ GPtrArray *godwit_target_scenarios(struct godwit_process *process,
                                    const struct godwit_target *target, const GPtrArray *scenarios,
                                    char **globs, GError **error);
 
-/* Fails with ENVIRONMENT if PARALLEL jobs of the largest target do not fit into the host's free
+/* Fails with ENVIRONMENT if PARALLEL jobs with guests of MIB MiB do not fit into the host's free
  * memory. */
-bool godwit_enough_memory(const GPtrArray *targets, unsigned parallel, GError **error);
+bool godwit_enough_memory(unsigned mib, unsigned parallel, GError **error);
 
 /* Runs each scenario on each target that can run it, RUNS times, PARALLEL at a time. Each run of a
  * scenario has another seed. Prints failures on stderr. Returns the results, an array that the

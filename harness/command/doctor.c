@@ -135,7 +135,7 @@ static bool examine_all(struct godwit_process *process, const struct godwit_opti
         char *arch[] = {(char *)(uintptr_t)machine->arch, NULL};
         one.arch = arch;
         g_autoptr(GError) cause = NULL;
-        g_autoptr(GPtrArray) targets = godwit_targets(process, &one, &cause);
+        g_autoptr(GPtrArray) targets = godwit_targets(process, &one, 0, &cause);
         if (targets) {
             describe_target(doctor, g_ptr_array_index(targets, 0));
             ++*found;
@@ -162,7 +162,7 @@ static bool examine(struct godwit_process *process, const struct godwit_options 
     fflush(stdout);
     /* A target that was named must exist. */
     if (options->arch || options->qemu || options->qemu_src || options->qemu_dst) {
-        g_autoptr(GPtrArray) targets = godwit_targets(process, options, error);
+        g_autoptr(GPtrArray) targets = godwit_targets(process, options, 0, error);
         for (guint i = 0; targets && i < targets->len; i++, found++)
             describe_target(&doctor, g_ptr_array_index(targets, i));
         if (!targets)

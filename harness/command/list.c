@@ -31,7 +31,7 @@ static bool print_why(struct godwit_process *process, const struct godwit_option
                       const GPtrArray *scenarios, GError **error)
 {
     g_autoptr(GPtrArray) targets =
-        godwit_process_begin(process, error) ? godwit_targets(process, options, error) : NULL;
+        godwit_process_begin(process, error) ? godwit_targets(process, options, 0, error) : NULL;
     for (guint t = 0; targets && t < targets->len; t++) {
         const struct godwit_target *target = g_ptr_array_index(targets, t);
         for (guint i = 0; i < scenarios->len; i++) {

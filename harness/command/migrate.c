@@ -158,8 +158,8 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         g_canonicalize_filename(options->output ? options->output : "godwit-output", NULL);
     if (!godwit_process_begin(process, error))
         return false;
-    g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
-    if (!targets || !godwit_enough_memory(targets, 1, error))
+    g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, 1, error);
+    if (!targets)
         return false;
     g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
     for (guint i = 0; i < targets->len; i++) {

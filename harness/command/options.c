@@ -235,25 +235,19 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     return true;
 }
 
-bool godwit_enough_memory(const GPtrArray *targets, unsigned parallel, GError **error)
+bool godwit_enough_memory(unsigned mib, unsigned parallel, GError **error)
 {
     /* A generous estimate of what a QEMU needs beside its guest's RAM, in MiB. */
     enum { OVERHEAD = 100 };
-    uint64_t largest = 0;
-    for (guint i = 0; i < targets->len; i++) {
-        const struct godwit_target *target = g_ptr_array_index(targets, i);
-        largest = MAX(largest, target->setup.memory_mib);
-    }
     /* QEMUs that are started ahead have not touched their guests' RAM yet. */
-    const uint64_t needed = 2 * ((uint64_t)parallel * (largest + OVERHEAD) +
+    const uint64_t needed = 2 * ((uint64_t)parallel * ((uint64_t)mib + OVERHEAD) +
                                  (uint64_t)godwit_run_ahead(parallel) * OVERHEAD);
     const uint64_t available = godwit_host_available_mib();
-    if (needed <= available)
+    if (!parallel || needed <= available)
         return true;
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
-                "not enough memory: %u at a time of two guests of %" G_GUINT64_FORMAT
-                " MiB need %" G_GUINT64_FORMAT " MiB, %" G_GUINT64_FORMAT
-                " are available (fewer with -j, or less --memory)",
-                parallel, largest, needed, available);
+                "not enough memory: %u at a time of two guests of %u MiB need %" G_GUINT64_FORMAT
+                " MiB, %" G_GUINT64_FORMAT " are available (fewer with -j, or less --memory)",
+                parallel, mib, needed, available);
     return false;
 }

@@ -282,8 +282,9 @@ static bool run(struct godwit_process *process, const struct run_options *option
     g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options->globs, error);
     if (!scenarios || !godwit_process_begin(process, error))
         return false;
-    g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
-    if (!targets || !godwit_enough_memory(targets, (unsigned)options->jobs, error))
+    g_autoptr(GPtrArray) targets =
+        godwit_targets(process, &options->target, (unsigned)options->jobs, error);
+    if (!targets)
         return false;
 
     g_autoptr(GPtrArray) skipped = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);

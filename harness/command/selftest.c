@@ -224,8 +224,9 @@ static bool selftest(struct godwit_process *process, const struct selftest_optio
     g_autoptr(GPtrArray) scenarios = choose_faults(options->globs, error);
     if (!scenarios || !godwit_process_begin(process, error))
         return false;
-    g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, error);
-    if (!targets || !godwit_enough_memory(targets, (unsigned)options->jobs, error))
+    g_autoptr(GPtrArray) targets =
+        godwit_targets(process, &options->target, (unsigned)options->jobs, error);
+    if (!targets)
         return false;
     struct godwit_summary summary;
     g_autoptr(json_t) results = godwit_collect(process, targets, scenarios, (unsigned)options->runs,

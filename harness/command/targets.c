@@ -1,6 +1,6 @@
 /*
  * Makes the targets that the options choose: for each machine, a target for each pair of binaries
- * and each workload. Each binary is probed once, and must be used. Each target has a unique name.
+ * and each workload. Each binary is probed once, and must be used.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -92,6 +92,13 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
     return godwit_workload_check(workload, setup->machine, setup->image, setup->memory_mib, error);
 }
 
+/* Returns the size of a guest's RAM in MiB, if no scenario chooses less. */
+static unsigned memory_of(const struct godwit_options *options,
+                          const struct godwit_machine *machine)
+{
+    return options->memory != GODWIT_NOT_GIVEN ? (unsigned)options->memory : machine->memory_mib;
+}
+
 /* Completes a target that has its machine and binaries, with the workload NAME. LIKE is a target
  * that differs only in the workload, or NULL. */
 static bool complete(struct godwit_process *process, const struct godwit_options *options,
@@ -113,7 +120,7 @@ static bool complete(struct godwit_process *process, const struct godwit_options
         return godwit_fail(error, GODWIT_ERROR_USAGE, "%s has no image \"%s\"", machine->arch,
                            options->image);
     setup->memory_given = options->memory != GODWIT_NOT_GIVEN;
-    setup->memory_mib = setup->memory_given ? (unsigned)options->memory : machine->memory_mib;
+    setup->memory_mib = memory_of(options, machine);
     if (options->machine)
         setup->type =
             godwit_qemu_common_type(target->source, target->destination, options->machine);
@@ -179,6 +186,7 @@ static GPtrArray *choose_machines(char **arch, GError **error)
 struct binaries {
     struct godwit_process *process;
     const struct godwit_options *options;
+    unsigned parallel;  /* as godwit_targets() has it */
     GHashTable *probed; /* path -> struct godwit_qemu, both owned */
 };
 
@@ -294,6 +302,10 @@ static bool add_targets(struct binaries *binaries, const struct godwit_machine *
             : NULL;
     if (!destinations)
         return false;
+    /* Check this before the accelerators are measured: QEMU's own refusal names no remedy. */
+    if (sources->len && destinations->len &&
+        !godwit_enough_memory(memory_of(options, machine), binaries->parallel, error))
+        return false;
     for (guint i = 0; i < sources->len; i++) {
         const struct godwit_qemu *source = g_ptr_array_index(sources, i);
         for (guint j = 0; j < destinations->len; j++) {
@@ -381,63 +393,8 @@ static GPtrArray *every_machine(void)
     return machines;
 }
 
-/* Returns true if another target has the same name. */
-static bool is_ambiguous(const GPtrArray *targets, const struct godwit_target *target)
-{
-    for (guint i = 0; i < targets->len; i++) {
-        const struct godwit_target *other = g_ptr_array_index(targets, i);
-        if (other != target && !strcmp(other->name, target->name))
-            return true;
-    }
-    return false;
-}
-
-/* Adds the paths of the binaries to names that versions do not make unique. */
-static void add_paths(const GPtrArray *targets)
-{
-    g_autoptr(GPtrArray) ambiguous = g_ptr_array_new();
-    for (guint i = 0; i < targets->len; i++)
-        if (is_ambiguous(targets, g_ptr_array_index(targets, i)))
-            g_ptr_array_add(ambiguous, g_ptr_array_index(targets, i));
-    for (guint i = 0; i < ambiguous->len; i++) {
-        struct godwit_target *target = g_ptr_array_index(ambiguous, i);
-        const char *from = target->source->path, *to = target->destination->path;
-        g_autofree char *name = g_steal_pointer(&target->name);
-        const bool same = !strcmp(from, to);
-        target->name =
-            g_strdup_printf("%s (%s%s%s)", name, from, same ? "" : " to ", same ? "" : to);
-    }
-}
-
-/* Gives each target a unique name, because results are counted by name. */
-static void name_targets(const GPtrArray *targets)
-{
-    for (guint i = 0; i < targets->len; i++) {
-        struct godwit_target *target = g_ptr_array_index(targets, i);
-        const char *arch = target->setup.machine->arch;
-        const char *from = target->source->version, *to = target->destination->version;
-        bool alone = true;
-        for (guint j = 0; j < targets->len; j++) {
-            const struct godwit_target *other = g_ptr_array_index(targets, j);
-            alone = alone && (i == j || other->setup.machine != target->setup.machine ||
-                              !strcmp(other->source->path, target->source->path));
-        }
-        /* The workload `order` is not part of the name. */
-        g_autofree char *workload = godwit_workload_name(&target->setup.workload);
-        const char *what = strcmp(workload, "order") != 0 ? workload : "";
-        const char *space = *what ? " " : "";
-        if (strcmp(target->source->path, target->destination->path) != 0)
-            target->name = g_strdup_printf("%s %s to %s%s%s", arch, from, to, space, what);
-        else if (alone)
-            target->name = g_strdup_printf("%s%s%s", arch, space, what);
-        else
-            target->name = g_strdup_printf("%s %s%s%s", arch, from, space, what);
-    }
-    add_paths(targets);
-}
-
 GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_options *options,
-                          GError **error)
+                          unsigned parallel, GError **error)
 {
     if (!godwit_options_check(options, error))
         return NULL;
@@ -452,7 +409,7 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
         if (!machines)
             return NULL;
     }
-    struct binaries binaries = {process, options, NULL};
+    struct binaries binaries = {process, options, parallel, NULL};
     binaries.probed =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)godwit_qemu_free);
     g_autoptr(GPtrArray) targets =
@@ -469,18 +426,8 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
         good = godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
                            "no two of these QEMUs can migrate to each other%s",
                            options->direction ? " in that direction" : "");
-    name_targets(targets);
+    godwit_targets_name(targets);
     return good ? g_steal_pointer(&targets) : NULL;
-}
-
-int godwit_targets_width(const GPtrArray *targets)
-{
-    size_t width = 8;
-    for (guint i = 0; i < targets->len; i++) {
-        const struct godwit_target *target = g_ptr_array_index(targets, i);
-        width = MAX(width, strlen(target->name));
-    }
-    return (int)width;
 }
 
 struct godwit_job *godwit_target_job(const struct godwit_target *target,

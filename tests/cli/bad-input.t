@@ -118,6 +118,9 @@ run_refuses(['--memory', $_], qr/--memory needs a number of MiB/) for qw(0 -1);
 run_refuses(['--memory', 1], qr/the window must lie inside the guest's RAM/);
 run_refuses(['--memory', $_], qr/not enough memory: .*fewer with -j, or less --memory/)
     for 100_000_000, 2**31 - 1;
+# Without --accel as well: the measurement of the accelerators needs as much.
+refuses(['run', 'precopy/unix/plain', '--arch', 'x86_64', @good, '--memory', 100_000_000],
+    qr/not enough memory: .*fewer with -j, or less --memory/);
 run_refuses(['--window', $_], qr/--window needs START:END/) for qw(x 1: :1 0x100000 0:1:2), '';
 run_refuses(['--window', $_], qr/the window is empty/) for qw(0:0 0x200000:0x100000);
 run_refuses(['--window', '0x100000:-1'], qr/the window must/);
