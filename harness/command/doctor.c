@@ -31,10 +31,9 @@ static void describe_host(const struct godwit_process *process)
         name.release, godwit_host_processors(), godwit_host_available_mib());
     g_autofree char *lacks = godwit_host_lacks_kvm();
     row("kvm", "%s%s", lacks ? "no: " : "/dev/kvm answers", lacks ? lacks : "");
-    row("userfaultfd", "%s",
-        godwit_host_userfaultfd()
-            ? "yes: postcopy can run"
-            : "no: postcopy is skipped (sysctl vm.unprivileged_userfaultfd=1 would allow it)");
+    const char *without = godwit_host_lacks_userfaultfd();
+    row("userfaultfd", "%s%s", without ? "no: postcopy " : "yes: postcopy can run",
+        without ? without : "");
     const int scope = godwit_host_ptrace_scope();
     row("guest memory", "%s",
         scope <= 1

@@ -15,12 +15,9 @@ bool godwit_course_enable_postcopy(struct godwit_vm *vm, GError **error)
     g_autoptr(GError) cause = NULL;
     if (godwit_migrate_set_capabilities(vm, postcopy, &cause))
         return true;
-    if (cause->code == GODWIT_ERROR_QMP && !godwit_host_userfaultfd()) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_SKIP,
-                    "needs userfaultfd, which this host allows to root only "
-                    "(sysctl vm.unprivileged_userfaultfd=1 would allow it)");
-        return false;
-    }
+    const char *lacks = cause->code == GODWIT_ERROR_QMP ? godwit_host_lacks_userfaultfd() : NULL;
+    if (lacks)
+        return godwit_fail(error, GODWIT_ERROR_SKIP, "%s", lacks);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }

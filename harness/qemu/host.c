@@ -18,15 +18,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-bool godwit_host_userfaultfd(void)
+const char *godwit_host_lacks_userfaultfd(void)
 {
     const int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
     if (fd >= 0) {
         close(fd);
-        return true;
+        return NULL;
     }
     /* Newer QEMUs can also use the device node, if its permissions allow it. */
-    return access("/dev/userfaultfd", R_OK | W_OK) == 0;
+    if (access("/dev/userfaultfd", R_OK | W_OK) == 0)
+        return NULL;
+    return "needs userfaultfd, which this host allows to root only "
+           "(sysctl vm.unprivileged_userfaultfd=1 would allow it)";
 }
 
 bool godwit_host_userfaultfd_threads(void)

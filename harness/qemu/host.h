@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Returns whether a QEMU that this process starts can use userfaultfd, which postcopy needs. */
-bool godwit_host_userfaultfd(void);
+/* Returns NULL if a QEMU that this process starts can use userfaultfd, which postcopy needs.
+ * Otherwise returns the reason to skip what needs it. Static. */
+const char *godwit_host_lacks_userfaultfd(void);
 
 /* Returns whether userfaultfd reports the thread that touched a missing page. */
 bool godwit_host_userfaultfd_threads(void);

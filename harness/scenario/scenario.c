@@ -14,6 +14,7 @@
 
 #include "godwit/guest_abi.h"
 #include "guest/image.h"
+#include "qemu/host.h"
 #include "qemu/qemu.h"
 #include <string.h>
 
@@ -225,6 +226,14 @@ static char *spec_lacks(const struct godwit_spec *spec, const struct godwit_qemu
     return godwit_qemu_lacks(qemu, needs->str);
 }
 
+/* Returns whether a destination of the scenario loads pages on demand. */
+static bool uses_postcopy(const struct godwit_scenario *scenario)
+{
+    g_auto(GStrv) needs = g_strsplit(scenario->needs ? scenario->needs : "", " ", -1);
+    return godwit_spec_is_postcopy(&scenario->spec) ||
+           g_strv_contains((const char *const *)needs, "capability:postcopy-ram");
+}
+
 /* Returns whether the machine type has a version: "pc-q35-7.2" has one, "virt" does not. */
 static bool has_version(const char *type)
 {
@@ -258,6 +267,9 @@ char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
         if (lacks)
             return lacks;
     }
+    const char *host_lacks = uses_postcopy(scenario) ? godwit_host_lacks_userfaultfd() : NULL;
+    if (host_lacks)
+        return g_strdup(host_lacks);
     return scenario->skip_reason ? scenario->skip_reason(setup) : NULL;
 }
 
