@@ -51,6 +51,18 @@ sub ends {
     cmp_ok($took, '<', FAR_TOO_LONG, "$name: it does not wait for a deadline");
 }
 
+# As early as can be, before godwit is executed: the status is never one of the test's own.
+{
+    local $SIG{INT} = sub { exit 1 };
+    my %status;
+    for (1 .. 50) {
+        my $run = start(['--version']);
+        kill 'INT', $run->{pid};
+        $status{finish($run)->{status}}++;
+    }
+    is(join(', ', grep { !/^(0|signal 2)$/ } sort keys %status), '', 'SIGINT at the very start');
+}
+
 # In each command, in the middle of a scenario, and while QEMUs are looked at.
 for (
     ['INT', 'a terminal\'s Ctrl-C', 'run', @scenario, '--qemu', fake('hangs')],

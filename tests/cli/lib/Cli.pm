@@ -28,7 +28,8 @@ my $count = 0;
 
 # Under nohup and from some shells' background, signals are inherited as ignored, and godwit keeps
 # them so. The tests send them.
-$SIG{$_} = 'DEFAULT' for qw(HUP INT QUIT TERM);
+my @ends = qw(HUP INT QUIT TERM);
+$SIG{$_} = 'DEFAULT' for @ends;
 
 our $godwit = abs_path($ENV{GODWIT} || 'build/godwit');
 my $fake_qemu = abs_path($ENV{FAKE_QEMU} || 'build/tests/fake-qemu');
@@ -100,7 +101,14 @@ sub start {
     my $mark = "$owner-$count";
     mkdir $_ or die "$_: $!" for $dir, "$dir/tmp", "$dir/cwd";
     pipe my $read, my $write or die "pipe: $!" if $how{pipe};
+    # Until it executes godwit, the child has the handlers of the test, which may end it with a status
+    # of their own. A signal that comes so early ends it as it would end godwit.
+    my $blocked = POSIX::SigSet->new(map { POSIX->can("SIG$_")->() } @ends);
+    my $before = POSIX::SigSet->new;
+    POSIX::sigprocmask(POSIX::SIG_BLOCK(), $blocked, $before) or die "sigprocmask: $!";
     my $pid = fork // die "fork: $!";
+    $SIG{$_} = 'DEFAULT' for $pid ? () : grep { ($SIG{$_} // '') ne 'IGNORE' } @ends;
+    POSIX::sigprocmask(POSIX::SIG_SETMASK(), $before) or die "sigprocmask: $!";
     if ($pid == 0) {
         POSIX::setpgid(0, 0);
         %ENV = (%ENV, TMPDIR => "$dir/tmp", GODWIT_TEST_MARK => $mark, %{$how{env} || {}});
