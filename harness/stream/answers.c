@@ -159,13 +159,17 @@ static bool take_message(struct godwit_answers *answers, size_t *used, bool *mor
 bool godwit_answers_feed(struct godwit_answers *answers, const void *bytes, size_t length,
                          GError **error)
 {
-    size_t used = 0;
-    bool more = !answers->failure;
-    g_byte_array_append(answers->pending, bytes, (guint)length);
-    while (more && take_message(answers, &used, &more, &answers->failure) && more)
-        ;
-    g_byte_array_remove_range(answers->pending, 0, (guint)used);
-    answers->offset += used;
+    if (!answers->failure) {
+        size_t used = 0;
+        bool more = true;
+        g_byte_array_append(answers->pending, bytes, (guint)length);
+        while (more && take_message(answers, &used, &more, &answers->failure) && more)
+            ;
+        /* After a failure nobody reads what is left. */
+        g_byte_array_remove_range(answers->pending, 0,
+                                  answers->failure ? answers->pending->len : (guint)used);
+        answers->offset += used;
+    }
     if (!answers->failure)
         return true;
     g_propagate_error(error, g_error_copy(answers->failure));

@@ -7,6 +7,7 @@
 #include "unit.h"
 
 #include "stream/answers.h"
+#include <malloc.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -186,6 +187,28 @@ static bool refuse(const struct godwit_answer *answer, gpointer data, GError **e
     return godwit_fail(error, GODWIT_ERROR_ORACLE, "no");
 }
 
+static size_t memory_in_use(void)
+{
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+/* After a failure nothing is kept of what comes, however much it is. */
+static void test_nothing_kept(void **state)
+{
+    (void)state;
+    enum { PIECE = 1 << 20 };
+    g_autofree char *bytes = g_malloc0(PIECE);
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct godwit_answers *answers = godwit_answers_new(note, text);
+    assert_false(godwit_answers_feed(answers, bytes, PIECE, NULL));
+    const size_t before = memory_in_use();
+    for (unsigned i = 0; i < 32; i++)
+        assert_false(godwit_answers_feed(answers, bytes, PIECE, NULL));
+    assert_in_range(memory_in_use(), 0, before + PIECE);
+    godwit_answers_free(answers);
+}
+
 /* The sink's own error is passed on, and the sink not asked again. */
 static void test_sink(void **state)
 {
@@ -204,10 +227,9 @@ static void test_sink(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_message),
-        cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_sink),
+        cmocka_unit_test(test_every_message), cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_cut),           cmocka_unit_test(test_sink),
+        cmocka_unit_test(test_nothing_kept),
     };
     return cmocka_run_group_tests_name("answers", tests, NULL, NULL);
 }
