@@ -92,7 +92,8 @@ bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **er
     vm->exited = vm->may_exit = vm->replaced = true;
     godwit_vm_watch(heir);
     godwit_qmp_note(heir->qmp, "QEMU replaced itself by exec");
-    return godwit_vm_command(heir, "qmp_capabilities", NULL, error);
+    heir->answers = godwit_vm_command(heir, "qmp_capabilities", NULL, error);
+    return heir->answers;
 }
 
 /* Returns true with the reply, and also if a VM that may exit has ended without one. */

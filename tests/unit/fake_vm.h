@@ -93,6 +93,8 @@ static inline json_t *fake_vm_answer(struct fake_vm *fake, const json_t *request
     const char *line = godwit_json_string(arguments, "command-line", "");
     if (!strcmp(command, "pmemsave"))
         return fake_vm_pmemsave(fake, arguments);
+    if (!strcmp(command, "qmp_capabilities"))
+        return json_pack("{s:{}}", "return");
     const char *text = NULL;
     g_autofree char *hva = NULL;
     if (!strcmp(line, "info ramblock")) {

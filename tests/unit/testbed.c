@@ -409,6 +409,31 @@ static void test_turn(void **state)
     fake_pair_free(pair);
 }
 
+/* A QEMU that replaces itself answers under its new name, so that it has not failed to start if it
+ * ends later. */
+static void test_inherit(void **state)
+{
+    static const char greeting[] = "{\"QMP\": {}}\n";
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    struct godwit_vm *heir = g_new0(struct godwit_vm, 1);
+    g_autoptr(GError) error = NULL;
+    heir->testbed = pair->testbed;
+    heir->name = g_strdup("heir");
+    heir->qemu = &pair->destination_qemu;
+    heir->pagemap = -1;
+    heir->cancel = g_cancellable_new();
+    heir->arguments = g_ptr_array_new();
+    g_ptr_array_add(pair->testbed->vms, heir);
+    assert_int_equal(write(pair->source->peer, greeting, strlen(greeting)), strlen(greeting));
+    if (!godwit_vm_inherit(heir, pair->source->vm, &error))
+        fail_msg("%s", error->message);
+    assert_true(heir->answers);
+    assert_true(pair->source->vm->replaced);
+    fake_pair_free(pair);
+    g_autofree char *transcript = unit_take(state, "heir.qmp", NULL);
+    assert_contains(transcript, "QEMU replaced itself by exec");
+}
+
 int main(int argc, char **argv)
 {
     fake_vm_main(argc, argv);
@@ -418,6 +443,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_zombie_is_waited_for),
         cmocka_unit_test(test_living_is_not_waited_for),
         cmocka_unit_test(test_first_to_end),
+        cmocka_unit_test(test_inherit),
         cmocka_unit_test(test_survives),
         cmocka_unit_test(test_watchers_go_first),
         cmocka_unit_test(test_scenario_state),
