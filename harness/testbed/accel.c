@@ -66,6 +66,25 @@ static char *explain(const struct measurement *kvm, const struct measurement *tc
                : g_strdup_printf("QEMU failed under KVM: %s", cause->message);
 }
 
+/* Returns "kvm" if the guest runs under KVM, because QEMU, which may have been built without TCG,
+ * failed under TCG for CAUSE. Fails with CAUSE if the guest does not run under KVM either, or if a
+ * host that is too slow or an interruption was the cause. */
+static const char *choose_without_tcg(const struct godwit_setup *setup, const char *directory,
+                                      bool *interrupted, const struct measurement *tcg,
+                                      const GError *cause, char **reason, GError **error)
+{
+    struct measurement kvm = {0};
+    g_autoptr(GError) other = NULL;
+    if (!tcg->late && cause->code != GODWIT_ERROR_INTERRUPTED &&
+        measure(setup, "kvm", directory, interrupted, 0, &kvm, &other)) {
+        *reason = g_strdup_printf("QEMU failed under TCG: %s", cause->message);
+        return "kvm";
+    }
+    const bool stopped = other && other->code == GODWIT_ERROR_INTERRUPTED;
+    g_propagate_error(error, g_error_copy(stopped ? other : cause));
+    return NULL;
+}
+
 const char *godwit_accel_choose(const struct godwit_setup *setup, const char *directory,
                                 bool *interrupted, char **reason, GError **error)
 {
@@ -77,9 +96,9 @@ const char *godwit_accel_choose(const struct godwit_setup *setup, const char *di
         return "tcg";
     }
     struct measurement tcg = {0}, kvm = {0};
-    if (!measure(setup, "tcg", directory, interrupted, 0, &tcg, error))
-        return NULL;
     g_autoptr(GError) cause = NULL;
+    if (!measure(setup, "tcg", directory, interrupted, 0, &tcg, &cause))
+        return choose_without_tcg(setup, directory, interrupted, &tcg, cause, reason, error);
     if (measure(setup, "kvm", directory, interrupted, tcg.ms, &kvm, &cause)) {
         *reason = g_strdup_printf("%d passes took %.0f ms under KVM, %.0f ms under TCG", PASSES,
                                   kvm.ms, tcg.ms);

@@ -43,13 +43,25 @@ sub accelerator {
 }
 
 SKIP: {
-    skip 'needs a QEMU for x86_64', 4 unless $qemu;
-    skip 'needs KVM', 4 unless open my $kvm, '+<', '/dev/kvm';
+    skip 'needs a QEMU for x86_64', 6 unless $qemu;
+    skip 'needs KVM', 6 unless open my $kvm, '+<', '/dev/kvm';
     like(accelerator('fails', 'echo "the test says no" >&2; exit 1'),
         qr/^tcg: QEMU failed under KVM: .*the test says no/, 'a QEMU that fails under KVM is quoted');
     like(accelerator('sleeps', 'exec sleep 60'),
         qr/^tcg: KVM is slower: 12 passes took \d+ ms under TCG; in that time the guest made 0 /,
         'one that is slow under KVM is slow');
+    # One that was built without TCG. TCG plays the part of KVM.
+    my $without = script_file('qemu-no-tcg', <<"END");
+case "\$*" in *"-accel tcg"*) echo "the test has no tcg" >&2; exit 1;; esac
+for word; do shift; [ "\$word" = kvm ] && word=tcg; set -- "\$@" "\$word"; done
+exec $qemu "\$@"
+END
+    like(run(['doctor', '--arch', 'x86_64', '--qemu', $without])->{out},
+        qr/^ +accelerator kvm: QEMU failed under TCG: .*the test has no tcg/m, 'a QEMU without TCG uses KVM');
+    my $neither = script_file('qemu-neither',
+        qq{case "\$*" in *"-accel "*) echo "the test says no" >&2; exit 1;; esac\nexec $qemu "\$@"\n});
+    like(run(['doctor', '--arch', 'x86_64', '--qemu', $neither])->{err},
+        qr/measuring the accelerator tcg: .*the test says no/, 'one that has neither is an error');
     my $slow = run(['run', '--timeout-scale', '0.02', '--qemu', fake('silent-guest'), 'precopy/unix/plain']);
     is($slow->{status}, 2, 'a guest that cannot be measured in time: exit status 2');
     like($slow->{err}, qr/measuring the accelerator tcg: timed out after .* waiting for/, 'it is told so');
