@@ -291,8 +291,3 @@ const uint8_t *godwit_stream_pending(const struct godwit_stream *stream, size_t 
     *length = stream->pending->len;
     return stream->pending->data;
 }
-
-void godwit_stream_assume_page_size(struct godwit_stream *stream, uint32_t size)
-{
-    stream->page_size = size;
-}

@@ -24,7 +24,9 @@
  *   After a recovery of a postcopy, it begins with a command and has no list of RAM blocks.
  * - multifd: begins with its own packet (magic 0x11223344) and has packets of pages.
  * - preempt: the second channel of a postcopy. It has no magic: it begins with a page's record that
- *   names its RAM block, and has only page records. It does not have the size of pages.
+ *   names its RAM block, and has only page records. It does not have the size of pages: the reader
+ *   assumes 4096 bytes, the page size of QEMU's machines of every architecture here, whatever pages
+ *   the guest uses.
  *
  * Sections have no length in the stream. In sections called "ram", the reader knows every record
  * and so their end. Everything else is a device's state, which only that device can parse. It ends
@@ -200,10 +202,6 @@ enum godwit_stream_channel godwit_stream_channel(const struct godwit_stream *str
 /* Returns the bytes that were fed and are in no item yet, valid until the next call. Sets *LENGTH
  * to their number. */
 const uint8_t *godwit_stream_pending(const struct godwit_stream *stream, size_t *length);
-
-/* Sets the size of pages for a channel that does not have it; the default is 4096 bytes. SIZE must
- * be a power of two, at least 1024. */
-void godwit_stream_assume_page_size(struct godwit_stream *stream, uint32_t size);
 
 /* Returns the constant's name in lower case ("mapped-header"), for people and JSON. Static. */
 const char *godwit_stream_kind_name(enum godwit_stream_kind kind);
