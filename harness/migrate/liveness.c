@@ -20,7 +20,7 @@ enum {
      * `stamp:sparse` one word in sixteen. */
     PROOF = 8 * GODWIT_STAMP_CLASSES,
     /* How many pages are compared, spread over the window. */
-    SAMPLES = 64,
+    SAMPLES = GODWIT_LIVENESS_PAGES,
 };
 
 /* Returns the guest-physical address of sample I. */
@@ -28,6 +28,20 @@ static uint64_t sample(const struct godwit_workload *workload, uint64_t i)
 {
     return workload->window_start +
            godwit_workload_pages(workload) * i / SAMPLES * (uint64_t)workload->page_size;
+}
+
+uint64_t godwit_liveness_page(const struct godwit_workload *workload, unsigned i)
+{
+    const uint64_t pages = godwit_workload_pages(workload), page = pages * i / SAMPLES;
+    const uint64_t near = page - page % GODWIT_STAMP_CYCLE + i % GODWIT_STAMP_CYCLE;
+    return MIN(near, pages - 1);
+}
+
+/* Returns the guest-physical address of the page that look I compares with the destination's. */
+static uint64_t compared(const struct godwit_workload *workload, unsigned i)
+{
+    return workload->window_start +
+           godwit_liveness_page(workload, i) * (uint64_t)workload->page_size;
 }
 
 static size_t proof_length(const struct godwit_vm *source)
@@ -87,8 +101,8 @@ static bool seek_received(struct proof *proof, bool *proven, GError **error)
     if (proof->gpa)
         return seek_in_page(proof, proof->gpa, proven, error);
     *proven = false;
-    for (uint64_t i = 0; i < SAMPLES && !*proven; i++)
-        if (!seek_in_page(proof, sample(workload, i), proven, error))
+    for (unsigned i = 0; i < SAMPLES && !*proven; i++)
+        if (!seek_in_page(proof, compared(workload, i), proven, error))
             return false;
     return true;
 }
