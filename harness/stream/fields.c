@@ -125,40 +125,43 @@ static void walk_element(struct walk *walk, const json_t *field, const char *pat
     walk->lost = walk->lost || walk->at != began + size;
 }
 
-/* Returns how many fields of that name the structure has. */
-static unsigned count_of(const json_t *fields, const char *name)
+/* The fields of one structure. A spapr has 8192 of one name, so they are counted only once. */
+struct structure {
+    GHashTable *entries;  /* name -> how many fields have it */
+    GHashTable *elements; /* name -> how many elements of that name were walked */
+};
+
+static guint count_of(GHashTable *table, const char *name)
 {
-    size_t i;
-    const json_t *field;
-    unsigned count = 0;
-    json_array_foreach(fields, i, field)
-    {
-        count += !strcmp(godwit_json_string(field, "name", ""), name);
-    }
-    return count;
+    return GPOINTER_TO_UINT(g_hash_table_lookup(table, name));
 }
 
-/* Walks FIELD, one of FIELDS. NUMBERS has how many elements of each name have come before it. They
- * are counted here, because QEMU 11.1 no longer gives the index of an element that it describes by
- * itself. */
-static void walk_field(struct walk *walk, const json_t *fields, const json_t *field,
-                       const char *prefix, GHashTable *numbers)
+static void count_one(GHashTable *table, const char *name)
+{
+    g_hash_table_insert(table, (gpointer)(uintptr_t)name,
+                        GUINT_TO_POINTER(count_of(table, name) + 1));
+}
+
+/* Walks a field of STRUCTURE. Elements are numbered here, because QEMU 11.1 no longer gives the
+ * index of an element that it describes by itself. */
+static void walk_field(struct walk *walk, const struct structure *structure, const json_t *field,
+                       const char *prefix)
 {
     const char *name = godwit_json_string(field, "name", "");
     const size_t size = length_of(field, "size", -1);
     const size_t count = length_of(field, "array_len", 1);
     const bool array = json_object_get(field, "array_len") || json_object_get(field, "index") ||
-                       count_of(fields, name) > 1;
+                       count_of(structure->entries, name) > 1;
     if (size == SIZE_MAX || count == SIZE_MAX) {
         walk->lost = true;
         return;
     }
     /* Elements without bytes would be counted and not found. */
     for (size_t i = 0; i < count && (size || !array) && !walk->lost; i++) {
-        const guint number = GPOINTER_TO_UINT(g_hash_table_lookup(numbers, name));
-        g_autofree char *path = array ? g_strdup_printf("%s%s[%u]", prefix, name, number)
-                                      : g_strconcat(prefix, name, NULL);
-        g_hash_table_insert(numbers, (gpointer)(uintptr_t)name, GUINT_TO_POINTER(number + 1));
+        g_autofree char *path =
+            array ? g_strdup_printf("%s%s[%u]", prefix, name, count_of(structure->elements, name))
+                  : g_strconcat(prefix, name, NULL);
+        count_one(structure->elements, name);
         walk_element(walk, field, path, size);
     }
 }
@@ -183,15 +186,21 @@ static void walk_subsection(struct walk *walk, const json_t *subsection, const c
 static void walk_state(struct walk *walk, const json_t *state, const char *prefix)
 {
     const json_t *fields = json_object_get(state, "fields");
-    g_autoptr(GHashTable) numbers = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) entries = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) elements = g_hash_table_new(g_str_hash, g_str_equal);
+    const struct structure structure = {entries, elements};
     size_t i;
     const json_t *part;
     if (walk->depth++ > DEPTH_MAX)
         walk->lost = true;
     json_array_foreach(fields, i, part)
     {
+        count_one(entries, godwit_json_string(part, "name", ""));
+    }
+    json_array_foreach(fields, i, part)
+    {
         if (!walk->lost)
-            walk_field(walk, fields, part, prefix, numbers);
+            walk_field(walk, &structure, part, prefix);
     }
     json_array_foreach(json_object_get(state, "subsections"), i, part)
     {
@@ -359,12 +368,21 @@ static const struct godwit_stream_field *counterpart(const struct godwit_stream_
     return other && !g_hash_table_contains(here->paths, other_key) ? other : NULL;
 }
 
-/* Returns whether both streams have the same bytes for the device. */
-static bool same_state(const struct table *one, const struct table *other, const char *device)
+/* Returns the devices of which both streams have the same bytes. The caller frees the set; the
+ * names are borrowed from ONE. */
+static GHashTable *same_states(const struct godwit_stream_fields *one,
+                               const struct godwit_stream_fields *other)
 {
-    GBytes *here = g_hash_table_lookup(one->all->states, device);
-    GBytes *there = g_hash_table_lookup(other->all->states, device);
-    return here && there && g_bytes_equal(here, there);
+    GHashTable *same = g_hash_table_new(g_str_hash, g_str_equal);
+    GHashTableIter iter;
+    gpointer device, state;
+    g_hash_table_iter_init(&iter, one->states);
+    while (g_hash_table_iter_next(&iter, &device, &state)) {
+        GBytes *there = g_hash_table_lookup(other->states, device);
+        if (there && g_bytes_equal(state, there))
+            g_hash_table_add(same, device);
+    }
+    return same;
 }
 
 /* Adds what OTHER lacks: each device once, or else the field. */
@@ -390,14 +408,15 @@ GPtrArray *godwit_stream_fields_compare(const struct godwit_stream_fields *befor
                                         const struct godwit_stream_fields *after)
 {
     GPtrArray *differences = g_ptr_array_new_with_free_func(difference_free);
+    g_autoptr(GHashTable) same = same_states(before, after);
     struct table here, there;
     table_init(&here, before);
     table_init(&there, after);
     for (guint i = 0; i < before->fields->len; i++) {
         const struct godwit_stream_field *field = g_ptr_array_index(before->fields, i);
-        const struct godwit_stream_field *other = counterpart(field, &here, &there);
-        if (same_state(&here, &there, field->device))
+        if (g_hash_table_contains(same, field->device))
             continue;
+        const struct godwit_stream_field *other = counterpart(field, &here, &there);
         if (!other)
             add_missing(differences, field, &there, true);
         else if (!g_bytes_equal(field->value, other->value))
@@ -405,7 +424,7 @@ GPtrArray *godwit_stream_fields_compare(const struct godwit_stream_fields *befor
     }
     for (guint i = 0; i < after->fields->len; i++) {
         const struct godwit_stream_field *field = g_ptr_array_index(after->fields, i);
-        if (!same_state(&here, &there, field->device) && !counterpart(field, &there, &here))
+        if (!g_hash_table_contains(same, field->device) && !counterpart(field, &there, &here))
             add_missing(differences, field, &here, false);
     }
     table_clear(&here);
