@@ -14,6 +14,12 @@ check:
 	$(MAKE) build bootsect $(MKHEADER) $(UNIT_TESTS) $(FAKE_QEMU) $(HOSTILE_QEMU) $(MITM)
 	$(PROVE) $(UNIT_TESTS) tests/check/*.t tests/vendor/*.t $(filter-out $(ATTACKS),$(wildcard tests/cli/*.t))
 
+.PHONY: check-devices
+## check-devices: each device that each QEMU has, on each architecture [QEMUS="PATH ..."]
+check-devices: build
+	$(O)/godwit run 'device/*' --accel tcg --accept-known @tests/accepted-bugs -j $(shell nproc) \
+		$(QEMUS:%=--qemu %)
+
 # Parts of check-hostile and check-mitm, a minute and a half. They kill at random instants, and not part
 # of `make check` as long as one of them fails once in some runs for a reason that is not known.
 ATTACKS := tests/cli/hostile.t tests/mitm/mitm.t
