@@ -56,6 +56,13 @@ static bool is_isa_vga(const struct godwit_symptom *symptom, char **seen)
            was_killed(symptom->destination, SIGSEGV, NULL, seen);
 }
 
+/* Loading moves the alias of a bank of video memory, which this device does not have yet. */
+static bool is_cirrus(const struct godwit_symptom *symptom, char **seen)
+{
+    return !strcmp(symptom->text, "isa-cirrus-vga") &&
+           was_killed(symptom->destination, SIGABRT, "Assertion `mr->alias' failed.", seen);
+}
+
 static bool is_namespace(const struct godwit_symptom *symptom, char **seen)
 {
     return !strcmp(symptom->text, "nvme-ns") && was_killed(symptom->source, SIGSEGV, NULL, seen);
@@ -106,6 +113,18 @@ const struct godwit_bug godwit_bugs_devices[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_isa_vga,
+    },
+    {
+        .id = "device-isa-cirrus-vga",
+        .summary = "loading a machine with isa-cirrus-vga aborts QEMU",
+        .reference = "in 7.2; not in 10.0",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .role = GODWIT_BUG_DESTINATION,
+        .fixed = {10, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_cirrus,
     },
     {
         .id = "device-nvme-ns",
