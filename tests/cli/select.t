@@ -47,7 +47,9 @@ for my $command (@commands) {
 }
 
 # List.
-my @all = listed();
+my @listed = listed();
+my @all = grep { !m{/NAME$} } @listed; # prototypes come last
+is_deeply(\@listed, [@all, 'device/NAME'], 'list: prototypes come last');
 cmp_ok(scalar @all, '>', 10, 'list: there are scenarios');
 is_deeply(\@all, [sort @all], 'list: in order');
 is_deeply([listed('precopy/*')], [grep {m{^precopy/}} @all], 'list: a glob');
