@@ -78,6 +78,7 @@ static void test_recipe(void **state)
     expect_recipe("pc-dimm", "", "memdev",
                   "-object memory-backend-ram,id=mem,size=16M -m slots=4,maxmem=1G "
                   "-device pc-dimm,id=subject,memdev=mem");
+    expect_recipe("vhost-user-rng-pci", "PCI", "chardev", "-device vhost-user-rng-pci,id=subject");
     expect_recipe("ivshmem-doorbell", "PCI", "chardev", "-device ivshmem-doorbell,id=subject");
 }
 
