@@ -17,12 +17,12 @@ static void device_free(gpointer data)
     g_free(device);
 }
 
-/* Returns what follows KEY in a line `name "e1000", bus PCI, desc "..."`, up to the next comma or
- * quote, or NULL. The caller frees it. */
-static char *value_of(const char *line, const char *key)
+/* Returns what follows KEY in a line `name "e1000", bus PCI, desc "..."`, up to a character of
+ * STOP, or NULL. The caller frees it. */
+static char *value_of(const char *line, const char *key, const char *stop)
 {
     const char *at = strstr(line, key);
-    return at ? g_strndup(at + strlen(key), strcspn(at + strlen(key), ",\"\r")) : NULL;
+    return at ? g_strndup(at + strlen(key), strcspn(at + strlen(key), stop)) : NULL;
 }
 
 GPtrArray *godwit_device_types_parse(const char *text)
@@ -41,14 +41,14 @@ GPtrArray *godwit_device_types_parse(const char *text)
         g_autofree char *head =
             g_strndup(line, strstr(line, ", desc \"") ? (gsize)(strstr(line, ", desc \"") - line)
                                                       : strlen(line));
-        char *name = g_str_has_prefix(line, "name \"") ? value_of(line, "name \"") : NULL;
+        char *name = g_str_has_prefix(line, "name \"") ? value_of(line, "name \"", "\"") : NULL;
         if (!name || g_str_has_suffix(line, ", no-user")) {
             g_free(name);
             continue;
         }
         struct godwit_device_type *device = g_new0(struct godwit_device_type, 1);
         device->name = name;
-        device->bus = value_of(head, ", bus ");
+        device->bus = value_of(head, ", bus ", ",");
         if (!device->bus)
             device->bus = g_strdup("");
         device->category = g_strdup(category);

@@ -135,6 +135,7 @@ char **godwit_recipe(const struct godwit_device_type *device, const json_t *prop
 {
     GPtrArray *arguments = g_ptr_array_new();
     g_autoptr(GString) line = g_string_new(device->name);
+    g_string_replace(line, ",", ",,", 0); /* a comma in a name must not end it */
     const struct special *special = special_of(device->name);
     g_string_append(line, ",id=" GODWIT_RECIPE_ID);
     add_bus(arguments, line, device->bus);

@@ -19,6 +19,7 @@ static const char listed[] =
     "Network devices:\r\n"
     "name \"virtio-net-pci\", bus PCI, alias \"virtio-net\"\r\n"
     "name \"loader\", desc \"Generic Loader, bus none\"\r\n"
+    "name \"xlnx,zynqmp\", bus System\r\n"
     "CPU devices:\r\n"
     "name \"max-x86_64-cpu\"\r\n";
 
@@ -28,6 +29,7 @@ static void test_list(void **state)
         {"ioh3420", "PCI", "Controller/Bridge/Hub"},
         {"virtio-net-pci", "PCI", "Network"},
         {"loader", "", "Network"},
+        {"xlnx,zynqmp", "System", "Network"},
         {"max-x86_64-cpu", "", "CPU"},
     };
     (void)state;
@@ -78,6 +80,7 @@ static void test_recipe(void **state)
     expect_recipe("pc-dimm", "", "memdev",
                   "-object memory-backend-ram,id=mem,size=16M -m slots=4,maxmem=1G "
                   "-device pc-dimm,id=subject,memdev=mem");
+    expect_recipe("xlnx,zynqmp", "System", "", "-device xlnx,,zynqmp,id=subject");
     expect_recipe("vhost-user-rng-pci", "PCI", "chardev", "-device vhost-user-rng-pci,id=subject");
     expect_recipe("ivshmem-doorbell", "PCI", "chardev", "-device ivshmem-doorbell,id=subject");
 }
