@@ -8,39 +8,17 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "stream/fields.h"
-#include "stream/file.h"
 #include <stdio.h>
-
-/* A stream that is read for its fields. */
-struct reading {
-    struct godwit_stream_fields *fields;
-    bool described;
-};
-
-static bool take(const struct godwit_stream_item *item, gpointer data, GError **error)
-{
-    struct reading *reading = data;
-    reading->described |= item->kind == GODWIT_STREAM_DESCRIPTION;
-    return godwit_stream_fields_take(reading->fields, item, error);
-}
 
 /* Returns the fields of the stream in the file PATH, or NULL. The caller frees them. */
 static struct godwit_stream_fields *read_fields(const struct stream_options *options,
                                                 const char *path, GError **error)
 {
-    struct reading reading = {.fields = godwit_stream_fields_new()};
-    enum godwit_stream_channel channel;
-    bool good =
-        godwit_stream_read_file(path, (uint64_t)options->offset, take, &reading, &channel, error);
-    if (good && !reading.described)
-        good = godwit_fail(error, GODWIT_ERROR_STREAM,
-                           "it has no description of the devices' state (QEMU writes none in "
-                           "postcopy, or with suppress-vmdesc=on)");
-    if (good)
-        return reading.fields;
-    godwit_error_context(error, "%s", path);
-    godwit_stream_fields_free(reading.fields);
-    return NULL;
+    struct godwit_stream_fields *fields =
+        godwit_stream_fields_read(path, (uint64_t)options->offset, error);
+    if (!fields)
+        godwit_error_context(error, "%s", path);
+    return fields;
 }
 
 /* Prints a line of foreign text. */

@@ -12,6 +12,7 @@
 #include "stream/fields.h"
 
 #include "base/json.h"
+#include "stream/file.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -258,6 +259,35 @@ bool godwit_stream_fields_take(struct godwit_stream_fields *fields,
                                         : g_bytes_new(item->bytes, item->length));
     }
     return true;
+}
+
+/* A stream that is read for its fields. */
+struct reading {
+    struct godwit_stream_fields *fields;
+    bool described;
+};
+
+static bool take(const struct godwit_stream_item *item, gpointer data, GError **error)
+{
+    struct reading *reading = data;
+    reading->described |= item->kind == GODWIT_STREAM_DESCRIPTION;
+    return godwit_stream_fields_take(reading->fields, item, error);
+}
+
+struct godwit_stream_fields *godwit_stream_fields_read(const char *path, uint64_t offset,
+                                                       GError **error)
+{
+    struct reading reading = {.fields = godwit_stream_fields_new()};
+    enum godwit_stream_channel channel;
+    bool good = godwit_stream_read_file(path, offset, take, &reading, &channel, error);
+    if (good && !reading.described)
+        good = godwit_fail(error, GODWIT_ERROR_STREAM,
+                           "it has no description of the devices' state (QEMU writes none in "
+                           "postcopy, or with suppress-vmdesc=on)");
+    if (good)
+        return reading.fields;
+    godwit_stream_fields_free(reading.fields);
+    return NULL;
 }
 
 /* Returns BYTES for a person: in hexadecimal, or its length and, from offset FIRST, some of it. */

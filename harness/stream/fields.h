@@ -45,6 +45,12 @@ void godwit_stream_fields_free(struct godwit_stream_fields *fields);
 bool godwit_stream_fields_take(struct godwit_stream_fields *fields,
                                const struct godwit_stream_item *item, GError **error);
 
+/* Returns the fields of the stream that begins OFFSET bytes into the file at PATH. The caller frees
+ * them. Fails with STREAM if the stream is damaged or does not describe its state, and with
+ * ENVIRONMENT if the file cannot be read. */
+struct godwit_stream_fields *godwit_stream_fields_read(const char *path, uint64_t offset,
+                                                       GError **error);
+
 /* Returns what differs between two streams, an array of struct godwit_stream_difference in the
  * order of BEFORE, then what only AFTER has. Versions of QEMU may describe the same bytes in other
  * words: a device whose bytes are equal is equal, and a field that one stream lacks is compared
