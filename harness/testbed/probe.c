@@ -154,10 +154,9 @@ static json_t *features_of(const json_t *schema, const json_t *capabilities)
     return features;
 }
 
-static bool ask_all(struct godwit_vm *vm, struct godwit_qemu *qemu, GError **error)
+static bool ask_all(struct godwit_vm *vm, gpointer data, GError **error)
 {
-    if (!godwit_vm_handshake(vm, error))
-        return false;
+    struct godwit_qemu *qemu = data;
     g_autoptr(json_t) version = godwit_vm_execute(vm, "query-version", NULL, error);
     g_autoptr(json_t) target = version ? godwit_vm_execute(vm, "query-target", NULL, error) : NULL;
     g_autoptr(json_t) machines =
@@ -176,7 +175,26 @@ static bool ask_all(struct godwit_vm *vm, struct godwit_qemu *qemu, GError **err
     qemu->arch = g_strdup(godwit_json_string(target, "arch", "unknown"));
     qemu->machines = machine_types(machines);
     qemu->features = features_of(schema, capabilities);
-    return godwit_vm_quit(vm, error);
+    return true;
+}
+
+/* Starts QEMU without a machine and calls ASK with DATA, which asks it and makes it quit. Returns
+ * whether that succeeded. */
+static bool ask_bare(const struct godwit_qemu *qemu,
+                     bool (*ask)(struct godwit_vm *vm, gpointer data, GError **error),
+                     gpointer data, const char *directory, double timeout_scale, bool *interrupted,
+                     GError **error)
+{
+    const struct godwit_setup setup = {.timeout_scale = timeout_scale};
+    struct godwit_testbed *testbed = godwit_testbed_new(&setup, directory);
+    testbed->interrupted = interrupted;
+    struct godwit_vm *vm = godwit_testbed_set_apart(testbed, error)
+                               ? godwit_vm_start_bare(testbed, qemu, error)
+                               : NULL;
+    const bool good =
+        vm && godwit_vm_handshake(vm, error) && ask(vm, data, error) && godwit_vm_quit(vm, error);
+    godwit_testbed_free(testbed);
+    return good;
 }
 
 struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, double timeout_scale,
@@ -184,16 +202,10 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
 {
     struct godwit_qemu *qemu = g_new0(struct godwit_qemu, 1);
     qemu->path = g_strdup(path);
-    const struct godwit_setup setup = {.timeout_scale = timeout_scale};
-    struct godwit_testbed *testbed = godwit_testbed_new(&setup, directory);
-    testbed->interrupted = interrupted;
     const gint64 began = g_get_monotonic_time();
-    struct godwit_vm *vm = godwit_testbed_set_apart(testbed, error)
-                               ? godwit_vm_start_bare(testbed, qemu, error)
-                               : NULL;
-    bool answered = vm && ask_all(vm, qemu, error);
+    const bool answered =
+        ask_bare(qemu, ask_all, qemu, directory, timeout_scale, interrupted, error);
     qemu->start_ms = (double)(g_get_monotonic_time() - began) / 1000.0;
-    godwit_testbed_free(testbed);
     if (!answered) {
         /* Whatever the cause, this QEMU is not usable for tests. */
         if (error && *error && (*error)->code != GODWIT_ERROR_INTERRUPTED) {
@@ -205,21 +217,27 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
     return qemu;
 }
 
+/* A question whose answer is a list. */
+struct question {
+    char **(*ask)(struct godwit_vm *vm, GError **error);
+    char **answer;
+};
+
+static bool ask_question(struct godwit_vm *vm, gpointer data, GError **error)
+{
+    struct question *question = data;
+    question->answer = question->ask(vm, error);
+    return question->answer != NULL;
+}
+
 char **godwit_qemu_ask(const struct godwit_qemu *qemu,
                        char **(*ask)(struct godwit_vm *vm, GError **error), const char *directory,
                        double timeout_scale, bool *interrupted, GError **error)
 {
-    const struct godwit_setup setup = {.timeout_scale = timeout_scale};
-    struct godwit_testbed *testbed = godwit_testbed_new(&setup, directory);
-    testbed->interrupted = interrupted;
-    struct godwit_vm *vm = godwit_testbed_set_apart(testbed, error)
-                               ? godwit_vm_start_bare(testbed, qemu, error)
-                               : NULL;
-    char **answer = vm && godwit_vm_handshake(vm, error) ? ask(vm, error) : NULL;
-    if (answer && !godwit_vm_quit(vm, error))
-        g_clear_pointer(&answer, g_strfreev);
-    godwit_testbed_free(testbed);
-    if (!answer)
-        godwit_error_context(error, "%s", qemu->path);
-    return answer;
+    struct question question = {.ask = ask};
+    if (ask_bare(qemu, ask_question, &question, directory, timeout_scale, interrupted, error))
+        return question.answer;
+    g_strfreev(question.answer);
+    godwit_error_context(error, "%s", qemu->path);
+    return NULL;
 }
