@@ -17,8 +17,7 @@
 
 #include "base/file.h"
 #include "base/shell.h"
-#include "base/text.h"
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 
 /* The most of a transcript that is read, in bytes: as much as is written. */
@@ -335,29 +334,36 @@ static void write_step(struct progress *progress, const json_t *result, const st
         write_command(progress, result, step);
 }
 
-/* Returns whether the VM takes part in a migration. Others were only asked questions. */
-static bool takes_part(const GPtrArray *steps, const json_t *vm)
+/* Returns the VMs that take part in a migration. Others were only asked questions. The caller frees
+ * the set; the VMs are borrowed. */
+static GHashTable *participants(const json_t *vms, const GPtrArray *steps)
 {
-    const char *incoming = strstr(godwit_json_string(vm, "replay", ""), " -incoming ");
-    if (incoming && !g_str_has_prefix(incoming, " -incoming defer"))
-        return true;
-    for (guint i = 0; i < steps->len; i++) {
-        const struct step *step = g_ptr_array_index(steps, i);
-        if (step->vm == vm && (is_command(step, "migrate") || listens(step)))
-            return true;
+    GHashTable *set = g_hash_table_new(NULL, NULL);
+    size_t i;
+    json_t *vm;
+    json_array_foreach(vms, i, vm)
+    {
+        const char *incoming = strstr(godwit_json_string(vm, "replay", ""), " -incoming ");
+        if (incoming && !g_str_has_prefix(incoming, " -incoming defer"))
+            g_hash_table_add(set, vm);
     }
-    return false;
+    for (guint s = 0; s < steps->len; s++) {
+        const struct step *step = g_ptr_array_index(steps, s);
+        if (is_command(step, "migrate") || listens(step))
+            g_hash_table_add(set, (gpointer)(uintptr_t)step->vm);
+    }
+    return set;
 }
 
 /* Appends the start of each VM that has begun by AT, and moves *NEXT to the one after them. */
-static void write_starts(GString *text, const json_t *vms, const GPtrArray *steps, size_t *next,
+static void write_starts(GString *text, const json_t *vms, GHashTable *taking, size_t *next,
                          double at)
 {
     for (; *next < json_array_size(vms); ++*next) {
         const json_t *vm = json_array_get(vms, *next);
         if (json_number_value(json_object_get(vm, "began")) > at)
             return;
-        if (!takes_part(steps, vm))
+        if (!g_hash_table_contains(taking, vm))
             continue;
         g_autofree char *binary = godwit_shell_word(godwit_json_string(vm, "qemu", ""));
         g_string_append_printf(text, "start %s \"${QEMU:-\"%s\"}\"%s\n", name_of(vm), binary,
@@ -384,14 +390,15 @@ char *godwit_report_replay(const json_t *result, char **why)
     if (*why)
         return NULL;
     join_all(steps);
+    g_autoptr(GHashTable) taking = participants(vms, steps);
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     struct progress progress = {.text = g_string_new(NULL), .seen = seen};
     g_string_append_printf(progress.text, "#!/bin/sh\n# Repeats %s without Godwit.\n%s", scenario,
                            head);
     for (guint s = 0; s < steps->len; s++) {
         const struct step *step = g_ptr_array_index(steps, s);
-        write_starts(progress.text, vms, steps, &next, step->at);
-        if (takes_part(steps, step->vm))
+        write_starts(progress.text, vms, taking, &next, step->at);
+        if (g_hash_table_contains(taking, step->vm))
             write_step(&progress, result, step);
     }
     /* A run that failed may have ended before the guest went on. */
