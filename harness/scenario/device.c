@@ -17,7 +17,6 @@
 #include "inventory/recipe.h"
 #include "oracle/state.h"
 #include "stream/fields.h"
-#include "stream/file.h"
 #include <string.h>
 #include <sys/wait.h>
 
@@ -113,25 +112,14 @@ static bool try_device(struct godwit_testbed *testbed, enum godwit_vm_role role,
     return godwit_vm_quit(vm, error);
 }
 
-static bool take(const struct godwit_stream_item *item, gpointer data, GError **error)
-{
-    return godwit_stream_fields_take(data, item, error);
-}
-
 /* Returns the fields in GODWIT_MIGRATE_FILE, which VM has written. The caller frees them. */
 static struct godwit_stream_fields *read_fields(const struct godwit_vm *vm, GError **error)
 {
     g_autofree char *path = g_build_filename(vm->testbed->directory, GODWIT_MIGRATE_FILE, NULL);
-    struct godwit_stream_fields *fields = godwit_stream_fields_new();
-    enum godwit_stream_channel channel;
-    bool good = godwit_stream_read_file(path, 0, take, fields, &channel, error);
-    if (good && !fields->fields->len)
-        good = godwit_fail(error, GODWIT_ERROR_ORACLE, "it describes no state");
-    if (good)
-        return fields;
-    godwit_error_context(error, "the stream of the %s", vm->name);
-    godwit_stream_fields_free(fields);
-    return NULL;
+    struct godwit_stream_fields *fields = godwit_stream_fields_read(path, 0, error);
+    if (!fields)
+        godwit_error_context(error, "the stream of the %s", vm->name);
+    return fields;
 }
 
 /* Fields that a destination does not save as it has loaded them, although the device is sound. */
@@ -237,7 +225,10 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
             return godwit_fail(error, GODWIT_ERROR_SKIP, "needs memory that stays as it is: %s",
                                writers[i][1]);
     g_auto(GStrv) here = ask_recipe(testbed, setup->source, name, error);
-    g_auto(GStrv) there = here ? ask_recipe(testbed, setup->destination, name, error) : NULL;
+    const bool same = !strcmp(setup->source->path, setup->destination->path);
+    g_auto(GStrv) there = !here  ? NULL
+                          : same ? g_strdupv(here)
+                                 : ask_recipe(testbed, setup->destination, name, error);
     if (!there || !try_device(testbed, GODWIT_VM_SOURCE, here, name, error) ||
         !try_device(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error))
         return false;

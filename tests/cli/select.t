@@ -71,7 +71,7 @@ for my $count (1, 2, 3, @whole + 1) {
     cmp_ok($sizes[-1] - $sizes[0], '<=', 1, "--shard I/$count: parts of equal size");
 }
 
-# A preset is a choice of scenarios: as it is, each of its globs names one.
+# A preset chooses scenarios. A glob of it that names none would be refused.
 my @preset = results_of('--preset', 'upgrade', '--accel', 'tcg', '-w', 'order', '-j4',
     '--timeout-scale', '0.15', '--qemu-src', fake('crashes'), '--qemu-dst', fake('hangs'));
 my ($preset, @chosen) = @preset;
