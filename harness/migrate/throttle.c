@@ -24,7 +24,9 @@
  *
  * From QEMU 8.1 on, multifd ignores max-bandwidth while packets of 512 KiB wait in its channels.
  * Its valve is a relay in front of the destination, the gate, which reads the channels slowly or
- * hardly at all. The kernel's buffers are made small (godwit_relay_narrow()). The relay runs only
+ * hardly at all. The kernel's buffers are made small at both ends (godwit_relay_narrow(),
+ * godwit_tcp_narrow()); where it does not let us do so at the source's end, they are as small only
+ * if its congestion control counts losses, as cubic does and bbr does not. The relay runs only
  * when the harness does, so a harness that gets no processor sends nothing. Packets in channels and
  * in buffers together hold less than the window of multifd scenarios, so no iteration can end while
  * the valve is closed. Compressed pages need a window of more pages for that, and fewer channels.

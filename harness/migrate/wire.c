@@ -10,6 +10,7 @@
 
 #include "memory/memory.h"
 #include "migrate/limiter.h"
+#include "testbed/tcp.h"
 #include <string.h>
 
 static void drop_relay(struct godwit_wire *wire)
@@ -124,12 +125,27 @@ void godwit_wire_follow_tls(struct godwit_wire *wire)
     godwit_relay_greet(wire->relay, follow_connection, wire);
 }
 
+/* Makes the buffers of whoever has connected to the relay small. */
+static void narrow_callers(const struct godwit_wire *wire)
+{
+    const char *uri = godwit_relay_uri(wire->relay);
+    if (!g_str_has_prefix(uri, "tcp:"))
+        return;
+    const uint16_t port = (uint16_t)g_ascii_strtoull(strrchr(uri, ':') + 1, NULL, 10);
+    for (guint i = 0; i < wire->testbed->vms->len; i++) {
+        const pid_t pid = godwit_vm_pid(g_ptr_array_index(wire->testbed->vms, i));
+        if (pid)
+            godwit_tcp_narrow(pid, port);
+    }
+}
+
 static void add_channel(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
                         gpointer data)
 {
     struct godwit_wire *wire = data;
     (void)answered;
     (void)index;
+    narrow_callers(wire);
     g_ptr_array_add(wire->gate, sent);
     godwit_flow_slow(sent, 0, wire->gate_rate);
 }

@@ -46,8 +46,12 @@ const char *godwit_relay_failure(const struct godwit_relay *relay);
  * on; the default is 15 seconds. */
 void godwit_relay_patience(struct godwit_relay *relay, unsigned ms);
 
-/* Makes the kernel buffer little of what a TCP source has sent and the relay has not read: some 100
- * KiB for each connection that is made from now on. */
+/*
+ * Makes the kernel keep little that has come and that the relay has not read, for each connection
+ * that is made from now on. What the sender's side keeps is some 100 KiB as long as its congestion
+ * control is one that counts losses, such as cubic; bbr lets it grow to 4 MiB, and nothing that a
+ * receiver does can keep it from that.
+ */
 void godwit_relay_narrow(struct godwit_relay *relay);
 
 /* Returns how many connections have been made so far. */

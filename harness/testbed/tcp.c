@@ -17,10 +17,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* TCP_ESTABLISHED of the kernel's net/tcp_states.h, which user space does not have. */
 #define STATE_ESTABLISHED 1
+/* What SO_SNDBUF is set to, in bytes. The kernel doubles it for its own records, and then never
+ * changes the buffer's size by itself again. */
+#define NARROW_BYTES (64 << 10)
 
 /* Returns the inode numbers of the sockets that a process has open, as a set. */
 static GHashTable *open_sockets(pid_t pid, GError **error)
@@ -128,6 +132,36 @@ bool godwit_tcp_ask(pid_t pid, struct godwit_tcp *tcp, GError **error)
     return answered ||
            godwit_fail(error, GODWIT_ERROR_SKIP,
                        "needs sock_diag for TCP, which this system lacks: %s", g_strerror(cause));
+}
+
+/* Whether FD is a TCP connection to PORT of this host. */
+static bool leads_to(int fd, uint16_t port)
+{
+    struct sockaddr_in peer;
+    socklen_t length = sizeof(peer);
+    return getpeername(fd, (struct sockaddr *)&peer, &length) == 0 && length == sizeof(peer) &&
+           peer.sin_family == AF_INET && peer.sin_addr.s_addr == htonl(INADDR_LOOPBACK) &&
+           ntohs(peer.sin_port) == port;
+}
+
+unsigned godwit_tcp_narrow(pid_t pid, uint16_t port)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", (int)pid);
+    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+    const int process = (int)syscall(SYS_pidfd_open, pid, 0);
+    unsigned narrowed = 0;
+    for (const char *name; process >= 0 && directory && (name = g_dir_read_name(directory));) {
+        const int theirs = (int)g_ascii_strtoll(name, NULL, 10), size = NARROW_BYTES;
+        const int fd = (int)syscall(SYS_pidfd_getfd, process, theirs, 0);
+        if (fd < 0)
+            continue;
+        if (leads_to(fd, port) && !setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)))
+            narrowed++;
+        close(fd);
+    }
+    if (process >= 0)
+        close(process);
+    return narrowed;
 }
 
 bool godwit_tcp_await(struct godwit_vm *vm, unsigned wanted, const char *what,

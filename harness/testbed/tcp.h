@@ -22,6 +22,15 @@ struct godwit_tcp {
 bool godwit_tcp_ask(pid_t pid, struct godwit_tcp *tcp, GError **error);
 
 /*
+ * Makes the kernel buffer little of what the process PID sends to PORT of this host: some 100 KiB
+ * for each of its connections, however fast its congestion control would let the buffers grow.
+ * Returns how many connections that applies to. There are none if the kernel gives nobody a
+ * duplicate of another process's descriptor: pidfd_getfd(2) needs Linux 5.6 and the right to trace
+ * PID.
+ */
+unsigned godwit_tcp_narrow(pid_t pid, uint16_t port);
+
+/*
  * Waits until VM has WANTED TCP connections: QEMU makes them one after the other. *TCP has the last
  * reading. Fails with MIGRATION if there are more, and with TIMEOUT if they do not come. WHAT
  * completes "N TCP connections WHAT".
