@@ -50,6 +50,9 @@ struct godwit_symptom {
     const struct godwit_block *block; /* of the source; all differences are in it */
     uint64_t first, last;             /* offsets of the first and last differing byte in it */
     const char *text, *state, *next, *parameter, *value;
+    /* Types of the devices that lost registers, and nothing else is lost: NULL-terminated. NULL if
+     * that is not what happened. */
+    const char *const *lost;
     unsigned port;
     json_int_t ms;
     gint64 now; /* monotonic microseconds */

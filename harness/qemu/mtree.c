@@ -60,9 +60,10 @@ static bool parse_kind(const char *word, enum godwit_range_kind *kind)
         const char *word;
         enum godwit_range_kind kind;
     } kinds[] = {
-        {"ram", GODWIT_RANGE_RAM}, {"ramd", GODWIT_RANGE_RAM_DEVICE},
-        {"rom", GODWIT_RANGE_ROM}, {"romd", GODWIT_RANGE_ROM_DEVICE},
-        {"i/o", GODWIT_RANGE_IO},  {"container", GODWIT_RANGE_CONTAINER},
+        {"ram", GODWIT_RANGE_RAM},    {"ramd", GODWIT_RANGE_RAM_DEVICE},
+        {"rom", GODWIT_RANGE_ROM},    {"romd", GODWIT_RANGE_ROM_DEVICE},
+        {"i/o", GODWIT_RANGE_IO},     {"container", GODWIT_RANGE_CONTAINER},
+        {"nv-ram", GODWIT_RANGE_RAM},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
         if (!strcmp(word, kinds[i].word)) {
@@ -114,7 +115,7 @@ static bool parse_range(char *line, struct godwit_view *view)
     char kind[16];
     unsigned long long start, last;
     int region = -1;
-    if (sscanf(line, "  %16llx-%16llx (prio %d, %15[a-z/]): %n", &start, &last, &range.priority,
+    if (sscanf(line, "  %16llx-%16llx (prio %d, %15[-a-z/]): %n", &start, &last, &range.priority,
                kind, &region) != 4 ||
         region < 0 || !parse_kind(kind, &range.kind) || start > last)
         return false;

@@ -14,14 +14,18 @@
 #include "scenario/scenario.h"
 
 #include "bugs/bugs.h"
+#include "course/loaded.h"
 #include "inventory/recipe.h"
+#include "oracle/hardware.h"
 #include "oracle/state.h"
-#include "stream/fields.h"
 #include <string.h>
 #include <sys/wait.h>
 
-/* The most differences that a message quotes. */
-#define QUOTED_MAX 5
+/* What the judge needs beside the VMs. */
+struct godwit_scenario_state {
+    const char *const *arguments; /* of the destination; borrowed */
+    GPtrArray *lost;              /* of struct godwit_lost; NULL: not yet known */
+};
 
 static char **names(struct godwit_vm *vm, GError **error)
 {
@@ -112,85 +116,26 @@ static bool try_device(struct godwit_testbed *testbed, enum godwit_vm_role role,
     return godwit_vm_quit(vm, error);
 }
 
-/* Returns the fields in GODWIT_MIGRATE_FILE, which VM has written. The caller frees them. */
-static struct godwit_stream_fields *read_fields(const struct godwit_vm *vm, GError **error)
-{
-    g_autofree char *path = g_build_filename(vm->testbed->directory, GODWIT_MIGRATE_FILE, NULL);
-    struct godwit_stream_fields *fields = godwit_stream_fields_read(path, 0, error);
-    if (!fields)
-        godwit_error_context(error, "the stream of the %s", vm->name);
-    return fields;
-}
-
-/* Fields that a destination does not save as it has loaded them, although the device is sound. */
-struct recomputed {
-    const char *device; /* the end of the section's name */
-    const char *path;   /* a pattern with * */
-    const char *arch;   /* only there; NULL: anywhere */
-    const char *reason;
-};
-
-static const struct recomputed recomputed[] = {
-    {"globalstate", "*", NULL, "the run state, which oracle/states.c judges"},
-    {"/e1000e", "core.rx*", NULL, "follows from registers; at reset the source has no value yet"},
-    {"/igb", "core.rx*", NULL, "likewise"},
-    {"/qxl", "ssd.unique", NULL, "counts the surfaces that were drawn, on either side"},
-    {"spapr", "tb.*", "ppc64", "the time base, which goes by the host's clock"},
-    /* docs/known-bugs.md, registers-lost: MSR[ME] arrives inverted. */
-    {"cpu", "env.msr", "ppc64", "a known bug, which the guest does not notice"},
-    /* Loading sets an alarm that has long passed. The guest has not enabled the interrupt. */
-    {"goldfish_rtc", "irq_pending", NULL, "an interrupt that the source did not have pending"},
-    {"s390-skeys", "data", NULL, "a source whose guest never used storage keys sends none"},
-    {"cpu_common", "interrupt_request", "ppc64", "the request to leave the translated code"},
-};
-
-static bool is_recomputed(const struct godwit_stream_difference *difference, const char *arch)
-{
-    const char *end = strrchr(difference->device, ' ');
-    g_autofree char *section = g_strndup(difference->device, (gsize)(end - difference->device));
-    for (size_t i = 0; i < G_N_ELEMENTS(recomputed); i++)
-        if (g_str_has_suffix(section, recomputed[i].device) &&
-            g_pattern_match_simple(recomputed[i].path, difference->path) &&
-            (!recomputed[i].arch || !strcmp(recomputed[i].arch, arch)))
-            return true;
-    return false;
-}
-
-static bool compare(struct godwit_testbed *testbed, const struct godwit_stream_fields *before,
-                    const struct godwit_stream_fields *after, GError **error)
-{
-    g_autoptr(GPtrArray) differences = godwit_stream_fields_compare(before, after);
-    g_autoptr(GString) text = g_string_new(NULL);
-    unsigned count = 0;
-    for (guint i = 0; i < differences->len; i++) {
-        const struct godwit_stream_difference *difference = g_ptr_array_index(differences, i);
-        if (is_recomputed(difference, testbed->setup->machine->arch))
-            continue;
-        g_autofree char *line = godwit_stream_difference_text(difference);
-        godwit_testbed_measure_item(testbed, "state_differences", json_string(line));
-        if (count++ < QUOTED_MAX)
-            g_string_append_printf(text, "%s%s", text->len ? "; " : "", line);
-    }
-    godwit_testbed_measure(testbed, "state_fields", json_integer(before->fields->len));
-    if (count > QUOTED_MAX)
-        g_string_append_printf(text, "; and %u more", count - QUOTED_MAX);
-    return !count ||
-           godwit_fail(error, GODWIT_ERROR_ORACLE,
-                       "the destination saves another state than it has loaded: %s", text->str);
-}
-
-/* Makes the destination save what it has loaded, and compares that with what the source saved. */
 static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct godwit_stream_fields *before = read_fields(source, error);
-    struct godwit_stream_fields *after =
-        before && godwit_state_save(destination, error) && godwit_course_settle(destination, error)
-            ? read_fields(destination, error)
-            : NULL;
-    const bool good = after && compare(source->testbed, before, after, error);
-    godwit_stream_fields_free(before);
-    godwit_stream_fields_free(after);
-    return good;
+    struct godwit_scenario_state *state = source->testbed->state;
+    state->lost = godwit_loaded_compare(source, destination, state->arguments, false, error);
+    return state->lost && godwit_loaded_judge(state->lost, error);
+}
+
+/* Returns the types of the devices that lost registers, NULL-terminated, or NULL if anything else
+ * was lost. The caller frees the array. */
+static const char **losers(const GPtrArray *lost)
+{
+    g_autoptr(GPtrArray) types = g_ptr_array_new();
+    for (guint i = 0; lost && i < lost->len; i++) {
+        const struct godwit_lost *one = g_ptr_array_index(lost, i);
+        if (!one->is_register || !one->device)
+            return NULL;
+        g_ptr_array_add(types, (gpointer)one->device);
+    }
+    g_ptr_array_add(types, NULL);
+    return lost ? (const char **)g_ptr_array_steal(types, NULL) : NULL;
 }
 
 /* Devices that change the guest's memory when they are loaded, as their specification wants. */
@@ -201,8 +146,9 @@ static const char *const writers[][2] = {
 /* Marks *FAILURE if a known bug of the device explains it. */
 static void explain(const struct godwit_testbed *testbed, const char *name, GError **failure)
 {
+    g_autofree const char **lost = losers(testbed->state->lost);
     struct godwit_symptom symptom = {
-        .kind = GODWIT_SYMPTOM_DEVICE, .text = name, .failure = *failure};
+        .kind = GODWIT_SYMPTOM_DEVICE, .text = name, .failure = *failure, .lost = lost};
     /* The latest of each side: those before only answered questions. */
     for (guint i = 0; i < testbed->vms->len; i++) {
         struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
@@ -232,15 +178,29 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (!there || !try_device(testbed, GODWIT_VM_SOURCE, here, name, error) ||
         !try_device(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error))
         return false;
+    testbed->hand = true;
+    testbed->state->arguments = (const char *const *)there;
     spec.transport = godwit_state_transport(setup->source);
     spec.source_arguments = (const char *const *)here;
     spec.destination_arguments = (const char *const *)there;
     g_autoptr(GError) cause = NULL;
-    if (godwit_course_run(testbed, &spec, &cause))
-        return true;
-    explain(testbed, name, &cause);
-    g_propagate_error(error, g_steal_pointer(&cause));
-    return false;
+    const bool good = godwit_course_run(testbed, &spec, &cause);
+    if (!good) {
+        explain(testbed, name, &cause);
+        g_propagate_error(error, g_steal_pointer(&cause));
+    }
+    return good;
+}
+
+static bool assign(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    return godwit_hardware_assign(source, error);
+}
+
+static void clear(struct godwit_scenario_state *state)
+{
+    g_clear_pointer(&state->lost, g_ptr_array_unref);
 }
 
 GODWIT_SCENARIOS(device) = {
@@ -250,7 +210,9 @@ GODWIT_SCENARIOS(device) = {
         .names = names,
         .run = run,
         .order = true,
-        .spec = {.move = GODWIT_MOVE_STOPPED, .judge = judge},
+        .state = sizeof(struct godwit_scenario_state),
+        .clear = clear,
+        .spec = {.move = GODWIT_MOVE_STOPPED, .configure = assign, .judge = judge},
     },
 };
 GODWIT_SCENARIOS_END(device);

@@ -59,7 +59,7 @@ END
 ($run, $results) = results_of('device/usb-tablet', '--qemu', $clock);
 is($run->{status}, 1, 'a state that does not survive: exit status');
 my $wrong = $results->{'device/usb-tablet'};
-like($wrong->{message}, qr/^the destination saves another state than it has loaded: mc146818rtc 0: \S+ /,
+like($wrong->{message}, qr/^the destination has another state than the source: mc146818rtc 0: \S+ /,
     'it is named');
 is_deeply([grep { !/^mc146818rtc / } @{$wrong->{measurements}{state_differences}}], [],
     'and nothing else');

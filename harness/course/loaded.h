@@ -1,0 +1,40 @@
+/*
+ * Judges what a destination has loaded and not run since, whatever its machine: by what it would
+ * send on, field by field, and by what its registers read. Every other oracle judges RAM and the
+ * guest.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_COURSE_LOADED_H
+#define GODWIT_HARNESS_COURSE_LOADED_H
+
+#include "testbed/vm.h"
+
+/* What has not survived. */
+struct godwit_lost {
+    char *where;        /* "serial 0: lcr" of the stream, or "serial 0x3" of the registers */
+    char *text;         /* where, and both values */
+    bool is_register;   /* ... not a field of the stream */
+    const char *device; /* type of the device that has the register; NULL: unknown */
+};
+
+/*
+ * Compares DESTINATION with SOURCE, which has written its state to GODWIT_MIGRATE_FILE and is
+ * stopped. The destination saves what it has loaded, and the two streams are compared field by
+ * field. If the VMs have a hand, the registers of both are compared as well; nobody can use SOURCE
+ * afterwards.
+ *
+ * ARGUMENTS are those that were added to the destination's command line. Copies of the destination
+ * are started with them, so that it is as it was but for its run state, postmigrate. With LAST, its
+ * own registers are read, which is quicker, and nobody can use it afterwards.
+ *
+ * Returns an array of struct godwit_lost, which the caller unreferences, or NULL with ERROR set if
+ * a VM fails.
+ */
+GPtrArray *godwit_loaded_compare(struct godwit_vm *source, struct godwit_vm *destination,
+                                 const char *const *arguments, bool last, GError **error);
+
+/* Fails with ORACLE, and quotes some of it, if anything is LOST. */
+bool godwit_loaded_judge(const GPtrArray *lost, GError **error);
+
+#endif
