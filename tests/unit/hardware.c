@@ -52,7 +52,7 @@ static void test_compare(void **state)
     struct godwit_hardware *read[4];
     for (int i = 0; i < 4; i++)
         rigs[i] = assigned(state);
-    /* The first two are alike. The other two differ from them, and from each other in one register. */
+    /* The first two are alike. The others differ from them, and in one register from each other. */
     MUST(godwit_qtest_out(rigs[2]->vm->qtest, 1, LCR, LCR_VALUE, error));
     MUST(godwit_qtest_out(rigs[3]->vm->qtest, 1, LCR, LCR_VALUE, error));
     struct godwit_mtree *mtree;
