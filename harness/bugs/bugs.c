@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 
 static const struct godwit_bug *const families[] = {
-    godwit_bugs_memory,   godwit_bugs_loading, godwit_bugs_states,
-    godwit_bugs_requests, godwit_bugs_figures, godwit_bugs_devices,
+    godwit_bugs_memory,  godwit_bugs_loading, godwit_bugs_states,    godwit_bugs_requests,
+    godwit_bugs_figures, godwit_bugs_devices, godwit_bugs_registers,
 };
 
 const struct godwit_bug *godwit_bug_at(size_t index)

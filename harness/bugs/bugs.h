@@ -43,6 +43,12 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_DOWNTIME,    /* a source reports a downtime of MS, at NOW: source */
 };
 
+/* A register that reads otherwise on a destination. */
+struct godwit_symptom_register {
+    const char *device; /* type of the device that has it */
+    const char *where;  /* "operational 0x1c" */
+};
+
 struct godwit_symptom {
     enum godwit_symptom_kind kind;
     struct godwit_vm *source, *destination;
@@ -50,9 +56,10 @@ struct godwit_symptom {
     const struct godwit_block *block; /* of the source; all differences are in it */
     uint64_t first, last;             /* offsets of the first and last differing byte in it */
     const char *text, *state, *next, *parameter, *value;
-    /* Types of the devices that lost registers, and nothing else is lost: NULL-terminated. NULL if
-     * that is not what happened. */
-    const char *const *lost;
+    /* The registers that are lost, if nothing else is; NULL otherwise. */
+    const struct godwit_symptom_register *lost;
+    size_t lost_count;
+    bool poked; /* the harness has written to the device's registers */
     unsigned port;
     json_int_t ms;
     gint64 now; /* monotonic microseconds */
@@ -101,6 +108,7 @@ extern const struct godwit_bug godwit_bugs_states[];
 extern const struct godwit_bug godwit_bugs_requests[];
 extern const struct godwit_bug godwit_bugs_figures[];
 extern const struct godwit_bug godwit_bugs_devices[];
+extern const struct godwit_bug godwit_bugs_registers[];
 
 /* Returns entry number INDEX, counted over all families, or NULL after the last. */
 const struct godwit_bug *godwit_bug_at(size_t index);

@@ -1,9 +1,9 @@
 /*
- * Known bugs of devices: QEMU dies when it saves or loads their state, or migrates none.
+ * Known bugs of devices: QEMU dies when it saves or loads their state.
  *
- * The former are recognised by the device that was plugged (the symptom's text), the side that has
- * died, its signal and, if it was an assertion, the assertion; the latter by the devices that have
- * lost registers. docs/known-bugs/device.py shows each without Godwit.
+ * Each is recognised by the device that was plugged (the symptom's text), the side that has died,
+ * its signal and, if it was an assertion, the assertion. docs/known-bugs/device.py shows each
+ * without Godwit.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -66,29 +66,6 @@ static bool is_cirrus(const struct godwit_symptom *symptom, char **seen)
 static bool is_namespace(const struct godwit_symptom *symptom, char **seen)
 {
     return !strcmp(symptom->text, "nvme-ns") && was_killed(symptom->source, SIGSEGV, NULL, seen);
-}
-
-/* Devices that save nothing, or not what PCI keeps of them, and do not keep the machine from being
- * migrated. The destination has them as they are after a reset. */
-static const char *const stateless[] = {
-    "acpi-erst", "AMDVI-PCI",   "ati-vga", "cxl-downstream", "cxl-rp",    "cxl-upstream",    "edu",
-    "pxb",       "pci-testdev", "pxb-cxl", "pxb-pcie",       "sdhci-pci", "virtio-pmem-pci",
-};
-
-static bool is_stateless(const struct godwit_symptom *symptom, char **seen)
-{
-    for (size_t i = 0; symptom->lost && symptom->lost[i]; i++) {
-        bool listed = false;
-        for (size_t type = 0; type < G_N_ELEMENTS(stateless); type++)
-            listed = listed || !strcmp(symptom->lost[i], stateless[type]);
-        if (!listed)
-            return false;
-    }
-    if (!symptom->lost || !symptom->lost[0])
-        return false;
-    *seen =
-        g_strdup_printf("registers of %s are those of a device after a reset", symptom->lost[0]);
-    return true;
 }
 
 const struct godwit_bug godwit_bugs_devices[] = {
@@ -159,17 +136,6 @@ const struct godwit_bug godwit_bugs_devices[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_namespace,
-    },
-    {
-        .id = "device-stateless",
-        .summary =
-            "the state of this device is not in the stream, and QEMU migrates it all the same",
-        .reference = "not known to be fixed in any release",
-        .kind = GODWIT_SYMPTOM_DEVICE,
-        .effect = GODWIT_BUG_LOST,
-        .strikes = 1,
-        .runs = 1,
-        .matches = is_stateless,
     },
     {.id = NULL},
 };

@@ -34,7 +34,7 @@ struct godwit_lost {
 GPtrArray *godwit_loaded_compare(struct godwit_vm *source, struct godwit_vm *destination,
                                  const char *const *arguments, bool last, GError **error);
 
-/* Fails with ORACLE, and quotes some of it, if anything is LOST. */
-bool godwit_loaded_judge(const GPtrArray *lost, GError **error);
+/* Fails with ORACLE, and quotes some of it, if anything is LOST. Records all of it. */
+bool godwit_loaded_judge(struct godwit_testbed *testbed, const GPtrArray *lost, GError **error);
 
 #endif

@@ -16,12 +16,10 @@
 /* Ports below this one belong to ISA devices, whose registers have a byte each. */
 #define ISA_PORTS 0x1000
 
-enum space { SPACE_CONFIG, SPACE_MEMORY, SPACE_PORTS };
-
 static const char *const space_names[] = {"config", "memory", "port"};
 
 struct span {
-    enum space space;
+    enum godwit_space space;
     uint64_t start;     /* an address; in configuration space, bus << 16 | place << 8 */
     const char *device; /* its type, interned; NULL: none, or unknown */
     const char *region; /* its name, interned */
@@ -42,8 +40,8 @@ static void span_free(gpointer data)
     g_free(span);
 }
 
-static struct span *add_span(struct godwit_hardware *hardware, enum space space, uint64_t start,
-                             const char *region, uint64_t length)
+static struct span *add_span(struct godwit_hardware *hardware, enum godwit_space space,
+                             uint64_t start, const char *region, uint64_t length)
 {
     struct span *span = g_new0(struct span, 1);
     span->space = space;
@@ -101,7 +99,7 @@ static bool read_ports(struct godwit_vm *vm, struct span *span, GError **error)
 /* Reads the registers of one address space, range by range. */
 static bool read_view(struct godwit_vm *vm, struct godwit_hardware *hardware,
                       const struct godwit_qtree *qtree, const struct godwit_view *view,
-                      enum space space, godwit_deadly_regions *deadly, GError **error)
+                      enum godwit_space space, godwit_deadly_regions *deadly, GError **error)
 {
     for (guint i = 0; view && i < view->ranges->len; i++) {
         const struct godwit_range *range = &g_array_index(view->ranges, struct godwit_range, i);
@@ -120,7 +118,7 @@ static bool read_view(struct godwit_vm *vm, struct godwit_hardware *hardware,
             continue;
         }
         GError *cause = NULL;
-        if (!(space == SPACE_PORTS ? read_ports : read_memory)(vm, span, &cause)) {
+        if (!(space == GODWIT_SPACE_PORTS ? read_ports : read_memory)(vm, span, &cause)) {
             if (g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ACCESS))
                 g_ptr_array_add(deadly, (gpointer)name);
             godwit_error_context(&cause, "the %s, reading %s", vm->name, name);
@@ -141,8 +139,8 @@ static bool read_config(struct godwit_hardware *hardware, struct godwit_pci *pci
         g_autofree char *name = g_strdup_printf("%02x:%02x.%x config", function->bus,
                                                 function->slot, function->function);
         struct span *span =
-            add_span(hardware, SPACE_CONFIG, (uint64_t)function->bus << 16 | place << 8, name,
-                     godwit_pci_config_size(pci));
+            add_span(hardware, GODWIT_SPACE_CONFIG, (uint64_t)function->bus << 16 | place << 8,
+                     name, godwit_pci_config_size(pci));
         span->device = device_at(qtree, function->path);
         if (!godwit_pci_config(pci, function->bus, place, span->bytes->data, span->bytes->len,
                                error))
@@ -160,11 +158,11 @@ struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly
     struct godwit_qtree *qtree = mtree ? godwit_vm_qtree(vm, error) : NULL;
     g_autoptr(GError) none = NULL;
     struct godwit_pci *pci = qtree ? godwit_pci_new(vm->qtest, mtree, &none) : NULL;
-    const bool read =
-        qtree && (!pci || read_config(hardware, pci, qtree, error)) &&
-        read_view(vm, hardware, qtree, godwit_mtree_view(mtree, "memory"), SPACE_MEMORY, deadly,
-                  error) &&
-        read_view(vm, hardware, qtree, godwit_mtree_view(mtree, "I/O"), SPACE_PORTS, deadly, error);
+    const bool read = qtree && (!pci || read_config(hardware, pci, qtree, error)) &&
+                      read_view(vm, hardware, qtree, godwit_mtree_view(mtree, "memory"),
+                                GODWIT_SPACE_MEMORY, deadly, error) &&
+                      read_view(vm, hardware, qtree, godwit_mtree_view(mtree, "I/O"),
+                                GODWIT_SPACE_PORTS, deadly, error);
     godwit_pci_free(pci);
     godwit_qtree_free(qtree);
     godwit_mtree_free(mtree);
@@ -249,9 +247,9 @@ static void compare_span(GPtrArray *differences, const struct span *source, cons
             (*moving)++;
             continue;
         }
-        const uint64_t address = source->space == SPACE_CONFIG ? at : source->start + at;
+        const uint64_t address = source->space == GODWIT_SPACE_CONFIG ? at : source->start + at;
         const int digits = (int)source->size * 2;
-        g_autofree char *where = source->space == SPACE_CONFIG
+        g_autofree char *where = source->space == GODWIT_SPACE_CONFIG
                                      ? g_strdup("")
                                      : g_strdup_printf(" (%s 0x%" G_GINT64_MODIFIER "x)",
                                                        space_names[source->space], address);
@@ -340,4 +338,59 @@ bool godwit_hardware_assign(struct godwit_vm *vm, GError **error)
     godwit_qtree_free(qtree);
     godwit_mtree_free(mtree);
     return good;
+}
+
+/* Adds the ranges of one address space. */
+static void add_places(GArray *places, const struct godwit_qtree *qtree,
+                       const struct godwit_view *view, enum godwit_space space)
+{
+    for (guint i = 0; view && i < view->ranges->len; i++) {
+        const struct godwit_range *range = &g_array_index(view->ranges, struct godwit_range, i);
+        const uint64_t length = range->last - range->start + 1;
+        if (range->kind != GODWIT_RANGE_IO || !g_strcmp0(range->name, view->root) || !length ||
+            length > SPAN_MAX)
+            continue;
+        const struct godwit_hardware_place place = {
+            .space = space,
+            .start = range->start,
+            .length = length,
+            .offset = range->offset,
+            .region = g_intern_string(range->name),
+            .device = device_at(qtree, range->owner),
+            .path = g_intern_string(range->owner),
+        };
+        g_array_append_val(places, place);
+    }
+}
+
+GArray *godwit_hardware_places(struct godwit_vm *vm, GError **error)
+{
+    struct godwit_mtree *mtree = godwit_vm_mtree(vm, error);
+    struct godwit_qtree *qtree = mtree ? godwit_vm_qtree(vm, error) : NULL;
+    GArray *places = qtree ? g_array_new(FALSE, FALSE, sizeof(struct godwit_hardware_place)) : NULL;
+    g_autoptr(GError) none = NULL;
+    struct godwit_pci *pci = places ? godwit_pci_new(vm->qtest, mtree, &none) : NULL;
+    for (guint i = 0; pci && i < qtree->functions->len; i++) {
+        const struct godwit_pci_function *function =
+            &g_array_index(qtree->functions, struct godwit_pci_function, i);
+        const struct godwit_hardware_place place = {
+            .space = GODWIT_SPACE_CONFIG,
+            .start = (uint64_t)function->bus << 16 | (uint64_t)function->slot << 11 |
+                     (uint64_t)function->function << 8,
+            .length = godwit_pci_config_size(pci),
+            .region = "config",
+            .device = device_at(qtree, function->path),
+            .path = g_intern_string(function->path),
+            .bridge = function->bridge,
+        };
+        g_array_append_val(places, place);
+    }
+    if (places) {
+        add_places(places, qtree, godwit_mtree_view(mtree, "memory"), GODWIT_SPACE_MEMORY);
+        add_places(places, qtree, godwit_mtree_view(mtree, "I/O"), GODWIT_SPACE_PORTS);
+    }
+    godwit_pci_free(pci);
+    godwit_qtree_free(qtree);
+    godwit_mtree_free(mtree);
+    return places;
 }

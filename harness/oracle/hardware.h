@@ -57,6 +57,24 @@ GPtrArray *godwit_hardware_compare(const struct godwit_hardware *source,
                                    const struct godwit_hardware *copy,
                                    const struct godwit_hardware *other, unsigned *moving);
 
+enum godwit_space { GODWIT_SPACE_CONFIG, GODWIT_SPACE_MEMORY, GODWIT_SPACE_PORTS };
+
+/* A range of registers. */
+struct godwit_hardware_place {
+    enum godwit_space space;
+    uint64_t start;     /* an address; in configuration space, bus << 16 | place << 8 */
+    uint64_t length;    /* in bytes */
+    uint64_t offset;    /* of the start in the region */
+    const char *region; /* as in struct godwit_hardware_difference ... */
+    const char *device; /* ... likewise */
+    const char *path;   /* of the object that has it, in the QOM tree, or NULL; lives for ever */
+    bool bridge;        /* the configuration space of a bridge */
+};
+
+/* Returns where the registers of VM are at the moment, without reading them: an array of struct
+ * godwit_hardware_place, which the caller unreferences. */
+GArray *godwit_hardware_places(struct godwit_vm *vm, GError **error);
+
 /* Gives every BAR of VM an address, if the machine has BARs and no firmware has given any of them
  * one. Does nothing if no access from outside reaches configuration space (s390x). */
 bool godwit_hardware_assign(struct godwit_vm *vm, GError **error);

@@ -38,6 +38,14 @@ enum godwit_transport godwit_state_transport(const struct godwit_qemu *qemu)
                                                       : GODWIT_TRANSPORT_FD_FILE;
 }
 
+enum godwit_transport godwit_state_common_transport(const struct godwit_qemu *source,
+                                                    const struct godwit_qemu *destination)
+{
+    return godwit_state_transport(source) == GODWIT_TRANSPORT_FILE
+               ? godwit_state_transport(destination)
+               : GODWIT_TRANSPORT_FD_FILE;
+}
+
 bool godwit_state_save(struct godwit_vm *vm, GError **error)
 {
     const enum godwit_transport transport = godwit_state_transport(vm->qemu);

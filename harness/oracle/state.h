@@ -19,6 +19,10 @@ GHashTable *godwit_state_read(const void *bytes, size_t length, GError **error);
  * itself writes. */
 enum godwit_transport godwit_state_transport(const struct godwit_qemu *qemu);
 
+/* The same, for a file that both QEMUs know how to read and write. */
+enum godwit_transport godwit_state_common_transport(const struct godwit_qemu *source,
+                                                    const struct godwit_qemu *destination);
+
 /* Makes VM, a destination that has loaded and not run, write its state to GODWIT_MIGRATE_FILE, in
  * place of what is there. The VM ends in run state postmigrate. */
 bool godwit_state_save(struct godwit_vm *vm, GError **error);

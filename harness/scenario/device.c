@@ -11,7 +11,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "scenario/scenario.h"
+#include "scenario/device_parts.h"
 
 #include "bugs/bugs.h"
 #include "course/loaded.h"
@@ -21,13 +21,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* What the judge needs beside the VMs. */
-struct godwit_scenario_state {
-    const char *const *arguments; /* of the destination; borrowed */
-    GPtrArray *lost;              /* of struct godwit_lost; NULL: not yet known */
-};
-
-static char **names(struct godwit_vm *vm, GError **error)
+char **godwit_device_names(struct godwit_vm *vm, GError **error)
 {
     g_autoptr(GPtrArray) types = godwit_device_types_list(vm, error);
     if (!types)
@@ -69,8 +63,8 @@ static bool not_plugged(struct godwit_vm *vm, const char *name, GError **error)
 }
 
 /* Returns the arguments that plug the device, as this binary wants them. The caller frees them. */
-static char **ask_recipe(struct godwit_testbed *testbed, const struct godwit_qemu *qemu,
-                         const char *name, GError **error)
+char **godwit_device_recipe(struct godwit_testbed *testbed, const struct godwit_qemu *qemu,
+                            const char *name, GError **error)
 {
     struct godwit_vm *vm = godwit_vm_start_bare(testbed, qemu, error);
     if (!vm || !godwit_vm_handshake(vm, error))
@@ -96,7 +90,7 @@ static char **ask_recipe(struct godwit_testbed *testbed, const struct godwit_qem
 
 /* Starts a machine with the device and asks whether it can be migrated. Fails with SKIP if it
  * cannot be plugged or migrated. */
-static bool try_device(struct godwit_testbed *testbed, enum godwit_vm_role role, char **arguments,
+bool godwit_device_try(struct godwit_testbed *testbed, enum godwit_vm_role role, char **arguments,
                        const char *name, GError **error)
 {
     const char *label = role == GODWIT_VM_SOURCE ? "trial-source" : "trial-destination";
@@ -120,22 +114,24 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GErro
 {
     struct godwit_scenario_state *state = source->testbed->state;
     state->lost = godwit_loaded_compare(source, destination, state->arguments, false, error);
-    return state->lost && godwit_loaded_judge(state->lost, error);
+    return state->lost && godwit_loaded_judge(source->testbed, state->lost, error);
 }
 
-/* Returns the types of the devices that lost registers, NULL-terminated, or NULL if anything else
- * was lost. The caller frees the array. */
-static const char **losers(const GPtrArray *lost)
+/* Returns the registers that are LOST, an array of struct godwit_symptom_register, which the caller
+ * unreferences. It is empty if anything else is lost, or nothing is known. */
+static GArray *lost_registers(const GPtrArray *lost)
 {
-    g_autoptr(GPtrArray) types = g_ptr_array_new();
+    GArray *registers = g_array_new(FALSE, FALSE, sizeof(struct godwit_symptom_register));
     for (guint i = 0; lost && i < lost->len; i++) {
         const struct godwit_lost *one = g_ptr_array_index(lost, i);
-        if (!one->is_register || !one->device)
-            return NULL;
-        g_ptr_array_add(types, (gpointer)one->device);
+        const struct godwit_symptom_register entry = {one->device, one->where};
+        if (!one->is_register || !one->device) {
+            g_array_set_size(registers, 0);
+            break;
+        }
+        g_array_append_val(registers, entry);
     }
-    g_ptr_array_add(types, NULL);
-    return lost ? (const char **)g_ptr_array_steal(types, NULL) : NULL;
+    return registers;
 }
 
 /* Devices that change the guest's memory when they are loaded, as their specification wants. */
@@ -144,11 +140,17 @@ static const char *const writers[][2] = {
 };
 
 /* Marks *FAILURE if a known bug of the device explains it. */
-static void explain(const struct godwit_testbed *testbed, const char *name, GError **failure)
+void godwit_device_explain(const struct godwit_testbed *testbed, const char *name, GError **failure)
 {
-    g_autofree const char **lost = losers(testbed->state->lost);
+    g_autoptr(GArray) lost = lost_registers(testbed->state->lost);
     struct godwit_symptom symptom = {
-        .kind = GODWIT_SYMPTOM_DEVICE, .text = name, .failure = *failure, .lost = lost};
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .text = name,
+        .failure = *failure,
+        .lost = (const struct godwit_symptom_register *)(const void *)lost->data,
+        .lost_count = lost->len,
+        .poked = testbed->state->poked,
+    };
     /* The latest of each side: those before only answered questions. */
     for (guint i = 0; i < testbed->vms->len; i++) {
         struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
@@ -170,23 +172,23 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
         if (!strcmp(writers[i][0], name))
             return godwit_fail(error, GODWIT_ERROR_SKIP, "needs memory that stays as it is: %s",
                                writers[i][1]);
-    g_auto(GStrv) here = ask_recipe(testbed, setup->source, name, error);
+    g_auto(GStrv) here = godwit_device_recipe(testbed, setup->source, name, error);
     const bool same = !strcmp(setup->source->path, setup->destination->path);
     g_auto(GStrv) there = !here  ? NULL
                           : same ? g_strdupv(here)
-                                 : ask_recipe(testbed, setup->destination, name, error);
-    if (!there || !try_device(testbed, GODWIT_VM_SOURCE, here, name, error) ||
-        !try_device(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error))
+                                 : godwit_device_recipe(testbed, setup->destination, name, error);
+    if (!there || !godwit_device_try(testbed, GODWIT_VM_SOURCE, here, name, error) ||
+        !godwit_device_try(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error))
         return false;
     testbed->hand = true;
     testbed->state->arguments = (const char *const *)there;
-    spec.transport = godwit_state_transport(setup->source);
+    spec.transport = godwit_state_common_transport(setup->source, setup->destination);
     spec.source_arguments = (const char *const *)here;
     spec.destination_arguments = (const char *const *)there;
     g_autoptr(GError) cause = NULL;
     const bool good = godwit_course_run(testbed, &spec, &cause);
     if (!good) {
-        explain(testbed, name, &cause);
+        godwit_device_explain(testbed, name, &cause);
         g_propagate_error(error, g_steal_pointer(&cause));
     }
     return good;
@@ -198,7 +200,7 @@ static bool assign(struct godwit_vm *source, struct godwit_vm *destination, GErr
     return godwit_hardware_assign(source, error);
 }
 
-static void clear(struct godwit_scenario_state *state)
+void godwit_device_clear(struct godwit_scenario_state *state)
 {
     g_clear_pointer(&state->lost, g_ptr_array_unref);
 }
@@ -207,11 +209,11 @@ GODWIT_SCENARIOS(device) = {
     {
         .name = "device/NAME",
         .summary = "a device of the binary beside the guest: its state is compared, field by field",
-        .names = names,
+        .names = godwit_device_names,
         .run = run,
         .order = true,
         .state = sizeof(struct godwit_scenario_state),
-        .clear = clear,
+        .clear = godwit_device_clear,
         .spec = {.move = GODWIT_MOVE_STOPPED, .configure = assign, .judge = judge},
     },
 };

@@ -354,6 +354,8 @@ static void add_difference(GPtrArray *differences, const struct godwit_stream_fi
     difference->path = g_strdup(field->path);
     difference->before = before ? quote(before->value, first) : NULL;
     difference->after = after ? quote(after->value, first) : NULL;
+    difference->alike =
+        before && after && g_bytes_get_size(before->value) == g_bytes_get_size(after->value);
     g_ptr_array_add(differences, difference);
 }
 

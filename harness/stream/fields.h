@@ -34,6 +34,7 @@ struct godwit_stream_difference {
     char *device, *path; /* as in the field; owned. PATH is "" if one side lacks the device */
     char *before,
         *after; /* the values, "0x0001", or NULL on the side that lacks the field; owned */
+    bool alike; /* both sides have the field, and in the same size */
 };
 
 /* Makes an empty list. The caller frees it with godwit_stream_fields_free(). */

@@ -1,0 +1,157 @@
+/*
+ * Known bugs of devices that lose registers, or save what they do not load. Only a write to the
+ * register shows them; docs/known-bugs/registers.py does that without Godwit.
+ *
+ * A bug of lost registers is recognised by the registers: each that is lost must be one of its own.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "bugs/bugs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* A register: a pattern with * and ? for the device's type, the region's name, and the first and
+ * last offset in the region. */
+struct place {
+    const char *device, *region;
+    unsigned first, last;
+};
+
+/* The devices that save nothing, or not what PCI keeps of them, and do not keep the machine from
+ * being migrated. The destination has them as they are after a reset. */
+static const char *const stateless[] = {
+    "acpi-erst", "AMDVI-PCI",   "ati-vga", "cxl-downstream", "cxl-rp",    "cxl-upstream",    "edu",
+    "pxb",       "pci-testdev", "pxb-cxl", "pxb-pcie",       "sdhci-pci", "virtio-pmem-pci",
+};
+
+/* The driver's sizes of a sense buffer and of a command block. */
+static const struct place scsi_sizes[] = {
+    {"virtio-scsi-pci*", "virtio-pci-device-virtio-scsi", 0x14, 0x1b},
+    {"virtio-scsi-pci*", "virtio-pci", 0x28, 0x2f}, /* 0x14 bytes of header before them ... */
+    {"virtio-scsi-pci*", "virtio-pci", 0x2c, 0x33}, /* ... or 4 more with MSI-X */
+};
+
+/* Whether the driver has switched the write cache off. */
+static const struct place blk_cache[] = {
+    {"virtio-blk-pci*", "virtio-pci-device-virtio-blk", 0x20, 0x20},
+    {"virtio-blk-pci*", "virtio-pci", 0x34, 0x34},
+    {"virtio-blk-pci*", "virtio-pci", 0x38, 0x38},
+};
+
+/* EHCI reserves these; QEMU lets them be written and read. */
+static const struct place ehci_reserved[] = {
+    {"*ehci*", "operational", 0x1c, 0x3f},
+};
+
+/* The high byte of a transfer's length, which reads as the chip's number until it is written. */
+static const struct place esp_count[] = {
+    {"am53c974", "esp-io", 0x38, 0x38},
+    {"dc390", "esp-io", 0x38, 0x38},
+};
+
+static bool is_at(const struct godwit_symptom_register *lost, const struct place *place)
+{
+    const char *offset = strrchr(lost->where, ' ');
+    unsigned at;
+    g_autofree char *region =
+        offset ? g_strndup(lost->where, (gsize)(offset - lost->where)) : g_strdup("");
+    return offset && sscanf(offset, " 0x%x", &at) == 1 && at >= place->first && at <= place->last &&
+           g_pattern_match_simple(place->device, lost->device) && !strcmp(place->region, region);
+}
+
+/* Returns whether each lost register is one of COUNT PLACES, and there is one. */
+static bool are_at(const struct godwit_symptom *symptom, const struct place *places, size_t count,
+                   char **seen)
+{
+    for (size_t i = 0; i < symptom->lost_count; i++) {
+        size_t p = 0;
+        while (p < count && !is_at(&symptom->lost[i], &places[p]))
+            p++;
+        if (p == count)
+            return false;
+    }
+    if (symptom->lost_count)
+        *seen = g_strdup_printf("%s has lost %s", symptom->lost[0].device, symptom->lost[0].where);
+    return symptom->lost_count > 0;
+}
+
+static bool is_stateless(const struct godwit_symptom *symptom, char **seen)
+{
+    for (size_t i = 0; i < symptom->lost_count; i++) {
+        size_t type = 0;
+        while (type < G_N_ELEMENTS(stateless) &&
+               strcmp(symptom->lost[i].device, stateless[type]) != 0)
+            type++;
+        if (type == G_N_ELEMENTS(stateless))
+            return false;
+    }
+    if (symptom->lost_count)
+        *seen = g_strdup_printf("registers of %s are those of a device after a reset",
+                                symptom->lost[0].device);
+    return symptom->lost_count > 0;
+}
+
+static bool is_scsi_sizes(const struct godwit_symptom *symptom, char **seen)
+{
+    return are_at(symptom, scsi_sizes, G_N_ELEMENTS(scsi_sizes), seen);
+}
+
+static bool is_blk_cache(const struct godwit_symptom *symptom, char **seen)
+{
+    return are_at(symptom, blk_cache, G_N_ELEMENTS(blk_cache), seen);
+}
+
+static bool is_ehci(const struct godwit_symptom *symptom, char **seen)
+{
+    return are_at(symptom, ehci_reserved, G_N_ELEMENTS(ehci_reserved), seen);
+}
+
+static bool is_esp(const struct godwit_symptom *symptom, char **seen)
+{
+    return are_at(symptom, esp_count, G_N_ELEMENTS(esp_count), seen);
+}
+
+/* A write to Slot Control has closed the interlock; its bit in Slot Status keeps the destination
+ * from loading the configuration space. */
+static bool is_interlock(const struct godwit_symptom *symptom, char **seen)
+{
+    static const char *const slots[] = {"ioh3420", "pcie-root-port", "xio3130-downstream", NULL};
+    const struct godwit_vm *destination = symptom->destination;
+    if (!symptom->poked || !g_strv_contains(slots, symptom->text) || !destination ||
+        !destination->exited || !WIFEXITED(destination->wait_status))
+        return false;
+    g_autofree char *said = godwit_vm_reason(destination);
+    if (!strstr(said, "Failed to load PCIDevice:config"))
+        return false;
+    *seen = g_strdup(said);
+    return true;
+}
+
+#define REGISTERS(NAME, SUMMARY, MATCHES, EFFECT)                                                  \
+    {                                                                                              \
+        .id = NAME, .summary = SUMMARY, .reference = "not known to be fixed in any release",       \
+        .kind = GODWIT_SYMPTOM_DEVICE, .effect = EFFECT, .strikes = 1, .runs = 1,                  \
+        .matches = MATCHES                                                                         \
+    }
+
+const struct godwit_bug godwit_bugs_registers[] = {
+    REGISTERS("device-stateless",
+              "the state of this device is not in the stream, and QEMU migrates it all the same",
+              is_stateless, GODWIT_BUG_LOST),
+    REGISTERS("device-virtio-blk-cache",
+              "a virtio-blk whose driver has switched the write cache off arrives with it on",
+              is_blk_cache, GODWIT_BUG_LOST),
+    REGISTERS("device-virtio-scsi-sizes",
+              "a virtio-scsi loses the sizes of sense and command that its driver has set",
+              is_scsi_sizes, GODWIT_BUG_LOST),
+    REGISTERS("device-ehci-reserved",
+              "an EHCI controller loses what was written to reserved registers", is_ehci,
+              GODWIT_BUG_SURVIVED),
+    REGISTERS("device-esp-count", "an ESP loses that the high byte of its count was written",
+              is_esp, GODWIT_BUG_LOST),
+    REGISTERS("device-interlock", "a PCI Express slot whose interlock was closed cannot be loaded",
+              is_interlock, GODWIT_BUG_LOST),
+    {.id = NULL},
+};

@@ -1,0 +1,32 @@
+/*
+ * A machine that never runs: it is started, prepared from outside, migrated through a file and
+ * compared. No guest is needed, so any machine type and any device can be tried, and nothing
+ * happens between two looks but what the scenario does.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_COURSE_STILL_H
+#define GODWIT_HARNESS_COURSE_STILL_H
+
+#include "course/loaded.h"
+#include "testbed/vm.h"
+
+struct godwit_still {
+    struct godwit_vm *source, *destination; /* owned by the testbed */
+    const char *const *arguments;           /* of the destination, borrowed */
+};
+
+/* Starts both sides with ARGUMENTS added to their command lines, and waits until the source
+ * answers. The arguments must live as long as STILL. With testbed->hand, registers are compared. */
+bool godwit_still_start(struct godwit_testbed *testbed, const char *const *source_arguments,
+                        const char *const *destination_arguments, struct godwit_still *still,
+                        GError **error);
+
+/* Migrates it and returns what has not survived, see godwit_loaded_compare(); NULL with ERROR set
+ * if a VM fails. Neither VM can be used afterwards. */
+GPtrArray *godwit_still_migrate(struct godwit_still *still, GError **error);
+
+/* Ends every VM that the testbed has started since it had COUNT of them, and forgets them. */
+void godwit_still_drop(struct godwit_testbed *testbed, guint count);
+
+#endif

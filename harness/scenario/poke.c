@@ -1,0 +1,298 @@
+/*
+ * Random writes to a device's registers, after which the machine is migrated and compared.
+ *
+ * The machine never runs. The pokes follow from the seed. A poke that ends or resets the machine is
+ * left out, and the machine is started anew without it. If something does not survive, the pokes
+ * are minimised: parts of them are tried, the smaller half of what is needed is kept, and so on,
+ * until none can be left out or the time is up.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/device_parts.h"
+
+#include "course/pokes.h"
+#include "course/still.h"
+#include <string.h>
+
+/* How many pokes a machine gets. */
+#define POKES 160
+/* How often the machine may be started anew because a poke has ended or reset it. After that, the
+ * pokes from the next such one on are left out. */
+#define RESTARTS_MAX 12
+/* Minimising ends when the rest of the deadline is no longer than so many of the longest try. */
+#define RESERVE 4
+/* The most pokes that a message quotes. */
+#define QUOTED_MAX 8
+
+/* A device that is poked. */
+struct subject {
+    struct godwit_testbed *testbed;
+    const char *const *here, *const *there; /* arguments of both sides */
+    guint vms;                              /* how many the testbed had before */
+    GArray *pokes;                          /* of struct godwit_poke; made at the first start */
+    json_t *deadly;                         /* texts of those that were left out */
+    gint64 longest;                         /* the longest try so far, in microseconds */
+};
+
+/* Keeps of PLACES those of the device, or of what was plugged for its sake if it has none. */
+static void keep_own(GArray *places)
+{
+    static const char own[] = "/machine/peripheral/" GODWIT_RECIPE_ID;
+    for (guint i = places->len; i-- > 0;) {
+        const struct godwit_hardware_place *place =
+            &g_array_index(places, struct godwit_hardware_place, i);
+        const size_t length = strlen(own);
+        if (!place->path || strncmp(place->path, own, length) != 0 ||
+            (place->path[length] != '/' && place->path[length]))
+            g_array_remove_index(places, i);
+    }
+}
+
+/* Returns the VM's way to configuration space, or NULL if it has none. The caller frees it. */
+static struct godwit_pci *pci_of(struct godwit_vm *vm)
+{
+    struct godwit_mtree *mtree = godwit_vm_mtree(vm, NULL);
+    struct godwit_pci *pci = mtree ? godwit_pci_new(vm->qtest, mtree, NULL) : NULL;
+    godwit_mtree_free(mtree);
+    return pci;
+}
+
+/* Starts the machine, and makes the pokes if there are none yet. */
+static bool start(struct subject *subject, struct godwit_still *still, GError **error)
+{
+    struct godwit_testbed *testbed = subject->testbed;
+    godwit_still_drop(testbed, subject->vms);
+    if (!godwit_still_start(testbed, subject->here, subject->there, still, error) ||
+        !godwit_hardware_assign(still->source, error))
+        return false;
+    still->source->alarms_judged = true;
+    if (subject->pokes)
+        return true;
+    g_autoptr(GArray) places = godwit_hardware_places(still->source, error);
+    if (!places)
+        return false;
+    keep_own(places);
+    if (!places->len)
+        return godwit_fail(error, GODWIT_ERROR_SKIP,
+                           "needs a device with registers that can be reached from outside");
+    subject->pokes = godwit_pokes_make(places, testbed->setup->seed, POKES);
+    return true;
+}
+
+/* Makes POKES in VM, all or up to the first that ends or resets the machine. Returns its index, the
+ * number of pokes if there is none, or -1 with ERROR set. */
+static int make_pokes(struct godwit_vm *vm, const GArray *pokes, GError **error)
+{
+    struct godwit_pci *pci = pci_of(vm);
+    guint i = 0;
+    enum godwit_poked poked = GODWIT_POKED;
+    vm->may_exit = true;
+    while (i < pokes->len && poked == GODWIT_POKED) {
+        poked = godwit_poke_make(vm, pci, &g_array_index(pokes, struct godwit_poke, i), error);
+        i += poked == GODWIT_POKED;
+    }
+    vm->may_exit = false;
+    godwit_pci_free(pci);
+    return poked == GODWIT_POKED_FAILED ? -1 : (int)i;
+}
+
+/* Starts a machine and makes the pokes, without those that end or reset it. */
+static bool start_poked(struct subject *subject, struct godwit_still *still, GError **error)
+{
+    for (guint restarts = 0; start(subject, still, error); restarts++) {
+        const int done = make_pokes(still->source, subject->pokes, error);
+        if (done < 0)
+            return false;
+        if (done == (int)subject->pokes->len)
+            return true;
+        g_autofree char *text =
+            godwit_poke_text(&g_array_index(subject->pokes, struct godwit_poke, (guint)done));
+        json_array_append_new(subject->deadly, json_string(text));
+        if (restarts >= RESTARTS_MAX)
+            g_array_set_size(subject->pokes, (guint)done);
+        else
+            g_array_remove_index(subject->pokes, (guint)done);
+    }
+    return false;
+}
+
+/* Returns whether LOST has something at WHERE. */
+static bool has_lost(const GPtrArray *lost, const char *where)
+{
+    for (guint i = 0; i < lost->len; i++)
+        if (!strcmp(((struct godwit_lost *)g_ptr_array_index(lost, i))->where, where))
+            return true;
+    return false;
+}
+
+/* Returns whether WHERE is lost, or, if that is NULL, the migration fails, after these POKES. */
+static bool still_fails(struct subject *subject, GArray *pokes, const char *where)
+{
+    struct godwit_still still;
+    GArray *all = subject->pokes;
+    subject->pokes = pokes;
+    bool fails = false;
+    if (start(subject, &still, NULL) && make_pokes(still.source, pokes, NULL) == (int)pokes->len) {
+        g_autoptr(GPtrArray) lost = godwit_still_migrate(&still, NULL);
+        fails = where ? lost && has_lost(lost, where) : !lost;
+    }
+    subject->pokes = all;
+    return fails;
+}
+
+/* Returns POKES without COUNT of them from FIRST on. The caller unreferences the array. */
+static GArray *without(const GArray *pokes, guint first, guint count)
+{
+    GArray *rest = g_array_new(FALSE, FALSE, sizeof(struct godwit_poke));
+    g_array_append_vals(rest, pokes->data, first);
+    const guint next = MIN(first + count, pokes->len);
+    g_array_append_vals(rest, &g_array_index(pokes, struct godwit_poke, next), pokes->len - next);
+    return rest;
+}
+
+/* How long a try took that ended now and began at BEGAN. */
+static void note_try(struct subject *subject, gint64 began)
+{
+    subject->longest = MAX(subject->longest, g_get_monotonic_time() - began);
+}
+
+/* Returns whether there is time for another try, and for the last one after it. */
+static bool has_time(const struct subject *subject)
+{
+    return subject->testbed->deadline - g_get_monotonic_time() > RESERVE * subject->longest;
+}
+
+/* Leaves out of the pokes what is not needed for the failure: parts, at first large ones. */
+static void minimise(struct subject *subject, const char *where)
+{
+    GArray *none = without(subject->pokes, 0, subject->pokes->len);
+    if (still_fails(subject, none, where)) {
+        g_array_unref(subject->pokes);
+        subject->pokes = none;
+        return;
+    }
+    g_array_unref(none);
+    for (guint part = (subject->pokes->len + 1) / 2; part;) {
+        bool smaller = false;
+        for (guint first = 0; first < subject->pokes->len && has_time(subject);) {
+            GArray *rest = without(subject->pokes, first, part);
+            const gint64 began = g_get_monotonic_time();
+            if (rest->len && still_fails(subject, rest, where)) {
+                g_array_unref(subject->pokes);
+                subject->pokes = rest;
+                smaller = true;
+            } else {
+                g_array_unref(rest);
+                first += part;
+            }
+            note_try(subject, began);
+        }
+        if (part > 1)
+            part = MIN((part + 1) / 2, MAX(1, subject->pokes->len / 2));
+        else if (!smaller || !has_time(subject))
+            break;
+    }
+}
+
+/* Records the pokes that suffice, and adds them to the failure. */
+static void add_pokes(const struct subject *subject, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(subject->pokes->len ? NULL : "no poke at all");
+    for (guint i = 0; i < subject->pokes->len; i++) {
+        g_autofree char *poke =
+            godwit_poke_text(&g_array_index(subject->pokes, struct godwit_poke, i));
+        godwit_testbed_measure_item(subject->testbed, "pokes", json_string(poke));
+        if (i < QUOTED_MAX)
+            g_string_append_printf(text, "%s%s", i ? ", " : "", poke);
+    }
+    if (subject->pokes->len > QUOTED_MAX)
+        g_string_append_printf(text, ", and %u more", subject->pokes->len - QUOTED_MAX);
+    godwit_error_context(error, "after %s", text->str);
+}
+
+/* Tries the pokes once more, so that the evidence is that of the fewest. Returns what is lost, and
+ * *CAUSE why there is none. */
+static GPtrArray *try_again(struct subject *subject, GError **cause)
+{
+    struct godwit_still still;
+    return start(subject, &still, cause) &&
+                   make_pokes(still.source, subject->pokes, cause) == (int)subject->pokes->len
+               ? godwit_still_migrate(&still, cause)
+               : NULL;
+}
+
+/* Pokes, migrates and judges. */
+static bool judge(struct subject *subject, GError **error)
+{
+    struct godwit_testbed *testbed = subject->testbed;
+    struct godwit_still still;
+    g_autoptr(GError) cause = NULL;
+    const gint64 began = g_get_monotonic_time();
+    if (!start_poked(subject, &still, error))
+        return false;
+    godwit_testbed_measure(testbed, "poked", json_integer(subject->pokes->len));
+    GPtrArray *lost = testbed->state->lost = godwit_still_migrate(&still, &cause);
+    if (lost && !lost->len)
+        return true;
+    note_try(subject, began);
+    if (!g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT) &&
+        !g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_INTERRUPTED)) {
+        g_autofree char *where =
+            lost ? g_strdup(((struct godwit_lost *)g_ptr_array_index(lost, 0))->where) : NULL;
+        minimise(subject, where);
+        g_clear_error(&cause);
+        testbed->state->lost = try_again(subject, &cause);
+        g_clear_pointer(&lost, g_ptr_array_unref);
+        lost = testbed->state->lost;
+    }
+    if (lost)
+        godwit_loaded_judge(testbed, lost, &cause);
+    if (!cause)
+        g_set_error_literal(&cause, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
+                            "something did not survive, but survived when it was tried again");
+    add_pokes(subject, &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error)
+{
+    const struct godwit_setup *setup = testbed->setup;
+    const char *name = godwit_scenario_subject(scenario);
+    g_auto(GStrv) here = godwit_device_recipe(testbed, setup->source, name, error);
+    g_auto(GStrv) there =
+        here ? godwit_device_recipe(testbed, setup->destination, name, error) : NULL;
+    if (!there || !godwit_device_try(testbed, GODWIT_VM_SOURCE, here, name, error) ||
+        !godwit_device_try(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error))
+        return false;
+    struct subject subject = {.testbed = testbed,
+                              .here = (const char *const *)here,
+                              .there = (const char *const *)there,
+                              .vms = testbed->vms->len,
+                              .deadly = json_array()};
+    testbed->hand = testbed->state->poked = true;
+    g_autoptr(GError) cause = NULL;
+    const bool good = judge(&subject, &cause);
+    godwit_testbed_measure(testbed, "pokes_deadly", subject.deadly);
+    g_clear_pointer(&subject.pokes, g_array_unref);
+    if (good)
+        return true;
+    godwit_device_explain(testbed, name, &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+GODWIT_SCENARIOS(poke) = {
+    {
+        .name = "poke/NAME",
+        .summary = "random writes to a device's registers, then a migration: nothing may be lost",
+        .names = godwit_device_names,
+        .run = run,
+        .order = true,
+        .state = sizeof(struct godwit_scenario_state),
+        .clear = godwit_device_clear,
+        .spec = {.move = GODWIT_MOVE_STOPPED},
+    },
+};
+GODWIT_SCENARIOS_END(poke);
