@@ -90,6 +90,13 @@ static int dispatch(struct godwit_process *process, int argc, char **argv, GErro
     return 2;
 }
 
+/* Returns whether the word behind OPTION is its value even if it looks like an option: arguments of
+ * QEMU do. */
+static bool takes_dashes(const char *option)
+{
+    return !strcmp(option, "--src-args") || !strcmp(option, "--dst-args");
+}
+
 /*
  * Splits each short option with an attached value into two words, because GLib accepts "-j 2" but
  * not "-j2". Every short option but -h takes a value. The caller frees the result.
@@ -101,7 +108,9 @@ static GPtrArray *split_short_options(int argc, char **argv)
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
         options = options && strcmp(word, "--") != 0;
-        if (options && word[0] == '-' && g_ascii_isalpha(word[1]) && word[1] != 'h' && word[2]) {
+        const bool value = i > 0 && takes_dashes(argv[i - 1]);
+        if (options && !value && word[0] == '-' && g_ascii_isalpha(word[1]) && word[1] != 'h' &&
+            word[2]) {
             g_ptr_array_add(words, g_strndup(word, 2));
             word += 2;
         }

@@ -164,7 +164,7 @@ bool godwit_command_bench(struct godwit_process *process, int argc, char **argv,
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.globs, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
-    g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
+    g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...] [-- QEMU-ARGS]");
     g_option_context_set_summary(
         context,
         "Runs the scenarios whose names match a GLOB, or all scenarios without a GLOB, several\n"
@@ -174,7 +174,7 @@ bool godwit_command_bench(struct godwit_process *process, int argc, char **argv,
         "environment\nerror or if nothing ran.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options.target));
-    bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
+    bool good = godwit_options_parse(context, &options.target, &argc, &argv, &helped, error);
     if (good && !helped && options.runs < 1) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE, "--runs needs a number of 1 or more");
         good = false;

@@ -35,6 +35,8 @@ bool godwit_process_end(struct godwit_process *process, GError **error);
 /* The value of a number that was not given. No option accepts it. */
 #define GODWIT_NOT_GIVEN INT_MIN
 
+struct godwit_target;
+
 /* The options that choose what to start, as given. If an option was not given, its string is NULL,
  * or its number GODWIT_NOT_GIVEN or the default. */
 struct godwit_options {
@@ -58,6 +60,11 @@ struct godwit_options {
     char *read_memory;
     uint64_t accepted; /* known bugs: a godwit_bug_set */
     gboolean strict;
+    char *src_args, *dst_args; /* arguments of QEMU for one side, as one text */
+    /* What comes of them and of the words behind "--", see godwit_options_further(). */
+    char **source_words, **destination_words; /* NULL: none */
+    unsigned machine_cpus;
+    bool fixed_memory; /* RAM cannot be chosen by the scenario */
 };
 
 /* The option that all subcommands have that run scenarios. */
@@ -75,11 +82,21 @@ void godwit_options_clear(struct godwit_options *options);
 GOptionGroup *godwit_options_group(struct godwit_options *options);
 
 /*
- * Parses a subcommand's arguments. For `--help`, prints the help and sets *HELPED. Fails with
+ * Parses a subcommand's arguments. For `--help`, prints the help and sets *HELPED. The words behind
+ * "--" are arguments of QEMU, for OPTIONS; it is NULL if the subcommand starts no QEMU. Fails with
  * USAGE, in one line, if an argument is wrong.
  */
-bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool *helped,
-                          GError **error);
+bool godwit_options_parse(GOptionContext *context, struct godwit_options *options, int *argc,
+                          char ***argv, bool *helped, GError **error);
+
+/* Takes WORDS, the arguments of QEMU for both sides, which may be NULL, and those for one side into
+ * OPTIONS, which then say what they choose. Fails with USAGE if Godwit cannot use them. */
+bool godwit_options_further(struct godwit_options *options, char *const *words, GError **error);
+
+/* Starts the target's QEMUs once with the further arguments, if there are any, unless TRIED has
+ * them already. Fails with USAGE if a QEMU rejects them. */
+bool godwit_target_try(struct godwit_process *process, const struct godwit_options *options,
+                       const struct godwit_target *target, GHashTable *tried, GError **error);
 
 /* Fails with USAGE if options exclude each other or a value is out of range. */
 bool godwit_options_check(const struct godwit_options *options, GError **error);

@@ -192,7 +192,7 @@ bool godwit_command_doctor(struct godwit_process *process, int argc, char **argv
                  "Exit status: 0 if there is a usable QEMU, otherwise 2.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options));
-    bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
+    bool good = godwit_options_parse(context, &options, &argc, &argv, &helped, error);
     if (good && argc > 1) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
                     "doctor: unexpected argument \"%s\" (see --help)", argv[1]);

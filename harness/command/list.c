@@ -72,7 +72,7 @@ bool godwit_command_list(struct godwit_process *process, int argc, char **argv, 
         "Exit status: 0, or 2 after a usage or environment error.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options.target));
-    bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
+    bool good = godwit_options_parse(context, &options.target, &argc, &argv, &helped, error);
     if (good && !helped) {
         g_autoptr(GPtrArray) scenarios = godwit_match_scenarios(options.globs, error);
         g_autoptr(GPtrArray) prototypes = godwit_scenario_prototypes();

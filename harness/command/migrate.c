@@ -74,7 +74,7 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
          "DIR"},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
-    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_autoptr(GOptionContext) context = g_option_context_new("[-- QEMU-ARGS]");
     g_option_context_set_summary(
         context,
         "Runs one verified migration on each selected architecture, composed from options:\n"
@@ -85,7 +85,7 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
         "if it\nloses the guest; see --accept-known and --strict.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
-    if (!godwit_options_parse(context, argc, argv, helped, error))
+    if (!godwit_options_parse(context, &options->target, argc, argv, helped, error))
         return false;
     if (*argc > 1) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,

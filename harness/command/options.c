@@ -37,6 +37,10 @@ void godwit_options_clear(struct godwit_options *options)
     g_free(options->window);
     g_free(options->workload);
     g_free(options->read_memory);
+    g_free(options->src_args);
+    g_free(options->dst_args);
+    g_strfreev(options->source_words);
+    g_strfreev(options->destination_words);
 }
 
 /* Takes one --accept-known. The file is read only here and only once, because it can be a pipe. */
@@ -126,6 +130,12 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "Fail for every known bug of QEMU that --accept-known does not name, even if the guest "
          "survives it",
          NULL},
+        {"src-args", 0, 0, G_OPTION_ARG_STRING, &o->src_args,
+         "Further arguments for the source's QEMU, quoted as for a shell; those behind -- are for "
+         "both sides",
+         "WORDS"},
+        {"dst-args", 0, 0, G_OPTION_ARG_STRING, &o->dst_args,
+         "Further arguments for the destination's QEMU", "WORDS"},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     GOptionGroup *group = g_option_group_new("target", "What to start:", "", o, NULL);
@@ -133,8 +143,21 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
     return group;
 }
 
-bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool *helped,
-                          GError **error)
+/* Cuts the words behind "--" off ARGV. Returns them, borrowed, or NULL if there are none. */
+static char **cut(int *argc, char **argv)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], "--") != 0)
+            continue;
+        *argc = i;
+        argv[i] = NULL;
+        return argv + i + 1;
+    }
+    return NULL;
+}
+
+bool godwit_options_parse(GOptionContext *context, struct godwit_options *options, int *argc,
+                          char ***argv, bool *helped, GError **error)
 {
     gboolean help = FALSE;
     const GOptionEntry entries[] = {
@@ -143,6 +166,7 @@ bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool
     };
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_add_main_entries(context, entries, NULL);
+    char **words = options ? cut(argc, *argv) : NULL;
     g_autoptr(GError) cause = NULL;
     if (!g_option_context_parse(context, argc, argv, &cause)) {
         if (cause->domain == GODWIT_ERROR) {
@@ -156,7 +180,7 @@ bool godwit_options_parse(GOptionContext *context, int *argc, char ***argv, bool
         g_autofree char *text = g_option_context_get_help(context, FALSE, NULL);
         fputs(text, stdout);
     }
-    return true;
+    return help || !options || godwit_options_further(options, words, error);
 }
 
 /* Checks --direction. */

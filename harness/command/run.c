@@ -157,7 +157,7 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->globs, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
-    g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...]");
+    g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...] [-- QEMU-ARGS]");
     g_option_context_set_summary(
         context,
         "Runs the scenarios whose names match a GLOB, or all scenarios without a GLOB. "
@@ -169,7 +169,7 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
         "if it\nloses the guest; see --accept-known and --strict.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
-    return godwit_options_parse(context, argc, argv, helped, error) &&
+    return godwit_options_parse(context, &options->target, argc, argv, helped, error) &&
            (*helped || check(options, error));
 }
 

@@ -284,7 +284,7 @@ bool godwit_command_selftest(struct godwit_process *process, int argc, char **ar
         "1 if\none was not, 2 after a usage or environment error or if nothing ran.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options.target));
-    bool good = godwit_options_parse(context, &argc, &argv, &helped, error);
+    bool good = godwit_options_parse(context, &options.target, &argc, &argv, &helped, error);
     if (good && !helped && (options.runs < 1 || options.jobs < 1 || options.jobs > 256))
         good = godwit_fail(error, GODWIT_ERROR_USAGE, "%s",
                            options.runs < 1 ? "--runs needs a number of 1 or more"

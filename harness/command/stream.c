@@ -225,7 +225,7 @@ bool godwit_command_stream(struct godwit_process *process, int argc, char **argv
         "Exit status: 0 if the stream and the memory are correct, 1 if the stream is damaged, the\n"
         "memory is wrong or two streams differ, 2 after a usage or environment error.");
     g_option_context_add_main_entries(context, entries, NULL);
-    const bool good = godwit_options_parse(context, &argc, &argv, &helped, error) &&
+    const bool good = godwit_options_parse(context, NULL, &argc, &argv, &helped, error) &&
                       (helped || act(&options, error));
     g_free(options.arch);
     g_strfreev(options.words);

@@ -78,6 +78,10 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
         workload->page_ticks = (uint32_t)options->page_ticks;
     if (options->cpus != GODWIT_NOT_GIVEN)
         workload->cpus = (uint32_t)options->cpus;
+    if (setup->machine_cpus && workload->cpus > setup->machine_cpus)
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--cpus %u: the machine has fewer, %u by -smp", workload->cpus,
+                           setup->machine_cpus);
     if (!options->window && workload->page_size)
         godwit_workload_share(workload);
     if (options->dirty_rate != GODWIT_NOT_GIVEN) {
@@ -100,9 +104,9 @@ static unsigned memory_of(const struct godwit_options *options,
 }
 
 /* Completes a target that has its machine and binaries, with the workload NAME. LIKE is a target
- * that differs only in the workload, or NULL. */
+ * that differs only in the workload, or NULL. TRIED is as in godwit_target_try(). */
 static bool complete(struct godwit_process *process, const struct godwit_options *options,
-                     const char *name, const struct godwit_target *like,
+                     GHashTable *tried, const char *name, const struct godwit_target *like,
                      struct godwit_target *target, GError **error)
 {
     struct godwit_setup *setup = &target->setup;
@@ -114,6 +118,9 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->timeout_scale = options->timeout_scale;
     setup->accepted = options->accepted;
     setup->strict = options->strict;
+    setup->source_words = (const char *const *)options->source_words;
+    setup->destination_words = (const char *const *)options->destination_words;
+    setup->machine_cpus = options->machine_cpus;
     setup->pmemsave = !g_strcmp0(options->read_memory, "pmemsave");
     setup->image = godwit_machine_image(machine, options->image);
     if (!setup->image)
@@ -136,7 +143,8 @@ static bool complete(struct godwit_process *process, const struct godwit_options
                     options->machine ? options->machine : machine->types[0], machine->arch);
         return false;
     }
-    if (!choose_workload(setup, options, name, error))
+    if (!choose_workload(setup, options, name, error) ||
+        !godwit_target_try(process, options, target, tried, error))
         return false;
     target->second = like != NULL;
     /* KVM may run the program of one workload fast and that of another not at all: a KVM that is
@@ -188,6 +196,7 @@ struct binaries {
     const struct godwit_options *options;
     unsigned parallel;  /* as godwit_targets() has it */
     GHashTable *probed; /* path -> struct godwit_qemu, both owned */
+    GHashTable *tried;  /* as in godwit_target_try() */
 };
 
 static const struct godwit_qemu *probe(struct binaries *binaries, const char *path, GError **error)
@@ -249,7 +258,7 @@ static struct godwit_target *make_target(const struct binaries *binaries,
     target->setup.machine = machine;
     target->source = godwit_qemu_copy(source);
     target->destination = godwit_qemu_copy(destination);
-    if (!complete(binaries->process, binaries->options, name, like, target, error))
+    if (!complete(binaries->process, binaries->options, binaries->tried, name, like, target, error))
         g_clear_pointer(&target, godwit_target_free);
     return target;
 }
@@ -409,7 +418,8 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
         if (!machines)
             return NULL;
     }
-    struct binaries binaries = {process, options, parallel, NULL};
+    g_autoptr(GHashTable) tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    struct binaries binaries = {process, options, parallel, NULL, tried};
     binaries.probed =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)godwit_qemu_free);
     g_autoptr(GPtrArray) targets =
@@ -441,5 +451,6 @@ struct godwit_job *godwit_target_job(const struct godwit_target *target,
     job->accel = g_strdup(target->setup.accel);
     job->setup.type = job->type;
     job->setup.accel = job->accel;
+    godwit_job_own_words(job);
     return job;
 }

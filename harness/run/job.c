@@ -37,6 +37,8 @@ void godwit_job_free(struct godwit_job *job)
     g_free(job->target);
     g_free(job->type);
     g_free(job->accel);
+    g_strfreev(job->source_words);
+    g_strfreev(job->destination_words);
     g_free(job);
 }
 
@@ -45,6 +47,20 @@ static void point_spec(struct godwit_job *job)
 {
     job->spec.capabilities = (const struct godwit_capability *)(void *)job->capabilities->data;
     job->spec.parameters = (const struct godwit_parameter *)(void *)job->parameters->data;
+}
+
+/* Makes the setup use the job's own words. */
+static void point_words(struct godwit_job *job)
+{
+    job->setup.source_words = (const char *const *)job->source_words;
+    job->setup.destination_words = (const char *const *)job->destination_words;
+}
+
+void godwit_job_own_words(struct godwit_job *job)
+{
+    job->source_words = g_strdupv((char **)(uintptr_t)job->setup.source_words);
+    job->destination_words = g_strdupv((char **)(uintptr_t)job->setup.destination_words);
+    point_words(job);
 }
 
 struct godwit_job *godwit_job_copy(const struct godwit_job *job)
@@ -60,6 +76,7 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
     copy->accel = g_strdup(job->accel);
     copy->setup.type = copy->type;
     copy->setup.accel = copy->accel;
+    godwit_job_own_words(copy);
     return copy;
 }
 
@@ -78,6 +95,38 @@ const char *godwit_job_name(const struct godwit_job *job)
 const char *godwit_job_target(const struct godwit_job *job)
 {
     return job->target ? job->target : job->setup.machine->arch;
+}
+
+/* Returns whether two arrays of words, either of which may be NULL, are equal. */
+static bool same_words(const char *const *one, const char *const *other)
+{
+    return one == other || (one && other && g_strv_equal(one, other));
+}
+
+/* Appends OPTION with WORDS as one word. */
+static void append_words(GString *line, const char *option, const char *const *words)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (size_t i = 0; words && words[i]; i++) {
+        g_autofree char *word = godwit_shell_word(words[i]);
+        g_string_append_printf(text, "%s%s", i ? " " : "", word);
+    }
+    if (text->len)
+        godwit_shell_append_option(line, option, text->str);
+}
+
+/* Appends the further arguments. They come last, because nothing can follow those of both sides. */
+static void append_further(GString *line, const struct godwit_setup *setup)
+{
+    if (!same_words(setup->source_words, setup->destination_words)) {
+        append_words(line, "--src-args", setup->source_words);
+        append_words(line, "--dst-args", setup->destination_words);
+        return;
+    }
+    if (setup->source_words)
+        g_string_append(line, " --");
+    for (size_t i = 0; setup->source_words && setup->source_words[i]; i++)
+        godwit_shell_append(line, setup->source_words[i]);
 }
 
 char *godwit_job_again(const struct godwit_job *job)
@@ -153,7 +202,32 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --accept-known %s", accepted);
     if (setup->strict)
         g_string_append(line, " --strict");
+    append_further(line, setup);
     return g_string_free(line, FALSE);
+}
+
+/* Puts WORDS into OBJECT as a list, unless it is NULL. */
+static void set_words(json_t *object, const char *key, const char *const *words)
+{
+    json_t *list = words ? json_array() : NULL;
+    for (size_t i = 0; words && words[i]; i++)
+        json_array_append_new(list, godwit_json_text(words[i]));
+    if (list)
+        json_object_set_new(object, key, list);
+}
+
+/* Returns the words of the list KEY, which the caller frees, or NULL if there is no list. */
+static char **get_words(const json_t *object, const char *key)
+{
+    const json_t *list = json_object_get(object, key);
+    if (!json_is_array(list))
+        return NULL;
+    char **words = g_new0(char *, json_array_size(list) + 1);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *word = json_string_value(json_array_get(list, i));
+        words[i] = g_strdup(word ? word : "");
+    }
+    return words;
 }
 
 json_t *godwit_job_to_json(const struct godwit_job *job)
@@ -173,7 +247,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
             &g_array_index(job->parameters, struct godwit_parameter, i);
         json_array_append_new(parameters, json_pack("[s, I]", p->name, p->value));
     }
-    return json_pack(
+    json_t *json = json_pack(
         "{s:s*, s:{s:i, s:i, s:b, s:s*, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
         " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:b, s:b, s:I, s:i, s:f, s:b, s:i, s:s*, "
         "s:b, s:b,"
@@ -193,6 +267,10 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         "hops", (int)setup->hops, "timeout_scale", setup->timeout_scale, "pmemsave",
         setup->pmemsave, "oracles_off", (int)setup->oracles_off, "accepted", accepted, "strict",
         setup->strict, "progress", job->progress, "keep", job->keep);
+    set_words(json, "source_words", setup->source_words);
+    set_words(json, "destination_words", setup->destination_words);
+    json_object_set_new(json, "machine_cpus", json_integer(setup->machine_cpus));
+    return json;
 }
 
 /* Returns whether the job has everything that a testbed needs. */
@@ -252,6 +330,10 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->pmemsave = godwit_json_true(json, "pmemsave");
     setup->oracles_off = (unsigned)godwit_json_integer(json, "oracles_off", 0);
     setup->strict = godwit_json_true(json, "strict");
+    setup->machine_cpus = (unsigned)godwit_json_integer(json, "machine_cpus", 0);
+    job->source_words = get_words(json, "source_words");
+    job->destination_words = get_words(json, "destination_words");
+    point_words(job);
     const char *accepted = godwit_json_string(json, "accepted", NULL);
     if (accepted && !godwit_bug_set_parse(accepted, &setup->accepted, NULL))
         return unknown(job, error);

@@ -41,16 +41,18 @@ struct godwit_job {
     GArray *capabilities; /* of struct godwit_capability; spec.capabilities points to it */
     GArray *parameters;   /* of struct godwit_parameter, likewise */
     struct godwit_setup setup;
-    char *fault;          /* the fault of an ad-hoc migration, which spec.fault points to; NULL:
+    char *fault;              /* the fault of an ad-hoc migration, which spec.fault points to; NULL:
                              none */
-    char *target;         /* name of the target in reports; NULL: the architecture */
-    char *type;           /* setup.type points to it */
-    char *accel;          /* setup.accel points to it */
-    unsigned repetition;  /* from 1 */
-    unsigned repetitions; /* of this scenario in the run; 0: endless */
-    unsigned confirms;    /* number of the result that it confirms, see confirm.h; 0: none */
-    bool progress;        /* report progress */
-    bool keep;            /* keep the bundle of a pass as well */
+    char *target;             /* name of the target in reports; NULL: the architecture */
+    char *type;               /* setup.type points to it */
+    char *accel;              /* setup.accel points to it */
+    char **source_words;      /* setup.source_words points to it; NULL: none */
+    char **destination_words; /* likewise */
+    unsigned repetition;      /* from 1 */
+    unsigned repetitions;     /* of this scenario in the run; 0: endless */
+    unsigned confirms;        /* number of the result that it confirms, see confirm.h; 0: none */
+    bool progress;            /* report progress */
+    bool keep;                /* keep the bundle of a pass as well */
 };
 
 /* The descriptor on which a worker reports. */
@@ -64,6 +66,9 @@ void godwit_job_free(struct godwit_job *job);
 
 /* Returns a copy with the same setup, which the caller frees. */
 struct godwit_job *godwit_job_copy(const struct godwit_job *job);
+
+/* Gives the job copies of its setup's further arguments, which the setup then points to. */
+void godwit_job_own_words(struct godwit_job *job);
 
 /* Adds BY to the seed of the job. */
 void godwit_job_reseed(struct godwit_job *job, unsigned by);

@@ -205,7 +205,26 @@ void godwit_device_clear(struct godwit_scenario_state *state)
     g_clear_pointer(&state->lost, g_ptr_array_unref);
 }
 
+/* Runs the machine as it is, without a device in question. */
+static bool run_machine(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                        GError **error)
+{
+    struct godwit_spec spec = scenario->spec;
+    g_auto(GStrv) arguments = with_clock(g_new0(char *, 1));
+    spec.transport = godwit_state_transport(testbed->setup->source);
+    spec.source_arguments = (const char *const *)arguments;
+    spec.destination_arguments = (const char *const *)arguments;
+    return godwit_course_run(testbed, &spec, error);
+}
+
 GODWIT_SCENARIOS(device) = {
+    {
+        .name = "state/machine",
+        .summary = "the machine as it is: the state of its devices is compared, field by field",
+        .run = run_machine,
+        .order = true,
+        .spec = {.move = GODWIT_MOVE_STOPPED, .judge = judge},
+    },
     {
         .name = "device/NAME",
         .summary = "a device of the binary beside the guest: its state is compared, field by field",

@@ -201,6 +201,9 @@ static char *lacks_cpus(const struct godwit_scenario *scenario, const struct god
     if (cpus > setup->image->max_cpus)
         return g_strdup_printf("needs %u CPUs: the guest %s supports at most %u", cpus,
                                setup->image->name, setup->image->max_cpus);
+    if (setup->machine_cpus && cpus > setup->machine_cpus)
+        return g_strdup_printf("needs %u CPUs: the machine has %u by -smp", cpus,
+                               setup->machine_cpus);
     if (cpus > 1 && (scenario->flags & GODWIT_FLAG_SUSPEND))
         return g_strdup_printf("needs a guest with one CPU, not %u: with several it never suspends "
                                "itself",

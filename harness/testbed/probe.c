@@ -9,6 +9,7 @@
 
 #include "testbed/vm.h"
 #include <string.h>
+#include <sys/wait.h>
 
 /* Inverts the answer of query-machines: maps each name of a machine type, or alias, to its full
  * name. */
@@ -240,4 +241,47 @@ char **godwit_qemu_ask(const struct godwit_qemu *qemu,
     g_strfreev(question.answer);
     godwit_error_context(error, "%s", qemu->path);
     return NULL;
+}
+
+/* Starts the machine and asks it. */
+static bool try_machine(struct godwit_testbed *testbed, bool source, GError **error)
+{
+    struct godwit_vm *vm =
+        godwit_testbed_set_apart(testbed, error)
+            ? godwit_vm_start(testbed, source ? "source" : "destination",
+                              source ? GODWIT_VM_SOURCE : GODWIT_VM_DESTINATION_PAUSED, NULL, error)
+            : NULL;
+    if (!vm)
+        return false;
+    g_autoptr(GError) cause = NULL;
+    if (!godwit_vm_handshake(vm, &cause)) {
+        if (vm->exited && WIFEXITED(vm->wait_status)) {
+            g_autofree char *reason = godwit_vm_reason(vm);
+            g_autofree char *end = godwit_vm_end(vm);
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "QEMU %s rejects the %s's arguments: %s",
+                               vm->qemu->version, vm->name, *reason ? reason : end);
+        }
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return false;
+    }
+    g_autoptr(json_t) migration = godwit_vm_execute(vm, "query-migrate", NULL, error);
+    if (!migration)
+        return false;
+    const char *blocked =
+        json_string_value(json_array_get(json_object_get(migration, "blocked-reasons"), 0));
+    if (blocked)
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "the %s's arguments make a machine that QEMU %s does not migrate: %s",
+                           vm->name, vm->qemu->version, blocked);
+    return godwit_vm_quit(vm, error);
+}
+
+bool godwit_qemu_try(const struct godwit_setup *setup, bool source, const char *directory,
+                     bool *interrupted, GError **error)
+{
+    struct godwit_testbed *testbed = godwit_testbed_new(setup, directory);
+    testbed->interrupted = interrupted;
+    const bool good = try_machine(testbed, source, error);
+    godwit_testbed_free(testbed);
+    return good;
 }

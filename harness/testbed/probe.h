@@ -8,6 +8,7 @@
 
 #include "qemu/qemu.h"
 
+struct godwit_setup;
 struct godwit_vm;
 
 /*
@@ -24,5 +25,14 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
 char **godwit_qemu_ask(const struct godwit_qemu *qemu,
                        char **(*ask)(struct godwit_vm *vm, GError **error), const char *directory,
                        double timeout_scale, bool *interrupted, GError **error);
+
+/*
+ * Starts the SOURCE's or the destination's binary of SETUP, with its machine and further arguments,
+ * in DIRECTORY, and asks whether that machine can be migrated. Fails with USAGE, and quotes QEMU's
+ * reason, if QEMU rejects the arguments or the machine cannot be migrated. Other failures are as
+ * with godwit_qemu_probe().
+ */
+bool godwit_qemu_try(const struct godwit_setup *setup, bool source, const char *directory,
+                     bool *interrupted, GError **error);
 
 #endif

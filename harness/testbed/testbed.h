@@ -43,6 +43,10 @@ struct godwit_setup {
     unsigned oracles_off; /* a bit for each enum godwit_oracle that must not judge */
     uint64_t accepted;    /* known bugs that are not failures, a godwit_bug_set */
     bool strict;          /* every known bug that is not accepted is a failure */
+    /* Further arguments of each side's binary, NULL-terminated; NULL: none. */
+    const char *const *source_words;
+    const char *const *destination_words;
+    unsigned machine_cpus; /* CPUs that these arguments give the machine; 0: they do not say */
 };
 
 /* The phases of scenarios. Progress, times and reports show their names. */

@@ -225,8 +225,21 @@ static bool has(const char *const *arguments, const char *argument)
     return arguments && g_strv_contains(arguments, argument);
 }
 
-/* Adds -machine, -accel (unless ARGUMENTS has it), -cpu, -m and the image. */
-static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GError **error)
+/* Adds WORDS, the user's further arguments, without their -accel if ARGUMENTS replaces it. */
+static void add_words(struct godwit_vm *vm, const char *const *words, const char *const *arguments)
+{
+    const bool replaced = has(arguments, "-accel");
+    for (size_t i = 0; words && words[i]; i++)
+        if (replaced && !strcmp(words[i], "-accel") && words[i + 1])
+            i++;
+        else
+            add(vm->arguments, words[i], NULL);
+}
+
+/* Adds -machine, -accel, -cpu, -m, the image and WORDS. ARGUMENTS and WORDS may replace -accel, and
+ * WORDS may replace -smp. */
+static bool add_machine(struct godwit_vm *vm, const char *const *words,
+                        const char *const *arguments, GError **error)
 {
     const struct godwit_setup *setup = vm->testbed->setup;
     const struct godwit_machine *machine = setup->machine;
@@ -239,11 +252,11 @@ static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GErr
         g_string_append_printf(options, ",%s", machine->machine_options_tcg);
     g_autofree char *memory = g_strdup_printf("%u", setup->memory_mib);
     add(vm->arguments, "-machine", options->str, "-m", memory, NULL);
-    if (!has(arguments, "-accel"))
+    if (!has(arguments, "-accel") && !has(words, "-accel"))
         add(vm->arguments, "-accel", setup->accel, NULL);
     if (machine->cpu)
         add(vm->arguments, "-cpu", machine->cpu, NULL);
-    if (setup->workload.cpus > 1) {
+    if (setup->workload.cpus > 1 && !setup->machine_cpus) {
         g_autofree char *cpus = g_strdup_printf("%u", setup->workload.cpus);
         add(vm->arguments, "-smp", cpus, NULL);
     }
@@ -268,6 +281,7 @@ static bool add_machine(struct godwit_vm *vm, const char *const *arguments, GErr
         break;
     }
     }
+    add_words(vm, words, arguments);
     return true;
 }
 
@@ -276,11 +290,11 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_testbed *testbed, const char *
                                     GError **error)
 {
     const bool source = role == GODWIT_VM_SOURCE;
-    struct godwit_vm *vm =
-        vm_new(testbed, name,
-               source != testbed->turned ? testbed->setup->source : testbed->setup->destination);
+    const struct godwit_setup *setup = testbed->setup;
+    const bool first = source != testbed->turned;
+    struct godwit_vm *vm = vm_new(testbed, name, first ? setup->source : setup->destination);
     vm->source = source;
-    if (!add_machine(vm, arguments, error))
+    if (!add_machine(vm, first ? setup->source_words : setup->destination_words, arguments, error))
         return NULL;
     add(vm->arguments, "-name", name, NULL);
     if (!source && !has(arguments, "-incoming"))

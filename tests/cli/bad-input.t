@@ -132,6 +132,45 @@ run_refuses(['--dirty-rate', $_], qr/--dirty-rate needs a number of pages/) for 
 run_refuses(['--page-ticks', -5], qr/--page-ticks needs a number of ticks/);
 run_refuses(['--page-ticks', 5, '--dirty-rate', 5], qr/use one/);
 
+# Arguments of QEMU: those that Godwit sets itself, and those that contradict each other.
+for (
+    [['--', '-incoming', 'defer'], qr/arguments of QEMU: -incoming is not allowed: Godwit sets up the migration/],
+    [['--', '-qmp', 'stdio'], qr/-qmp is not allowed: QMP belongs to Godwit/],
+    [['--', '--monitor', 'stdio'], qr/-monitor is not allowed/],
+    [['--', '-serial', 'stdio'], qr/-serial is not allowed: the first serial port/],
+    [['--', '-S'], qr/-S is not allowed/],
+    [['--', '-daemonize'], qr/-daemonize is not allowed: no QEMU may outlive the run/],
+    [['--', '-kernel', 'x'], qr/-kernel is not allowed: Godwit's guest is in its place/],
+    [['--', '-machine', 'pc'], qr/-machine pc: choose the machine type with --machine/],
+    [['--', '-accel', 'kvm'], qr/-accel kvm: the accelerator is already tcg/],
+    [['--memory', 64, '--', '-m', 128], qr/-m: 128 MiB of RAM here, but 64 MiB by --memory/],
+    [['--src-args', '-m 128', '--dst-args', '-m 64'], qr/--dst-args: -m: 64 MiB of RAM here, but 128 MiB/],
+    [['--', '-numa', 'node,memdev=m'], qr/a memory backend has a fixed size: .* --memory/],
+    [['--cpus', 3, '--', '-smp', 2], qr/--cpus 3: the machine has fewer, 2 by -smp/],
+    [['--', 'disk.img'], qr/the word "disk\.img" belongs to no option of QEMU/],
+    [['--', '-chardev', 'socket,id=x,fd=9'], qr/-chardev fd=9: Godwit passes no descriptor on/],
+    [['--src-args', "-name 'x"], qr/--src-args: Text ended before matching quote/],
+    [['--dst-args', '-S'], qr/--dst-args: -S is not allowed/],
+) {
+    my ($args, $pattern) = @$_;
+    run_refuses($args, $pattern);
+    migrate_refuses($args, $pattern);
+}
+# Arguments that a QEMU rejects, and a machine that it does not migrate: one line, for any number of
+# scenarios.
+if ($qemu) {
+    for my $command (['run', '*/plain'], ['migrate'], ['bench', 'precopy/*'],
+        ['list', '--why']) {
+        refuses([@$command, @usual, '--qemu', $qemu, '--', '-device', 'no-such'],
+            qr/rejects the source's arguments: .*-device no-such: .*not a valid device model name/);
+        $cases[-1]{name} = "@$command -- -device no-such";
+    }
+    refuses(['run', @usual, '--qemu', $qemu, '--dst-args', '-device no-such'],
+        qr/rejects the destination's arguments: .*no-such/);
+    refuses(['run', @usual, '--qemu', $qemu, '--', '-device', 'nvme,serial=x'],
+        qr/make a machine that QEMU \S+ does not migrate: non-migratable device: .*nvme/);
+}
+
 # Migrations.
 migrate_refuses(['--transport', 'pigeon'], qr/unknown transport "pigeon" \(expected unix or tcp\)/);
 migrate_refuses(['--stopped', '--postcopy'], qr/--stopped and --postcopy exclude each other/);

@@ -46,6 +46,11 @@ static struct godwit_job *job_new(const char *scenario)
     setup->image = godwit_machine_image(setup->machine, NULL);
     setup->type = job->type = g_strdup("pseries-7.2");
     setup->accel = job->accel = g_strdup("tcg");
+    setup->machine_cpus = 77;
+    static const char *const words[] = {"-device", "a b", "", NULL};
+    setup->source_words = words;
+    setup->destination_words = words + 1;
+    godwit_job_own_words(job);
     setup->memory_mib = 300000;
     setup->memory_given = true;
     setup->source = qemu_new("/bin/\xc3\xa4", "7.2.0");
@@ -117,6 +122,9 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_ptr_equal(one->setup.machine, other->setup.machine);
     assert_ptr_equal(one->setup.image, other->setup.image);
     assert_string_equal(one->setup.type, other->setup.type);
+    assert_int_equal(one->setup.machine_cpus, other->setup.machine_cpus);
+    assert_true(g_strv_equal(one->setup.source_words, other->setup.source_words));
+    assert_true(g_strv_equal(one->setup.destination_words, other->setup.destination_words));
     assert_int_equal(one->setup.oracles_off, other->setup.oracles_off);
     assert_int_equal(one->keep, other->keep);
     assert_string_equal(one->setup.accel, other->setup.accel);
@@ -370,6 +378,7 @@ static void test_again(void **state)
     g_array_set_size(job->parameters, 0);
     godwit_qemu_free((struct godwit_qemu *)(uintptr_t)setup->destination);
     setup->destination = setup->source;
+    setup->source_words = setup->destination_words = NULL;
     setup->memory_given = false;
     setup->pmemsave = false;
     setup->oracles_off = 0;
@@ -408,6 +417,15 @@ static void test_again(void **state)
     setup->workload.cpus = 4;
     setup->pmemsave = false;
     expect_again(job, USUAL " --cpus 4");
+    setup->workload = usual;
+    static const char *const words[] = {"-device", "x,id=a b", NULL};
+    static const char *const more[] = {"-snapshot", NULL};
+    setup->source_words = setup->destination_words = words;
+    expect_again(job, USUAL " -- -device 'x,id=a b'");
+    setup->source_words = more;
+    setup->destination_words = NULL;
+    expect_again(job, USUAL " --src-args -snapshot");
+    setup->source_words = NULL;
 #undef USUAL
     /* The seed only where something is left to chance. */
     job->scenario = godwit_scenario_find("relay/flip-bit");
@@ -478,6 +496,10 @@ static void test_again_migrate(void **state)
         "4886718345",
         "--timeout-scale",
         "0.1",
+        "--src-args",
+        "-device 'a b' ''",
+        "--dst-args",
+        "'a b' ''",
     };
     assert_int_equal(argc, G_N_ELEMENTS(wanted));
     for (int i = 0; i < argc; i++)

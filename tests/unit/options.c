@@ -138,7 +138,7 @@ static bool parse(const char *line, bool *helped)
     char **rest = words;
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_option_context_add_group(context, godwit_options_group(&fixture.options));
-    return godwit_options_parse(context, &argc, &rest, helped, &fixture.error);
+    return godwit_options_parse(context, &fixture.options, &argc, &rest, helped, &fixture.error);
 }
 
 /* The targets that come of the line. */
