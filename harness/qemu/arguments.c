@@ -249,10 +249,36 @@ static bool take(const struct godwit_argument *argument, const char *option,
         choice->accel = godwit_argument_first(value);
     }
     g_autofree char *fd = godwit_argument_get(value, "fd");
-    g_autofree char *place = !strcmp(name, "drive") ? godwit_argument_get(value, "if") : NULL;
-    if (fd)
+    return !fd || godwit_fail(error, GODWIT_ERROR_USAGE,
+                              "%s: -%s fd=%s: Godwit passes no descriptor on", option, name, fd);
+}
+
+bool godwit_arguments_choose(char *const *words, const char *option,
+                             struct godwit_arguments_choice *choice, GError **error)
+{
+    struct godwit_argument argument;
+    *choice = (struct godwit_arguments_choice){0};
+    for (guint at = 0; godwit_argument_at(words, at, &argument);
+         at = argument.first + argument.words)
+        if (argument.name && !take(&argument, option, choice, error))
+            return false;
+    return true;
+}
+
+/* Refuses what Godwit sets itself. */
+static bool refuse_owned(const struct godwit_argument *argument, const char *option, GError **error)
+{
+    if (!argument->name)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "%s: -%s fd=%s: Godwit passes no descriptor on", option, name, fd);
+                           "%s: the word \"%s\" belongs to no option of QEMU; name a disk with "
+                           "-drive",
+                           option, argument->value);
+    for (size_t i = 0; i < G_N_ELEMENTS(owned); i++)
+        if (!strcmp(argument->name, owned[i].name))
+            return godwit_fail(error, GODWIT_ERROR_USAGE, "%s: -%s is not allowed: %s", option,
+                               argument->name, owned[i].reason);
+    g_autofree char *place =
+        !strcmp(argument->name, "drive") ? godwit_argument_get(argument->value, "if") : NULL;
     return g_strcmp0(place, "pflash") != 0 ||
            godwit_fail(error, GODWIT_ERROR_USAGE,
                        "%s: -drive if=pflash: Godwit's guest is in its place", option);
@@ -264,20 +290,10 @@ bool godwit_arguments_check(char *const *words, const char *option,
     struct godwit_argument argument;
     *choice = (struct godwit_arguments_choice){0};
     for (guint at = 0; godwit_argument_at(words, at, &argument);
-         at = argument.first + argument.words) {
-        if (!argument.name)
-            return godwit_fail(error, GODWIT_ERROR_USAGE,
-                               "%s: the word \"%s\" belongs to no option of QEMU; name a disk with "
-                               "-drive",
-                               option, argument.value);
-        for (size_t i = 0; i < G_N_ELEMENTS(owned); i++)
-            if (!strcmp(argument.name, owned[i].name))
-                return godwit_fail(error, GODWIT_ERROR_USAGE, "%s: -%s is not allowed: %s", option,
-                                   argument.name, owned[i].reason);
-        if (!take(&argument, option, choice, error))
+         at = argument.first + argument.words)
+        if (!refuse_owned(&argument, option, error))
             return false;
-    }
-    return true;
+    return godwit_arguments_choose(words, option, choice, error);
 }
 
 /* Returns a value of -blockdev that opens the node read-only. The caller frees it. */

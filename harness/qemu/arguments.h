@@ -44,6 +44,11 @@ struct godwit_arguments_choice {
 bool godwit_arguments_check(char *const *words, const char *option,
                             struct godwit_arguments_choice *choice, GError **error);
 
+/* Does what godwit_arguments_check() does, except that it refuses no option and no disk without
+ * one. */
+bool godwit_arguments_choose(char *const *words, const char *option,
+                             struct godwit_arguments_choice *choice, GError **error);
+
 /*
  * Returns a copy of WORDS in which no disk can be written: -drive and its kin get -snapshot, and a
  * -blockdev is read-only. The caller frees it. Protecting the result again changes nothing.
