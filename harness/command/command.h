@@ -65,6 +65,8 @@ struct godwit_options {
     char **source_words, **destination_words; /* NULL: none */
     unsigned machine_cpus;
     bool fixed_memory; /* RAM cannot be chosen by the scenario */
+    bool theirs;       /* the guest is what the command line boots */
+    char *after;       /* of such a guest, see struct godwit_setup */
 };
 
 /* The option that all subcommands have that run scenarios. */
@@ -92,6 +94,11 @@ bool godwit_options_parse(GOptionContext *context, struct godwit_options *option
 /* Takes WORDS, the arguments of QEMU for both sides, which may be NULL, and those for one side into
  * OPTIONS, which then say what they choose. Fails with USAGE if Godwit cannot use them. */
 bool godwit_options_further(struct godwit_options *options, char *const *words, GError **error);
+
+/* Takes the command line in the file PATH ("-": standard input) into OPTIONS: its QEMU, machine and
+ * accelerator, unless OPTIONS have them, and its other arguments, before those that OPTIONS have.
+ * Fails with USAGE if Godwit cannot run it. */
+bool godwit_options_command(struct godwit_options *options, const char *path, GError **error);
 
 /* Starts the target's QEMUs once with the further arguments, if there are any, unless TRIED has
  * them already. Fails with USAGE if a QEMU rejects them. */

@@ -18,6 +18,8 @@ struct migrate_options {
     char *transport;
     gboolean postcopy;
     gboolean stopped;
+    char *command; /* the file with a command line; NULL: none */
+    char *guest;
     char **capabilities;
     char **parameters;
     char *fault;
@@ -33,12 +35,38 @@ static void clear(struct migrate_options *options)
 {
     godwit_options_clear(&options->target);
     g_free(options->transport);
+    g_free(options->command);
+    g_free(options->guest);
     g_strfreev(options->capabilities);
     g_strfreev(options->parameters);
     g_free(options->fault);
     g_free(options->format);
     g_free(options->oracles);
     g_free(options->output);
+}
+
+/* Takes --command, --guest and --after. */
+static bool take_command(struct migrate_options *options, GError **error)
+{
+    struct godwit_options *target = &options->target;
+    const char *guest = options->guest ? options->guest : "godwit";
+    target->theirs = !strcmp(guest, "theirs");
+    if (!target->theirs && strcmp(guest, "godwit") != 0)
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "unknown guest \"%s\" (expected godwit or theirs)", guest);
+    if (options->guest && !options->command)
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "--guest needs --command");
+    if (target->after && !target->theirs)
+        return godwit_fail(error, GODWIT_ERROR_USAGE, "--after needs --guest theirs");
+    if (target->theirs &&
+        (options->postcopy || options->fault || target->window || target->workload ||
+         target->image || target->page_size != GODWIT_NOT_GIVEN ||
+         target->dirty_rate != GODWIT_NOT_GIVEN || target->page_ticks != GODWIT_NOT_GIVEN ||
+         target->cpus != GODWIT_NOT_GIVEN))
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--guest theirs excludes --postcopy, --fault, --image, --workload and "
+                           "what else is about Godwit's guest");
+    return !options->command || godwit_options_command(target, options->command, error);
 }
 
 static bool parse(struct migrate_options *options, int *argc, char ***argv, bool *helped,
@@ -53,6 +81,16 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
          "Switch to postcopy once the migration is proven to be live", NULL},
         {"stopped", 0, 0, G_OPTION_ARG_NONE, &options->stopped,
          "Stop the source first, so that the migration is not live; not with --postcopy", NULL},
+        {"command", 0, 0, G_OPTION_ARG_FILENAME, &options->command,
+         "Run the machine of a complete command line of QEMU, which is in FILE, or - for standard "
+         "input",
+         "FILE"},
+        {"guest", 0, 0, G_OPTION_ARG_STRING, &options->guest,
+         "With --command, the guest: godwit (default), or theirs for what the command line boots",
+         "NAME"},
+        {"after", 0, 0, G_OPTION_ARG_STRING, &options->target.after,
+         "With --guest theirs, migrate once the guest's console has shown TEXT (default: at once)",
+         "TEXT"},
         {"capability", 'c', 0, G_OPTION_ARG_STRING_ARRAY, &options->capabilities,
          "Set a migration capability on both sides; repeatable", "NAME[=on|off]"},
         {"parameter", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &options->parameters,
@@ -92,8 +130,9 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
                     "migrate: unexpected argument \"%s\" (see --help)", (*argv)[1]);
         return false;
     }
-    return *helped || !options->oracles ||
-           godwit_oracles_choose(options->oracles, &options->oracles_off, error);
+    return *helped || (take_command(options, error) &&
+                       (!options->oracles ||
+                        godwit_oracles_choose(options->oracles, &options->oracles_off, error)));
 }
 
 /* Fills in the job's migration spec from the options. */
@@ -164,6 +203,10 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
     g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
     for (guint i = 0; i < targets->len; i++) {
         struct godwit_job *job = godwit_target_job(g_ptr_array_index(targets, i), NULL);
+        if (options->command)
+            job->command = strcmp(options->command, "-")
+                               ? g_canonicalize_filename(options->command, NULL)
+                               : g_strdup("-");
         g_ptr_array_add(jobs, job);
         if (!fill_spec(job, options, error))
             return false;

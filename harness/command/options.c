@@ -37,6 +37,7 @@ void godwit_options_clear(struct godwit_options *options)
     g_free(options->window);
     g_free(options->workload);
     g_free(options->read_memory);
+    g_free(options->after);
     g_free(options->src_args);
     g_free(options->dst_args);
     g_strfreev(options->source_words);

@@ -93,7 +93,8 @@ static bool choose_workload(struct godwit_setup *setup, const struct godwit_opti
                                "this host; use --page-ticks");
         workload->page_ticks = (uint32_t)MIN(hz / (uint64_t)options->dirty_rate, UINT32_MAX);
     }
-    return godwit_workload_check(workload, setup->machine, setup->image, setup->memory_mib, error);
+    return setup->theirs ||
+           godwit_workload_check(workload, setup->machine, setup->image, setup->memory_mib, error);
 }
 
 /* Returns the size of a guest's RAM in MiB, if no scenario chooses less. */
@@ -121,6 +122,8 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->source_words = (const char *const *)options->source_words;
     setup->destination_words = (const char *const *)options->destination_words;
     setup->machine_cpus = options->machine_cpus;
+    setup->theirs = options->theirs;
+    setup->after = options->after;
     setup->pmemsave = !g_strcmp0(options->read_memory, "pmemsave");
     setup->image = godwit_machine_image(machine, options->image);
     if (!setup->image)

@@ -131,6 +131,7 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
                              const struct difference *difference, bool *stale, GError **error)
 {
     const bool judges = godwit_oracle_judges(source->testbed, GODWIT_ORACLE_TWIN);
+    const bool ours = !source->testbed->setup->theirs;
     if (judges)
         godwit_oracle_count(source->testbed, GODWIT_ORACLE_TWIN, GODWIT_UNIT_DIFFERENT,
                             difference->bytes);
@@ -142,7 +143,7 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
                         " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
                         difference->bytes, difference->pages, difference->offset,
                         difference->block->name, difference->here, difference->there);
-    if (judges)
+    if (judges && ours)
         godwit_pages_twin(source, destination, difference->one_block ? difference->block : NULL,
                           difference->lowest, difference->highest);
     struct godwit_symptom symptom = {.kind = GODWIT_SYMPTOM_MAILBOX,
@@ -152,10 +153,10 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
                                      .first = difference->lowest,
                                      .last = difference->highest,
                                      .text = text};
-    *stale = difference->one_block && godwit_bug_explain(&symptom);
+    *stale = ours && difference->one_block && godwit_bug_explain(&symptom);
     symptom.kind = GODWIT_SYMPTOM_WINDOW;
     source->testbed->stale |= *stale;
-    if (!*stale && difference->one_block && !source->testbed->fault_injected)
+    if (ours && !*stale && difference->one_block && !source->testbed->fault_injected)
         source->testbed->lost = *stale = godwit_bug_explain(&symptom) != NULL;
     symptom.kind = GODWIT_SYMPTOM_SHARED_RAM;
     if (*stale || !judges || (difference->one_block && godwit_bug_explain(&symptom)))

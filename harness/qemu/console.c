@@ -37,6 +37,8 @@ void godwit_console_feed(struct godwit_console *console, const char *bytes, size
             g_string_append_c(console->tail, (char)c);
         else
             g_string_append_printf(console->tail, "\\x%02x", c);
+        if (console->theirs)
+            continue;
         switch (c) {
         case GODWIT_CONSOLE_READY:
             if (++console->ready > console->ready_allowed)

@@ -26,6 +26,7 @@ struct godwit_console {
                                microseconds; 0 for the first */
     bool guest_fault;       /* FAULT came: the mailbox has the fault record */
     bool fault_provoked;    /* the harness corrupted the guest on purpose: FAULT is not a failure */
+    bool theirs;            /* the guest is not Godwit's: whatever it writes is right */
     char *failure;          /* the first other problem of the output, or NULL; owned */
     GString *tail;          /* the last characters; unprintable bytes are escaped */
     struct godwit_log *log; /* owned */

@@ -44,7 +44,7 @@ static json_t *mailboxes_of(struct godwit_vm *vm)
 {
     const struct godwit_setup *setup = vm->testbed->setup;
     json_t *list = json_array();
-    for (unsigned cpu = 0; vm->blocks && cpu < setup->workload.cpus; cpu++) {
+    for (unsigned cpu = 0; vm->blocks && !setup->theirs && cpu < setup->workload.cpus; cpu++) {
         unsigned char raw[GODWIT_MAILBOX_SIZE];
         const uint64_t gpa = setup->image->mailbox + cpu * (uint64_t)GODWIT_MAILBOX_STRIDE;
         uint64_t hva = 0;

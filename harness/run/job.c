@@ -39,6 +39,8 @@ void godwit_job_free(struct godwit_job *job)
     g_free(job->accel);
     g_strfreev(job->source_words);
     g_strfreev(job->destination_words);
+    g_free(job->after);
+    g_free(job->command);
     g_free(job);
 }
 
@@ -60,6 +62,8 @@ void godwit_job_own_words(struct godwit_job *job)
 {
     job->source_words = g_strdupv((char **)(uintptr_t)job->setup.source_words);
     job->destination_words = g_strdupv((char **)(uintptr_t)job->setup.destination_words);
+    job->after = g_strdup(job->setup.after);
+    job->setup.after = job->after;
     point_words(job);
 }
 
@@ -76,6 +80,7 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
     copy->accel = g_strdup(job->accel);
     copy->setup.type = copy->type;
     copy->setup.accel = copy->accel;
+    copy->command = g_strdup(job->command);
     godwit_job_own_words(copy);
     return copy;
 }
@@ -116,8 +121,16 @@ static void append_words(GString *line, const char *option, const char *const *w
 }
 
 /* Appends the further arguments. They come last, because nothing can follow those of both sides. */
-static void append_further(GString *line, const struct godwit_setup *setup)
+static void append_further(GString *line, const struct godwit_job *job)
 {
+    const struct godwit_setup *setup = &job->setup;
+    if (job->command) {
+        godwit_shell_append_option(line, "--command", job->command);
+        godwit_shell_append_option(line, "--guest", setup->theirs ? "theirs" : "godwit");
+        if (setup->after)
+            godwit_shell_append_option(line, "--after", setup->after);
+        return;
+    }
     if (!same_words(setup->source_words, setup->destination_words)) {
         append_words(line, "--src-args", setup->source_words);
         append_words(line, "--dst-args", setup->destination_words);
@@ -164,7 +177,8 @@ char *godwit_job_again(const struct godwit_job *job)
         godwit_shell_append_option(line, "--qemu-dst", setup->destination->path);
     }
     godwit_shell_append_option(line, "--machine", setup->type);
-    godwit_shell_append_option(line, "--image", setup->image->name);
+    if (!setup->theirs)
+        godwit_shell_append_option(line, "--image", setup->image->name);
     godwit_shell_append_option(line, "--accel", setup->accel);
     if (workload->flags & GODWIT_FLAG_STAMP) {
         g_autofree char *name = godwit_workload_name(workload);
@@ -202,7 +216,7 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --accept-known %s", accepted);
     if (setup->strict)
         g_string_append(line, " --strict");
-    append_further(line, setup);
+    append_further(line, job);
     return g_string_free(line, FALSE);
 }
 
@@ -270,6 +284,9 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
     set_words(json, "source_words", setup->source_words);
     set_words(json, "destination_words", setup->destination_words);
     json_object_set_new(json, "machine_cpus", json_integer(setup->machine_cpus));
+    json_object_set_new(json, "theirs", json_boolean(setup->theirs));
+    if (setup->after)
+        json_object_set_new(json, "after", godwit_json_text(setup->after));
     return json;
 }
 
@@ -279,8 +296,8 @@ static bool complete(const struct godwit_job *job)
     const struct godwit_setup *setup = &job->setup;
     if (!*setup->type || !*setup->accel || !*setup->source->path || !*setup->destination->path ||
         !(setup->timeout_scale > 0) ||
-        !godwit_workload_check(&setup->workload, setup->machine, setup->image, setup->memory_mib,
-                               NULL))
+        (!setup->theirs && !godwit_workload_check(&setup->workload, setup->machine, setup->image,
+                                                  setup->memory_mib, NULL)))
         return false;
     for (guint i = 0; i < job->capabilities->len; i++)
         if (!job->spec.capabilities[i].name)
@@ -331,6 +348,9 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->oracles_off = (unsigned)godwit_json_integer(json, "oracles_off", 0);
     setup->strict = godwit_json_true(json, "strict");
     setup->machine_cpus = (unsigned)godwit_json_integer(json, "machine_cpus", 0);
+    setup->theirs = godwit_json_true(json, "theirs");
+    job->after = g_strdup(godwit_json_string(json, "after", NULL));
+    setup->after = job->after;
     job->source_words = get_words(json, "source_words");
     job->destination_words = get_words(json, "destination_words");
     point_words(job);

@@ -48,6 +48,8 @@ struct godwit_job {
     char *accel;              /* setup.accel points to it */
     char **source_words;      /* setup.source_words points to it; NULL: none */
     char **destination_words; /* likewise */
+    char *after;              /* setup.after points to it; NULL: none */
+    char *command;            /* the file of the command line that was given; NULL: none */
     unsigned repetition;      /* from 1 */
     unsigned repetitions;     /* of this scenario in the run; 0: endless */
     unsigned confirms;        /* number of the result that it confirms, see confirm.h; 0: none */

@@ -20,6 +20,7 @@
 #include "oracle/pages.h"
 #include "oracle/states.h"
 #include "run/evidence.h"
+#include "scenario/theirs.h"
 #include "testbed/measured.h"
 #include "testbed/vm.h"
 #include <errno.h>
@@ -180,6 +181,8 @@ static bool run_job(struct godwit_testbed *testbed, const struct godwit_job *job
 {
     if (job->scenario)
         return godwit_scenario_run(testbed, job->scenario, error);
+    if (job->setup.theirs)
+        return godwit_theirs_run(testbed, &job->spec, error);
     godwit_wire_new(testbed);
     return godwit_course_run(testbed, &job->spec, error);
 }

@@ -211,7 +211,10 @@ static bool run_machine(struct godwit_testbed *testbed, const struct godwit_scen
 {
     struct godwit_spec spec = scenario->spec;
     g_auto(GStrv) arguments = with_clock(g_new0(char *, 1));
-    spec.transport = godwit_state_transport(testbed->setup->source);
+    testbed->hand = true;
+    testbed->state->arguments = (const char *const *)arguments;
+    spec.transport =
+        godwit_state_common_transport(testbed->setup->source, testbed->setup->destination);
     spec.source_arguments = (const char *const *)arguments;
     spec.destination_arguments = (const char *const *)arguments;
     return godwit_course_run(testbed, &spec, error);
@@ -220,10 +223,12 @@ static bool run_machine(struct godwit_testbed *testbed, const struct godwit_scen
 GODWIT_SCENARIOS(device) = {
     {
         .name = "state/machine",
-        .summary = "the machine as it is: the state of its devices is compared, field by field",
+        .summary = "the machine as it is: its devices' state is compared, field by field",
         .run = run_machine,
         .order = true,
-        .spec = {.move = GODWIT_MOVE_STOPPED, .judge = judge},
+        .state = sizeof(struct godwit_scenario_state),
+        .clear = godwit_device_clear,
+        .spec = {.move = GODWIT_MOVE_STOPPED, .configure = assign, .judge = judge},
     },
     {
         .name = "device/NAME",

@@ -46,6 +46,8 @@ struct godwit_setup {
     /* Further arguments of each side's binary, NULL-terminated; NULL: none. */
     const char *const *source_words;
     const char *const *destination_words;
+    bool theirs;       /* the guest is what these arguments boot, not Godwit's */
+    const char *after; /* of such a guest: migrate once its console has shown this; NULL: at once */
     unsigned machine_cpus; /* CPUs that these arguments give the machine; 0: they do not say */
 };
 

@@ -13,6 +13,7 @@
 #include "base/contain.h"
 #include "godwit/guest_abi.h"
 #include "guest/image.h"
+#include "qemu/command_line.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -56,7 +57,12 @@ static struct godwit_vm *vm_new(struct godwit_testbed *testbed, const char *name
     vm->cancel = g_cancellable_new();
     vm->arguments = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(testbed->vms, vm);
-    add(vm->arguments, qemu->path, "-nodefaults", "-no-user-config", "-display", "none", NULL);
+    /* Their machine keeps its default devices, but not the monitor. */
+    if (testbed->setup->theirs)
+        add(vm->arguments, qemu->path, "-monitor", "none", NULL);
+    else
+        add(vm->arguments, qemu->path, "-nodefaults", NULL);
+    add(vm->arguments, "-no-user-config", "-display", "none", NULL);
     return vm;
 }
 
@@ -196,6 +202,8 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
             vm->console = godwit_console_new(serial[0], log, ready_allowed, error);
         else
             close(serial[0]);
+        if (vm->console)
+            vm->console->theirs = vm->testbed->setup->theirs;
     }
     g_autofree char *err = godwit_vm_file(vm, ".stderr");
     if (!vm->qmp || (console && !vm->console)) {
@@ -246,14 +254,20 @@ static bool add_machine(struct godwit_vm *vm, const char *const *words,
     /* A core without guest memory is a tenth as large. */
     g_autoptr(GString) options = g_string_new(setup->type);
     g_string_append(options, ",dump-guest-core=off");
-    if (machine->machine_options)
+    const bool ours = !setup->theirs;
+    if (ours && machine->machine_options)
         g_string_append_printf(options, ",%s", machine->machine_options);
-    if (machine->machine_options_tcg && !strcmp(setup->accel, "tcg"))
+    if (ours && machine->machine_options_tcg && !strcmp(setup->accel, "tcg"))
         g_string_append_printf(options, ",%s", machine->machine_options_tcg);
     g_autofree char *memory = g_strdup_printf("%u", setup->memory_mib);
-    add(vm->arguments, "-machine", options->str, "-m", memory, NULL);
+    add(vm->arguments, "-machine", options->str, NULL);
     if (!has(arguments, "-accel") && !has(words, "-accel"))
         add(vm->arguments, "-accel", setup->accel, NULL);
+    if (!ours) {
+        add_words(vm, words, arguments);
+        return true;
+    }
+    add(vm->arguments, "-m", memory, NULL);
     if (machine->cpu)
         add(vm->arguments, "-cpu", machine->cpu, NULL);
     if (setup->workload.cpus > 1 && !setup->machine_cpus) {
@@ -302,7 +316,11 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_testbed *testbed, const char *
     if (role != GODWIT_VM_DESTINATION)
         add(vm->arguments, "-S", NULL);
     add(vm->arguments, "-chardev", GODWIT_QMP_CHARDEV, "-qmp", "chardev:qmp", "-chardev",
-        GODWIT_CONSOLE_CHARDEV, "-serial", "chardev:console", NULL);
+        GODWIT_CONSOLE_CHARDEV, NULL);
+    /* A machine that has its own serial ports, or none, must not get another one. */
+    const char *const *own = first ? setup->source_words : setup->destination_words;
+    if (!godwit_command_line_has_console(own) && !(setup->theirs && has(own, "-nodefaults")))
+        add(vm->arguments, "-serial", "chardev:console", NULL);
     /* Without a log of its own, QEMU writes every request to its standard error. */
     if (testbed->hand)
         add(vm->arguments, "-chardev", GODWIT_QTEST_CHARDEV, "-qtest", "chardev:qtest",

@@ -171,6 +171,40 @@ if ($qemu) {
         qr/make a machine that QEMU \S+ does not migrate: non-migratable device: .*nvme/);
 }
 
+# A complete command line, in a file.
+sub command_refuses {
+    my ($text, $pattern, @args) = @_;
+    my $number = @cases;
+    refuses(['migrate', '--command', script_file("command-$number", $text), @args], $pattern);
+    $cases[-1]{name} = "migrate --command: $text @args";
+}
+my $fake_q35 = fake('hangs') . ' -M q35 -accel tcg';
+for (
+    ["ls -l\n", qr/it names no QEMU: it begins with "ls"/],
+    ["\n", qr/command line: it is empty/],
+    ["$fake_q35 'x\n", qr/matching quote/],
+    ["$fake_q35 | tee log\n", qr/"\|" is for a shell/],
+    ["$fake_q35 -incoming defer\n", qr/-incoming defer: Godwit sets up the migration itself/],
+    ["$fake_q35 -qmp stdio\n", qr/-qmp stdio: somebody drives this QEMU by its standard input/],
+    ["$fake_q35 -device vfio-pci,host=01:00.0\n", qr/a device of the host, which Godwit cannot own/],
+    ["$fake_q35 -netdev tap,id=n\n", qr/a network of the host, which Godwit cannot own/],
+    ["$fake_q35 -drive file=/nonexistent/disk\n", qr/-drive \/nonexistent\/disk: no such file/],
+    ["$fake_q35 -add-fd fd=3,set=1\n", qr/-add-fd fd=3,set=1: its descriptor belongs/],
+    ["$fake_q35 -m 256\n", qr/-m: 256 MiB of RAM here, but 512 MiB by --memory/, '--memory', 512],
+    [fake('hangs') . " -m 64\n", qr/it has no -machine: name the type/],
+    ["$fake_q35\n", qr/unknown guest "mine"/, '--guest', 'mine'],
+    ["$fake_q35\n", qr/--after needs --guest theirs/, '--after', 'x'],
+    ["$fake_q35\n", qr/--guest theirs excludes --postcopy, --fault/, '--guest', 'theirs', '--postcopy'],
+    ["$fake_q35\n", qr/--guest theirs excludes /, '--guest', 'theirs', '--cpus', 2],
+    ["$fake_q35\n", qr/--accel auto measures with Godwit's guest/, '--guest', 'theirs', '--accel', 'auto'],
+) {
+    my ($text, $pattern, @args) = @$_;
+    command_refuses($text, $pattern, @args);
+}
+migrate_refuses(['--command', '/nonexistent'], qr/--command: .*\/nonexistent: No such file/);
+migrate_refuses(['--guest', 'theirs'], qr/--guest needs --command/);
+command_refuses("$qemu -M q35 -accel tcg -device no-such\n", qr/rejects the source's arguments: .*no-such/) if $qemu;
+
 # Migrations.
 migrate_refuses(['--transport', 'pigeon'], qr/unknown transport "pigeon" \(expected unix or tcp\)/);
 migrate_refuses(['--stopped', '--postcopy'], qr/--stopped and --postcopy exclude each other/);

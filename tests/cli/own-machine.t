@@ -55,4 +55,40 @@ my $few = run(['run', 'smp/4', 'guest/defaults', '-w', 'order', @real, '--', '-s
 is($few->{status}, 0, 'fewer CPUs: exit status') or diag($few->{err}, $few->{out});
 like($few->{out}, qr/^skip .* smp\/4 .*needs 4 CPUs: the machine has 2 by -smp$/m, 'fewer CPUs: the reason');
 
+# A command line as libvirt logs it: the machine around Godwit's guest, and with what it boots, which is
+# firmware here. Its disk stays as it is.
+my $before = slurp($disk);
+my $line = script_file('command', <<"END");
+LC_ALL=C \\
+HOME=/var/lib/libvirt/qemu/domain-1-x \\
+$qemu \\
+-name guest=x,debug-threads=on -S \\
+-object '{"qom-type":"secret","id":"masterKey0","format":"raw","file":"/nonexistent/master-key.aes"}' \\
+-machine q35,usb=off,dump-guest-core=off -accel tcg -m 160 -nodefaults \\
+-chardev socket,id=charmonitor,fd=28,server=on,wait=off -mon chardev=charmonitor,id=monitor,mode=control \\
+-blockdev '{"driver":"file","filename":"$disk","node-name":"storage","auto-read-only":true}' \\
+-blockdev '{"node-name":"format","read-only":false,"driver":"raw","file":"storage"}' \\
+-device '{"driver":"virtio-blk-pci","drive":"format","id":"virtio-disk0"}' \\
+-chardev pty,id=charserial0 -device '{"driver":"isa-serial","chardev":"charserial0","id":"serial0","index":0}' \\
+-vnc 127.0.0.1:0 -sandbox on,spawn=deny
+END
+for my $guest (qw(godwit theirs)) {
+    my $run = run(['migrate', '--command', $line, '--guest', $guest, '--keep', '-f', 'json']);
+    my ($result) = results($run);
+    is($run->{status}, 0, "--guest $guest: exit status") or diag($run->{err}, $run->{out});
+    like($result->{again}, qr/ --command \Q$line\E --guest $guest\z/, "--guest $guest: once more");
+    cmp_ok($result->{measurements}{state_fields} // 0, '>', 1000, "--guest $guest: its state is compared")
+        if $guest eq 'theirs';
+    like($result->{vms}[0]{command}, qr/"driver":"virtio-blk-pci"/, "--guest $guest: its disk is there");
+    ok_clean($run, "--guest $guest: nothing is left behind");
+}
+is(slurp($disk), $before, 'the disk is unchanged');
+
+# From standard input, and a guest whose console shows nothing: that is a failure in time.
+my $quiet = run([], command => ['sh', '-c', 'cat "$0" | "$@"', $line, $godwit, 'migrate', '--command', '-',
+    '--guest', 'theirs', '--after', 'no such text', '--timeout-scale', '0.1']);
+is($quiet->{status}, 1, '--after: exit status if it does not come');
+like($quiet->{out}, qr/waiting for "no such text" on the source's console/, '--after: what did not come');
+ok_clean($quiet, '--after: nothing is left behind');
+
 done_testing();
