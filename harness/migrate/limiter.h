@@ -10,7 +10,10 @@
  * end of an iteration, and only if the guest dirtied next to nothing during that iteration.
  *
  * Before the first period is over QEMU has no rate and uses zero. An iteration that ends by then
- * ends the migration, whatever the guest has dirtied (measured with 10.0).
+ * ends the migration, whatever the guest has dirtied (measured with 10.0). It does the same after a
+ * period in which it has sent nothing, because all pages in it were zero and mapped-ram sends none
+ * of those (measured with 10.0 on a host under load: 252 MiB of zeros take longer than a period).
+ * avail-switchover-bandwidth replaces that rate, from QEMU 8.2 on.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -52,6 +55,9 @@
 /* The downtime limit while a migration is throttled, in milliseconds. With 0, QEMU would converge
  * when all pages are sent, without asking which are dirty again. */
 #define DOWNTIME_THROTTLED 1
+/* The rate for which QEMU computes whether it converges while a migration is throttled, in bytes a
+ * second: not zero, and less than a page within DOWNTIME_THROTTLED. */
+#define RATE_THROTTLED ((json_int_t)1 << 20)
 /* The bandwidth of an unthrottled migration, in bytes a second: more than any host can send, and
  * small enough for every QEMU to accept. */
 #define BANDWIDTH_UNLIMITED ((json_int_t)1 << 40)

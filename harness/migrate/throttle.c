@@ -103,14 +103,24 @@ static double zero_bytes(struct godwit_vm *source)
     return ram / QEMU_PAGE * ZERO_PAGE_BYTES;
 }
 
+/* Returns the parameter that replaces the rate that QEMU has measured, or NULL if this QEMU has
+ * none. */
+static const char *switchover_parameter(const struct godwit_vm *source)
+{
+    static const char name[] = "avail-switchover-bandwidth";
+    return godwit_qemu_has(source->qemu, "parameter", name) ? name : NULL;
+}
+
 static bool set_bandwidth(struct godwit_vm *source, struct godwit_throttle *throttle,
                           double bandwidth, GError **error)
 {
     throttle->bandwidth =
         (json_int_t)CLAMP(bandwidth, BANDWIDTH_LEAST, (double)BANDWIDTH_UNLIMITED);
-    const struct godwit_parameter throttled[] = {{"max-bandwidth", throttle->bandwidth, NULL},
-                                                 {"downtime-limit", DOWNTIME_THROTTLED, NULL},
-                                                 {NULL, 0, NULL}};
+    const struct godwit_parameter throttled[] = {
+        {"max-bandwidth", throttle->bandwidth, NULL},
+        {"downtime-limit", DOWNTIME_THROTTLED, NULL},
+        {switchover_parameter(source), RATE_THROTTLED, NULL},
+        {NULL, 0, NULL}};
     return godwit_migrate_set_parameters(source, throttled, error);
 }
 
@@ -176,10 +186,13 @@ bool godwit_migrate_unthrottle(struct godwit_vm *source, GError **error)
     /* Behind a closed gate QEMU may have sent nothing in this period. It would then compute a rate
      * of zero and not converge. */
     const bool gated = godwit_wire_is_gated(source->testbed->wire);
-    const struct godwit_parameter unthrottled[] = {
-        {"downtime-limit", DOWNTIME_UNLIMITED, NULL},
-        {first || gated ? "max-bandwidth" : NULL, BANDWIDTH_UNLIMITED, NULL},
-        {NULL, 0, NULL}};
+    struct godwit_parameter unthrottled[4] = {{"downtime-limit", DOWNTIME_UNLIMITED, NULL}};
+    size_t count = 1;
+    if (first || gated)
+        unthrottled[count++] =
+            (struct godwit_parameter){"max-bandwidth", BANDWIDTH_UNLIMITED, NULL};
+    if (switchover_parameter(source))
+        unthrottled[count++] = (struct godwit_parameter){switchover_parameter(source), 0, NULL};
     godwit_wire_ungate(source->testbed->wire);
     return godwit_migrate_set_parameters(source, unthrottled, error);
 }
