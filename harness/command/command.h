@@ -64,9 +64,10 @@ struct godwit_options {
     /* What comes of them and of the words behind "--", see godwit_options_further(). */
     char **source_words, **destination_words; /* NULL: none */
     unsigned machine_cpus;
-    bool fixed_memory; /* RAM cannot be chosen by the scenario */
-    bool theirs;       /* the guest is what the command line boots */
-    char *after;       /* of such a guest, see struct godwit_setup */
+    bool fixed_memory;      /* RAM cannot be chosen by the scenario */
+    unsigned command_words; /* how many of them, the first ones, a command line has */
+    bool theirs;            /* the guest is what the command line boots */
+    char *after;            /* of such a guest, see struct godwit_setup */
 };
 
 /* The option that all subcommands have that run scenarios. */

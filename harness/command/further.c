@@ -157,9 +157,10 @@ static bool take_line(struct godwit_options *options, const struct godwit_comman
     if (!options->machine_cpus)
         options->machine_cpus = choice.cpus;
     options->fixed_memory |= choice.backend;
-    options->source_words = append(godwit_arguments_protect(line->words), options->source_words);
-    options->destination_words =
-        append(godwit_arguments_protect(line->words), options->destination_words);
+    char **words = godwit_arguments_protect(line->words);
+    options->command_words = g_strv_length(words);
+    options->source_words = append(g_strdupv(words), options->source_words);
+    options->destination_words = append(words, options->destination_words);
     return options->theirs || fits(options, error);
 }
 

@@ -203,6 +203,7 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
     g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
     for (guint i = 0; i < targets->len; i++) {
         struct godwit_job *job = godwit_target_job(g_ptr_array_index(targets, i), NULL);
+        job->command_words = options->target.command_words;
         if (options->command)
             job->command = strcmp(options->command, "-")
                                ? g_canonicalize_filename(options->command, NULL)

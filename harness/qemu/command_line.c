@@ -49,6 +49,7 @@ static const struct {
     {"run-with", DROP, NULL},
     {"async-teardown", DROP, NULL},
     {"parallel", DROP, NULL},
+    {"id", DROP, NULL}, /* only Proxmox's QEMU has it */
     {"enable-kvm", DROP, NULL},
     {"accel", DROP, NULL},
     {"kernel", BOOT, NULL},
@@ -86,6 +87,9 @@ static const char *const networks[] = {"user", "hubport", "none", "nic", NULL};
 static const char *const serial_devices[] = {
     "isa-serial", "pci-serial", "spapr-vty", "sclpconsole", "sclplmconsole", NULL,
 };
+
+/* The names of Godwit's own character devices (testbed/vm_parts.h). */
+static const char *const own_chardevs[] = {"qmp", "console", "qtest", NULL};
 
 struct reading {
     GPtrArray *words; /* the result */
@@ -289,6 +293,9 @@ static bool take_value(struct reading *reading, const struct godwit_argument *ar
     if (!strcmp(name, "chardev") || !strcmp(name, "audiodev")) {
         if (!id)
             return refuse(reading, argument, "it has no id");
+        /* Proxmox calls its monitor "qmp". What refers to a device of these names gets Godwit's. */
+        if (g_strv_contains(own_chardevs, id))
+            return true;
         add(reading, name,
             g_strdup_printf("%s,id=%s", strcmp(name, "chardev") ? "none" : "null", id));
         return true;

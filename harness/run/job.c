@@ -120,26 +120,29 @@ static void append_words(GString *line, const char *option, const char *const *w
         godwit_shell_append_option(line, option, text->str);
 }
 
-/* Appends the further arguments. They come last, because nothing can follow those of both sides. */
+/* Appends the further arguments. They come last, because nothing can follow those of both sides.
+ * Those of a command line are in its file. */
 static void append_further(GString *line, const struct godwit_job *job)
 {
     const struct godwit_setup *setup = &job->setup;
+    const char *const *source = setup->source_words, *const *destination = setup->destination_words;
     if (job->command) {
         godwit_shell_append_option(line, "--command", job->command);
         godwit_shell_append_option(line, "--guest", setup->theirs ? "theirs" : "godwit");
         if (setup->after)
             godwit_shell_append_option(line, "--after", setup->after);
+        source += job->command_words;
+        destination += job->command_words;
+    }
+    if (!same_words(source, destination)) {
+        append_words(line, "--src-args", source);
+        append_words(line, "--dst-args", destination);
         return;
     }
-    if (!same_words(setup->source_words, setup->destination_words)) {
-        append_words(line, "--src-args", setup->source_words);
-        append_words(line, "--dst-args", setup->destination_words);
-        return;
+    for (size_t i = 0; source && source[i]; i++) {
+        g_string_append(line, i ? "" : " --");
+        godwit_shell_append(line, source[i]);
     }
-    if (setup->source_words)
-        g_string_append(line, " --");
-    for (size_t i = 0; setup->source_words && setup->source_words[i]; i++)
-        godwit_shell_append(line, setup->source_words[i]);
 }
 
 char *godwit_job_again(const struct godwit_job *job)

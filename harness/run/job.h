@@ -49,6 +49,7 @@ struct godwit_job {
     char **source_words;      /* setup.source_words points to it; NULL: none */
     char **destination_words; /* likewise */
     char *after;              /* setup.after points to it; NULL: none */
+    unsigned command_words;   /* how many of the setup's words, its first ones, come from there */
     char *command;            /* the file of the command line that was given; NULL: none */
     unsigned repetition;      /* from 1 */
     unsigned repetitions;     /* of this scenario in the run; 0: endless */

@@ -84,6 +84,13 @@ for my $guest (qw(godwit theirs)) {
 }
 is(slurp($disk), $before, 'the disk is unchanged');
 
+{
+    my $more = run(['migrate', '--command', $line, '-f', 'json', '--', '-device', 'virtio-rng-pci']);
+    my ($result) = results($more);
+    is($more->{status}, 0, '--command and --: exit status') or diag($more->{err}, $more->{out});
+    like($result->{again}, qr/ --guest godwit -- -device virtio-rng-pci\z/, '--command and --: once more');
+}
+
 # From standard input, and a guest whose console shows nothing: that is a failure in time.
 my $quiet = run([], command => ['sh', '-c', 'cat "$0" | "$@"', $line, $godwit, 'migrate', '--command', '-',
     '--guest', 'theirs', '--after', 'no such text', '--timeout-scale', '0.1']);

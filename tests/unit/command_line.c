@@ -72,6 +72,8 @@ static void test_words(void **state)
            "-chardev null,id=a -device isa-serial,chardev=console -device isa-serial,chardev=b");
     expect(Q "-device '{\"driver\":\"isa-serial\",\"chardev\":\"a\"}'", false,
            "-device {\"driver\":\"isa-serial\",\"chardev\":\"console\"}");
+    expect(Q "-id 100 -chardev socket,id=qmp,path=/nonexistent -mon chardev=qmp,mode=control",
+           false, "");
     expect(Q "-serial none -serial stdio -serial pty", false,
            "-serial none -serial chardev:console -serial null");
     expect(Q "-audiodev '{\"id\":\"x\",\"driver\":\"spice\"}'", false, "-audiodev none,id=x");
