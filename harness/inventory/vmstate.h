@@ -28,8 +28,8 @@
  *
  * A dump does not show the conditions, the encoding of a field, the length of what varies in
  * length, or that a device forbids migration. So a finding is a suspicion to be tried. If loading
- * succeeds nevertheless, values may be in the wrong fields: from QEMU 10.0 to 7.2, two conditions
- * of am53c974 make up for a byte, and the LUN becomes the phase of a command.
+ * succeeds nevertheless, values may be in the wrong fields: from QEMU 10.0 to 7.2, the
+ * conditions in am53c974 make up for a byte, and the source's "lun" is loaded as "ti_cmd".
  *
  * A dump describes the classes of devices. CPUs, RAM, timers and everything else that is not a
  * device are not in it, so that no finding does not mean no obstacle.
@@ -104,8 +104,7 @@ const char *godwit_vmstate_certainty_name(enum godwit_vmstate_certainty certaint
 
 struct godwit_vmstate_finding {
     char *type; /* of the device; owned */
-    char
-        *path; /* of the field, "parent_obj.config", "tsr/thr" in a subsection; "" for all; owned */
+    char *path; /* of the field, "parent_obj.config", or "tsr/thr" in a subsection; owned */
     enum godwit_vmstate_kind kind;
     enum godwit_vmstate_certainty certainty;
     char *text; /* a sentence: "the source sends 4 bytes, the destination reads 8"; owned */
@@ -118,7 +117,8 @@ struct godwit_vmstate_comparison {
 };
 
 /* Compares what SOURCE sends with what DESTINATION reads. If only one of them gives the number of
- * elements of arrays, one element of each array is compared. The caller frees the result with
+ * elements of arrays, one element of each array is compared, so that an array that grew is not
+ * found (aspeed_wdt, from QEMU 7.2 to 11.1). The caller frees the result with
  * godwit_vmstate_comparison_free(). */
 struct godwit_vmstate_comparison *
 godwit_vmstate_compare(const struct godwit_vmstate_document *source,

@@ -137,7 +137,8 @@ static void test_refuse(void **state)
         {"", "not a document"},
         {"qemu: no\nsuch machine\n", "not a document"},
         {"[]", "not an object"},
-        {"{\"a\": 1, \"a\": 2}", "not a document"},
+        {"{" DEVICE("d", STATE("s", 1, 1, "")) ", " DEVICE("d", STATE("s", 1, 1, "")) "}",
+         "duplicate"},
         {"{\"d\": 1}", "device \"d\": \"name\" is not a string"},
         {"{\"d\\n\\u001b\": {}}", "\"name\" is not a string"},
         {"{" DEVICE("d", STATE("s", -1, 1, "")) "}", "\"version_id\" is not a number"},
@@ -274,6 +275,12 @@ static void test_fields(void **state)
          "certain removed a.c: the source sends 4 bytes, the destination reads none"},
         /* A field above the version of its state is never sent. */
         {PLAIN(FIELD("a", 4)), PLAIN(FIELD("a", 4) ", " SINCE(9, "b")), "", ""},
+        /* Padding has no name: it takes the place of a, and does not move. */
+        {PLAIN(FIELD("a", 4) ", " FIELD("unused", 4)), PLAIN(FIELD("unused", 4) ", " FIELD("b", 8)),
+         "certain removed unused: the source sends 4 bytes, the destination reads none\n"
+         "certain added b: the destination reads 8 bytes, the source sends none",
+         "certain removed b: the source sends 8 bytes, the destination reads none\n"
+         "certain added unused: the destination reads 4 bytes, the source sends none"},
         /* The length of some fields is not in the dump. */
         {PLAIN(FIELD("a", 4)), PLAIN(FIELD("a", 4) ", " FIELD("queue", 0)),
          "conditional added queue: the destination reads bytes of varying number, the source sends "
@@ -304,6 +311,10 @@ static void test_harmless(void **state)
         /* padding instead of fields, beside a change that is real */
         {PLAIN(FIELD("a", 4) ", " FIELD("b", 2) ", " FIELD("x", 8) ", " FIELD("y", 1)),
          PLAIN(FIELD("unused", 6) ", " FIELD("x", 8)),
+         "certain removed y: the source sends 1 byte, the destination reads none",
+         "certain added y: the destination reads 1 byte, the source sends none"},
+        {COUNTED(FIELD("a", 4) ", " FIELD("b", 4) ", " FIELD("x", 8) ", " FIELD("y", 1)),
+         COUNTED(ARRAY("ab", 4, 2) ", " FIELD("x", 8)),
          "certain removed y: the source sends 1 byte, the destination reads none",
          "certain added y: the destination reads 1 byte, the source sends none"},
         /* a check, which has no bytes */
