@@ -428,6 +428,27 @@ static void test_configuration(void **state)
                         "subsection:configuration/target-page-bits start:ram ram-size ram-block:r "
                         "whole:r@4 mark footer eof");
 
+    /* Pages of 1 KiB are not in the configuration: the place of a zero page shows them. */
+    bytes = begin();
+    put_ram(bytes, 1);
+    put(bytes, 8, 0x400 | GODWIT_RAM_ZERO);
+    put_name(bytes, "pc.ram");
+    put(bytes, 1, 0);
+    put(bytes, 8, 0x800 | GODWIT_RAM_PAGE | GODWIT_RAM_SAME_BLOCK);
+    put_bytes(bytes, 1024, 1);
+    put_ram_end(bytes);
+    put(bytes, 1, 0);
+    expect_items(bytes, "header configuration:pc-9.9 start:ram ram-size ram-block:pc.ram "
+                        "zero:pc.ram@0 whole:pc.ram@0 mark footer eof");
+    /* Not after a page of 4096 bytes. */
+    bytes = begin();
+    put_ram(bytes, 2);
+    put_record(bytes, 0, GODWIT_RAM_PAGE);
+    put_bytes(bytes, PAGE, 1);
+    put(bytes, 8, 0x400 | GODWIT_RAM_ZERO | GODWIT_RAM_SAME_BLOCK);
+    put(bytes, 1, 0);
+    expect_damage(bytes, bytes->len - 9, "invalid start of a RAM record: 0x422");
+
     bytes = begin_configured("configuration/target-page-bits");
     put(bytes, 4, 17);
     expect_damage(bytes, 55, "invalid page size: 2^17 bytes");
