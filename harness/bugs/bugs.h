@@ -40,6 +40,7 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_NO_ANSWER,   /* a source does not answer `migrate_cancel`: source */
     GODWIT_SYMPTOM_LOAD,        /* a destination failed to load, with FAILURE: destination */
     GODWIT_SYMPTOM_DEVICE,      /* a migration with device TEXT failed: source, destination */
+    GODWIT_SYMPTOM_PLUG,        /* a QEMU died when it plugged device TEXT: vm */
     GODWIT_SYMPTOM_DOWNTIME,    /* a source reports a downtime of MS, at NOW: source */
 };
 

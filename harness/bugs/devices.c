@@ -1,5 +1,5 @@
 /*
- * Known bugs of devices: QEMU dies when it saves or loads their state.
+ * Known bugs of devices: QEMU dies when it plugs them, or when it saves or loads their state.
  *
  * Each is recognised by the device that was plugged (the symptom's text), the side that has died,
  * its signal and, if it was an assertion, the assertion. docs/known-bugs/device.py shows each
@@ -36,10 +36,21 @@ static bool is_vmbus(const struct godwit_symptom *symptom, char **seen)
                       "Assertion `first_elem || !n_elems || !size' failed.", seen);
 }
 
-/* The destination powers up the card, which its state says is powered up. */
+/* The debugger's transport asks the bridge for an interrupt controller that this CPU lacks. */
+static bool is_syndbg(const struct godwit_symptom *symptom, char **seen)
+{
+    return !strcmp(symptom->text, "hv-syndbg") &&
+           was_killed(symptom->vm, SIGSEGV,
+                      "-device vmbus-bridge: VMBus requires usable Hyper-V SynIC and VP_INDEX",
+                      seen);
+}
+
+/* The destination powers up the card, which its state says is powered up. The board sifive_u has
+ * such a card. */
 static bool is_spi_card(const struct godwit_symptom *symptom, char **seen)
 {
-    return !strcmp(symptom->text, "sd-card-spi") &&
+    return (!strcmp(symptom->text, "sd-card-spi") ||
+            (symptom->destination && godwit_vm_has_argument(symptom->destination, "sifive_u"))) &&
            was_killed(symptom->destination, SIGABRT,
                       "Assertion `!FIELD_EX32(sd->ocr, OCR, CARD_POWER_UP)' failed.", seen);
 }
@@ -81,11 +92,10 @@ const struct godwit_bug godwit_bugs_devices[] = {
     },
     {
         .id = "device-sd-card-spi",
-        .summary = "loading a machine with sd-card-spi aborts QEMU",
-        .reference = "not in 7.2, which has no such device; not known to be fixed in any release",
+        .summary = "loading a machine with sd-card-spi, as sifive_u has it, aborts QEMU",
+        .reference = "not known to be fixed in any release; 7.2 has the card only in sifive_u",
         .kind = GODWIT_SYMPTOM_DEVICE,
         .role = GODWIT_BUG_DESTINATION,
-        .since = {10, 0},
         .effect = GODWIT_BUG_LOST,
         .strikes = 1,
         .runs = 1,
@@ -136,6 +146,17 @@ const struct godwit_bug godwit_bugs_devices[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_namespace,
+    },
+    {
+        .id = "device-hv-syndbg",
+        .summary = "plugging hv-syndbg beside a vmbus-bridge without SynIC crashes QEMU",
+        .reference = "not known to be fixed in any release",
+        .kind = GODWIT_SYMPTOM_PLUG,
+        .role = GODWIT_BUG_EITHER,
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_syndbg,
     },
     {.id = NULL},
 };

@@ -161,9 +161,9 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
     g_option_context_set_summary(
         context,
         "Runs the scenarios whose names match a GLOB, or all scenarios without a GLOB. "
-        "device/NAME\n"
-        "and poke/NAME, scenarios for each device that a QEMU has, run only with a GLOB, such as\n"
-        "'device/*'.\n"
+        "device/NAME,\n"
+        "hotplug/NAME, prelaunch/NAME and poke/NAME, a scenario for each device that a QEMU has,\n"
+        "run only with a GLOB, such as 'device/*'.\n"
         "Exit status: 0 if nothing failed, 1 if a scenario failed, 2 after a usage or environment\n"
         "error or if nothing ran. Skips are not failures. A known bug of QEMU is a failure only "
         "if it\nloses the guest; see --accept-known and --strict.");

@@ -14,6 +14,7 @@ static void device_free(gpointer data)
     g_free(device->name);
     g_free(device->bus);
     g_free(device->category);
+    g_free(device->alias);
     g_free(device);
 }
 
@@ -52,6 +53,7 @@ GPtrArray *godwit_device_types_parse(const char *text)
         if (!device->bus)
             device->bus = g_strdup("");
         device->category = g_strdup(category);
+        device->alias = value_of(head, ", alias \"", "\"");
         g_ptr_array_add(devices, device);
     }
     return devices;

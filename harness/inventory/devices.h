@@ -12,6 +12,7 @@ struct godwit_device_type {
     char *name;     /* as -device takes it */
     char *bus;      /* the kind of bus it plugs into ("PCI", "usb-bus"), "" if it needs none */
     char *category; /* "Network", "CPU", "Misc" */
+    char *alias;    /* another name that -device takes; NULL: none */
 };
 
 /* Returns the devices that a user can create: an array of struct godwit_device_type, in QEMU's

@@ -1,7 +1,8 @@
 /*
- * Recipes, as tables: of buses, of properties that refer to a backend, and of what some devices
- * need beside that. A property's name says which backend it refers to, so that a device of a future
- * QEMU needs no row of its own.
+ * Recipes, as tables: of buses, of properties that refer to a backend, of other machines, and of
+ * what some devices need beside that. A property's name says which backend it refers to, so that a
+ * device of a future QEMU needs no row of its own. A row that names a device or a machine that this
+ * binary lacks does not apply, so that no row asks for an architecture.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,46 +14,82 @@
 struct bus {
     const char *bus;          /* of the device */
     const char *providers[3]; /* -device, in this order; NULL-terminated */
-    const char *name;         /* for bus=; NULL: QEMU finds one by its type */
+    const char *properties;   /* appended to the device's -device; NULL: QEMU finds the bus by its
+                                 type, and nothing else is needed */
 };
 
+/* The first row of a bus whose providers this binary has applies. */
 static const struct bus buses[] = {
     {"usb-bus", {"qemu-xhci"}, NULL},
     {"SCSI", {"virtio-scsi"}, NULL},
-    {"IDE", {"ich9-ahci,id=ahci"}, "ahci.0"},
+    {"IDE", {"ich9-ahci,id=ahci"}, "bus=ahci.0"},
     {"HDA", {"intel-hda"}, NULL},
     {"ccid-bus", {"qemu-xhci", "usb-ccid"}, NULL},
     {"virtio-serial-bus", {"virtio-serial"}, NULL},
     {"sd-bus", {"sdhci-pci"}, NULL},
+    {"floppy-bus", {"i82378", "isa-fdc"}, NULL},
     {"floppy-bus", {"isa-fdc"}, NULL},
     {"nvme-bus", {"nvme,serial=godwit"}, NULL},
+    {"ufs-bus", {"ufs,serial=godwit"}, NULL},
     {"vmbus", {"vmbus-bridge"}, NULL},
+    {"IndustryPack", {"tpci200"}, NULL},
+    /* A display adapter with a DDC, which is I2C. Its own monitor answers at 0x50. */
+    {"i2c-bus", {"ati-vga"}, "address=0x20"},
+    /* The bridge of a PReP machine, which only ppc64 has. */
+    {"ISA", {"i82378"}, NULL},
+};
+
+/* Machines that have a bus that no device provides, or a device's other half. */
+struct board {
+    const char *bus;    /* of the device ... */
+    const char *device; /* ... or the device itself; NULL: any on that bus */
+    const char *machine;
+    const char *arguments[2]; /* that it insists on */
+};
+
+static const struct board boards[] = {
+    {"SSI", NULL, "netduino2", {NULL}},
+    {"SSI", NULL, "powernv10", {NULL}},
+    {"SSI", NULL, "sifive_u", {NULL}},
+    {"fsi.bus", NULL, "ast2600-evb", {NULL}},
+    {"fsi.lbus", NULL, "ast2600-evb", {NULL}},
+    {"opb", NULL, "ast2600-evb", {NULL}},
+    {"aux-bus", NULL, "xlnx-zcu102", {"-audio", "none"}},
+    {"apple-desktop-bus", NULL, "g3beige", {NULL}},
+    {"System", "eTSEC", "ppce500", {NULL}},
+    /* q35 and pc plug virtio devices into PCI only: there these are a part of virtio-NAME-pci. */
+    {"virtio-bus", NULL, "microvm", {NULL}},
 };
 
 /* A property that refers to a backend, or that QEMU insists on. */
 struct property {
     const char *name;
-    const char *option, *backend; /* the option that makes it; NULL: none */
-    const char *value;
+    const char *option;  /* that makes the backend; NULL: none */
+    const char *backend; /* its value, up to the backend's id */
+    const char *rest;    /* ... and after it */
+    const char *value; /* of the property: with a backend its id, which gets the recipe's number */
+    bool shared;       /* another property has made the backend */
 };
 
 static const struct property backends[] = {
-    {"netdev", "-netdev", "hubport,id=net,hubid=0", "net"},
-    {"chardev", "-chardev", "null,id=chr", "chr"},
-    {"drive", "-blockdev",
-     "{\"driver\":\"null-co\",\"node-name\":\"disk\",\"size\":67108864,\"read-zeroes\":true}",
-     "disk"},
-    {"audiodev", "-audiodev", "none,id=audio", "audio"},
-    {"memdev", "-object", "memory-backend-ram,id=mem,size=16M", "mem"},
-    {"rng", "-object", "rng-builtin,id=rng", "rng"},
-    {"cryptodev", "-object", "cryptodev-backend-builtin,id=crypto", "crypto"},
-    {"canbus0", "-object", "can-bus,id=can", "can"},
-    {"canbus", "-object", "can-bus,id=can", "can"},
-    {"bmc", "-device", "ipmi-bmc-sim,id=bmc", "bmc"},
-    {"fsdev", "-fsdev", "local,id=fs,path=.,security_model=none", "fs"},
-    {"mount_tag", NULL, NULL, "godwit"},
-    {"chassis_nr", NULL, NULL, "9"},
-    {"rootdir", NULL, NULL, "."},
+    {"netdev", "-netdev", "hubport,hubid=0,id=", "", "net", false},
+    {"chardev", "-chardev", "null,id=", "", "chr", false},
+    {"drive", "-blockdev", "null-co,size=67108864,read-zeroes=on,node-name=", "", "null", false},
+    {"audiodev", "-audiodev", "none,id=", "", "audio", false},
+    {"memdev", "-object", "memory-backend-ram,size=16M,id=", "", "mem", false},
+    {"rng", "-object", "rng-builtin,id=", "", "rng", false},
+    {"cryptodev", "-object", "cryptodev-backend-builtin,id=", "", "crypto", false},
+    {"iothread", "-object", "iothread,id=", "", "thread", false},
+    {"canbus0", "-object", "can-bus,id=", "", "can", false},
+    {"canbus1", NULL, NULL, NULL, "can", true},
+    {"canbus", "-object", "can-bus,id=", "", "can", false},
+    {"bmc", "-device", "ipmi-bmc-sim,id=", "", "bmc", false},
+    {"fsdev", "-fsdev", "local,id=", ",path=.,security_model=none", "fs", false},
+    {"mount_tag", NULL, NULL, NULL, "godwit", true},
+    {"chassis_nr", NULL, NULL, NULL, "9", false},
+    {"rootdir", NULL, NULL, NULL, "/", false},
+    /* Chip select 0 of a board has the flash memory that it boots from. */
+    {"cs", NULL, NULL, NULL, "1", false},
 };
 
 /* What a device needs beside that, or must not have. */
@@ -63,11 +100,24 @@ struct special {
     const char *leave_out;    /* of the table of properties; NULL: none */
 };
 
+/* Room for memory to be plugged. pseries takes it by 256 MiB, and the label of an nvdimm, 128 KiB,
+ * does not count. */
+#define ROOM "-m", "slots=4,maxmem=1G"
+#define DIMM ROOM, "-object", "memory-backend-ram,id=dimm,size=256M"
+#define NVDIMM                                                                                     \
+    ROOM, "-machine", "nvdimm=on", "-object",                                                      \
+        "memory-backend-file,id=dimm,size=262272K,mem-path=nvdimm.memory"
+#define NVDIMM_LABEL "memdev=dimm,label-size=128K,uuid=75a3cdd7-6a2f-4791-8d15-fe0a920e8e9e"
+
 static const struct special specials[] = {
-    {"pc-dimm", {"-m", "slots=4,maxmem=1G"}, NULL, NULL},
-    {"nvdimm", {"-m", "slots=4,maxmem=1G", "-machine", "nvdimm=on"}, NULL, NULL},
-    {"virtio-mem-pci", {"-m", "slots=4,maxmem=1G"}, NULL, NULL},
-    {"virtio-pmem-pci", {"-m", "slots=4,maxmem=1G"}, NULL, NULL},
+    {"pc-dimm", {DIMM}, "memdev=dimm", "memdev"},
+    {"nvdimm", {NVDIMM}, NVDIMM_LABEL, "memdev"},
+    {"spapr-nvdimm", {NVDIMM}, NVDIMM_LABEL, "memdev"},
+    {"virtio-mem-pci", {ROOM}, NULL, NULL},
+    {"virtio-pmem-pci", {ROOM}, NULL, NULL},
+    {"virtio-mem", {ROOM}, NULL, NULL},
+    {"virtio-pmem", {ROOM}, NULL, NULL},
+    {"virtio-mem-ccw", {ROOM}, NULL, NULL},
     {"nvme", {NULL}, "serial=godwit", NULL},
     {"pcie-root-port", {NULL}, "chassis=9", NULL},
     {"ioh3420", {NULL}, "chassis=9", NULL},
@@ -77,17 +127,60 @@ static const struct special specials[] = {
      "bus=up,chassis=9",
      NULL},
     {"pxb-cxl", {"-machine", "cxl=on"}, "bus_nr=64", NULL},
-    {"pxb", {NULL}, "bus_nr=64", NULL},
+    /* Not for PCI Express, which q35 has. */
+    {"pxb", {"-machine", "pc"}, "bus_nr=64", NULL},
     {"pxb-pcie", {NULL}, "bus_nr=64", NULL},
     /* Waits for a server at the other end. */
     {"ivshmem-doorbell", {NULL}, NULL, "chardev"},
+    /* A peer cannot be migrated, the master can. */
+    {"ivshmem-plain", {NULL}, "master=on", NULL},
+    {"hv-syndbg", {"-device", "vmbus-bridge"}, NULL, NULL},
+    {"vmmouse", {"-device", "i8042,id=keyboard"}, "i8042=keyboard", NULL},
+    {"loader", {NULL}, "addr=0x1000,data=0,data-len=1", NULL},
+    {"at24c-eeprom", {NULL}, NULL, "drive"}, /* which must have the size of the chip */
+    {"led", {NULL}, "color=green", NULL},
+    {"nand", {NULL}, "manufacturer_id=0xec,chip_id=0xf1", "drive"},
 };
+
+static bool is_type(const struct godwit_offer *offer, const char *provider)
+{
+    g_autofree char *name = g_strndup(provider, strcspn(provider, ","));
+    for (guint i = 0; offer->types && i < offer->types->len; i++) {
+        const struct godwit_device_type *type = g_ptr_array_index(offer->types, i);
+        if (!strcmp(type->name, name) || !g_strcmp0(type->alias, name))
+            return true;
+    }
+    return false;
+}
+
+static bool is_machine(const struct godwit_offer *offer, const char *name)
+{
+    size_t i;
+    const json_t *machine;
+    json_array_foreach(offer->machines, i, machine)
+    {
+        if (!strcmp(godwit_json_string(machine, "name", ""), name))
+            return true;
+    }
+    return false;
+}
 
 static const struct special *special_of(const char *name)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(specials); i++)
         if (!strcmp(specials[i].device, name))
             return &specials[i];
+    return NULL;
+}
+
+static const struct board *board_of(const struct godwit_device_type *device,
+                                    const struct godwit_offer *offer)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(boards); i++)
+        if (!strcmp(boards[i].bus, device->bus) &&
+            (!boards[i].device || !strcmp(boards[i].device, device->name)) &&
+            is_machine(offer, boards[i].machine))
+            return &boards[i];
     return NULL;
 }
 
@@ -104,10 +197,14 @@ static bool has_property(const json_t *properties, const char *name)
 }
 
 /* Returns whether the device does better without that property. */
-static bool is_left_out(const char *device, const struct special *special, const char *property)
+static bool is_left_out(const struct godwit_device_type *device, const struct special *special,
+                        const char *property)
 {
     /* There is no vhost-user process at the other end, and QEMU 7.2 aborts when it finds out. */
-    if (g_str_has_prefix(device, "vhost-user") && !strcmp(property, "chardev"))
+    if (g_str_has_prefix(device->name, "vhost-user") && !strcmp(property, "chardev"))
+        return true;
+    /* A flash memory has a size of its own, and contents of its own without a drive. */
+    if (!strcmp(device->bus, "SSI") && !strcmp(property, "drive"))
         return true;
     return special && !g_strcmp0(special->leave_out, property);
 }
@@ -119,41 +216,105 @@ static void add_words(GPtrArray *arguments, const char *const *words)
         g_ptr_array_add(arguments, g_strdup(*words));
 }
 
-static void add_bus(GPtrArray *arguments, GString *device, const char *bus)
+static bool are_types(const struct godwit_offer *offer, const char *const *providers)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(buses); i++) {
-        if (strcmp(buses[i].bus, bus) != 0)
-            continue;
-        for (size_t p = 0; buses[i].providers[p]; p++)
-            add_words(arguments, (const char *const[]){"-device", buses[i].providers[p], NULL});
-        if (buses[i].name)
-            g_string_append_printf(device, ",bus=%s", buses[i].name);
-    }
+    for (; *providers; providers++)
+        if (!is_type(offer, *providers))
+            return false;
+    return true;
 }
 
-char **godwit_recipe(const struct godwit_device_type *device, const json_t *properties)
+static const struct bus *bus_of(const struct godwit_device_type *device,
+                                const struct godwit_offer *offer)
 {
-    GPtrArray *arguments = g_ptr_array_new();
-    g_autoptr(GString) line = g_string_new(device->name);
-    g_string_replace(line, ",", ",,", 0); /* a comma in a name must not end it */
-    const struct special *special = special_of(device->name);
-    g_string_append(line, ",id=" GODWIT_RECIPE_ID);
-    add_bus(arguments, line, device->bus);
+    for (size_t i = 0; i < G_N_ELEMENTS(buses); i++)
+        if (!strcmp(buses[i].bus, device->bus) && are_types(offer, buses[i].providers))
+            return &buses[i];
+    return NULL;
+}
+
+static void add_bus(GPtrArray *arguments, GString *device, const struct bus *bus)
+{
+    for (size_t p = 0; bus->providers[p]; p++)
+        add_words(arguments, (const char *const[]){"-device", bus->providers[p], NULL});
+    if (bus->properties)
+        g_string_append_printf(device, ",%s", bus->properties);
+}
+
+static void add_backends(GPtrArray *arguments, GString *line,
+                         const struct godwit_device_type *device, const struct special *special,
+                         const json_t *properties, const char *number)
+{
     for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
         const struct property *property = &backends[i];
         if (!has_property(properties, property->name) ||
-            is_left_out(device->name, special, property->name))
+            is_left_out(device, special, property->name))
             continue;
-        if (property->option)
-            add_words(arguments, (const char *const[]){property->option, property->backend, NULL});
-        g_string_append_printf(line, ",%s=%s", property->name, property->value);
+        g_autofree char *value =
+            g_strconcat(property->value, property->option || property->shared ? number : "", NULL);
+        g_string_append_printf(line, ",%s=%s", property->name, value);
+        if (property->option) {
+            g_ptr_array_add(arguments, g_strdup(property->option));
+            g_ptr_array_add(arguments, g_strconcat(property->backend, value, property->rest, NULL));
+        }
     }
+}
+
+struct godwit_recipe *godwit_recipe_new(const struct godwit_device_type *device,
+                                        const json_t *properties, const struct godwit_offer *offer,
+                                        unsigned number)
+{
+    g_autofree char *suffix = number ? g_strdup_printf("%u", number) : g_strdup("");
+    GPtrArray *arguments = g_ptr_array_new();
+    GString *line = g_string_new(device->name);
+    g_string_replace(line, ",", ",,", 0); /* a comma in a name must not end it */
+    const struct special *special = special_of(device->name);
+    const struct board *board = board_of(device, offer);
+    g_string_append_printf(line, ",id=" GODWIT_RECIPE_ID "%s", suffix);
+    if (board)
+        add_words(arguments, (const char *const[]){"-M", board->machine, board->arguments[0],
+                                                   board->arguments[1], NULL});
+    const struct bus *bus = bus_of(device, offer);
+    if (bus)
+        add_bus(arguments, line, bus);
+    add_backends(arguments, line, device, special, properties, suffix);
     if (special) {
         add_words(arguments, special->arguments);
         if (special->properties)
             g_string_append_printf(line, ",%s", special->properties);
     }
-    add_words(arguments, (const char *const[]){"-device", line->str, NULL});
     g_ptr_array_add(arguments, NULL);
-    return (char **)g_ptr_array_free(arguments, FALSE);
+    struct godwit_recipe *recipe = g_new0(struct godwit_recipe, 1);
+    recipe->machine = (char **)g_ptr_array_free(arguments, FALSE);
+    recipe->pci = !strcmp(device->bus, "PCI") && !strstr(line->str, ",bus=");
+    recipe->device = g_string_free(line, FALSE);
+    recipe->board = board ? g_strdup(board->machine) : NULL;
+    return recipe;
+}
+
+bool godwit_recipe_use_port(struct godwit_recipe *recipe)
+{
+    static const char *const port[] = {"-device", "pcie-root-port,id=socket,chassis=7"};
+    if (!recipe->pci)
+        return false;
+    recipe->pci = false;
+    const guint count = g_strv_length(recipe->machine);
+    recipe->machine = g_renew(char *, recipe->machine, count + G_N_ELEMENTS(port) + 1);
+    for (size_t i = 0; i < G_N_ELEMENTS(port); i++)
+        recipe->machine[count + i] = g_strdup(port[i]);
+    recipe->machine[count + G_N_ELEMENTS(port)] = NULL;
+    char *device = g_strconcat(recipe->device, ",bus=socket", NULL);
+    g_free(recipe->device);
+    recipe->device = device;
+    return true;
+}
+
+void godwit_recipe_free(struct godwit_recipe *recipe)
+{
+    if (!recipe)
+        return;
+    g_strfreev(recipe->machine);
+    g_free(recipe->device);
+    g_free(recipe->board);
+    g_free(recipe);
 }

@@ -1,5 +1,6 @@
 /*
- * What a device needs beside itself to be plugged: a bus, a backend, properties.
+ * What a device needs beside itself to be plugged: a bus, a backend, properties, perhaps another
+ * machine.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,12 +13,35 @@
 /* The id of the device that a recipe plugs. */
 #define GODWIT_RECIPE_ID "subject"
 
-/*
- * Returns the command-line arguments that plug DEVICE, a NULL-terminated array that the caller
- * frees with g_strfreev(). PROPERTIES is the answer to device-list-properties; NULL: unknown. The
- * arguments need no file, no network and no hardware of the host. Nobody knows before QEMU is
- * started whether they suffice.
- */
-char **godwit_recipe(const struct godwit_device_type *device, const json_t *properties);
+/* How to plug a device. It needs no network and no hardware of the host, and only files that QEMU
+ * makes in its working directory. Nobody knows before QEMU is started whether it suffices. */
+struct godwit_recipe {
+    char **machine; /* arguments that come before the device: options of the machine, buses,
+                       backends; NULL-terminated */
+    char *device;   /* the value of -device, as `device_add` of the monitor takes it, too */
+    char *board;    /* the machine that has the device's bus, if it is not the setup's: the first
+                       arguments are -M and its name; NULL: the device fits the setup's */
+    bool pci;       /* the device plugs into any PCI bus: `device` names none */
+};
+
+/* What one binary lists. */
+struct godwit_offer {
+    const GPtrArray *types; /* godwit_device_types_list() */
+    const json_t *machines; /* the answer to query-machines; NULL: unknown */
+};
+
+/* Returns the recipe for DEVICE of the binary that offers OFFER. PROPERTIES is the answer to
+ * device-list-properties; NULL: unknown. The ids of the device and of its backends end in NUMBER
+ * unless that is 0, so that a machine can have several. The caller frees the recipe. */
+struct godwit_recipe *godwit_recipe_new(const struct godwit_device_type *device,
+                                        const json_t *properties, const struct godwit_offer *offer,
+                                        unsigned number);
+
+/* Adds a PCI Express port to the machine and plugs the device into it, as a machine needs that
+ * cannot plug anything into its root bus while it runs. Returns false if the device is not for PCI,
+ * or needs another place. */
+bool godwit_recipe_use_port(struct godwit_recipe *recipe);
+
+void godwit_recipe_free(struct godwit_recipe *recipe);
 
 #endif

@@ -255,17 +255,10 @@ static bool judge(struct subject *subject, GError **error)
     return false;
 }
 
-static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
-                GError **error)
+/* Pokes the device that both sides plug with these arguments. */
+static bool poke(struct godwit_testbed *testbed, const char *name, char **here, char **there,
+                 GError **error)
 {
-    const struct godwit_setup *setup = testbed->setup;
-    const char *name = godwit_scenario_subject(scenario);
-    g_auto(GStrv) here = godwit_device_recipe(testbed, setup->source, name, error);
-    g_auto(GStrv) there =
-        here ? godwit_device_recipe(testbed, setup->destination, name, error) : NULL;
-    if (!there || !godwit_device_try(testbed, GODWIT_VM_SOURCE, here, name, error) ||
-        !godwit_device_try(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error))
-        return false;
     struct subject subject = {.testbed = testbed,
                               .here = (const char *const *)here,
                               .there = (const char *const *)there,
@@ -281,6 +274,21 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     godwit_device_explain(testbed, name, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
+}
+
+static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error)
+{
+    const char *name = godwit_scenario_subject(scenario);
+    struct godwit_plug *plug = godwit_plug_ask(testbed, name, error);
+    if (!plug)
+        return false;
+    g_auto(GStrv) here = godwit_plug_arguments(plug->source, true);
+    g_auto(GStrv) there = godwit_plug_arguments(plug->destination, true);
+    godwit_plug_free(plug);
+    return godwit_plug_try(testbed, GODWIT_VM_SOURCE, here, name, error) &&
+           godwit_plug_try(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error) &&
+           poke(testbed, name, here, there, error);
 }
 
 GODWIT_SCENARIOS(poke) = {

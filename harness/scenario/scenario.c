@@ -279,7 +279,8 @@ char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
 double godwit_scenario_seconds(const struct godwit_scenario *scenario,
                                const struct godwit_setup *setup)
 {
-    return (double)GODWIT_DEADLINE_SECONDS * (scenario && scenario->hops ? setup->hops : 1);
+    const unsigned times = scenario && scenario->deadlines ? scenario->deadlines : 1;
+    return (double)GODWIT_DEADLINE_SECONDS * times * (scenario && scenario->hops ? setup->hops : 1);
 }
 
 /* A scenario's state, and what frees its members. */

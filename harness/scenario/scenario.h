@@ -18,12 +18,13 @@ struct godwit_scenario {
     bool (*run)(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error);
     struct godwit_spec spec;
-    const char *needs; /* features that both QEMUs must have, as godwit_qemu_lacks() reads
+    const char *needs;  /* features that both QEMUs must have, as godwit_qemu_lacks() reads
                         * them, in addition to the spec's capabilities and parameters */
-    const char *accel; /* the only accelerator that it is for; NULL: any */
-    bool slow;         /* takes long, so that it runs only on request */
-    bool random;       /* makes random choices by the setup's seed */
-    bool hops;         /* its deadline is the default, times the number of the setup's hops */
+    const char *accel;  /* the only accelerator that it is for; NULL: any */
+    bool slow;          /* takes long, so that it runs only on request */
+    bool random;        /* makes random choices by the setup's seed */
+    bool hops;          /* its deadline is the default, times the number of the setup's hops */
+    unsigned deadlines; /* likewise, times this number; 0: once */
     /* Returns a reason to skip this scenario with this setup on this host that no other field
      * expresses, or NULL. The caller frees it. NULL: the other fields suffice. */
     char *(*skip_reason)(const struct godwit_setup *setup);

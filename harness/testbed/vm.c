@@ -245,12 +245,17 @@ static void add_words(struct godwit_vm *vm, const char *const *words, const char
 }
 
 /* Adds -machine, -accel, -cpu, -m, the image and WORDS. ARGUMENTS and WORDS may replace -accel, and
- * WORDS may replace -smp. */
+ * WORDS may replace -smp. If ARGUMENTS has -M, which QEMU takes for -machine, it names another
+ * machine, for which Godwit has no guest. */
 static bool add_machine(struct godwit_vm *vm, const char *const *words,
                         const char *const *arguments, GError **error)
 {
     const struct godwit_setup *setup = vm->testbed->setup;
     const struct godwit_machine *machine = setup->machine;
+    if (has(arguments, "-M")) {
+        add(vm->arguments, "-accel", setup->accel, NULL);
+        return true;
+    }
     /* A core without guest memory is a tenth as large. */
     g_autoptr(GString) options = g_string_new(setup->type);
     g_string_append(options, ",dump-guest-core=off");

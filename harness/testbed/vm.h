@@ -68,7 +68,8 @@ enum godwit_vm_role {
 /*
  * Starts a QEMU with the testbed's guest. Returns as soon as the process exists, without waiting
  * for its answer. ARGUMENTS, NULL or NULL-terminated, come last on its command line. An -accel
- * among them replaces the setup's, an -incoming replaces the role's. The testbed owns the VM.
+ * among them replaces the setup's, an -incoming replaces the role's, an -M replaces the setup's
+ * machine, with its CPUs, RAM and guest. The testbed owns the VM.
  * Returns NULL with ERROR set if the process cannot be started.
  */
 struct godwit_vm *godwit_vm_start(struct godwit_testbed *testbed, const char *name,

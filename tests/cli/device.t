@@ -48,6 +48,20 @@ like($results->{'device/virtio-input-host-pci'}{message}, qr/evdev property is r
 like($results->{'device/usb-audio'}{message}, qr/^needs a device that migrates: .*usb-audio/,
     'a device that does not migrate');
 
+# Another machine of the binary, one that never runs, a machine that runs already, several at once.
+($run, $results) = results_of('device/virtio-rng-device', 'prelaunch/e1000', 'hotplug/usb-tablet', 'hotplug/e1000',
+    'hotplug/isa-serial', 'devices/common');
+is($run->{status}, 0, 'variants: exit status');
+is_deeply([map { "$_ $results->{$_}{status}" } sort keys %$results],
+    ['device/virtio-rng-device pass', 'devices/common pass', 'hotplug/e1000 pass', 'hotplug/isa-serial skip',
+        'hotplug/usb-tablet pass', 'prelaunch/e1000 pass'], 'they survive');
+is($results->{'device/virtio-rng-device'}{measurements}{board}, 'microvm', 'the machine that has the bus');
+like($results->{'hotplug/isa-serial'}{message},
+    qr/^needs a device for a running machine: .*'isa\.0' does not support hotplugging/, "QEMU's own reason");
+my @common = @{$results->{'devices/common'}{measurements}{devices} || []};
+cmp_ok(@common, '>=', 12, 'common devices');
+ok(scalar(grep { /^virtio-net-pci,/ } @common), 'common devices: a network');
+
 # A destination whose clock does not stand still, so that it saves another time than it has loaded.
 my $clock = script_file('qemu-system-x86_64', <<"END");
 #!/bin/sh

@@ -25,12 +25,12 @@ static const char listed[] =
 
 static void test_list(void **state)
 {
-    static const char *const expected[][3] = {
-        {"ioh3420", "PCI", "Controller/Bridge/Hub"},
-        {"virtio-net-pci", "PCI", "Network"},
-        {"loader", "", "Network"},
-        {"xlnx,zynqmp", "System", "Network"},
-        {"max-x86_64-cpu", "", "CPU"},
+    static const char *const expected[][4] = {
+        {"ioh3420", "PCI", "Controller/Bridge/Hub", NULL},
+        {"virtio-net-pci", "PCI", "Network", "virtio-net"},
+        {"loader", "", "Network", NULL},
+        {"xlnx,zynqmp", "System", "Network", NULL},
+        {"max-x86_64-cpu", "", "CPU", NULL},
     };
     (void)state;
     g_autoptr(GPtrArray) types = godwit_device_types_parse(listed);
@@ -40,6 +40,7 @@ static void test_list(void **state)
         assert_string_equal(type->name, expected[i][0]);
         assert_string_equal(type->bus, expected[i][1]);
         assert_string_equal(type->category, expected[i][2]);
+        assert_int_equal(g_strcmp0(type->alias, expected[i][3]), 0);
     }
     assert_ptr_equal(godwit_device_types_find(types, "loader"), g_ptr_array_index(types, 2));
     assert_null(godwit_device_types_find(types, "load"));
@@ -47,9 +48,37 @@ static void test_list(void **state)
     assert_int_equal(none->len, 0);
 }
 
+/* What the binaries of the tests list. */
+static const char providers[] =
+    "name \"qemu-xhci\", bus PCI\n"
+    "name \"usb-ccid\", bus usb-bus\n"
+    "name \"ich9-ahci\", bus PCI\n"
+    "name \"virtio-scsi-ccw\", bus virtual-css-bus, alias \"virtio-scsi\"\n"
+    "name \"ati-vga\", bus PCI\n"
+    "name \"isa-fdc\", bus ISA\n";
+
+/* Returns the recipe in one line, by a binary that has these DEVICES and MACHINES, two lists with
+ * spaces. The caller frees it. */
+static char *recipe_line(const struct godwit_device_type *type, const json_t *properties,
+                         const char *devices, const char *machines)
+{
+    g_autoptr(GPtrArray) types = godwit_device_types_parse(devices);
+    g_autoptr(json_t) list = json_array();
+    g_auto(GStrv) names = g_strsplit(machines, " ", -1);
+    for (guint i = 0; names[i]; i++)
+        json_array_append_new(list, json_pack("{s:s}", "name", names[i]));
+    struct godwit_recipe *recipe =
+        godwit_recipe_new(type, properties, &(struct godwit_offer){types, list}, 0);
+    g_autofree char *machine = g_strjoinv(" ", recipe->machine);
+    char *line = g_strdup_printf("%s%s-device %s", machine, machine[0] ? " " : "", recipe->device);
+    assert_true(!recipe->board || g_str_has_prefix(line, "-M "));
+    godwit_recipe_free(recipe);
+    return line;
+}
+
 /* Expects the recipe of a device with that bus and those properties, in one line. */
-static void expect_recipe(const char *name, const char *bus, const char *properties,
-                          const char *expected)
+static void expect_on(const char *machines, const char *devices, const char *name, const char *bus,
+                      const char *properties, const char *expected)
 {
     const struct godwit_device_type type = {.name = (char *)(uintptr_t)name,
                                             .bus = (char *)(uintptr_t)bus,
@@ -58,9 +87,14 @@ static void expect_recipe(const char *name, const char *bus, const char *propert
     g_auto(GStrv) names = g_strsplit(properties, " ", -1);
     for (guint i = 0; names[i]; i++)
         json_array_append_new(list, json_pack("{s:s, s:s}", "name", names[i], "type", "str"));
-    g_auto(GStrv) arguments = godwit_recipe(&type, list);
-    g_autofree char *line = g_strjoinv(" ", arguments);
+    g_autofree char *line = recipe_line(&type, list, devices, machines);
     assert_string_equal(line, expected);
+}
+
+static void expect_recipe(const char *name, const char *bus, const char *properties,
+                          const char *expected)
+{
+    expect_on("pc q35", providers, name, bus, properties, expected);
 }
 
 /* A bus, a backend for each property that refers to one, and what only this device needs. */
@@ -69,20 +103,54 @@ static void test_recipe(void **state)
     (void)state;
     expect_recipe("edu", "PCI", "", "-device edu,id=subject");
     expect_recipe("e1000", "PCI", "mac netdev",
-                  "-netdev hubport,id=net,hubid=0 -device e1000,id=subject,netdev=net");
+                  "-netdev hubport,hubid=0,id=net -device e1000,id=subject,netdev=net");
     expect_recipe("usb-kbd", "usb-bus", "", "-device qemu-xhci -device usb-kbd,id=subject");
+    expect_recipe("scsi-cd", "SCSI", "", "-device virtio-scsi -device scsi-cd,id=subject");
     expect_recipe("ccid-card-passthru", "ccid-bus", "chardev",
                   "-device qemu-xhci -device usb-ccid -chardev null,id=chr "
                   "-device ccid-card-passthru,id=subject,chardev=chr");
     expect_recipe("ide-hd", "IDE", "",
                   "-device ich9-ahci,id=ahci -device ide-hd,id=subject,bus=ahci.0");
+    expect_recipe("tmp105", "i2c-bus", "",
+                  "-device ati-vga -device tmp105,id=subject,address=0x20");
     expect_recipe("nvme", "PCI", "", "-device nvme,id=subject,serial=godwit");
     expect_recipe("pc-dimm", "", "memdev",
-                  "-object memory-backend-ram,id=mem,size=16M -m slots=4,maxmem=1G "
-                  "-device pc-dimm,id=subject,memdev=mem");
+                  "-m slots=4,maxmem=1G -object memory-backend-ram,id=dimm,size=256M "
+                  "-device pc-dimm,id=subject,memdev=dimm");
+    expect_recipe("mioe3680_pci", "PCI", "canbus0 canbus1",
+                  "-object can-bus,id=can -device mioe3680_pci,id=subject,canbus0=can,canbus1=can");
     expect_recipe("xlnx,zynqmp", "System", "", "-device xlnx,,zynqmp,id=subject");
     expect_recipe("vhost-user-rng-pci", "PCI", "chardev", "-device vhost-user-rng-pci,id=subject");
     expect_recipe("ivshmem-doorbell", "PCI", "chardev", "-device ivshmem-doorbell,id=subject");
+}
+
+/* A binary without the devices that make a bus, or with others. */
+static void test_providers(void **state)
+{
+    static const char bridge[] = "name \"i82378\", bus PCI\nname \"isa-fdc\", bus ISA\n";
+    (void)state;
+    expect_on("", "", "usb-kbd", "usb-bus", "", "-device usb-kbd,id=subject");
+    expect_on("", "name \"qemu-xhci\", bus PCI\n", "x", "ccid-bus", "", "-device x,id=subject");
+    expect_recipe("sb16", "ISA", "", "-device sb16,id=subject");
+    expect_recipe("floppy", "floppy-bus", "", "-device isa-fdc -device floppy,id=subject");
+    expect_on("", bridge, "sb16", "ISA", "", "-device i82378 -device sb16,id=subject");
+    expect_on("", bridge, "floppy", "floppy-bus", "",
+              "-device i82378 -device isa-fdc -device floppy,id=subject");
+}
+
+/* A machine that has the bus, if the binary has that machine. */
+static void test_board(void **state)
+{
+    (void)state;
+    expect_on("virt sifive_u", providers, "m25p80", "SSI", "cs drive",
+              "-M sifive_u -device m25p80,id=subject,cs=1");
+    expect_on("powernv10 netduino2", providers, "m25p80", "SSI", "",
+              "-M netduino2 -device m25p80,id=subject");
+    expect_on("xlnx-zcu102", providers, "dpcd", "aux-bus", "",
+              "-M xlnx-zcu102 -audio none -device dpcd,id=subject");
+    expect_on("virt", providers, "m25p80", "SSI", "cs", "-device m25p80,id=subject,cs=1");
+    expect_on("ppce500", providers, "eTSEC", "System", "", "-M ppce500 -device eTSEC,id=subject");
+    expect_on("ppce500", providers, "ramfb", "System", "", "-device ramfb,id=subject");
 }
 
 /* Nothing is known of the properties. */
@@ -92,16 +160,15 @@ static void test_unknown(void **state)
     const struct godwit_device_type type = {.name = (char *)(uintptr_t) "x",
                                             .bus = (char *)(uintptr_t) "no such bus",
                                             .category = (char *)(uintptr_t) ""};
-    g_auto(GStrv) arguments = godwit_recipe(&type, NULL);
-    g_autofree char *line = g_strjoinv(" ", arguments);
+    g_autofree char *line = recipe_line(&type, NULL, "", "");
     assert_string_equal(line, "-device x,id=subject");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_list),
-        cmocka_unit_test(test_recipe),
+        cmocka_unit_test(test_list),      cmocka_unit_test(test_recipe),
+        cmocka_unit_test(test_providers), cmocka_unit_test(test_board),
         cmocka_unit_test(test_unknown),
     };
     return cmocka_run_group_tests_name("inventory", tests, NULL, NULL);

@@ -1,0 +1,200 @@
+/*
+ * How to plug a device, and whether it can be plugged and migrated at all: a QEMU of each side is
+ * started for the questions, without a machine, and another one to try the answer.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/device_parts.h"
+
+#include "base/text.h"
+#include "bugs/bugs.h"
+#include <string.h>
+#include <sys/wait.h>
+
+/* Devices that change the guest's memory when they are loaded, as their specification wants. */
+static const char *const writers[][2] = {
+    {"vmclock", "its page tells the guest that it was migrated"},
+};
+
+char **godwit_device_names(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(GPtrArray) types = godwit_device_types_list(vm, error);
+    if (!types)
+        return NULL;
+    GPtrArray *list = g_ptr_array_new();
+    for (guint i = 0; i < types->len; i++) {
+        const struct godwit_device_type *type = g_ptr_array_index(types, i);
+        /* CPUs are no devices that the guest could run beside. */
+        if (strcmp(type->category, "CPU") != 0)
+            g_ptr_array_add(list, g_strdup(type->name));
+    }
+    g_ptr_array_add(list, NULL);
+    return (char **)g_ptr_array_free(list, FALSE);
+}
+
+char **godwit_plug_arguments(const struct godwit_recipe *recipe, bool whole)
+{
+    /* The host's own clock would differ between two looks. */
+    static const char *const clock[] = {"-rtc", "base=2026-01-01,clock=vm"};
+    GPtrArray *arguments = g_ptr_array_new();
+    for (size_t i = 0; i < G_N_ELEMENTS(clock); i++)
+        g_ptr_array_add(arguments, g_strdup(clock[i]));
+    for (guint i = 0; recipe->machine[i]; i++)
+        g_ptr_array_add(arguments, g_strdup(recipe->machine[i]));
+    if (whole) {
+        g_ptr_array_add(arguments, g_strdup("-device"));
+        g_ptr_array_add(arguments, g_strdup(recipe->device));
+    }
+    g_ptr_array_add(arguments, NULL);
+    return (char **)g_ptr_array_free(arguments, FALSE);
+}
+
+bool godwit_plug_crashed(struct godwit_vm *vm, const char *name, GError **error)
+{
+    if (!vm->exited || !WIFSIGNALED(vm->wait_status))
+        return false;
+    g_autofree char *end = godwit_vm_end(vm);
+    g_autofree char *said = godwit_vm_reason(vm);
+    g_clear_error(error);
+    godwit_fail(error, GODWIT_ERROR_CRASH, "QEMU %s %s when it plugs %s, saying \"%s\"",
+                vm->qemu->version, end, name, said);
+    const struct godwit_bug *bug = godwit_bug_explain(
+        &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_PLUG, .vm = vm, .text = name});
+    if (bug)
+        godwit_bug_mark(error, bug);
+    return true;
+}
+
+/* Turns the end of a QEMU that was started to try the device into a reason to skip if it ended by
+ * itself, and into a failure if it crashed. */
+static void not_plugged(struct godwit_vm *vm, const char *name, GError **error)
+{
+    if (godwit_plug_crashed(vm, name, error) || !vm->exited)
+        return;
+    g_autofree char *reason = godwit_vm_reason(vm);
+    g_clear_error(error);
+    godwit_fail(error, GODWIT_ERROR_SKIP, "needs more to plug %s: %s", name, reason);
+}
+
+/* Returns the recipe for the device, as this binary wants it. */
+static struct godwit_recipe *ask_recipe(struct godwit_testbed *testbed,
+                                        const struct godwit_qemu *qemu, const char *name,
+                                        GError **error)
+{
+    struct godwit_vm *vm = godwit_vm_start_bare(testbed, qemu, error);
+    if (!vm || !godwit_vm_handshake(vm, error))
+        return NULL;
+    g_autoptr(GPtrArray) types = godwit_device_types_list(vm, error);
+    if (!types)
+        return NULL;
+    const struct godwit_device_type *type = godwit_device_types_find(types, name);
+    if (!type) {
+        godwit_fail(error, GODWIT_ERROR_SKIP, "needs the device %s: QEMU %s has none", name,
+                    qemu->version);
+        return NULL;
+    }
+    g_autoptr(json_t) machines = godwit_vm_execute(vm, "query-machines", NULL, error);
+    if (!machines)
+        return NULL;
+    g_autoptr(json_t) properties = godwit_vm_execute(vm, "device-list-properties",
+                                                     json_pack("{s:s}", "typename", name), error);
+    /* QEMU 7.2 ends when it is asked about a type whose module is not installed. */
+    if (!properties)
+        not_plugged(vm, name, error);
+    if (!properties || !godwit_vm_quit(vm, error))
+        return NULL;
+    return godwit_recipe_new(type, properties, &(struct godwit_offer){types, machines}, 0);
+}
+
+struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *name,
+                                    GError **error)
+{
+    const struct godwit_setup *setup = testbed->setup;
+    for (size_t i = 0; i < G_N_ELEMENTS(writers); i++)
+        if (!strcmp(writers[i][0], name)) {
+            godwit_fail(error, GODWIT_ERROR_SKIP, "needs memory that stays as it is: %s",
+                        writers[i][1]);
+            return NULL;
+        }
+    struct godwit_plug *plug = g_new0(struct godwit_plug, 1);
+    plug->name = name;
+    plug->source = ask_recipe(testbed, setup->source, name, error);
+    if (plug->source)
+        plug->destination = strcmp(setup->source->path, setup->destination->path) != 0
+                                ? ask_recipe(testbed, setup->destination, name, error)
+                                : plug->source;
+    if (plug->destination)
+        return plug;
+    godwit_plug_free(plug);
+    return NULL;
+}
+
+void godwit_plug_free(struct godwit_plug *plug)
+{
+    if (!plug)
+        return;
+    if (plug->destination != plug->source)
+        godwit_recipe_free(plug->destination);
+    godwit_recipe_free(plug->source);
+    g_free(plug);
+}
+
+bool godwit_plug_migrates(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(json_t) migration = godwit_vm_execute(vm, "query-migrate", NULL, error);
+    if (!migration)
+        return false;
+    const char *blocked =
+        json_string_value(json_array_get(json_object_get(migration, "blocked-reasons"), 0));
+    return !blocked ||
+           godwit_fail(error, GODWIT_ERROR_SKIP, "needs a device that migrates: %s", blocked);
+}
+
+struct godwit_vm *godwit_plug_start(struct godwit_testbed *testbed, enum godwit_vm_role role,
+                                    char **arguments, const char *name, GError **error)
+{
+    const char *label = role == GODWIT_VM_SOURCE ? "trial-source" : "trial-destination";
+    struct godwit_vm *vm =
+        godwit_vm_start(testbed, label, role, (const char *const *)arguments, error);
+    if (!vm || godwit_vm_handshake(vm, error))
+        return vm;
+    not_plugged(vm, name, error);
+    return NULL;
+}
+
+bool godwit_plug_try(struct godwit_testbed *testbed, enum godwit_vm_role role, char **arguments,
+                     const char *name, GError **error)
+{
+    struct godwit_vm *vm = godwit_plug_start(testbed, role, arguments, name, error);
+    return vm && godwit_plug_migrates(vm, error) && godwit_vm_quit(vm, error);
+}
+
+/* Returns whether the machine has a device with that id, which -device named. */
+static bool has_device(struct godwit_vm *vm, const char *id, bool *has, GError **error)
+{
+    g_autoptr(json_t) devices =
+        godwit_vm_execute(vm, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"), error);
+    size_t i;
+    const json_t *device;
+    *has = false;
+    json_array_foreach(devices, i, device)
+    {
+        *has |= !strcmp(godwit_json_string(device, "name", ""), id);
+    }
+    return devices != NULL;
+}
+
+bool godwit_plug_add(struct godwit_vm *vm, const char *device, bool *plugged, char **reason,
+                     GError **error)
+{
+    /* The monitor's command takes what -device takes. QMP's wants a type for each value. */
+    g_autofree char *command = g_strconcat("device_add ", device, NULL);
+    const char *id = strstr(device, ",id=") + strlen(",id=");
+    g_autofree char *name = g_strndup(id, strcspn(id, ","));
+    g_autofree char *answer = godwit_vm_monitor(vm, command, error);
+    if (!answer || !has_device(vm, name, plugged, error))
+        return false;
+    if (!*plugged)
+        *reason = godwit_text_line(g_strstrip(g_strdelimit(answer, "\r\n", ' ')));
+    return true;
+}
