@@ -20,6 +20,17 @@ check-devices: build
 	$(O)/godwit run 'device/*' --accel tcg --accept-known @tests/accepted-bugs -j $(shell nproc) \
 		$(QEMUS:%=--qemu %)
 
+.PHONY: check-machines check-cpus
+## check-machines: each machine type that each QEMU has, on each architecture [QEMUS="PATH ..."]
+check-machines: build
+	$(O)/godwit run 'machine/*' --accel tcg --accept-known @tests/accepted-bugs -j $(shell nproc) \
+		$(QEMUS:%=--qemu %)
+
+## check-cpus: each CPU model that each QEMU has, on each architecture [QEMUS="PATH ..."]
+check-cpus: build
+	$(O)/godwit run 'cpu/*' --accel tcg --accept-known @tests/accepted-bugs -j $(shell nproc) \
+		$(QEMUS:%=--qemu %)
+
 # Parts of check-hostile and check-mitm, a minute and a half. They kill at random instants, and not part
 # of `make check` as long as one of them fails once in some runs for a reason that is not known.
 ATTACKS := tests/cli/hostile.t tests/mitm/mitm.t

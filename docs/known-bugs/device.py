@@ -5,7 +5,7 @@ QEMU. No Godwit in here: two QEMUs, QMP, no guest.
 
     device.py QEMU ARGUMENT...        for example: device.py qemu-system-x86_64 -device isa-vga
 
-Exit status: 0 the device survives it, 1 a QEMU dies, 2 that could not be tried.
+Exit status: 0 the machine survives it, 1 a QEMU dies or cannot load it, 2 that could not be tried.
 """
 import atexit
 import json
@@ -21,6 +21,7 @@ from qemu import program, version
 class Machine:
     def __init__(self, name, binary, arguments):
         self.name = name
+        self.migrates = False
         self.errors = open(name + ".errors", "w+")
         self.process = subprocess.Popen(
             [binary, "-nodefaults", "-display", "none", "-S", "-qmp", "stdio", *arguments],
@@ -44,12 +45,13 @@ class Machine:
             if "error" in answer:
                 print(f"{self.name}: {answer['error']['desc']}")
                 sys.exit(2)
+            self.migrates = self.migrates or answer.get("event") == "MIGRATION"
             if answer.get("event") == "MIGRATION" and answer["data"]["status"] in ("completed", "failed"):
                 return answer["data"]["status"]
         return None
 
     def end(self):
-        """The signal that has killed it, or 0 if none has."""
+        """Returns whether it was killed, or ended because of the migration."""
         self.tell("quit")
         self.process.wait()
         self.errors.seek(0)
@@ -57,9 +59,9 @@ class Machine:
         status = self.process.returncode
         how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
         print(f"{self.name}: {how}" + (f': "{said[-1]}"' if said and status else ""))
-        if status > 0:
+        if status > 0 and not self.migrates:
             sys.exit(2)
-        return -status
+        return status != 0
 
 
 def main():

@@ -97,10 +97,10 @@ enum weight { WEIGHT_NONE, WEIGHT_WARNING, WEIGHT_SUMMARY, WEIGHT_PLAIN, WEIGHT_
 static enum weight weigh(const char *line)
 {
     /* Words that are common in QEMU's messages about what it cannot load or do. */
-    static const char *const errors[] = {"error",    "fail",        "unknown",   "invalid",
-                                         "cannot",   "can't",       "could not", "unable",
-                                         "mismatch", "unsupported", "too old",   "no such",
-                                         "missing",  "not found",   "assertion", "no space"};
+    static const char *const errors[] = {
+        "error",     "fail",      "unknown",   "invalid",     "cannot",       "can't",
+        "could not", "unable",    "mismatch",  "unsupported", "too old",      "no such",
+        "missing",   "not found", "assertion", "no space",    "not available"};
     g_autofree char *lower = g_ascii_strdown(line, -1);
     if (!*g_strstrip(lower))
         return WEIGHT_NONE;

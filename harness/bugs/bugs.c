@@ -17,7 +17,7 @@
 
 static const struct godwit_bug *const families[] = {
     godwit_bugs_memory,  godwit_bugs_loading, godwit_bugs_states,    godwit_bugs_requests,
-    godwit_bugs_figures, godwit_bugs_devices, godwit_bugs_registers,
+    godwit_bugs_figures, godwit_bugs_devices, godwit_bugs_registers, godwit_bugs_machines,
 };
 
 const struct godwit_bug *godwit_bug_at(size_t index)
@@ -276,6 +276,21 @@ void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *dest
     };
     const struct godwit_bug *bug =
         is_of_load(source, destination, *failure) ? godwit_bug_explain(&symptom) : NULL;
+    if (bug)
+        godwit_bug_mark(failure, bug);
+}
+
+void godwit_bug_explain_subject(const struct godwit_testbed *testbed, enum godwit_symptom_kind kind,
+                                const char *name, GError **failure)
+{
+    struct godwit_symptom symptom = {.kind = kind, .text = name, .failure = *failure};
+    /* The latest of each side: those before only answered questions. */
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
+        *(vm->source ? &symptom.source : &symptom.destination) = vm;
+    }
+    const struct godwit_bug *bug =
+        symptom.source && symptom.destination ? godwit_bug_explain(&symptom) : NULL;
     if (bug)
         godwit_bug_mark(failure, bug);
 }

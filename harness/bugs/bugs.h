@@ -41,7 +41,9 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_LOAD,        /* a destination failed to load, with FAILURE: destination */
     GODWIT_SYMPTOM_DEVICE,      /* a migration with device TEXT failed: source, destination */
     GODWIT_SYMPTOM_PLUG,        /* a QEMU died when it plugged device TEXT: vm */
-    GODWIT_SYMPTOM_DOWNTIME,    /* a source reports a downtime of MS, at NOW: source */
+    GODWIT_SYMPTOM_MACHINE,  /* a migration of machine TEXT failed: source, destination, FAILURE */
+    GODWIT_SYMPTOM_CPU,      /* QEMU died when it was asked for the registers of CPU TEXT: vm */
+    GODWIT_SYMPTOM_DOWNTIME, /* a source reports a downtime of MS, at NOW: source */
 };
 
 /* A register that reads otherwise on a destination. */
@@ -110,6 +112,7 @@ extern const struct godwit_bug godwit_bugs_requests[];
 extern const struct godwit_bug godwit_bugs_figures[];
 extern const struct godwit_bug godwit_bugs_devices[];
 extern const struct godwit_bug godwit_bugs_registers[];
+extern const struct godwit_bug godwit_bugs_machines[];
 
 /* Returns entry number INDEX, counted over all families, or NULL after the last. */
 const struct godwit_bug *godwit_bug_at(size_t index);
@@ -142,6 +145,11 @@ bool godwit_bug_hot_pages(const struct godwit_setup *setup);
  */
 void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *destination,
                                 GError **failure);
+
+/* Marks *FAILURE, with which a scenario about the device or machine NAME ended, if a known bug of
+ * KIND explains it. Considers the latest VM of each side. */
+void godwit_bug_explain_subject(const struct godwit_testbed *testbed, enum godwit_symptom_kind kind,
+                                const char *name, GError **failure);
 
 /* Marks *FAILURE as explained by BUG. */
 void godwit_bug_mark(GError **failure, const struct godwit_bug *bug);

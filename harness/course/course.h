@@ -123,6 +123,15 @@ bool godwit_course_expect_status(struct godwit_vm *vm, const char *wanted, const
  * userfaultfd. */
 bool godwit_course_enable_postcopy(struct godwit_vm *vm, GError **error);
 
+/* Waits until VM, which was started to see whether it starts, answers on QMP. Fails with SKIP and
+ * QEMU's reason if QEMU ends instead, and with CRASH if it crashes. WHAT completes "needs more to
+ * start WHAT". */
+bool godwit_course_try_start(struct godwit_vm *vm, const char *what, GError **error);
+
+/* Fails with SKIP if QEMU reports that VM cannot be migrated, and quotes its reason. WHAT completes
+ * "needs a WHAT that migrates". */
+bool godwit_course_migrates(struct godwit_vm *vm, const char *what, GError **error);
+
 /* Waits until the source's run state is no longer "finish-migrate". */
 bool godwit_course_unwind(struct godwit_vm *source, GError **error);
 

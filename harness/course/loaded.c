@@ -41,6 +41,7 @@ static const struct recomputed recomputed[] = {
     /* Loading sets an alarm that has long passed. The guest has not enabled the interrupt. */
     {"goldfish_rtc", "irq_pending", NULL, "an interrupt that the source did not have pending"},
     {"s390-skeys", "data", NULL, "a source whose guest never used storage keys sends none"},
+    {"pl110", "invalidate", NULL, "loading asks for the whole screen to be drawn again"},
     {"cpu_common", "interrupt_request", "ppc64", "the request to leave the translated code"},
 };
 
@@ -252,4 +253,11 @@ bool godwit_loaded_judge(struct godwit_testbed *testbed, const GPtrArray *lost, 
     return !lost->len ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
                        "the destination has another state than the source: %s", text->str);
+}
+
+bool godwit_loaded_judge_state(struct godwit_vm *source, struct godwit_vm *destination,
+                               GError **error)
+{
+    g_autoptr(GPtrArray) lost = godwit_loaded_compare(source, destination, NULL, false, error);
+    return lost && godwit_loaded_judge(source->testbed, lost, error);
 }

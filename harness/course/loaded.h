@@ -34,6 +34,10 @@ struct godwit_lost {
 GPtrArray *godwit_loaded_compare(struct godwit_vm *source, struct godwit_vm *destination,
                                  const char *const *arguments, bool last, GError **error);
 
+/* Does both for VMs without a hand: state only. A spec's hook `judge`. */
+bool godwit_loaded_judge_state(struct godwit_vm *source, struct godwit_vm *destination,
+                               GError **error);
+
 /* Fails with ORACLE, and quotes some of it, if anything is LOST. Records all of it. */
 bool godwit_loaded_judge(struct godwit_testbed *testbed, const GPtrArray *lost, GError **error);
 

@@ -77,6 +77,16 @@ static bool ask_hva(struct godwit_vm *vm, uint64_t gpa, uint64_t *hva, GError **
     return true;
 }
 
+/* Returns whether any RAM can be read: it is in the machine's address space, or QEMU reports where
+ * it is. On some boards only the CPU sees RAM, in an address space of its own. */
+static bool has_ram(const struct godwit_vm *vm)
+{
+    for (guint i = 0; i < vm->blocks->len; i++)
+        if (g_array_index(vm->blocks, struct godwit_block, i).hva)
+            return true;
+    return vm->pieces->len > 0;
+}
+
 /* Fills vm->blocks and vm->pieces, which are empty. */
 static bool ask_map(struct godwit_vm *vm, GError **error)
 {
@@ -88,7 +98,7 @@ static bool ask_map(struct godwit_vm *vm, GError **error)
         return false;
     parse_blocks(blocks, vm->blocks);
     parse_view(view, vm);
-    if (vm->pieces->len == 0) {
+    if (!has_ram(vm)) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
                     "%s: found no RAM in `info ramblock` and `info mtree -f`", vm->name);
         return false;

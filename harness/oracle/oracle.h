@@ -42,6 +42,13 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
                         struct godwit_reading *reading, GError **error);
 
 /*
+ * The RAM compare for two stopped QEMUs without a guest: compares every byte of every RAM block,
+ * and nothing else. Records blocks that cannot be read as godwit_oracle_twin() does, and that QEMU
+ * does not report where RAM is. Fails with ORACLE if a byte differs.
+ */
+bool godwit_oracle_ram(struct godwit_vm *source, struct godwit_vm *destination, GError **error);
+
+/*
  * Position: returns true if mailbox and page order can be from the same instant, which means that
  * memory matches the mailbox or is one increment ahead of it. Otherwise writes one sentence into
  * TEXT. WORKLOAD describes one CPU: with several CPUs, pass the stripe's workload.

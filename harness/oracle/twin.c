@@ -125,6 +125,34 @@ static bool compare_block(struct view *source, struct view *destination,
     return true;
 }
 
+/* Returns a sentence about the differences, of which there are some. The caller frees it. */
+static char *difference_text(const struct difference *difference)
+{
+    return g_strdup_printf("twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
+                           " pages differ between source and destination, the first at " HEX
+                           " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
+                           difference->bytes, difference->pages, difference->offset,
+                           difference->block->name, difference->here, difference->there);
+}
+
+/* Compares all RAM blocks of two VMs. */
+static bool compare_blocks(struct view *here, struct view *there, struct difference *difference,
+                           GError **error)
+{
+    const GArray *blocks = here->vm->blocks;
+    if (blocks->len != there->vm->blocks->len) {
+        godwit_oracle_accuse(here->vm->testbed, GODWIT_ORACLE_TWIN, there->vm->name);
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "twin: the source has %u RAM blocks, the destination %u", blocks->len,
+                           there->vm->blocks->len);
+    }
+    for (guint i = 0; i < blocks->len; i++)
+        if (!compare_block(here, there, &g_array_index(blocks, struct godwit_block, i), difference,
+                           error))
+            return false;
+    return true;
+}
+
 /* Judges the differences. Sets *STALE if a known bug explains them that leaves the destination's
  * mailboxes out of date. */
 static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destination,
@@ -137,12 +165,7 @@ static bool judge_difference(struct godwit_vm *source, struct godwit_vm *destina
                             difference->bytes);
     if (!difference->bytes)
         return true;
-    g_autofree char *text =
-        g_strdup_printf("twin: %" G_GUINT64_FORMAT " bytes in %" G_GUINT64_FORMAT
-                        " pages differ between source and destination, the first at " HEX
-                        " of RAM block %s: 0x%02x on the source, 0x%02x on the destination",
-                        difference->bytes, difference->pages, difference->offset,
-                        difference->block->name, difference->here, difference->there);
+    g_autofree char *text = difference_text(difference);
     if (judges && ours)
         godwit_pages_twin(source, destination, difference->one_block ? difference->block : NULL,
                           difference->lowest, difference->highest);
@@ -173,17 +196,9 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     struct godwit_reading twin = {0};
     bool good = godwit_view_begin(&here, source, source, error) &&
                 godwit_view_begin(&there, destination, source, error);
-    if (good && source->blocks->len != destination->blocks->len) {
-        godwit_oracle_accuse(source->testbed, GODWIT_ORACLE_TWIN, destination->name);
-        good = godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "twin: the source has %u RAM blocks, the destination %u",
-                           source->blocks->len, destination->blocks->len);
-    }
     /* Compare even if this oracle is switched off: the other oracles need the walk, and depend on
      * whether a known bug has left the destination's mailboxes out of date. */
-    for (guint i = 0; good && i < source->blocks->len; i++)
-        good = compare_block(&here, &there, &g_array_index(source->blocks, struct godwit_block, i),
-                             &difference, error);
+    good = good && compare_blocks(&here, &there, &difference, error);
     bool stale = false;
     good = good && judge_difference(source, destination, &difference, &stale, error);
     /* Stale mailboxes prove nothing about the destination's memory. */
@@ -194,4 +209,36 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     godwit_view_end(&here);
     godwit_view_end(&there);
     return good;
+}
+
+bool godwit_oracle_ram(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct difference difference = {0};
+    if (!godwit_oracle_judges(source->testbed, GODWIT_ORACLE_TWIN))
+        return true;
+    g_autoptr(GError) unmapped = NULL;
+    if (!godwit_memory_map(source, &unmapped) || !godwit_memory_map(destination, &unmapped)) {
+        /* On some boards only the CPU sees RAM, and QEMU before 8.2 reports no other address. */
+        if (unmapped->code == GODWIT_ERROR_QMP)
+            godwit_testbed_measure_item(source->testbed, "not_compared",
+                                        json_string(unmapped->message));
+        else
+            g_propagate_error(error, g_steal_pointer(&unmapped));
+        return unmapped != NULL;
+    }
+    /* Views without a window: there is no guest whose pages they could judge. */
+    struct view here = {.vm = source, .buffer = g_malloc(CHUNK)};
+    struct view there = {.vm = destination, .buffer = g_malloc(CHUNK)};
+    const bool good = compare_blocks(&here, &there, &difference, error);
+    godwit_view_end(&here);
+    godwit_view_end(&there);
+    if (!good)
+        return false;
+    godwit_oracle_count(source->testbed, GODWIT_ORACLE_TWIN, GODWIT_UNIT_DIFFERENT,
+                        difference.bytes);
+    if (!difference.bytes)
+        return true;
+    godwit_oracle_accuse(source->testbed, GODWIT_ORACLE_TWIN, destination->name);
+    g_autofree char *text = difference_text(&difference);
+    return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s", text);
 }

@@ -237,8 +237,7 @@ static bool uses_postcopy(const struct godwit_scenario *scenario)
            g_strv_contains((const char *const *)needs, "capability:postcopy-ram");
 }
 
-/* Returns whether the machine type has a version: "pc-q35-7.2" has one, "virt" does not. */
-static bool has_version(const char *type)
+bool godwit_scenario_has_version(const char *type)
 {
     const char *dash = strrchr(type, '-');
     return dash && g_ascii_isdigit(dash[1]);
@@ -256,7 +255,7 @@ char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
     if (few)
         return few;
     if (strcmp(setup->source->version, setup->destination->version) != 0 &&
-        !has_version(setup->type))
+        !godwit_scenario_has_version(setup->type))
         return g_strdup_printf("needs a machine type with a version: QEMU %s and %s may disagree "
                                "about \"%s\"",
                                setup->source->version, setup->destination->version, setup->type);

@@ -101,6 +101,9 @@ const char *godwit_scenario_subject(const struct godwit_scenario *scenario);
 /* Returns whether the guest's workload may be `stamp`. */
 bool godwit_scenario_stamps(const struct godwit_scenario *scenario);
 
+/* Returns whether the machine type has a version: "pc-q35-7.2" has one, "virt" does not. */
+bool godwit_scenario_has_version(const char *type);
+
 /* Returns why this host, this machine or these binaries cannot run the scenario, or NULL if they
  * can. The caller frees it. */
 char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,

@@ -212,6 +212,11 @@ struct godwit_stream *godwit_stream_new(uint64_t start, godwit_stream_sink sink,
     return stream;
 }
 
+void godwit_stream_set_page_size(struct godwit_stream *stream, uint32_t size)
+{
+    stream->page_size = size;
+}
+
 void godwit_stream_free(struct godwit_stream *stream)
 {
     if (!stream)

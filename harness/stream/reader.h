@@ -178,6 +178,10 @@ struct godwit_stream;
  */
 struct godwit_stream *godwit_stream_new(uint64_t start, godwit_stream_sink sink, gpointer data);
 
+/* Sets the size of the pages of a stream whose configuration names none, a power of 2. It is 4096
+ * bytes unless this sets another one. */
+void godwit_stream_set_page_size(struct godwit_stream *stream, uint32_t size);
+
 /* Frees STREAM, which may be NULL. */
 void godwit_stream_free(struct godwit_stream *stream);
 

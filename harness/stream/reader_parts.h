@@ -114,7 +114,6 @@ struct godwit_stream {
     GHashTable *sections; /* number -> struct section */
     GHashTable *blocks;   /* name -> struct block */
     uint32_t page_size;   /* in bytes */
-    bool page_size_known; /* the stream names it, or has had a page of that length */
     char name[256];       /* the name that the present item points to */
 
     struct section *section; /* the present section; NULL between sections */

@@ -12,8 +12,6 @@ static struct block *find_block(const struct godwit_stream *stream, const char *
     return g_hash_table_lookup(stream->blocks, name);
 }
 
-#define SMALL_PAGE 1024
-
 static struct block *add_block(struct godwit_stream *stream, const char *name, uint64_t length)
 {
     struct block *block = g_new0(struct block, 1);
@@ -265,27 +263,12 @@ static enum step take_record_page(struct godwit_stream *stream, struct cursor *c
     return cursor->lacking ? STEP_MORE : STEP_ITEM;
 }
 
-/*
- * Returns whether the record that begins with WORD is that of a zero page which only pages of 1 KiB
- * put there. An arm machine may have them, and as the smallest of its target they are not in the
- * stream's configuration. RAM begins with zero pages there, so that none whose length depends on it
- * has come before.
- */
-static bool shows_small_pages(const struct godwit_stream *stream, uint64_t word)
-{
-    const uint64_t low = stream->page_size - 1, small = low & ~(uint64_t)(SMALL_PAGE - 1);
-    return !stream->page_size_known && word & small &&
-           (word & low & ~small & ~(uint64_t)GODWIT_RAM_SAME_BLOCK) == GODWIT_RAM_ZERO;
-}
-
 enum step godwit_reader_record(struct godwit_stream *stream, struct cursor *cursor,
                                struct godwit_stream_item *item, GError **error)
 {
     const uint64_t word = get(cursor, 8);
     if (cursor->lacking)
         return STEP_MORE;
-    if (shows_small_pages(stream, word))
-        item->page_size = stream->page_size = SMALL_PAGE;
     const uint64_t low = stream->page_size - 1;
     item->flags = (uint32_t)(word & low);
     const uint32_t kind = item->flags & ~(uint32_t)GODWIT_RAM_SAME_BLOCK;
@@ -316,7 +299,6 @@ enum step godwit_reader_record(struct godwit_stream *stream, struct cursor *curs
         step = take_record_page(stream, cursor, item, kind, error);
         if (step != STEP_ITEM)
             return step;
-        stream->page_size_known |= kind != GODWIT_RAM_ZERO;
         stream->last_block = block ? block : add_block(stream, stream->name, 0);
         item->name = stream->last_block->name;
         return STEP_ITEM;

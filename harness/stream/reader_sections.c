@@ -115,7 +115,6 @@ static enum step take_page_bits(struct godwit_stream *stream, struct cursor *cur
         return godwit_reader_wrong(stream, cursor->at - 4, error,
                                    "invalid page size: 2^%" PRIu32 " bytes", bits);
     stream->page_size = 1u << bits;
-    stream->page_size_known = true;
     return STEP_ITEM;
 }
 

@@ -304,26 +304,42 @@ static bool add_machine(struct godwit_vm *vm, const char *const *words,
     return true;
 }
 
-struct godwit_vm *godwit_vm_prepare(struct godwit_testbed *testbed, const char *name,
-                                    enum godwit_vm_role role, const char *const *arguments,
-                                    GError **error)
+/* Creates a VM that takes part in a migration. */
+static struct godwit_vm *vm_new_in(struct godwit_testbed *testbed, const char *name,
+                                   enum godwit_vm_role role)
 {
     const bool source = role == GODWIT_VM_SOURCE;
     const struct godwit_setup *setup = testbed->setup;
     const bool first = source != testbed->turned;
     struct godwit_vm *vm = vm_new(testbed, name, first ? setup->source : setup->destination);
     vm->source = source;
-    if (!add_machine(vm, first ? setup->source_words : setup->destination_words, arguments, error))
-        return NULL;
-    add(vm->arguments, "-name", name, NULL);
-    if (!source && !has(arguments, "-incoming"))
+    return vm;
+}
+
+/* Adds what makes the QEMU a source or a destination, and its QMP. */
+static void add_role(struct godwit_vm *vm, enum godwit_vm_role role, const char *const *arguments)
+{
+    add(vm->arguments, "-name", vm->name, NULL);
+    if (!vm->source && !has(arguments, "-incoming"))
         add(vm->arguments, "-incoming", "defer", NULL);
     if (role != GODWIT_VM_DESTINATION)
         add(vm->arguments, "-S", NULL);
-    add(vm->arguments, "-chardev", GODWIT_QMP_CHARDEV, "-qmp", "chardev:qmp", "-chardev",
-        GODWIT_CONSOLE_CHARDEV, NULL);
-    /* A machine that has its own serial ports, or none, must not get another one. */
+    add(vm->arguments, "-chardev", GODWIT_QMP_CHARDEV, "-qmp", "chardev:qmp", NULL);
+}
+
+struct godwit_vm *godwit_vm_prepare(struct godwit_testbed *testbed, const char *name,
+                                    enum godwit_vm_role role, const char *const *arguments,
+                                    GError **error)
+{
+    const struct godwit_setup *setup = testbed->setup;
+    struct godwit_vm *vm = vm_new_in(testbed, name, role);
+    const bool first = vm->source != testbed->turned;
     const char *const *own = first ? setup->source_words : setup->destination_words;
+    if (!add_machine(vm, own, arguments, error))
+        return NULL;
+    add_role(vm, role, arguments);
+    add(vm->arguments, "-chardev", GODWIT_CONSOLE_CHARDEV, NULL);
+    /* A machine that has its own serial ports, or none, must not get another one. */
     if (!godwit_command_line_has_console(own) && !(setup->theirs && has(own, "-nodefaults")))
         add(vm->arguments, "-serial", "chardev:console", NULL);
     /* Without a log of its own, QEMU writes every request to its standard error. */
@@ -341,6 +357,17 @@ struct godwit_vm *godwit_vm_start(struct godwit_testbed *testbed, const char *na
 {
     struct godwit_vm *vm = godwit_vm_prepare(testbed, name, role, arguments, error);
     return vm && spawn(vm, true, role == GODWIT_VM_SOURCE ? 1 : 0, error) ? vm : NULL;
+}
+
+struct godwit_vm *godwit_vm_start_board(struct godwit_testbed *testbed, const char *name,
+                                        enum godwit_vm_role role, const char *const *arguments,
+                                        GError **error)
+{
+    struct godwit_vm *vm = vm_new_in(testbed, name, role);
+    add_role(vm, role, arguments);
+    for (size_t i = 0; arguments[i]; i++)
+        add(vm->arguments, arguments[i], NULL);
+    return spawn(vm, false, 0, error) ? vm : NULL;
 }
 
 struct godwit_vm *godwit_vm_start_bare(struct godwit_testbed *testbed,

@@ -89,6 +89,12 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_testbed *testbed, const char *
  */
 bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **error);
 
+/* Starts a QEMU with the machine that ARGUMENTS name, instead of the testbed's machine and guest.
+ * No guest is loaded, and there is no console. Otherwise like godwit_vm_start(). */
+struct godwit_vm *godwit_vm_start_board(struct godwit_testbed *testbed, const char *name,
+                                        enum godwit_vm_role role, const char *const *arguments,
+                                        GError **error);
+
 /* Starts the binary without a machine, to ask it questions. Otherwise like godwit_vm_start(). */
 struct godwit_vm *godwit_vm_start_bare(struct godwit_testbed *testbed,
                                        const struct godwit_qemu *qemu, GError **error);

@@ -268,7 +268,7 @@ const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char
 
 bool godwit_vm_has_argument(const struct godwit_vm *vm, const char *argument)
 {
-    for (guint i = 0; i < vm->arguments->len; i++)
+    for (guint i = 0; vm->arguments && i < vm->arguments->len; i++)
         if (!g_strcmp0(g_ptr_array_index(vm->arguments, i), argument))
             return true;
     return false;

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "inventory/boards.h"
+#include "inventory/cpus.h"
 #include "inventory/devices.h"
 #include "inventory/recipe.h"
 
@@ -164,12 +166,67 @@ static void test_unknown(void **state)
     assert_string_equal(line, "-device x,id=subject");
 }
 
+/* Expects NAMES in one line. Frees them. */
+static void expect_names(char **names, const char *expected)
+{
+    g_autofree char *line = g_strjoinv(" ", names);
+    assert_string_equal(line, expected);
+    g_strfreev(names);
+}
+
+/* Boards and CPU models: sorted, without aliases, and no machine that is none. */
+static void test_names(void **state)
+{
+    (void)state;
+    g_autoptr(json_t) machines = json_pack("[{s:s, s:s}, {s:s}, {s:s}, {}]", "name", "virt-9",
+                                           "alias", "virt", "name", "none", "name", "a");
+    expect_names(godwit_boards_parse(machines), "a virt-9");
+    expect_names(godwit_boards_parse(NULL), "");
+    g_autoptr(json_t) models = json_pack("[{s:s, s:s}, {s:s}, {s:s}, {}]", "name", "Old",
+                                         "alias-of", "Old-v1", "name", "Old-v1", "name", "Any");
+    expect_names(godwit_cpus_parse(models), "Any Old-v1");
+    g_autoptr(json_t) typed = json_pack("[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]", "name", "970",
+                                        "typename", "970_v2.2-powerpc64-cpu", "name", "970_v2.2",
+                                        "typename", "", "name", "max", "typename", "max-arm-cpu");
+    expect_names(godwit_cpus_parse(typed), "970_v2.2 max");
+    g_autoptr(json_t) types =
+        json_pack("[{s:s}, {s:s}, {s:s}, {s:s}, {}]", "name", "sifive-u54-riscv-cpu", "name",
+                  "rv64-riscv-cpu", "name", "riscv-cpu", "name", "cpu");
+    expect_names(godwit_cpus_parse_types(types), "rv64 sifive-u54");
+}
+
+static void expect_board(const char *version, const char *type, const char *expected)
+{
+    const struct godwit_qemu qemu = {.version = (char *)(uintptr_t)version};
+    char **arguments = godwit_board_arguments(&qemu, type, "tcg", "zeros");
+    /* The first eight are the same for all. */
+    assert_true(g_strv_length(arguments) >= 8);
+    assert_string_equal(arguments[0], "-machine");
+    assert_true(g_str_has_prefix(arguments[1], type));
+    g_autofree char *line = g_strjoinv(" ", arguments + 8);
+    assert_string_equal(line, expected);
+    g_strfreev(arguments);
+}
+
+/* A sound backend where QEMU no longer chooses one, and an image for boards that insist on it. */
+static void test_machine(void **state)
+{
+    (void)state;
+    expect_board("7.2.22", "q35", "");
+    expect_board("8.2.0", "q35", "-audio none");
+    expect_board("10.0.13", "sx1", "-audio none -kernel zeros");
+    expect_board("7.2.22", "connex",
+                 "-drive if=pflash,driver=null-co,read-zeroes=on,size=16777216");
+    expect_board("11.1.3", "ast2700fc", "-audio none -bios zeros");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list),      cmocka_unit_test(test_recipe),
         cmocka_unit_test(test_providers), cmocka_unit_test(test_board),
-        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_unknown),   cmocka_unit_test(test_names),
+        cmocka_unit_test(test_machine),
     };
     return cmocka_run_group_tests_name("inventory", tests, NULL, NULL);
 }

@@ -690,6 +690,56 @@ static void test_interlock(void **state)
 }
 
 /* Lines as QEMUs have printed them. */
+#define NO_FOOTER                                                                                  \
+    "qemu-system-ppc64: Missing section footer for cpu\nqemu-system-ppc64: load of migration "     \
+    "failed: Invalid argument\n"
+#define ABORT_MISA "ERROR:target/riscv/tcg/csr.c:2194:read_misa: code should not be reached\n"
+
+/* One board or CPU model, one end of one QEMU and one line; and no other version. */
+static void test_machines(void **state)
+{
+    enum { EXIT_1 = 1 << 8 };
+    static const struct {
+        enum godwit_symptom_kind kind;
+        const char *subject, *version;
+        int status; /* of the destination or, for a CPU, of the QEMU that was asked */
+        const char *said, *id;
+    } rows[] = {
+        {GODWIT_SYMPTOM_MACHINE, "sifive_u", "7.2.22", 6, ABORT_CARD, "machine-spi-card"},
+        {GODWIT_SYMPTOM_MACHINE, "lm3s6965evb", "11.1.3", 6, ABORT_CARD, "machine-spi-card"},
+        {GODWIT_SYMPTOM_MACHINE, "sifive_u", "11.1.3", 11, ABORT_CARD, NULL},
+        {GODWIT_SYMPTOM_MACHINE, "sifive_u", "11.1.3", 6, ABORT_SAVE, NULL},
+        {GODWIT_SYMPTOM_MACHINE, "sifive_e", "11.1.3", 6, ABORT_CARD, NULL},
+        {GODWIT_SYMPTOM_DEVICE, "sifive_u", "11.1.3", 6, ABORT_CARD, NULL},
+        {GODWIT_SYMPTOM_MACHINE, "bamboo", "7.2.22", EXIT_1, NO_FOOTER, "machine-ppc-embedded"},
+        {GODWIT_SYMPTOM_MACHINE, "bamboo", "10.0.13", EXIT_1, NO_FOOTER, NULL},
+        {GODWIT_SYMPTOM_MACHINE, "bamboo", "7.2.22", 6, NO_FOOTER, NULL},
+        {GODWIT_SYMPTOM_MACHINE, "bamboo", "7.2.22", EXIT_1,
+         "qemu-system-ppc64: Missing section footer for cpu_common\n", NULL},
+        {GODWIT_SYMPTOM_MACHINE, "mac99", "7.2.22", EXIT_1, NO_FOOTER, NULL},
+        {GODWIT_SYMPTOM_CPU, "x-rv128", "11.1.3", 6, ABORT_MISA, "cpu-rv128-registers"},
+        {GODWIT_SYMPTOM_CPU, "x-rv128", "10.0.13", 6, ABORT_MISA, NULL},
+        {GODWIT_SYMPTOM_CPU, "x-rv128", "11.1.3", 11, ABORT_MISA, NULL},
+        {GODWIT_SYMPTOM_CPU, "x-rv128", "11.1.3", 6, ABORT_CARD, NULL},
+        {GODWIT_SYMPTOM_CPU, "rv64", "11.1.3", 6, ABORT_MISA, NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm vm = killed(state, pair, "destination", rows[i].status, rows[i].said);
+        const bool cpu = rows[i].kind == GODWIT_SYMPTOM_CPU;
+        pair->machine.arch = cpu ? "riscv64" : "ppc64";
+        const struct godwit_bug *bug =
+            KNOWN(.kind = rows[i].kind, .vm = cpu ? &vm : NULL, .destination = cpu ? NULL : &vm,
+                  .text = rows[i].subject);
+        if (g_strcmp0(id_of(bug), rows[i].id) != 0)
+            fail_msg("row %zu: %s, not %s", i, id_of(bug), rows[i].id);
+        godwit_drain_free(vm.errors);
+        fake_pair_free(pair);
+    }
+    g_autofree char *path = g_build_filename(*state, "destination.stderr", NULL);
+    assert_int_equal(g_unlink(path), 0);
+}
+
 #define CPU_LINE "qemu-system-x: error while loading state for instance 0x0 of device 'cpu'"
 #define GIC_LINE "qemu-system-x: error while loading state for instance 0x0 of device 'arm_gicv3'"
 #define LATER_LINE                                                                                 \
@@ -904,6 +954,9 @@ static void test_all_rows(void **state)
                                          "device-esp-count",
                                          "device-interlock",
                                          "device-hv-syndbg",
+                                         "machine-spi-card",
+                                         "machine-ppc-embedded",
+                                         "cpu-rv128-registers",
                                          NULL};
     const struct godwit_bug *bug;
     size_t rows = 0;
@@ -916,7 +969,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 35);
+    assert_int_equal(rows, 38);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1128,6 +1181,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_interlock),
         cmocka_unit_test(test_spi_board),
         cmocka_unit_test(test_plugging),
+        cmocka_unit_test(test_machines),
         cmocka_unit_test(test_loads),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_all_rows),

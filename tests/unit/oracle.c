@@ -426,6 +426,26 @@ static void test_twin_one_byte(void **state)
     }
 }
 
+/* The RAM compare without a guest: it needs no window and no mailbox, and sees one byte. */
+static void test_ram(void **state)
+{
+    struct fake_pair *pair = fake_pair_new(state, false, false);
+    g_autoptr(GError) error = NULL;
+    fake_pair_blocks(pair, true);
+    memset(pair->source->memory, 0, PAIR_ALL);
+    memset(pair->destination->memory, 0, PAIR_ALL);
+    assert_true(godwit_oracle_ram(pair->source->vm, pair->destination->vm, NULL));
+    assert_int_equal(judged(pair, GODWIT_ORACLE_TWIN, "bytes"), PAIR_ALL);
+    pair->destination->memory[PAIR_ALL - 1] = 1;
+    assert_false(godwit_oracle_ram(pair->source->vm, pair->destination->vm, &error));
+    g_autofree char *text = g_strdup_printf(
+        "twin: 1 bytes in 1 pages differ between source and destination, the first at 0x%" PRIx64
+        " of RAM block the.rom: 0x00 on the source, 0x01 on the destination",
+        (uint64_t)PAIR_ALL - 1 - PAIR_RAM);
+    expect_error(error, text);
+    fake_pair_free(pair);
+}
+
 /* Many bytes, counted, pages apart, over chunks and blocks; the first one is told. */
 static void test_twin_count(void **state)
 {
@@ -928,6 +948,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_look_slow),
         cmocka_unit_test(test_twin),
         cmocka_unit_test(test_twin_one_byte),
+        cmocka_unit_test(test_ram),
         cmocka_unit_test(test_twin_count),
         cmocka_unit_test(test_twin_blocks),
         cmocka_unit_test(test_twin_block_order),

@@ -428,27 +428,6 @@ static void test_configuration(void **state)
                         "subsection:configuration/target-page-bits start:ram ram-size ram-block:r "
                         "whole:r@4 mark footer eof");
 
-    /* Pages of 1 KiB are not in the configuration: the place of a zero page shows them. */
-    bytes = begin();
-    put_ram(bytes, 1);
-    put(bytes, 8, 0x400 | GODWIT_RAM_ZERO);
-    put_name(bytes, "pc.ram");
-    put(bytes, 1, 0);
-    put(bytes, 8, 0x800 | GODWIT_RAM_PAGE | GODWIT_RAM_SAME_BLOCK);
-    put_bytes(bytes, 1024, 1);
-    put_ram_end(bytes);
-    put(bytes, 1, 0);
-    expect_items(bytes, "header configuration:pc-9.9 start:ram ram-size ram-block:pc.ram "
-                        "zero:pc.ram@0 whole:pc.ram@0 mark footer eof");
-    /* Not after a page of 4096 bytes. */
-    bytes = begin();
-    put_ram(bytes, 2);
-    put_record(bytes, 0, GODWIT_RAM_PAGE);
-    put_bytes(bytes, PAGE, 1);
-    put(bytes, 8, 0x400 | GODWIT_RAM_ZERO | GODWIT_RAM_SAME_BLOCK);
-    put(bytes, 1, 0);
-    expect_damage(bytes, bytes->len - 9, "invalid start of a RAM record: 0x422");
-
     bytes = begin_configured("configuration/target-page-bits");
     put(bytes, 4, 17);
     expect_damage(bytes, 55, "invalid page size: 2^17 bytes");
@@ -1028,6 +1007,43 @@ static void test_file(void **state)
     forget(&heard);
 }
 
+/* Without a subsection that names the size of pages, the description at the file's end does. */
+static void test_page_size(void **state)
+{
+    static const struct {
+        const char *description;
+        bool good;
+    } rows[] = {
+        {"{\"page_size\": 1024, \"devices\": []}", true},
+        {"{\"configuration\": {}, \"page_size\": 1024, \"devices\": []}", true},
+        {"{\"page_size\": 1000, \"devices\": []}", false},
+        {"{\"page_size\": 4096, \"devices\": []}", false},
+        {"{\"page_size\": 131072}", false},
+        {"{\"devices\": [{\"page_size\": 1024}]}", false},
+        {"{}", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct heard heard = listen();
+        enum godwit_stream_channel channel;
+        g_autofree char *path = g_build_filename(*state, "small-pages", NULL);
+        g_autoptr(GByteArray) bytes = begin();
+        put_section(bytes, 1, 1, "ram", 4);
+        put(bytes, 8, 0x2000 | 4);
+        put_name(bytes, "r");
+        put(bytes, 8, 0x2000);
+        put(bytes, 8, 0x400 | GODWIT_RAM_ZERO);
+        put_name(bytes, "r");
+        put(bytes, 1, 0);
+        put_ram_end(bytes);
+        put_described_end(bytes, rows[i].description);
+        assert_true(g_file_set_contents(path, (const char *)bytes->data, (gssize)bytes->len, NULL));
+        assert_int_equal(godwit_stream_read_file(path, 0, hear, &heard, &channel, NULL),
+                         rows[i].good);
+        assert_int_equal(g_unlink(path), 0);
+        forget(&heard);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1042,6 +1058,7 @@ int main(void)
         cmocka_unit_test(test_sink),           cmocka_unit_test(test_memory),
         cmocka_unit_test(test_changes),        cmocka_unit_test(test_guest),
         cmocka_unit_test(test_description),    cmocka_unit_test(test_file),
+        cmocka_unit_test(test_page_size),
     };
     return cmocka_run_group_tests_name("stream", tests, unit_folder, unit_folder_end);
 }

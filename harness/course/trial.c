@@ -1,0 +1,46 @@
+/*
+ * Trials: what a QEMU that refuses to start, or to be migrated, means for a scenario that asks
+ * whether it does.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "course/course.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+/* Returns whether the process was killed by a signal that it has caused itself. */
+static bool has_crashed(const struct godwit_vm *vm)
+{
+    static const int own[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+    for (size_t i = 0; i < G_N_ELEMENTS(own); i++)
+        if (vm->exited && WIFSIGNALED(vm->wait_status) && WTERMSIG(vm->wait_status) == own[i])
+            return true;
+    return false;
+}
+
+bool godwit_course_try_start(struct godwit_vm *vm, const char *what, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (godwit_vm_handshake(vm, &cause))
+        return true;
+    if (vm->exited && WIFEXITED(vm->wait_status)) {
+        g_autofree char *reason = godwit_vm_reason(vm);
+        return godwit_fail(error, GODWIT_ERROR_SKIP, "needs more to start %s: %s", what, reason);
+    }
+    if (has_crashed(vm))
+        cause->code = GODWIT_ERROR_CRASH;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+bool godwit_course_migrates(struct godwit_vm *vm, const char *what, GError **error)
+{
+    g_autoptr(json_t) migration = godwit_vm_execute(vm, "query-migrate", NULL, error);
+    if (!migration)
+        return false;
+    const char *blocked =
+        json_string_value(json_array_get(json_object_get(migration, "blocked-reasons"), 0));
+    return !blocked ||
+           godwit_fail(error, GODWIT_ERROR_SKIP, "needs a %s that migrates: %s", what, blocked);
+}
