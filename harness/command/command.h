@@ -189,6 +189,8 @@ bool godwit_command_selftest(struct godwit_process *process, int argc, char **ar
                              GError **error);
 bool godwit_command_bench(struct godwit_process *process, int argc, char **argv, int *status,
                           GError **error);
+bool godwit_command_compat(struct godwit_process *process, int argc, char **argv, int *status,
+                           GError **error);
 bool godwit_command_stream(struct godwit_process *process, int argc, char **argv, int *status,
                            GError **error);
 

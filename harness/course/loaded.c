@@ -41,6 +41,7 @@ static const struct recomputed recomputed[] = {
     /* Loading sets an alarm that has long passed. The guest has not enabled the interrupt. */
     {"goldfish_rtc", "irq_pending", NULL, "an interrupt that the source did not have pending"},
     {"s390-skeys", "data", NULL, "a source whose guest never used storage keys sends none"},
+    {"pciespscsi", "esp.mig_version_id", NULL, "the version of the state, which each QEMU has"},
     {"pl110", "invalidate", NULL, "loading asks for the whole screen to be drawn again"},
     {"cpu_common", "interrupt_request", "ppc64", "the request to leave the translated code"},
 };

@@ -17,6 +17,7 @@
 #include "course/still.h"
 #include "oracle/hardware.h"
 #include "oracle/state.h"
+#include <string.h>
 
 void godwit_device_clear(struct godwit_scenario_state *state)
 {
@@ -112,7 +113,16 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (!plug)
         return false;
     struct godwit_spec spec = scenario->spec;
-    const bool still = scenario->data || plug->source->board || plug->destination->board;
+    const char *board = plug->source->board ? plug->source->board : plug->destination->board;
+    const bool still = scenario->data || board;
+    if (board && strcmp(testbed->setup->source->path, testbed->setup->destination->path) != 0) {
+        godwit_fail(error, GODWIT_ERROR_SKIP,
+                    "needs a machine type with a version: only %s has the bus of %s, and no two "
+                    "QEMUs need to agree about it",
+                    board, name);
+        godwit_plug_free(plug);
+        return false;
+    }
     g_auto(GStrv) here = godwit_plug_arguments(plug->source, true);
     g_auto(GStrv) there = godwit_plug_arguments(plug->destination, true);
     if (plug->source->board)

@@ -172,7 +172,8 @@ void godwit_vm_watch(struct godwit_vm *vm);
  */
 bool godwit_vm_dying(const struct godwit_vm *vm);
 
-/* Returns what a bug report needs: name, binary, version, package, state of the process, its start
+/* Returns what a bug report needs: name, binary, version, package, state of the process, the signal
+ * that has killed it if one has, its start
  * (seconds since that of the testbed), a command line to run it by hand, and the ends of stderr,
  * console and QMP transcript. The caller frees it. */
 json_t *godwit_vm_describe(const struct godwit_vm *vm);

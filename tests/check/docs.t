@@ -236,6 +236,7 @@ sub value_of {
         doctor  => ['What to start', 'Options of doctor'],
         bench   => ['What to start', 'Options of bench'],
         selftest => ['What to start', 'Options of selftest'],
+        compat  => ['What to start', 'Options of compat'],
         stream  => ['Options of stream'],
     );
     my $summary = join("\n", lines_of($godwit, '--help'));

@@ -42,7 +42,7 @@ esac
 END
 ($run, $results) = results_of('--arch', 'x86_64', '--qemu', $clock, 'cpu/486');
 is($run->{status}, 1, 'a state that does not survive: exit status');
-like($results->{'cpu/486'}{message}, qr/^the destination saves another state than it has loaded: mc146818rtc 0: /,
+like($results->{'cpu/486'}{message}, qr/^the destination has another state than the source: mc146818rtc 0: /,
     'it is named');
 
 # A QEMU that crashes with the model.

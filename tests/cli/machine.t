@@ -51,7 +51,7 @@ ok_clean($run, 'nothing is left behind');
     destination_that(qq{exec "$qemu" "\$@" -rtc base=2001-02-03,clock=host}));
 is($run->{status}, 1, 'a state that does not survive: exit status');
 like($results->{'machine/isapc'}{message},
-    qr/^the destination saves another state than it has loaded: mc146818rtc 0: \S+ /, 'it is named');
+    qr/^the destination has another state than the source: mc146818rtc 0: \S+ /, 'it is named');
 
 # A crash and a refusal to start are not the same.
 ($run, $results) = results_of('machine/isapc', '--qemu', destination_that('kill -ABRT $$'));

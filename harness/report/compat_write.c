@@ -1,0 +1,253 @@
+/*
+ * The formats of `godwit compat`: text, JSON and HTML. Each begins with a table, a row for each
+ * pair of binaries and machine type, and goes on with the causes.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "report/compat.h"
+
+#include "base/text.h"
+#include "report/report.h"
+#include <string.h>
+
+/* The most names that a line of text lists. */
+#define NAMES_MAX 12
+/* The most bytes of a reason that text quotes. JSON and HTML have all of it. */
+#define REASON_MAX 400
+
+/* A row of the table: how many machines came to what. */
+struct row {
+    unsigned source, destination;
+    const char *arch, *machine;
+    unsigned counts[GODWIT_COMPATS];
+};
+
+static GArray *rows_of(const struct godwit_compat_table *table)
+{
+    GArray *rows = g_array_new(FALSE, FALSE, sizeof(struct row));
+    for (guint i = 0; i < table->cells->len; i++) {
+        const struct godwit_compat_cell *cell = g_ptr_array_index(table->cells, i);
+        struct row *row = NULL;
+        for (guint r = 0; r < rows->len && !row; r++) {
+            row = &g_array_index(rows, struct row, r);
+            if (row->source != cell->source || row->destination != cell->destination ||
+                strcmp(row->arch, cell->arch) != 0 || strcmp(row->machine, cell->machine) != 0)
+                row = NULL;
+        }
+        if (!row) {
+            const struct row new = {
+                cell->source, cell->destination, cell->arch, cell->machine, {0}};
+            g_array_append_val(rows, new);
+            row = &g_array_index(rows, struct row, rows->len - 1);
+        }
+        row->counts[cell->compat]++;
+    }
+    return rows;
+}
+
+static const char *binary(const struct godwit_compat_table *table, unsigned number)
+{
+    return g_ptr_array_index(table->binaries, number);
+}
+
+/* Returns the names of what a cause strikes: the machine alone has none of its own. MOST: no more
+ * than so many; 0: all. The caller frees it. */
+static char *names_of(const GPtrArray *names, guint most)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < names->len && (!most || i < most); i++) {
+        const char *name = g_ptr_array_index(names, i);
+        g_string_append_printf(text, "%s%s", i ? ", " : "", *name ? name : "the machine alone");
+    }
+    if (most && names->len > most)
+        g_string_append_printf(text, " and %u more", names->len - most);
+    return g_string_free(text, FALSE);
+}
+
+/* Writes the certain suspicions, and how many others there are. */
+static void suspicions_text(FILE *out, const struct godwit_compat_table *table)
+{
+    unsigned others = 0;
+    for (guint i = 0; i < table->suspicions->len; i++) {
+        const struct godwit_compat_suspicion *suspicion = g_ptr_array_index(table->suspicions, i);
+        const enum godwit_compat_trial trial = godwit_compat_trial(table, suspicion);
+        if (!suspicion->certain && trial != GODWIT_COMPAT_CONFIRMED) {
+            others++;
+            continue;
+        }
+        fprintf(out, "\nsuspicion, %s, %s from %s to %s on %s: %s\n  %s\n",
+                godwit_compat_trial_name(trial), suspicion->arch, binary(table, suspicion->source),
+                binary(table, suspicion->destination), suspicion->machine, suspicion->subject,
+                suspicion->text);
+    }
+    if (others)
+        fprintf(out,
+                "\n%u more suspicions depend on a condition, and are not confirmed (see --format "
+                "json)\n",
+                others);
+}
+
+void godwit_compat_text(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
+                        bool judged)
+{
+    g_autoptr(GArray) rows = rows_of(table);
+    int width = 4, machine = 7;
+    for (guint i = 0; i < table->binaries->len; i++)
+        width = MAX(width, (int)strlen(binary(table, i)));
+    for (guint r = 0; r < rows->len; r++)
+        machine = MAX(machine, (int)strlen(g_array_index(rows, struct row, r).machine));
+    fprintf(out, "%-8s %-*s %-*s %-*s", "arch", width, "from", width, "to", machine, "machine");
+    for (enum godwit_compat c = 0; c < GODWIT_COMPATS; c++)
+        fprintf(out, " %7s", godwit_compat_name(c));
+    fputc('\n', out);
+    for (guint r = 0; r < rows->len; r++) {
+        const struct row *row = &g_array_index(rows, struct row, r);
+        fprintf(out, "%-8s %-*s %-*s %-*s", row->arch, width, binary(table, row->source), width,
+                binary(table, row->destination), machine, row->machine);
+        for (enum godwit_compat c = 0; c < GODWIT_COMPATS; c++)
+            fprintf(out, " %7u", row->counts[c]);
+        fputc('\n', out);
+    }
+    for (guint i = 0; i < causes->len; i++) {
+        const struct godwit_compat_cause *cause = g_ptr_array_index(causes, i);
+        g_autofree char *subjects = names_of(cause->subjects, NAMES_MAX);
+        g_autofree char *machines = names_of(cause->machines, NAMES_MAX);
+        fprintf(out, "\n%s%s, %s from %s to %s: %s\n  %.*s%s\n  on %s\n",
+                judged && cause->new ? "NEW " : "", godwit_compat_name(cause->compat), cause->arch,
+                binary(table, cause->source), binary(table, cause->destination), subjects,
+                REASON_MAX, cause->reason, strlen(cause->reason) > REASON_MAX ? "..." : "",
+                machines);
+        if (cause->again)
+            fprintf(out, "  again: %s\n", cause->again);
+    }
+    suspicions_text(out, table);
+}
+
+static json_t *suspicions_json(const struct godwit_compat_table *table)
+{
+    json_t *list = json_array();
+    for (guint i = 0; i < table->suspicions->len; i++) {
+        const struct godwit_compat_suspicion *suspicion = g_ptr_array_index(table->suspicions, i);
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "arch", suspicion->arch,
+                            "source", binary(table, suspicion->source), "destination",
+                            binary(table, suspicion->destination), "machine", suspicion->machine,
+                            "subject", suspicion->subject, "text", suspicion->text, "certain",
+                            suspicion->certain, "trial",
+                            godwit_compat_trial_name(godwit_compat_trial(table, suspicion))));
+    }
+    return list;
+}
+
+static json_t *strings(const GPtrArray *list)
+{
+    json_t *array = json_array();
+    for (guint i = 0; i < list->len; i++)
+        json_array_append_new(array, json_string(g_ptr_array_index(list, i)));
+    return array;
+}
+
+void godwit_compat_json(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
+                        const json_t *about)
+{
+    g_autoptr(json_t) whole = json_deep_copy(about);
+    json_t *cells = json_array(), *list = json_array();
+    for (guint i = 0; i < table->cells->len; i++) {
+        const struct godwit_compat_cell *cell = g_ptr_array_index(table->cells, i);
+        json_array_append_new(cells,
+                              json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "arch", cell->arch,
+                                        "source", binary(table, cell->source), "destination",
+                                        binary(table, cell->destination), "machine", cell->machine,
+                                        "subject", cell->subject, "result",
+                                        godwit_compat_name(cell->compat), "reason", cell->reason));
+    }
+    for (guint i = 0; i < causes->len; i++) {
+        const struct godwit_compat_cause *cause = g_ptr_array_index(causes, i);
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:s*}", "arch", cause->arch,
+                            "source", binary(table, cause->source), "destination",
+                            binary(table, cause->destination), "result",
+                            godwit_compat_name(cause->compat), "reason", cause->reason, "machines",
+                            strings(cause->machines), "subjects", strings(cause->subjects), "new",
+                            cause->new, "again", cause->again));
+    }
+    json_object_set_new(whole, "causes", list);
+    json_object_set_new(whole, "cells", cells);
+    json_object_set_new(whole, "suspicions", suspicions_json(table));
+    g_autofree char *text = godwit_json_dump(whole, JSON_INDENT(2));
+    fprintf(out, "%s\n", text);
+}
+
+static void put(FILE *out, const char *before, const char *text, const char *after)
+{
+    g_autofree char *escaped = godwit_report_xml(text);
+    fprintf(out, "%s%s%s", before, escaped, after);
+}
+
+static void suspicions_html(FILE *out, const struct godwit_compat_table *table)
+{
+    if (!table->suspicions->len)
+        return;
+    fputs("<h2>Suspicions: descriptions of state that differ</h2>\n<table>\n", out);
+    for (guint i = 0; i < table->suspicions->len; i++) {
+        const struct godwit_compat_suspicion *suspicion = g_ptr_array_index(table->suspicions, i);
+        put(out, "<tr><td>", godwit_compat_trial_name(godwit_compat_trial(table, suspicion)),
+            suspicion->certain ? ", certain</td>" : "</td>");
+        put(out, "<td>", suspicion->subject, "</td>");
+        put(out, "<td>", binary(table, suspicion->source), "</td>");
+        put(out, "<td>", binary(table, suspicion->destination), "</td>");
+        put(out, "<td>", suspicion->machine, "</td>");
+        put(out, "<td>", suspicion->text, "</td></tr>\n");
+    }
+    fputs("</table>\n", out);
+}
+
+void godwit_compat_html(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
+                        bool judged)
+{
+    g_autoptr(GArray) rows = rows_of(table);
+    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+          "<title>Godwit: what can go where</title>\n<style>\n"
+          "body { font-family: sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; }\n"
+          "table { border-collapse: collapse; }\n"
+          "th, td { text-align: left; padding: 0.2em 1em 0.2em 0; }\n"
+          "tr { border-bottom: 1px solid #ddd; }\n"
+          ".bad { color: #b00; } .good { color: #060; }\n</style>\n</head>\n<body>\n<table>\n"
+          "<tr><th>arch</th><th>from</th><th>to</th><th>machine</th>",
+          out);
+    for (enum godwit_compat c = 0; c < GODWIT_COMPATS; c++)
+        put(out, "<th>", godwit_compat_name(c), "</th>");
+    fputs("</tr>\n", out);
+    for (guint r = 0; r < rows->len; r++) {
+        const struct row *row = &g_array_index(rows, struct row, r);
+        put(out, "<tr><td>", row->arch, "</td>");
+        put(out, "<td>", binary(table, row->source), "</td>");
+        put(out, "<td>", binary(table, row->destination), "</td>");
+        put(out, "<td>", row->machine, "</td>");
+        for (enum godwit_compat c = 0; c < GODWIT_COMPATS; c++)
+            fprintf(out, "<td%s>%u</td>",
+                    !row->counts[c] || c == GODWIT_COMPAT_UNTRIED ? ""
+                    : c == GODWIT_COMPAT_SAME                     ? " class=\"good\""
+                                                                  : " class=\"bad\"",
+                    row->counts[c]);
+        fputs("</tr>\n", out);
+    }
+    fputs("</table>\n", out);
+    for (guint i = 0; i < causes->len; i++) {
+        const struct godwit_compat_cause *cause = g_ptr_array_index(causes, i);
+        g_autofree char *subjects = names_of(cause->subjects, 0);
+        g_autofree char *machines = names_of(cause->machines, 0);
+        put(out, "<h2>", judged && cause->new ? "new: " : "", "");
+        put(out, "", godwit_compat_name(cause->compat), ", ");
+        put(out, "", cause->arch, " from ");
+        put(out, "", binary(table, cause->source), " to ");
+        put(out, "", binary(table, cause->destination), "</h2>\n");
+        put(out, "<p>", cause->reason, "</p>\n");
+        put(out, "<p>Strikes: ", subjects, "</p>\n");
+        put(out, "<p>Machines: ", machines, "</p>\n");
+        if (cause->again)
+            put(out, "<pre>", cause->again, "</pre>\n");
+    }
+    suspicions_html(out, table);
+    fputs("</body>\n</html>\n", out);
+}

@@ -1,0 +1,97 @@
+#!/usr/bin/env perl
+# compat: what can go from one QEMU to another. The second QEMU is the first one behind a script, so
+# that no other version is needed; another script breaks what arrives.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cli;
+use File::Temp qw(tempdir);
+use JSON::PP ();
+use Test::More;
+
+plan skip_all => 'no qemu-system-x86_64' unless $qemu;
+
+my @on = ('--arch', 'x86_64', '--accel', 'tcg');
+my $dir = tempdir(CLEANUP => 1);
+
+sub wrapper {
+    my ($name, $incoming) = @_;
+    return script_file($name, <<"END");
+#!/bin/sh
+case "\$*" in
+*-incoming*) exec "$qemu" "\$@" $incoming ;;
+*) exec "$qemu" "\$@" ;;
+esac
+END
+}
+
+sub compat { return run(['compat', @on, '--devices', 'usb-tablet,e1000', @_]) }
+
+my $same = wrapper('same', '');
+my $run = compat('-f', "json:$dir/same.json", '-f', 'text', $qemu, $same);
+is($run->{status}, 0, 'two that are alike: exit status') or diag $run->{err};
+like($run->{out}, qr/^arch +from +to +machine +same/m, 'a table');
+like($run->{out}, qr/^x86_64 .* pc-q35-\S+ +3 +0 +0 +0 +0 +0 +0 +0$/m, 'the machine and two devices');
+my $report = JSON::PP->new->utf8->decode(slurp("$dir/same.json"));
+is(scalar @{$report->{cells}}, 6, 'both directions');
+is_deeply([grep { $_->{result} ne 'same' } @{$report->{cells}}], [], 'all go');
+is_deeply($report->{causes}, [], 'no causes');
+ok_clean($run, 'nothing is left behind');
+
+# The clock of this one's destination does not stand still: every machine is struck by one cause.
+my $broken = wrapper('broken', '-rtc base=2001-02-03,clock=host');
+$run = compat('-f', "json:$dir/broken.json", '-f', "html:$dir/broken.html", '-f', 'text',
+    '--write-baseline', "$dir/baseline", $qemu, $broken);
+is($run->{status}, 1, 'one that loses state: exit status');
+like($run->{out}, qr/^lost, x86_64 from \S+ .*: (?=.*e1000).*usb-tablet/m, 'one line with two names');
+$report = JSON::PP->new->utf8->decode(slurp("$dir/broken.json"));
+my @lost = grep { $_->{result} eq 'lost' } @{$report->{cells}};
+is_deeply([sort map { $_->{subject} } @lost], ['', 'e1000', 'usb-tablet'], 'only towards it');
+like($lost[0]{reason}, qr/mc146818rtc/, 'the device that lost it is named');
+like(slurp("$dir/broken.html"), qr/<table>.*mc146818rtc/s, 'HTML');
+
+# What is in the baseline is accepted, and nothing else.
+$run = compat('--baseline', "$dir/baseline", $qemu, $broken);
+is($run->{status}, 0, 'nothing is worse than the baseline: exit status');
+$run = run(['compat', @on, '--devices', 'usb-tablet,usb-kbd', '--baseline', "$dir/baseline", $qemu, $broken]);
+is($run->{status}, 1, 'something is worse: exit status');
+like($run->{out}, qr/^NEW lost/m, 'it is marked');
+
+# The newest to which everything can go.
+$run = compat('--find-newest', $qemu, $same);
+is($run->{status}, 0, 'find-newest: exit status');
+is($run->{out}, "$same\n", 'find-newest: its path');
+$run = compat('--find-newest', $qemu, $broken);
+is($run->{status}, 1, 'find-newest, there is none: exit status');
+is($run->{out}, '', 'find-newest, there is none');
+
+# Bad input: one line, exit status 2.
+my ($empty, $other) = map { "$dir/$_" } qw(empty other);
+open my $file, '>', $empty or die; close $file;
+open $file, '>', $other or die;
+print $file '{"godwit-compat-baseline": 1, "pairs": ["x86_64 1.0 to 2.0"], "findings": []}';
+close $file;
+for my $case (
+    [[$qemu], qr/needs two QEMUs or more/, 'one QEMU'],
+    [[], qr/needs two QEMUs or more/, 'no QEMU'],
+    [[$qemu, "$dir/no-such"], qr/no-such/, 'no such file'],
+    [['--qemu', $qemu, $qemu, $same], qr/leave out --qemu/, '--qemu'],
+    [['--all-machines', '--machine', 'q35', $qemu, $same], qr/exclude each other/, 'machines twice'],
+    [['--baseline', $empty, $qemu, $same], qr/broken JSON/, 'an empty baseline'],
+    [['--baseline', $other, $qemu, $same], qr/baseline of other QEMUs/, 'a baseline of others'],
+    [['--baseline', "$dir/none", $qemu, $same], qr/none/, 'no baseline'],
+    [['--find-newest', '--direction', 'upgrade', $qemu, $same], qr/leave out --direction/, 'direction'],
+    [['-f', 'tap', $qemu, $same], qr/unknown format "tap"/, 'a format'],
+    [['-j', '0', $qemu, $same], qr/-j needs a number/, 'jobs'],
+) {
+    my ($arguments, $message, $what) = @$case;
+    my $bad = compat(@$arguments);
+    is($bad->{status}, 2, "$what: exit status");
+    like($bad->{err}, qr/^godwit: [^\n]*\n\z/, "$what: one line");
+    like($bad->{err}, $message, "$what: message");
+}
+
+done_testing;
