@@ -7,7 +7,7 @@ $(MITM): tests/mitm/mitm.c include/godwit/stamp.h $(GUEST_ABI)
 	@mkdir -p $(@D)
 	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS) $(HARNESS_LIBS)
 
-MITM_QEMUS ?= /usr/bin $(abspath $(wildcard $(QEMUS)/*/bin))
+MITM_QEMUS ?= /usr/bin $(abspath $(wildcard $(QEMUS_FOLDER)/*/bin))
 
 .PHONY: check-mitm
 ## check-mitm: tamper with guests and QEMUs' answers: nothing may pass [MITM_QEMUS="DIR ..."] [ROWS=PATTERN]

@@ -1,22 +1,22 @@
 # QEMUs newer than the installed one, and what is tested on them.
 
-QEMUS ?= build/qemus
+QEMUS_FOLDER ?= build/qemus
 QEMU_VERSIONS ?= 10.0 11.1
 
 .PHONY: qemus check-matrix check-load
 ## qemus: unpack newer QEMUs from Debian's newer suites into build/qemus [QEMU_VERSIONS="10.0 11.1"]
 qemus:
 	@mk/setup.sh qemus
-	mk/qemus.sh $(QEMUS) $(QEMU_VERSIONS)
+	mk/qemus.sh $(QEMUS_FOLDER) $(QEMU_VERSIONS)
 
 # An hour and more on two cores: not a part of check-all. MATRIX_RESULTS=DIR keeps what each of its two
 # runs has found, and takes it from there if it is there already.
 ## check-matrix: all on each QEMU, the main families from each to each other; writes docs/matrix.md
 check-matrix: build qemus
 	mk/matrix.pl $(O)/godwit docs/matrix.md $(shell nproc) /usr/bin \
-		$(addprefix $(QEMUS)/,$(QEMU_VERSIONS))
+		$(addprefix $(QEMUS_FOLDER)/,$(QEMU_VERSIONS))
 
 ## check-load: the whole catalogue on three QEMUs while [LOOPS=4] processes keep the processors busy
 check-load: build qemus
 	GODWIT=$(abspath $(O)/godwit) LOAD_JSON=$(O)/load.json tests/load.sh $(or $(LOOPS),4) /usr/bin \
-		$(addprefix $(QEMUS)/,$(QEMU_VERSIONS))
+		$(addprefix $(QEMUS_FOLDER)/,$(QEMU_VERSIONS))

@@ -188,18 +188,33 @@ void godwit_bug_meet(struct godwit_testbed *testbed, const struct godwit_bug *bu
     record(testbed);
 }
 
-const struct godwit_bug *godwit_bug_explain(const struct godwit_symptom *symptom)
+/* Returns the bug that explains SYMPTOM, or NULL. Sets *SEEN, which the caller frees, to what the
+ * bug has seen of it, or to NULL. */
+static const struct godwit_bug *match(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_bug *bug;
     for (size_t i = 0; (bug = godwit_bug_at(i)); i++) {
-        g_autofree char *seen = NULL;
-        if (bug->kind != symptom->kind || !may_strike(bug, symptom) ||
-            !bug->matches(symptom, &seen))
-            continue;
-        godwit_bug_meet(testbed_of(symptom), bug, seen ? seen : symptom->text);
-        return bug;
+        *seen = NULL;
+        if (bug->kind == symptom->kind && may_strike(bug, symptom) && bug->matches(symptom, seen))
+            return bug;
+        g_clear_pointer(seen, g_free);
     }
     return NULL;
+}
+
+const struct godwit_bug *godwit_bug_match(const struct godwit_symptom *symptom)
+{
+    g_autofree char *seen = NULL;
+    return match(symptom, &seen);
+}
+
+const struct godwit_bug *godwit_bug_explain(const struct godwit_symptom *symptom)
+{
+    g_autofree char *seen = NULL;
+    const struct godwit_bug *bug = match(symptom, &seen);
+    if (bug)
+        godwit_bug_meet(testbed_of(symptom), bug, seen ? seen : symptom->text);
+    return bug;
 }
 
 bool godwit_bug_hot_pages(const struct godwit_setup *setup)

@@ -114,6 +114,9 @@ extern const struct godwit_bug godwit_bugs_devices[];
 extern const struct godwit_bug godwit_bugs_registers[];
 extern const struct godwit_bug godwit_bugs_machines[];
 
+/* Returns the bug that explains SYMPTOM, or NULL, and records nothing. */
+const struct godwit_bug *godwit_bug_match(const struct godwit_symptom *symptom);
+
 /* Returns entry number INDEX, counted over all families, or NULL after the last. */
 const struct godwit_bug *godwit_bug_at(size_t index);
 

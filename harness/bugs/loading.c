@@ -136,7 +136,25 @@ static bool is_endless_postcopy(const struct godwit_symptom *symptom, char **see
     .reference = "refused by QEMU 8.1 and later", .role = GODWIT_BUG_DESTINATION,                  \
     .effect = GODWIT_BUG_LOST, .strikes = 1, .runs = 1
 
+static bool is_queue_size(const struct godwit_symptom *symptom, char **seen)
+{
+    return has_refused(symptom->destination,
+                       "VQ [0-9]+ vring\\.num 1024 exceeds allocated max [0-9]+", seen);
+}
+
 const struct godwit_bug godwit_bugs_loading[] = {
+    {
+        .id = "virtio-queue-size",
+        .summary = "QEMU 11.1 does not take a virtio device of QEMU 10.0 that no driver has set up",
+        .reference = "measured from QEMU 10.0 to 11.1; from 7.2, and from 11.1 to 10.0, it works",
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .role = GODWIT_BUG_EITHER,
+        .pairs = {{{10, 0}, {11, 1}}},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_queue_size,
+    },
     {
         .id = "aarch64-versions",
         .summary = "under TCG, one version of QEMU does not accept an aarch64 CPU's state from "

@@ -45,10 +45,13 @@ static const struct place ehci_reserved[] = {
     {"*ehci*", "operational", 0x1c, 0x3f},
 };
 
-/* The high byte of a transfer's length, which reads as the chip's number until it is written. */
-static const struct place esp_count[] = {
+/* The high byte of a transfer's length, which reads as the chip's number until it is written, and
+ * the register for the control of bus and DMA (SBAC). */
+static const struct place esp_registers[] = {
     {"am53c974", "esp-io", 0x38, 0x38},
     {"dc390", "esp-io", 0x38, 0x38},
+    {"am53c974", "esp-io", 0x70, 0x73},
+    {"dc390", "esp-io", 0x70, 0x73},
 };
 
 static bool is_at(const struct godwit_symptom_register *lost, const struct place *place)
@@ -110,7 +113,7 @@ static bool is_ehci(const struct godwit_symptom *symptom, char **seen)
 
 static bool is_esp(const struct godwit_symptom *symptom, char **seen)
 {
-    return are_at(symptom, esp_count, G_N_ELEMENTS(esp_count), seen);
+    return are_at(symptom, esp_registers, G_N_ELEMENTS(esp_registers), seen);
 }
 
 /* A write to Slot Control has closed the interlock; its bit in Slot Status keeps the destination
@@ -149,8 +152,9 @@ const struct godwit_bug godwit_bugs_registers[] = {
     REGISTERS("device-ehci-reserved",
               "an EHCI controller loses what was written to reserved registers", is_ehci,
               GODWIT_BUG_SURVIVED),
-    REGISTERS("device-esp-count", "an ESP loses that the high byte of its count was written",
-              is_esp, GODWIT_BUG_LOST),
+    REGISTERS("device-esp-registers",
+              "an ESP loses SBAC, and that the high byte of its count was written", is_esp,
+              GODWIT_BUG_LOST),
     REGISTERS("device-interlock", "a PCI Express slot whose interlock was closed cannot be loaded",
               is_interlock, GODWIT_BUG_LOST),
     {.id = NULL},

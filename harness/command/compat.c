@@ -359,50 +359,17 @@ static void take(gpointer data, const json_t *result)
         godwit_compat_take(cell, result);
 }
 
-/* Opens where a format goes. The caller closes it unless it is stdout. */
-static FILE *open_format(const char *format, GError **error)
-{
-    const char *path = strchr(format, ':');
-    FILE *out = path ? fopen(path + 1, "we") : stdout;
-    if (!out)
-        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write to %s: %s", path + 1,
-                    g_strerror(errno));
-    return out;
-}
-
-static bool write_format(const struct compat *compat, const char *format, const GPtrArray *causes,
-                         GError **error)
-{
-    FILE *out = open_format(format, error);
-    if (!out)
-        return false;
-    const bool judged = compat->options->baseline;
-    if (g_str_has_prefix(format, "json")) {
-        g_autoptr(json_t) about = godwit_about(compat->targets);
-        godwit_compat_json(out, compat->table, causes, about);
-    } else if (g_str_has_prefix(format, "html")) {
-        godwit_compat_html(out, compat->table, causes, judged);
-    } else {
-        godwit_compat_text(out, compat->table, causes, judged);
-    }
-    if (fflush(out) || ferror(out)) {
-        if (out != stdout)
-            fclose(out);
-        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write the report %s: %s",
-                           format, g_strerror(errno));
-    }
-    return out == stdout || !fclose(out) ||
-           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write the report %s: %s", format,
-                       g_strerror(errno));
-}
-
 static bool write_formats(const struct compat *compat, const GPtrArray *causes, GError **error)
 {
-    char **formats = compat->options->formats;
-    if (!formats)
-        return compat->options->find_newest || write_format(compat, "text", causes, error);
+    static char *const text[] = {(char *)(uintptr_t) "text", NULL};
+    const struct compat_options *options = compat->options;
+    char *const *formats = options->formats ? options->formats : text;
+    if (!options->formats && options->find_newest)
+        return true;
+    g_autoptr(json_t) about = godwit_about(compat->targets);
     for (guint i = 0; formats[i]; i++)
-        if (!write_format(compat, formats[i], causes, error))
+        if (!godwit_compat_write(formats[i], compat->table, causes, about, options->baseline,
+                                 error))
             return false;
     return true;
 }

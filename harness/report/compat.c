@@ -29,6 +29,7 @@ static void cell_free(gpointer data)
     g_free(cell->machine);
     g_free(cell->subject);
     g_free(cell->reason);
+    g_free(cell->cause);
     g_free(cell->again);
     g_free(cell);
 }
@@ -109,12 +110,36 @@ static enum godwit_compat class_of(const json_t *result)
     return was_killed(result) ? GODWIT_COMPAT_CRASHED : GODWIT_COMPAT_REFUSED;
 }
 
+/* Returns what all failures with the same cause have in common: the known bug, or the destination's
+ * last words. Whether its QEMU has ended by then does not matter. Returns NULL if there is neither.
+ * The caller frees it. */
+static char *common_cause(const json_t *result)
+{
+    const char *known = godwit_json_string(result, "known", NULL);
+    if (known)
+        return g_strdup_printf("known bug %s", known);
+    if (!strcmp(godwit_json_string(result, "kind", ""), "oracle"))
+        return NULL;
+    size_t i;
+    const json_t *vm;
+    json_array_foreach(json_object_get(result, "vms"), i, vm)
+    {
+        if (strcmp(godwit_json_string(vm, "name", ""), "destination") != 0)
+            continue;
+        g_autofree char *reason = godwit_text_reason(godwit_json_string(vm, "stderr", ""));
+        return reason ? godwit_text_line(reason) : NULL;
+    }
+    return NULL;
+}
+
 void godwit_compat_take(struct godwit_compat_cell *cell, const json_t *result)
 {
     g_free(cell->reason);
     g_free(cell->again);
     cell->compat = class_of(result);
     cell->reason = godwit_text_line(godwit_json_string(result, "message", ""));
+    cell->cause = common_cause(result);
+    cell->known = json_is_string(json_object_get(result, "known"));
     cell->again = g_strdup(godwit_json_string(result, "again", NULL));
 }
 
@@ -123,17 +148,25 @@ bool godwit_compat_is_finding(const struct godwit_compat_cell *cell)
     return cell->compat >= GODWIT_COMPAT_MISSING && cell->compat < GODWIT_COMPAT_ERROR;
 }
 
-/* Returns the reason of a cell without what differs from one device to the next: its name, and
- * where it is plugged. The caller frees it. */
+/* Returns the cause of a cell without what differs from one device to the next: its name, where it
+ * is plugged, and numbers of its own. The caller frees it. */
 static char *cause_of(const struct godwit_compat_cell *cell)
 {
+    const char *text = cell->cause ? cell->cause : cell->reason;
+    if (cell->known)
+        return g_strdup(text);
     g_autoptr(GRegex) places = g_regex_new("\\b([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\\.[0-7]\\b",
                                            G_REGEX_DEFAULT, G_REGEX_MATCH_DEFAULT, NULL);
-    g_autofree char *text = g_regex_replace_literal(places, cell->reason, -1, 0, "ADDRESS",
-                                                    G_REGEX_MATCH_DEFAULT, NULL);
+    g_autoptr(GRegex) numbers =
+        g_regex_new("\\b[0-9]+\\b", G_REGEX_DEFAULT, G_REGEX_MATCH_DEFAULT, NULL);
+    g_autofree char *placeless =
+        g_regex_replace_literal(places, text, -1, 0, "ADDRESS", G_REGEX_MATCH_DEFAULT, NULL);
+    g_autofree char *plain = cell->cause ? g_regex_replace_literal(numbers, placeless, -1, 0, "N",
+                                                                   G_REGEX_MATCH_DEFAULT, NULL)
+                                         : g_strdup(placeless);
     if (!*cell->subject)
-        return g_steal_pointer(&text);
-    g_autoptr(GString) cause = g_string_new(text);
+        return g_steal_pointer(&plain);
+    g_autoptr(GString) cause = g_string_new(plain);
     g_string_replace(cause, cell->subject, "DEVICE", 0);
     return g_string_free(g_steal_pointer(&cause), FALSE);
 }
@@ -143,7 +176,7 @@ static void cause_free(gpointer data)
     struct godwit_compat_cause *cause = data;
     g_ptr_array_unref(cause->machines);
     g_ptr_array_unref(cause->subjects);
-    g_free(cause->reason);
+    g_free(cause->key);
     g_free(cause);
 }
 
@@ -162,7 +195,7 @@ static int by_weight(gconstpointer a, gconstpointer b)
         return (int)other->compat - (int)one->compat;
     if (one->subjects->len != other->subjects->len)
         return (int)other->subjects->len - (int)one->subjects->len;
-    return strcmp(one->reason, other->reason);
+    return strcmp(one->key, other->key);
 }
 
 GPtrArray *godwit_compat_causes(const struct godwit_compat_table *table)
@@ -172,13 +205,13 @@ GPtrArray *godwit_compat_causes(const struct godwit_compat_table *table)
         const struct godwit_compat_cell *cell = g_ptr_array_index(table->cells, i);
         if (cell->compat <= GODWIT_COMPAT_UNTRIED)
             continue;
-        g_autofree char *reason = cause_of(cell);
+        g_autofree char *key = cause_of(cell);
         struct godwit_compat_cause *cause = NULL;
         for (guint c = 0; c < causes->len && !cause; c++) {
             cause = g_ptr_array_index(causes, c);
             if (cause->source != cell->source || cause->destination != cell->destination ||
                 cause->compat != cell->compat || strcmp(cause->arch, cell->arch) != 0 ||
-                strcmp(cause->reason, reason) != 0)
+                strcmp(cause->key, key) != 0)
                 cause = NULL;
         }
         if (!cause) {
@@ -187,7 +220,8 @@ GPtrArray *godwit_compat_causes(const struct godwit_compat_table *table)
             cause->destination = cell->destination;
             cause->compat = cell->compat;
             cause->arch = cell->arch;
-            cause->reason = g_steal_pointer(&reason);
+            cause->key = g_steal_pointer(&key);
+            cause->reason = cell->reason;
             cause->machines = g_ptr_array_new();
             cause->subjects = g_ptr_array_new();
             cause->again = cell->again;
@@ -304,11 +338,11 @@ static bool has_string(const json_t *list, const char *text)
 /* Marks the cause of a cell as new. */
 static void mark(GPtrArray *causes, const struct godwit_compat_cell *cell)
 {
-    g_autofree char *reason = cause_of(cell);
+    g_autofree char *key = cause_of(cell);
     for (guint i = 0; i < causes->len; i++) {
         struct godwit_compat_cause *cause = g_ptr_array_index(causes, i);
         if (cause->source == cell->source && cause->destination == cell->destination &&
-            cause->compat == cell->compat && !strcmp(cause->reason, reason))
+            cause->compat == cell->compat && !strcmp(cause->key, key))
             cause->new = true;
     }
 }

@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include <stdio.h>
 
 /* What came of moving one machine, from the best to the worst. */
 enum godwit_compat {
@@ -34,6 +33,8 @@ struct godwit_compat_cell {
     char *subject;                /* the device, or "" for the machine as it is */
     enum godwit_compat compat;
     char *reason; /* one line; "" if there is nothing to say */
+    char *cause;  /* the same in all cells with this cause; NULL: the reason */
+    bool known;   /* the cause is a known bug */
     char *again;  /* the command line that does it again, or NULL */
 };
 
@@ -87,7 +88,8 @@ struct godwit_compat_cause {
     unsigned source, destination;
     enum godwit_compat compat;
     const char *arch;
-    char *reason;        /* of the first; what differs from one to the next is left out */
+    char *key;           /* what all of them have in common */
+    const char *reason;  /* of the first */
     GPtrArray *machines; /* of const char *, each once, borrowed from the cells */
     GPtrArray *subjects; /* likewise */
     const char *again;   /* of the first */
@@ -113,13 +115,12 @@ json_t *godwit_compat_baseline(const struct godwit_compat_table *table);
 int godwit_compat_judge(const struct godwit_compat_table *table, GPtrArray *causes,
                         const char *text, const char *name, GError **error);
 
-/* Writes the table to OUT. ABOUT is that of godwit_about(), for JSON and HTML. JUDGED: there is a
- * baseline. */
-void godwit_compat_text(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
-                        bool judged);
-void godwit_compat_json(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
-                        const json_t *about);
-void godwit_compat_html(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
-                        bool judged);
+/*
+ * Writes the table in FORMAT: "text", "json" or "html", with ":FILE" to write to a file instead of
+ * standard output. ABOUT is that of godwit_about(), for JSON. JUDGED: there is a baseline. Fails
+ * with ENVIRONMENT if it cannot be written.
+ */
+bool godwit_compat_write(const char *format, const struct godwit_compat_table *table,
+                         const GPtrArray *causes, const json_t *about, bool judged, GError **error);
 
 #endif

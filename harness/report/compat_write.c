@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "report/report.h"
+#include <errno.h>
 #include <string.h>
 
 /* The most names that a line of text lists. */
@@ -87,8 +88,8 @@ static void suspicions_text(FILE *out, const struct godwit_compat_table *table)
                 others);
 }
 
-void godwit_compat_text(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
-                        bool judged)
+static void write_text(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
+                       bool judged)
 {
     g_autoptr(GArray) rows = rows_of(table);
     int width = 4, machine = 7;
@@ -147,8 +148,8 @@ static json_t *strings(const GPtrArray *list)
     return array;
 }
 
-void godwit_compat_json(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
-                        const json_t *about)
+static void write_json(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
+                       const json_t *about)
 {
     g_autoptr(json_t) whole = json_deep_copy(about);
     json_t *cells = json_array(), *list = json_array();
@@ -202,8 +203,8 @@ static void suspicions_html(FILE *out, const struct godwit_compat_table *table)
     fputs("</table>\n", out);
 }
 
-void godwit_compat_html(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
-                        bool judged)
+static void write_html(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
+                       bool judged)
 {
     g_autoptr(GArray) rows = rows_of(table);
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -250,4 +251,26 @@ void godwit_compat_html(FILE *out, const struct godwit_compat_table *table, cons
     }
     suspicions_html(out, table);
     fputs("</body>\n</html>\n", out);
+}
+
+bool godwit_compat_write(const char *format, const struct godwit_compat_table *table,
+                         const GPtrArray *causes, const json_t *about, bool judged, GError **error)
+{
+    const char *path = strchr(format, ':');
+    FILE *out = path ? fopen(path + 1, "we") : stdout;
+    if (!out)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write to %s: %s", path + 1,
+                           g_strerror(errno));
+    if (g_str_has_prefix(format, "json"))
+        write_json(out, table, causes, about);
+    else if (g_str_has_prefix(format, "html"))
+        write_html(out, table, causes, judged);
+    else
+        write_text(out, table, causes, judged);
+    const bool written = !fflush(out) && !ferror(out);
+    const int cause = errno;
+    const bool closed = out == stdout || !fclose(out);
+    return (written && closed) ||
+           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write the report %s: %s", format,
+                       g_strerror(written ? errno : cause));
 }

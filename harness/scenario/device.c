@@ -67,13 +67,13 @@ static GArray *lost_registers(const GPtrArray *lost)
     return registers;
 }
 
-void godwit_device_explain(const struct godwit_testbed *testbed, const char *name, GError **failure)
+/* Returns the symptom of a migration with the device NAME that lost these registers. */
+static struct godwit_symptom symptom_of(const struct godwit_testbed *testbed, const char *name,
+                                        const GArray *lost)
 {
-    g_autoptr(GArray) lost = lost_registers(testbed->state->lost);
     struct godwit_symptom symptom = {
         .kind = GODWIT_SYMPTOM_DEVICE,
         .text = name,
-        .failure = *failure,
         .lost = (const struct godwit_symptom_register *)(const void *)lost->data,
         .lost_count = lost->len,
         .poked = testbed->state->poked,
@@ -83,21 +83,53 @@ void godwit_device_explain(const struct godwit_testbed *testbed, const char *nam
         struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
         *(vm->source ? &symptom.source : &symptom.destination) = vm;
     }
-    const struct godwit_bug *bug =
-        symptom.source && symptom.destination ? godwit_bug_explain(&symptom) : NULL;
-    if (bug)
-        godwit_bug_mark(failure, bug);
+    return symptom;
 }
 
-/* Migrates a machine that never runs: no guest of Godwit's is in it, or none that has run. */
-static bool run_still(struct godwit_testbed *testbed, const struct godwit_spec *spec,
-                      GError **error)
+bool godwit_device_is_known(const struct godwit_testbed *testbed, const char *name,
+                            const struct godwit_lost *lost)
 {
-    struct godwit_still still;
+    g_autoptr(GPtrArray) list = g_ptr_array_new();
+    g_ptr_array_add(list, (gpointer)(uintptr_t)lost);
+    g_autoptr(GArray) registers = lost_registers(list);
+    const struct godwit_symptom symptom = symptom_of(testbed, name, registers);
+    return symptom.source && symptom.destination && godwit_bug_match(&symptom);
+}
+
+void godwit_device_explain(const struct godwit_testbed *testbed, const char *name, GError **failure)
+{
+    g_autoptr(GArray) registers = lost_registers(testbed->state->lost);
+    struct godwit_symptom symptom = symptom_of(testbed, name, registers);
+    symptom.failure = *failure;
+    if (!symptom.source || !symptom.destination)
+        return;
+    const struct godwit_bug *bug = godwit_bug_explain(&symptom);
+    if (bug)
+        godwit_bug_mark(failure, bug);
+    else
+        godwit_bug_explain_failure(symptom.source, symptom.destination, failure);
+}
+
+/* Migrates a machine that never runs: no guest of Godwit's is in it, or none that has run. Whether
+ * NAME, its device, can be plugged and migrated shows in the course of it. */
+static bool run_still(struct godwit_testbed *testbed, const struct godwit_spec *spec,
+                      const char *name, GError **error)
+{
+    struct godwit_still still = {0};
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     if (!godwit_still_start(testbed, spec->source_arguments, spec->destination_arguments, &still,
-                            error) ||
-        !godwit_hardware_assign(still.source, error))
+                            error)) {
+        struct godwit_vm *ended =
+            still.destination && still.destination->exited ? still.destination : still.source;
+        if (ended && !ended->answers)
+            godwit_plug_refused(ended, name, error);
+        return false;
+    }
+    if (!godwit_vm_handshake(still.destination, error)) {
+        godwit_plug_refused(still.destination, name, error);
+        return false;
+    }
+    if (!godwit_plug_migrates(still.source, error) || !godwit_hardware_assign(still.source, error))
         return false;
     testbed->state->lost = godwit_still_migrate(&still, error);
     return testbed->state->lost && godwit_loaded_judge(testbed, testbed->state->lost, error);
@@ -128,12 +160,12 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (plug->source->board)
         godwit_testbed_measure(testbed, "board", json_string(plug->source->board));
     godwit_plug_free(plug);
-    if (!godwit_plug_try(testbed, GODWIT_VM_SOURCE, here, name, error) ||
-        !godwit_plug_try(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error))
+    if (!still && (!godwit_plug_try(testbed, GODWIT_VM_SOURCE, here, name, error) ||
+                   !godwit_plug_try(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error)))
         return false;
     godwit_device_spec(testbed, &spec, (const char *const *)here, (const char *const *)there);
     g_autoptr(GError) cause = NULL;
-    if (still ? run_still(testbed, &spec, &cause) : godwit_course_run(testbed, &spec, &cause))
+    if (still ? run_still(testbed, &spec, name, &cause) : godwit_course_run(testbed, &spec, &cause))
         return true;
     godwit_device_explain(testbed, name, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));

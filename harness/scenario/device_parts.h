@@ -60,6 +60,10 @@ bool godwit_plug_migrates(struct godwit_vm *vm, GError **error);
 bool godwit_plug_add(struct godwit_vm *vm, const char *device, bool *plugged, char **reason,
                      GError **error);
 
+/* Turns the end of VM, which has not answered since it was started with the device NAME, into a
+ * reason to skip if it ended by itself, and into a failure if it crashed. */
+void godwit_plug_refused(struct godwit_vm *vm, const char *name, GError **error);
+
 /* Makes *ERROR a CRASH if VM was killed while it plugged the device NAME. Returns whether it was.
  */
 bool godwit_plug_crashed(struct godwit_vm *vm, const char *name, GError **error);
@@ -77,7 +81,11 @@ bool godwit_device_assign(struct godwit_vm *source, struct godwit_vm *destinatio
  * source's. A spec's hook `judge`. */
 bool godwit_device_judge(struct godwit_vm *source, struct godwit_vm *destination, GError **error);
 
-/* Marks *FAILURE if a known bug of the device NAME explains it. */
+/* Returns whether a known bug explains that this one register is lost. */
+bool godwit_device_is_known(const struct godwit_testbed *testbed, const char *name,
+                            const struct godwit_lost *lost);
+
+/* Marks *FAILURE if a known bug of the device NAME explains it, all that is lost included. */
 void godwit_device_explain(const struct godwit_testbed *testbed, const char *name,
                            GError **failure);
 

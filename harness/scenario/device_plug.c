@@ -65,9 +65,7 @@ bool godwit_plug_crashed(struct godwit_vm *vm, const char *name, GError **error)
     return true;
 }
 
-/* Turns the end of a QEMU that was started to try the device into a reason to skip if it ended by
- * itself, and into a failure if it crashed. */
-static void not_plugged(struct godwit_vm *vm, const char *name, GError **error)
+void godwit_plug_refused(struct godwit_vm *vm, const char *name, GError **error)
 {
     if (godwit_plug_crashed(vm, name, error) || !vm->exited)
         return;
@@ -100,7 +98,7 @@ static struct godwit_recipe *ask_recipe(struct godwit_testbed *testbed,
                                                      json_pack("{s:s}", "typename", name), error);
     /* QEMU 7.2 ends when it is asked about a type whose module is not installed. */
     if (!properties)
-        not_plugged(vm, name, error);
+        godwit_plug_refused(vm, name, error);
     if (!properties || !godwit_vm_quit(vm, error))
         return NULL;
     return godwit_recipe_new(type, properties, &(struct godwit_offer){types, machines}, 0);
@@ -158,7 +156,7 @@ struct godwit_vm *godwit_plug_start(struct godwit_testbed *testbed, enum godwit_
         godwit_vm_start(testbed, label, role, (const char *const *)arguments, error);
     if (!vm || godwit_vm_handshake(vm, error))
         return vm;
-    not_plugged(vm, name, error);
+    godwit_plug_refused(vm, name, error);
     return NULL;
 }
 

@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include "report/compat.h"
+#include <glib/gstdio.h>
 #include <string.h>
 
 static struct godwit_compat_table *table_of(const char *old, const char *new)
@@ -82,7 +83,8 @@ static void test_causes(void **state)
     const struct godwit_compat_cause *first = g_ptr_array_index(causes, 0);
     const struct godwit_compat_cause *second = g_ptr_array_index(causes, 1);
     assert_string_equal(first->reason, "it died");
-    assert_string_equal(second->reason, "ADDRESS/DEVICE lost 1");
+    assert_string_equal(second->key, "ADDRESS/DEVICE lost 1");
+    assert_string_equal(second->reason, "0000:00:01.0/e1000 lost 1");
     assert_int_equal(second->subjects->len, 2);
     assert_int_equal(second->machines->len, 2);
     assert_string_equal(g_ptr_array_index(second->subjects, 1), "rtl8139");
@@ -185,29 +187,26 @@ static void test_bad_baseline(void **state)
 /* All formats name what was found, and escape it. */
 static void test_formats(void **state)
 {
-    (void)state;
     struct godwit_compat_table *table = table_of("7.2.22", "10.0.13");
     add(table, false, "pc-7.2", "e1000", "fail", "oracle", "lost <b> \x1b[31m");
     g_autoptr(GPtrArray) causes = godwit_compat_causes(table);
     g_autoptr(json_t) about = json_object();
-    for (int format = 0; format < 3; format++) {
-        char *text = NULL;
-        size_t length;
-        FILE *out = open_memstream(&text, &length);
-        if (format == 0)
-            godwit_compat_text(out, table, causes, true);
-        else if (format == 1)
-            godwit_compat_json(out, table, causes, about);
-        else
-            godwit_compat_html(out, table, causes, true);
-        fclose(out);
+    static const char *const formats[] = {"text", "json", "html"};
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        g_autofree char *path = g_build_filename(*state, "report", NULL);
+        g_autofree char *format = g_strdup_printf("%s:%s", formats[i], path);
+        g_autofree char *text = NULL;
+        assert_true(godwit_compat_write(format, table, causes, about, true, NULL));
+        assert_true(g_file_get_contents(path, &text, NULL, NULL));
         assert_contains(text, "e1000");
         assert_contains(text, "pc-7.2");
         assert_null(strchr(text, '\x1b'));
-        if (format == 2)
-            assert_null(strstr(text, "<b>"));
-        free(text);
+        assert_true(i < 2 || !strstr(text, "<b>"));
+        assert_int_equal(g_unlink(path), 0);
     }
+    g_autoptr(GError) error = NULL;
+    assert_false(godwit_compat_write("text:/no/such/folder/x", table, causes, about, true, &error));
+    assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT));
     g_clear_pointer(&causes, g_ptr_array_unref);
     godwit_compat_table_free(table);
 }
@@ -219,5 +218,5 @@ int main(void)
         cmocka_unit_test(test_suspicions),   cmocka_unit_test(test_baseline),
         cmocka_unit_test(test_bad_baseline), cmocka_unit_test(test_formats),
     };
-    return cmocka_run_group_tests_name("compat", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("compat", tests, unit_folder, unit_folder_end);
 }
