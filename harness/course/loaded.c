@@ -246,6 +246,7 @@ bool godwit_loaded_judge(struct godwit_testbed *testbed, const GPtrArray *lost, 
         godwit_testbed_measure_item(testbed,
                                     one->is_register ? "register_differences" : "state_differences",
                                     json_string(one->text));
+        godwit_testbed_measure_item(testbed, "lost", json_string(one->where));
         if (i < QUOTED_MAX)
             g_string_append_printf(text, "%s%s", i ? "; " : "", one->text);
     }

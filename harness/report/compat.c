@@ -110,17 +110,24 @@ static enum godwit_compat class_of(const json_t *result)
     return was_killed(result) ? GODWIT_COMPAT_CRASHED : GODWIT_COMPAT_REFUSED;
 }
 
-/* Returns what all failures with the same cause have in common: the known bug, or the destination's
- * last words. Whether its QEMU has ended by then does not matter. Returns NULL if there is neither.
- * The caller frees it. */
+/* Returns what all failures with the same cause have in common: the known bug, what is lost, whatever
+ * its value, or the destination's last words, whether or not its QEMU has ended by then. Returns NULL
+ * if there is none of these. The caller frees it. */
 static char *common_cause(const json_t *result)
 {
     const char *known = godwit_json_string(result, "known", NULL);
     if (known)
         return g_strdup_printf("known bug %s", known);
-    if (!strcmp(godwit_json_string(result, "kind", ""), "oracle"))
-        return NULL;
     size_t i;
+    const json_t *where;
+    g_autoptr(GString) lost = g_string_new(NULL);
+    json_array_foreach(json_object_get(json_object_get(result, "measurements"), "lost"), i, where)
+    {
+        if (json_is_string(where))
+            g_string_append_printf(lost, "%s%s", i ? "; " : "", json_string_value(where));
+    }
+    if (!strcmp(godwit_json_string(result, "kind", ""), "oracle"))
+        return lost->len ? godwit_text_line(lost->str) : NULL;
     const json_t *vm;
     json_array_foreach(json_object_get(result, "vms"), i, vm)
     {

@@ -38,7 +38,7 @@ my %failures = (
 
 sub by_hand {
     my ($path, $vm) = @_;
-    return qr/^$vm:\n +\Q$path\E .*-machine pc-fake-1\.2,dump-guest-core=off -m 150 -accel tcg .*-name $vm .*-serial \S+$/m;
+    return qr/^$vm:\n +\Q$path\E .*-machine pc-fake-1\.2,dump-guest-core=off -accel tcg -m 150 .*-name $vm .*-serial \S+$/m;
 }
 
 # A bundle has what is wrong in its first line, and all there is to know; nothing else is left.
