@@ -47,8 +47,10 @@ static unsigned size_of(const struct godwit_hardware_place *place, GRand *random
 {
     if (place->space == GODWIT_SPACE_PORTS && place->start < ISA_PORTS)
         return 1;
-    /* Most registers want 32 bits. */
-    const unsigned size = g_rand_int_range(random, 0, 4) ? 4 : 1u << g_rand_int_range(random, 0, 2);
+    /* Most registers in memory want 32 bits; ports are of all sizes. */
+    const int wide = place->space == GODWIT_SPACE_MEMORY ? 4 : 2;
+    const unsigned size =
+        g_rand_int_range(random, 0, wide) ? 4 : 1u << g_rand_int_range(random, 0, 2);
     return place->length % size ? 1 : size;
 }
 

@@ -110,9 +110,9 @@ static enum godwit_compat class_of(const json_t *result)
     return was_killed(result) ? GODWIT_COMPAT_CRASHED : GODWIT_COMPAT_REFUSED;
 }
 
-/* Returns what all failures with the same cause have in common: the known bug, what is lost, whatever
- * its value, or the destination's last words, whether or not its QEMU has ended by then. Returns NULL
- * if there is none of these. The caller frees it. */
+/* Returns what all failures with the same cause have in common: the known bug, what is lost, of any
+ * value, or the destination's last words, whether or not its QEMU has ended by then. Returns
+ * NULL if there is none of these. The caller frees it. */
 static char *common_cause(const json_t *result)
 {
     const char *known = godwit_json_string(result, "known", NULL);
