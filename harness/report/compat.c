@@ -110,24 +110,20 @@ static enum godwit_compat class_of(const json_t *result)
     return was_killed(result) ? GODWIT_COMPAT_CRASHED : GODWIT_COMPAT_REFUSED;
 }
 
-/* Returns what all failures with the same cause have in common: the known bug, what is lost, of any
- * value, or the destination's last words, whether or not its QEMU has ended by then. Returns
- * NULL if there is none of these. The caller frees it. */
+/* Returns what all failures with the same cause have in common: the known bug, the first that is
+ * lost, of any value, or the destination's last words, whether or not its QEMU has ended by then.
+ * Returns NULL if there is none of these. The caller frees it. */
 static char *common_cause(const json_t *result)
 {
     const char *known = godwit_json_string(result, "known", NULL);
     if (known)
         return g_strdup_printf("known bug %s", known);
-    size_t i;
-    const json_t *where;
-    g_autoptr(GString) lost = g_string_new(NULL);
-    json_array_foreach(json_object_get(json_object_get(result, "measurements"), "lost"), i, where)
-    {
-        if (json_is_string(where))
-            g_string_append_printf(lost, "%s%s", i ? "; " : "", json_string_value(where));
-    }
+    /* What else is lost may depend on when the machine was looked at. */
+    const json_t *lost = json_object_get(json_object_get(result, "measurements"), "lost");
+    const char *first = json_string_value(json_array_get(lost, 0));
     if (!strcmp(godwit_json_string(result, "kind", ""), "oracle"))
-        return lost->len ? godwit_text_line(lost->str) : NULL;
+        return first ? godwit_text_line(first) : NULL;
+    size_t i;
     const json_t *vm;
     json_array_foreach(json_object_get(result, "vms"), i, vm)
     {
