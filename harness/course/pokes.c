@@ -9,9 +9,6 @@
 
 /* Most registers of a device are in the first bytes of a range: half of all pokes go there. */
 #define FRONT 256
-/* Ports below this one belong to ISA devices, whose registers have a byte each. */
-#define ISA_PORTS 0x1000
-
 /* The registers of configuration space that pokes leave alone: the command register, BARs and the
  * expansion ROM's address; in a bridge, all of its header behind them. From the PCI specification,
  * 6.1. */
@@ -45,7 +42,7 @@ static uint32_t value_of(GRand *random)
 
 static unsigned size_of(const struct godwit_hardware_place *place, GRand *random)
 {
-    if (place->space == GODWIT_SPACE_PORTS && place->start < ISA_PORTS)
+    if (place->space == GODWIT_SPACE_PORTS && place->start < GODWIT_ISA_PORTS)
         return 1;
     /* Most registers in memory want 32 bits; ports are of all sizes. */
     const int wide = place->space == GODWIT_SPACE_MEMORY ? 4 : 2;

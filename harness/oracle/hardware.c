@@ -13,9 +13,6 @@
 /* A range that is larger has no registers that anybody could have listed: it is a frame buffer, the
  * window of a PCI bus, a page of vectors for each CPU, or room that nothing has taken. In bytes. */
 #define SPAN_MAX ((uint64_t)256 << 10)
-/* Ports below this one belong to ISA devices, whose registers have a byte each. */
-#define ISA_PORTS 0x1000
-
 static const char *const space_names[] = {"config", "memory", "port"};
 
 struct span {
@@ -40,14 +37,25 @@ static void span_free(gpointer data)
     g_free(span);
 }
 
-static struct span *add_span(struct godwit_hardware *hardware, enum godwit_space space,
-                             uint64_t start, const char *region, uint64_t length)
+/* Returns whether a place is too large to be one of registers. */
+static bool is_too_large(const struct godwit_hardware_place *place)
 {
+    /* The length of all 64-bit addresses is 0. */
+    return place->length == 0 || place->length > SPAN_MAX;
+}
+
+/* Adds the span of a place, with room for its registers unless it is too large. */
+static struct span *add_span(struct godwit_hardware *hardware,
+                             const struct godwit_hardware_place *place)
+{
+    const uint64_t length = is_too_large(place) ? 0 : place->length;
     struct span *span = g_new0(struct span, 1);
-    span->space = space;
-    span->start = start;
-    span->region = g_intern_string(region);
-    span->size = length % 4 == 0 && start % 4 == 0 ? 4 : 1;
+    span->space = place->space;
+    span->start = place->start;
+    span->offset = place->offset;
+    span->region = place->region;
+    span->device = place->device;
+    span->size = length % 4 == 0 && place->start % 4 == 0 ? 4 : 1;
     span->bytes = g_byte_array_new();
     g_byte_array_set_size(span->bytes, (guint)length);
     g_ptr_array_add(hardware->spans, span);
@@ -80,7 +88,7 @@ static bool read_memory(struct godwit_vm *vm, struct span *span, GError **error)
 
 static bool read_ports(struct godwit_vm *vm, struct span *span, GError **error)
 {
-    if (span->start < ISA_PORTS)
+    if (span->start < GODWIT_ISA_PORTS)
         span->size = 1;
     const size_t count = span->bytes->len / span->size;
     g_autofree struct godwit_access *accesses = g_new0(struct godwit_access, count);
@@ -96,57 +104,115 @@ static bool read_ports(struct godwit_vm *vm, struct span *span, GError **error)
     return true;
 }
 
-/* Reads the registers of one address space, range by range. */
-static bool read_view(struct godwit_vm *vm, struct godwit_hardware *hardware,
-                      const struct godwit_qtree *qtree, const struct godwit_view *view,
-                      enum godwit_space space, godwit_deadly_regions *deadly, GError **error)
+/* Where a machine's registers are, and the way to its configuration space. */
+struct layout {
+    struct godwit_mtree *mtree;
+    struct godwit_qtree *qtree;
+    struct godwit_pci *pci; /* NULL: no access from outside reaches configuration space */
+    GArray *places;         /* of struct godwit_hardware_place, those that are too large included */
+};
+
+static void layout_clear(struct layout *layout)
 {
+    g_clear_pointer(&layout->places, g_array_unref);
+    godwit_pci_free(layout->pci);
+    godwit_qtree_free(layout->qtree);
+    godwit_mtree_free(layout->mtree);
+}
+
+/* Adds the configuration space of each PCI function. */
+static void add_config(struct layout *layout)
+{
+    for (guint i = 0; i < layout->qtree->functions->len; i++) {
+        const struct godwit_pci_function *function =
+            &g_array_index(layout->qtree->functions, struct godwit_pci_function, i);
+        g_autofree char *name = g_strdup_printf("%02x:%02x.%x config", function->bus,
+                                                function->slot, function->function);
+        const struct godwit_hardware_place place = {
+            .space = GODWIT_SPACE_CONFIG,
+            .start = (uint64_t)function->bus << 16 | (uint64_t)function->slot << 11 |
+                     (uint64_t)function->function << 8,
+            .length = godwit_pci_config_size(layout->pci),
+            .region = g_intern_string(name),
+            .device = device_at(layout->qtree, function->path),
+            .path = g_intern_string(function->path),
+            .bridge = function->bridge,
+        };
+        g_array_append_val(layout->places, place);
+    }
+}
+
+/* Adds the ranges of one address space. */
+static void add_view(struct layout *layout, const char *name, enum godwit_space space)
+{
+    const struct godwit_view *view = godwit_mtree_view(layout->mtree, name);
     for (guint i = 0; view && i < view->ranges->len; i++) {
         const struct godwit_range *range = &g_array_index(view->ranges, struct godwit_range, i);
-        const uint64_t length = range->last - range->start + 1;
-        const char *name = g_intern_string(range->name);
         /* What leads to the root region itself leads to nothing. */
-        if (range->kind != GODWIT_RANGE_IO || !g_strcmp0(name, view->root) ||
-            g_ptr_array_find(deadly, name, NULL))
+        if (range->kind != GODWIT_RANGE_IO || !g_strcmp0(range->name, view->root))
             continue;
-        const bool left_out = length == 0 || length > SPAN_MAX;
-        struct span *span = add_span(hardware, space, range->start, name, left_out ? 0 : length);
-        span->offset = range->offset;
-        span->device = device_at(qtree, range->owner);
-        if (left_out) {
-            hardware->left_out += length;
-            continue;
-        }
-        GError *cause = NULL;
-        if (!(space == GODWIT_SPACE_PORTS ? read_ports : read_memory)(vm, span, &cause)) {
-            if (g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ACCESS))
-                g_ptr_array_add(deadly, (gpointer)name);
-            godwit_error_context(&cause, "the %s, reading %s", vm->name, name);
-            g_propagate_error(error, cause);
-            return false;
-        }
+        const struct godwit_hardware_place place = {
+            .space = space,
+            .start = range->start,
+            .length = range->last - range->start + 1,
+            .offset = range->offset,
+            .region = g_intern_string(range->name),
+            .device = device_at(layout->qtree, range->owner),
+            .path = g_intern_string(range->owner),
+        };
+        g_array_append_val(layout->places, place);
     }
+}
+
+/* Finds out where the registers of VM are. LAYOUT must be zeroed, and cleared in any case. */
+static bool find_layout(struct godwit_vm *vm, struct layout *layout, GError **error)
+{
+    layout->mtree = godwit_vm_mtree(vm, error);
+    layout->qtree = layout->mtree ? godwit_vm_qtree(vm, error) : NULL;
+    if (!layout->qtree)
+        return false;
+    layout->pci = godwit_pci_new(vm->qtest, layout->mtree, NULL);
+    layout->places = g_array_new(FALSE, FALSE, sizeof(struct godwit_hardware_place));
+    if (layout->pci)
+        add_config(layout);
+    add_view(layout, "memory", GODWIT_SPACE_MEMORY);
+    add_view(layout, "I/O", GODWIT_SPACE_PORTS);
     return true;
 }
 
-static bool read_config(struct godwit_hardware *hardware, struct godwit_pci *pci,
-                        const struct godwit_qtree *qtree, GError **error)
+static bool read_span(struct godwit_vm *vm, struct godwit_pci *pci, struct span *span,
+                      GError **error)
 {
-    for (guint i = 0; i < qtree->functions->len; i++) {
-        const struct godwit_pci_function *function =
-            &g_array_index(qtree->functions, struct godwit_pci_function, i);
-        const unsigned place = function->slot * 8u + function->function;
-        g_autofree char *name = g_strdup_printf("%02x:%02x.%x config", function->bus,
-                                                function->slot, function->function);
-        struct span *span =
-            add_span(hardware, GODWIT_SPACE_CONFIG, (uint64_t)function->bus << 16 | place << 8,
-                     name, godwit_pci_config_size(pci));
-        span->device = device_at(qtree, function->path);
-        if (!godwit_pci_config(pci, function->bus, place, span->bytes->data, span->bytes->len,
-                               error))
-            return false;
+    switch (span->space) {
+    case GODWIT_SPACE_CONFIG:
+        return godwit_pci_config(pci, (unsigned)(span->start >> 16),
+                                 (unsigned)(span->start >> 8 & 0xff), span->bytes->data,
+                                 span->bytes->len, error);
+    case GODWIT_SPACE_PORTS:
+        return read_ports(vm, span, error);
+    default:
+        return read_memory(vm, span, error);
     }
-    return true;
+}
+
+/* Reads a place, unless it is too large. */
+static bool read_place(struct godwit_vm *vm, struct godwit_hardware *hardware,
+                       struct godwit_pci *pci, const struct godwit_hardware_place *place,
+                       godwit_deadly_regions *deadly, GError **error)
+{
+    struct span *span = add_span(hardware, place);
+    if (is_too_large(place)) {
+        hardware->left_out += place->length;
+        return true;
+    }
+    GError *cause = NULL;
+    if (read_span(vm, pci, span, &cause))
+        return true;
+    if (g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ACCESS))
+        g_ptr_array_add(deadly, (gpointer)(uintptr_t)place->region);
+    godwit_error_context(&cause, "the %s, reading %s", vm->name, place->region);
+    g_propagate_error(error, cause);
+    return false;
 }
 
 struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly_regions *deadly,
@@ -154,22 +220,29 @@ struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly
 {
     struct godwit_hardware *hardware = g_new0(struct godwit_hardware, 1);
     hardware->spans = g_ptr_array_new_with_free_func(span_free);
-    struct godwit_mtree *mtree = godwit_vm_mtree(vm, error);
-    struct godwit_qtree *qtree = mtree ? godwit_vm_qtree(vm, error) : NULL;
-    g_autoptr(GError) none = NULL;
-    struct godwit_pci *pci = qtree ? godwit_pci_new(vm->qtest, mtree, &none) : NULL;
-    const bool read = qtree && (!pci || read_config(hardware, pci, qtree, error)) &&
-                      read_view(vm, hardware, qtree, godwit_mtree_view(mtree, "memory"),
-                                GODWIT_SPACE_MEMORY, deadly, error) &&
-                      read_view(vm, hardware, qtree, godwit_mtree_view(mtree, "I/O"),
-                                GODWIT_SPACE_PORTS, deadly, error);
-    godwit_pci_free(pci);
-    godwit_qtree_free(qtree);
-    godwit_mtree_free(mtree);
-    if (read)
-        return hardware;
-    godwit_hardware_free(hardware);
-    return NULL;
+    struct layout layout = {0};
+    bool read = find_layout(vm, &layout, error);
+    for (guint i = 0; read && i < layout.places->len; i++) {
+        const struct godwit_hardware_place *place =
+            &g_array_index(layout.places, struct godwit_hardware_place, i);
+        read = g_ptr_array_find(deadly, place->region, NULL) ||
+               read_place(vm, hardware, layout.pci, place, deadly, error);
+    }
+    layout_clear(&layout);
+    if (!read)
+        g_clear_pointer(&hardware, godwit_hardware_free);
+    return hardware;
+}
+
+GArray *godwit_hardware_places(struct godwit_vm *vm, GError **error)
+{
+    struct layout layout = {0};
+    GArray *places = find_layout(vm, &layout, error) ? g_array_ref(layout.places) : NULL;
+    for (guint i = places ? places->len : 0; i-- > 0;)
+        if (is_too_large(&g_array_index(places, struct godwit_hardware_place, i)))
+            g_array_remove_index(places, i);
+    layout_clear(&layout);
+    return places;
 }
 
 void godwit_hardware_free(struct godwit_hardware *hardware)
@@ -339,59 +412,4 @@ bool godwit_hardware_assign(struct godwit_vm *vm, GError **error)
     godwit_qtree_free(qtree);
     godwit_mtree_free(mtree);
     return good;
-}
-
-/* Adds the ranges of one address space. */
-static void add_places(GArray *places, const struct godwit_qtree *qtree,
-                       const struct godwit_view *view, enum godwit_space space)
-{
-    for (guint i = 0; view && i < view->ranges->len; i++) {
-        const struct godwit_range *range = &g_array_index(view->ranges, struct godwit_range, i);
-        const uint64_t length = range->last - range->start + 1;
-        if (range->kind != GODWIT_RANGE_IO || !g_strcmp0(range->name, view->root) || !length ||
-            length > SPAN_MAX)
-            continue;
-        const struct godwit_hardware_place place = {
-            .space = space,
-            .start = range->start,
-            .length = length,
-            .offset = range->offset,
-            .region = g_intern_string(range->name),
-            .device = device_at(qtree, range->owner),
-            .path = g_intern_string(range->owner),
-        };
-        g_array_append_val(places, place);
-    }
-}
-
-GArray *godwit_hardware_places(struct godwit_vm *vm, GError **error)
-{
-    struct godwit_mtree *mtree = godwit_vm_mtree(vm, error);
-    struct godwit_qtree *qtree = mtree ? godwit_vm_qtree(vm, error) : NULL;
-    GArray *places = qtree ? g_array_new(FALSE, FALSE, sizeof(struct godwit_hardware_place)) : NULL;
-    g_autoptr(GError) none = NULL;
-    struct godwit_pci *pci = places ? godwit_pci_new(vm->qtest, mtree, &none) : NULL;
-    for (guint i = 0; pci && i < qtree->functions->len; i++) {
-        const struct godwit_pci_function *function =
-            &g_array_index(qtree->functions, struct godwit_pci_function, i);
-        const struct godwit_hardware_place place = {
-            .space = GODWIT_SPACE_CONFIG,
-            .start = (uint64_t)function->bus << 16 | (uint64_t)function->slot << 11 |
-                     (uint64_t)function->function << 8,
-            .length = godwit_pci_config_size(pci),
-            .region = "config",
-            .device = device_at(qtree, function->path),
-            .path = g_intern_string(function->path),
-            .bridge = function->bridge,
-        };
-        g_array_append_val(places, place);
-    }
-    if (places) {
-        add_places(places, qtree, godwit_mtree_view(mtree, "memory"), GODWIT_SPACE_MEMORY);
-        add_places(places, qtree, godwit_mtree_view(mtree, "I/O"), GODWIT_SPACE_PORTS);
-    }
-    godwit_pci_free(pci);
-    godwit_qtree_free(qtree);
-    godwit_mtree_free(mtree);
-    return places;
 }

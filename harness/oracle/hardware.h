@@ -57,6 +57,9 @@ GPtrArray *godwit_hardware_compare(const struct godwit_hardware *source,
                                    const struct godwit_hardware *copy,
                                    const struct godwit_hardware *other, unsigned *moving);
 
+/* Ports below this one belong to ISA devices, whose registers have a byte each. */
+#define GODWIT_ISA_PORTS 0x1000
+
 enum godwit_space { GODWIT_SPACE_CONFIG, GODWIT_SPACE_MEMORY, GODWIT_SPACE_PORTS };
 
 /* A range of registers. */
