@@ -295,17 +295,21 @@ void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *dest
         godwit_bug_mark(failure, bug);
 }
 
+bool godwit_bug_add_sides(const struct godwit_testbed *testbed, struct godwit_symptom *symptom)
+{
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
+        *(vm->source ? &symptom->source : &symptom->destination) = vm;
+    }
+    return symptom->source && symptom->destination;
+}
+
 void godwit_bug_explain_subject(const struct godwit_testbed *testbed, enum godwit_symptom_kind kind,
                                 const char *name, GError **failure)
 {
     struct godwit_symptom symptom = {.kind = kind, .text = name, .failure = *failure};
-    /* The latest of each side: those before only answered questions. */
-    for (guint i = 0; i < testbed->vms->len; i++) {
-        struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
-        *(vm->source ? &symptom.source : &symptom.destination) = vm;
-    }
     const struct godwit_bug *bug =
-        symptom.source && symptom.destination ? godwit_bug_explain(&symptom) : NULL;
+        godwit_bug_add_sides(testbed, &symptom) ? godwit_bug_explain(&symptom) : NULL;
     if (bug)
         godwit_bug_mark(failure, bug);
 }

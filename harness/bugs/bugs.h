@@ -149,6 +149,10 @@ bool godwit_bug_hot_pages(const struct godwit_setup *setup);
 void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *destination,
                                 GError **failure);
 
+/* Sets SYMPTOM's source and destination to the latest VM of each side: those before only answered
+ * questions. Returns whether there are both. */
+bool godwit_bug_add_sides(const struct godwit_testbed *testbed, struct godwit_symptom *symptom);
+
 /* Marks *FAILURE, with which a scenario about the device or machine NAME ended, if a known bug of
  * KIND explains it. Considers the latest VM of each side. */
 void godwit_bug_explain_subject(const struct godwit_testbed *testbed, enum godwit_symptom_kind kind,

@@ -23,21 +23,27 @@ bool godwit_still_start(struct godwit_testbed *testbed, const char *const *sourc
            godwit_migrate_set_capabilities(still->source, NULL, error);
 }
 
-GPtrArray *godwit_still_migrate(struct godwit_still *still, GError **error)
+bool godwit_still_transfer(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct godwit_vm *source = still->source, *destination = still->destination;
-    struct godwit_testbed *testbed = source->testbed;
-    godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
     if (!godwit_state_save(source, error) || !godwit_course_settle(source, error) ||
         (!destination->answers && !godwit_vm_handshake(destination, error)) ||
         !godwit_migrate_set_capabilities(destination, NULL, error))
-        return NULL;
+        return false;
     g_autofree char *from = godwit_migrate_listen(
         source, destination, godwit_state_transport(destination->qemu), false, error);
     if (!from || !godwit_migrate_wait(destination, "completed", error))
-        return NULL;
-    godwit_testbed_phase(testbed, GODWIT_PHASE_VERIFY);
-    return godwit_loaded_compare(source, destination, still->arguments, true, error);
+        return false;
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_VERIFY);
+    return true;
+}
+
+GPtrArray *godwit_still_migrate(struct godwit_still *still, GError **error)
+{
+    return godwit_still_transfer(still->source, still->destination, error)
+               ? godwit_loaded_compare(still->source, still->destination, still->arguments, true,
+                                       error)
+               : NULL;
 }
 
 void godwit_still_drop(struct godwit_testbed *testbed, guint count)

@@ -22,6 +22,10 @@ bool godwit_still_start(struct godwit_testbed *testbed, const char *const *sourc
                         const char *const *destination_arguments, struct godwit_still *still,
                         GError **error);
 
+/* Moves the state of SOURCE, which does not run, to DESTINATION through a file, and waits until it
+ * has been loaded. */
+bool godwit_still_transfer(struct godwit_vm *source, struct godwit_vm *destination, GError **error);
+
 /* Migrates it and returns what has not survived, see godwit_loaded_compare(); NULL with ERROR set
  * if a VM fails. Neither VM can be used afterwards. */
 GPtrArray *godwit_still_migrate(struct godwit_still *still, GError **error);

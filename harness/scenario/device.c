@@ -67,23 +67,19 @@ static GArray *lost_registers(const GPtrArray *lost)
     return registers;
 }
 
-/* Returns the symptom of a migration with the device NAME that lost these registers. */
-static struct godwit_symptom symptom_of(const struct godwit_testbed *testbed, const char *name,
-                                        const GArray *lost)
+/* Fills SYMPTOM in: a migration with the device NAME lost these registers. Returns whether there
+ * were two sides. */
+static bool describe(const struct godwit_testbed *testbed, const char *name, const GArray *lost,
+                     struct godwit_symptom *symptom)
 {
-    struct godwit_symptom symptom = {
+    *symptom = (struct godwit_symptom){
         .kind = GODWIT_SYMPTOM_DEVICE,
         .text = name,
         .lost = (const struct godwit_symptom_register *)(const void *)lost->data,
         .lost_count = lost->len,
         .poked = testbed->state->poked,
     };
-    /* The latest of each side: those before only answered questions. */
-    for (guint i = 0; i < testbed->vms->len; i++) {
-        struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
-        *(vm->source ? &symptom.source : &symptom.destination) = vm;
-    }
-    return symptom;
+    return godwit_bug_add_sides(testbed, symptom);
 }
 
 bool godwit_device_is_known(const struct godwit_testbed *testbed, const char *name,
@@ -92,17 +88,17 @@ bool godwit_device_is_known(const struct godwit_testbed *testbed, const char *na
     g_autoptr(GPtrArray) list = g_ptr_array_new();
     g_ptr_array_add(list, (gpointer)(uintptr_t)lost);
     g_autoptr(GArray) registers = lost_registers(list);
-    const struct godwit_symptom symptom = symptom_of(testbed, name, registers);
-    return symptom.source && symptom.destination && godwit_bug_match(&symptom);
+    struct godwit_symptom symptom;
+    return describe(testbed, name, registers, &symptom) && godwit_bug_match(&symptom);
 }
 
 void godwit_device_explain(const struct godwit_testbed *testbed, const char *name, GError **failure)
 {
     g_autoptr(GArray) registers = lost_registers(testbed->state->lost);
-    struct godwit_symptom symptom = symptom_of(testbed, name, registers);
-    symptom.failure = *failure;
-    if (!symptom.source || !symptom.destination)
+    struct godwit_symptom symptom;
+    if (!describe(testbed, name, registers, &symptom))
         return;
+    symptom.failure = *failure;
     const struct godwit_bug *bug = godwit_bug_explain(&symptom);
     if (bug)
         godwit_bug_mark(failure, bug);
@@ -129,7 +125,8 @@ static bool run_still(struct godwit_testbed *testbed, const struct godwit_spec *
         godwit_plug_refused(still.destination, name, error);
         return false;
     }
-    if (!godwit_plug_migrates(still.source, error) || !godwit_hardware_assign(still.source, error))
+    if (!godwit_course_migrates(still.source, "device", error) ||
+        !godwit_hardware_assign(still.source, error))
         return false;
     testbed->state->lost = godwit_still_migrate(&still, error);
     return testbed->state->lost && godwit_loaded_judge(testbed, testbed->state->lost, error);

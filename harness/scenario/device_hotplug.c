@@ -23,7 +23,7 @@ static bool try_add(struct godwit_testbed *testbed, const struct godwit_plug *pl
         godwit_plug_crashed(vm, plug->name, error);
         return false;
     }
-    return (!plugged || godwit_plug_migrates(vm, error)) && godwit_vm_quit(vm, error);
+    return (!plugged || godwit_course_migrates(vm, "device", error)) && godwit_vm_quit(vm, error);
 }
 
 /* Finds a place where the device can be plugged while the guest runs. */

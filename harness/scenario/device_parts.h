@@ -51,9 +51,6 @@ struct godwit_vm *godwit_plug_start(struct godwit_testbed *testbed, enum godwit_
 bool godwit_plug_try(struct godwit_testbed *testbed, enum godwit_vm_role role, char **arguments,
                      const char *name, GError **error);
 
-/* Fails with SKIP if VM's machine has a device that does not migrate. */
-bool godwit_plug_migrates(struct godwit_vm *vm, GError **error);
-
 /* Plugs the recipe's device into VM, which has a machine already. Sets *PLUGGED to whether it is
  * there afterwards, and *REASON, which the caller frees, to what QEMU says if it is not. Fails if
  * QEMU does. */

@@ -137,17 +137,6 @@ void godwit_plug_free(struct godwit_plug *plug)
     g_free(plug);
 }
 
-bool godwit_plug_migrates(struct godwit_vm *vm, GError **error)
-{
-    g_autoptr(json_t) migration = godwit_vm_execute(vm, "query-migrate", NULL, error);
-    if (!migration)
-        return false;
-    const char *blocked =
-        json_string_value(json_array_get(json_object_get(migration, "blocked-reasons"), 0));
-    return !blocked ||
-           godwit_fail(error, GODWIT_ERROR_SKIP, "needs a device that migrates: %s", blocked);
-}
-
 struct godwit_vm *godwit_plug_start(struct godwit_testbed *testbed, enum godwit_vm_role role,
                                     char **arguments, const char *name, GError **error)
 {
@@ -164,7 +153,7 @@ bool godwit_plug_try(struct godwit_testbed *testbed, enum godwit_vm_role role, c
                      const char *name, GError **error)
 {
     struct godwit_vm *vm = godwit_plug_start(testbed, role, arguments, name, error);
-    return vm && godwit_plug_migrates(vm, error) && godwit_vm_quit(vm, error);
+    return vm && godwit_course_migrates(vm, "device", error) && godwit_vm_quit(vm, error);
 }
 
 /* Returns whether the machine has a device with that id, which -device named. */

@@ -11,10 +11,9 @@
 #include "scenario/scenario.h"
 
 #include "bugs/bugs.h"
-#include "course/loaded.h"
+#include "course/still.h"
 #include "inventory/boards.h"
 #include "oracle/oracle.h"
-#include "oracle/state.h"
 #include <string.h>
 
 /* The file that stands for firmware or a kernel, and its size in bytes. */
@@ -49,17 +48,6 @@ static bool prepare(struct godwit_vm *vm, GError **error)
            godwit_migrate_set_parameters(vm, fast, error);
 }
 
-static bool transfer(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
-{
-    godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
-    if (!prepare(source, error) || !prepare(destination, error) ||
-        !godwit_state_save(source, error) || !godwit_course_settle(source, error))
-        return false;
-    g_autofree char *from = godwit_migrate_listen(
-        source, destination, godwit_state_transport(destination->qemu), false, error);
-    return from && godwit_migrate_wait(destination, "completed", error);
-}
-
 /* Starts both sides, migrates, compares, and ends both. */
 static bool migrate(struct godwit_testbed *testbed, const char *type, GError **error)
 {
@@ -70,10 +58,9 @@ static bool migrate(struct godwit_testbed *testbed, const char *type, GError **e
     if (!source || !godwit_course_migrates(source, "machine", error))
         return false;
     struct godwit_vm *destination = start(testbed, GODWIT_VM_DESTINATION_PAUSED, type, error);
-    if (!destination || !transfer(source, destination, error))
-        return false;
-    godwit_testbed_phase(testbed, GODWIT_PHASE_VERIFY);
-    return godwit_oracle_ram(source, destination, error) &&
+    return destination && prepare(source, error) && prepare(destination, error) &&
+           godwit_still_transfer(source, destination, error) &&
+           godwit_oracle_ram(source, destination, error) &&
            godwit_loaded_judge_state(source, destination, error) &&
            godwit_course_end(source, destination, error);
 }
