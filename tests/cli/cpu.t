@@ -7,17 +7,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Cli;
-use JSON::PP ();
 use Test::More;
 
 plan skip_all => 'no qemu-system-x86_64' unless $qemu;
 
 # The run, and its results by scenario.
-sub results_of {
-    my $run    = run(['run', '--format', 'json', '--accel', 'tcg', @_]);
-    my $report = eval { JSON::PP->new->utf8->decode($run->{out}) } || {};
-    return ($run, {map { $_->{scenario} => $_ } @{$report->{results} || []}});
-}
+sub results_of { return results_by_scenario('--accel', 'tcg', @_) }
 
 my @on = ('--arch', 'x86_64', '--qemu', $qemu);
 my ($run, $results) = results_of(@on, 'cpu/qemu64*', 'cpu/486', 'cpu/no-such');

@@ -7,7 +7,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Cli;
-use JSON::PP ();
 use Test::More;
 
 plan skip_all => 'no qemu-system-x86_64' unless $qemu;
@@ -16,10 +15,8 @@ my @on = ('--arch', 'x86_64', '--accel', 'tcg');
 
 # The run, and its results by scenario.
 sub results_of {
-    my @which  = grep({ $_ eq '--qemu' } @_) ? () : ('--qemu', $qemu);
-    my $run    = run(['run', '--format', 'json', @on, @which, @_]);
-    my $report = eval { JSON::PP->new->utf8->decode($run->{out}) } || {};
-    return ($run, {map { $_->{scenario} => $_ } @{$report->{results} || []}});
+    my @which = grep({ $_ eq '--qemu' } @_) ? () : ('--qemu', $qemu);
+    return results_by_scenario(@on, @which, @_);
 }
 
 # A QEMU that runs the shell commands END before $qemu, if it is a destination.

@@ -12,12 +12,13 @@ use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Find ();
 use File::Temp ();
+use JSON::PP   ();
 use POSIX      ();
 use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw($godwit $qemu fake script_file fifo slurp start finish run run_all
-    processes files_of ok_clean eventually told);
+    results_by_scenario processes files_of ok_clean eventually told);
 
 # Nothing here takes as long on any machine; it only ends what hangs.
 use constant PATIENCE => 120;
@@ -141,6 +142,13 @@ sub finish {
 }
 
 sub run { return finish(start(@_)) }
+
+# A run of scenarios with these arguments, and its results by scenario.
+sub results_by_scenario {
+    my $run    = run(['run', '--format', 'json', @_]);
+    my $report = eval { JSON::PP->new->utf8->decode($run->{out}) } || {};
+    return ($run, {map { $_->{scenario} => $_ } @{$report->{results} || []}});
+}
 
 # Runs many, each an array of start()'s arguments, several at a time, and returns them in order.
 sub run_all {
