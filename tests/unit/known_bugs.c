@@ -527,6 +527,7 @@ static void test_registers(void **state)
     } rows[] = {
         {{{"edu", "config 0x4"}}, "device-stateless"},
         {{{"edu", "config 0x4"}, {"sdhci-pci", "sdhci 0x0"}}, "device-stateless"},
+        {{{"sii3112", "config 0x4"}}, "device-stateless"},
         {{{"e1000", "config 0x4"}}, NULL},
         {{{"edu", "config 0x4"}, {"e1000", "config 0x4"}}, NULL},
         {{{"e1000", "config 0x4"}, {"edu", "config 0x4"}}, NULL},
