@@ -32,7 +32,7 @@ static void describe_host(const struct godwit_process *process)
     g_autofree char *lacks = godwit_host_lacks_kvm();
     row("kvm", "%s%s", lacks ? "no: " : "/dev/kvm answers", lacks ? lacks : "");
     const char *without = godwit_host_lacks_userfaultfd();
-    row("userfaultfd", "%s%s", without ? "no: postcopy " : "yes: postcopy can run",
+    row("userfaultfd", "%s%s", without ? "no postcopy: " : "yes: postcopy can run",
         without ? without : "");
     const int scope = godwit_host_ptrace_scope();
     row("guest memory", "%s",
@@ -44,7 +44,7 @@ static void describe_host(const struct godwit_process *process)
 
 /* What keeps scenarios from running. */
 struct reason {
-    char *text;            /* "needs transport file" */
+    char *need;            /* "transport file" */
     GHashTable *scenarios; /* a set of names; borrowed */
     GHashTable *targets;   /* likewise; owned */
 };
@@ -52,7 +52,7 @@ struct reason {
 static void reason_free(gpointer data)
 {
     struct reason *reason = data;
-    g_free(reason->text);
+    g_free(reason->need);
     g_hash_table_unref(reason->scenarios);
     g_hash_table_unref(reason->targets);
     g_free(reason);
@@ -64,19 +64,18 @@ struct doctor {
     GPtrArray *reasons; /* of struct reason, in the order in which they were met */
 };
 
-/* Counts a scenario that cannot run for the reason that TEXT gives up to its colon; what follows
- * differs from one target to the next. */
-static void count(struct doctor *doctor, const char *text, const char *scenario, const char *target)
+/* Counts a scenario that cannot run for lack of NEED. Why it is lacking differs from one target to
+ * the next. */
+static void count(struct doctor *doctor, const char *need, const char *scenario, const char *target)
 {
-    g_autofree char *key = g_strndup(text, strcspn(text, ":"));
     struct reason *reason = NULL;
     for (guint i = 0; i < doctor->reasons->len && !reason; i++) {
         struct reason *one = g_ptr_array_index(doctor->reasons, i);
-        reason = strcmp(one->text, key) ? NULL : one;
+        reason = strcmp(one->need, need) ? NULL : one;
     }
     if (!reason) {
         reason = g_new0(struct reason, 1);
-        reason->text = g_steal_pointer(&key);
+        reason->need = g_strdup(need);
         reason->scenarios = g_hash_table_new(g_str_hash, g_str_equal);
         reason->targets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         g_ptr_array_add(doctor->reasons, reason);
@@ -97,11 +96,12 @@ static void describe_target(struct doctor *doctor, const struct godwit_target *t
     row("", "accelerator %s: %s", target->setup.accel, target->accel_reason);
     for (guint i = 0; i < scenarios->len; i++) {
         const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, i);
-        g_autofree char *reason = godwit_scenario_skip_reason(scenario, &target->setup);
-        able += !reason;
-        if (!reason)
+        struct godwit_lack *lack = godwit_scenario_lacks(scenario, &target->setup);
+        able += !lack;
+        if (!lack)
             continue;
-        count(doctor, reason, scenario->name, target->name);
+        count(doctor, lack->need, scenario->name, target->name);
+        g_autofree char *reason = godwit_lack_reason(lack);
         if (doctor->verbose)
             row("", "cannot run %s: %s", scenario->name, reason);
     }
@@ -116,8 +116,8 @@ static void describe_reasons(const struct doctor *doctor)
         const struct reason *reason = g_ptr_array_index(doctor->reasons, i);
         const unsigned scenarios = g_hash_table_size(reason->scenarios);
         const unsigned targets = g_hash_table_size(reason->targets);
-        row(i ? "" : "cannot run", "%2u scenario%s on %u target%s: %s", scenarios,
-            scenarios == 1 ? "" : "s", targets, targets == 1 ? "" : "s", reason->text);
+        row(i ? "" : "cannot run", "%2u scenario%s on %u target%s: needs %s", scenarios,
+            scenarios == 1 ? "" : "s", targets, targets == 1 ? "" : "s", reason->need);
     }
     if (doctor->reasons->len && !doctor->verbose)
         row("", "(--verbose lists the scenarios)");

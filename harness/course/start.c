@@ -17,7 +17,7 @@ bool godwit_course_enable_postcopy(struct godwit_vm *vm, GError **error)
         return true;
     const char *lacks = cause->code == GODWIT_ERROR_QMP ? godwit_host_lacks_userfaultfd() : NULL;
     if (lacks)
-        return godwit_fail(error, GODWIT_ERROR_SKIP, "%s", lacks);
+        return godwit_fail(error, GODWIT_ERROR_SKIP, "needs userfaultfd: %s", lacks);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }

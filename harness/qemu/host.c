@@ -28,7 +28,7 @@ const char *godwit_host_lacks_userfaultfd(void)
     /* Newer QEMUs can also use the device node, if its permissions allow it. */
     if (access("/dev/userfaultfd", R_OK | W_OK) == 0)
         return NULL;
-    return "needs userfaultfd, which this host allows to root only "
+    return "this host allows it to root only "
            "(sysctl vm.unprivileged_userfaultfd=1 would allow it)";
 }
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* Returns NULL if a QEMU that this process starts can use userfaultfd, which postcopy needs.
- * Otherwise returns the reason to skip what needs it. Static. */
+ * Otherwise returns why not. Static. */
 const char *godwit_host_lacks_userfaultfd(void);
 
 /* Returns whether userfaultfd reports the thread that touched a missing page. */

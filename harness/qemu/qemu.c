@@ -120,14 +120,40 @@ bool godwit_qemu_has(const struct godwit_qemu *qemu, const char *kind, const cha
     return json_object_get(qemu->features, key) != NULL;
 }
 
-char *godwit_qemu_lacks(const struct godwit_qemu *qemu, const char *needs)
+struct godwit_lack *godwit_lack_new(char *need, char *why)
+{
+    struct godwit_lack *lack = g_new0(struct godwit_lack, 1);
+    lack->need = need;
+    lack->why = why;
+    return lack;
+}
+
+void godwit_lack_free(struct godwit_lack *lack)
+{
+    if (!lack)
+        return;
+    g_free(lack->need);
+    g_free(lack->why);
+    g_free(lack);
+}
+
+char *godwit_lack_reason(struct godwit_lack *lack)
+{
+    char *reason = !lack        ? NULL
+                   : !lack->why ? g_strdup_printf("needs %s", lack->need)
+                                : g_strdup_printf("needs %s: %s", lack->need, lack->why);
+    godwit_lack_free(lack);
+    return reason;
+}
+
+struct godwit_lack *godwit_qemu_lacks(const struct godwit_qemu *qemu, const char *needs)
 {
     g_auto(GStrv) list = g_strsplit(needs ? needs : "", " ", -1);
     for (guint i = 0; list[i]; i++) {
         if (!*list[i] || json_object_get(qemu->features, list[i]))
             continue;
         g_strdelimit(list[i], ":", ' ');
-        return g_strdup_printf("needs %s: not in QEMU %s", list[i], qemu->version);
+        return godwit_lack_new(g_strdup(list[i]), g_strdup_printf("not in QEMU %s", qemu->version));
     }
     return NULL;
 }

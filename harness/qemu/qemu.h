@@ -66,11 +66,29 @@ const char *godwit_qemu_common_type(const struct godwit_qemu *source,
  */
 bool godwit_qemu_has(const struct godwit_qemu *qemu, const char *kind, const char *name);
 
+/* Something that is needed and is not there. */
+struct godwit_lack {
+    char *need; /* "capability mapped-ram": the same for all that need it */
+    char *why;  /* "not in QEMU 7.2.22"; NULL: the need says it all */
+};
+
+/* Returns a lack; it takes both strings. The caller frees it with godwit_lack_free(). */
+struct godwit_lack *godwit_lack_new(char *need, char *why);
+
+/* Returns it as a reason to skip, "needs NEED: WHY", which the caller frees. Takes LACK, which may
+ * be NULL: then NULL. */
+char *godwit_lack_reason(struct godwit_lack *lack);
+
+/* Frees LACK, which may be NULL. */
+void godwit_lack_free(struct godwit_lack *lack);
+
+typedef struct godwit_lack godwit_lack; /* for g_autoptr only */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(godwit_lack, godwit_lack_free)
+
 /*
- * Returns a reason to skip for the first of NEEDS that the binary lacks: "needs capability
- * mapped-ram: not in QEMU 7.2.22". NEEDS are features as "KIND:NAME", separated by spaces; NULL for
- * none. The caller frees the reason. Returns NULL if the binary has all of them.
+ * Returns the first of NEEDS that the binary lacks, which the caller frees, or NULL if it has all
+ * of them. NEEDS are features as "KIND:NAME", separated by spaces; NULL for none.
  */
-char *godwit_qemu_lacks(const struct godwit_qemu *qemu, const char *needs);
+struct godwit_lack *godwit_qemu_lacks(const struct godwit_qemu *qemu, const char *needs);
 
 #endif

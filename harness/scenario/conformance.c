@@ -214,7 +214,8 @@ bool godwit_conformance_requests(struct godwit_conformance *conformance,
                                  GError **error)
 {
     for (size_t i = 0; i < count; i++) {
-        g_autofree char *lacks = godwit_qemu_lacks(conformance->vm->qemu, requests[i].needs);
+        g_autofree char *lacks =
+            godwit_lack_reason(godwit_qemu_lacks(conformance->vm->qemu, requests[i].needs));
         if (lacks)
             godwit_conformance_skip(conformance->vm->testbed, requests[i].name, lacks);
         else if (!godwit_conformance_request(conformance, requests[i].expectation, requests[i].name,

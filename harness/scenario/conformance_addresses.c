@@ -204,7 +204,8 @@ static bool run_listening(struct godwit_testbed *testbed, const struct godwit_sc
         if (!godwit_vm_handshake(vms[i], error) || !godwit_conformance_begin(&vm, vms[i], error) ||
             !godwit_conformance_requests(&vm, &unusable[i], 1, error))
             return false;
-        g_autofree char *lacks = godwit_qemu_lacks(vms[i]->qemu, unusable[i].needs);
+        g_autofree char *lacks =
+            godwit_lack_reason(godwit_qemu_lacks(vms[i]->qemu, unusable[i].needs));
         if (lacks) {
             godwit_conformance_skip(testbed, name, lacks);
         } else {

@@ -126,7 +126,7 @@ static bool check_combinations(struct godwit_conformance *vm, GError **error)
         g_autofree char *check = g_strdup_printf(
             "capability %s%s: refused%s", names, combination->names[1] ? "" : " alone",
             combination->expectation == GODWIT_EITHER ? ", or set and read back" : "");
-        g_autofree char *lacks = godwit_qemu_lacks(vm->vm->qemu, needs->str);
+        g_autofree char *lacks = godwit_lack_reason(godwit_qemu_lacks(vm->vm->qemu, needs->str));
         if (lacks)
             godwit_conformance_skip(vm->vm->testbed, check, lacks);
         else if (!combine(vm, check, combination->names, combination->expectation, error))
@@ -163,7 +163,7 @@ static bool check_dependence(struct godwit_conformance *vm, const char *needed,
     g_autofree char *check =
         g_strdup_printf("capability %s: not switched off while %s is on", needed, dependent);
     g_autofree char *needs = g_strdup_printf("capability:%s capability:%s", needed, dependent);
-    g_autofree char *lacks = godwit_qemu_lacks(vm->vm->qemu, needs);
+    g_autofree char *lacks = godwit_lack_reason(godwit_qemu_lacks(vm->vm->qemu, needs));
     if (lacks) {
         godwit_conformance_skip(vm->vm->testbed, check, lacks);
         return true;

@@ -10,12 +10,12 @@
 #include "oracle/stamp.h"
 #include "scenario/scenario.h"
 
-static char *no_stamp(const struct godwit_setup *setup)
+static struct godwit_lack *no_stamp(const struct godwit_setup *setup)
 {
-    return setup->image->stamp_store ? NULL
-                                     : g_strdup_printf("needs a guest with the stamp workload: %s "
-                                                       "does not have it",
-                                                       setup->image->name);
+    return setup->image->stamp_store
+               ? NULL
+               : godwit_lack_new(g_strdup("a guest with the stamp workload"),
+                                 g_strdup_printf("%s does not have it", setup->image->name));
 }
 
 /* More pages than a stride has, but few enough for many passes. */
@@ -192,7 +192,7 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
     {                                                                                              \
         .name = "guest/stamp/" kind, .run = stop_often, .prepare = prepare, .order = true,         \
         .flags = flag, .summary = "stamp, " words ": stopped thirty times, every byte is correct", \
-        .skip_reason = no_stamp                                                                    \
+        .lacks = no_stamp                                                                          \
     }
 
 GODWIT_SCENARIOS(guest_stamp) = {
@@ -207,7 +207,7 @@ GODWIT_SCENARIOS(guest_stamp) = {
         .run = rate,
         .prepare = prepare_rate,
         .order = true,
-        .skip_reason = no_stamp,
+        .lacks = no_stamp,
     },
     {
         .name = "guest/stamp/verify",
@@ -215,7 +215,7 @@ GODWIT_SCENARIOS(guest_stamp) = {
         .run = verify,
         .prepare = prepare,
         .order = true,
-        .skip_reason = no_stamp,
+        .lacks = no_stamp,
     },
 };
 GODWIT_SCENARIOS_END(guest_stamp);

@@ -195,24 +195,26 @@ bool godwit_scenario_stamps(const struct godwit_scenario *scenario)
 
 /* Returns why the guest cannot have as many CPUs as it should, or NULL if it can. The caller frees
  * it. */
-static char *lacks_cpus(const struct godwit_scenario *scenario, const struct godwit_setup *setup)
+static struct godwit_lack *lacks_cpus(const struct godwit_scenario *scenario,
+                                      const struct godwit_setup *setup)
 {
     const unsigned cpus = scenario->cpus ? scenario->cpus : setup->workload.cpus;
     if (cpus > setup->image->max_cpus)
-        return g_strdup_printf("needs %u CPUs: the guest %s supports at most %u", cpus,
-                               setup->image->name, setup->image->max_cpus);
+        return godwit_lack_new(g_strdup_printf("%u CPUs", cpus),
+                               g_strdup_printf("the guest %s supports at most %u",
+                                               setup->image->name, setup->image->max_cpus));
     if (setup->machine_cpus && cpus > setup->machine_cpus)
-        return g_strdup_printf("needs %u CPUs: the machine has %u by -smp", cpus,
-                               setup->machine_cpus);
+        return godwit_lack_new(g_strdup_printf("%u CPUs", cpus),
+                               g_strdup_printf("the machine has %u by -smp", setup->machine_cpus));
     if (cpus > 1 && (scenario->flags & GODWIT_FLAG_SUSPEND))
-        return g_strdup_printf("needs a guest with one CPU, not %u: with several it never suspends "
-                               "itself",
-                               cpus);
+        return godwit_lack_new(g_strdup_printf("a guest with one CPU, not %u", cpus),
+                               g_strdup("with several it never suspends itself"));
     return NULL;
 }
 
 /* Returns what the spec needs and QEMU lacks, or NULL. The caller frees it. */
-static char *spec_lacks(const struct godwit_spec *spec, const struct godwit_qemu *qemu)
+static struct godwit_lack *spec_lacks(const struct godwit_spec *spec,
+                                      const struct godwit_qemu *qemu)
 {
     g_autoptr(GString) needs =
         g_string_new(godwit_spec_is_postcopy(spec) ? "capability:postcopy-ram" : "");
@@ -243,27 +245,29 @@ bool godwit_scenario_has_version(const char *type)
     return dash && g_ascii_isdigit(dash[1]);
 }
 
-char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
-                                  const struct godwit_setup *setup)
+struct godwit_lack *godwit_scenario_lacks(const struct godwit_scenario *scenario,
+                                          const struct godwit_setup *setup)
 {
     if ((scenario->flags & GODWIT_FLAG_SUSPEND) && !setup->machine->can_suspend)
-        return g_strdup_printf("needs suspend to RAM: the %s machine does not support it",
-                               setup->machine->arch);
+        return godwit_lack_new(
+            g_strdup("suspend to RAM"),
+            g_strdup_printf("the %s machine does not support it", setup->machine->arch));
     if ((setup->workload.flags & GODWIT_FLAG_STAMP) && !godwit_scenario_stamps(scenario))
-        return g_strdup("needs --workload order");
-    char *few = lacks_cpus(scenario, setup);
+        return godwit_lack_new(g_strdup("--workload order"), NULL);
+    struct godwit_lack *few = lacks_cpus(scenario, setup);
     if (few)
         return few;
     if (strcmp(setup->source->version, setup->destination->version) != 0 &&
         !godwit_scenario_has_version(setup->type))
-        return g_strdup_printf("needs a machine type with a version: QEMU %s and %s may disagree "
-                               "about \"%s\"",
-                               setup->source->version, setup->destination->version, setup->type);
+        return godwit_lack_new(g_strdup("a machine type with a version"),
+                               g_strdup_printf("QEMU %s and %s may disagree about \"%s\"",
+                                               setup->source->version, setup->destination->version,
+                                               setup->type));
     if (scenario->accel && strcmp(scenario->accel, setup->accel) != 0)
-        return g_strdup_printf("needs --accel %s", scenario->accel);
+        return godwit_lack_new(g_strdup_printf("--accel %s", scenario->accel), NULL);
     const struct godwit_qemu *const both[] = {setup->source, setup->destination};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
-        char *lacks = spec_lacks(&scenario->spec, both[i]);
+        struct godwit_lack *lacks = spec_lacks(&scenario->spec, both[i]);
         if (!lacks)
             lacks = godwit_qemu_lacks(both[i], scenario->needs);
         if (lacks)
@@ -271,8 +275,14 @@ char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
     }
     const char *host_lacks = uses_postcopy(scenario) ? godwit_host_lacks_userfaultfd() : NULL;
     if (host_lacks)
-        return g_strdup(host_lacks);
-    return scenario->skip_reason ? scenario->skip_reason(setup) : NULL;
+        return godwit_lack_new(g_strdup("userfaultfd"), g_strdup(host_lacks));
+    return scenario->lacks ? scenario->lacks(setup) : NULL;
+}
+
+char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
+                                  const struct godwit_setup *setup)
+{
+    return godwit_lack_reason(godwit_scenario_lacks(scenario, setup));
 }
 
 double godwit_scenario_seconds(const struct godwit_scenario *scenario,

@@ -25,9 +25,9 @@ struct godwit_scenario {
     bool random;        /* makes random choices by the setup's seed */
     bool hops;          /* its deadline is the default, times the number of the setup's hops */
     unsigned deadlines; /* likewise, times this number; 0: once */
-    /* Returns a reason to skip this scenario with this setup on this host that no other field
-     * expresses, or NULL. The caller frees it. NULL: the other fields suffice. */
-    char *(*skip_reason)(const struct godwit_setup *setup);
+    /* Returns what this setup or this host lacks for the scenario, if no other field expresses it,
+     * or NULL. The caller frees it. NULL: the other fields suffice. */
+    struct godwit_lack *(*lacks)(const struct godwit_setup *setup);
     const void *data; /* for `run`, in a form of the family's own */
     /* The state that its hooks share, in testbed->state. Each file of scenarios with such a state
      * defines its own struct godwit_scenario_state. */
@@ -104,8 +104,12 @@ bool godwit_scenario_stamps(const struct godwit_scenario *scenario);
 /* Returns whether the machine type has a version: "pc-q35-7.2" has one, "virt" does not. */
 bool godwit_scenario_has_version(const char *type);
 
-/* Returns why this host, this machine or these binaries cannot run the scenario, or NULL if they
- * can. The caller frees it. */
+/* Returns what this host, this machine or these binaries lack for the scenario, or NULL if they can
+ * run it. The caller frees it. */
+struct godwit_lack *godwit_scenario_lacks(const struct godwit_scenario *scenario,
+                                          const struct godwit_setup *setup);
+
+/* Returns the same as a reason to skip. The caller frees it. */
 char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
                                   const struct godwit_setup *setup);
 

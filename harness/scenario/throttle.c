@@ -86,14 +86,14 @@ static bool continue_throttled(struct godwit_vm *source, struct godwit_vm *desti
 
 static const char *const ring_arguments[] = {"-accel", "kvm,dirty-ring-size=" RING_TEXT, NULL};
 
-static char *lacks_ring(const struct godwit_setup *setup)
+static struct godwit_lack *lacks_ring(const struct godwit_setup *setup)
 {
     const unsigned entries = godwit_host_dirty_ring();
     (void)setup;
-    return entries >= RING ? NULL
-                           : g_strdup_printf("needs a dirty ring of %d entries: this host's KVM "
-                                             "supports %u",
-                                             RING, entries);
+    return entries >= RING
+               ? NULL
+               : godwit_lack_new(g_strdup_printf("a dirty ring of %d entries", RING),
+                                 g_strdup_printf("this host's KVM supports %u", entries));
 }
 
 /* Checks that QEMU has mapped a dirty ring of that size for its CPU: 16 bytes for each entry. */
@@ -351,7 +351,7 @@ GODWIT_SCENARIOS(throttle) = {
                  .live = see_rings},
         .whole = true,
         .accel = "kvm",
-        .skip_reason = lacks_ring,
+        .lacks = lacks_ring,
     },
     {
         .name = "precopy/dirty-limit",
@@ -369,7 +369,7 @@ GODWIT_SCENARIOS(throttle) = {
         .needs = "command:query-vcpu-dirty-limit",
         .accel = "kvm",
         .slow = true,
-        .skip_reason = lacks_ring,
+        .lacks = lacks_ring,
     },
     {
         .name = "vcpu-dirty-limit",
@@ -381,7 +381,7 @@ GODWIT_SCENARIOS(throttle) = {
         .needs = "command:set-vcpu-dirty-limit command:calc-dirty-rate",
         .accel = "kvm",
         .slow = true,
-        .skip_reason = lacks_ring,
+        .lacks = lacks_ring,
     },
 };
 GODWIT_SCENARIOS_END(throttle);
