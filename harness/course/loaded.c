@@ -151,7 +151,8 @@ static struct godwit_vm *load_copy(const struct comparison *comparison, GError *
     struct godwit_testbed *testbed = comparison->source->testbed;
     g_autofree char *name = g_strdup_printf("copy-%u", testbed->vms->len);
     struct godwit_vm *copy =
-        godwit_vm_start(testbed, name, GODWIT_VM_DESTINATION_PAUSED, comparison->arguments, error);
+        (comparison->destination->board ? godwit_vm_start_board : godwit_vm_start)(
+            testbed, name, GODWIT_VM_DESTINATION_PAUSED, comparison->arguments, error);
     if (!copy || !godwit_vm_handshake(copy, error) ||
         !godwit_migrate_set_capabilities(copy, NULL, error))
         return NULL;

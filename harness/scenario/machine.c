@@ -3,27 +3,28 @@
  *
  * Godwit's guest runs on few boards. So here no guest runs at all: the source is started with -S
  * and saves what the board is like after its reset, into a file. The destination loads it and is
- * made to save again. Both streams are compared field by field, and all RAM byte by byte. That
- * covers the state of each device of the board, but only its values after a reset.
+ * made to save again. Both streams are compared field by field, all RAM byte by byte, and the
+ * registers of both are read from outside. That covers each device of the board, but only its
+ * values after a reset.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "scenario/scenario.h"
-
 #include "bugs/bugs.h"
 #include "course/still.h"
 #include "inventory/boards.h"
+#include "oracle/hardware.h"
 #include "oracle/oracle.h"
+#include "scenario/device_parts.h"
 #include <string.h>
 
 /* The file that stands for firmware or a kernel, and its size in bytes. */
 #define IMAGE      "zeros.image"
 #define IMAGE_SIZE (64 << 10)
 
-/* Starts a side with the machine. Fails with SKIP if QEMU refuses to start it, and with CRASH if
- * QEMU crashes. */
+/* Starts a side with the machine, and sets *ARGUMENTS to its own, which the caller frees. Fails with
+ * SKIP if QEMU refuses to start it, and with CRASH if QEMU crashes. */
 static struct godwit_vm *start(struct godwit_testbed *testbed, enum godwit_vm_role role,
-                               const char *type, GError **error)
+                               const char *type, char ***arguments, GError **error)
 {
     const struct godwit_setup *setup = testbed->setup;
     const bool source = role == GODWIT_VM_SOURCE;
@@ -33,9 +34,9 @@ static struct godwit_vm *start(struct godwit_testbed *testbed, enum godwit_vm_ro
                     qemu->version);
         return NULL;
     }
-    g_auto(GStrv) arguments = godwit_board_arguments(qemu, type, setup->accel, IMAGE);
+    *arguments = godwit_board_arguments(qemu, type, setup->accel, IMAGE);
     struct godwit_vm *vm = godwit_vm_start_board(testbed, source ? "source" : "destination", role,
-                                                 (const char *const *)arguments, error);
+                                                 (const char *const *)*arguments, error);
     return vm && godwit_course_try_start(vm, type, error) ? vm : NULL;
 }
 
@@ -54,15 +55,21 @@ static bool migrate(struct godwit_testbed *testbed, const char *type, GError **e
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     if (!godwit_testbed_take_turn(testbed, error))
         return false;
-    struct godwit_vm *source = start(testbed, GODWIT_VM_SOURCE, type, error);
+    g_auto(GStrv) ours = NULL;
+    g_auto(GStrv) theirs = NULL;
+    struct godwit_vm *source = start(testbed, GODWIT_VM_SOURCE, type, &ours, error);
     if (!source || !godwit_course_migrates(source, "machine", error))
         return false;
-    struct godwit_vm *destination = start(testbed, GODWIT_VM_DESTINATION_PAUSED, type, error);
-    return destination && prepare(source, error) && prepare(destination, error) &&
-           godwit_still_transfer(source, destination, error) &&
-           godwit_oracle_ram(source, destination, error) &&
-           godwit_loaded_judge_state(source, destination, error) &&
-           godwit_course_end(source, destination, error);
+    struct godwit_vm *destination =
+        start(testbed, GODWIT_VM_DESTINATION_PAUSED, type, &theirs, error);
+    if (!destination || !prepare(source, error) || !prepare(destination, error) ||
+        !godwit_hardware_assign(source, error) ||
+        !godwit_still_transfer(source, destination, error) ||
+        !godwit_oracle_ram(source, destination, error))
+        return false;
+    testbed->state->lost =
+        godwit_loaded_compare(source, destination, (const char *const *)theirs, true, error);
+    return testbed->state->lost && godwit_loaded_judge(testbed, testbed->state->lost, error);
 }
 
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
@@ -82,9 +89,12 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (!g_file_set_contents(image, zeros, IMAGE_SIZE, &cause))
         return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", image,
                            cause->message);
+    testbed->hand = true;
     if (migrate(testbed, type, &cause))
         return true;
     godwit_bug_explain_subject(testbed, GODWIT_SYMPTOM_MACHINE, type, &cause);
+    if (!godwit_bug_of(cause))
+        godwit_device_explain(testbed, type, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }
@@ -92,10 +102,13 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
 GODWIT_SCENARIOS(machine) = {
     {
         .name = "machine/NAME",
-        .summary = "a machine type of the binary, without a guest: its state and RAM are compared",
+        .summary =
+            "a machine type of the binary, without a guest: state, RAM and registers are compared",
         .names = godwit_boards_list,
         .run = run,
         .order = true,
+        .state = sizeof(struct godwit_scenario_state),
+        .clear = godwit_device_clear,
     },
 };
 GODWIT_SCENARIOS_END(machine);

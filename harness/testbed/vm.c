@@ -316,6 +316,15 @@ static struct godwit_vm *vm_new_in(struct godwit_testbed *testbed, const char *n
     return vm;
 }
 
+/* Adds the socket of the hand. Without a log of its own, QEMU writes every request to its standard
+ * error. */
+static void add_qtest(struct godwit_vm *vm)
+{
+    if (vm->testbed->hand)
+        add(vm->arguments, "-chardev", GODWIT_QTEST_CHARDEV, "-qtest", "chardev:qtest",
+            "-qtest-log", "none", NULL);
+}
+
 /* Adds what makes the QEMU a source or a destination, and its QMP. */
 static void add_role(struct godwit_vm *vm, enum godwit_vm_role role, const char *const *arguments)
 {
@@ -342,10 +351,7 @@ struct godwit_vm *godwit_vm_prepare(struct godwit_testbed *testbed, const char *
     /* A machine that has its own serial ports, or none, must not get another one. */
     if (!godwit_command_line_has_console(own) && !(setup->theirs && has(own, "-nodefaults")))
         add(vm->arguments, "-serial", "chardev:console", NULL);
-    /* Without a log of its own, QEMU writes every request to its standard error. */
-    if (testbed->hand)
-        add(vm->arguments, "-chardev", GODWIT_QTEST_CHARDEV, "-qtest", "chardev:qtest",
-            "-qtest-log", "none", NULL);
+    add_qtest(vm);
     for (size_t i = 0; arguments && arguments[i]; i++)
         add(vm->arguments, arguments[i], NULL);
     return vm;
@@ -364,7 +370,9 @@ struct godwit_vm *godwit_vm_start_board(struct godwit_testbed *testbed, const ch
                                         GError **error)
 {
     struct godwit_vm *vm = vm_new_in(testbed, name, role);
+    vm->board = true;
     add_role(vm, role, arguments);
+    add_qtest(vm);
     for (size_t i = 0; arguments[i]; i++)
         add(vm->arguments, arguments[i], NULL);
     return spawn(vm, false, 0, error) ? vm : NULL;

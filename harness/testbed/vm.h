@@ -37,6 +37,7 @@ struct godwit_vm {
     int wait_status;      /* ... with this status, as wait(2) returns it ... */
     unsigned exit_order;  /* ... after this many other processes of this program had ended */
     bool answers;         /* the QMP handshake has succeeded */
+    bool board;           /* godwit_vm_start_board() has started it */
     bool may_exit;        /* the harness asked it to quit: its end is not a failure */
     bool alarms_judged;   /* the harness corrupted the guest, and the scenario judges its alarms */
     bool replaced;        /* the process continues as that of another VM: see godwit_vm_inherit() */

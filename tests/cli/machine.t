@@ -36,6 +36,7 @@ is($run->{status}, 0, 'boards: exit status');
 is($results->{'machine/isapc'}{status},   'pass', 'isapc');
 is($results->{'machine/microvm'}{status}, 'pass', 'microvm');
 cmp_ok($results->{'machine/isapc'}{measurements}{state_fields}, '>', 100, 'the state is compared');
+cmp_ok($results->{'machine/isapc'}{measurements}{registers}, '>', 50, 'and so are the registers');
 my ($twin) = grep { $_->{name} eq 'twin' } @{$results->{'machine/isapc'}{oracles}};
 cmp_ok($twin->{bytes}, '>', 1 << 20, 'RAM is compared');
 is($results->{'machine/x-remote'}{status}, 'pass', 'a glob asks the binary');
@@ -49,6 +50,12 @@ ok_clean($run, 'nothing is left behind');
 is($run->{status}, 1, 'a state that does not survive: exit status');
 like($results->{'machine/isapc'}{message},
     qr/^the destination has another state than the source: mc146818rtc 0: \S+ /, 'it is named');
+
+# A register of the destination that reads otherwise, although the streams are equal.
+($run, $results) = results_of('machine/microvm', '--qemu',
+    destination_that(qq{exec "$qemu" "\$@" -global fw_cfg_io.dma_enabled=off}));
+is($run->{status}, 1, 'a register that does not survive: exit status');
+like($results->{'machine/microvm'}{message}, qr/the destination has another state than the source: fw_cfg/, 'it is named');
 
 # A crash and a refusal to start are not the same.
 ($run, $results) = results_of('machine/isapc', '--qemu', destination_that('kill -ABRT $$'));
