@@ -40,7 +40,8 @@ static const struct {
     {"postcopy-recover", {"postcopy-active", "postcopy-paused", "failing", "failed"}},
     /* A second migrate_cancel makes it report "cancelling" again. */
     {"cancelling", {"cancelling", "cancelled"}},
-    {"failing", {"failed"}},
+    /* A cancel may come before the failure has been cleaned up. */
+    {"failing", {"failed", "cancelling"}},
     /* The migration is over, and another one may begin. */
     {"completed", {"setup"}},
     {"failed", {"setup", "active"}},
