@@ -334,6 +334,7 @@ GODWIT_SCENARIOS(devices) = {
         .name = "devices/common",
         .summary = "the devices of an ordinary virtual machine, all at once",
         .run = run,
+        .deadlines = 3,
         .order = true,
         .state = sizeof(struct godwit_scenario_state),
         .clear = godwit_device_clear,
