@@ -12,7 +12,6 @@
 #include "course/course.h"
 #include "oracle/hardware.h"
 #include "oracle/state.h"
-#include "stream/fields.h"
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
@@ -51,7 +50,7 @@ struct comparison {
     struct godwit_vm *source, *destination;
     const char *const *arguments;
     GPtrArray *deadly; /* regions that must not be read */
-    GPtrArray *lost;
+    GPtrArray *lost;   /* NULL until the fields have been compared */
 };
 
 static void lost_free(gpointer data)
@@ -62,13 +61,13 @@ static void lost_free(gpointer data)
     g_free(lost);
 }
 
-/* Adds to what is lost. Takes WHERE and TEXT. Returns the entry, borrowed. */
-static struct godwit_lost *add_lost(struct comparison *comparison, char *where, char *text)
+/* Adds to the LIST of what is lost. Takes WHERE and TEXT. Returns the entry, borrowed. */
+static struct godwit_lost *add_lost(GPtrArray *list, char *where, char *text)
 {
     struct godwit_lost *lost = g_new0(struct godwit_lost, 1);
     lost->where = where;
     lost->text = text;
-    g_ptr_array_add(comparison->lost, lost);
+    g_ptr_array_add(list, lost);
     return lost;
 }
 
@@ -94,11 +93,25 @@ static struct godwit_stream_fields *read_fields(const struct godwit_vm *vm, GErr
     return fields;
 }
 
-/* Makes the destination save what it has loaded, and returns the fields. What the source has saved
- * is in GODWIT_MIGRATE_FILE afterwards as it was before. */
-static struct godwit_stream_fields *save_again(struct godwit_vm *destination, GError **error)
+bool godwit_loaded_load(struct godwit_vm *source, struct godwit_vm *vm, GError **error)
 {
-    const char *folder = destination->testbed->directory;
+    if ((!vm->answers && !godwit_vm_handshake(vm, error)) ||
+        !godwit_migrate_set_capabilities(vm, NULL, error))
+        return false;
+    g_autofree char *from =
+        godwit_migrate_listen(source, vm, godwit_state_transport(vm->qemu), false, error);
+    return from && godwit_migrate_wait(vm, "completed", error);
+}
+
+struct godwit_stream_fields *godwit_loaded_save(struct godwit_vm *vm, GError **error)
+{
+    return godwit_state_save(vm, error) && godwit_course_settle(vm, error) ? read_fields(vm, error)
+                                                                           : NULL;
+}
+
+struct godwit_stream_fields *godwit_loaded_save_aside(struct godwit_vm *vm, GError **error)
+{
+    const char *folder = vm->testbed->directory;
     g_autofree char *file = g_build_filename(folder, GODWIT_MIGRATE_FILE, NULL);
     g_autofree char *kept = g_build_filename(folder, "source.stream", NULL);
     if (g_rename(file, kept)) {
@@ -106,10 +119,7 @@ static struct godwit_stream_fields *save_again(struct godwit_vm *destination, GE
                     g_strerror(errno));
         return NULL;
     }
-    struct godwit_stream_fields *fields =
-        godwit_state_save(destination, error) && godwit_course_settle(destination, error)
-            ? read_fields(destination, error)
-            : NULL;
+    struct godwit_stream_fields *fields = godwit_loaded_save(vm, error);
     if (fields && g_rename(kept, file)) {
         godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot rename %s: %s", kept,
                     g_strerror(errno));
@@ -118,25 +128,34 @@ static struct godwit_stream_fields *save_again(struct godwit_vm *destination, GE
     return fields;
 }
 
+GPtrArray *godwit_loaded_lost_fields(const struct godwit_testbed *testbed,
+                                     const struct godwit_stream_fields *before,
+                                     const struct godwit_stream_fields *after, bool same)
+{
+    GPtrArray *lost = g_ptr_array_new_with_free_func(lost_free);
+    g_autoptr(GPtrArray) differences = godwit_stream_fields_compare(before, after);
+    for (guint i = 0; i < differences->len; i++) {
+        const struct godwit_stream_difference *difference = g_ptr_array_index(differences, i);
+        /* Another version may save a device by other fields. What it has loaded of the old ones is
+         * judged by the registers. */
+        if ((same || difference->alike) &&
+            !is_recomputed(difference, testbed->setup->machine->arch))
+            add_lost(lost, g_strdup_printf("%s: %s", difference->device, difference->path),
+                     godwit_stream_difference_text(difference));
+    }
+    return lost;
+}
+
 static bool compare_fields(struct comparison *comparison, GError **error)
 {
     struct godwit_testbed *testbed = comparison->source->testbed;
     struct godwit_stream_fields *before = read_fields(comparison->source, error);
-    struct godwit_stream_fields *after = before ? save_again(comparison->destination, error) : NULL;
+    struct godwit_stream_fields *after =
+        before ? godwit_loaded_save_aside(comparison->destination, error) : NULL;
     const bool good = after != NULL;
     const bool same = !strcmp(comparison->source->qemu->path, comparison->destination->qemu->path);
     if (good) {
-        g_autoptr(GPtrArray) differences = godwit_stream_fields_compare(before, after);
-        for (guint i = 0; i < differences->len; i++) {
-            const struct godwit_stream_difference *difference = g_ptr_array_index(differences, i);
-            /* Another version may save a device by other fields. What it has loaded of the old ones
-             * is judged by the registers. */
-            if ((same || difference->alike) &&
-                !is_recomputed(difference, testbed->setup->machine->arch))
-                add_lost(comparison,
-                         g_strdup_printf("%s: %s", difference->device, difference->path),
-                         godwit_stream_difference_text(difference));
-        }
+        comparison->lost = godwit_loaded_lost_fields(testbed, before, after, same);
         godwit_testbed_measure(testbed, "state_fields", json_integer(before->fields->len));
     }
     godwit_stream_fields_free(before);
@@ -153,12 +172,7 @@ static struct godwit_vm *load_copy(const struct comparison *comparison, GError *
     struct godwit_vm *copy =
         (comparison->destination->board ? godwit_vm_start_board : godwit_vm_start)(
             testbed, name, GODWIT_VM_DESTINATION_PAUSED, comparison->arguments, error);
-    if (!copy || !godwit_vm_handshake(copy, error) ||
-        !godwit_migrate_set_capabilities(copy, NULL, error))
-        return NULL;
-    g_autofree char *uri = godwit_migrate_listen(comparison->source, copy,
-                                                 godwit_state_transport(copy->qemu), false, error);
-    return uri && godwit_migrate_wait(copy, "completed", error) ? copy : NULL;
+    return copy && godwit_loaded_load(comparison->source, copy, error) ? copy : NULL;
 }
 
 /* Reads the registers of VM, or of a copy of the destination if VM is NULL. One that dies of a read
@@ -188,7 +202,7 @@ static void add_registers(struct comparison *comparison, const GPtrArray *differ
     for (guint i = 0; i < differences->len; i++) {
         const struct godwit_hardware_difference *difference = g_ptr_array_index(differences, i);
         struct godwit_lost *lost = add_lost(
-            comparison,
+            comparison->lost,
             g_strdup_printf("%s 0x%" G_GINT64_MODIFIER "x", difference->region, difference->offset),
             g_strdup(difference->text));
         lost->is_register = true;
@@ -228,8 +242,7 @@ static bool compare_registers(struct comparison *comparison, struct godwit_vm *r
 GPtrArray *godwit_loaded_compare(struct godwit_vm *source, struct godwit_vm *destination,
                                  const char *const *arguments, bool last, GError **error)
 {
-    struct comparison comparison = {source, destination, arguments, g_ptr_array_new(),
-                                    g_ptr_array_new_with_free_func(lost_free)};
+    struct comparison comparison = {source, destination, arguments, g_ptr_array_new(), NULL};
     /* A PC's port, which asks which CPU reads it: every QEMU dies of that. */
     g_ptr_array_add(comparison.deadly, (gpointer)g_intern_static_string("vmport"));
     if (!compare_fields(&comparison, error) ||

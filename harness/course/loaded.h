@@ -8,6 +8,7 @@
 #ifndef GODWIT_HARNESS_COURSE_LOADED_H
 #define GODWIT_HARNESS_COURSE_LOADED_H
 
+#include "stream/fields.h"
 #include "testbed/vm.h"
 
 /* What has not survived. */
@@ -17,6 +18,24 @@ struct godwit_lost {
     bool is_register;   /* ... not a field of the stream */
     const char *device; /* type of the device that has the register; NULL: unknown */
 };
+
+/* Makes VM, a destination that has been started, load GODWIT_MIGRATE_FILE, which SOURCE has
+ * written, and waits until it has. */
+bool godwit_loaded_load(struct godwit_vm *source, struct godwit_vm *vm, GError **error);
+
+/* Makes VM, which is stopped, save itself to GODWIT_MIGRATE_FILE, and returns the fields of its
+ * state. The caller frees them. The VM ends in run state postmigrate. */
+struct godwit_stream_fields *godwit_loaded_save(struct godwit_vm *vm, GError **error);
+
+/* Does the same, and leaves in GODWIT_MIGRATE_FILE what was there before. */
+struct godwit_stream_fields *godwit_loaded_save_aside(struct godwit_vm *vm, GError **error);
+
+/* Returns what AFTER, the state that a destination has saved again, has lost of BEFORE: an array of
+ * struct godwit_lost, which the caller unreferences. Unless both were saved by the SAME QEMU, only
+ * fields count that both describe in the same way. */
+GPtrArray *godwit_loaded_lost_fields(const struct godwit_testbed *testbed,
+                                     const struct godwit_stream_fields *before,
+                                     const struct godwit_stream_fields *after, bool same);
 
 /*
  * Compares DESTINATION with SOURCE, which has written its state to GODWIT_MIGRATE_FILE and is

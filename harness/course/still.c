@@ -27,12 +27,7 @@ bool godwit_still_transfer(struct godwit_vm *source, struct godwit_vm *destinati
 {
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
     if (!godwit_state_save(source, error) || !godwit_course_settle(source, error) ||
-        (!destination->answers && !godwit_vm_handshake(destination, error)) ||
-        !godwit_migrate_set_capabilities(destination, NULL, error))
-        return false;
-    g_autofree char *from = godwit_migrate_listen(
-        source, destination, godwit_state_transport(destination->qemu), false, error);
-    if (!from || !godwit_migrate_wait(destination, "completed", error))
+        !godwit_loaded_load(source, destination, error))
         return false;
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_VERIFY);
     return true;

@@ -144,11 +144,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     struct godwit_spec spec = scenario->spec;
     const char *board = plug->source->board ? plug->source->board : plug->destination->board;
     const bool still = scenario->data || board;
-    if (board && strcmp(testbed->setup->source->path, testbed->setup->destination->path) != 0) {
-        godwit_fail(error, GODWIT_ERROR_SKIP,
-                    "needs a machine type with a version: only %s has the bus of %s, and no two "
-                    "QEMUs need to agree about it",
-                    board, name);
+    if (!godwit_plug_agreed(testbed, plug, error)) {
         godwit_plug_free(plug);
         return false;
     }

@@ -37,6 +37,10 @@ struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *
 
 void godwit_plug_free(struct godwit_plug *plug);
 
+/* Fails with SKIP if the device needs a machine type about which the two QEMUs need not agree. */
+bool godwit_plug_agreed(const struct godwit_testbed *testbed, const struct godwit_plug *plug,
+                        GError **error);
+
 /* Returns the arguments of a VM that has the recipe's device, or only what it needs if not WHOLE,
  * and a clock that stands still while the guest is stopped. The caller frees them. */
 char **godwit_plug_arguments(const struct godwit_recipe *recipe, bool whole);

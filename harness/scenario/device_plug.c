@@ -137,6 +137,18 @@ void godwit_plug_free(struct godwit_plug *plug)
     g_free(plug);
 }
 
+bool godwit_plug_agreed(const struct godwit_testbed *testbed, const struct godwit_plug *plug,
+                        GError **error)
+{
+    const struct godwit_setup *setup = testbed->setup;
+    const char *board = plug->source->board ? plug->source->board : plug->destination->board;
+    return !board || !strcmp(setup->source->path, setup->destination->path) ||
+           godwit_fail(error, GODWIT_ERROR_SKIP,
+                       "needs a machine type with a version: only %s has the bus of %s, and no two "
+                       "QEMUs need to agree about it",
+                       board, plug->name);
+}
+
 struct godwit_vm *godwit_plug_start(struct godwit_testbed *testbed, enum godwit_vm_role role,
                                     char **arguments, const char *name, GError **error)
 {

@@ -21,8 +21,8 @@
 #define IMAGE      "zeros.image"
 #define IMAGE_SIZE (64 << 10)
 
-/* Starts a side with the machine, and sets *ARGUMENTS to its own, which the caller frees. Fails with
- * SKIP if QEMU refuses to start it, and with CRASH if QEMU crashes. */
+/* Starts a side with the machine, and sets *ARGUMENTS to its own, which the caller frees. Fails
+ * with SKIP if QEMU refuses to start it, and with CRASH if QEMU crashes. */
 static struct godwit_vm *start(struct godwit_testbed *testbed, enum godwit_vm_role role,
                                const char *type, char ***arguments, GError **error)
 {

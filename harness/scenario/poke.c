@@ -1,5 +1,6 @@
 /*
- * Random writes to a device's registers, after which the machine is migrated and compared.
+ * Random writes to the registers of a device, or of all devices that the machine itself has, after
+ * which the machine is migrated and compared.
  *
  * The machine never runs. The pokes follow from the seed. A poke that ends or resets the machine is
  * left out, and the machine is started anew without it. If something does not survive, the pokes
@@ -19,8 +20,9 @@
 
 /* The rounds, each with a machine of its own. Several short ones reach more than a long one: sooner
  * or later a write resets the device. A write to configuration space can make all other registers
- * unreachable (a power state), so the last round has these writes alone. */
-enum round { ROUND_CONFIG = 5, ROUNDS };
+ * unreachable (a power state), so the last round has these writes alone. The machine itself has
+ * many devices. */
+enum rounds { DEVICE_ROUNDS = 6, MACHINE_ROUNDS = 13 };
 
 /* How often the machine may be started anew because a poke has ended or reset it. After that, the
  * pokes from the next such one on are left out. */
@@ -33,28 +35,36 @@ enum round { ROUND_CONFIG = 5, ROUNDS };
 /* A device that is poked. */
 struct subject {
     struct godwit_testbed *testbed;
-    const char *name;                       /* of the device */
+    const char *name;                       /* of the device, or of the machine type */
+    bool machine;                           /* the machine's own devices, all of them */
     const char *const *here, *const *there; /* arguments of both sides */
     guint vms;                              /* how many the testbed had before */
-    enum round round;
+    guint round, rounds;
     GArray *pokes;  /* of struct godwit_poke; made at the first start */
     guint poked;    /* in all rounds */
     json_t *deadly; /* texts of those that were left out */
     gint64 longest; /* the longest try so far, in microseconds */
 };
 
-/* Keeps of PLACES those of the device that are for this round. */
-static void keep_own(GArray *places, enum round round)
+/* Returns whether the object at PATH of the QOM tree is TOP or a part of it. */
+static bool is_part(const char *path, const char *top)
 {
-    static const char own[] = "/machine/peripheral/" GODWIT_RECIPE_ID;
+    const size_t length = strlen(top);
+    return !strncmp(path, top, length) && (!path[length] || path[length] == '/');
+}
+
+/* Keeps of PLACES those of the subject that are for this round. */
+static void keep_own(const struct subject *subject, GArray *places)
+{
+    const bool last = subject->round == subject->rounds - 1;
     for (guint i = places->len; i-- > 0;) {
         const struct godwit_hardware_place *place =
             &g_array_index(places, struct godwit_hardware_place, i);
-        const size_t length = strlen(own);
-        const bool config = place->space == GODWIT_SPACE_CONFIG;
-        if (config != (round == ROUND_CONFIG) || !place->path ||
-            strncmp(place->path, own, length) != 0 ||
-            (place->path[length] != '/' && place->path[length]))
+        const bool own =
+            place->path &&
+            is_part(place->path,
+                    subject->machine ? "/machine" : "/machine/peripheral/" GODWIT_RECIPE_ID);
+        if (!own || (place->space == GODWIT_SPACE_CONFIG) != last)
             g_array_remove_index(places, i);
     }
 }
@@ -77,12 +87,13 @@ static bool start(struct subject *subject, struct godwit_still *still, GError **
         !godwit_hardware_assign(still->source, error))
         return false;
     still->source->alarms_judged = true;
+    still->source->console->theirs = true; /* a poke may make the serial port send a byte */
     if (subject->pokes)
         return true;
     g_autoptr(GArray) places = godwit_hardware_places(still->source, error);
     if (!places)
         return false;
-    keep_own(places, subject->round);
+    keep_own(subject, places);
     subject->pokes = godwit_pokes_make(places, testbed->setup->seed + subject->round, POKES);
     return true;
 }
@@ -298,12 +309,14 @@ static bool judge(struct subject *subject, GError **error)
     return false;
 }
 
-/* Pokes the device that both sides plug with these arguments. */
+/* Pokes the device that both sides plug with these arguments, or, if NAME is NULL, the machine. */
 static bool poke(struct godwit_testbed *testbed, const char *name, char **here, char **there,
                  GError **error)
 {
     struct subject subject = {.testbed = testbed,
-                              .name = name,
+                              .name = name ? name : testbed->setup->type,
+                              .machine = !name,
+                              .rounds = name ? DEVICE_ROUNDS : MACHINE_ROUNDS,
                               .here = (const char *const *)here,
                               .there = (const char *const *)there,
                               .vms = testbed->vms->len,
@@ -312,7 +325,7 @@ static bool poke(struct godwit_testbed *testbed, const char *name, char **here, 
     g_autoptr(GError) cause = NULL;
     g_autoptr(GPtrArray) known = NULL;
     bool good = true;
-    while (good && subject.round < ROUNDS) {
+    while (good && subject.round < subject.rounds) {
         GPtrArray **lost = &testbed->state->lost;
         g_autoptr(GError) failure = NULL;
         good = judge(&subject, &failure);
@@ -338,7 +351,7 @@ static bool poke(struct godwit_testbed *testbed, const char *name, char **here, 
                            "needs a device with registers that can be reached from outside");
     if (good)
         testbed->state->lost = g_steal_pointer(&known);
-    godwit_device_explain(testbed, name, &cause);
+    godwit_device_explain(testbed, subject.name, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }
@@ -358,7 +371,29 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
            poke(testbed, name, here, there, error);
 }
 
+/* Pokes what the machine has of itself. */
+static bool run_machine(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                        GError **error)
+{
+    const struct godwit_recipe nothing = {.machine = (char *[]){NULL}};
+    (void)scenario;
+    g_auto(GStrv) arguments = godwit_plug_arguments(&nothing, false);
+    return poke(testbed, NULL, arguments, arguments, error);
+}
+
 GODWIT_SCENARIOS(poke) = {
+    {
+        .name = "poke/machine",
+        .summary = "random writes to the registers that the machine itself has, then a migration",
+        .run = run_machine,
+        .order = true,
+        .slow = true,
+        .random = true,
+        .deadlines = 4,
+        .state = sizeof(struct godwit_scenario_state),
+        .clear = godwit_device_clear,
+        .spec = {.move = GODWIT_MOVE_STOPPED},
+    },
     {
         .name = "poke/NAME",
         .summary = "random writes to a device's registers, then a migration: nothing may be lost",

@@ -84,4 +84,31 @@ my $none = run(['run', 'device/no-such-*', @on]);
 is($none->{status}, 2, 'a glob that matches nothing: exit status');
 like($none->{err}, qr/nothing was run|nothing ran|no .*matches/, 'a glob that matches nothing');
 
+# Away, home, and away again after a reset. A QEMU of another clock at each place in turn.
+sub clock_of {
+    my ($name) = @_;
+    return script_file('qemu-system-x86_64', <<"END");
+#!/bin/sh
+case "\$*" in
+*"-name $name"*) exec "$qemu" "\$@" -rtc base=2001-02-03,clock=host ;;
+*) exec "$qemu" "\$@" ;;
+esac
+END
+}
+
+($run, $results) = results_of('roundtrip/e1000', 'roundtrip/usb-audio');
+is($run->{status}, 0, 'a round trip: exit status');
+is($results->{'roundtrip/e1000'}{status}, 'pass', 'it survives');
+cmp_ok($results->{'roundtrip/e1000'}{measurements}{$_}, '>', 1000, "a round trip: $_") for qw(state_fields registers);
+like($results->{'roundtrip/usb-audio'}{message}, qr/^needs a device that migrates: /, 'one that does not migrate');
+ok_clean($run, 'a round trip leaves nothing behind');
+for my $case (['destination', qr/^on the way there: the destination has another state/], ['return', qr/^on the way back: the destination has another/],
+    ['reset-destination', qr/^after a reset: the destination has another state/])
+{
+    my ($name, $message) = @$case;
+    ($run, $results) = results_of('roundtrip/e1000', '--qemu', clock_of($name));
+    is($run->{status}, 1, "another clock $name: exit status");
+    like($results->{'roundtrip/e1000'}{message}, qr/$message.*: mc146818rtc 0: /, 'it is named');
+}
+
 done_testing;
