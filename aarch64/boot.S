@@ -12,7 +12,8 @@
  * Memory   0x40000000  QEMU's own first instructions
  *          0x40010000  mailboxes
  *          0x40020000  translation table, one page
- *          0x40030000  stacks, 8 pages; only with `stamp`
+ *          0x40030000  stacks, 8 pages; only with `stamp` or IDENTIFY
+ *          0x40040000  identity table; only with IDENTIFY
  *          0x40080000  this image: code and parameter block
  *          0x40100000  window, by default up to 0x46400000
  *          QEMU puts the device tree, which is not read here, half-way up RAM or 128 MiB up,
@@ -102,7 +103,9 @@
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
         .globl  godwit_arch_print, godwit_arch_halt
         .set    godwit_ram_base, GODWIT_RAM_BASE
+        .globl  godwit_identity
         .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
+        .set    godwit_identity, GODWIT_RAM_BASE + GODWIT_IDENTITY_OFFSET
 
         /* Now, in nanoseconds. Changes x2. */
         .macro  read_timer register
@@ -112,12 +115,17 @@
         extr    \register, \register, x2, #32
         .endm
 
-        /* Goes to LABEL with `stamp`. Changes w0. */
-        .macro  if_stamp label
+        /* Goes to LABEL with FLAG. Changes w0. */
+        .macro  if_flag flag, label
         adr     x0, godwit_params
         ldr     w0, [x0, #GODWIT_PARAMS_OFF_FLAGS]
-        tst     w0, #GODWIT_FLAG_STAMP
+        tst     w0, #\flag
         b.ne    \label
+        .endm
+
+        /* Goes to LABEL with `stamp`. Changes w0. */
+        .macro  if_stamp label
+        if_flag GODWIT_FLAG_STAMP, \label
         .endm
 
         .text
@@ -304,6 +312,8 @@ set_up:
         str     w0, [MAILBOX, #GODWIT_MAILBOX_OFF_MAGIC]
         if_stamp run
         cbnz    CPU, next_page
+        if_flag GODWIT_FLAG_IDENTIFY, identify
+identified:
         mov     w0, #GODWIT_CONSOLE_READY
         bl      godwit_arch_print
 
@@ -323,6 +333,9 @@ byte_right:
         cmp     POSITION, WINDOW_END
         b.lo    next_page
 
+        cbnz    CPU, count_pass
+        if_flag GODWIT_FLAG_IDENTIFY, identify_again
+count_pass:
         /* One pass: a 32-bit count makes 0 passes per PASS stand for 2^32 of itself. */
         add     PASSES, PASSES, #1
         str     PASSES, [MAILBOX, #GODWIT_MAILBOX_OFF_PASSES]
@@ -389,6 +402,13 @@ leave_vectors:
          * the instruction cache.
          */
 fill:
+        bl      begin_pages
+        bl      take_stack
+        adr     x0, godwit_params
+        bl      godwit_stamp_fill
+        b       window_ready
+
+begin_pages:
         ldr     x0, =STACK
         ldr     w1, return
         mov     x2, #STACKS_SIZE
@@ -402,10 +422,7 @@ begin_page:
         b.ne    begin_page
         dsb     ish
         isb
-        bl      take_stack
-        adr     x0, godwit_params
-        bl      godwit_stamp_fill
-        b       window_ready
+        ret
 
 first_position:
         bl      take_stack
@@ -420,6 +437,19 @@ run:
         mov     x1, MAILBOX
         mov     x2, CPU
         b       godwit_stamp_run
+
+        /* With `order` and IDENTIFY, on the first CPU. C keeps all that is held. */
+identify:
+        bl      begin_pages
+        bl      take_stack
+        mov     x0, MAILBOX
+        bl      godwit_identify_start
+        b       identified
+
+identify_again:
+        mov     x0, MAILBOX
+        bl      godwit_identify_again
+        b       count_pass
 
 take_stack:
         ldr     x0, =STACK + GODWIT_STACK_SIZE

@@ -17,11 +17,15 @@
 #           $(ARCH_CC) $(WORKLOAD_CFLAGS) -IARCH FLAGS -c -o $@ $<
 #
 # The first of $(WORKLOAD) is the source, the others are what it includes. FLAGS keep the compiler
-# away from floating-point and vector registers, and from those that hold patterns.
+# away from floating-point and vector registers, and from those that hold patterns. The identity
+# table is compiled likewise, from $(IDENTIFY) and ARCH/identify_arch.h into $(GUEST)/NAME.identify.o.
+# Both workloads call it, so its FLAGS must suit every CPU that `order` runs on.
 
 GUEST := build/guest
 GUEST_ABI := include/godwit/guest_abi.h
-WORKLOAD := workload/stamp.c workload/workload.h include/godwit/stamp.h $(GUEST_ABI) mk/guest.mk
+WORKLOAD := workload/stamp.c workload/workload.h workload/identify.h include/godwit/stamp.h \
+	$(GUEST_ABI) mk/guest.mk
+IDENTIFY := workload/identify.c $(filter-out workload/stamp.c,$(WORKLOAD))
 IMAGES :=
 include $(wildcard */arch.mk)
 
@@ -35,11 +39,11 @@ GUEST_ASFLAGS := -x assembler-with-cpp -nostdlib -nostdinc -static -no-pie -Iinc
 # in the object tells where or when it was made.
 WORKLOAD_CFLAGS := -std=gnu11 -O2 -g0 -Wall -Wextra -Wshadow -Wconversion -Iinclude \
 	-ffreestanding -fno-builtin -fno-tree-loop-distribute-patterns -fno-jump-tables \
-	-fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables \
+	-fno-tree-switch-conversion -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables \
 	-fno-pic -fno-pie -fno-ident -fno-reorder-functions
 
 # A symbol list without what a guest's own parts call each other by.
-WITHOUT_WORKLOAD := sed '/ godwit_\(stamp\|arch\)_/d'
+WITHOUT_WORKLOAD := sed '/ godwit_\(stamp\|arch\|identify\)_/d'
 
 .PHONY: bootsect headers check-headers
 ## bootsect: assemble every guest image into build/guest/ (needs nasm and the cross toolchains)

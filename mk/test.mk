@@ -17,8 +17,8 @@ $(UNIT_TESTS): $(O)/tests/unit/%: tests/unit/%.c $(HARNESS_OBJECTS) $(OBJECT_LIS
 	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(UNIT_OBJECTS) $(LDFLAGS) \
 		$(UNIT_LIBS)
 
-# This one runs the guest's C code.
-$(O)/tests/unit/stamp: HARNESS_CPPFLAGS += -Iworkload -Itests/unit/guest
+# These run the guest's C code.
+$(O)/tests/unit/stamp $(O)/tests/unit/cpu_identity: HARNESS_CPPFLAGS += -Iworkload -Itests/unit/guest
 
 $(FAKE_QEMU): tests/fake-qemu.c
 	@mkdir -p $(@D)

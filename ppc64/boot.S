@@ -3,14 +3,16 @@
  * in workload/, its registers are in registers.S.
  *
  * Entry    A flat image given by -bios stands in for SLOF: it is loaded at 0 and entered at 0x100
- *          by the boot CPU, in 64-bit big-endian real mode, supervisor state below a hypervisor,
- *          external interrupts (MSR[EE]) off.
+ *          by the boot CPU, in 32-bit big-endian real mode, supervisor state below a hypervisor,
+ *          external interrupts (MSR[EE]) off. The guest switches to 64-bit mode at once: without
+ *          it, instructions that set CR0 would look at the lower half of their result only.
  * CPUs     All but the first sleep until the first one starts them, one after the other, by the
  *          RTAS call start-cpu. The RTAS of pseries is in QEMU, behind a hypercall; a token tells
  *          the call. It is in the device tree, but guests are migrated with it: it never changes.
  * Memory   0x000100  this image: code, parameter block, and the decrementer's vector at 0x900
  *          0x010000  mailboxes
- *          0x030000  stacks, of `stamp` only
+ *          0x030000  stacks, only with `stamp` or IDENTIFY
+ *          0x040000  identity table, only with IDENTIFY
  *          0x100000  window, by default up to 0x6400000
  *          QEMU puts the device tree, which is not read here, into the topmost 2 MiB of the first
  *          2 GiB.
@@ -32,6 +34,8 @@
 #define H_BUSY          1
 #define RTAS_START_CPU  0x2006 /* CPU, address, what it has in r3 */
 #define TERMINAL        0
+
+#define MSR_SF_SHIFT 63 /* 64-bit mode */
 
 #define DECREMENTER_MAX_HI 0x7fff /* 0x7fffffff, the most that a 32-bit decrementer takes */
 #define DECREMENTER_MAX_LO 0xffff
@@ -66,7 +70,20 @@
 
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
         .set    godwit_ram_base, GODWIT_RAM_BASE
+        .globl  godwit_identity
         .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
+        .set    godwit_identity, GODWIT_RAM_BASE + GODWIT_IDENTITY_OFFSET
+
+        /* Goes to LABEL with IDENTIFY, on the first CPU. Changes r3, r4 and cr0. */
+        .macro  if_identify label
+        li      %r3, godwit_params
+        lwz     %r4, GODWIT_PARAMS_OFF_FLAGS(%r3)
+        cmpdi   CPU, 0
+        bne     1f
+        andi.   %r4, %r4, GODWIT_FLAG_IDENTIFY
+        bne     \label
+1:
+        .endm
 
         .section .entry, "ax"
         .org    0x100
@@ -74,6 +91,11 @@ godwit_start:
         li      CPU, 0
 
 load_parameters:
+        mfmsr   %r3
+        li      %r4, 1
+        rldimi  %r3, %r4, MSR_SF_SHIFT, 63 - MSR_SF_SHIFT
+        mtmsrd  %r3
+
         /* The parameters do not change any more: they live in registers from here on. */
         li      %r3, godwit_params
         ld      WINDOW_START, GODWIT_PARAMS_OFF_WINDOW_START(%r3)
@@ -174,6 +196,8 @@ set_up_mailbox:
         bne     NO_STAMP, stamp
         cmpdi   CPU, 0
         bne     next_page
+        if_identify identify
+identified:
         li      %r3, GODWIT_CONSOLE_READY
         bl      print
 
@@ -193,6 +217,8 @@ byte_right:
         cmpld   POSITION, WINDOW_END
         blt     next_page
 
+        if_identify identify_again
+count_pass:
         /* One pass: a 32-bit count makes 0 passes per PASS stand for 2^32 of itself. */
         addi    PASSES, PASSES, 1
         std     PASSES, GODWIT_MAILBOX_OFF_PASSES(MAILBOX)
@@ -242,6 +268,13 @@ halt:
 
         /* `stamp`, where its way is not that of `order`. All CPUs' stacks get their code here. */
 fill:
+        bl      begin_pages
+        bl      take_stack
+        li      %r3, godwit_params
+        bl      godwit_stamp_fill
+        b       start_others
+
+begin_pages:
         lis     %r3, (GODWIT_RAM_BASE + GODWIT_STACK_OFFSET)@h
         lis     %r4, return@h
         lwz     %r4, return@l(%r4)
@@ -256,10 +289,7 @@ write_code:
         bdnz    write_code
         sync
         isync
-        bl      take_stack
-        li      %r3, godwit_params
-        bl      godwit_stamp_fill
-        b       start_others
+        blr
 
 find_first:
         bl      take_stack
@@ -274,6 +304,19 @@ stamp:
         mr      %r4, MAILBOX
         mr      %r5, CPU
         bl      godwit_stamp_run
+
+        /* With `order` and IDENTIFY, on the first CPU. C keeps all that is held. */
+identify:
+        bl      begin_pages
+        bl      take_stack
+        mr      %r3, MAILBOX
+        bl      godwit_identify_start
+        b       identified
+
+identify_again:
+        mr      %r3, MAILBOX
+        bl      godwit_identify_again
+        b       count_pass
 
 take_stack:
         mulli   %r3, CPU, GODWIT_STACK_SIZE

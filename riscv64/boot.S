@@ -9,7 +9,8 @@
  *          reset takes back, from the CLINT at 0x02000000; those that are not asked for, for ever.
  * Memory   0x80000000  this image: code and parameter block
  *          0x80010000  mailboxes
- *          0x80030000  stacks, 8 pages; only with `stamp`
+ *          0x80030000  stacks, 8 pages; only with `stamp` or IDENTIFY
+ *          0x80040000  identity table; only with IDENTIFY
  *          0x80100000  window, by default up to 0x86400000
  *          QEMU puts the device tree, which is not read here, into the topmost 2 MiB of the first
  *          1 GiB of RAM, or of all RAM if that is less.
@@ -32,6 +33,7 @@
 #define CLINT         0x02000000 /* a word for each hart: 1 is a software interrupt */
 #define CLINT_SHIFT   2
 #define MIE_SOFTWARE  8          /* in mie and mip */
+#define MSTATUS_MDT   (1 << 42)  /* no trap may come; set by a reset */
 #define MAILBOX_SHIFT 6
 #if 1 << MAILBOX_SHIFT != GODWIT_MAILBOX_STRIDE
 #error MAILBOX_SHIFT
@@ -63,15 +65,22 @@
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
         .globl  godwit_arch_print, godwit_arch_halt
         .set    godwit_ram_base, GODWIT_RAM_BASE
+        .globl  godwit_identity
         .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
+        .set    godwit_identity, GODWIT_RAM_BASE + GODWIT_IDENTITY_OFFSET
+
+        /* Goes to LABEL with FLAG. Changes t1 and t2. */
+        .macro  if_flag flag, label
+        lla     t1, godwit_params
+        lw      t1, GODWIT_PARAMS_OFF_FLAGS(t1)
+        li      t2, \flag
+        and     t1, t1, t2
+        bnez    t1, \label
+        .endm
 
         /* Goes to LABEL with `stamp`. Changes t1 and t2. */
         .macro  if_stamp label
-        lla     t1, godwit_params
-        lw      t1, GODWIT_PARAMS_OFF_FLAGS(t1)
-        li      t2, GODWIT_FLAG_STAMP
-        and     t1, t1, t2
-        bnez    t1, \label
+        if_flag GODWIT_FLAG_STAMP, \label
         .endm
 
         .text
@@ -205,6 +214,8 @@ set_up:
         sw      t0, GODWIT_MAILBOX_OFF_MAGIC(MAILBOX)
         if_stamp run
         bnez    CPU, next_page
+        if_flag GODWIT_FLAG_IDENTIFY, identify
+identified:
         li      a0, GODWIT_CONSOLE_READY
         jal     godwit_arch_print
 
@@ -225,6 +236,9 @@ byte_right:
         sd      POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
         bltu    POSITION, WINDOW_END, next_page
 
+        bnez    CPU, count_pass
+        if_flag GODWIT_FLAG_IDENTIFY, identify_again
+count_pass:
         /* One pass: a 32-bit count makes 0 passes per PASS stand for 2^32 of itself. */
         addi    PASSES, PASSES, 1
         sd      PASSES, GODWIT_MAILBOX_OFF_PASSES(MAILBOX)
@@ -278,6 +292,13 @@ print_when_room:
 
         /* With `stamp`. Each page of stacks begins with an instruction that returns. */
 fill:
+        jal     begin_pages
+        jal     take_stack
+        lla     a0, godwit_params
+        jal     godwit_stamp_fill
+        j       window_ready
+
+begin_pages:
         li      t0, STACK
         li      t1, STACKS_SIZE
         add     t1, t1, t0
@@ -287,10 +308,7 @@ begin_page:
         sw      t3, 0(t0)
         add     t0, t0, t2
         bltu    t0, t1, begin_page
-        jal     take_stack
-        lla     a0, godwit_params
-        jal     godwit_stamp_fill
-        j       window_ready
+        ret
 
 first_position:
         jal     take_stack
@@ -306,9 +324,31 @@ run:
         mv      a2, CPU
         j       godwit_stamp_run
 
+        /* With `order` and IDENTIFY, on the first CPU. C keeps all that is held. */
+identify:
+        jal     begin_pages
+        /* `order` also runs on CPUs without Zifencei, where the trap leads to the same place. */
+        lla     t0, fetched_anew
+        csrrw   t0, mtvec, t0
+        li      t1, MSTATUS_MDT
+        csrc    mstatus, t1
+        fence.i
+fetched_anew:
+        csrw    mtvec, t0
+        jal     set_stack
+        mv      a0, MAILBOX
+        jal     godwit_identify_start
+        j       identified
+
+identify_again:
+        mv      a0, MAILBOX
+        jal     godwit_identify_again
+        j       count_pass
+
         /* Each CPU sees to it itself that it fetches what is stored at the start of the page. */
 take_stack:
         fence.i
+set_stack:
         li      sp, STACK + GODWIT_STACK_SIZE
         slli    t0, CPU, STACK_SHIFT
         add     sp, sp, t0

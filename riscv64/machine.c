@@ -7,9 +7,40 @@
 
 #include "godwit/guest_abi.h"
 #include "riscv64_bios.h"
+#include "selector.h"
 
-static const struct godwit_image bios = GODWIT_IMAGE(
-    "riscv64_bios", GODWIT_LOAD_BIOS, godwit_riscv64_bios, GODWIT_RISCV64_BIOS, GODWIT_MAX_CPUS, 8);
+static const struct godwit_image bios =
+    GODWIT_IMAGE("riscv64_bios", GODWIT_LOAD_BIOS, godwit_riscv64_bios, GODWIT_RISCV64_BIOS,
+                 GODWIT_MAX_CPUS, 8, GODWIT_RISCV64_BIOS_IDENTITY_ADDR);
+
+static void identity_text(GString *text, uint64_t selector, uint64_t before, uint64_t after)
+{
+    static const struct {
+        uint64_t selector;
+        const char *name;
+    } registers[] = {{ARCH_MISA, "misa"},
+                     {ARCH_VLENB, "vlenb"},
+                     {ARCH_MVENDORID, "mvendorid"},
+                     {ARCH_MARCHID, "marchid"},
+                     {ARCH_MIMPID, "mimpid"},
+                     {ARCH_MHARTID, "mhartid"},
+                     {ARCH_MCONFIGPTR, "mconfigptr"},
+#define TRIAL(number, name, code) {ARCH_TRIAL | (number), name},
+                     ARCH_TRIALS(TRIAL)
+#undef TRIAL
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(registers); i++)
+        if (selector == (ARCH_SELECTOR | registers[i].selector))
+            g_string_append(text, registers[i].name);
+    const uint64_t both[] = {before, after};
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+        g_string_append(text, i ? " -> " : ": ");
+        if (both[i] == ARCH_MISSING)
+            g_string_append(text, "missing");
+        else
+            g_string_append_printf(text, "0x%" PRIx64, both[i]);
+    }
+}
 
 GODWIT_MACHINE(riscv64) = {
     .arch = "riscv64",
@@ -27,5 +58,6 @@ GODWIT_MACHINE(riscv64) = {
     .can_suspend = false,
     .native_on_x86 = false,
     .timer_hz = 10000000, /* the time register, whatever the host */
+    .identity_text = identity_text,
     .position_label = "x25/s9",
 };

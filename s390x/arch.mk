@@ -20,12 +20,16 @@ S390X_WORKLOAD := $(S390X_MACHINE) -msoft-float -mpacked-stack -ffixed-r6 -ffixe
 $(GUEST)/s390x_bios.o: $(WORKLOAD) s390x/workload_arch.h s390x/arch.mk | $(GUEST)
 	$(call short,CC)$(S390X_CC) $(WORKLOAD_CFLAGS) -Is390x $(S390X_WORKLOAD) -c -o $@ $<
 
+$(GUEST)/s390x_bios.identify.o: $(IDENTIFY) s390x/identify_arch.h s390x/selector.h s390x/workload_arch.h s390x/arch.mk | $(GUEST)
+	$(call short,CC)$(S390X_CC) $(WORKLOAD_CFLAGS) -Is390x $(S390X_WORKLOAD) -c -o $@ $<
+
+S390X_OBJECTS := $(GUEST)/s390x_bios.o $(GUEST)/s390x_bios.identify.o
 S390X_SOURCES := s390x/boot.S s390x/registers.S
 
-$(GUEST)/s390x_bios.elf: $(S390X_SOURCES) $(GUEST)/s390x_bios.o s390x/boot.ld s390x/arch.mk \
+$(GUEST)/s390x_bios.elf: $(S390X_SOURCES) $(S390X_OBJECTS) s390x/boot.ld s390x/arch.mk \
 		$(GUEST_ABI) | $(GUEST)
 	$(call short,LD)$(S390X_CC) $(GUEST_ASFLAGS) $(S390X_MACHINE) -DGODWIT_RAM_BASE=$(S390X_RAM_BASE) \
-		-Wl,-n -Wl,-T,s390x/boot.ld -o $@ $(S390X_SOURCES) -x none $(GUEST)/s390x_bios.o
+		-Wl,-n -Wl,-T,s390x/boot.ld -o $@ $(S390X_SOURCES) -x none $(S390X_OBJECTS)
 
 $(GUEST)/s390x_bios.bin: $(GUEST)/s390x_bios.elf
 	$(call short,STRIP)$(S390X_STRIP) --strip-all -o $@ $<

@@ -13,7 +13,8 @@
  *          0x0001a0  restart new PSW
  *          0x0001b0  external new PSW
  *          0x010000  mailboxes
- *          0x030000  stacks, of `stamp` only
+ *          0x030000  stacks, only with `stamp` or IDENTIFY
+ *          0x040000  identity table, only with IDENTIFY
  *          0x100000  window, by default up to 0x6400000
  *          base      this image, whose data are written to. The base is 2 MiB below the end of RAM
  *                    or 2 GiB, whichever is lower: always within reach of SCLP.
@@ -46,6 +47,8 @@
 #define FLAGS_STAMP (GODWIT_PARAMS_OFF_FLAGS + 1)                               /* a byte, and ... */
 #define IS_STAMP    (GODWIT_FLAG_STAMP >> 16)                                   /* ... a bit in it */
 
+#define FLAGS_IDENTIFY (GODWIT_PARAMS_OFF_FLAGS + 3) /* a byte, with GODWIT_FLAG_IDENTIFY */
+
 #define RETURN     0x07fe /* the instruction br %r14 */
 #define CODE_PAGE  0x1000 /* each of the stacks' pages begins with it */
 #define SAVE_AREA  160    /* above the stack pointer, for who is called */
@@ -75,7 +78,9 @@
 
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
         .set    godwit_ram_base, GODWIT_RAM_BASE
+        .globl  godwit_identity
         .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
+        .set    godwit_identity, GODWIT_RAM_BASE + GODWIT_IDENTITY_OFFSET
 
         /* Service Call: the assembler has no name for it. */
         .macro  call_service command, sccb
@@ -187,6 +192,9 @@ set_up_mailbox:
         tm      godwit_params - data + FLAGS_STAMP(DATA), IS_STAMP
         jnz     stamp
         cgijne  CPU, 0, next_page
+        tm      godwit_params - data + FLAGS_IDENTIFY(DATA), GODWIT_FLAG_IDENTIFY
+        jnz     identify
+identified:
         lghi    %r1, GODWIT_CONSOLE_READY
         brasl   %r14, print
 
@@ -204,6 +212,10 @@ byte_right:
         stg     POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
         clgrjl  POSITION, WINDOW_END, next_page
 
+        cgijne  CPU, 0, count_pass
+        tm      godwit_params - data + FLAGS_IDENTIFY(DATA), GODWIT_FLAG_IDENTIFY
+        jnz     identify_again
+count_pass:
         /* One pass: a 32-bit count makes 0 passes per PASS stand for 2^32 of itself. */
         aghi    PASSES, 1
         stg     PASSES, GODWIT_MAILBOX_OFF_PASSES(MAILBOX)
@@ -243,6 +255,14 @@ check_byte:
 
         /* `stamp`, where its way is not that of `order`. All CPUs' stacks get their code here. */
 fill:
+        brasl   %r14, begin_pages
+        brasl   %r14, take_stack
+        la      %r2, godwit_params - data(DATA)
+        brasl   %r14, godwit_stamp_fill
+        llgc    MORE_CPUS, godwit_params - data + FLAGS_MORE(DATA)
+        j       start_others
+
+begin_pages:
         llilf   %r1, GODWIT_RAM_BASE + GODWIT_STACK_OFFSET
         lghi    %r0, GODWIT_MAX_CPUS * GODWIT_STACK_SIZE / CODE_PAGE
 write_code:
@@ -250,11 +270,7 @@ write_code:
         aghi    %r1, CODE_PAGE
         brctg   %r0, write_code
         bcr     15, %r0 /* forgets what was fetched before */
-        brasl   %r14, take_stack
-        la      %r2, godwit_params - data(DATA)
-        brasl   %r14, godwit_stamp_fill
-        llgc    MORE_CPUS, godwit_params - data + FLAGS_MORE(DATA)
-        j       start_others
+        br      %r14
 
 find_first:
         brasl   %r14, take_stack
@@ -269,6 +285,27 @@ stamp:
         lgr     %r3, MAILBOX
         lgr     %r4, CPU
         brasl   %r14, godwit_stamp_run
+
+        /*
+         * With `order` and IDENTIFY, on the first CPU, which does not need MORE_CPUS any more. C
+         * may change r2 to r5, and keeps the others that are held.
+         */
+identify:
+        brasl   %r14, begin_pages
+        brasl   %r14, take_stack
+        aghi    %r15, -4 * 8
+        stmg    %r2, %r5, SAVE_AREA(%r15)
+        lgr     %r2, MAILBOX
+        brasl   %r14, godwit_identify_start
+        lmg     %r2, %r5, SAVE_AREA(%r15)
+        j       identified
+
+identify_again:
+        stmg    %r2, %r5, SAVE_AREA(%r15)
+        lgr     %r2, MAILBOX
+        brasl   %r14, godwit_identify_again
+        lmg     %r2, %r5, SAVE_AREA(%r15)
+        j       count_pass
 
         /* Gives r15, which C wants as its stack pointer, to it. */
 take_stack:

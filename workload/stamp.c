@@ -5,6 +5,8 @@
  */
 #include "workload.h"
 
+#include "identify.h"
+
 /* One CPU's share of the window. */
 struct share {
     struct godwit_stamp stamp;
@@ -203,11 +205,15 @@ void godwit_stamp_run(const struct godwit_params *params, struct godwit_mailbox 
     const uint32_t page_ticks = params->page_ticks;
     const bool whole = !(params->flags & GODWIT_FLAG_CONTENT_MASK);
     const bool linear = !(params->flags & GODWIT_FLAG_ORDER_MASK);
+    const bool identify = cpu == 0 && (params->flags & GODWIT_FLAG_IDENTIFY);
     uint32_t passes_left = params->passes_per_report;
     uint64_t timer = box->timer, due = timer;
 
     box->position = godwit_stamp_first(params, cpu);
     godwit_arch_set_registers(cpu);
+    /* Identification may depend on which units are on, so read it with the registers set. */
+    if (identify)
+        godwit_identify_start(mailbox);
     if (cpu == 0)
         godwit_arch_print(GODWIT_CONSOLE_READY);
     for (;;) {
@@ -232,6 +238,8 @@ void godwit_stamp_run(const struct godwit_params *params, struct godwit_mailbox 
             page = linear ? page + share.stamp.cpus : page_after(&share, turn);
             box->position = address_of(&share, page);
         }
+        if (identify)
+            godwit_identify_again(mailbox);
         share.generation++;
         box->passes = share.generation;
         struct godwit_register wrong;

@@ -27,6 +27,10 @@ STACK_TOP               equ 0x7000
 %endmacro
 %macro STAMP_RUN 0
 %endmacro
+%macro IDENTIFY_START 0
+%endmacro
+%macro IDENTIFY_AGAIN 0
+%endmacro
 
 ; ACPI tables: where the root pointer may be, and offsets of the fields that lead on from it.
 RSDP_FIRST              equ 0xe0000

@@ -7,14 +7,33 @@
 #include "guest/machine.h"
 
 #include "godwit/guest_abi.h"
+#include "selector.h"
 #include "x86_bootsect.h"
 #include "x86_rom.h"
 
 static const struct godwit_image rom =
-    GODWIT_IMAGE("x86_rom", GODWIT_LOAD_BIOS, godwit_x86_rom, GODWIT_X86_ROM, GODWIT_MAX_CPUS, 4);
+    GODWIT_IMAGE("x86_rom", GODWIT_LOAD_BIOS, godwit_x86_rom, GODWIT_X86_ROM, GODWIT_MAX_CPUS, 4,
+                 GODWIT_X86_ROM_IDENTITY_ADDR);
 
-static const struct godwit_image bootsect =
-    GODWIT_IMAGE("x86_bootsect", GODWIT_LOAD_DISK, godwit_x86_bootsect, GODWIT_X86_BOOTSECT, 1, 0);
+static const struct godwit_image bootsect = GODWIT_IMAGE(
+    "x86_bootsect", GODWIT_LOAD_DISK, godwit_x86_bootsect, GODWIT_X86_BOOTSECT, 1, 0, 0);
+
+static void identity_text(GString *text, uint64_t selector, uint64_t before, uint64_t after)
+{
+    static const char *const names[2][2] = {{"EAX", "EBX"}, {"ECX", "EDX"}};
+    const unsigned second = selector & ARCH_SECOND ? 1 : 0;
+    const unsigned subleaf = (unsigned)(selector >> ARCH_SUBLEAF_SHIFT) & ARCH_SUBLEAF_MASK;
+    const char *separator = "";
+    for (unsigned half = 0; half < 2; half++) {
+        const uint32_t was = (uint32_t)(before >> 32 * half), is = (uint32_t)(after >> 32 * half);
+        if (was == is)
+            continue;
+        g_string_append_printf(text, "%sCPUID 0x%" PRIx32 ".%u %s: 0x%08" PRIx32 " -> 0x%08" PRIx32,
+                               separator, (uint32_t)selector, subleaf, names[second][half], was,
+                               is);
+        separator = ", ";
+    }
+}
 
 static const char *const types[] = {"q35", "pc", NULL};
 static const struct godwit_image *const images[] = {&rom, &bootsect, NULL};
@@ -30,7 +49,8 @@ GODWIT_MACHINE(x86_64) = {
     .ram_base = GODWIT_X86_ROM_RAM_BASE_ADDR,
     .can_suspend = true,
     .native_on_x86 = true,
-    .position_label = "EBX=",
+    .position_label = "EDI=",
+    .identity_text = identity_text,
 };
 
 GODWIT_MACHINE(i386) = {
@@ -44,5 +64,6 @@ GODWIT_MACHINE(i386) = {
     .ram_base = GODWIT_X86_ROM_RAM_BASE_ADDR,
     .can_suspend = true,
     .native_on_x86 = true,
-    .position_label = "EBX=",
+    .position_label = "EDI=",
+    .identity_text = identity_text,
 };

@@ -11,6 +11,7 @@
 ; Memory that the boot sector does not use:
 ;   0x8000              the other CPUs' first instruction
 ;   0x30000             stacks, GODWIT_STACK_SIZE for each CPU, of both workloads
+;   0x40000             identity table, with IDENTIFY only
 ;
 ; All code is in one piece at the end of the ROM, where rom.ld puts it: the workload in C, then this
 ; file. The rest of the ROM is zero, so that a launcher need not carry more than that piece.
@@ -152,7 +153,7 @@ NEAR_RETURN             equ 0xc3
         ; Each page of stacks begins with an instruction that returns: workload/workload.h. The other
         ; CPUs do not run yet.
 %macro STAMP_FILL 1
-        test    dword [PARAM(FLAGS)], GODWIT_FLAG_STAMP
+        test    dword [PARAM(FLAGS)], GODWIT_FLAG_STAMP | GODWIT_FLAG_IDENTIFY
         jz      %%order
         mov     edi, STACKS
 %%page:
@@ -160,6 +161,8 @@ NEAR_RETURN             equ 0xc3
         add     edi, STACK_PAGE
         cmp     edi, STACKS_END
         jb      %%page
+        test    dword [PARAM(FLAGS)], GODWIT_FLAG_STAMP
+        jz      %%order
         mov     eax, godwit_params
         call    godwit_stamp_fill
         jmp     %1
@@ -184,6 +187,28 @@ NEAR_RETURN             equ 0xc3
         mov     ecx, esi
         call    godwit_stamp_run
 %%order:
+%endmacro
+
+        ; With `stamp` the C code does it when the registers are set.
+%macro IDENTIFY_START 0
+        mov     eax, [PARAM(FLAGS)]
+        and     eax, GODWIT_FLAG_STAMP | GODWIT_FLAG_IDENTIFY
+        cmp     eax, GODWIT_FLAG_IDENTIFY
+        jne     %%done
+        mov     eax, ebp
+        call    godwit_identify_start
+%%done:
+%endmacro
+
+%macro IDENTIFY_AGAIN 0
+        test    byte [PARAM(FLAGS)], GODWIT_FLAG_IDENTIFY
+        jz      %%done
+        UNLESS_FIRST %%done
+        push    ecx
+        mov     eax, ebp
+        call    godwit_identify_again
+        pop     ecx
+%%done:
 %endmacro
 
 %macro OUT_BYTE 2       ; port, value
@@ -228,10 +253,13 @@ NEAR_RETURN             equ 0xc3
 %endmacro
 
         global  godwit_ram_base, godwit_mailbox, godwit_params, godwit_suspend_me, godwit_start
+        global  godwit_identity
+godwit_identity         equ GODWIT_RAM_BASE + GODWIT_IDENTITY_OFFSET
 
         ; The C code takes its first three arguments in eax, edx and ecx (-mregparm=3). It and what
         ; it calls may change these three.
         extern  godwit_stamp_fill, godwit_stamp_first, godwit_stamp_run
+        extern  godwit_identify_start, godwit_identify_again
 godwit_arch_print       equ console
 godwit_arch_halt        equ halt
         global  godwit_arch_print, godwit_arch_halt

@@ -14,6 +14,7 @@
 #include "memory/memory.h"
 #include "oracle/blackout.h"
 #include "oracle/continuity.h"
+#include "oracle/identity.h"
 #include "oracle/oracle.h"
 #include <string.h>
 
@@ -154,7 +155,8 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
     /* A guest that wakes up has been reset, perhaps with its timer. */
     return !awake || (godwit_oracle_look(destination, &after, error) &&
                       godwit_oracle_continuity(destination, before.mailbox, after.mailbox,
-                                               !spec->suspend, error));
+                                               !spec->suspend, error) &&
+                      godwit_oracle_identity(source, destination, error));
 }
 
 bool godwit_course_leg(struct godwit_testbed *testbed, const struct godwit_spec *spec,

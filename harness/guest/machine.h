@@ -8,6 +8,8 @@
 #ifndef GODWIT_HARNESS_GUEST_MACHINE_H
 #define GODWIT_HARNESS_GUEST_MACHINE_H
 
+#include <glib.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +31,7 @@ struct godwit_image {
     size_t file_offset;         /* ... and the offset of the array in it */
     size_t params_offset;       /* offset of the parameter block in the array */
     uint64_t mailbox;           /* guest-physical address of the mailbox */
+    uint64_t identity;          /* ... of the identity table; 0: it has none */
     unsigned max_cpus;          /* the most CPUs that it starts */
     unsigned stamp_store;       /* bytes that one store of its `stamp` workload writes, 4 or 8;
                                    0: it has no `stamp` */
@@ -63,7 +66,11 @@ struct godwit_machine {
     const char *position_label; /* where `info registers` shows the register that holds the
                                    guest's position: the value after this label ... */
     unsigned position_index;    /* ... or this many values further on */
-    uint64_t timer_hz;          /* ticks per second of the mailbox timer; 0: those of the host's
+    /* Appends to TEXT, separated by commas, what differs between two values of the register that
+     * SELECTOR stands for in the identity table: "CPUID 0x7.0 EBX: 0x1 -> 0x0". NULL if no image
+     * has such a table. */
+    void (*identity_text)(GString *text, uint64_t selector, uint64_t before, uint64_t after);
+    uint64_t timer_hz; /* ticks per second of the mailbox timer; 0: those of the host's
                                    cycle counter, which must be measured */
 };
 
@@ -78,14 +85,14 @@ struct godwit_machine {
     static const struct godwit_machine identifier
 
 /* Initializes an image from the macros of its generated header, whose names start with PREFIX
- * (GODWIT_X86_ROM, for example), the number of CPUs that it can start, and the bytes that one store
- * of `stamp` writes. */
-#define GODWIT_IMAGE(image_name, how, array, PREFIX, most_cpus, store)                             \
+ * (GODWIT_X86_ROM, for example), the number of CPUs that it can start, the bytes that one store of
+ * `stamp` writes, and the address of the identity table, or 0. */
+#define GODWIT_IMAGE(image_name, how, array, PREFIX, most_cpus, store, table)                      \
     {                                                                                              \
         .name = image_name, .load = how, .bytes = array, .length = PREFIX##_LENGTH,                \
         .file_size = PREFIX##_FILE_SIZE, .file_offset = PREFIX##_FILE_OFFSET,                      \
         .params_offset = PREFIX##_PARAMS_OFFSET, .mailbox = PREFIX##_MAILBOX_ADDR,                 \
-        .max_cpus = most_cpus, .stamp_store = store                                                \
+        .identity = table, .max_cpus = most_cpus, .stamp_store = store                             \
     }
 
 /* Returns the number of registered machines. */

@@ -15,6 +15,7 @@ static const char *const names[GODWIT_ORACLES] = {
     [GODWIT_ORACLE_POSITION] = "position",
     [GODWIT_ORACLE_GUEST] = "guest",
     [GODWIT_ORACLE_CONTINUITY] = "continuity",
+    [GODWIT_ORACLE_IDENTITY] = "identity",
     [GODWIT_ORACLE_BLACKOUT] = "blackout",
 };
 

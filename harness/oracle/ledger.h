@@ -18,6 +18,7 @@ enum godwit_oracle {
     GODWIT_ORACLE_POSITION,
     GODWIT_ORACLE_GUEST, /* VERIFY: the guest checks itself */
     GODWIT_ORACLE_CONTINUITY,
+    GODWIT_ORACLE_IDENTITY,
     GODWIT_ORACLE_BLACKOUT,
     GODWIT_ORACLES /* how many there are */
 };
@@ -28,7 +29,7 @@ enum godwit_unit {
     GODWIT_UNIT_PAGES,
     GODWIT_UNIT_DIFFERENT, /* bytes that differ */
     GODWIT_UNIT_SAMPLES,   /* of a mailbox */
-    GODWIT_UNIT_REGISTERS, /* sets of a CPU's registers */
+    GODWIT_UNIT_REGISTERS, /* of a CPU; for position: sets of them */
     GODWIT_UNITS,          /* how many there are */
 };
 

@@ -183,6 +183,8 @@ void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godw
         scenario->prepare(scenario, workload);
     else
         godwit_scenario_default(scenario, workload);
+    if (setup->image->identity && !setup->theirs && !(scenario && scenario->prepare))
+        workload->flags |= GODWIT_FLAG_IDENTIFY;
     godwit_workload_share(workload);
     if (!setup->memory_given)
         fit_memory(setup);

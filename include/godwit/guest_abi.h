@@ -80,6 +80,7 @@
  *   VERIFY   before each increment, compare the byte with the value that follows from the pass
  *            counter, which is kept in a register. If they differ, fill in the fault record, write
  *            FAULT and halt.
+ *   IDENTIFY keep the identity table; see below. Not every image has it.
  *   STAMP    run the workload `stamp` instead of `order`; see below. Not every image has it.
  *   SPARSE, ZERO    contents that `stamp` writes: parts of pages, or some all-zero pages. At most
  *                   one of the two.
@@ -88,6 +89,7 @@
  */
 #define GODWIT_FLAG_SUSPEND      1
 #define GODWIT_FLAG_VERIFY       2
+#define GODWIT_FLAG_IDENTIFY     4
 #define GODWIT_FLAG_STAMP        0x10000
 #define GODWIT_FLAG_SPARSE       0x20000
 #define GODWIT_FLAG_ZERO         0x40000
@@ -169,6 +171,35 @@
 #define GODWIT_STACK_OFFSET 0x30000 /* from the start of RAM */
 #define GODWIT_STACK_SIZE   512     /* of one; GODWIT_MAX_CPUS stacks fill 8 pages of 4 KiB */
 
+/*
+ * Identity table: what the guest's first CPU reads in its own identification registers, in RAM at
+ * the exported symbol godwit_identity, in guest byte order. Only an image with this symbol has it,
+ * and only with IDENTIFY.
+ *
+ * At a cold start, before READY, the guest chooses the registers that its CPU has, reads each, and
+ * stores the value twice, as `start` and as `last`. At the end of each pass, before it counts the
+ * pass, it reads each of them again, and stores a value that differs from `start` as `last`. It
+ * stores nothing else there, so `last` shows any change for ever, and the table is rarely written.
+ *
+ * After a migration, all registers have been read on the destination once the guest has counted
+ * two passes there. The first of the two may have been counted just after a reading on the source.
+ *
+ * The selector says which register an entry is of. Its encoding is the architecture's own:
+ * docs/guest-abi.md. The guest may use the rest of the room, up to IDENTITY_ROOM, for itself.
+ */
+#define GODWIT_IDENTITY_OFFSET 0x40000    /* from the start of RAM */
+#define GODWIT_IDENTITY_ROOM   0x8000     /* bytes */
+#define GODWIT_IDENTITY_MAGIC  0x47444944 /* "GDID"; the last field to be set up */
+#define GODWIT_IDENTITY_MAX    1024       /* entries */
+
+#define GODWIT_IDENTITY_OFF_MAGIC    0  /* u32 */
+#define GODWIT_IDENTITY_OFF_COUNT    4  /* u32: number of entries */
+#define GODWIT_IDENTITY_OFF_ENTRIES  8  /* the first entry */
+#define GODWIT_IDENTITY_OFF_SELECTOR 0  /* u64, in an entry: the register; not 0 */
+#define GODWIT_IDENTITY_OFF_START    8  /* u64, in an entry: its value at the cold start */
+#define GODWIT_IDENTITY_OFF_LAST     16 /* u64, in an entry: the latest value other than that */
+#define GODWIT_IDENTITY_ENTRY_SIZE   24
+
 #define GODWIT_STATE_RUNNING   1 /* set just before READY */
 #define GODWIT_STATE_SUSPENDED 2 /* from just before the suspend request until the wake-up */
 #define GODWIT_STATE_FAULT     3 /* the fault record is complete; the guest has halted */
@@ -207,6 +238,19 @@ struct godwit_mailbox {
     uint64_t fault_found;
 };
 
+/* An entry of the identity table. Values are in guest byte order. */
+struct godwit_identity_entry {
+    uint64_t selector;
+    uint64_t start;
+    uint64_t last;
+};
+
+/* The head of the identity table; the entries follow. Values are in guest byte order. */
+struct godwit_identity {
+    uint32_t magic;
+    uint32_t count;
+};
+
 /* A compile-time check that works in C99, C11 and C++ alike: a negative array size is an error. */
 #define GODWIT_ABI_CHECK(name, condition) typedef char godwit_abi_check_##name[(condition) ? 1 : -1]
 
@@ -219,6 +263,14 @@ GODWIT_ABI_CHECK(params_size, sizeof(struct godwit_params) == GODWIT_PARAMS_SIZE
 GODWIT_ABI_CHECK(position,
                  offsetof(struct godwit_mailbox, position) == GODWIT_MAILBOX_OFF_POSITION);
 GODWIT_ABI_CHECK(mailbox_size, sizeof(struct godwit_mailbox) == GODWIT_MAILBOX_SIZE);
+GODWIT_ABI_CHECK(identity_last,
+                 offsetof(struct godwit_identity_entry, last) == GODWIT_IDENTITY_OFF_LAST);
+GODWIT_ABI_CHECK(identity_entry_size,
+                 sizeof(struct godwit_identity_entry) == GODWIT_IDENTITY_ENTRY_SIZE);
+GODWIT_ABI_CHECK(identity_entries, sizeof(struct godwit_identity) == GODWIT_IDENTITY_OFF_ENTRIES);
+GODWIT_ABI_CHECK(identity_room,
+                 GODWIT_IDENTITY_OFF_ENTRIES + GODWIT_IDENTITY_MAX * GODWIT_IDENTITY_ENTRY_SIZE <=
+                     GODWIT_IDENTITY_ROOM);
 
 #endif /* C */
 #endif /* GODWIT_GUEST_ABI_H */

@@ -294,7 +294,7 @@ sub compile {
     my $flags = `pkg-config --cflags gio-unix-2.0 jansson`;
     chomp $flags;
     my $cc = $ENV{CC} // 'cc';
-    my $output = `$cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE -Iharness -Iinclude -Igen $flags $dir/example.c 2>&1`;
+    my $output = `$cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE -Iharness -Iinclude -Igen -Iriscv64 $flags $dir/example.c 2>&1`;
     return $? == 0 ? $output : $output || 'it fails';
 }
 

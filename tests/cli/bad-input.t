@@ -222,7 +222,7 @@ run_refuses(['--format', 'tap', '--format', 'json'], qr/only one --format can go
 run_refuses(['--format', 'json:/nonexistent/x'], qr/cannot write \/nonexistent\/x: No such file/);
 run_refuses(['--format', 'junit:here.xml', '--format', 'smoke'], qr/unknown format/);
 for my $command (\&run_refuses, \&migrate_refuses) {
-    $command->(['--oracle', $_], qr/unknown oracle "\w*" \(expected one of page-order,stamp,twin,position,guest,continuity,blackout\)/)
+    $command->(['--oracle', $_], qr/unknown oracle "\w*" \(expected one of page-order,stamp,twin,position,guest,continuity,identity,blackout\)/)
         for 'smoke', 'twin,smoke', 'twin,';
     $command->(['--oracle', ''], qr/--oracle needs the name of an oracle/);
     $command->(['--oracle'], qr/Missing argument for --oracle/);

@@ -25,6 +25,7 @@ cmp_ok($results->{'cpu/486'}{measurements}{state_fields}, '>', 1000, 'the state 
 ok(scalar(grep { $_->{name} eq 'page-order' } @{$results->{'cpu/486'}{oracles}}), 'the guest is judged');
 is($status{'cpu/no-such'}, 'skip', 'a model that does not exist');
 like($results->{'cpu/no-such'}{message}, qr/^needs more to start no-such: .*no-such/, "QEMU's own reason");
+my $results_486 = $results->{'cpu/486'};
 ok_clean($run, 'nothing is left behind');
 
 # A destination whose clock does not stand still, so that it saves another time than it has loaded.
@@ -39,6 +40,33 @@ END
 is($run->{status}, 1, 'a state that does not survive: exit status');
 like($results->{'cpu/486'}{message}, qr/^the destination has another state than the source: mc146818rtc 0: /,
     'it is named');
+
+# The guest itself compares the identification of its CPU. A destination with one more or one less
+# feature is found and named; QEMU takes the stream of all of these.
+ok(scalar(grep { $_->{name} eq 'identity' && $_->{registers} > 5 } @{$results_486->{oracles}}),
+    'the identification of the CPU is judged');
+for (
+    ['x86_64', 'order', 'qemu64', 'qemu64,+ssse3', qr/CPUID 0x1\.0 ECX: 0x\w{8} -> 0x\w{8}$/m],
+    ['x86_64', 'stamp', 'qemu64,+popcnt', 'qemu64', qr/CPUID 0x1\.0 ECX: 0x\w{8} -> 0x\w{8}$/m],
+    ['x86_64', 'order', 'qemu64', 'qemu64,model-id=another',
+        qr/CPUID 0x80000002\.0 EAX: 0x\w{8} -> 0x\w{8}, .*/m],
+    ['riscv64', 'order', 'rv64', 'rv64,zba=off', qr/Zba: 0x1 -> 0x0$/m],
+    ['s390x', 'stamp', 'qemu', 'qemu,msa5=off', qr/STFLE doubleword 0: 0x\w+ -> 0x\w+/],
+) {
+    my ($arch, $workload, $source, $destination, $difference) = @$_;
+    SKIP: {
+        skip "no qemu-system-$arch", 4 if system("command -v qemu-system-$arch >/dev/null");
+        my $name = "$arch, $workload, $source to $destination";
+        my @migrate = (qw(migrate --accel tcg --stopped --arch), $arch, '--workload', $workload);
+        my @cpus = ('--src-args', "-cpu $source", '--dst-args', "-cpu $destination");
+        my $other = run([@migrate, @cpus]);
+        is($other->{status}, 1, "$name: exit status");
+        like($other->{out}, qr/destination: the CPU identifies itself .* the source: $difference/,
+            "$name: it is named");
+        is(run([@migrate, '--oracle', 'twin', @cpus])->{status}, 0, "$name: without the oracle");
+        is(run([@migrate, '--', '-cpu', $source])->{status}, 0, "$name: without a change");
+    }
+}
 
 # A QEMU that crashes with the model.
 my $crash = script_file('qemu-system-x86_64', <<"END");

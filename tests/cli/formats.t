@@ -62,7 +62,7 @@ is_deeply([@$passed{qw(arch accel image repetition repetitions message)}],
 like($passed->{$_}, qr/^\d+\.\d+\.\d+$/, "JSON: $_") for qw(source_version destination_version);
 like($passed->{machine}, qr/^pc-q35-\d/, 'JSON: the machine is a version, not an alias');
 my %oracle = map { ($_->{name} => $_) } @{$passed->{oracles}};
-is_deeply([sort keys %oracle], [qw(blackout continuity guest page-order position twin)],
+is_deeply([sort keys %oracle], [qw(blackout continuity guest identity page-order position twin)],
     'JSON: the oracles that have judged');
 cmp_ok($_->{bytes}, '>', 0, "JSON: $_->{name}: bytes") for values %oracle;
 cmp_ok($passed->{measurements}{$_}, '>', 0, "JSON: $_") for qw(blackout_ms blackout_resolution_ms);

@@ -22,13 +22,14 @@ sub kept {
         slurp("$folder/report.txt"));
 }
 
-my @all = qw(page-order twin position guest continuity blackout);
+my @all = qw(page-order twin position guest continuity identity blackout);
 for (
     [[], \@all],
     [['twin'], ['twin']],
     [[qw(blackout page-order)], [qw(page-order blackout)]],
     [[qw(position)], [qw(position)]],
     [[qw(guest continuity)], [qw(guest continuity)]],
+    [[qw(identity)], [qw(identity)]],
 ) {
     my ($asked, $judged) = @$_;
     my @oracle = @$asked ? ('--oracle', join(',', @$asked)) : ();

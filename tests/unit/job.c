@@ -68,7 +68,8 @@ static struct godwit_job *job_new(const char *scenario)
     setup->timeout_scale = 0.1; /* no sum of powers of two */
     setup->pmemsave = true;
     setup->oracles_off = (1u << GODWIT_ORACLE_PAGE_ORDER) | (1u << GODWIT_ORACLE_STAMP) |
-                         (1u << GODWIT_ORACLE_POSITION) | (1u << GODWIT_ORACLE_CONTINUITY);
+                         (1u << GODWIT_ORACLE_POSITION) | (1u << GODWIT_ORACLE_CONTINUITY) |
+                         (1u << GODWIT_ORACLE_IDENTITY);
     setup->seed = 0x123456789;
     job->fault = g_strdup("flip-bit:byte=1");
     job->progress = true;
@@ -407,7 +408,7 @@ static void test_again(void **state)
     expect_again(job, USUAL " --timeout-scale 0.1");
     setup->timeout_scale = 1;
     setup->oracles_off = (1u << GODWIT_ORACLE_TWIN) | (1u << GODWIT_ORACLE_BLACKOUT);
-    expect_again(job, USUAL " --oracle page-order,stamp,position,guest,continuity");
+    expect_again(job, USUAL " --oracle page-order,stamp,position,guest,continuity,identity");
     setup->oracles_off = 0;
     setup->workload.page_size = 8192;
     setup->workload.page_ticks = 77;

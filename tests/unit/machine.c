@@ -27,8 +27,12 @@ struct header {
     bool big_endian;
     size_t length, file_size, file_offset, params_offset, start_offset;
     uint64_t image_address, start_address, params_address, mailbox_address, ram_base;
+    uint64_t identity_address; /* 0: it has no identity table */
     const char *sha256;
 };
+
+/* Of the one image without the symbol. */
+#define GODWIT_X86_BOOTSECT_IDENTITY_ADDR 0
 
 #define HEADER(image, IMAGE)                                                                       \
     {                                                                                              \
@@ -42,6 +46,7 @@ struct header {
         .start_address = GODWIT_##IMAGE##_START_ADDR,                                              \
         .params_address = GODWIT_##IMAGE##_PARAMS_ADDR,                                            \
         .mailbox_address = GODWIT_##IMAGE##_MAILBOX_ADDR,                                          \
+        .identity_address = GODWIT_##IMAGE##_IDENTITY_ADDR,                                        \
         .ram_base = GODWIT_##IMAGE##_RAM_BASE_ADDR, .sha256 = GODWIT_##IMAGE##_SHA256              \
     }
 
@@ -148,6 +153,8 @@ static void check_header(const struct godwit_machine *machine, const struct godw
     assert_int_equal(image->file_offset, header->file_offset);
     assert_int_equal(image->params_offset, header->params_offset);
     assert_int_equal(image->mailbox, header->mailbox_address);
+    assert_int_equal(image->identity, header->identity_address);
+    assert_true(!image->identity || machine->identity_text);
 }
 
 static void test_headers(void **state)
@@ -183,6 +190,8 @@ static void test_addresses(void **state)
         assert_true(header->start_offset < header->length);
         assert_int_equal(header->params_address % 8, 0);
         assert_int_equal(header->mailbox_address, header->ram_base + GODWIT_MAILBOX_OFFSET);
+        if (header->identity_address)
+            assert_int_equal(header->identity_address, header->ram_base + GODWIT_IDENTITY_OFFSET);
     }
 }
 

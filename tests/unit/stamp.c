@@ -27,6 +27,7 @@ static struct {
     uint32_t lost;      /* number of a register that has lost its pattern */
     char console[64];
     size_t printed;
+    char identified[64]; /* when: S at the start, P after each pass */
 } machine;
 
 void machine_step(void)
@@ -79,6 +80,29 @@ uint32_t godwit_arch_check_registers(uint32_t cpu, struct godwit_register *wrong
     return machine.lost;
 }
 
+/* Records C, unless that must not happen now. */
+static void identify(char c, const struct godwit_mailbox *mailbox)
+{
+    machine_step();
+    assert_ptr_equal(mailbox, &machine.mailbox[0]);
+    const size_t at = strlen(machine.identified);
+    assert_int_equal(c == 'S', at == 0);
+    assert_int_equal(machine.printed, at); /* before READY, and before each PASS */
+    assert_int_equal(mailbox->passes, at ? at - 1 : 0);
+    if (at + 1 < sizeof(machine.identified))
+        machine.identified[at] = c;
+}
+
+void godwit_identify_start(const struct godwit_mailbox *mailbox)
+{
+    identify('S', mailbox);
+}
+
+void godwit_identify_again(const struct godwit_mailbox *mailbox)
+{
+    identify('P', mailbox);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -113,6 +137,7 @@ static void boot(const struct godwit_params *params)
     memset(machine.window, 0xa5, SIZE_MAX_);
     memset(machine.mailbox, 0, sizeof(machine.mailbox));
     memset(machine.console, 0, sizeof(machine.console));
+    memset(machine.identified, 0, sizeof(machine.identified));
     machine.printed = 0;
     machine.now = 0;
     machine.tick = 1;
@@ -481,6 +506,24 @@ static void guest_finds_time_going_back(void **state)
     assert_int_equal(machine.mailbox[0].fault_found, 999);
 }
 
+/* Only the first CPU identifies itself, at its start and at the end of each pass. */
+static void guest_identifies_itself(void **state)
+{
+    (void)state;
+    struct godwit_params params = params_of(8, 0, 2);
+    boot(&params);
+    assert_false(run(&params, 0, 1500));
+    assert_string_equal(machine.identified, "");
+    params.flags |= GODWIT_FLAG_IDENTIFY;
+    boot(&params);
+    assert_false(run(&params, 1, 1500));
+    assert_string_equal(machine.identified, "");
+    boot(&params);
+    assert_false(run(&params, 0, 1500));
+    assert_true(machine.mailbox[0].passes >= 3);
+    assert_int_equal(strncmp(machine.identified, "SPPP", 4), 0);
+}
+
 static void rate_is_kept(void **state)
 {
     (void)state;
@@ -512,6 +555,7 @@ int main(void)
         cmocka_unit_test(guest_finds_lost_registers),
         cmocka_unit_test(guest_finds_time_going_back),
         cmocka_unit_test(rate_is_kept),
+        cmocka_unit_test(guest_identifies_itself),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
