@@ -175,14 +175,15 @@ static struct godwit_vm *load_copy(const struct comparison *comparison, GError *
     return copy && godwit_loaded_load(comparison->source, copy, error) ? copy : NULL;
 }
 
-/* Reads the registers of VM, or of a copy of the destination if VM is NULL. One that dies of a read
- * is followed by a copy that is spared that region. */
+/* Reads the registers of *READER, or of a copy of the destination if that is NULL. One that dies of
+ * a read is followed by a copy that is spared that region. Sets *READER to the last one. */
 static struct godwit_hardware *read_loaded(const struct comparison *comparison,
-                                           struct godwit_vm *vm, GError **error)
+                                           struct godwit_vm **reader, GError **error)
 {
     for (;;) {
-        if (!vm && !(vm = load_copy(comparison, error)))
+        if (!*reader && !(*reader = load_copy(comparison, error)))
             return NULL;
+        struct godwit_vm *vm = *reader;
         g_autoptr(GError) cause = NULL;
         vm->may_exit = vm->alarms_judged = true; /* whatever reading does to it */
         struct godwit_hardware *hardware = godwit_hardware_read(vm, comparison->deadly, &cause);
@@ -193,7 +194,7 @@ static struct godwit_hardware *read_loaded(const struct comparison *comparison,
             g_propagate_error(error, g_steal_pointer(&cause));
             return NULL;
         }
-        vm = NULL;
+        *reader = NULL;
     }
 }
 
@@ -215,14 +216,18 @@ static bool compare_registers(struct comparison *comparison, struct godwit_vm *r
 {
     struct godwit_vm *source = comparison->source;
     unsigned moving = 0;
-    struct godwit_hardware *copy = read_loaded(comparison, reader, error), *other = NULL;
+    struct godwit_hardware *copy = read_loaded(comparison, &reader, error), *other = NULL;
     source->may_exit = source->alarms_judged = true;
     struct godwit_hardware *own =
         copy ? godwit_hardware_read(source, comparison->deadly, error) : NULL;
     GPtrArray *differences = own ? godwit_hardware_compare(own, copy, NULL, &moving) : NULL;
     if (differences && differences->len) {
+        struct godwit_vm *another = NULL;
         g_clear_pointer(&differences, g_ptr_array_unref);
-        other = read_loaded(comparison, NULL, error);
+        other =
+            godwit_hardware_name(own, source, error) && godwit_hardware_name(copy, reader, error)
+                ? read_loaded(comparison, &another, error)
+                : NULL;
         differences = other ? godwit_hardware_compare(own, copy, other, &moving) : NULL;
     }
     const bool good = differences != NULL;

@@ -19,6 +19,7 @@ struct span {
     enum godwit_space space;
     uint64_t start;     /* an address; in configuration space, bus << 16 | place << 8 */
     const char *device; /* its type, interned; NULL: none, or unknown */
+    const char *path;   /* of the object that has it, interned; NULL: none, or a PCI function */
     const char *region; /* its name, interned */
     uint64_t offset;    /* of the start in the region */
     unsigned size;      /* of a register, in bytes */
@@ -55,6 +56,7 @@ static struct span *add_span(struct godwit_hardware *hardware,
     span->offset = place->offset;
     span->region = place->region;
     span->device = place->device;
+    span->path = place->path;
     span->size = length % 4 == 0 && place->start % 4 == 0 ? 4 : 1;
     span->bytes = g_byte_array_new();
     g_byte_array_set_size(span->bytes, (guint)length);
@@ -164,11 +166,13 @@ static void add_view(struct layout *layout, const char *name, enum godwit_space 
     }
 }
 
-/* Finds out where the registers of VM are. LAYOUT must be zeroed, and cleared in any case. */
-static bool find_layout(struct godwit_vm *vm, struct layout *layout, GError **error)
+/* Finds out where the registers of VM are and, if NAMED, which device has them. LAYOUT must be
+ * zeroed, and cleared in any case. */
+static bool find_layout(struct godwit_vm *vm, bool named, struct layout *layout, GError **error)
 {
     layout->mtree = godwit_vm_mtree(vm, error);
-    layout->qtree = layout->mtree ? godwit_vm_qtree(vm, error) : NULL;
+    if (layout->mtree)
+        layout->qtree = named ? godwit_vm_qtree(vm, error) : godwit_vm_pci(vm, error);
     if (!layout->qtree)
         return false;
     layout->pci = godwit_pci_new(vm->qtest, layout->mtree, NULL);
@@ -221,7 +225,7 @@ struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly
     struct godwit_hardware *hardware = g_new0(struct godwit_hardware, 1);
     hardware->spans = g_ptr_array_new_with_free_func(span_free);
     struct layout layout = {0};
-    bool read = find_layout(vm, &layout, error);
+    bool read = find_layout(vm, false, &layout, error);
     for (guint i = 0; read && i < layout.places->len; i++) {
         const struct godwit_hardware_place *place =
             &g_array_index(layout.places, struct godwit_hardware_place, i);
@@ -234,10 +238,28 @@ struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly
     return hardware;
 }
 
+bool godwit_hardware_name(struct godwit_hardware *hardware, struct godwit_vm *vm, GError **error)
+{
+    struct godwit_qtree *qtree = godwit_vm_qtree(vm, error);
+    for (guint i = 0; qtree && i < hardware->spans->len; i++) {
+        struct span *span = g_ptr_array_index(hardware->spans, i);
+        const struct godwit_pci_function *function =
+            span->space == GODWIT_SPACE_CONFIG
+                ? godwit_qtree_function(qtree, (unsigned)(span->start >> 16),
+                                        (unsigned)(span->start >> 11 & 0x1f),
+                                        (unsigned)(span->start >> 8 & 7))
+                : NULL;
+        span->device = device_at(qtree, function ? function->path : span->path);
+    }
+    const bool good = qtree != NULL;
+    godwit_qtree_free(qtree);
+    return good;
+}
+
 GArray *godwit_hardware_places(struct godwit_vm *vm, GError **error)
 {
     struct layout layout = {0};
-    GArray *places = find_layout(vm, &layout, error) ? g_array_ref(layout.places) : NULL;
+    GArray *places = find_layout(vm, true, &layout, error) ? g_array_ref(layout.places) : NULL;
     for (guint i = places ? places->len : 0; i-- > 0;)
         if (is_too_large(&g_array_index(places, struct godwit_hardware_place, i)))
             g_array_remove_index(places, i);
@@ -400,7 +422,7 @@ static bool needs_addresses(const struct godwit_qtree *qtree)
 bool godwit_hardware_assign(struct godwit_vm *vm, GError **error)
 {
     struct godwit_mtree *mtree = godwit_vm_mtree(vm, error);
-    struct godwit_qtree *qtree = mtree ? godwit_vm_qtree(vm, error) : NULL;
+    struct godwit_qtree *qtree = mtree ? godwit_vm_pci(vm, error) : NULL;
     bool good = qtree != NULL;
     if (good && needs_addresses(qtree)) {
         g_autoptr(GError) none = NULL;

@@ -29,6 +29,10 @@ typedef GPtrArray godwit_deadly_regions;
 struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly_regions *deadly,
                                              GError **error);
 
+/* Finds out which device has each register in HARDWARE, by the objects of VM, from which it was
+ * read. That takes long, and only differences need it. Fails with QMP or CRASH. */
+bool godwit_hardware_name(struct godwit_hardware *hardware, struct godwit_vm *vm, GError **error);
+
 /* Frees it. Does nothing for NULL. */
 void godwit_hardware_free(struct godwit_hardware *hardware);
 
@@ -40,7 +44,8 @@ uint64_t godwit_hardware_left_out(const struct godwit_hardware *hardware);
 
 /* A register, or a range of them, that differs. */
 struct godwit_hardware_difference {
-    const char *device; /* type of the device, NULL if it is none; lives for ever */
+    const char *device; /* type of the device, NULL if it is none, or has not been named; lives for
+                         * ever */
     const char *region; /* the region's name, or "00:01.0 config"; lives for ever */
     uint64_t offset;    /* in the region */
     char *text;         /* "e1000, e1000-mmio 0x100 (memory 0xfebc0100): 0x00 -> 0x01" */

@@ -274,7 +274,8 @@ static void link_functions(const struct reader *reader)
     }
 }
 
-struct godwit_qtree *godwit_qtree_read(godwit_qtree_execute execute, gpointer vm, GError **error)
+static struct godwit_qtree *read_tree(godwit_qtree_execute execute, gpointer vm, bool devices,
+                                      GError **error)
 {
     struct godwit_qtree *qtree = g_new0(struct godwit_qtree, 1);
     qtree->devices = g_array_new(FALSE, TRUE, sizeof(struct godwit_device));
@@ -282,7 +283,7 @@ struct godwit_qtree *godwit_qtree_read(godwit_qtree_execute execute, gpointer vm
     qtree->functions = g_array_new(FALSE, TRUE, sizeof(struct godwit_pci_function));
     qtree->roots = g_array_new(FALSE, TRUE, sizeof(uint8_t));
     struct reader reader = {execute, vm, qtree, 0};
-    if (!read_objects(&reader, "/machine", 0, error) || !read_pci(&reader, error)) {
+    if ((devices && !read_objects(&reader, "/machine", 0, error)) || !read_pci(&reader, error)) {
         godwit_qtree_free(qtree);
         return NULL;
     }
@@ -291,6 +292,17 @@ struct godwit_qtree *godwit_qtree_read(godwit_qtree_execute execute, gpointer vm
     g_array_sort(qtree->roots, by_number);
     link_functions(&reader);
     return qtree;
+}
+
+struct godwit_qtree *godwit_qtree_read(godwit_qtree_execute execute, gpointer vm, GError **error)
+{
+    return read_tree(execute, vm, true, error);
+}
+
+struct godwit_qtree *godwit_qtree_read_pci(godwit_qtree_execute execute, gpointer vm,
+                                           GError **error)
+{
+    return read_tree(execute, vm, false, error);
 }
 
 void godwit_qtree_free(struct godwit_qtree *qtree)

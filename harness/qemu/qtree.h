@@ -58,6 +58,11 @@ struct godwit_qtree {
  */
 struct godwit_qtree *godwit_qtree_read(godwit_qtree_execute execute, gpointer vm, GError **error);
 
+/* Reads only the functions and the roots, with a single command: there are no devices, and no
+ * function has a path. Everything else is as with godwit_qtree_read(). */
+struct godwit_qtree *godwit_qtree_read_pci(godwit_qtree_execute execute, gpointer vm,
+                                           GError **error);
+
 /* Frees it. Does nothing for NULL. */
 void godwit_qtree_free(struct godwit_qtree *qtree);
 

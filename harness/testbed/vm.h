@@ -144,6 +144,10 @@ char *godwit_vm_monitor(struct godwit_vm *vm, const char *line, GError **error);
 struct godwit_mtree *godwit_vm_mtree(struct godwit_vm *vm, GError **error);
 struct godwit_qtree *godwit_vm_qtree(struct godwit_vm *vm, GError **error);
 
+/* Returns what godwit_qtree_read_pci() reads of VM. QEMU takes every byte of a command singly, so
+ * that the hundreds of commands of a whole tree take longer than most of what they are for. */
+struct godwit_qtree *godwit_vm_pci(struct godwit_vm *vm, GError **error);
+
 /* Returns the run state that query-status reports ("running", "paused", ...). The caller frees
  * it. */
 char *godwit_vm_status(struct godwit_vm *vm, GError **error);

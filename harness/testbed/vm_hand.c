@@ -56,3 +56,8 @@ struct godwit_qtree *godwit_vm_qtree(struct godwit_vm *vm, GError **error)
 {
     return godwit_qtree_read(execute, vm, error);
 }
+
+struct godwit_qtree *godwit_vm_pci(struct godwit_vm *vm, GError **error)
+{
+    return godwit_qtree_read_pci(execute, vm, error);
+}

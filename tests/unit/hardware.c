@@ -25,6 +25,7 @@ static struct godwit_hardware *hardware_of(struct rig *rig)
     MUST(hardware = godwit_hardware_read(rig->vm, deadly, error));
     assert_int_equal(deadly->len, 1);
     assert_true(godwit_hardware_count(hardware) > 1000);
+    MUST(godwit_hardware_name(hardware, rig->vm, error));
     return hardware;
 }
 
