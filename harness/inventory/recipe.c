@@ -309,6 +309,33 @@ bool godwit_recipe_use_port(struct godwit_recipe *recipe)
     return true;
 }
 
+json_t *godwit_recipe_to_json(const struct godwit_recipe *recipe)
+{
+    json_t *arguments = json_array();
+    for (guint i = 0; recipe->machine[i]; i++)
+        json_array_append_new(arguments, json_string(recipe->machine[i]));
+    return json_pack("{s:o, s:s, s:s*, s:b}", "machine", arguments, "device", recipe->device,
+                     "board", recipe->board, "pci", recipe->pci);
+}
+
+struct godwit_recipe *godwit_recipe_from_json(const json_t *json)
+{
+    const json_t *arguments = json_object_get(json, "machine");
+    const char *device = godwit_json_string(json, "device", NULL);
+    if (!device || !json_is_array(arguments))
+        return NULL;
+    struct godwit_recipe *recipe = g_new0(struct godwit_recipe, 1);
+    recipe->machine = g_new0(char *, json_array_size(arguments) + 1);
+    for (size_t i = 0; i < json_array_size(arguments); i++) {
+        const char *argument = json_string_value(json_array_get(arguments, i));
+        recipe->machine[i] = g_strdup(argument ? argument : "");
+    }
+    recipe->device = g_strdup(device);
+    recipe->board = g_strdup(godwit_json_string(json, "board", NULL));
+    recipe->pci = godwit_json_true(json, "pci");
+    return recipe;
+}
+
 void godwit_recipe_free(struct godwit_recipe *recipe)
 {
     if (!recipe)

@@ -42,6 +42,12 @@ struct godwit_recipe *godwit_recipe_new(const struct godwit_device_type *device,
  * or needs another place. */
 bool godwit_recipe_use_port(struct godwit_recipe *recipe);
 
+/* Returns the recipe as JSON, which the caller releases. */
+json_t *godwit_recipe_to_json(const struct godwit_recipe *recipe);
+
+/* Returns the recipe in JSON, which the caller frees, or NULL if there is none. */
+struct godwit_recipe *godwit_recipe_from_json(const json_t *json);
+
 void godwit_recipe_free(struct godwit_recipe *recipe);
 
 #endif

@@ -41,6 +41,8 @@ void godwit_job_free(struct godwit_job *job)
     g_strfreev(job->destination_words);
     g_free(job->after);
     g_free(job->command);
+    json_decref(job->source_recipe);
+    json_decref(job->destination_recipe);
     g_free(job);
 }
 
@@ -67,6 +69,14 @@ void godwit_job_own_words(struct godwit_job *job)
     point_words(job);
 }
 
+void godwit_job_set_recipes(struct godwit_job *job, json_t *source, json_t *destination)
+{
+    job->source_recipe = json_incref(source);
+    job->destination_recipe = json_incref(destination);
+    job->setup.source_recipe = job->source_recipe;
+    job->setup.destination_recipe = job->destination_recipe;
+}
+
 struct godwit_job *godwit_job_copy(const struct godwit_job *job)
 {
     struct godwit_job *copy = g_memdup2(job, sizeof(*job));
@@ -81,6 +91,7 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
     copy->setup.type = copy->type;
     copy->setup.accel = copy->accel;
     copy->command = g_strdup(job->command);
+    godwit_job_set_recipes(copy, job->source_recipe, job->destination_recipe);
     godwit_job_own_words(copy);
     return copy;
 }
@@ -290,6 +301,10 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
     json_object_set_new(json, "theirs", json_boolean(setup->theirs));
     if (setup->after)
         json_object_set_new(json, "after", godwit_json_text(setup->after));
+    if (job->source_recipe)
+        json_object_set(json, "source_recipe", job->source_recipe);
+    if (job->destination_recipe)
+        json_object_set(json, "destination_recipe", job->destination_recipe);
     return json;
 }
 
@@ -357,6 +372,8 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     job->source_words = get_words(json, "source_words");
     job->destination_words = get_words(json, "destination_words");
     point_words(job);
+    godwit_job_set_recipes(job, json_object_get(json, "source_recipe"),
+                           json_object_get(json, "destination_recipe"));
     const char *accepted = godwit_json_string(json, "accepted", NULL);
     if (accepted && !godwit_bug_set_parse(accepted, &setup->accepted, NULL))
         return unknown(job, error);

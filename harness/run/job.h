@@ -49,13 +49,15 @@ struct godwit_job {
     char **source_words;      /* setup.source_words points to it; NULL: none */
     char **destination_words; /* likewise */
     char *after;              /* setup.after points to it; NULL: none */
-    unsigned command_words;   /* how many of the setup's words, its first ones, come from there */
-    char *command;            /* the file of the command line that was given; NULL: none */
-    unsigned repetition;      /* from 1 */
-    unsigned repetitions;     /* of this scenario in the run; 0: endless */
-    unsigned confirms;        /* number of the result that it confirms, see confirm.h; 0: none */
-    bool progress;            /* report progress */
-    bool keep;                /* keep the bundle of a pass as well */
+    json_t *source_recipe;    /* setup.source_recipe is this; NULL: none */
+    json_t *destination_recipe; /* likewise */
+    unsigned command_words;     /* how many of the setup's words, its first ones, come from there */
+    char *command;              /* the file of the command line that was given; NULL: none */
+    unsigned repetition;        /* from 1 */
+    unsigned repetitions;       /* of this scenario in the run; 0: endless */
+    unsigned confirms;          /* number of the result that it confirms, see confirm.h; 0: none */
+    bool progress;              /* report progress */
+    bool keep;                  /* keep the bundle of a pass as well */
 };
 
 /* The descriptor on which a worker reports. */
@@ -72,6 +74,9 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job);
 
 /* Gives the job copies of its setup's further arguments, which the setup then points to. */
 void godwit_job_own_words(struct godwit_job *job);
+
+/* Gives the job references to recipes, which its setup then uses. Either may be NULL. */
+void godwit_job_set_recipes(struct godwit_job *job, json_t *source, json_t *destination);
 
 /* Adds BY to the seed of the job. */
 void godwit_job_reseed(struct godwit_job *job, unsigned by);

@@ -8,6 +8,7 @@
 
 #include "course/loaded.h"
 #include "inventory/recipe.h"
+#include "scenario/device_recipes.h"
 #include "scenario/scenario.h"
 
 /* The state of each scenario of a device. */

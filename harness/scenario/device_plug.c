@@ -74,34 +74,84 @@ void godwit_plug_refused(struct godwit_vm *vm, const char *name, GError **error)
     godwit_fail(error, GODWIT_ERROR_SKIP, "needs more to plug %s: %s", name, reason);
 }
 
-/* Returns the recipe for the device, as this binary wants it. */
-static struct godwit_recipe *ask_recipe(struct godwit_testbed *testbed,
-                                        const struct godwit_qemu *qemu, const char *name,
-                                        GError **error)
+/* What a QEMU without a machine lists. */
+struct list {
+    GPtrArray *types;
+    json_t *machines;
+};
+
+static bool read_list(struct godwit_vm *vm, struct list *list, GError **error)
 {
-    struct godwit_vm *vm = godwit_vm_start_bare(testbed, qemu, error);
-    if (!vm || !godwit_vm_handshake(vm, error))
-        return NULL;
-    g_autoptr(GPtrArray) types = godwit_device_types_list(vm, error);
-    if (!types)
-        return NULL;
-    const struct godwit_device_type *type = godwit_device_types_find(types, name);
+    list->types = godwit_device_types_list(vm, error);
+    list->machines = list->types ? godwit_vm_execute(vm, "query-machines", NULL, error) : NULL;
+    return list->machines != NULL;
+}
+
+static void list_clear(struct list *list)
+{
+    g_clear_pointer(&list->types, g_ptr_array_unref);
+    g_clear_pointer(&list->machines, json_decref);
+}
+
+/* Returns the recipe for the device NAME. Fails with SKIP if the binary has none. */
+static struct godwit_recipe *make_recipe(struct godwit_vm *vm, const struct list *list,
+                                         const char *name, GError **error)
+{
+    const struct godwit_device_type *type = godwit_device_types_find(list->types, name);
     if (!type) {
         godwit_fail(error, GODWIT_ERROR_SKIP, "needs the device %s: QEMU %s has none", name,
-                    qemu->version);
+                    vm->qemu->version);
         return NULL;
     }
-    g_autoptr(json_t) machines = godwit_vm_execute(vm, "query-machines", NULL, error);
-    if (!machines)
-        return NULL;
     g_autoptr(json_t) properties = godwit_vm_execute(vm, "device-list-properties",
                                                      json_pack("{s:s}", "typename", name), error);
     /* QEMU 7.2 ends when it is asked about a type whose module is not installed. */
     if (!properties)
         godwit_plug_refused(vm, name, error);
-    if (!properties || !godwit_vm_quit(vm, error))
-        return NULL;
-    return godwit_recipe_new(type, properties, &(struct godwit_offer){types, machines}, 0);
+    return properties ? godwit_recipe_new(type, properties,
+                                          &(struct godwit_offer){list->types, list->machines}, 0)
+                      : NULL;
+}
+
+bool godwit_device_recipes(struct godwit_vm *vm, gpointer data, GError **error)
+{
+    const struct godwit_device_recipes *wanted = data;
+    struct list list = {0};
+    bool good = read_list(vm, &list, error);
+    for (guint i = 0; good && wanted->names[i]; i++) {
+        const char *name = wanted->names[i];
+        if (json_object_get(wanted->recipes, name))
+            continue;
+        /* If QEMU ends, the device that did it has no recipe, and those that follow are missing. */
+        json_object_set_new(wanted->recipes, name, json_null());
+        struct godwit_recipe *recipe = make_recipe(vm, &list, name, error);
+        if (recipe)
+            json_object_set_new(wanted->recipes, name, godwit_recipe_to_json(recipe));
+        else
+            good = false;
+        godwit_recipe_free(recipe);
+    }
+    list_clear(&list);
+    return good;
+}
+
+/* Returns the recipe for the device, as this binary wants it. KNOWN is one that is known, or
+ * NULL. */
+static struct godwit_recipe *ask_recipe(struct godwit_testbed *testbed,
+                                        const struct godwit_qemu *qemu, const json_t *known,
+                                        const char *name, GError **error)
+{
+    struct godwit_recipe *recipe = godwit_recipe_from_json(known);
+    if (recipe)
+        return recipe;
+    struct list list = {0};
+    struct godwit_vm *vm = godwit_vm_start_bare(testbed, qemu, error);
+    if (vm && godwit_vm_handshake(vm, error) && read_list(vm, &list, error))
+        recipe = make_recipe(vm, &list, name, error);
+    list_clear(&list);
+    if (recipe && !godwit_vm_quit(vm, error))
+        g_clear_pointer(&recipe, godwit_recipe_free);
+    return recipe;
 }
 
 struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *name,
@@ -116,11 +166,12 @@ struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *
         }
     struct godwit_plug *plug = g_new0(struct godwit_plug, 1);
     plug->name = name;
-    plug->source = ask_recipe(testbed, setup->source, name, error);
+    plug->source = ask_recipe(testbed, setup->source, setup->source_recipe, name, error);
     if (plug->source)
-        plug->destination = strcmp(setup->source->path, setup->destination->path) != 0
-                                ? ask_recipe(testbed, setup->destination, name, error)
-                                : plug->source;
+        plug->destination =
+            strcmp(setup->source->path, setup->destination->path) != 0
+                ? ask_recipe(testbed, setup->destination, setup->destination_recipe, name, error)
+                : plug->source;
     if (plug->destination)
         return plug;
     godwit_plug_free(plug);

@@ -179,12 +179,10 @@ static bool ask_all(struct godwit_vm *vm, gpointer data, GError **error)
     return true;
 }
 
-/* Starts QEMU without a machine and calls ASK with DATA, which asks it and makes it quit. Returns
- * whether that succeeded. */
-static bool ask_bare(const struct godwit_qemu *qemu,
-                     bool (*ask)(struct godwit_vm *vm, gpointer data, GError **error),
-                     gpointer data, const char *directory, double timeout_scale, bool *interrupted,
-                     GError **error)
+bool godwit_qemu_ask_all(const struct godwit_qemu *qemu,
+                         bool (*ask)(struct godwit_vm *vm, gpointer data, GError **error),
+                         gpointer data, const char *directory, double timeout_scale,
+                         bool *interrupted, GError **error)
 {
     const struct godwit_setup setup = {.timeout_scale = timeout_scale};
     struct godwit_testbed *testbed = godwit_testbed_new(&setup, directory);
@@ -205,7 +203,7 @@ struct godwit_qemu *godwit_qemu_probe(const char *path, const char *directory, d
     qemu->path = g_strdup(path);
     const gint64 began = g_get_monotonic_time();
     const bool answered =
-        ask_bare(qemu, ask_all, qemu, directory, timeout_scale, interrupted, error);
+        godwit_qemu_ask_all(qemu, ask_all, qemu, directory, timeout_scale, interrupted, error);
     qemu->start_ms = (double)(g_get_monotonic_time() - began) / 1000.0;
     if (!answered) {
         /* Whatever the cause, this QEMU is not usable for tests. */
@@ -236,7 +234,8 @@ char **godwit_qemu_ask(const struct godwit_qemu *qemu,
                        double timeout_scale, bool *interrupted, GError **error)
 {
     struct question question = {.ask = ask};
-    if (ask_bare(qemu, ask_question, &question, directory, timeout_scale, interrupted, error))
+    if (godwit_qemu_ask_all(qemu, ask_question, &question, directory, timeout_scale, interrupted,
+                            error))
         return question.answer;
     g_strfreev(question.answer);
     godwit_error_context(error, "%s", qemu->path);

@@ -26,6 +26,14 @@ char **godwit_qemu_ask(const struct godwit_qemu *qemu,
                        char **(*ask)(struct godwit_vm *vm, GError **error), const char *directory,
                        double timeout_scale, bool *interrupted, GError **error);
 
+/* Starts a QEMU without a machine, and calls ASK with DATA, which asks it. Returns whether that
+ * succeeded, and whether QEMU quit then. Failures are as with godwit_qemu_probe(), and those of
+ * ASK. */
+bool godwit_qemu_ask_all(const struct godwit_qemu *qemu,
+                         bool (*ask)(struct godwit_vm *vm, gpointer data, GError **error),
+                         gpointer data, const char *directory, double timeout_scale,
+                         bool *interrupted, GError **error);
+
 /*
  * Starts the SOURCE's or the destination's binary of SETUP, with its machine and further arguments,
  * in DIRECTORY, and asks whether that machine can be migrated. Fails with USAGE, and quotes QEMU's

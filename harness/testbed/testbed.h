@@ -49,6 +49,9 @@ struct godwit_setup {
     bool theirs;       /* the guest is what these arguments boot, not Godwit's */
     const char *after; /* of such a guest: migrate once its console has shown this; NULL: at once */
     unsigned machine_cpus; /* CPUs that these arguments give the machine; 0: they do not say */
+    /* How each side's binary plugs the device that the scenario is about, in the form of
+     * godwit_recipe_to_json(). NULL: unknown, ask the binary. */
+    const json_t *source_recipe, *destination_recipe;
 };
 
 /* The phases of scenarios. Progress, times and reports show their names. */

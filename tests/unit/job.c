@@ -72,6 +72,8 @@ static struct godwit_job *job_new(const char *scenario)
                          (1u << GODWIT_ORACLE_IDENTITY);
     setup->seed = 0x123456789;
     job->fault = g_strdup("flip-bit:byte=1");
+    g_autoptr(json_t) recipe = json_pack("{s:s}", "device", "e1000,id=subject");
+    godwit_job_set_recipes(job, recipe, NULL);
     job->progress = true;
     job->keep = true;
     return job;
@@ -101,6 +103,11 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_int_equal(one->spec.transport, other->spec.transport);
     assert_int_equal(one->spec.move, other->spec.move);
     assert_int_equal(one->spec.suspend, other->spec.suspend);
+    assert_true(!one->source_recipe == !other->source_recipe &&
+                !one->destination_recipe == !other->destination_recipe);
+    assert_true(!one->source_recipe || json_equal(one->source_recipe, other->source_recipe));
+    assert_ptr_equal(other->setup.source_recipe, other->source_recipe);
+    assert_ptr_equal(other->setup.destination_recipe, other->destination_recipe);
     assert_int_equal(one->capabilities->len, other->capabilities->len);
     for (guint i = 0; i < one->capabilities->len; i++) {
         const struct godwit_capability *c = &g_array_index(one->capabilities,
