@@ -308,10 +308,13 @@ void godwit_bug_explain_subject(const struct godwit_testbed *testbed, enum godwi
                                 const char *name, GError **failure)
 {
     struct godwit_symptom symptom = {.kind = kind, .text = name, .failure = *failure};
-    const struct godwit_bug *bug =
-        godwit_bug_add_sides(testbed, &symptom) ? godwit_bug_explain(&symptom) : NULL;
+    if (!godwit_bug_add_sides(testbed, &symptom))
+        return;
+    const struct godwit_bug *bug = godwit_bug_explain(&symptom);
     if (bug)
         godwit_bug_mark(failure, bug);
+    else
+        godwit_bug_explain_failure(symptom.source, symptom.destination, failure);
 }
 
 static bool add(const char *id, godwit_bug_set *set, GError **error)

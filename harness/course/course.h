@@ -128,6 +128,14 @@ bool godwit_course_enable_postcopy(struct godwit_vm *vm, GError **error);
  * start WHAT". */
 bool godwit_course_try_start(struct godwit_vm *vm, const char *what, GError **error);
 
+/* Likewise for a destination whose source has started WHAT. It fails with MIGRATION if its QEMU
+ * ends instead and is not the source's: such a machine cannot go there. */
+bool godwit_course_try_destination(struct godwit_vm *vm, const char *what, GError **error);
+
+/* Makes *ERROR, a reason to skip because VM's QEMU has refused to start WHAT, a failure, if VM
+ * is the destination of a migration to another QEMU. Does nothing to other errors. */
+void godwit_course_refuses(const struct godwit_vm *vm, const char *what, GError **error);
+
 /* Fails with SKIP if QEMU reports that VM cannot be migrated, and quotes its reason. WHAT completes
  * "needs a WHAT that migrates". */
 bool godwit_course_migrates(struct godwit_vm *vm, const char *what, GError **error);

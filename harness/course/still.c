@@ -23,6 +23,15 @@ bool godwit_still_start(struct godwit_testbed *testbed, const char *const *sourc
            godwit_migrate_set_capabilities(still->source, NULL, error);
 }
 
+bool godwit_still_source_answers(struct godwit_still *still, GError **error)
+{
+    /* A destination that has ended must not keep the source from answering. */
+    still->destination->may_exit = true;
+    const bool answers = still->source->answers || godwit_vm_handshake(still->source, error);
+    still->destination->may_exit = false;
+    return answers;
+}
+
 bool godwit_still_transfer(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);

@@ -22,6 +22,10 @@ bool godwit_still_start(struct godwit_testbed *testbed, const char *const *sourc
                         const char *const *destination_arguments, struct godwit_still *still,
                         GError **error);
 
+/* Waits again for a source that has not answered, because of the destination, which may have ended.
+ * Returns whether it answers. */
+bool godwit_still_source_answers(struct godwit_still *still, GError **error);
+
 /* Moves the state of SOURCE, which does not run, to DESTINATION through a file, and waits until it
  * has been loaded. */
 bool godwit_still_transfer(struct godwit_vm *source, struct godwit_vm *destination, GError **error);

@@ -7,6 +7,7 @@
 #include "course/course.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 
 /* Returns whether the process was killed by a signal that it has caused itself. */
@@ -30,6 +31,28 @@ bool godwit_course_try_start(struct godwit_vm *vm, const char *what, GError **er
     }
     if (has_crashed(vm))
         cause->code = GODWIT_ERROR_CRASH;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+void godwit_course_refuses(const struct godwit_vm *vm, const char *what, GError **error)
+{
+    const struct godwit_setup *setup = vm->testbed->setup;
+    if (vm->source || !strcmp(setup->source->path, setup->destination->path) ||
+        !g_error_matches(*error, GODWIT_ERROR, GODWIT_ERROR_SKIP))
+        return;
+    g_autofree char *reason = godwit_vm_reason(vm);
+    g_clear_error(error);
+    godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                "the destination does not start %s, and the source does: %s", what, reason);
+}
+
+bool godwit_course_try_destination(struct godwit_vm *vm, const char *what, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (godwit_course_try_start(vm, what, &cause))
+        return true;
+    godwit_course_refuses(vm, what, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }

@@ -113,16 +113,22 @@ static bool run_still(struct godwit_testbed *testbed, const struct godwit_spec *
 {
     struct godwit_still still = {0};
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
+    g_autoptr(GError) cause = NULL;
     if (!godwit_still_start(testbed, spec->source_arguments, spec->destination_arguments, &still,
-                            error)) {
-        struct godwit_vm *ended =
-            still.destination && still.destination->exited ? still.destination : still.source;
-        if (ended && !ended->answers)
-            godwit_plug_refused(ended, name, error);
+                            &cause) &&
+        (!still.source || still.source->answers)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
-    if (!godwit_vm_handshake(still.destination, error)) {
-        godwit_plug_refused(still.destination, name, error);
+    g_clear_error(&cause);
+    if (!godwit_still_source_answers(&still, error)) {
+        godwit_plug_refused(still.source, name, error);
+        return false;
+    }
+    if (!godwit_vm_handshake(still.destination, &cause)) {
+        godwit_plug_refused(still.destination, name, &cause);
+        godwit_course_refuses(still.destination, name, &cause);
+        g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
     if (!godwit_course_migrates(still.source, "device", error) ||

@@ -22,7 +22,8 @@
 #define IMAGE_SIZE (64 << 10)
 
 /* Starts a side with the machine, and sets *ARGUMENTS to its own, which the caller frees. Fails
- * with SKIP if QEMU refuses to start it, and with CRASH if QEMU crashes. */
+ * with SKIP if QEMU refuses to start it, with MIGRATION if only another QEMU on the destination
+ * does, and with CRASH if QEMU crashes. */
 static struct godwit_vm *start(struct godwit_testbed *testbed, enum godwit_vm_role role,
                                const char *type, char ***arguments, GError **error)
 {
@@ -37,7 +38,12 @@ static struct godwit_vm *start(struct godwit_testbed *testbed, enum godwit_vm_ro
     *arguments = godwit_board_arguments(qemu, type, setup->accel, IMAGE);
     struct godwit_vm *vm = godwit_vm_start_board(testbed, source ? "source" : "destination", role,
                                                  (const char *const *)*arguments, error);
-    return vm && godwit_course_try_start(vm, type, error) ? vm : NULL;
+    if (!vm)
+        return NULL;
+    return (source ? godwit_course_try_start(vm, type, error)
+                   : godwit_course_try_destination(vm, type, error))
+               ? vm
+               : NULL;
 }
 
 static bool prepare(struct godwit_vm *vm, GError **error)
