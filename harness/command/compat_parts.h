@@ -1,5 +1,6 @@
 /*
- * Shared by compat.c and compat_static.c.
+ * Shared by the files of `godwit compat`: compat.c runs it and reports, compat_options.c has what
+ * the user chooses, compat_jobs.c makes the jobs, compat_static.c compares descriptions.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,6 +9,54 @@
 
 #include "command/command.h"
 #include "report/compat.h"
+
+struct godwit_compat_options {
+    struct godwit_options target;
+    int jobs;
+    char *devices, *cpu_models; /* as given; NULL: all */
+    gboolean all_machines, find_newest;
+    char *baseline, *write_baseline;
+    char **formats;
+    char **binaries;
+};
+
+/* Parses the arguments. Sets *HELPED if the help was printed. OPTIONS must be zeroed, and
+ * cleared in any case. Fails with USAGE. */
+bool godwit_compat_options_parse(struct godwit_compat_options *options, int *argc, char ***argv,
+                                 bool *helped, GError **error);
+void godwit_compat_options_clear(struct godwit_compat_options *options);
+
+/* Returns whether the device is chosen. */
+bool godwit_compat_has_device(const struct godwit_compat_options *options, const char *device);
+
+/* Returns whether the CPU model is chosen for a machine type. NEWEST: the type is the first of its
+ * target, which by default is the only one that all models are tried on. */
+bool godwit_compat_has_model(const struct godwit_compat_options *options, const char *model,
+                             bool newest);
+
+/* A run of compat. */
+struct godwit_compat_run {
+    struct godwit_process *process;
+    const struct godwit_compat_options *options;
+    GPtrArray *targets;  /* of struct godwit_target, one for each ordered pair */
+    GPtrArray *paths;    /* of the binaries, by their number in the table; borrowed */
+    GHashTable *lists;   /* prefix of a prototype and path of a binary -> names; both owned */
+    GHashTable *recipes; /* path of a binary -> JSON: device -> recipe; both owned */
+    GPtrArray *jobs;     /* of struct godwit_job */
+    GHashTable *cell_of; /* godwit_compat_job_key() of a job -> its cell; keys owned */
+    struct godwit_compat_table *table;
+};
+
+/* Returns the number of a binary that the table has. */
+unsigned godwit_compat_number(const struct godwit_compat_run *run, const struct godwit_qemu *qemu);
+
+/* Returns the key of the job of that target and scenario in CELL_OF. The caller frees it. */
+char *godwit_compat_job_key(const char *target, const char *scenario);
+
+/* Fills the table with a cell for each thing that is tried, and the run with a job for each that
+ * can be tried. Fails with USAGE if a choice matches nothing, and with what asking a binary
+ * fails with. */
+bool godwit_compat_jobs(struct godwit_compat_run *run, GError **error);
 
 /* Adds to TABLE the suspicions that the descriptions of its machine types give. PATHS are those of
  * its binaries. Fails with ENVIRONMENT if a binary describes none. */

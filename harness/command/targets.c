@@ -197,9 +197,10 @@ static GPtrArray *choose_machines(char **arch, GError **error)
 struct binaries {
     struct godwit_process *process;
     const struct godwit_options *options;
-    unsigned parallel;  /* as godwit_targets() has it */
-    GHashTable *probed; /* path -> struct godwit_qemu, both owned */
-    GHashTable *tried;  /* as in godwit_target_try() */
+    unsigned parallel;   /* as godwit_targets() has it */
+    GHashTable *probed;  /* path -> struct godwit_qemu, both owned */
+    GHashTable *tried;   /* as in godwit_target_try() */
+    GPtrArray *left_out; /* of char *: pairs that make no target, and why */
 };
 
 static const struct godwit_qemu *probe(struct binaries *binaries, const char *path, GError **error)
@@ -329,8 +330,10 @@ static bool add_targets(struct binaries *binaries, const struct godwit_machine *
                 continue;
             const bool several = options->cross || (sides && sources->len * destinations->len > 1);
             if (several && cause->code == GODWIT_ERROR_ENVIRONMENT) {
-                godwit_text_complain("%s from QEMU %s to %s is left out: %s", machine->arch,
-                                     source->version, destination->version, cause->message);
+                g_ptr_array_add(binaries->left_out,
+                                g_strdup_printf("%s from QEMU %s to %s is left out: %s",
+                                                machine->arch, source->version,
+                                                destination->version, cause->message));
             } else {
                 g_propagate_error(error, g_steal_pointer(&cause));
                 return false;
@@ -422,7 +425,8 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
             return NULL;
     }
     g_autoptr(GHashTable) tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    struct binaries binaries = {process, options, parallel, NULL, tried};
+    g_autoptr(GPtrArray) left_out = g_ptr_array_new_with_free_func(g_free);
+    struct binaries binaries = {process, options, parallel, NULL, tried, left_out};
     binaries.probed =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)godwit_qemu_free);
     g_autoptr(GPtrArray) targets =
@@ -436,9 +440,13 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
         good = all_used(&binaries, lists[i], error);
     g_hash_table_unref(binaries.probed);
     if (good && targets->len == 0)
-        good = godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
-                           "no two of these QEMUs can migrate to each other%s",
-                           options->direction ? " in that direction" : "");
+        good =
+            godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                        "no two of these QEMUs can migrate to each other%s%s%s",
+                        options->direction ? " in that direction" : "", left_out->len ? ": " : "",
+                        left_out->len ? (const char *)g_ptr_array_index(left_out, 0) : "");
+    for (guint i = 0; good && i < left_out->len; i++)
+        godwit_text_complain("%s", (const char *)g_ptr_array_index(left_out, i));
     godwit_targets_name(targets);
     return good ? g_steal_pointer(&targets) : NULL;
 }

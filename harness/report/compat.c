@@ -16,7 +16,7 @@
 
 const char *godwit_compat_name(enum godwit_compat compat)
 {
-    static const char *const names[] = {"same",    "untried", "known",   "missing",
+    static const char *const names[] = {"same",    "untried", "known",   "varies", "missing",
                                         "refused", "lost",    "crashed", "error"};
     G_STATIC_ASSERT(G_N_ELEMENTS(names) == GODWIT_COMPATS);
     return names[compat];
@@ -50,6 +50,7 @@ struct godwit_compat_table *godwit_compat_table_new(void)
     table->binaries = g_ptr_array_new_with_free_func(g_free);
     table->versions = g_ptr_array_new_with_free_func(g_free);
     table->cells = g_ptr_array_new_with_free_func(cell_free);
+    table->notes = g_ptr_array_new_with_free_func(g_free);
     table->suspicions = g_ptr_array_new_with_free_func(suspicion_free);
     return table;
 }
@@ -58,6 +59,7 @@ void godwit_compat_table_free(struct godwit_compat_table *table)
 {
     if (!table)
         return;
+    g_ptr_array_unref(table->notes);
     g_ptr_array_unref(table->suspicions);
     g_ptr_array_unref(table->cells);
     g_ptr_array_unref(table->versions);
@@ -140,6 +142,9 @@ void godwit_compat_take(struct godwit_compat_cell *cell, const json_t *result)
     g_free(cell->reason);
     g_free(cell->again);
     cell->compat = class_of(result);
+    if (cell->unpromised &&
+        (cell->compat == GODWIT_COMPAT_REFUSED || cell->compat == GODWIT_COMPAT_LOST))
+        cell->compat = GODWIT_COMPAT_VARIES;
     cell->reason = godwit_text_line(godwit_json_string(result, "message", ""));
     cell->cause = common_cause(result);
     cell->known = json_is_string(json_object_get(result, "known"));
@@ -170,7 +175,7 @@ static char *cause_of(const struct godwit_compat_cell *cell)
     if (!*cell->subject)
         return g_steal_pointer(&plain);
     g_autoptr(GString) cause = g_string_new(plain);
-    g_string_replace(cause, cell->subject, "DEVICE", 0);
+    g_string_replace(cause, cell->subject, cell->cpu ? "MODEL" : "DEVICE", 0);
     return g_string_free(g_steal_pointer(&cause), FALSE);
 }
 
@@ -213,8 +218,8 @@ GPtrArray *godwit_compat_causes(const struct godwit_compat_table *table)
         for (guint c = 0; c < causes->len && !cause; c++) {
             cause = g_ptr_array_index(causes, c);
             if (cause->source != cell->source || cause->destination != cell->destination ||
-                cause->compat != cell->compat || strcmp(cause->arch, cell->arch) != 0 ||
-                strcmp(cause->key, key) != 0)
+                cause->compat != cell->compat || cause->cpu != cell->cpu ||
+                strcmp(cause->arch, cell->arch) != 0 || strcmp(cause->key, key) != 0)
                 cause = NULL;
         }
         if (!cause) {
@@ -222,6 +227,7 @@ GPtrArray *godwit_compat_causes(const struct godwit_compat_table *table)
             cause->source = cell->source;
             cause->destination = cell->destination;
             cause->compat = cell->compat;
+            cause->cpu = cell->cpu;
             cause->arch = cell->arch;
             cause->key = g_steal_pointer(&key);
             cause->reason = cell->reason;
@@ -256,7 +262,7 @@ enum godwit_compat_trial godwit_compat_trial(const struct godwit_compat_table *t
         const struct godwit_compat_cell *cell = g_ptr_array_index(table->cells, i);
         if (cell->source != suspicion->source || cell->destination != suspicion->destination ||
             strcmp(cell->arch, suspicion->arch) != 0 ||
-            strcmp(cell->machine, suspicion->machine) != 0 ||
+            strcmp(cell->machine, suspicion->machine) != 0 || cell->cpu ||
             strcmp(cell->subject, suspicion->subject) != 0)
             continue;
         if (cell->compat == GODWIT_COMPAT_SAME)
@@ -289,8 +295,8 @@ static char *finding_of(const struct godwit_compat_table *table,
 {
     g_autofree char *from = series_of(g_ptr_array_index(table->versions, cell->source));
     g_autofree char *to = series_of(g_ptr_array_index(table->versions, cell->destination));
-    return g_strdup_printf("%s %s to %s, %s, %s: %s", cell->arch, from, to, cell->machine,
-                           *cell->subject ? cell->subject : "alone",
+    return g_strdup_printf("%s %s to %s, %s, %s%s: %s", cell->arch, from, to, cell->machine,
+                           cell->cpu ? "CPU model " : "", *cell->subject ? cell->subject : "alone",
                            godwit_compat_name(cell->compat));
 }
 
@@ -345,7 +351,7 @@ static void mark(GPtrArray *causes, const struct godwit_compat_cell *cell)
     for (guint i = 0; i < causes->len; i++) {
         struct godwit_compat_cause *cause = g_ptr_array_index(causes, i);
         if (cause->source == cell->source && cause->destination == cell->destination &&
-            cause->compat == cell->compat && !strcmp(cause->key, key))
+            cause->compat == cell->compat && cause->cpu == cell->cpu && !strcmp(cause->key, key))
             cause->new = true;
     }
 }

@@ -15,7 +15,8 @@ enum godwit_compat {
     GODWIT_COMPAT_SAME,    /* it arrived, and all is as it was */
     GODWIT_COMPAT_UNTRIED, /* it cannot be started, or does not let itself be migrated */
     GODWIT_COMPAT_KNOWN,   /* a known bug that the user accepts */
-    GODWIT_COMPAT_MISSING, /* the destination has no such device */
+    GODWIT_COMPAT_VARIES,  /* it cannot go, and no QEMU has promised that it could */
+    GODWIT_COMPAT_MISSING, /* the destination has no such device, or no such CPU model */
     GODWIT_COMPAT_REFUSED, /* the destination does not load it */
     GODWIT_COMPAT_LOST,    /* it arrived with another state, or other registers */
     GODWIT_COMPAT_CRASHED, /* a QEMU died */
@@ -30,7 +31,9 @@ const char *godwit_compat_name(enum godwit_compat compat);
 struct godwit_compat_cell {
     unsigned source, destination; /* numbers of the binaries */
     char *arch, *machine;         /* "x86_64", "pc-q35-7.2" */
-    char *subject;                /* the device, or "" for the machine as it is */
+    char *subject;                /* the device or CPU model, or "" for the machine as it is */
+    bool cpu;                     /* the subject is a CPU model */
+    bool unpromised;              /* no QEMU promises that others have the same under this name */
     enum godwit_compat compat;
     char *reason; /* one line; "" if there is nothing to say */
     char *cause;  /* the same in all cells with this cause; NULL: the reason */
@@ -59,6 +62,7 @@ struct godwit_compat_table {
     GPtrArray *versions;   /* of char *: the version of each, "10.0.13" */
     GPtrArray *cells;      /* of struct godwit_compat_cell */
     GPtrArray *suspicions; /* of struct godwit_compat_suspicion */
+    GPtrArray *notes;      /* of char *: what was left out, a line each */
 };
 
 /* Adds a suspicion. Copies the strings. */
@@ -92,6 +96,7 @@ struct godwit_compat_cause {
     const char *reason;  /* of the first */
     GPtrArray *machines; /* of const char *, each once, borrowed from the cells */
     GPtrArray *subjects; /* likewise */
+    bool cpu;            /* the subjects are CPU models */
     const char *again;   /* of the first */
     bool new;            /* it has something that is not in the baseline */
 };

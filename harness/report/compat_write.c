@@ -51,8 +51,8 @@ static const char *binary(const struct godwit_compat_table *table, unsigned numb
     return g_ptr_array_index(table->binaries, number);
 }
 
-/* Returns the names of what a cause strikes: the machine alone has none of its own. MOST: no more
- * than so many; 0: all. The caller frees it. */
+/* Returns NAMES, of which that of the machine alone is empty. MOST: no more than so many; 0: all.
+ * The caller frees it. */
 static char *names_of(const GPtrArray *names, guint most)
 {
     GString *text = g_string_new(NULL);
@@ -65,21 +65,62 @@ static char *names_of(const GPtrArray *names, guint most)
     return g_string_free(text, FALSE);
 }
 
+/* Returns the names of what a cause strikes. The caller frees it. */
+static char *subjects_of(const struct godwit_compat_cause *cause, guint most)
+{
+    g_autofree char *names = names_of(cause->subjects, most);
+    return g_strconcat(!cause->cpu                 ? ""
+                       : cause->subjects->len == 1 ? "CPU model "
+                                                   : "CPU models ",
+                       names, NULL);
+}
+
+/* Groups the suspicions that are worth a line, those that differ only in the machine together: an
+ * array of arrays of struct godwit_compat_suspicion, which the caller unreferences. Adds to *OTHERS
+ * how many are not worth one. */
+static GPtrArray *group_suspicions(const struct godwit_compat_table *table, unsigned *others)
+{
+    GPtrArray *groups = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
+    g_autoptr(GHashTable) by_key = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (guint i = 0; i < table->suspicions->len; i++) {
+        struct godwit_compat_suspicion *suspicion = g_ptr_array_index(table->suspicions, i);
+        const enum godwit_compat_trial trial = godwit_compat_trial(table, suspicion);
+        if (!suspicion->certain && trial != GODWIT_COMPAT_CONFIRMED) {
+            (*others)++;
+            continue;
+        }
+        g_autofree char *key =
+            g_strdup_printf("%d %s %u %u %s %s", trial, suspicion->arch, suspicion->source,
+                            suspicion->destination, suspicion->subject, suspicion->text);
+        GPtrArray *group = g_hash_table_lookup(by_key, key);
+        if (!group) {
+            group = g_ptr_array_new();
+            g_ptr_array_add(groups, group);
+            g_hash_table_insert(by_key, g_steal_pointer(&key), group);
+        }
+        g_ptr_array_add(group, suspicion);
+    }
+    return groups;
+}
+
 /* Writes the certain suspicions, and how many others there are. */
 static void suspicions_text(FILE *out, const struct godwit_compat_table *table)
 {
     unsigned others = 0;
-    for (guint i = 0; i < table->suspicions->len; i++) {
-        const struct godwit_compat_suspicion *suspicion = g_ptr_array_index(table->suspicions, i);
-        const enum godwit_compat_trial trial = godwit_compat_trial(table, suspicion);
-        if (!suspicion->certain && trial != GODWIT_COMPAT_CONFIRMED) {
-            others++;
-            continue;
-        }
+    g_autoptr(GPtrArray) groups = group_suspicions(table, &others);
+    for (guint g = 0; g < groups->len; g++) {
+        const GPtrArray *group = g_ptr_array_index(groups, g);
+        const struct godwit_compat_suspicion *suspicion = g_ptr_array_index(group, 0);
+        g_autoptr(GPtrArray) machines = g_ptr_array_new();
+        for (guint i = 0; i < group->len; i++)
+            g_ptr_array_add(
+                machines,
+                ((const struct godwit_compat_suspicion *)g_ptr_array_index(group, i))->machine);
+        g_autofree char *names = names_of(machines, NAMES_MAX);
         fprintf(out, "\nsuspicion, %s, %s from %s to %s on %s: %s\n  %s\n",
-                godwit_compat_trial_name(trial), suspicion->arch, binary(table, suspicion->source),
-                binary(table, suspicion->destination), suspicion->machine, suspicion->subject,
-                suspicion->text);
+                godwit_compat_trial_name(godwit_compat_trial(table, suspicion)), suspicion->arch,
+                binary(table, suspicion->source), binary(table, suspicion->destination), names,
+                suspicion->subject, suspicion->text);
     }
     if (others)
         fprintf(out,
@@ -109,9 +150,11 @@ static void write_text(FILE *out, const struct godwit_compat_table *table, const
             fprintf(out, " %7u", row->counts[c]);
         fputc('\n', out);
     }
+    for (guint i = 0; i < table->notes->len; i++)
+        fprintf(out, "%s%s\n", i ? "" : "\n", (const char *)g_ptr_array_index(table->notes, i));
     for (guint i = 0; i < causes->len; i++) {
         const struct godwit_compat_cause *cause = g_ptr_array_index(causes, i);
-        g_autofree char *subjects = names_of(cause->subjects, NAMES_MAX);
+        g_autofree char *subjects = subjects_of(cause, NAMES_MAX);
         g_autofree char *machines = names_of(cause->machines, NAMES_MAX);
         fprintf(out, "\n%s%s, %s from %s to %s: %s\n  %.*s%s\n  on %s\n",
                 judged && cause->new ? "NEW " : "", godwit_compat_name(cause->compat), cause->arch,
@@ -148,6 +191,11 @@ static json_t *strings(const GPtrArray *list)
     return array;
 }
 
+static const char *kind_of(const struct godwit_compat_cell *cell)
+{
+    return cell->cpu ? "cpu" : *cell->subject ? "device" : "machine";
+}
+
 static void write_json(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
                        const json_t *about)
 {
@@ -155,25 +203,26 @@ static void write_json(FILE *out, const struct godwit_compat_table *table, const
     json_t *cells = json_array(), *list = json_array();
     for (guint i = 0; i < table->cells->len; i++) {
         const struct godwit_compat_cell *cell = g_ptr_array_index(table->cells, i);
-        json_array_append_new(cells,
-                              json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "arch", cell->arch,
-                                        "source", binary(table, cell->source), "destination",
-                                        binary(table, cell->destination), "machine", cell->machine,
-                                        "subject", cell->subject, "result",
-                                        godwit_compat_name(cell->compat), "reason", cell->reason));
+        json_array_append_new(
+            cells,
+            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "arch", cell->arch, "source",
+                      binary(table, cell->source), "destination", binary(table, cell->destination),
+                      "machine", cell->machine, "kind", kind_of(cell), "subject", cell->subject,
+                      "result", godwit_compat_name(cell->compat), "reason", cell->reason));
     }
     for (guint i = 0; i < causes->len; i++) {
         const struct godwit_compat_cause *cause = g_ptr_array_index(causes, i);
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:s*}", "arch", cause->arch,
-                            "source", binary(table, cause->source), "destination",
+            list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:s*}", "arch",
+                            cause->arch, "source", binary(table, cause->source), "destination",
                             binary(table, cause->destination), "result",
                             godwit_compat_name(cause->compat), "reason", cause->reason, "machines",
-                            strings(cause->machines), "subjects", strings(cause->subjects), "new",
-                            cause->new, "again", cause->again));
+                            strings(cause->machines), "subjects", strings(cause->subjects),
+                            "cpu_models", cause->cpu, "new", cause->new, "again", cause->again));
     }
     json_object_set_new(whole, "causes", list);
     json_object_set_new(whole, "cells", cells);
+    json_object_set_new(whole, "notes", strings(table->notes));
     json_object_set_new(whole, "suspicions", suspicions_json(table));
     g_autofree char *text = godwit_json_dump(whole, JSON_INDENT(2));
     fprintf(out, "%s\n", text);
@@ -227,16 +276,16 @@ static void write_html(FILE *out, const struct godwit_compat_table *table, const
         put(out, "<td>", row->machine, "</td>");
         for (enum godwit_compat c = 0; c < GODWIT_COMPATS; c++)
             fprintf(out, "<td%s>%u</td>",
-                    !row->counts[c] || c == GODWIT_COMPAT_UNTRIED ? ""
-                    : c == GODWIT_COMPAT_SAME                     ? " class=\"good\""
-                                                                  : " class=\"bad\"",
+                    !row->counts[c] || c == GODWIT_COMPAT_UNTRIED || c == GODWIT_COMPAT_VARIES ? ""
+                    : c == GODWIT_COMPAT_SAME ? " class=\"good\""
+                                              : " class=\"bad\"",
                     row->counts[c]);
         fputs("</tr>\n", out);
     }
     fputs("</table>\n", out);
     for (guint i = 0; i < causes->len; i++) {
         const struct godwit_compat_cause *cause = g_ptr_array_index(causes, i);
-        g_autofree char *subjects = names_of(cause->subjects, 0);
+        g_autofree char *subjects = subjects_of(cause, 0);
         g_autofree char *machines = names_of(cause->machines, 0);
         put(out, "<h2>", judged && cause->new ? "new: " : "", "");
         put(out, "", godwit_compat_name(cause->compat), ", ");
@@ -249,6 +298,8 @@ static void write_html(FILE *out, const struct godwit_compat_table *table, const
         if (cause->again)
             put(out, "<pre>", cause->again, "</pre>\n");
     }
+    for (guint i = 0; i < table->notes->len; i++)
+        put(out, "<p>", g_ptr_array_index(table->notes, i), "</p>\n");
     suspicions_html(out, table);
     fputs("</body>\n</html>\n", out);
 }

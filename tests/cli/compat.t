@@ -28,13 +28,16 @@ esac
 END
 }
 
-sub compat { return run(['compat', @on, '--devices', 'usb-tablet,e1000', @_]) }
+sub compat
+{
+    return run(['compat', @on, '--devices', 'usb-tablet,e1000', '--cpu-models', 'none', @_]);
+}
 
 my $same = wrapper('same', '');
 my $run = compat('-f', "json:$dir/same.json", '-f', 'text', $qemu, $same);
 is($run->{status}, 0, 'two that are alike: exit status') or diag $run->{err};
 like($run->{out}, qr/^arch +from +to +machine +same/m, 'a table');
-like($run->{out}, qr/^x86_64 .* pc-q35-\S+ +3 +0 +0 +0 +0 +0 +0 +0$/m, 'the machine and two devices');
+like($run->{out}, qr/^x86_64 .* pc-q35-\S+ +3 +0 +0 +0 +0 +0 +0 +0 +0$/m, 'the machine and two devices');
 my $report = JSON::PP->new->utf8->decode(slurp("$dir/same.json"));
 is(scalar @{$report->{cells}}, 6, 'both directions');
 is_deeply([grep { $_->{result} ne 'same' } @{$report->{cells}}], [], 'all go');
@@ -52,6 +55,53 @@ my @lost = grep { $_->{result} eq 'lost' } @{$report->{cells}};
 is_deeply([sort map { $_->{subject} } @lost], ['', 'e1000', 'usb-tablet'], 'only towards it');
 like($lost[0]{reason}, qr/mc146818rtc/, 'the device that lost it is named');
 like(slurp("$dir/broken.html"), qr/<table>.*mc146818rtc/s, 'HTML');
+
+# CPU models: one whose features the destination changes, one that it does not start, one that goes,
+# and one of which nothing is promised. A device that the destination does not plug.
+my $picky = script_file('picky', <<"END");
+#!/bin/sh
+case "\$*" in
+*-incoming*) ;;
+*) exec "$qemu" "\$@" ;;
+esac
+case "\$*" in
+*'-cpu Nehalem-v1'*) exec "$qemu" "\$@" -global Nehalem-v1-x86_64-cpu.sse4.2=off ;;
+*'-cpu max'*) exec "$qemu" "\$@" -global max-x86_64-cpu.aes=off ;;
+*'-cpu Conroe-v1'*) echo 'no such Conroe' >&2; exit 1 ;;
+*'-device e1000,'*) echo 'no such e1000' >&2; exit 1 ;;
+esac
+exec "$qemu" "\$@"
+END
+$run = run(['compat', @on, '--devices', 'e1000', '--cpu-models', 'Nehalem-v1,Conroe-v1,Penryn-v1,max',
+        '--direction', 'both', '-f', "json:$dir/picky.json", '-f', 'text', $qemu, $picky]);
+is($run->{status}, 1, 'CPU models: exit status') or diag $run->{err};
+$report = JSON::PP->new->utf8->decode(slurp("$dir/picky.json"));
+my %towards = map { ("$_->{kind} $_->{subject}" => $_) }
+    grep { $_->{destination} =~ /picky/ } @{$report->{cells}};
+is($towards{'cpu Nehalem-v1'}{result}, 'lost', 'a model with another feature is lost');
+like($towards{'cpu Nehalem-v1'}{reason}, qr/sse4[._-]2: on -> off/, 'the feature is named');
+is($towards{'cpu Conroe-v1'}{result}, 'refused', 'a model that the destination does not start');
+like($towards{'cpu Conroe-v1'}{reason}, qr/does not start Conroe-v1.*no such Conroe/, 'with its reason');
+is($towards{'cpu Penryn-v1'}{result}, 'same', 'a model that goes');
+is($towards{'cpu max'}{result}, 'varies', 'max has no version');
+is($towards{'device e1000'}{result}, 'refused', 'a device that the destination does not plug');
+is_deeply([grep { $_->{destination} !~ /picky/ && $_->{result} ne 'same' } @{$report->{cells}}], [],
+    'everything goes back');
+like($run->{out}, qr/^lost, .*: CPU model Nehalem-v1$/m, 'text names the kind');
+
+# Every version of every family, and what is left out.
+my $few = script_file('few', <<"END");
+#!/bin/sh
+exec "$qemu" "\$@"
+END
+$run = run(['compat', @on, '--devices', 'none', '--cpu-models', 'none', '--all-machines', '--find-newest',
+        '-f', "json:$dir/all.json", '-f', "text:$dir/all.txt", $qemu, $few]);
+is($run->{status}, 0, 'all machines: exit status') or diag $run->{err};
+$report = JSON::PP->new->utf8->decode(slurp("$dir/all.json"));
+my @machines = map { $_->{machine} } @{$report->{cells}};
+ok(scalar(grep { /^pc-q35-\d/ } @machines) > 1, 'more than one q35');
+ok(scalar(grep { /^pc-i440fx-\d/ } @machines) > 1, 'the other family too');
+is(scalar(grep { !/\d\.\d/ } @machines), 0, 'only types with a version');
 
 # What is in the baseline is accepted, and nothing else.
 $run = compat('--baseline', "$dir/baseline", $qemu, $broken);
@@ -86,6 +136,10 @@ for my $case (
     [['--find-newest', '--direction', 'upgrade', $qemu, $same], qr/leave out --direction/, 'direction'],
     [['-f', 'tap', $qemu, $same], qr/unknown format "tap"/, 'a format'],
     [['-j', '0', $qemu, $same], qr/-j needs a number/, 'jobs'],
+    [['--devices', 'no-such-*', $qemu, $same], qr/no device matches --devices no-such-\*/, 'no such device'],
+    [['--cpu-models', 'none-such', $qemu, $same], qr/no CPU model matches --cpu-models/, 'no such CPU model'],
+    [['--machine', 'no-such', $qemu, $same], qr/has no machine "no-such"/, 'no such machine type'],
+    [['--machine', 'pc-q35-0.1', $qemu, $same], qr/has no machine "pc-q35-0.1"/, 'an old machine type'],
 ) {
     my ($arguments, $message, $what) = @$case;
     my $bad = compat(@$arguments);

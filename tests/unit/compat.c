@@ -65,6 +65,54 @@ static void test_classes(void **state)
     godwit_compat_table_free(table);
 }
 
+/* A CPU model is no device of the same name, and what no QEMU promises is no finding. */
+static void test_models(void **state)
+{
+    static const struct {
+        const char *name, *status, *kind;
+        bool unpromised;
+        enum godwit_compat compat;
+    } rows[] = {
+        {"Haswell", "fail", "oracle", false, GODWIT_COMPAT_LOST},
+        {"Nehalem", "fail", "oracle", false, GODWIT_COMPAT_LOST},
+        {"max", "fail", "oracle", true, GODWIT_COMPAT_VARIES},
+        {"base", "fail", "migration", true, GODWIT_COMPAT_VARIES},
+        {"host", "fail", "killed", true, GODWIT_COMPAT_CRASHED},
+        {"host", "pass", "", true, GODWIT_COMPAT_SAME},
+    };
+    (void)state;
+    struct godwit_compat_table *table = table_of("7.2.22", "10.0.13");
+    add(table, false, "pc-7.2", "Haswell", "fail", "oracle", "Haswell lost 1");
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct godwit_compat_cell *cell =
+            godwit_compat_add(table, 0, 1, "x86_64", "pc-7.2", rows[i].name);
+        g_autofree char *message = g_strdup_printf("%s lost 1", rows[i].name);
+        g_autoptr(json_t) vm = json_object();
+        if (!strcmp(rows[i].kind, "killed"))
+            json_object_set_new(vm, "signal", json_integer(6));
+        g_autoptr(json_t) result = json_pack("{s:s, s:s, s:s, s:[O]}", "status", rows[i].status,
+                                             "kind", rows[i].kind, "message", message, "vms", vm);
+        cell->cpu = true;
+        cell->unpromised = rows[i].unpromised;
+        godwit_compat_take(cell, result);
+        assert_int_equal(cell->compat, rows[i].compat);
+    }
+    g_autoptr(GPtrArray) causes = godwit_compat_causes(table);
+    assert_int_equal(causes->len, 4);
+    const struct godwit_compat_cause *models = g_ptr_array_index(causes, 1);
+    assert_true(models->cpu);
+    assert_int_equal(models->subjects->len, 2);
+    const struct godwit_compat_cause *device = g_ptr_array_index(causes, 2);
+    assert_false(device->cpu);
+    assert_int_equal(device->subjects->len, 1);
+    g_autoptr(json_t) baseline = godwit_compat_baseline(table);
+    const json_t *findings = json_object_get(baseline, "findings");
+    assert_int_equal(json_array_size(findings), 4);
+    assert_string_equal(json_string_value(json_array_get(findings, 1)),
+                        "x86_64 7.2 to 10.0, pc-7.2, CPU model Haswell: lost");
+    godwit_compat_table_free(table);
+}
+
 /* One cause is one entry with all names, whatever the device and its place; the worst is first. */
 static void test_causes(void **state)
 {
@@ -217,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_classes),      cmocka_unit_test(test_causes),
         cmocka_unit_test(test_suspicions),   cmocka_unit_test(test_baseline),
         cmocka_unit_test(test_bad_baseline), cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_models),
     };
     return cmocka_run_group_tests_name("compat", tests, unit_folder, unit_folder_end);
 }

@@ -6,6 +6,7 @@
 #include "inventory/boards.h"
 #include "inventory/cpus.h"
 #include "inventory/devices.h"
+#include "inventory/features.h"
 #include "inventory/recipe.h"
 
 #include "unit.h"
@@ -74,6 +75,15 @@ static char *recipe_line(const struct godwit_device_type *type, const json_t *pr
     g_autofree char *machine = g_strjoinv(" ", recipe->machine);
     char *line = g_strdup_printf("%s%s-device %s", machine, machine[0] ? " " : "", recipe->device);
     assert_true(!recipe->board || g_str_has_prefix(line, "-M "));
+    /* It reaches a worker as it is. */
+    g_autoptr(json_t) json = godwit_recipe_to_json(recipe);
+    struct godwit_recipe *copy = godwit_recipe_from_json(json);
+    assert_true(
+        g_strv_equal((const char *const *)copy->machine, (const char *const *)recipe->machine));
+    assert_string_equal(copy->device, recipe->device);
+    assert_int_equal(g_strcmp0(copy->board, recipe->board), 0);
+    assert_int_equal(copy->pci, recipe->pci);
+    godwit_recipe_free(copy);
     godwit_recipe_free(recipe);
     return line;
 }
@@ -220,13 +230,37 @@ static void test_machine(void **state)
     expect_board("11.1.3", "ast2700fc", "-audio none -bios zeros");
 }
 
+/* Features that differ between two QEMUs, and what a guest does not see. */
+static void test_features(void **state)
+{
+    (void)state;
+    g_autoptr(json_t) here =
+        json_loads("{\"avx\": true, \"aes\": true, \"new\": true, \"level\": 13, "
+                   "\"x-hack\": true, \"core-id\": -1, \"old\": false}",
+                   0, NULL);
+    g_autoptr(json_t) there =
+        json_loads("{\"avx\": false, \"aes\": true, \"level\": 20, "
+                   "\"legacy-multi-node\": true, \"core-id\": 0, \"mpx\": true}",
+                   0, NULL);
+    g_autoptr(GPtrArray) differences = godwit_features_compare(here, there);
+    g_ptr_array_add(differences, NULL);
+    g_autofree char *text = g_strjoinv(", ", (char **)differences->pdata);
+    assert_string_equal(text, "avx: on -> off, level: 13 -> 20, mpx: off -> on, new: on -> off");
+    g_autoptr(GPtrArray) none = godwit_features_compare(here, here);
+    assert_int_equal(none->len, 0);
+    g_autoptr(json_t) unknown = json_null();
+    g_autoptr(GPtrArray) unlisted = godwit_features_compare(unknown, there);
+    assert_int_equal(unlisted->len, 0);
+    assert_null(godwit_recipe_from_json(unknown));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list),      cmocka_unit_test(test_recipe),
         cmocka_unit_test(test_providers), cmocka_unit_test(test_board),
         cmocka_unit_test(test_unknown),   cmocka_unit_test(test_names),
-        cmocka_unit_test(test_machine),
+        cmocka_unit_test(test_machine),   cmocka_unit_test(test_features),
     };
     return cmocka_run_group_tests_name("inventory", tests, NULL, NULL);
 }
