@@ -37,6 +37,7 @@ static const struct recomputed recomputed[] = {
     {"spapr", "tb.*", "ppc64", "the time base, which goes by the host's clock"},
     /* docs/known-bugs.md, registers-lost: MSR[ME] arrives inverted. */
     {"cpu", "env.msr", "ppc64", "a known bug, which the guest does not notice"},
+    {"cpu", "env.reserve_addr", "ppc64", "a reservation, which a CPU may lose at any time"},
     /* Loading sets an alarm that has long passed. The guest has not enabled the interrupt. */
     {"goldfish_rtc", "irq_pending", NULL, "an interrupt that the source did not have pending"},
     {"s390-skeys", "data", NULL, "a source whose guest never used storage keys sends none"},

@@ -172,7 +172,9 @@ static char *cause_of(const struct godwit_compat_cell *cell)
     g_autofree char *plain = cell->cause ? g_regex_replace_literal(numbers, placeless, -1, 0, "N",
                                                                    G_REGEX_MATCH_DEFAULT, NULL)
                                          : g_strdup(placeless);
-    if (!*cell->subject)
+    /* The name of a register or a field may contain the device's name: two devices that each lose
+     * one of their own have nothing in common. */
+    if (!*cell->subject || (cell->cause && cell->compat == GODWIT_COMPAT_LOST))
         return g_steal_pointer(&plain);
     g_autoptr(GString) cause = g_string_new(plain);
     g_string_replace(cause, cell->subject, cell->cpu ? "MODEL" : "DEVICE", 0);

@@ -56,7 +56,7 @@ static bool migrate(struct godwit_testbed *testbed, const char *model, GError **
     g_autoptr(GError) cause = NULL;
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     if (!godwit_still_start(testbed, arguments, arguments, &still, &cause) &&
-        (!still.source || still.source->answers)) {
+        (!still.source || (still.source->answers && !still.destination->exited))) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }

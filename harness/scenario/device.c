@@ -116,7 +116,7 @@ static bool run_still(struct godwit_testbed *testbed, const struct godwit_spec *
     g_autoptr(GError) cause = NULL;
     if (!godwit_still_start(testbed, spec->source_arguments, spec->destination_arguments, &still,
                             &cause) &&
-        (!still.source || still.source->answers)) {
+        (!still.source || (still.source->answers && !still.destination->exited))) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }

@@ -154,6 +154,22 @@ static struct godwit_recipe *ask_recipe(struct godwit_testbed *testbed,
     return recipe;
 }
 
+/* Makes a recipe that chooses a machine by an alias, such as "pc", choose the type that both
+ * binaries know: each takes the alias for its own newest version. */
+static void use_common_type(const struct godwit_setup *setup, struct godwit_recipe *recipe)
+{
+    for (guint i = 0; recipe->machine[i] && recipe->machine[i + 1]; i++) {
+        const char *type = strcmp(recipe->machine[i], "-machine")
+                               ? NULL
+                               : godwit_qemu_common_type(setup->source, setup->destination,
+                                                         recipe->machine[i + 1]);
+        if (!type)
+            continue;
+        g_free(recipe->machine[i + 1]);
+        recipe->machine[i + 1] = g_strdup(type);
+    }
+}
+
 struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *name,
                                     GError **error)
 {
@@ -172,6 +188,10 @@ struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *
             strcmp(setup->source->path, setup->destination->path) != 0
                 ? ask_recipe(testbed, setup->destination, setup->destination_recipe, name, error)
                 : plug->source;
+    if (plug->destination && plug->destination != plug->source) {
+        use_common_type(setup, plug->source);
+        use_common_type(setup, plug->destination);
+    }
     if (plug->destination)
         return plug;
     godwit_plug_free(plug);

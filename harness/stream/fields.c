@@ -366,13 +366,18 @@ struct table {
     GHashTable *places; /* by device, offset and length */
 };
 
-static void table_init(struct table *table, const struct godwit_stream_fields *fields)
+/* Fills TABLE with FIELDS, but not with those of the devices in SAME, most of all: nobody looks for
+ * them. */
+static void table_init(struct table *table, const struct godwit_stream_fields *fields,
+                       GHashTable *same)
 {
     table->all = fields;
     table->paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     table->places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < fields->fields->len; i++) {
         struct godwit_stream_field *field = g_ptr_array_index(fields->fields, i);
+        if (g_hash_table_contains(same, field->device))
+            continue;
         g_hash_table_replace(table->paths, key_of(field), field);
         g_hash_table_replace(table->places, place_of(field), field);
     }
@@ -442,8 +447,8 @@ GPtrArray *godwit_stream_fields_compare(const struct godwit_stream_fields *befor
     GPtrArray *differences = g_ptr_array_new_with_free_func(difference_free);
     g_autoptr(GHashTable) same = same_states(before, after);
     struct table here, there;
-    table_init(&here, before);
-    table_init(&there, after);
+    table_init(&here, before, same);
+    table_init(&there, after, same);
     for (guint i = 0; i < before->fields->len; i++) {
         const struct godwit_stream_field *field = g_ptr_array_index(before->fields, i);
         if (g_hash_table_contains(same, field->device))

@@ -65,6 +65,30 @@ static void test_classes(void **state)
     godwit_compat_table_free(table);
 }
 
+/* Two devices that each lose a register of their own have two causes, although their names stand
+ * in the same place; what both lose of another device is one. */
+static void test_own_registers(void **state)
+{
+    static const struct {
+        const char *device, *lost;
+    } rows[] = {{"sb16", "sb16 0x0"},
+                {"pvpanic", "pvpanic 0x0"},
+                {"edu", "rtc 0: second"},
+                {"e1000", "rtc 0: second"}};
+    (void)state;
+    struct godwit_compat_table *table = table_of("7.2.22", "10.0.13");
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(json_t) result =
+            json_pack("{s:s, s:s, s:s, s:{s:[s]}}", "status", "fail", "kind", "oracle", "message",
+                      "other state", "measurements", "lost", rows[i].lost);
+        godwit_compat_take(godwit_compat_add(table, 0, 1, "x86_64", "pc-7.2", rows[i].device),
+                           result);
+    }
+    g_autoptr(GPtrArray) causes = godwit_compat_causes(table);
+    assert_int_equal(causes->len, 3);
+    godwit_compat_table_free(table);
+}
+
 /* A CPU model is no device of the same name, and what no QEMU promises is no finding. */
 static void test_models(void **state)
 {
@@ -265,7 +289,7 @@ int main(void)
         cmocka_unit_test(test_classes),      cmocka_unit_test(test_causes),
         cmocka_unit_test(test_suspicions),   cmocka_unit_test(test_baseline),
         cmocka_unit_test(test_bad_baseline), cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_models),
+        cmocka_unit_test(test_models),       cmocka_unit_test(test_own_registers),
     };
     return cmocka_run_group_tests_name("compat", tests, unit_folder, unit_folder_end);
 }
