@@ -290,17 +290,22 @@ uint64_t godwit_hardware_left_out(const struct godwit_hardware *hardware)
     return hardware->left_out;
 }
 
-/* Returns the span of HARDWARE that reads the same registers as SPAN, or NULL. */
+/* Returns the span of HARDWARE that reads the same registers as SPAN, or NULL. Another version of
+ * QEMU may call the region otherwise: the guest finds it by its address. */
 static const struct span *same_span(const struct godwit_hardware *hardware, const struct span *span)
 {
+    const struct span *renamed = NULL;
     for (guint i = 0; i < hardware->spans->len; i++) {
         const struct span *other = g_ptr_array_index(hardware->spans, i);
         if (other->space == span->space && other->start == span->start &&
             other->region == span->region && other->offset == span->offset &&
             other->bytes->len == span->bytes->len)
             return other;
+        if (other->space == span->space && other->start == span->start &&
+            other->size == span->size && other->bytes->len == span->bytes->len)
+            renamed = other;
     }
-    return NULL;
+    return renamed;
 }
 
 static void difference_free(gpointer data)
@@ -375,7 +380,7 @@ static void add_missing(GPtrArray *differences, const struct godwit_hardware *on
     for (guint i = 0; i < one->spans->len; i++) {
         const struct span *span = g_ptr_array_index(one->spans, i);
         /* What was not read has no registers: a BAR shows in configuration space. */
-        if (!span->bytes->len || is_divided(two, span))
+        if (!span->bytes->len || is_divided(two, span) || same_span(two, span))
             continue;
         add_difference(differences, span, 0,
                        g_strdup_printf("%s, 0x%x bytes at %s 0x%" G_GINT64_MODIFIER
