@@ -272,7 +272,8 @@ bool godwit_migrate_start_channels(struct godwit_vm *source, json_t *channels, G
 bool godwit_migrate_recover(struct godwit_vm *destination, const char *uri, GError **error)
 {
     destination->migration_leg = destination->qmp->events->len;
-    return godwit_vm_command(destination, "migrate-recover", address_arguments(uri, false), error);
+    return godwit_vm_command_oob(destination, "migrate-recover", address_arguments(uri, false),
+                                 error);
 }
 
 bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **error)

@@ -249,16 +249,30 @@ bool godwit_qmp_send_fd(struct godwit_qmp *qmp, const char *command, json_t *arg
     return godwit_qmp_send_text(qmp, command, text, fd, error);
 }
 
-bool godwit_qmp_send_text(struct godwit_qmp *qmp, const char *command, const char *arguments,
-                          int fd, GError **error)
+bool godwit_qmp_offers_oob(const struct godwit_qmp *qmp)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(json_object_get(json_object_get(qmp->greeting, "QMP"), "capabilities"), i,
+                       one)
+    {
+        if (!g_strcmp0(json_string_value(one), "oob"))
+            return true;
+    }
+    return false;
+}
+
+/* Sends a command. VERB is the key of its name. */
+static bool send_as(struct godwit_qmp *qmp, const char *verb, const char *command,
+                    const char *arguments, int fd, GError **error)
 {
     g_clear_pointer(&qmp->reply, json_decref);
     if (qmp->fd < 0)
         return godwit_fail(error, GODWIT_ERROR_CRASH, "%s: cannot send: the connection has ended",
                            command);
-    g_autofree char *text = g_strdup_printf(
-        "{\"execute\":\"%s\"%s%s,\"id\":%" JSON_INTEGER_FORMAT "}", command,
-        arguments ? ",\"arguments\":" : "", arguments ? arguments : "", ++qmp->last_id);
+    g_autofree char *text = g_strdup_printf("{\"%s\":\"%s\"%s%s,\"id\":%" JSON_INTEGER_FORMAT "}",
+                                            verb, command, arguments ? ",\"arguments\":" : "",
+                                            arguments ? arguments : "", ++qmp->last_id);
     if (fd >= 0)
         godwit_qmp_note(qmp, "a file descriptor was passed with the next command");
     record(qmp, '>', text);
@@ -283,6 +297,20 @@ bool godwit_qmp_send_text(struct godwit_qmp *qmp, const char *command, const cha
         }
     }
     return true;
+}
+
+bool godwit_qmp_send_text(struct godwit_qmp *qmp, const char *command, const char *arguments,
+                          int fd, GError **error)
+{
+    return send_as(qmp, "execute", command, arguments, fd, error);
+}
+
+bool godwit_qmp_send_oob(struct godwit_qmp *qmp, const char *command, json_t *arguments,
+                         GError **error)
+{
+    g_autofree char *text = arguments ? json_dumps(arguments, JSON_COMPACT) : NULL;
+    json_decref(arguments);
+    return send_as(qmp, qmp->oob ? "exec-oob" : "execute", command, text, -1, error);
 }
 
 bool godwit_qmp_event_is(const json_t *event, const char *name, const char *status)

@@ -32,6 +32,7 @@ struct godwit_qmp {
     json_t *reply;      /* reply to that command, or NULL before it came; owned */
     GPtrArray *events;  /* of json_t: all events since the start, in order; owned */
     size_t event_bytes; /* total length of their lines */
+    bool oob;           /* commands may be executed out of band: see godwit_qmp_send_oob() */
     bool may_restart;   /* another QEMU may take over the connection and send a greeting ... */
     bool restarted;     /* ... and has done so: its greeting is the first line of the input */
     char *failure;      /* why the connection is unusable, or NULL; owned */
@@ -64,6 +65,14 @@ bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *argume
  * keeps FD open and closes it. */
 bool godwit_qmp_send_fd(struct godwit_qmp *qmp, const char *command, json_t *arguments, int fd,
                         GError **error);
+
+/* Returns whether QEMU's greeting offers to execute commands out of band. */
+bool godwit_qmp_offers_oob(const struct godwit_qmp *qmp);
+
+/* Like godwit_qmp_send(), for a command that QEMU must execute at once if qmp->oob is set, even
+ * while its main loop waits for something. Only some commands can be executed so. */
+bool godwit_qmp_send_oob(struct godwit_qmp *qmp, const char *command, json_t *arguments,
+                         GError **error);
 
 /*
  * Like godwit_qmp_send_fd(), with ARGUMENTS as JSON text that is sent unchanged (NULL for none). So

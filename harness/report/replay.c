@@ -57,7 +57,10 @@ static const char *name_of(const json_t *vm)
 
 static const char *command_of(const struct step *step)
 {
-    return step->direction == '>' ? godwit_json_string(step->message, "execute", "") : "";
+    const char *name = godwit_json_string(step->message, "execute", "");
+    if (step->direction != '>')
+        return "";
+    return *name ? name : godwit_json_string(step->message, "exec-oob", "");
 }
 
 static json_t *arguments_of(const struct step *step)

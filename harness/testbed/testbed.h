@@ -119,6 +119,7 @@ struct godwit_testbed {
     gint64 deadline;     /* monotonic time, in microseconds */
     bool apart;          /* start each QEMU in an empty network namespace of its own */
     bool hand;           /* give each VM that has a machine a qtest connection, vm->qtest */
+    bool oob;            /* let QEMU execute some commands while its main loop waits */
     bool turned;         /* destinations use the source's binary, and sources the destination's */
     bool fault_injected; /* fault injection is on: never excuse a stale page as a known bug */
     bool stale;          /* a known bug has left stale mailboxes on the destination */

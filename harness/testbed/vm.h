@@ -126,6 +126,11 @@ json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arg
 bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *arguments,
                        GError **error);
 
+/* Likewise, for commands that can be executed while QEMU's main loop waits for something. They are
+ * if testbed->oob was set before the handshake and QEMU offers it. */
+bool godwit_vm_command_oob(struct godwit_vm *vm, const char *command, json_t *arguments,
+                           GError **error);
+
 /* Like godwit_vm_execute(), and passes the descriptor FD with the command (getfd, add-fd). The
  * caller keeps FD open and closes it. */
 json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *arguments, int fd,

@@ -30,6 +30,17 @@ static const struct godwit_vm *without_start(const struct godwit_testbed *testbe
     return NULL;
 }
 
+/* Leaves negotiation mode. */
+static bool negotiate(struct godwit_vm *vm, GError **error)
+{
+    const bool oob = vm->testbed->oob && godwit_qmp_offers_oob(vm->qmp);
+    if (!godwit_vm_command(vm, "qmp_capabilities",
+                           oob ? json_pack("{s:[s]}", "enable", "oob") : NULL, error))
+        return false;
+    vm->qmp->oob = oob;
+    return true;
+}
+
 bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
 {
     g_autoptr(GError) cause = NULL;
@@ -37,7 +48,7 @@ bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
     /* Some QEMUs greet before they create their machine. */
     if (godwit_testbed_wait_until(vm->testbed, deadline, has_greeting, vm, "the QMP greeting",
                                   &cause) &&
-        godwit_vm_command(vm, "qmp_capabilities", NULL, &cause)) {
+        negotiate(vm, &cause)) {
         g_autofree char *link = g_strdup_printf("/proc/%d/exe", (int)vm->pid);
         vm->exe = g_file_read_link(link, NULL);
         vm->answers = true;
@@ -143,10 +154,10 @@ json_t *godwit_vm_ask(struct godwit_vm *vm, const char *command, const char *arg
     return await_reply(vm, command, sent, error);
 }
 
-json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *arguments, int fd,
-                             GError **error)
+/* Waits for the answer to COMMAND and returns its value, which the caller unreferences, or NULL
+ * with ERROR set if QEMU refuses. SENT is false if it could not be sent. */
+static json_t *take_value(struct godwit_vm *vm, const char *command, bool sent, GError **error)
 {
-    const bool sent = godwit_qmp_send_fd(vm->qmp, command, arguments, fd, error);
     g_autoptr(json_t) reply = await_reply(vm, command, sent, error);
     if (!reply)
         return NULL;
@@ -158,6 +169,21 @@ json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *
                 command, godwit_json_string(refusal, "desc", "no reason given"),
                 godwit_json_string(refusal, "class", "no class"));
     return NULL;
+}
+
+json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *arguments, int fd,
+                             GError **error)
+{
+    return take_value(vm, command, godwit_qmp_send_fd(vm->qmp, command, arguments, fd, error),
+                      error);
+}
+
+bool godwit_vm_command_oob(struct godwit_vm *vm, const char *command, json_t *arguments,
+                           GError **error)
+{
+    g_autoptr(json_t) value =
+        take_value(vm, command, godwit_qmp_send_oob(vm->qmp, command, arguments, error), error);
+    return value != NULL;
 }
 
 bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *arguments, GError **error)

@@ -283,6 +283,34 @@ static void test_send(void **state)
     g_free(wire_end(state, &wire));
 }
 
+/* A command is sent out of band only if that was offered and enabled. */
+static void test_oob(void **state)
+{
+    static const struct {
+        const char *greeting;
+        bool offers;
+    } rows[] = {
+        {"{\"QMP\": {\"capabilities\": [\"oob\"]}}\n", true},
+        {"{\"QMP\": {\"capabilities\": [7, \"oob\"]}}\n", true},
+        {"{\"QMP\": {\"capabilities\": [\"other\"]}}\n", false},
+        {"{\"QMP\": {\"capabilities\": \"oob\"}}\n", false},
+        {"{\"QMP\": {}}\n", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct wire wire = wire_new(state);
+        assert_false(godwit_qmp_offers_oob(wire.qmp));
+        say(&wire, rows[i].greeting);
+        assert_int_equal(godwit_qmp_offers_oob(wire.qmp), rows[i].offers);
+        wire.qmp->oob = rows[i].offers;
+        assert_true(godwit_qmp_send_oob(wire.qmp, "now", json_pack("{s:i}", "a", 1), NULL));
+        g_autoptr(json_t) heard = hear(&wire);
+        assert_string_equal(godwit_json_string(heard, rows[i].offers ? "exec-oob" : "execute", ""),
+                            "now");
+        assert_int_equal(json_object_size(heard), 3);
+        g_free(wire_end(state, &wire));
+    }
+}
+
 /* A line longer than the socket's buffer reaches a peer that reads. */
 static gpointer read_all(gpointer data)
 {
@@ -521,7 +549,7 @@ int main(void)
         cmocka_unit_test(test_end),          cmocka_unit_test(test_transcript),
         cmocka_unit_test(test_parse),        cmocka_unit_test(test_no_transcript),
         cmocka_unit_test(test_event_is),     cmocka_unit_test(test_successor),
-        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_flood),        cmocka_unit_test(test_oob),
     };
     return cmocka_run_group_tests_name("qmp", tests, unit_folder, unit_folder_end);
 }
