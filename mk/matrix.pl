@@ -14,7 +14,7 @@ use strict;
 use warnings;
 
 # The bugs that a guest does not survive, too, are to be seen in the table, and fail nothing.
-my $accepted = join ',', qw(aarch64-versions ppc64-versions cpr-versions preempt-recover-crash
+my $accepted = join ',', qw(aarch64-versions ppc64-versions cpr-versions recover-crash
                             multifd-postcopy no-main-channel);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);

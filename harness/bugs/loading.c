@@ -97,8 +97,7 @@ static bool is_recovery(const struct godwit_symptom *symptom, char **seen)
     for (guint i = vm->migration_first; i < vm->qmp->events->len && !paused; i++)
         paused = godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION",
                                      "postcopy-paused");
-    if (!paused || !was_killed(vm, SIGSEGV) ||
-        !godwit_json_true(vm->capabilities, "postcopy-preempt"))
+    if (!paused || !was_killed(vm, SIGSEGV))
         return false;
     g_autofree char *end = godwit_vm_end(vm);
     *seen = g_strdup_printf("the %s's QEMU %s while it recovered", vm->name, end);
@@ -204,16 +203,15 @@ const struct godwit_bug godwit_bugs_loading[] = {
         .matches = is_cpr,
     },
     {
-        .id = "preempt-recover-crash",
-        .summary = "a destination may crash while it recovers a postcopy migration with a preempt "
-                   "channel",
+        .id = "recover-crash",
+        .summary = "a destination may crash while it recovers a postcopy migration",
         .reference = "measured in QEMU 7.2, and not in 10.0",
         .kind = GODWIT_SYMPTOM_LOAD,
         .role = GODWIT_BUG_DESTINATION,
         .fixed = {10, 0},
         .effect = GODWIT_BUG_LOST,
-        .strikes = 2,
-        .runs = 91,
+        .strikes = 3,
+        .runs = 551,
         .percent = 10,
         .matches = is_recovery,
     },

@@ -194,8 +194,8 @@ bool godwit_course_move(struct godwit_testbed *testbed, const struct godwit_spec
 bool godwit_course_run(struct godwit_testbed *testbed, const struct godwit_spec *spec,
                        GError **error)
 {
-    /* A destination whose guest waits for a page may hold the lock of QEMU's main loop meanwhile. If
-     * the connection is lost then, it takes no ordinary command any more. */
+    /* A destination whose guest waits for a page may hold the lock of QEMU's main loop meanwhile.
+     * If the connection is lost then, it takes no ordinary command any more. */
     testbed->oob = godwit_spec_is_postcopy(spec);
     /* Start both at once: neither waits for the other. */
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
