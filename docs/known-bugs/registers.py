@@ -62,8 +62,6 @@ def main():
         hand.ask(writes)
         written = hand.ask(read)
         print(f"source: {before:#x}, after the writes {written:#x}")
-        if before == written:
-            sys.exit(2)
         if source.migrate("migrate", "exec:cat >part && mv part stream") != "completed":
             sys.exit(2)
         while not os.path.exists("stream"):
@@ -79,7 +77,7 @@ def main():
         if loaded:
             destination.end()
         os.chdir("/")
-        sys.exit(after != written)
+        sys.exit(2 if before == written == after else after != written)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,11 @@ static const struct place esp_registers[] = {
     {"dc390", "esp-io", 0x70, 0x73},
 };
 
+/* Which channels of the PC's DMA controllers are requested, and which have come to their end. */
+static const struct place dma_status[] = {
+    {"i8257", "dma-cont", 0x0, 0x1},
+};
+
 static bool is_at(const struct godwit_symptom_register *lost, const struct place *place)
 {
     const char *offset = strrchr(lost->where, ' ');
@@ -117,6 +122,11 @@ static bool is_esp(const struct godwit_symptom *symptom, char **seen)
     return are_at(symptom, esp_registers, G_N_ELEMENTS(esp_registers), seen);
 }
 
+static bool is_dma_status(const struct godwit_symptom *symptom, char **seen)
+{
+    return are_at(symptom, dma_status, G_N_ELEMENTS(dma_status), seen);
+}
+
 /* A write to Slot Control has closed the interlock; its bit in Slot Status keeps the destination
  * from loading the configuration space. */
 static bool is_interlock(const struct godwit_symptom *symptom, char **seen)
@@ -156,6 +166,8 @@ const struct godwit_bug godwit_bugs_registers[] = {
     REGISTERS("device-esp-registers",
               "an ESP loses SBAC, and that the high byte of its count was written", is_esp,
               GODWIT_BUG_LOST),
+    REGISTERS("device-dma-status", "a PC's DMA controller loses which channels are requested",
+              is_dma_status, GODWIT_BUG_LOST),
     REGISTERS("device-interlock", "a PCI Express slot whose interlock was closed cannot be loaded",
               is_interlock, GODWIT_BUG_LOST),
     {.id = NULL},

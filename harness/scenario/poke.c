@@ -94,7 +94,8 @@ static bool start(struct subject *subject, struct godwit_still *still, GError **
     if (!places)
         return false;
     keep_own(subject, places);
-    subject->pokes = godwit_pokes_make(places, testbed->setup->seed + subject->round, POKES);
+    subject->pokes =
+        godwit_pokes_make(places, testbed->setup->seed * MACHINE_ROUNDS + subject->round, POKES);
     return true;
 }
 
