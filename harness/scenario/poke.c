@@ -390,7 +390,7 @@ GODWIT_SCENARIOS(poke) = {
         .order = true,
         .slow = true,
         .random = true,
-        .deadlines = 4,
+        .deadlines = 8,
         .state = sizeof(struct godwit_scenario_state),
         .clear = godwit_device_clear,
         .spec = {.move = GODWIT_MOVE_STOPPED},
