@@ -88,7 +88,10 @@ static __attribute__((noinline)) uint64_t arch_system(uint32_t which, uint32_t n
     }
     if (which != ARCH_SYSTEM_VM)
         return words[number];
-    /* Bytes 44 to 51 are the virtual machine's name, which a user may choose anew. */
+    /* Bytes 44 to 51 are the virtual machine's name, and 80 to 95 its UUID: a user may choose both
+     * anew. */
+    if (number == 10 || number == 11)
+        return 0;
     if (number == 5)
         return words[number] & ~(uint64_t)0xffffffff;
     return number == 6 ? words[number] & 0xffffffff : words[number];
