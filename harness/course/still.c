@@ -23,6 +23,18 @@ bool godwit_still_start(struct godwit_testbed *testbed, const char *const *sourc
            godwit_migrate_set_capabilities(still->source, NULL, error);
 }
 
+bool godwit_still_try_start(struct godwit_testbed *testbed, const char *const *source_arguments,
+                            const char *const *destination_arguments, struct godwit_still *still,
+                            GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (godwit_still_start(testbed, source_arguments, destination_arguments, still, &cause) ||
+        (still->source && (!still->source->answers || still->destination->exited)))
+        return true;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
 bool godwit_still_source_answers(struct godwit_still *still, GError **error)
 {
     /* A destination that has ended must not keep the source from answering. */

@@ -22,6 +22,12 @@ bool godwit_still_start(struct godwit_testbed *testbed, const char *const *sourc
                         const char *const *destination_arguments, struct godwit_still *still,
                         GError **error);
 
+/* Likewise, but also succeeds if a process was started for each side and then the source does not
+ * answer, or the destination ends: the caller finds out which side cannot start the machine. */
+bool godwit_still_try_start(struct godwit_testbed *testbed, const char *const *source_arguments,
+                            const char *const *destination_arguments, struct godwit_still *still,
+                            GError **error);
+
 /* Waits again for a source that has not answered, because of the destination, which may have ended.
  * Returns whether it answers. */
 bool godwit_still_source_answers(struct godwit_still *still, GError **error);

@@ -82,9 +82,6 @@ char *godwit_lack_reason(struct godwit_lack *lack);
 /* Frees LACK, which may be NULL. */
 void godwit_lack_free(struct godwit_lack *lack);
 
-typedef struct godwit_lack godwit_lack; /* for g_autoptr only */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(godwit_lack, godwit_lack_free)
-
 /*
  * Returns the first of NEEDS that the binary lacks, which the caller frees, or NULL if it has all
  * of them. NEEDS are features as "KIND:NAME", separated by spaces; NULL for none.

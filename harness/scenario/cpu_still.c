@@ -53,13 +53,9 @@ static bool migrate(struct godwit_testbed *testbed, const char *model, GError **
 {
     const char *const arguments[] = {"-cpu", model, "-rtc", "base=2026-01-01,clock=vm", NULL};
     struct godwit_still still = {0};
-    g_autoptr(GError) cause = NULL;
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
-    if (!godwit_still_start(testbed, arguments, arguments, &still, &cause) &&
-        (!still.source || (still.source->answers && !still.destination->exited))) {
-        g_propagate_error(error, g_steal_pointer(&cause));
+    if (!godwit_still_try_start(testbed, arguments, arguments, &still, error))
         return false;
-    }
     g_autoptr(GError) unanswered = NULL;
     if ((!godwit_still_source_answers(&still, &unanswered) &&
          !godwit_course_try_start(still.source, model, error)) ||

@@ -114,13 +114,9 @@ static bool run_still(struct godwit_testbed *testbed, const struct godwit_spec *
     struct godwit_still still = {0};
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     g_autoptr(GError) cause = NULL;
-    if (!godwit_still_start(testbed, spec->source_arguments, spec->destination_arguments, &still,
-                            &cause) &&
-        (!still.source || (still.source->answers && !still.destination->exited))) {
-        g_propagate_error(error, g_steal_pointer(&cause));
+    if (!godwit_still_try_start(testbed, spec->source_arguments, spec->destination_arguments,
+                                &still, error))
         return false;
-    }
-    g_clear_error(&cause);
     if (!godwit_still_source_answers(&still, error)) {
         godwit_plug_refused(still.source, name, error);
         return false;
@@ -144,21 +140,16 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
                 GError **error)
 {
     const char *name = godwit_scenario_subject(scenario);
-    struct godwit_plug *plug = godwit_plug_ask(testbed, name, error);
-    if (!plug)
+    g_autoptr(godwit_plug) plug = godwit_plug_ask(testbed, name, error);
+    if (!plug || !godwit_plug_agreed(testbed, plug, error))
         return false;
     struct godwit_spec spec = scenario->spec;
     const char *board = plug->source->board ? plug->source->board : plug->destination->board;
     const bool still = scenario->data || board;
-    if (!godwit_plug_agreed(testbed, plug, error)) {
-        godwit_plug_free(plug);
-        return false;
-    }
     g_auto(GStrv) here = godwit_plug_arguments(plug->source, true);
     g_auto(GStrv) there = godwit_plug_arguments(plug->destination, true);
     if (plug->source->board)
         godwit_testbed_measure(testbed, "board", json_string(plug->source->board));
-    godwit_plug_free(plug);
     if (!still && (!godwit_plug_try(testbed, GODWIT_VM_SOURCE, here, name, error) ||
                    !godwit_plug_try(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error)))
         return false;
@@ -175,9 +166,8 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
 static bool run_machine(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         GError **error)
 {
-    const struct godwit_recipe nothing = {.machine = (char *[]){NULL}};
     struct godwit_spec spec = scenario->spec;
-    g_auto(GStrv) arguments = godwit_plug_arguments(&nothing, false);
+    g_auto(GStrv) arguments = godwit_plug_arguments(NULL, false);
     godwit_device_spec(testbed, &spec, (const char *const *)arguments,
                        (const char *const *)arguments);
     return godwit_course_run(testbed, &spec, error);

@@ -94,10 +94,9 @@ static bool migrate(struct godwit_testbed *testbed, const struct godwit_scenario
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {
-    struct godwit_plug *plug = godwit_plug_ask(testbed, godwit_scenario_subject(scenario), error);
-    const bool good = plug && migrate(testbed, scenario, plug, error);
-    godwit_plug_free(plug);
-    return good;
+    g_autoptr(godwit_plug) plug =
+        godwit_plug_ask(testbed, godwit_scenario_subject(scenario), error);
+    return plug && migrate(testbed, scenario, plug, error);
 }
 
 GODWIT_SCENARIOS(device_hotplug) = {

@@ -37,13 +37,16 @@ struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *
                                     GError **error);
 
 void godwit_plug_free(struct godwit_plug *plug);
+typedef struct godwit_plug godwit_plug; /* for g_autoptr only */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(godwit_plug, godwit_plug_free)
 
 /* Fails with SKIP if the device needs a machine type about which the two QEMUs need not agree. */
 bool godwit_plug_agreed(const struct godwit_testbed *testbed, const struct godwit_plug *plug,
                         GError **error);
 
 /* Returns the arguments of a VM that has the recipe's device, or only what it needs if not WHOLE,
- * and a clock that stands still while the guest is stopped. The caller frees them. */
+ * or nothing of either if RECIPE is NULL. The VM gets a clock that stands still while the guest is
+ * stopped. The caller frees them. */
 char **godwit_plug_arguments(const struct godwit_recipe *recipe, bool whole);
 
 /* Starts a machine with ARGUMENTS and waits until it answers. The testbed owns it. Fails with SKIP

@@ -39,9 +39,9 @@ char **godwit_plug_arguments(const struct godwit_recipe *recipe, bool whole)
     GPtrArray *arguments = g_ptr_array_new();
     for (size_t i = 0; i < G_N_ELEMENTS(clock); i++)
         g_ptr_array_add(arguments, g_strdup(clock[i]));
-    for (guint i = 0; recipe->machine[i]; i++)
+    for (guint i = 0; recipe && recipe->machine[i]; i++)
         g_ptr_array_add(arguments, g_strdup(recipe->machine[i]));
-    if (whole) {
+    if (recipe && whole) {
         g_ptr_array_add(arguments, g_strdup("-device"));
         g_ptr_array_add(arguments, g_strdup(recipe->device));
     }

@@ -181,8 +181,7 @@ static void add_backends(struct choice *choice, bool ports)
 /* Returns all arguments of a machine with the devices. The caller frees them. */
 static char **arguments_of(const struct choice *choice)
 {
-    const struct godwit_recipe nothing = {.machine = (char *[]){NULL}};
-    g_auto(GStrv) clock = godwit_plug_arguments(&nothing, false);
+    g_auto(GStrv) clock = godwit_plug_arguments(NULL, false);
     GPtrArray *arguments = g_ptr_array_new();
     for (guint i = 0; clock[i]; i++)
         g_ptr_array_add(arguments, g_strdup(clock[i]));

@@ -361,12 +361,11 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
                 GError **error)
 {
     const char *name = godwit_scenario_subject(scenario);
-    struct godwit_plug *plug = godwit_plug_ask(testbed, name, error);
+    g_autoptr(godwit_plug) plug = godwit_plug_ask(testbed, name, error);
     if (!plug)
         return false;
     g_auto(GStrv) here = godwit_plug_arguments(plug->source, true);
     g_auto(GStrv) there = godwit_plug_arguments(plug->destination, true);
-    godwit_plug_free(plug);
     return godwit_plug_try(testbed, GODWIT_VM_SOURCE, here, name, error) &&
            godwit_plug_try(testbed, GODWIT_VM_DESTINATION_PAUSED, there, name, error) &&
            poke(testbed, name, here, there, error);
@@ -376,9 +375,8 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
 static bool run_machine(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         GError **error)
 {
-    const struct godwit_recipe nothing = {.machine = (char *[]){NULL}};
     (void)scenario;
-    g_auto(GStrv) arguments = godwit_plug_arguments(&nothing, false);
+    g_auto(GStrv) arguments = godwit_plug_arguments(NULL, false);
     return poke(testbed, NULL, arguments, arguments, error);
 }
 

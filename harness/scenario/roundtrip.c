@@ -26,6 +26,8 @@
 
 /* The file that xen-save-devices-state writes. It has nothing to do with Xen. */
 #define DEVICES_FILE "devices.stream"
+/* The most that it may have, in bytes. RAM is not in it. */
+#define DEVICES_MAX ((size_t)64 << 20)
 
 /* Makes VM write the state of its devices alone. Returns it as godwit_state_read() does. */
 static GHashTable *save_devices(struct godwit_vm *vm, GError **error)
@@ -34,16 +36,9 @@ static GHashTable *save_devices(struct godwit_vm *vm, GError **error)
     g_autoptr(json_t) done =
         godwit_vm_execute(vm, "xen-save-devices-state",
                           json_pack("{s:s, s:b}", "filename", DEVICES_FILE, "live", 0), error);
-    g_autofree char *bytes = NULL;
-    gsize length;
-    g_autoptr(GError) cause = NULL;
-    if (!done)
-        return NULL;
-    if (!g_file_get_contents(path, &bytes, &length, &cause)) {
-        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot read %s: %s", path, cause->message);
-        return NULL;
-    }
-    return godwit_state_read(bytes, length, error);
+    size_t length = 0;
+    g_autofree char *bytes = done ? godwit_file_read(path, DEVICES_MAX, &length, error) : NULL;
+    return bytes ? godwit_state_read(bytes, length, error) : NULL;
 }
 
 /* Saves the devices of VM twice, and fails with ORACLE if that makes a difference. A third time
@@ -165,17 +160,13 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
                 GError **error)
 {
     const char *name = godwit_scenario_subject(scenario);
-    struct godwit_plug *plug = godwit_plug_ask(testbed, name, error);
-    if (!plug)
+    g_autoptr(godwit_plug) plug = godwit_plug_ask(testbed, name, error);
+    if (!plug || !godwit_plug_agreed(testbed, plug, error))
         return false;
     g_auto(GStrv) here = godwit_plug_arguments(plug->source, true);
     g_auto(GStrv) there = godwit_plug_arguments(plug->destination, true);
-    const bool usable = godwit_plug_agreed(testbed, plug, error);
-    godwit_plug_free(plug);
     g_autoptr(GError) cause = NULL;
     testbed->hand = true;
-    if (!usable)
-        return false;
     if (travel(testbed, name, here, there, &cause))
         return true;
     godwit_device_explain(testbed, name, &cause);
