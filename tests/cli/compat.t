@@ -19,13 +19,7 @@ my $dir = tempdir(CLEANUP => 1);
 
 sub wrapper {
     my ($name, $incoming) = @_;
-    return script_file($name, <<"END");
-#!/bin/sh
-case "\$*" in
-*-incoming*) exec "$qemu" "\$@" $incoming ;;
-*) exec "$qemu" "\$@" ;;
-esac
-END
+    return qemu_but('*-incoming*', qq{exec "$qemu" "\$@" $incoming}, $name);
 }
 
 sub compat

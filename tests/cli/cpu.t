@@ -29,13 +29,7 @@ my $results_486 = $results->{'cpu/486'};
 ok_clean($run, 'nothing is left behind');
 
 # A destination whose clock does not stand still, so that it saves another time than it has loaded.
-my $clock = script_file('qemu-system-x86_64', <<"END");
-#!/bin/sh
-case "\$*" in
-*-incoming*) exec "$qemu" "\$@" -rtc base=2001-02-03,clock=host ;;
-*) exec "$qemu" "\$@" ;;
-esac
-END
+my $clock = qemu_but('*-incoming*', qq{exec "$qemu" "\$@" -rtc base=2001-02-03,clock=host});
 ($run, $results) = results_of('--arch', 'x86_64', '--qemu', $clock, 'cpu/486');
 is($run->{status}, 1, 'a state that does not survive: exit status');
 like($results->{'cpu/486'}{message}, qr/^the destination has another state than the source: mc146818rtc 0: /,
@@ -69,13 +63,7 @@ for (
 }
 
 # A QEMU that crashes with the model.
-my $crash = script_file('qemu-system-x86_64', <<"END");
-#!/bin/sh
-case "\$*" in
-*"-cpu 486"*) kill -SEGV \$\$ ;;
-*) exec "$qemu" "\$@" ;;
-esac
-END
+my $crash = qemu_but('*"-cpu 486"*', 'kill -SEGV $$');
 ($run, $results) = results_of('--arch', 'x86_64', '--qemu', $crash, 'cpu/486');
 is($run->{status}, 1, 'a crash at the start: exit status');
 is($results->{'cpu/486'}{kind}, 'crash', 'it is a crash');

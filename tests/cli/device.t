@@ -60,13 +60,7 @@ cmp_ok(@common, '>=', 12, 'common devices');
 ok(scalar(grep { /^virtio-net-pci,/ } @common), 'common devices: a network');
 
 # A destination whose clock does not stand still, so that it saves another time than it has loaded.
-my $clock = script_file('qemu-system-x86_64', <<"END");
-#!/bin/sh
-case "\$*" in
-*-incoming*) exec "$qemu" "\$@" -rtc base=2001-02-03,clock=host ;;
-*) exec "$qemu" "\$@" ;;
-esac
-END
+my $clock = qemu_but('*-incoming*', qq{exec "$qemu" "\$@" -rtc base=2001-02-03,clock=host});
 ($run, $results) = results_of('device/usb-tablet', '--qemu', $clock);
 is($run->{status}, 1, 'a state that does not survive: exit status');
 my $wrong = $results->{'device/usb-tablet'};
@@ -87,13 +81,7 @@ like($none->{err}, qr/nothing was run|nothing ran|no .*matches/, 'a glob that ma
 # Away, home, and away again after a reset. A QEMU of another clock at each place in turn.
 sub clock_of {
     my ($name) = @_;
-    return script_file('qemu-system-x86_64', <<"END");
-#!/bin/sh
-case "\$*" in
-*"-name $name"*) exec "$qemu" "\$@" -rtc base=2001-02-03,clock=host ;;
-*) exec "$qemu" "\$@" ;;
-esac
-END
+    return qemu_but(qq{*"-name $name"*}, qq{exec "$qemu" "\$@" -rtc base=2001-02-03,clock=host});
 }
 
 ($run, $results) = results_of('roundtrip/e1000', 'roundtrip/usb-audio');

@@ -22,13 +22,7 @@ sub results_of {
 # A QEMU that runs the shell commands END before $qemu, if it is a destination.
 sub destination_that {
     my ($end) = @_;
-    return script_file('qemu-system-x86_64', <<"END");
-#!/bin/sh
-case "\$*" in
-*-incoming*) $end ;;
-*) exec "$qemu" "\$@" ;;
-esac
-END
+    return qemu_but('*-incoming*', $end);
 }
 
 my ($run, $results) = results_of('machine/isapc', 'machine/microvm', 'machine/x-re?ote', 'machine/no-such');
@@ -51,7 +45,7 @@ is($run->{status}, 1, 'a state that does not survive: exit status');
 like($results->{'machine/isapc'}{message},
     qr/^the destination has another state than the source: mc146818rtc 0: \S+ /, 'it is named');
 
-# A register of the destination that reads otherwise, although the streams are equal.
+# A register of the destination that reads differently, although the streams are equal.
 ($run, $results) = results_of('machine/microvm', '--qemu',
     destination_that(qq{exec "$qemu" "\$@" -global fw_cfg_io.dma_enabled=off}));
 is($run->{status}, 1, 'a register that does not survive: exit status');

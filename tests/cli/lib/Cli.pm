@@ -17,7 +17,7 @@ use POSIX      ();
 use Test::More;
 use Time::HiRes ();
 
-our @EXPORT = qw($godwit $qemu fake script_file fifo slurp start finish run run_all
+our @EXPORT = qw($godwit $qemu fake script_file qemu_but fifo slurp start finish run run_all
     results_by_scenario processes files_of ok_clean eventually told);
 
 # Nothing here takes as long on any machine; it only ends what hangs.
@@ -59,6 +59,18 @@ sub script_file {
     close $file or die "$path: $!";
     chmod 0755, $path;
     return $path;
+}
+
+# A program that is $qemu, but runs the shell command COMMAND if its arguments match the shell's
+# PATTERN. NAME is its file's.
+sub qemu_but {
+    my ($pattern, $command, $name) = @_;
+    return script_file($name // 'qemu-system-x86_64', <<"END");
+case "\$*" in
+$pattern) $command ;;
+*) exec "$qemu" "\$@" ;;
+esac
+END
 }
 
 # A FIFO, for FAKE_QEMU_TELL: its path and a handle that is never at its end.
