@@ -291,7 +291,7 @@ uint64_t godwit_hardware_left_out(const struct godwit_hardware *hardware)
 }
 
 /* Returns the span of HARDWARE that reads the same registers as SPAN, or NULL. Another version of
- * QEMU may call the region otherwise: the guest finds it by its address. */
+ * QEMU may give the region another name: the guest finds it by its address. */
 static const struct span *same_span(const struct godwit_hardware *hardware, const struct span *span)
 {
     const struct span *renamed = NULL;

@@ -114,6 +114,6 @@ bool godwit_oracle_identity(struct godwit_vm *source, struct godwit_vm *destinat
     godwit_oracle_accuse(testbed, GODWIT_ORACLE_IDENTITY, destination->name);
     return godwit_fail(
         error, GODWIT_ERROR_ORACLE,
-        "%s: the CPU identifies itself to the guest otherwise than on the source: %s",
+        "%s: the CPU identifies itself to the guest differently than on the source: %s",
         destination->name, differences);
 }

@@ -257,8 +257,8 @@ static void test_oracle(void **state)
         g_autofree char *text = json_dumps(judged, JSON_COMPACT);
         assert_string_equal(text, "[{\"name\":\"identity\",\"bytes\":24,\"registers\":3}]");
         put_entry(pair, pair->destination, 1, UINT64_C(0x123456789abcdef1), 5);
-        expect_wrong(pair, "destination: the CPU identifies itself to the guest otherwise than on "
-                           "the source: r2: 1311768467463790321 -> 5");
+        expect_wrong(pair, "destination: the CPU identifies itself to the guest differently than "
+                           "on the source: r2: 1311768467463790321 -> 5");
     }
 }
 
