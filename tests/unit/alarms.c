@@ -112,9 +112,8 @@ static void test_provoked(void **state)
     assert_contains(source->message, "the source reported RESET");
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_each),
                                        cmocka_unit_test(test_provoked)};
     return cmocka_run_group_tests_name("alarms", tests, unit_folder, unit_folder_end);

@@ -355,9 +355,8 @@ static void test_names(void **state)
     }
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_start),      cmocka_unit_test(test_again),
         cmocka_unit_test(test_compare),    cmocka_unit_test(test_oracle),

@@ -44,8 +44,9 @@ struct fake_vm {
     unsigned pmemsaves, gpa2hvas;
 };
 
-/* To be called first in main(): the process that has the memory, if that is what it is. */
-static inline void fake_vm_main(int argc, char **argv)
+/* The process that has the memory, if that is what it is. It runs before main(), to which a test
+ * could forget to add it: such a test would start itself again and again. */
+__attribute__((constructor)) static void fake_vm_memory(int argc, char **argv)
 {
     if (argc != 2 || strcmp(argv[1], "--fake-vm") != 0)
         return;

@@ -1175,9 +1175,8 @@ static void test_cancel_hangs(void **state)
     fake_pair_free(pair);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_hot_start),

@@ -302,9 +302,8 @@ static void test_blackout_off(void **state)
     fake_pair_free(pair);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choose),
         cmocka_unit_test(test_sums),

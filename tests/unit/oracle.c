@@ -933,9 +933,8 @@ static void test_registers_agree(void **state)
     }
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_registers_find),
         cmocka_unit_test(test_registers_agree),

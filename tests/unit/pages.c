@@ -275,9 +275,8 @@ static void test_map_no_mailbox(void **state)
     fake_pair_free(pair);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_twin),      cmocka_unit_test(test_alone),
         cmocka_unit_test(test_names),     cmocka_unit_test(test_map_twin),

@@ -434,9 +434,8 @@ static void test_inherit(void **state)
     assert_contains(transcript, "QEMU replaced itself by exec");
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    fake_vm_main(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blame),
         cmocka_unit_test(test_dying_is_waited_for),
