@@ -3,16 +3,19 @@
  * memory, a range of ports. Two machines in the same state have the same spans. A span is read in
  * few requests, QEMU makes accesses of it that the device supports.
  *
+ * Some registers show only in an access of their own width: the 16-bit interrupt mask of an rtl8139
+ * reads as 0 in a 32-bit access, and the 32-bit address of PC's configuration space as ones in one
+ * of a byte. So the first bytes of a range are read again, at the other widths.
+ *
  * SPDX-License-Identifier: MIT
  */
-#include "oracle/hardware.h"
+#include "oracle/hardware_parts.h"
 
-#include "qemu/pci.h"
 #include <string.h>
 
-/* A range that is larger has no registers that anybody could have listed: it is a frame buffer, the
- * window of a PCI bus, a page of vectors for each CPU, or room that nothing has taken. In bytes. */
-#define SPAN_MAX ((uint64_t)256 << 10)
+/* How much of a range is read at all widths, in bytes: an access costs 5 to 20 microseconds, and
+ * most registers are at the beginning of a range. */
+#define ALL_WIDTHS_MAX ((uint64_t)256)
 static const char *const space_names[] = {"config", "memory", "port"};
 
 struct span {
@@ -22,7 +25,8 @@ struct span {
     const char *path;   /* of the object that has it, interned; NULL: none, or a PCI function */
     const char *region; /* its name, interned */
     uint64_t offset;    /* of the start in the region */
-    unsigned size;      /* of a register, in bytes */
+    unsigned size;      /* of an access, in bytes */
+    bool again;         /* the span before this one is the same place, at another width */
     GByteArray *bytes;  /* what was read, in the order of addresses; empty: it was left out */
 };
 
@@ -38,18 +42,18 @@ static void span_free(gpointer data)
     g_free(span);
 }
 
-/* Returns whether a place is too large to be one of registers. */
-static bool is_too_large(const struct godwit_hardware_place *place)
+/* Returns the width of the accesses by which all of a place is read. */
+static unsigned width_of(const struct godwit_hardware_place *place)
 {
-    /* The length of all 64-bit addresses is 0. */
-    return place->length == 0 || place->length > SPAN_MAX;
+    const bool isa = place->space == GODWIT_SPACE_PORTS && place->start < GODWIT_ISA_PORTS;
+    return isa || place->length % 4 || place->start % 4 ? 1 : 4;
 }
 
-/* Adds the span of a place, with room for its registers unless it is too large. */
+/* Adds a span with LENGTH bytes of a place, in accesses of SIZE bytes. */
 static struct span *add_span(struct godwit_hardware *hardware,
-                             const struct godwit_hardware_place *place)
+                             const struct godwit_hardware_place *place, unsigned size,
+                             uint64_t length)
 {
-    const uint64_t length = is_too_large(place) ? 0 : place->length;
     struct span *span = g_new0(struct span, 1);
     span->space = place->space;
     span->start = place->start;
@@ -57,29 +61,11 @@ static struct span *add_span(struct godwit_hardware *hardware,
     span->region = place->region;
     span->device = place->device;
     span->path = place->path;
-    span->size = length % 4 == 0 && place->start % 4 == 0 ? 4 : 1;
+    span->size = size;
     span->bytes = g_byte_array_new();
     g_byte_array_set_size(span->bytes, (guint)length);
     g_ptr_array_add(hardware->spans, span);
     return span;
-}
-
-/* Returns the type of the device that has the object at PATH of the QOM tree, which may be NULL. */
-static const char *device_at(const struct godwit_qtree *qtree, const char *path)
-{
-    const char *type = NULL;
-    size_t longest = 0;
-    for (guint i = 0; path && i < qtree->devices->len; i++) {
-        const struct godwit_device *device =
-            &g_array_index(qtree->devices, struct godwit_device, i);
-        const size_t length = strlen(device->path);
-        if (length > longest && g_str_has_prefix(path, device->path) &&
-            (path[length] == '/' || !path[length])) {
-            longest = length;
-            type = g_intern_string(device->type);
-        }
-    }
-    return type;
 }
 
 static bool read_memory(struct godwit_vm *vm, struct span *span, GError **error)
@@ -88,99 +74,22 @@ static bool read_memory(struct godwit_vm *vm, struct span *span, GError **error)
                                    error);
 }
 
-static bool read_ports(struct godwit_vm *vm, struct span *span, GError **error)
+/* Reads a span by one access after the other. */
+static bool read_accesses(struct godwit_vm *vm, struct span *span, GError **error)
 {
-    if (span->start < GODWIT_ISA_PORTS)
-        span->size = 1;
+    const enum godwit_access_kind kind =
+        span->space == GODWIT_SPACE_PORTS ? GODWIT_ACCESS_IN : GODWIT_ACCESS_READ;
     const size_t count = span->bytes->len / span->size;
     g_autofree struct godwit_access *accesses = g_new0(struct godwit_access, count);
     for (size_t i = 0; i < count; i++)
         accesses[i] = (struct godwit_access){
-            .kind = GODWIT_ACCESS_IN, .size = span->size, .address = span->start + i * span->size};
+            .kind = kind, .size = span->size, .address = span->start + i * span->size};
     if (!godwit_qtest_run(vm->qtest, accesses, count, error))
         return false;
     for (size_t i = 0; i < count; i++) {
         const uint32_t value = GUINT32_TO_LE((uint32_t)accesses[i].value);
         memcpy(span->bytes->data + i * span->size, &value, span->size);
     }
-    return true;
-}
-
-/* Where a machine's registers are, and the way to its configuration space. */
-struct layout {
-    struct godwit_mtree *mtree;
-    struct godwit_qtree *qtree;
-    struct godwit_pci *pci; /* NULL: no access from outside reaches configuration space */
-    GArray *places;         /* of struct godwit_hardware_place, those that are too large included */
-};
-
-static void layout_clear(struct layout *layout)
-{
-    g_clear_pointer(&layout->places, g_array_unref);
-    godwit_pci_free(layout->pci);
-    godwit_qtree_free(layout->qtree);
-    godwit_mtree_free(layout->mtree);
-}
-
-/* Adds the configuration space of each PCI function. */
-static void add_config(struct layout *layout)
-{
-    for (guint i = 0; i < layout->qtree->functions->len; i++) {
-        const struct godwit_pci_function *function =
-            &g_array_index(layout->qtree->functions, struct godwit_pci_function, i);
-        g_autofree char *name = g_strdup_printf("%02x:%02x.%x config", function->bus,
-                                                function->slot, function->function);
-        const struct godwit_hardware_place place = {
-            .space = GODWIT_SPACE_CONFIG,
-            .start = (uint64_t)function->bus << 16 | (uint64_t)function->slot << 11 |
-                     (uint64_t)function->function << 8,
-            .length = godwit_pci_config_size(layout->pci),
-            .region = g_intern_string(name),
-            .device = device_at(layout->qtree, function->path),
-            .path = g_intern_string(function->path),
-            .bridge = function->bridge,
-        };
-        g_array_append_val(layout->places, place);
-    }
-}
-
-/* Adds the ranges of one address space. */
-static void add_view(struct layout *layout, const char *name, enum godwit_space space)
-{
-    const struct godwit_view *view = godwit_mtree_view(layout->mtree, name);
-    for (guint i = 0; view && i < view->ranges->len; i++) {
-        const struct godwit_range *range = &g_array_index(view->ranges, struct godwit_range, i);
-        /* What leads to the root region itself leads to nothing. */
-        if (range->kind != GODWIT_RANGE_IO || !g_strcmp0(range->name, view->root))
-            continue;
-        const struct godwit_hardware_place place = {
-            .space = space,
-            .start = range->start,
-            .length = range->last - range->start + 1,
-            .offset = range->offset,
-            .region = g_intern_string(range->name),
-            .device = device_at(layout->qtree, range->owner),
-            .path = g_intern_string(range->owner),
-        };
-        g_array_append_val(layout->places, place);
-    }
-}
-
-/* Finds out where the registers of VM are and, if NAMED, which device has them. LAYOUT must be
- * zeroed, and cleared in any case. */
-static bool find_layout(struct godwit_vm *vm, bool named, struct layout *layout, GError **error)
-{
-    layout->mtree = godwit_vm_mtree(vm, error);
-    if (layout->mtree)
-        layout->qtree = named ? godwit_vm_qtree(vm, error) : godwit_vm_pci(vm, error);
-    if (!layout->qtree)
-        return false;
-    layout->pci = godwit_pci_new(vm->qtest, layout->mtree, NULL);
-    layout->places = g_array_new(FALSE, FALSE, sizeof(struct godwit_hardware_place));
-    if (layout->pci)
-        add_config(layout);
-    add_view(layout, "memory", GODWIT_SPACE_MEMORY);
-    add_view(layout, "I/O", GODWIT_SPACE_PORTS);
     return true;
 }
 
@@ -192,11 +101,45 @@ static bool read_span(struct godwit_vm *vm, struct godwit_pci *pci, struct span 
         return godwit_pci_config(pci, (unsigned)(span->start >> 16),
                                  (unsigned)(span->start >> 8 & 0xff), span->bytes->data,
                                  span->bytes->len, error);
-    case GODWIT_SPACE_PORTS:
-        return read_ports(vm, span, error);
+    case GODWIT_SPACE_MEMORY:
+        if (!span->again)
+            return read_memory(vm, span, error);
+        /* fall through */
     default:
-        return read_memory(vm, span, error);
+        return read_accesses(vm, span, error);
     }
+}
+
+/* Returns what is deadly if QEMU dies of accesses of SIZE bytes to a place: all of it, if all of it
+ * is read in this way. */
+static const char *deadly_name(const struct godwit_hardware_place *place, unsigned size)
+{
+    if (size == width_of(place))
+        return place->region;
+    g_autofree char *name = g_strdup_printf("%s, %u bytes at a time", place->region, size);
+    return g_intern_string(name);
+}
+
+/* Reads a place in accesses of SIZE bytes: all of it, or its beginning if it is read AGAIN. */
+static bool read_width(struct godwit_vm *vm, struct godwit_hardware *hardware,
+                       struct godwit_pci *pci, const struct godwit_hardware_place *place,
+                       unsigned size, bool again, godwit_deadly_regions *deadly, GError **error)
+{
+    const char *name = deadly_name(place, size);
+    const uint64_t length =
+        again ? MIN(place->length, ALL_WIDTHS_MAX) / size * size : place->length;
+    if (g_ptr_array_find(deadly, name, NULL) || !length || place->start % size)
+        return true;
+    struct span *span = add_span(hardware, place, size, length);
+    span->again = again;
+    GError *cause = NULL;
+    if (read_span(vm, pci, span, &cause))
+        return true;
+    if (g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ACCESS))
+        g_ptr_array_add(deadly, (gpointer)(uintptr_t)name);
+    godwit_error_context(&cause, "the %s, reading %s", vm->name, name);
+    g_propagate_error(error, cause);
+    return false;
 }
 
 /* Reads a place, unless it is too large. */
@@ -204,19 +147,19 @@ static bool read_place(struct godwit_vm *vm, struct godwit_hardware *hardware,
                        struct godwit_pci *pci, const struct godwit_hardware_place *place,
                        godwit_deadly_regions *deadly, GError **error)
 {
-    struct span *span = add_span(hardware, place);
-    if (is_too_large(place)) {
+    const unsigned width = width_of(place);
+    if (godwit_hardware_is_too_large(place)) {
+        add_span(hardware, place, width, 0);
         hardware->left_out += place->length;
         return true;
     }
-    GError *cause = NULL;
-    if (read_span(vm, pci, span, &cause))
+    if (g_ptr_array_find(deadly, place->region, NULL))
         return true;
-    if (g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ACCESS))
-        g_ptr_array_add(deadly, (gpointer)(uintptr_t)place->region);
-    godwit_error_context(&cause, "the %s, reading %s", vm->name, place->region);
-    g_propagate_error(error, cause);
-    return false;
+    bool read = read_width(vm, hardware, pci, place, width, false, deadly, error);
+    for (unsigned size = 1; read && size <= 4 && place->space != GODWIT_SPACE_CONFIG; size *= 2)
+        if (size != width)
+            read = read_width(vm, hardware, pci, place, size, true, deadly, error);
+    return read;
 }
 
 struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly_regions *deadly,
@@ -224,15 +167,14 @@ struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly
 {
     struct godwit_hardware *hardware = g_new0(struct godwit_hardware, 1);
     hardware->spans = g_ptr_array_new_with_free_func(span_free);
-    struct layout layout = {0};
-    bool read = find_layout(vm, false, &layout, error);
+    struct godwit_hardware_layout layout = {0};
+    bool read = godwit_hardware_find(vm, false, &layout, error);
     for (guint i = 0; read && i < layout.places->len; i++) {
         const struct godwit_hardware_place *place =
             &g_array_index(layout.places, struct godwit_hardware_place, i);
-        read = g_ptr_array_find(deadly, place->region, NULL) ||
-               read_place(vm, hardware, layout.pci, place, deadly, error);
+        read = read_place(vm, hardware, layout.pci, place, deadly, error);
     }
-    layout_clear(&layout);
+    godwit_hardware_layout_clear(&layout);
     if (!read)
         g_clear_pointer(&hardware, godwit_hardware_free);
     return hardware;
@@ -249,22 +191,11 @@ bool godwit_hardware_name(struct godwit_hardware *hardware, struct godwit_vm *vm
                                         (unsigned)(span->start >> 11 & 0x1f),
                                         (unsigned)(span->start >> 8 & 7))
                 : NULL;
-        span->device = device_at(qtree, function ? function->path : span->path);
+        span->device = godwit_hardware_device_at(qtree, function ? function->path : span->path);
     }
     const bool good = qtree != NULL;
     godwit_qtree_free(qtree);
     return good;
-}
-
-GArray *godwit_hardware_places(struct godwit_vm *vm, GError **error)
-{
-    struct layout layout = {0};
-    GArray *places = find_layout(vm, true, &layout, error) ? g_array_ref(layout.places) : NULL;
-    for (guint i = places ? places->len : 0; i-- > 0;)
-        if (is_too_large(&g_array_index(places, struct godwit_hardware_place, i)))
-            g_array_remove_index(places, i);
-    layout_clear(&layout);
-    return places;
 }
 
 void godwit_hardware_free(struct godwit_hardware *hardware)
@@ -299,7 +230,7 @@ static const struct span *same_span(const struct godwit_hardware *hardware, cons
         const struct span *other = g_ptr_array_index(hardware->spans, i);
         if (other->space == span->space && other->start == span->start &&
             other->region == span->region && other->offset == span->offset &&
-            other->bytes->len == span->bytes->len)
+            other->size == span->size && other->bytes->len == span->bytes->len)
             return other;
         if (other->space == span->space && other->start == span->start &&
             other->size == span->size && other->bytes->len == span->bytes->len)
@@ -336,12 +267,32 @@ static uint32_t value_at(const struct span *span, size_t at)
     return GUINT32_FROM_LE(value);
 }
 
-static void compare_span(GPtrArray *differences, const struct span *source, const struct span *copy,
+/* Returns whether a difference at AT of the span WHICH of SOURCE has shown at another width. */
+static bool has_shown(const struct godwit_hardware *source, guint which,
+                      const struct godwit_hardware *copy, size_t at)
+{
+    const struct span *span = g_ptr_array_index(source->spans, which);
+    const size_t end = at + span->size;
+    while (((const struct span *)g_ptr_array_index(source->spans, which))->again) {
+        const struct span *wide = g_ptr_array_index(source->spans, --which);
+        const struct span *same = same_span(copy, wide);
+        size_t i = at / wide->size * wide->size;
+        for (; same && i < end && i + wide->size <= wide->bytes->len; i += wide->size)
+            if (value_at(wide, i) != value_at(same, i))
+                return true;
+    }
+    return false;
+}
+
+/* Compares the span WHICH of SOURCE with its like in COPY and OTHER. */
+static void compare_span(GPtrArray *differences, const struct godwit_hardware *hardware,
+                         guint which, const struct godwit_hardware *copies, const struct span *copy,
                          const struct span *other, unsigned *moving)
 {
+    const struct span *source = g_ptr_array_index(hardware->spans, which);
     for (size_t at = 0; at < source->bytes->len; at += source->size) {
         const uint32_t before = value_at(source, at), after = value_at(copy, at);
-        if (before == after)
+        if (before == after || has_shown(hardware, which, copies, at))
             continue;
         if (other && value_at(other, at) != after) {
             (*moving)++;
@@ -380,7 +331,7 @@ static void add_missing(GPtrArray *differences, const struct godwit_hardware *on
     for (guint i = 0; i < one->spans->len; i++) {
         const struct span *span = g_ptr_array_index(one->spans, i);
         /* What was not read has no registers: a BAR shows in configuration space. */
-        if (!span->bytes->len || is_divided(two, span) || same_span(two, span))
+        if (!span->bytes->len || span->again || is_divided(two, span) || same_span(two, span))
             continue;
         add_difference(differences, span, 0,
                        g_strdup_printf("%s, 0x%x bytes at %s 0x%" G_GINT64_MODIFIER
@@ -400,43 +351,10 @@ GPtrArray *godwit_hardware_compare(const struct godwit_hardware *source,
         const struct span *span = g_ptr_array_index(source->spans, i);
         const struct span *same = same_span(copy, span);
         if (same)
-            compare_span(differences, span, same, other ? same_span(other, span) : NULL, moving);
+            compare_span(differences, source, i, copy, same, other ? same_span(other, span) : NULL,
+                         moving);
     }
     add_missing(differences, source, copy, "source");
     add_missing(differences, copy, source, "destination");
     return differences;
-}
-
-/* Returns whether some BAR has a size, and none has an address. Expansion ROMs do not count:
- * firmware takes their addresses away again. */
-static bool needs_addresses(const struct godwit_qtree *qtree)
-{
-    bool any = false;
-    for (guint i = 0; i < qtree->functions->len; i++) {
-        const struct godwit_pci_function *function =
-            &g_array_index(qtree->functions, struct godwit_pci_function, i);
-        for (unsigned bar = 0; bar < GODWIT_BAR_ROM; bar++) {
-            if (function->bars[bar].size && function->bars[bar].address != GODWIT_BAR_UNMAPPED)
-                return false;
-            any = any || function->bars[bar].size;
-        }
-    }
-    return any;
-}
-
-bool godwit_hardware_assign(struct godwit_vm *vm, GError **error)
-{
-    struct godwit_mtree *mtree = godwit_vm_mtree(vm, error);
-    struct godwit_qtree *qtree = mtree ? godwit_vm_pci(vm, error) : NULL;
-    bool good = qtree != NULL;
-    if (good && needs_addresses(qtree)) {
-        g_autoptr(GError) none = NULL;
-        struct godwit_pci *pci = godwit_pci_new(vm->qtest, mtree, &none);
-        good = !pci || godwit_pci_assign(pci, (const uint8_t *)qtree->roots->data,
-                                         qtree->roots->len, error);
-        godwit_pci_free(pci);
-    }
-    godwit_qtree_free(qtree);
-    godwit_mtree_free(mtree);
-    return good;
 }

@@ -4,8 +4,9 @@
  * stream says: a register that is not in the stream at all is missed by everything else.
  *
  * Read are the configuration space of every PCI function, every range of memory that leads to a
- * device, and every port. Reading has side effects (a FIFO gets shorter, a status is cleared), so
- * each machine is read once, in the same order, and is good for nothing afterwards.
+ * device, and every port; the beginning of a range by 8, 16 and 32 bits. Reading has side effects
+ * (a FIFO gets shorter, a status is cleared), so each machine is read once, in the same order, and
+ * is good for nothing afterwards.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,7 +18,8 @@
 /* What the registers of a machine read. */
 struct godwit_hardware;
 
-/* The regions of which a QEMU has died when they were read: names that live for ever. */
+/* The regions of which a QEMU has died when they were read, as a whole or at one width: names that
+ * live for ever. */
 typedef GPtrArray godwit_deadly_regions;
 
 /*
@@ -36,7 +38,7 @@ bool godwit_hardware_name(struct godwit_hardware *hardware, struct godwit_vm *vm
 /* Frees it. Does nothing for NULL. */
 void godwit_hardware_free(struct godwit_hardware *hardware);
 
-/* Returns how many registers were read. */
+/* Returns how many registers were read. One that was read at two widths counts twice. */
 size_t godwit_hardware_count(const struct godwit_hardware *hardware);
 
 /* Returns how many bytes were not read because their range is larger than 256 KiB. */

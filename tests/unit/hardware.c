@@ -16,6 +16,11 @@
 static const char *const arguments[] = {"-netdev", "hubport,id=hub,hubid=0", "-device",
                                         "e1000,netdev=hub,addr=9", NULL};
 
+/* The interrupt mask of an rtl8139, a 16-bit register that no other access reads. */
+#define MASK 0x3c
+static const char *const rtl8139[] = {"-netdev", "hubport,id=hub,hubid=0", "-device",
+                                      "rtl8139,netdev=hub,addr=9", NULL};
+
 /* What the machine RIG, a PC, reads in the end. */
 static struct godwit_hardware *hardware_of(struct rig *rig)
 {
@@ -96,6 +101,47 @@ static void test_compare(void **state)
     }
 }
 
+/* A register that shows only in accesses of its own width is found, and is found once. */
+static void test_widths(void **state)
+{
+    struct rig *rigs[2];
+    struct godwit_hardware *read[2];
+    for (int i = 0; i < 2; i++) {
+        rigs[i] = rig_new(state, rig_folders[0], "x86_64", "pc", rtl8139);
+        assert_non_null(rigs[i]);
+        MUST(godwit_hardware_assign(rigs[i]->vm, error));
+    }
+    g_autoptr(GArray) places = NULL;
+    MUST(places = godwit_hardware_places(rigs[1]->vm, error));
+    guint ports = 0;
+    for (guint i = 0; i < places->len; i++) {
+        const struct godwit_hardware_place *place =
+            &g_array_index(places, struct godwit_hardware_place, i);
+        if (place->space != GODWIT_SPACE_PORTS || strcmp(place->region, "rtl8139") != 0)
+            continue;
+        ports++;
+        MUST(godwit_qtest_out(rigs[1]->vm->qtest, 2, (uint16_t)(place->start + MASK), 0x55, error));
+    }
+    assert_int_equal(ports, 1);
+    for (int i = 0; i < 2; i++)
+        read[i] = hardware_of(rigs[i]);
+    unsigned moving = 0;
+    g_autoptr(GPtrArray) apart = godwit_hardware_compare(read[0], read[1], NULL, &moving);
+    guint found = 0;
+    for (guint i = 0; i < apart->len; i++) {
+        const struct godwit_hardware_difference *difference = g_ptr_array_index(apart, i);
+        if (difference->offset == MASK && !strcmp(difference->region, "rtl8139")) {
+            assert_true(g_str_has_suffix(difference->text, ": 0x0000 -> 0x0055"));
+            found++;
+        }
+    }
+    assert_int_equal(found, 2); /* as a port, and in memory */
+    for (int i = 0; i < 2; i++) {
+        godwit_hardware_free(read[i]);
+        rig_free(state, rigs[i]);
+    }
+}
+
 /* A range that one machine has and the other has not. */
 static void test_missing(void **state)
 {
@@ -135,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_widths),
         cmocka_unit_test(test_missing),
         cmocka_unit_test(test_deadly),
     };
