@@ -8,6 +8,8 @@
  */
 #include "inventory/recipe.h"
 
+#include "testbed/vm.h"
+
 #include <string.h>
 
 /* Most devices that make a bus are plugged into PCI. */
@@ -79,6 +81,7 @@ static const struct property backends[] = {
     {"memdev", "-object", "memory-backend-ram,size=16M,id=", "", "mem", false},
     {"rng", "-object", "rng-builtin,id=", "", "rng", false},
     {"cryptodev", "-object", "cryptodev-backend-builtin,id=", "", "crypto", false},
+    {"tpmdev", "-tpmdev", "emulator,chardev=swtpm,id=", "", "tpm", false},
     {"iothread", "-object", "iothread,id=", "", "thread", false},
     {"canbus0", "-object", "can-bus,id=", "", "can", false},
     {"canbus1", NULL, NULL, NULL, "can", true},
@@ -253,6 +256,8 @@ static void add_backends(GPtrArray *arguments, GString *line,
         g_autofree char *value =
             g_strconcat(property->value, property->option || property->shared ? number : "", NULL);
         g_string_append_printf(line, ",%s=%s", property->name, value);
+        if (!strcmp(property->name, "tpmdev"))
+            add_words(arguments, (const char *const[]){"-chardev", GODWIT_SWTPM_CHARDEV, NULL});
         if (property->option) {
             g_ptr_array_add(arguments, g_strdup(property->option));
             g_ptr_array_add(arguments, g_strconcat(property->backend, value, property->rest, NULL));

@@ -211,7 +211,7 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
         return false;
     }
     vm->errors = godwit_drain_new(said[0], err, GODWIT_STDERR_MAX, error);
-    if (!vm->errors || !add_hand(vm, launcher, error))
+    if (!vm->errors || !add_hand(vm, launcher, error) || !godwit_vm_add_tpm(vm, launcher, error))
         return false;
 
     g_ptr_array_add(vm->arguments, NULL);
@@ -417,6 +417,7 @@ void godwit_vm_free(struct godwit_vm *vm)
      * the VM still exists. */
     while (vm->watched)
         g_main_context_iteration(NULL, TRUE);
+    godwit_vm_end_tpm(vm);
     g_clear_object(&vm->process);
     g_clear_object(&vm->cancel);
     g_clear_pointer(&vm->qmp, godwit_qmp_free);

@@ -22,6 +22,10 @@
 #include "testbed/testbed.h"
 #include <gio/gio.h>
 
+/* The value of a -chardev at whose other end there is a TPM, a process of Godwit's. */
+#define GODWIT_SWTPM_FD      6
+#define GODWIT_SWTPM_CHARDEV "socket,id=swtpm,fd=6"
+
 struct godwit_vm {
     struct godwit_testbed *testbed; /* borrowed: it owns the VM */
     char *name;                     /* for messages and files: "source", "destination", ... */
@@ -44,6 +48,7 @@ struct godwit_vm {
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
     struct godwit_qtest *qtest;     /* accesses to the machine; NULL unless testbed->hand was set */
+    GSubprocess *tpm;               /* its TPM; NULL: none */
     struct godwit_drain *errors;    /* its standard error; NULL before the start */
     GArray *blocks;                 /* of struct godwit_block, see memory.h; NULL: not yet mapped */
     GArray *pieces;                 /* of struct godwit_piece, likewise */

@@ -1,5 +1,5 @@
 /*
- * Shared by vm.c, vm_talk.c, vm_hand.c and vm_report.c.
+ * Shared by vm.c, vm_talk.c, vm_hand.c, vm_tpm.c and vm_report.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,6 +19,13 @@ char *godwit_vm_file(const struct godwit_vm *vm, const char *suffix);
 
 /* Creates vm->qtest over FD (taken). */
 void godwit_vm_open_hand(struct godwit_vm *vm, int fd);
+
+/* Starts a TPM and passes the connection on if the VM's arguments have GODWIT_SWTPM_CHARDEV. Fails
+ * with SKIP if the host has no swtpm. */
+bool godwit_vm_add_tpm(struct godwit_vm *vm, GSubprocessLauncher *launcher, GError **error);
+
+/* Ends the TPM, if there is one. QEMU has ended before. */
+void godwit_vm_end_tpm(struct godwit_vm *vm);
 
 /* Returns the error code for the end of the VM's process: CRASH, or ENVIRONMENT if it exceeded a
  * limit of the host. */

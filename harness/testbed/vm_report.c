@@ -124,6 +124,7 @@ static char *command_line(const struct godwit_vm *vm, const char *qmp, const cha
 {
     g_autofree char *qtest =
         g_strdup_printf("socket,id=qtest,path=%s.qtest.sock,server=on,wait=off", vm->name);
+    g_autofree char *tpm = g_strdup_printf("socket,id=swtpm,path=%s.tpm.sock", vm->name);
     GString *line = g_string_new(NULL);
     for (guint i = 0; i < vm->arguments->len && g_ptr_array_index(vm->arguments, i); i++) {
         const char *argument = g_ptr_array_index(vm->arguments, i);
@@ -133,6 +134,8 @@ static char *command_line(const struct godwit_vm *vm, const char *qmp, const cha
             argument = console;
         else if (!strcmp(argument, GODWIT_QTEST_CHARDEV))
             argument = qtest;
+        else if (!strcmp(argument, GODWIT_SWTPM_CHARDEV))
+            argument = tpm;
         g_autofree char *word = godwit_shell_word(argument);
         g_string_append_printf(line, "%s%s", i ? " " : "", word);
     }
