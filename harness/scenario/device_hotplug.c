@@ -52,8 +52,8 @@ static bool find_place(struct godwit_testbed *testbed, const struct godwit_plug 
                        second ? second : first);
 }
 
-/* Plugs the device into the source, and sees its guest go on. */
-static bool plug_running(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+bool godwit_device_plug_running(struct godwit_vm *source, struct godwit_vm *destination,
+                                GError **error)
 {
     bool plugged = false;
     g_autofree char *reason = NULL;
@@ -109,7 +109,7 @@ GODWIT_SCENARIOS(device_hotplug) = {
         .state = sizeof(struct godwit_scenario_state),
         .clear = godwit_device_clear,
         .spec = {.move = GODWIT_MOVE_STOPPED,
-                 .configure = plug_running,
+                 .configure = godwit_device_plug_running,
                  .judge = godwit_device_judge},
     },
 };

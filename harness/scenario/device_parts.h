@@ -82,6 +82,11 @@ void godwit_device_spec(struct godwit_testbed *testbed, struct godwit_spec *spec
 /* Gives every BAR of the source an address if no firmware has. A spec's hook `configure`. */
 bool godwit_device_assign(struct godwit_vm *source, struct godwit_vm *destination, GError **error);
 
+/* Plugs state->device into the source while its guest runs, gives its BARs addresses, and sees the
+ * guest go on. A spec's hook `configure`. */
+bool godwit_device_plug_running(struct godwit_vm *source, struct godwit_vm *destination,
+                                GError **error);
+
 /* Compares the state and the registers of the destination, which has loaded and not run, with the
  * source's. A spec's hook `judge`. */
 bool godwit_device_judge(struct godwit_vm *source, struct godwit_vm *destination, GError **error);

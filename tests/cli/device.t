@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Cli;
+use File::Basename qw(dirname);
 use Test::More;
 
 plan skip_all => 'no qemu-system-x86_64' unless $qemu;
@@ -45,6 +46,24 @@ like($results->{'device/virtio-input-host-pci'}{message}, qr/evdev property is r
 like($results->{'device/usb-audio'}{message}, qr/^needs a device that migrates: .*usb-audio/,
     'a device that does not migrate');
 
+# A TPM is a process of its own, one for each QEMU.
+SKIP: {
+    skip 'no swtpm', 4 unless grep { -x "$_/swtpm" } split /:/, $ENV{PATH};
+    ($run, $results) = results_of('prelaunch/tpm-tis');
+    is($results->{'prelaunch/tpm-tis'}{status}, 'pass', 'a TPM survives');
+    ok_clean($run, 'its process and its folder are gone');
+    for my $case (['none', qr/^needs swtpm, which emulates a TPM: install the package swtpm$/],
+        ['broken', qr/^needs more to plug tpm-tis: .*tpm-emulator: /])
+    {
+        my ($name, $message) = @$case;
+        my $folder = dirname(script_file('path', ''));
+        script_file('swtpm', "exit 1\n") if $name eq 'broken';
+        local $ENV{PATH} = $folder;
+        ($run, $results) = results_of('prelaunch/tpm-tis', '--allow-all-skipped');
+        like($results->{'prelaunch/tpm-tis'}{message}, $message, "swtpm: $name");
+    }
+}
+
 # Another machine of the binary, one that never runs, a machine that runs already, several at once.
 ($run, $results) = results_of('device/virtio-rng-device', 'prelaunch/e1000', 'hotplug/usb-tablet', 'hotplug/e1000',
     'hotplug/isa-serial', 'devices/common');
@@ -58,6 +77,21 @@ like($results->{'hotplug/isa-serial'}{message},
 my @common = @{$results->{'devices/common'}{measurements}{devices} || []};
 cmp_ok(@common, '>=', 12, 'common devices');
 ok(scalar(grep { /^virtio-net-pci,/ } @common), 'common devices: a network');
+
+# A CPU for the running guest, and a destination that has another device in its place.
+($run, $results) = results_of('smp/hotplug');
+is($results->{'smp/hotplug'}{status}, 'pass', 'a CPU that is plugged survives');
+my $other = qemu_but('*-incoming*', <<"END");
+    for word; do
+        case \$word in *-cpu,id=subject,*) word=virtio-rng-pci ;; esac
+        shift
+        set -- "\$@" "\$word"
+    done
+    exec "$qemu" "\$@"
+END
+($run, $results) = results_of('smp/hotplug', '--qemu', $other);
+is($run->{status}, 1, 'a destination without the CPU: exit status');
+like($results->{'smp/hotplug'}{message}, qr/destination/, 'it is said of the destination');
 
 # A destination whose clock does not stand still, so that it saves another time than it has loaded.
 my $clock = qemu_but('*-incoming*', qq{exec "$qemu" "\$@" -rtc base=2001-02-03,clock=host});
