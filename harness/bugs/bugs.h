@@ -47,9 +47,11 @@ enum godwit_symptom_kind {
 };
 
 /* A register that reads otherwise on a destination. */
+/* A register that is lost, or a field of a device's state. */
 struct godwit_symptom_register {
-    const char *device; /* type of the device that has it */
-    const char *where;  /* "operational 0x1c" */
+    const char *device; /* type of the device that has the register; "": it is a field */
+    const char *where;  /* "operational 0x1c", or "openpic 0: src[0].ivpr" */
+    const char *text;   /* where, and both values */
 };
 
 struct godwit_symptom {
@@ -59,7 +61,7 @@ struct godwit_symptom {
     const struct godwit_block *block; /* of the source; all differences are in it */
     uint64_t first, last;             /* offsets of the first and last differing byte in it */
     const char *text, *state, *next, *parameter, *value;
-    /* The registers that are lost, if nothing else is; NULL otherwise. */
+    /* The registers and fields that are lost; NULL: none, or it is not known which. */
     const struct godwit_symptom_register *lost;
     size_t lost_count;
     bool poked; /* the harness has written to the device's registers */

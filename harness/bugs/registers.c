@@ -8,6 +8,7 @@
  */
 #include "bugs/bugs.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -127,6 +128,64 @@ static bool is_dma_status(const struct godwit_symptom *symptom, char **seen)
     return are_at(symptom, dma_status, G_N_ELEMENTS(dma_status), seen);
 }
 
+/* Reads both values of TEXT, "... 0x1 -> 0x2". Returns false if it has none. */
+static bool read_values(const char *text, uint32_t *before, uint32_t *after)
+{
+    const char *arrow = strstr(text, " -> ");
+    const char *first = arrow ? g_strrstr_len(text, arrow - text, " ") : NULL;
+    return first && sscanf(first, " 0x%" SCNx32 " -> 0x%" SCNx32, before, after) == 2;
+}
+
+/* Returns whether PATTERN, a regular expression, describes what is lost. */
+static bool is_lost(const struct godwit_symptom_register *lost, const char *pattern)
+{
+    return lost->text && g_regex_match_simple(pattern, lost->text, 0, 0);
+}
+
+/* The mode of an interrupt, which is set by a reset and which no guest can write. Loading writes
+ * the register as a guest does. */
+static bool is_openpic(const struct godwit_symptom *symptom, char **seen)
+{
+    enum { MODE = 0x20000000 };
+    for (size_t i = 0; i < symptom->lost_count; i++) {
+        const struct godwit_symptom_register *lost = &symptom->lost[i];
+        uint32_t before, after;
+        if (!(is_lost(lost, "^openpic \\d+: src\\[\\d+\\]\\.ivpr 0x") ||
+              is_lost(lost, "^openpic, (src|glb) 0x[0-9a-f]+ \\(memory 0x[0-9a-f]+\\): 0x")) ||
+            !read_values(lost->text, &before, &after) || before != (after | MODE) ||
+            before == after)
+            return false;
+    }
+    if (symptom->lost_count)
+        *seen = g_strdup(symptom->lost[0].text);
+    return symptom->lost_count > 0;
+}
+
+/* On boards with a PXA, an idle I2C bus has an address after it was loaded, and a pin of the GPIO
+ * has another level. */
+static bool is_pxa(const struct godwit_symptom *symptom, char **seen)
+{
+    static const char *const boards[] = {"akita",   "borzoi", "connex", "mainstone", "spitz",
+                                         "terrier", "tosa",   "verdex", "z2",        NULL};
+    static const char *const patterns[] = {
+        "^i2c_bus \\d+: saved_address 0xff -> 0x00$",
+        "^pxa2xx-gpio \\d+: ilevel\\[0\\] 0x00000000 -> 0x00000800$",
+        "^pxa2xx-gpio, pxa2xx-gpio 0x0 \\(memory 0x40e00000\\): 0x00000000 -> 0x00000800$",
+    };
+    if (!g_strv_contains(boards, symptom->text))
+        return false;
+    for (size_t i = 0; i < symptom->lost_count; i++) {
+        size_t p = 0;
+        while (p < G_N_ELEMENTS(patterns) && !is_lost(&symptom->lost[i], patterns[p]))
+            p++;
+        if (p == G_N_ELEMENTS(patterns))
+            return false;
+    }
+    if (symptom->lost_count)
+        *seen = g_strdup(symptom->lost[0].text);
+    return symptom->lost_count > 0;
+}
+
 /* A write to Slot Control has closed the interlock; its bit in Slot Status keeps the destination
  * from loading the configuration space. */
 static bool is_interlock(const struct godwit_symptom *symptom, char **seen)
@@ -170,5 +229,19 @@ const struct godwit_bug godwit_bugs_registers[] = {
               is_dma_status, GODWIT_BUG_LOST),
     REGISTERS("device-interlock", "a PCI Express slot whose interlock was closed cannot be loaded",
               is_interlock, GODWIT_BUG_LOST),
+    REGISTERS("device-openpic-mode",
+              "the interrupts of an openpic lose their mode bit, which no guest can write or miss",
+              is_openpic, GODWIT_BUG_SURVIVED),
+    {
+        .id = "machine-pxa",
+        .summary = "boards with a PXA have another I2C address, or another pin, once loaded",
+        .reference = "measured in QEMU 7.2; 10.0 and 11.1 have no such boards",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .fixed = {10, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_pxa,
+    },
     {.id = NULL},
 };

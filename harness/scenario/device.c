@@ -50,15 +50,16 @@ bool godwit_device_judge(struct godwit_vm *source, struct godwit_vm *destination
     return state->lost && godwit_loaded_judge(source->testbed, state->lost, error);
 }
 
-/* Returns the registers that are LOST, an array of struct godwit_symptom_register, which the caller
- * unreferences. It is empty if anything else is lost, or nothing is known. */
+/* Returns what is LOST, an array of struct godwit_symptom_register, which the caller unreferences.
+ * It is empty if a register of an unknown device is lost, or nothing is known. */
 static GArray *lost_registers(const GPtrArray *lost)
 {
     GArray *registers = g_array_new(FALSE, FALSE, sizeof(struct godwit_symptom_register));
     for (guint i = 0; lost && i < lost->len; i++) {
         const struct godwit_lost *one = g_ptr_array_index(lost, i);
-        const struct godwit_symptom_register entry = {one->device, one->where};
-        if (!one->is_register || !one->device) {
+        const struct godwit_symptom_register entry = {one->is_register ? one->device : "",
+                                                      one->where, one->text};
+        if (!entry.device) {
             g_array_set_size(registers, 0);
             break;
         }
