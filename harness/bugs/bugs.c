@@ -16,8 +16,9 @@
 #include <sys/wait.h>
 
 static const struct godwit_bug *const families[] = {
-    godwit_bugs_memory,  godwit_bugs_loading, godwit_bugs_states,    godwit_bugs_requests,
-    godwit_bugs_figures, godwit_bugs_devices, godwit_bugs_registers, godwit_bugs_machines,
+    godwit_bugs_memory,    godwit_bugs_loading,  godwit_bugs_states,
+    godwit_bugs_requests,  godwit_bugs_figures,  godwit_bugs_devices,
+    godwit_bugs_registers, godwit_bugs_machines, godwit_bugs_snapshots,
 };
 
 const struct godwit_bug *godwit_bug_at(size_t index)
@@ -291,6 +292,22 @@ void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *dest
     };
     const struct godwit_bug *bug =
         is_of_load(source, destination, *failure) ? godwit_bug_explain(&symptom) : NULL;
+    if (bug)
+        godwit_bug_mark(failure, bug);
+}
+
+void godwit_bug_explain_snapshot(struct godwit_vm *source, struct godwit_vm *destination,
+                                 GError **failure)
+{
+    if ((*failure)->domain != GODWIT_ERROR || (*failure)->code != GODWIT_ERROR_MIGRATION)
+        return;
+    destination->refused = true;
+    const struct godwit_bug *bug = godwit_bug_explain(&(const struct godwit_symptom){
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .source = source,
+        .destination = destination,
+        .failure = *failure,
+    });
     if (bug)
         godwit_bug_mark(failure, bug);
 }

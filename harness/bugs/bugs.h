@@ -44,6 +44,11 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_MACHINE,  /* a migration of machine TEXT failed: source, destination, FAILURE */
     GODWIT_SYMPTOM_CPU,      /* QEMU died when it was asked for the registers of CPU TEXT: vm */
     GODWIT_SYMPTOM_DOWNTIME, /* a source reports a downtime of MS, at NOW: source */
+    GODWIT_SYMPTOM_SNAPSHOT, /* a QEMU died when it saved a snapshot: vm */
+    GODWIT_SYMPTOM_UNPAUSED, /* a paused guest is in run state STATE after a background snapshot:
+                                source */
+    GODWIT_SYMPTOM_STANDS,   /* a guest does not run on after a background snapshot was cancelled,
+                                with FAILURE: source */
 };
 
 /* A register that reads otherwise on a destination. */
@@ -115,6 +120,7 @@ extern const struct godwit_bug godwit_bugs_figures[];
 extern const struct godwit_bug godwit_bugs_devices[];
 extern const struct godwit_bug godwit_bugs_registers[];
 extern const struct godwit_bug godwit_bugs_machines[];
+extern const struct godwit_bug godwit_bugs_snapshots[];
 
 /* Returns the bug that explains SYMPTOM, or NULL, and records nothing. */
 const struct godwit_bug *godwit_bug_match(const struct godwit_symptom *symptom);
@@ -150,6 +156,11 @@ bool godwit_bug_hot_pages(const struct godwit_setup *setup);
  */
 void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *destination,
                                 GError **failure);
+
+/* Explains *FAILURE, with which DESTINATION has failed to load a snapshot that SOURCE has saved, as
+ * godwit_bug_explain_failure() does. DESTINATION has ended, or printed its reason and lives. */
+void godwit_bug_explain_snapshot(struct godwit_vm *source, struct godwit_vm *destination,
+                                 GError **failure);
 
 /* Sets SYMPTOM's source and destination to the latest VM of each side: those before only answered
  * questions. Returns whether there are both. */

@@ -57,7 +57,7 @@ static char *find_line(const struct godwit_vm *vm, const char *pattern)
 static bool has_refused(const struct godwit_vm *vm, const char *pattern, char **seen)
 {
     if (!ended_badly(vm) && !was_killed(vm, SIGABRT) &&
-        !(!vm->exited && !strcmp(godwit_migrate_reported_state(vm), "failed")))
+        !(!vm->exited && (vm->refused || !strcmp(godwit_migrate_reported_state(vm), "failed"))))
         return false;
     *seen = find_line(vm, pattern);
     return *seen != NULL;

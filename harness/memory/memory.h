@@ -38,6 +38,14 @@ bool godwit_memory_map(struct godwit_vm *vm, GError **error);
  * returns the copy, so its QEMU may go. */
 bool godwit_memory_keep(struct godwit_vm *vm, GError **error);
 
+/*
+ * Returns a VM without a process, NAME in messages, that has a copy of all RAM of VM as far as it
+ * can be read: what the memory of a stopped guest was, for a comparison after it has run on. Only
+ * the functions that read memory, and the oracles that need nothing else, may be called for it. The
+ * caller frees it with godwit_vm_free().
+ */
+struct godwit_vm *godwit_memory_remember(struct godwit_vm *vm, const char *name, GError **error);
+
 /* Refreshes the copy of LENGTH bytes at guest-physical address GPA. */
 bool godwit_memory_keep_again(struct godwit_vm *vm, uint64_t gpa, size_t length, GError **error);
 

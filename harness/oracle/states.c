@@ -80,9 +80,11 @@ static char *change_source(const struct life *life, const char *state)
 {
     const bool running = life->running && !life->asleep;
     if ((!strcmp(life->state, "none") && !strcmp(state, "active")) ||
-        (!strcmp(life->state, "setup") && !strcmp(state, "completed")))
+        (!life->vm->snapshots && !strcmp(life->state, "setup") && !strcmp(state, "completed")))
         return g_strdup_printf("went from %s to %s", life->state, state);
-    if (running && !strcmp(state, "completed"))
+    /* The guest of a source that makes a background snapshot runs on while its RAM is saved. */
+    if (running && !strcmp(state, "completed") &&
+        !godwit_json_true(life->vm->capabilities, "background-snapshot"))
         return g_strdup("completed a migration with its guest running");
     if (running && !strcmp(state, "device"))
         return g_strdup("sent the state of its devices with its guest running");

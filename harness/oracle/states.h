@@ -12,7 +12,8 @@
  * Judges the events of the testbed's VMs. Requires that
  * - the engine may make each change of state,
  * - a source passes all mandatory states, and has stopped its guest when it sends its devices'
- *   state and when its migration completes,
+ *   state and when its migration completes, except that a background snapshot completes while the
+ *   guest runs, and that a snapshot (vm->snapshots) is set up and completed, no state between,
  * - a destination does not run a guest before it has one,
  * - source and destination both report a postcopy, or neither does.
  * Counts the changes of state in the measurements ("transitions"). Fails with MIGRATION; the

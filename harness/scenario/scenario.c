@@ -147,7 +147,7 @@ static uint64_t window_of(const struct godwit_scenario *scenario)
 static void shorten(const struct godwit_scenario *scenario, const struct godwit_setup *setup,
                     struct godwit_workload *workload)
 {
-    const bool hot = godwit_bug_hot_pages(setup);
+    const bool hot = godwit_bug_hot_pages(setup) && !(scenario && scenario->cold);
     if (!(workload->flags & GODWIT_FLAG_STAMP) && hot)
         return;
     const uint64_t bytes = MAX(window_of(scenario), hot ? HOT_WINDOW : 0);

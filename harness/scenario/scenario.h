@@ -33,11 +33,13 @@ struct godwit_scenario {
      * defines its own struct godwit_scenario_state. */
     size_t state;                                       /* its size; it is zeroed. 0: none */
     void (*clear)(struct godwit_scenario_state *state); /* frees its members; NULL: it owns none */
-    uint32_t flags;   /* GODWIT_FLAG_* for the guest, in addition to VERIFY */
-    uint32_t cpus;    /* of the guest; 0: as many as the user asks for */
-    bool whole;       /* uses all of the image's window, unless the user chooses one ... */
-    bool wide;        /* ... or more of it than the default, as every postcopy does */
-    bool order;       /* tests `order`, or hardly memory at all: does not run with `stamp` */
+    uint32_t flags; /* GODWIT_FLAG_* for the guest, in addition to VERIFY */
+    uint32_t cpus;  /* of the guest; 0: as many as the user asks for */
+    bool whole;     /* uses all of the image's window, unless the user chooses one ... */
+    bool wide;      /* ... or more of it than the default, as every postcopy does */
+    bool order;     /* tests `order`, or hardly memory at all: does not run with `stamp` */
+    bool cold; /* what is sent does not depend on what is dirty, so that a known bug that loses the
+                * last writes to few pages leaves them alone: the window may be small */
     uint32_t content; /* default content of `stamp`: GODWIT_FLAG_SPARSE or _ZERO */
     /* Changes the guest's parameters, which are the image's own with what the user asked for. NULL:
      * godwit_scenario_default(). */

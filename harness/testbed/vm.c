@@ -329,7 +329,7 @@ static void add_qtest(struct godwit_vm *vm)
 static void add_role(struct godwit_vm *vm, enum godwit_vm_role role, const char *const *arguments)
 {
     add(vm->arguments, "-name", vm->name, NULL);
-    if (!vm->source && !has(arguments, "-incoming"))
+    if (!vm->source && role != GODWIT_VM_RESTORED && !has(arguments, "-incoming"))
         add(vm->arguments, "-incoming", "defer", NULL);
     if (role != GODWIT_VM_DESTINATION)
         add(vm->arguments, "-S", NULL);

@@ -44,6 +44,9 @@ struct godwit_vm {
     bool board;           /* godwit_vm_start_board() has started it */
     bool may_exit;        /* the harness asked it to quit: its end is not a failure */
     bool alarms_judged;   /* the harness corrupted the guest, and the scenario judges its alarms */
+    bool snapshots;       /* it saves snapshots: QEMU reports each as a migration that is set up and
+                             completed, and nothing between */
+    bool refused;         /* it has refused to load a snapshot, and lives */
     bool replaced;        /* the process continues as that of another VM: see godwit_vm_inherit() */
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
@@ -69,6 +72,7 @@ enum godwit_vm_role {
     GODWIT_VM_SOURCE,             /* -S: waits for godwit_vm_run() before its first instruction */
     GODWIT_VM_DESTINATION,        /* -incoming defer; runs when the migration has completed */
     GODWIT_VM_DESTINATION_PAUSED, /* -incoming defer -S: loads, and waits for godwit_vm_run() */
+    GODWIT_VM_RESTORED,           /* -S: a destination that gets its guest from a snapshot */
 };
 
 /*

@@ -1035,6 +1035,9 @@ static void test_all_rows(void **state)
                                          "machine-pxa",
                                          "device-hv-syndbg",
                                          "machine-spi-card",
+                                         "snapshot-multifd",
+                                         "background-snapshot-resumes",
+                                         "background-snapshot-cancel",
                                          "machine-ppc-embedded",
                                          "cpu-rv128-registers",
                                          NULL};
@@ -1049,7 +1052,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 42);
+    assert_int_equal(rows, 46);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1236,7 +1239,97 @@ static void test_cancel_hangs(void **state)
     fake_pair_free(pair);
 }
 
-int main(void)
+/* A QEMU with multifd that a wild pointer has killed, before 10.2. */
+static void test_snapshot_multifd(void **state)
+{
+    static const struct {
+        const char *version, *capability;
+        int signal;
+        bool known;
+    } rows[] = {
+        {"7.2.22", "multifd", 11, true},  {"10.0.13", "multifd", 11, true},
+        {"10.1.9", "multifd", 11, true},  {"10.2.0", "multifd", 11, false},
+        {"11.1.3", "multifd", 11, false}, {"10.0.13", "multifd", 6, false},
+        {"10.0.13", "xbzrle", 11, false}, {"10.0.13", "multifd", 0, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        const struct godwit_vm vm = {.testbed = pair->testbed,
+                                     .name = (char *)(uintptr_t) "source",
+                                     .qemu = pair->source->vm->qemu,
+                                     .capabilities = capabilities_of(rows[i].capability),
+                                     .exited = rows[i].signal != 0,
+                                     .wait_status = rows[i].signal};
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_SNAPSHOT, .vm = &vm));
+        if (g_strcmp0(id, rows[i].known ? "snapshot-multifd" : NULL) != 0)
+            fail_msg("row %zu: %s", i, id);
+        json_decref(vm.capabilities);
+        fake_pair_free(pair);
+    }
+}
+
+/* A paused guest that runs, and one that stands still, in 7.2 only. */
+static void test_background(void **state)
+{
+    static const char *const versions[] = {"7.2.22", "10.0.13"};
+    for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
+        struct fake_pair *pair = pair_new(state, versions[i], versions[i]);
+        struct godwit_vm *vm = pair->source->vm;
+        g_autoptr(GError) late = g_error_new(GODWIT_ERROR, GODWIT_ERROR_TIMEOUT, "late");
+        g_autoptr(GError) wrong = g_error_new(GODWIT_ERROR, GODWIT_ERROR_ORACLE, "wrong");
+        json_t *event =
+            json_pack("{s:s, s:{s:s}}", "event", "MIGRATION", "data", "status", "cancelled");
+#define UNPAUSED(now) id_of(KNOWN(.kind = GODWIT_SYMPTOM_UNPAUSED, .source = vm, .state = (now)))
+#define STANDS(why)   id_of(KNOWN(.kind = GODWIT_SYMPTOM_STANDS, .source = vm, .failure = (why)))
+        assert_null(UNPAUSED("running"));
+        vm->capabilities = capabilities_of("background-snapshot");
+        assert_null(UNPAUSED("paused"));
+        assert_null(STANDS(late));
+        g_ptr_array_add(vm->qmp->events, event);
+        assert_null(STANDS(wrong));
+        if (i == 0) {
+            assert_string_equal(UNPAUSED("running"), "background-snapshot-resumes");
+            assert_string_equal(STANDS(late), "background-snapshot-cancel");
+        } else {
+            assert_null(UNPAUSED("running"));
+            assert_null(STANDS(late));
+        }
+        fake_pair_free(pair);
+    }
+}
+
+/* A source whose background snapshot was cancelled, and which cannot release a page. */
+static void test_protected(void **state)
+{
+#define PROTECTED "qemu-system-x: uffd_change_protection() failed: addr=0x7fb0 len=4096 mode=0 "
+    static const struct {
+        const char *version, *event, *said;
+        bool known;
+    } rows[] = {
+        {"7.2.22", "cancelled", PROTECTED "errno=25", true},
+        {"7.2.22", "cancelled", PROTECTED "errno=22", false},
+        {"7.2.22", "cancelled", "qemu-system-x: something else", false},
+        {"7.2.22", "completed", PROTECTED "errno=25", false},
+        {"10.0.13", "cancelled", PROTECTED "errno=25", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm source = ended(state, pair, 0, rows[i].said);
+        source.qemu = pair->source->vm->qemu;
+        source.qmp = pair->source->vm->qmp;
+        source.exited = false;
+        g_ptr_array_add(source.qmp->events, json_pack("{s:s, s:{s:s}}", "event", "MIGRATION",
+                                                      "data", "status", rows[i].event));
+        const struct godwit_bug *bug = KNOWN(.kind = GODWIT_SYMPTOM_LOAD, .source = &source,
+                                             .destination = pair->destination->vm);
+        if (g_strcmp0(id_of(bug), rows[i].known ? "background-snapshot-cancel" : NULL) != 0)
+            fail_msg("row %zu: %s", i, id_of(bug));
+        end_stderr(state, &source);
+        fake_pair_free(pair);
+    }
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_versions),
@@ -1271,6 +1364,9 @@ int main(void)
         cmocka_unit_test(test_downtime),
         cmocka_unit_test(test_run_states),
         cmocka_unit_test(test_cancel_hangs),
+        cmocka_unit_test(test_snapshot_multifd),
+        cmocka_unit_test(test_background),
+        cmocka_unit_test(test_protected),
     };
     return cmocka_run_group_tests_name("known bugs", tests, unit_folder, unit_folder_end);
 }

@@ -443,6 +443,30 @@ static void test_keep(void **state)
     }
 }
 
+/* A copy in the form of a VM, which the memory that goes on does not change. */
+static void test_remember(void **state)
+{
+    for (int pmemsave = 0; pmemsave < 2; pmemsave++) {
+        struct guest *guest = three_blocks(state, pmemsave);
+        const size_t length = 0x20000;
+        g_autofree unsigned char *before = g_memdup2(guest->fake->memory, length);
+        g_autofree unsigned char *buffer = g_malloc(length);
+        struct godwit_vm *copy = godwit_memory_remember(guest->vm, "copy", NULL);
+        assert_non_null(copy);
+        for (size_t i = 0; i < length; i++)
+            guest->fake->memory[i] ^= 0xff;
+        assert_true(
+            godwit_memory_read_block(guest->vm, block_at(guest, 0), 0, buffer, length, NULL));
+        assert_memory_equal(buffer, guest->fake->memory, length);
+        godwit_memory_forget(guest->vm);
+        const struct godwit_block *block = &g_array_index(copy->blocks, struct godwit_block, 0);
+        assert_true(godwit_memory_read_block(copy, block, 0, buffer, length, NULL));
+        assert_memory_equal(buffer, before, length);
+        godwit_vm_free(copy);
+        guest_free(guest);
+    }
+}
+
 static void test_out_of_reach(void **state)
 {
     struct guest *guest = three_blocks(state, false);
@@ -641,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_pmemsave_not_now),
         cmocka_unit_test(test_read_without_place),
         cmocka_unit_test(test_keep),
+        cmocka_unit_test(test_remember),
         cmocka_unit_test(test_out_of_reach),
         cmocka_unit_test(test_read_fails),
         cmocka_unit_test(test_pmemsave_fails),

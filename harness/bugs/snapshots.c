@@ -1,0 +1,114 @@
+/*
+ * Known bugs of snapshots, and of migrations that are snapshots.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "bugs/bugs.h"
+
+#include "migrate/migrate.h"
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* QEMU saves the snapshot's RAM through channels of multifd that it has not made. */
+static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *vm = symptom->vm;
+    if (!vm->exited || !WIFSIGNALED(vm->wait_status) || WTERMSIG(vm->wait_status) != SIGSEGV ||
+        !godwit_json_true(vm->capabilities, "multifd"))
+        return false;
+    g_autofree char *end = godwit_vm_end(vm);
+    *seen = g_strdup_printf("the %s's QEMU %s while it saved a snapshot", vm->name, end);
+    return true;
+}
+
+/* QEMU resumes the guest once it has saved the devices, although it had not stopped it for that. */
+static bool is_unpaused(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->state, "running") != 0 ||
+        !godwit_json_true(symptom->source->capabilities, "background-snapshot"))
+        return false;
+    *seen = g_strdup("the paused guest runs after a background snapshot");
+    return true;
+}
+
+/* A CPU that waits for its page to be saved is not woken up when the snapshot is cancelled. */
+static bool is_standing(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *source = symptom->source;
+    if (symptom->failure->code != GODWIT_ERROR_TIMEOUT || source->exited ||
+        !godwit_json_true(source->capabilities, "background-snapshot") ||
+        strcmp(godwit_migrate_reported_state(source), "cancelled") != 0)
+        return false;
+    *seen = g_strdup("the guest stands still after its background snapshot was cancelled");
+    return true;
+}
+
+/* Nor does QEMU forget, when it is cancelled, that pages are protected. The next migration fails
+ * when it tries to release one. */
+static bool is_protected(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *source = symptom->source;
+    bool cancelled = false;
+    for (guint i = 0; i < source->qmp->events->len && !cancelled; i++)
+        cancelled = godwit_qmp_event_is(g_ptr_array_index(source->qmp->events, i), "MIGRATION",
+                                        "cancelled");
+    g_autofree char *output = godwit_vm_stderr(source, 20);
+    g_auto(GStrv) lines = g_strsplit(output, "\n", -1);
+    for (guint i = 0; cancelled && lines[i]; i++)
+        if (g_regex_match_simple("^\\S+: uffd_change_protection\\(\\) failed: addr=0x[0-9a-f]+ "
+                                 "len=[0-9]+ mode=0 errno=25$",
+                                 g_strchomp(lines[i]), 0, 0)) {
+            *seen = g_strdup(lines[i]);
+            return true;
+        }
+    return false;
+}
+
+#define CANCEL                                                                                     \
+    .id = "background-snapshot-cancel",                                                            \
+    .summary = "once its background snapshot was cancelled, a guest may stand still for ever, or " \
+               "cannot be migrated",                                                               \
+    .reference = "measured in QEMU 7.2, and not in 10.0 and 11.1", .fixed = {10, 0},               \
+    .effect = GODWIT_BUG_LOST
+
+const struct godwit_bug godwit_bugs_snapshots[] = {
+    {
+        .id = "snapshot-multifd",
+        .summary = "saving a snapshot with multifd on crashes QEMU",
+        .reference = "refused by QEMU 10.2 and later",
+        .kind = GODWIT_SYMPTOM_SNAPSHOT,
+        .fixed = {10, 2},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_multifd,
+    },
+    {
+        .id = "background-snapshot-resumes",
+        .summary = "a background snapshot of a paused guest lets the guest run",
+        .reference = "measured in QEMU 7.2, and not in 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_UNPAUSED,
+        .fixed = {10, 0},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_unpaused,
+    },
+    {
+        CANCEL,
+        .kind = GODWIT_SYMPTOM_STANDS,
+        .strikes = 8,
+        .runs = 10,
+        .percent = 95,
+        .matches = is_standing,
+    },
+    {
+        CANCEL,
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .strikes = 2,
+        .runs = 10,
+        .percent = 95,
+        .matches = is_protected,
+    },
+    {.id = NULL},
+};

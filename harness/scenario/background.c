@@ -1,0 +1,297 @@
+/*
+ * Background snapshots: a migration into a file that holds the guest as it was at the start, while
+ * the guest runs on. QEMU write-protects RAM (userfaultfd) and saves each page before the guest's
+ * first write to it.
+ *
+ * A guest that is stopped when the snapshot begins, and resumed while it is under way, shows
+ * whether every byte is of that instant: its RAM is copied before. For one that runs, order or
+ * stamps, position and registers show that memory and CPU are of one instant, and its passes that
+ * this was the start.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include "bugs/bugs.h"
+#include "course/snapshot.h"
+#include "oracle/state.h"
+#include "qemu/host.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* Bytes a second until the guest has been seen to write. At this rate the window alone takes
+ * seconds. */
+#define THROTTLED (512 << 10)
+/* The guest must write this many pages meanwhile. QEMU saves each of them first. */
+#define LEAST_WRITTEN 32u
+
+/* The longest that a guest may take for a pass once it need not wait for its pages to be saved. */
+#define GO_ON_SECONDS 10
+
+struct godwit_scenario_state {
+    struct godwit_moment moment;
+};
+
+static void clear(struct godwit_scenario_state *state)
+{
+    godwit_moment_clear(&state->moment);
+}
+
+/* What the guest does. */
+enum guest {
+    STOPPED, /* it is stopped all the time */
+    RESUMED, /* it is stopped, and resumed once the snapshot is under way */
+    RUNNING, /* it runs all the time */
+};
+
+static const struct godwit_capability background[] = {{"background-snapshot", true}, {NULL, false}};
+static const struct godwit_capability off[] = {{"background-snapshot", false}, {NULL, false}};
+static const struct godwit_parameter throttled[] = {{"max-bandwidth", THROTTLED, NULL},
+                                                    {NULL, 0, NULL}};
+static const struct godwit_snapshot_disks no_disks = {{NULL}, 0};
+
+/* Returns how many pages CPU 0 has written since its start. */
+static uint64_t pages_of(const struct godwit_vm *vm, const struct godwit_mailbox *mailbox)
+{
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
+    const uint64_t step = workload->page_size * (uint64_t)workload->cpus;
+    return mailbox->passes * (godwit_workload_pages(workload) / workload->cpus) +
+           (mailbox->position - MIN(mailbox->position, workload->window_start)) / step;
+}
+
+/* Waits until the guest has written pages while the snapshot is under way, and reads what its CPUs
+ * have done by then. No event reports a page. */
+static bool see_it_write(struct godwit_vm *source, struct godwit_moment *moment, GError **error)
+{
+    struct godwit_mailbox begin, now;
+    if (!godwit_memory_mailbox(source, 0, &begin, error))
+        return false;
+    for (;;) {
+        if (!godwit_memory_mailbox(source, 0, &now, error))
+            return false;
+        const char *state = godwit_migrate_reported_state(source);
+        const uint64_t before = pages_of(source, &begin), after = pages_of(source, &now);
+        if (strcmp(state, "active") != 0)
+            return godwit_migrate_fail(source, error,
+                                       "the background snapshot was %s when the guest had written "
+                                       "%" PRIu64 " pages since its start, expected %u",
+                                       state, after - MIN(after, before), LEAST_WRITTEN);
+        if (after >= before + LEAST_WRITTEN) {
+            godwit_testbed_measure(source->testbed, "written_meanwhile",
+                                   json_integer((json_int_t)(after - before)));
+            break;
+        }
+        if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS, "the guest to write", error))
+            return false;
+    }
+    for (unsigned cpu = 0; cpu < source->testbed->setup->workload.cpus; cpu++)
+        if (!godwit_memory_mailbox(source, cpu, &moment->after.mailbox[cpu], error))
+            return false;
+    return true;
+}
+
+/* Waits until a page has been saved: the instant of the snapshot is then past, and RAM protected.
+ * The state is "active" before that, and no event reports it. */
+static bool await_page(struct godwit_vm *source, GError **error)
+{
+    for (;;) {
+        g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+        const json_t *ram = json_object_get(info, "ram");
+        if (!info)
+            return false;
+        if (godwit_json_integer(ram, "normal", 0) + godwit_json_integer(ram, "duplicate", 0) > 0)
+            return true;
+        if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS, "QEMU to save a page", error))
+            return false;
+    }
+}
+
+/* Begins a background snapshot into the file, throttled, of a guest as GUEST has it. Returns when
+ * the guest has been seen to write, unless it is stopped all the time. */
+static bool begin(struct godwit_vm *source, enum godwit_transport transport, enum guest guest,
+                  struct godwit_moment *moment, GError **error)
+{
+    if (!godwit_migrate_set_capabilities(source, background, error) ||
+        !godwit_migrate_set_parameters(source, throttled, error) ||
+        !godwit_moment_begin(source, "the file", guest == RUNNING, 0, &no_disks, NULL, moment,
+                             error))
+        return false;
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
+    g_autofree char *uri = godwit_migrate_file_address(source, transport, error);
+    return uri && godwit_migrate_start(source, uri, false, error) &&
+           godwit_migrate_wait(source, "active", error) && await_page(source, error) &&
+           (guest != RESUMED || godwit_vm_run(source, error)) &&
+           (guest == STOPPED || see_it_write(source, moment, error));
+}
+
+/* Fails with MIGRATION if a guest that was stopped all the time runs, unless a known bug of the
+ * source's QEMU explains that. Lets it run. */
+static bool judge_stopped(struct godwit_vm *source, GError **error)
+{
+    g_autofree char *status = godwit_vm_status(source, error);
+    if (!status)
+        return false;
+    if (godwit_bug_explain(&(const struct godwit_symptom){
+            .kind = GODWIT_SYMPTOM_UNPAUSED, .source = source, .state = status}))
+        return true;
+    return godwit_course_expect_status(source, "paused", "after the background snapshot", error) &&
+           godwit_vm_run(source, error);
+}
+
+/* Lets a background snapshot complete. The guest must then run on with its memory in order. */
+static bool complete(struct godwit_vm *source, enum guest guest, GError **error)
+{
+    struct godwit_reading reading;
+    if (!godwit_migrate_unthrottle(source, error) ||
+        !godwit_migrate_wait(source, "completed", error) || !godwit_migrate_note(source, error))
+        return false;
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_RUN_ON);
+    return (guest == STOPPED ? judge_stopped(source, error)
+                             : godwit_course_expect_status(
+                                   source, "running", "after the background snapshot", error)) &&
+           godwit_course_see_it_run(source, error) && godwit_course_stop(source, error) &&
+           godwit_oracle_look(source, &reading, error);
+}
+
+/* Makes the destination load the file, and judges it. */
+static bool judge(struct godwit_vm *source, struct godwit_vm *destination,
+                  enum godwit_transport transport, struct godwit_moment *moment, GError **error)
+{
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_RESTART);
+    g_autofree char *from = godwit_migrate_listen(source, destination, transport, false, error);
+    if (!from || !godwit_migrate_wait(destination, "completed", error))
+        return false;
+    godwit_memory_forget(destination);
+    return godwit_moment_judge(destination, moment, &no_disks, error);
+}
+
+/* Makes a background snapshot, twice if the row's data says so, and loads the last one. */
+static bool take(struct godwit_testbed *testbed, enum guest guest, bool twice, GError **error)
+{
+    struct godwit_moment *moment = &testbed->state->moment;
+    const enum godwit_transport transport =
+        godwit_state_common_transport(testbed->setup->source, testbed->setup->destination);
+    struct godwit_vm *source, *destination;
+    g_autoptr(GError) cause = NULL;
+    if (!godwit_course_both(testbed, "destination", true, &source, &destination, error) ||
+        !godwit_migrate_set_capabilities(destination, NULL, error))
+        return false;
+    for (unsigned i = 0; i <= twice; i++)
+        if ((i && !godwit_vm_run(source, error)) ||
+            !begin(source, transport, guest, moment, error) || !complete(source, guest, error))
+            return false;
+    if (judge(source, destination, transport, moment, &cause))
+        return godwit_course_end(source, destination, error);
+    godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
+    godwit_bug_explain_failure(source, destination, &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error)
+{
+    const enum guest *guest = scenario->data;
+    return take(testbed, *guest, false, error);
+}
+
+static bool run_twice(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                      GError **error)
+{
+    const enum guest *guest = scenario->data;
+    return take(testbed, *guest, true, error);
+}
+
+/* Waits until the guest has made a pass after a cancellation, which a known bug may prevent. */
+static bool see_it_go_on(struct godwit_vm *source, GError **error)
+{
+    struct godwit_testbed *testbed = source->testbed;
+    g_autoptr(GError) cause = NULL;
+    const gint64 deadline = godwit_testbed_limit(testbed, GO_ON_SECONDS);
+    const bool good = godwit_course_see_it_run(source, &cause);
+    testbed->deadline = deadline;
+    if (good)
+        return true;
+    const struct godwit_bug *bug = godwit_bug_explain(&(const struct godwit_symptom){
+        .kind = GODWIT_SYMPTOM_STANDS, .source = source, .failure = cause});
+    if (bug)
+        godwit_bug_mark(&cause, bug);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
+/* Cancels a background snapshot. The guest must run on, and can be migrated. */
+static bool run_cancel(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    static const struct godwit_spec live = {.transport = GODWIT_TRANSPORT_UNIX};
+    const enum godwit_transport transport =
+        godwit_state_common_transport(testbed->setup->source, testbed->setup->destination);
+    struct godwit_vm *source, *destination;
+    (void)scenario;
+    if (!godwit_course_both(testbed, "destination", true, &source, &destination, error) ||
+        !godwit_migrate_set_capabilities(destination, NULL, error) ||
+        !begin(source, transport, RUNNING, &testbed->state->moment, error))
+        return false;
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CANCEL);
+    return godwit_vm_command(source, "migrate_cancel", NULL, error) &&
+           godwit_migrate_wait(source, "cancelled", error) &&
+           godwit_course_expect_status(source, "running", "after the cancellation", error) &&
+           see_it_go_on(source, error) && godwit_migrate_set_capabilities(source, off, error) &&
+           godwit_course_move(testbed, &live, source, destination, error);
+}
+
+static struct godwit_lack *lacks_userfaultfd(const struct godwit_setup *setup)
+{
+    const char *lacks = godwit_host_lacks_userfaultfd();
+    (void)setup;
+    return lacks ? godwit_lack_new(g_strdup("userfaultfd"), g_strdup(lacks)) : NULL;
+}
+
+#define BACKGROUND                                                                                 \
+    .state = sizeof(struct godwit_scenario_state), .clear = clear,                                 \
+    .needs = "capability:background-snapshot", .lacks = lacks_userfaultfd
+
+GODWIT_SCENARIOS(background) = {
+    {
+        BACKGROUND,
+        .name = "background-snapshot/stopped",
+        .summary = "of a stopped guest, which stays stopped: the file holds every byte",
+        .run = run,
+        .cold = true,
+        .data = &(const enum guest){STOPPED},
+    },
+    {
+        BACKGROUND,
+        .name = "background-snapshot/resumed",
+        .summary = "the guest is resumed meanwhile: the file holds every byte as at the start",
+        .run = run,
+        .cold = true,
+        .data = &(const enum guest){RESUMED},
+    },
+    {
+        BACKGROUND,
+        .name = "background-snapshot/running",
+        .summary = "the guest runs all the time: the file holds memory and CPU of one instant",
+        .run = run,
+        .cold = true,
+        .data = &(const enum guest){RUNNING},
+    },
+    {
+        BACKGROUND,
+        .name = "background-snapshot/twice",
+        .summary = "twice, into one file; the guest is resumed each time",
+        .run = run_twice,
+        .cold = true,
+        .slow = true,
+        .data = &(const enum guest){RESUMED},
+    },
+    {
+        BACKGROUND,
+        .name = "background-snapshot/cancel",
+        .summary = "cancelled: the guest runs on, and is migrated live",
+        .run = run_cancel,
+        .slow = true,
+    },
+};
+GODWIT_SCENARIOS_END(background);
