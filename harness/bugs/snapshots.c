@@ -50,6 +50,8 @@ static bool is_protected(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *source = symptom->source;
     bool cancelled = false;
+    if (!source)
+        return false;
     for (guint i = 0; i < source->qmp->events->len && !cancelled; i++)
         cancelled = godwit_qmp_event_is(g_ptr_array_index(source->qmp->events, i), "MIGRATION",
                                         "cancelled");
