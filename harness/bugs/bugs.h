@@ -24,16 +24,20 @@
 /* The kind of an observation. The comments name the members of godwit_symptom that are set besides
  * KIND. */
 enum godwit_symptom_kind {
-    GODWIT_SYMPTOM_MAILBOX,     /* RAM differs: source, destination, block, first, last, text */
-    GODWIT_SYMPTOM_WINDOW,      /* likewise; the bug affects pages of the window */
-    GODWIT_SYMPTOM_SHARED_RAM,  /* likewise; the bug affects RAM that both sides share */
-    GODWIT_SYMPTOM_RUN_STATE,   /* a suspended guest arrives in run state STATE: source */
+    GODWIT_SYMPTOM_MAILBOX,    /* RAM differs: source, destination, block, first, last, text */
+    GODWIT_SYMPTOM_WINDOW,     /* likewise; the bug affects pages of the window */
+    GODWIT_SYMPTOM_SHARED_RAM, /* likewise; the bug affects RAM that both sides share */
+    GODWIT_SYMPTOM_RUN_STATE,  /* a suspended guest arrives in run state STATE: source */
+    GODWIT_SYMPTOM_STOP_LOST, /* a guest that was stopped before the switchover arrives in run state
+                                   STATE: source */
     GODWIT_SYMPTOM_STATE_EVENT, /* a destination reports a change from STATE to NEXT: vm */
     GODWIT_SYMPTOM_STATE_TWICE, /* a source reports STATE again: vm */
     GODWIT_SYMPTOM_CONNECTING,  /* a source that still connects is cancelled: source */
     GODWIT_SYMPTOM_LEVEL,       /* PARAMETER was set to VALUE but still is STATE: vm */
     GODWIT_SYMPTOM_PORT,        /* a connection to PORT went to PORT modulo 65536: vm */
     GODWIT_SYMPTOM_INCOMING,    /* a destination refuses to listen, with TEXT: vm */
+    GODWIT_SYMPTOM_NO_REASON,   /* a destination reports a failure without a reason, and prints
+                                   TEXT: vm */
     GODWIT_SYMPTOM_CHANNELS,    /* a source has ended after a list of channels: source */
     GODWIT_SYMPTOM_CANCELLING,  /* a cancelled migration stays in STATE: source */
     GODWIT_SYMPTOM_NO_END,      /* the migration stays in STATE: source, destination */

@@ -37,6 +37,14 @@ static bool is_stuck_incoming(const struct godwit_symptom *symptom, char **seen)
     return !strcmp(symptom->text, "Illegal migration incoming state: setup");
 }
 
+/* A destination that does not know the first bytes of a connection prints that, and forgets it. */
+static bool is_unknown_channel(const struct godwit_symptom *symptom, char **seen)
+{
+    (void)seen;
+    return g_regex_match_simple("^(?:\\S*qemu-system-\\w+: )?unknown channel magic: [0-9]+$",
+                                symptom->text, G_REGEX_RAW, 0);
+}
+
 /* QEMU uses the address of the main channel without checking that there is one. */
 static bool is_channels_crash(const struct godwit_symptom *symptom, char **seen)
 {
@@ -79,6 +87,18 @@ const struct godwit_bug godwit_bugs_requests[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_stuck_incoming,
+    },
+    {
+        .id = "incoming-no-reason",
+        .summary =
+            "a destination that fails because of a connection's first bytes reports no reason",
+        .reference = "measured in QEMU 11.1, and not in 10.0",
+        .kind = GODWIT_SYMPTOM_NO_REASON,
+        .role = GODWIT_BUG_DESTINATION,
+        .since = {11, 1},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_unknown_channel,
     },
     {
         .id = "no-main-channel",

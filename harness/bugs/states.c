@@ -18,6 +18,16 @@ static bool is_lost_suspend(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* The guest does not run in pre-switchover, so that QEMU does nothing at `stop`, and still runs the
+ * guest when the migration is over, as it would have done without. */
+static bool is_lost_stop(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->state, "running") != 0)
+        return false;
+    *seen = g_strdup("the guest, stopped in pre-switchover, is \"running\" on the destination");
+    return true;
+}
+
 /* A QEMU that began to listen reported "setup" without changing the state. migrate-recover also
  * begins to listen. */
 static bool is_setup_event(const struct godwit_symptom *symptom, char **seen)
@@ -96,6 +106,16 @@ const struct godwit_bug godwit_bugs_states[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_lost_suspend,
+    },
+    {
+        .id = "pre-switchover-stop-lost",
+        .summary = "stop in pre-switchover has no effect: the guest runs after the migration",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_STOP_LOST,
+        .role = GODWIT_BUG_SOURCE,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_lost_stop,
     },
     {
         .id = "recover-setup-event",

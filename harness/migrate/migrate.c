@@ -154,12 +154,24 @@ static json_t *address_arguments(const char *uri, bool channels)
                     : json_pack("{s:s}", "uri", uri);
 }
 
+/* Sends migrate-incoming with ARGUMENTS (taken). */
+static bool listen_for(struct godwit_vm *destination, json_t *arguments, GError **error)
+{
+    destination->migration_first = destination->migration_leg = destination->qmp->events->len;
+    return godwit_vm_command(destination, "migrate-incoming", arguments, error);
+}
+
 bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, bool channels,
                              GError **error)
 {
-    destination->migration_first = destination->migration_leg = destination->qmp->events->len;
-    return godwit_vm_command(destination, "migrate-incoming", address_arguments(uri, channels),
-                             error);
+    return listen_for(destination, address_arguments(uri, channels), error);
+}
+
+bool godwit_migrate_incoming_on_error(struct godwit_vm *destination, const char *uri, bool exits,
+                                      GError **error)
+{
+    return listen_for(destination, json_pack("{s:s, s:b}", "uri", uri, "exit-on-error", exits),
+                      error);
 }
 
 /* Returns the port that a destination listens on, which the caller frees. */

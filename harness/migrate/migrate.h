@@ -111,6 +111,10 @@ json_t *godwit_migrate_channels(const char *uri);
 bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, bool channels,
                              GError **error);
 
+/* Makes a waiting destination take its migration from URI, and end (EXITS) or live if it fails. */
+bool godwit_migrate_incoming_on_error(struct godwit_vm *destination, const char *uri, bool exits,
+                                      GError **error);
+
 /* Starts sending to URI. */
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error);
 

@@ -6,8 +6,9 @@
  * guest ran in between and QEMU did not report it. A suspended guest is not judged, because QEMU
  * versions disagree on whether it can be stopped.
  *
- * An injected fault may make a guest reset itself, or shut down or panic. The scenario that injects
- * it judges these alarms with the fault's other consequences, and sets `alarms_judged`.
+ * An injected fault may make a guest reset itself, or shut down or panic, and a scenario may make
+ * it panic on purpose. That scenario judges these alarms with the other consequences, and sets
+ * `alarms_judged`.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,7 +16,7 @@
 
 #include <string.h>
 
-/* Events that no scenario provokes. */
+/* Events that no scenario provokes, unless it judges them. */
 static const char *const alarms[] = {"GUEST_PANICKED",        "GUEST_CRASHLOADED", "MEMORY_FAILURE",
                                      "BLOCK_IMAGE_CORRUPTED", "BLOCK_IO_ERROR",    "WATCHDOG"};
 

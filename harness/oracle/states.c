@@ -69,6 +69,7 @@ struct life {
     bool running;
     bool asleep;   /* suspended */
     bool postcopy; /* it has reported the state postcopy-active */
+    bool quits;    /* it was asked to quit */
     unsigned transitions;
     GString *story; /* all events so far, for the message */
 };
@@ -104,7 +105,9 @@ static char *change_state(struct life *life, const char *state)
         return NULL;
     if (!life->destination && !strcmp(life->state, state) && godwit_bug_explain(&symptom))
         return NULL;
-    if (!godwit_states_legal(life->state, state))
+    /* A source that quits gives up its migration in any state. */
+    if (!godwit_states_legal(life->state, state) &&
+        !(life->quits && !life->destination && !strcmp(state, "cancelling")))
         problem = g_strdup_printf("went from %s to %s", life->state, state);
     else if (!life->destination)
         problem = change_source(life, state);
@@ -128,6 +131,9 @@ static char *take_event(struct life *life, const json_t *event)
     for (size_t i = 0; i < G_N_ELEMENTS(shown); i++)
         if (!strcmp(name, shown[i]))
             g_string_append_printf(life->story, " %s", name);
+    if (!strcmp(name, "SHUTDOWN"))
+        life->quits |= !strcmp(godwit_json_string(json_object_get(event, "data"), "reason", ""),
+                               "host-qmp-quit");
     if (!strcmp(name, "STOP"))
         life->running = false;
     if (!strcmp(name, "SUSPEND"))

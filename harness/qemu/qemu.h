@@ -58,6 +58,7 @@ const char *godwit_qemu_common_type(const struct godwit_qemu *source,
  *   parameter NAME    a migration parameter
  *   command NAME      a QMP command
  *   argument NAME     an argument of `migrate` ("channels")
+ *   incoming NAME     an argument of `migrate-incoming` ("exit-on-error")
  *   channel NAME      a type of migration channel ("cpr")
  *   transport NAME    a transport of a migration address ("file"); every QEMU has the older ones
  *   object NAME       a type of object that `object-add` knows ("tls-creds-psk")

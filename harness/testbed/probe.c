@@ -115,6 +115,18 @@ static void add_arguments(json_t *features, const json_t *types)
     }
 }
 
+/* Adds the arguments of migrate-incoming. */
+static void add_incoming(json_t *features, const json_t *types)
+{
+    const json_t *command = json_object_get(types, "migrate-incoming");
+    size_t i;
+    json_t *member;
+    json_array_foreach(members_of(types, godwit_json_string(command, "arg-type", "")), i, member)
+    {
+        add_feature(features, "incoming", godwit_json_string(member, "name", ""));
+    }
+}
+
 /* Adds the states that query-migrate can report. */
 static void add_states(json_t *features, const json_t *types)
 {
@@ -151,6 +163,7 @@ static json_t *features_of(const json_t *schema, const json_t *capabilities)
     }
     add_parameters(features, types);
     add_arguments(features, types);
+    add_incoming(features, types);
     add_states(features, types);
     return features;
 }

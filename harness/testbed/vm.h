@@ -43,7 +43,9 @@ struct godwit_vm {
     bool answers;         /* the QMP handshake has succeeded */
     bool board;           /* godwit_vm_start_board() has started it */
     bool may_exit;        /* the harness asked it to quit: its end is not a failure */
-    bool alarms_judged;   /* the harness corrupted the guest, and the scenario judges its alarms */
+    bool alarms_judged;   /* the harness corrupted the guest, or made it panic, and the scenario
+                             judges its alarms */
+    bool was_reset;       /* the guest was reset, and has not run since */
     bool snapshots;       /* it saves snapshots: QEMU reports each as a migration that is set up and
                              completed, and nothing between */
     bool refused;         /* it has refused to load a snapshot, and lives */

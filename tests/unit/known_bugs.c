@@ -1009,6 +1009,8 @@ static void test_all_rows(void **state)
                                          "suspend-lost",
                                          "recover-setup-event",
                                          "cancel-setup-early",
+                                         "pre-switchover-stop-lost",
+                                         "incoming-no-reason",
                                          "multifd-failed-twice",
                                          "multifd-cancel-hangs",
                                          "multifd-postcopy",
@@ -1052,7 +1054,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 46);
+    assert_int_equal(rows, 48);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1166,6 +1168,46 @@ static void test_run_states(void **state)
     assert_null(noted(pair));
     assert_true(known_lost_suspend(pair->source->vm, "running"));
     fake_pair_free(pair);
+}
+
+/* A guest that was stopped in pre-switchover may arrive running, and in no other run state. */
+static void test_stop_lost(void **state)
+{
+    static const char *const arrived[] = {"paused", "io-error", "shutdown", "suspended", ""};
+    struct fake_pair *pair = pair_new(state, "11.1.3", "11.1.3");
+    for (size_t i = 0; i < G_N_ELEMENTS(arrived); i++)
+        assert_null(KNOWN(.kind = GODWIT_SYMPTOM_STOP_LOST, .source = pair->source->vm,
+                          .state = arrived[i]));
+    assert_null(noted(pair));
+    assert_string_equal(id_of(KNOWN(.kind = GODWIT_SYMPTOM_STOP_LOST, .source = pair->source->vm,
+                                    .state = "running")),
+                        "pre-switchover-stop-lost");
+    fake_pair_free(pair);
+}
+
+/* A destination that fails without a reason has printed that very line, and is not older. */
+static void test_no_reason(void **state)
+{
+    static const struct {
+        const char *version, *printed;
+        bool known;
+    } rows[] = {
+        {"11.1.3", "qemu-system-x86_64: unknown channel magic: 1364022861", true},
+        {"11.1.3", "/a/qemu-system-s390x: unknown channel magic: 0", true},
+        {"11.1.3", "qemu-system-x86_64: unknown channel magic: none", false},
+        {"11.1.3", "qemu-system-x86_64: unknown channel magic: 1, and more", false},
+        {"11.1.3", "qemu-system-x86_64: Not a migration stream", false},
+        {"11.1.3", "", false},
+        {"10.0.13", "qemu-system-x86_64: unknown channel magic: 1364022861", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, "7.2.22", rows[i].version);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_NO_REASON, .vm = pair->destination->vm,
+                                     .text = rows[i].printed));
+        if (g_strcmp0(id, rows[i].known ? "incoming-no-reason" : NULL) != 0)
+            fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        fake_pair_free(pair);
+    }
 }
 
 /* A source that still waits for a destination that does not know better. */
@@ -1363,6 +1405,8 @@ int main(void)
         cmocka_unit_test(test_frequency),
         cmocka_unit_test(test_downtime),
         cmocka_unit_test(test_run_states),
+        cmocka_unit_test(test_stop_lost),
+        cmocka_unit_test(test_no_reason),
         cmocka_unit_test(test_cancel_hangs),
         cmocka_unit_test(test_snapshot_multifd),
         cmocka_unit_test(test_background),

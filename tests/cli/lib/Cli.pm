@@ -17,7 +17,7 @@ use POSIX      ();
 use Test::More;
 use Time::HiRes ();
 
-our @EXPORT = qw($godwit $qemu fake script_file qemu_but fifo slurp start finish run run_all
+our @EXPORT = qw($godwit $qemu fake script_file qemu_but qemu_edited fifo slurp start finish run run_all
     results_by_scenario processes files_of ok_clean eventually told);
 
 # Nothing here takes as long on any machine; it only ends what hangs.
@@ -71,6 +71,55 @@ $pattern) $command ;;
 *) exec "$qemu" "\$@" ;;
 esac
 END
+}
+
+# A program that is QEMU, but EDIT, Perl code, changes the lines of its monitor on their way: $_ is a
+# line, $from is "godwit" or "qemu", $name is the VM's name. tell(COMMAND) sends a command of the
+# editor's own, whose answer nobody sees. Descriptors that are passed along do not get through.
+sub qemu_edited {
+    my ($edit, $real, $name) = @_;
+    my $path = script_file("edited-$name", '');
+    open my $file, '>', $path or die "$path: $!";
+    print $file <<"END";
+#!/usr/bin/perl
+use strict;
+use warnings;
+use POSIX ();
+use Socket;
+my (\$name) = "\@ARGV" =~ /-name (\\S+)/;
+\$name //= '';
+socketpair my \$near, my \$far, AF_UNIX, SOCK_STREAM, PF_UNSPEC or die "socketpair: \$!";
+my \$pid = fork // die "fork: \$!";
+if (\$pid) {    # the process that godwit knows becomes the QEMU
+    POSIX::dup2(fileno \$near, 3);
+    exec {"$real"} "$real", \@ARGV;
+    die "$real: \$!";
+}
+close \$near;
+open my \$godwit, '+<&=', 3 or die "descriptor 3: \$!";
+my %to = (godwit => \$far, qemu => \$godwit);
+sub put { my (\$handle, \$text) = \@_; syswrite \$handle, \$text; return }
+sub tell { my (\$command) = \@_; return put(\$far, qq({"execute": "\$command", "id": "editor"}\\n)) }
+my %rest = (godwit => '', qemu => '');
+while (1) {
+    vec(my \$ready = '', fileno \$godwit, 1) = 1;
+    vec(\$ready, fileno \$far, 1) = 1;
+    select \$ready, undef, undef, undef;
+    for my \$from (qw(godwit qemu)) {
+        my \$handle = \$from eq 'godwit' ? \$godwit : \$far;
+        next unless vec \$ready, fileno \$handle, 1;
+        sysread \$handle, \$rest{\$from}, 1 << 20, length \$rest{\$from} or POSIX::_exit(0);
+        while (\$rest{\$from} =~ s/^([^\\n]*\\n)//) {
+            local \$_ = \$1;
+            next if \$from eq 'qemu' && /"id": "editor"/;
+            $edit;
+            put(\$to{\$from}, \$_);
+        }
+    }
+}
+END
+    close $file or die "$path: $!";
+    return $path;
 }
 
 # A FIFO, for FAKE_QEMU_TELL: its path and a handle that is never at its end.
