@@ -98,8 +98,6 @@ my @rows = (
         qr/run state after stop in postcopy is "running"/],
     ['postcopy-active/reset', deaf('destination', 'system_reset', 'RESET'), vain(q{'A' on})],
     ['postcopy-active/powerdown', deaf('destination', 'system_powerdown'), vain('event POWERDOWN')],
-    ['postcopy-active/panic', eager('destination', 'completed'),
-        qr/after the migration of a guest that has panicked is "running"/],
     ['postcopy-active/quit-source', liar('destination', '"return": (\\{.*)"status": "postcopy-paused"',
             '"return": $1"status": "failed"'), qr/the destination is alone .* migration failed/],
     ['postcopy-active/quit-destination', liar('source',
