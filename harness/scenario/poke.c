@@ -362,7 +362,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
 {
     const char *name = godwit_scenario_subject(scenario);
     g_autoptr(godwit_plug) plug = godwit_plug_ask(testbed, name, error);
-    if (!plug)
+    if (!plug || !godwit_plug_agreed(testbed, plug, error))
         return false;
     g_auto(GStrv) here = godwit_plug_arguments(plug->source, true);
     g_auto(GStrv) there = godwit_plug_arguments(plug->destination, true);
