@@ -22,6 +22,22 @@ static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* QEMU takes a range that ends with one RAM block for one that goes on into the next. */
+static bool is_background(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *vm = symptom->vm;
+    if (!vm->exited || !WIFSIGNALED(vm->wait_status) || WTERMSIG(vm->wait_status) != SIGABRT ||
+        !godwit_json_true(vm->capabilities, "background-snapshot"))
+        return false;
+    g_autofree char *line = godwit_vm_reason(vm);
+    if (!g_regex_match_simple("^\\S+: \\S+physmem\\.c:[0-9]+: tlb_reset_dirty_range_all: Assertion "
+                              ".+ failed\\.$",
+                              line, 0, 0))
+        return false;
+    *seen = g_steal_pointer(&line);
+    return true;
+}
+
 /* QEMU resumes the guest once it has saved the devices, although it had not stopped it for that. */
 static bool is_unpaused(const struct godwit_symptom *symptom, char **seen)
 {
@@ -85,6 +101,20 @@ const struct godwit_bug godwit_bugs_snapshots[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_multifd,
+    },
+    {
+        .id = "snapshot-background",
+        .summary = "saving a snapshot with background-snapshot on aborts QEMU",
+        .reference = "measured in QEMU 10.0 for aarch64, and not in 7.2 and 11.1",
+        .kind = GODWIT_SYMPTOM_SNAPSHOT,
+        .since = {10, 0},
+        .fixed = {11, 1},
+        .arch = "aarch64",
+        .accel = "tcg",
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_background,
     },
     {
         .id = "background-snapshot-resumes",

@@ -609,7 +609,6 @@ GODWIT_SCENARIOS(snapshot) = {
     {WITH("release-ram", {"release-ram", true}), .slow = true},
     {WITH("return-path", {"return-path", true}), .slow = true},
     {WITH("validate-uuid", {"validate-uuid", true}), .slow = true},
-    {WITH("x-colo", {"return-path", true}, {"x-colo", true}), .slow = true},
     {WITH("x-ignore-shared", {"x-ignore-shared", true}), .slow = true},
     {WITH("xbzrle", {"xbzrle", true}), .slow = true},
     {WITH("zero-blocks", {"zero-blocks", true}), .slow = true},

@@ -1038,6 +1038,7 @@ static void test_all_rows(void **state)
                                          "device-hv-syndbg",
                                          "machine-spi-card",
                                          "snapshot-multifd",
+                                         "snapshot-background",
                                          "background-snapshot-resumes",
                                          "background-snapshot-cancel",
                                          "machine-ppc-embedded",
@@ -1054,7 +1055,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 48);
+    assert_int_equal(rows, 49);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1310,6 +1311,40 @@ static void test_snapshot_multifd(void **state)
     }
 }
 
+/* One assertion, of one version and architecture, with that capability. */
+static void test_snapshot_background(void **state)
+{
+#define RANGE                                                                                      \
+    "qemu-x: system/physmem.c:864: tlb_reset_dirty_range_all: Assertion `block == x' failed."
+    static const struct {
+        const char *version, *arch, *capability, *said;
+        bool known;
+    } rows[] = {
+        {"10.0.13", "aarch64", "background-snapshot", RANGE, true},
+        {"7.2.22", "aarch64", "background-snapshot", RANGE, false},
+        {"11.1.3", "aarch64", "background-snapshot", RANGE, false},
+        {"10.0.13", "x86_64", "background-snapshot", RANGE, false},
+        {"10.0.13", "aarch64", "multifd", RANGE, false},
+        {"10.0.13", "aarch64", "background-snapshot", "qemu-x: other: Assertion `x' failed.",
+         false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm vm = killed(state, pair, "source", 6, rows[i].said);
+        vm.capabilities = capabilities_of(rows[i].capability);
+        pair->machine.arch = rows[i].arch;
+        pair->setup.accel = "tcg";
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_SNAPSHOT, .vm = &vm));
+        if (g_strcmp0(id, rows[i].known ? "snapshot-background" : NULL) != 0)
+            fail_msg("row %zu: %s", i, id);
+        json_decref(vm.capabilities);
+        godwit_drain_free(vm.errors);
+        fake_pair_free(pair);
+    }
+    g_autofree char *path = g_build_filename(*state, "source.stderr", NULL);
+    assert_int_equal(g_unlink(path), 0);
+}
+
 /* A paused guest that runs, and one that stands still, in 7.2 only. */
 static void test_background(void **state)
 {
@@ -1409,6 +1444,7 @@ int main(void)
         cmocka_unit_test(test_no_reason),
         cmocka_unit_test(test_cancel_hangs),
         cmocka_unit_test(test_snapshot_multifd),
+        cmocka_unit_test(test_snapshot_background),
         cmocka_unit_test(test_background),
         cmocka_unit_test(test_protected),
     };

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""QEMU before 10.2 crashes when it saves a snapshot while multifd is on. Nothing of Godwit in here: a QEMU,
-QMP, no guest.
+"""QEMU may crash when it saves a snapshot while a capability is on that is for migrations. Nothing of Godwit
+in here: a QEMU, QMP, no guest.
 
-    snapshot-multifd.py [QEMU]        default: qemu-system-x86_64
+    snapshot-capability.py CAPABILITY [QEMU [ARGUMENT...]]
 
+QEMU is qemu-system-x86_64 if it is not given. The ARGUMENTS name a machine; the default is a pc with
+64 MiB that does not run.
 Exit status: 0 the snapshot was saved or refused, 1 QEMU crashed, 2 that could not be tried.
 """
 import sys
@@ -22,16 +24,21 @@ def job(side, command, **arguments):
 
 
 def main():
-    binary = sys.argv[1] if len(sys.argv) > 1 else "qemu-system-x86_64"
+    if len(sys.argv) < 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    capability = sys.argv[1]
+    binary = sys.argv[2] if len(sys.argv) > 2 else "qemu-system-x86_64"
+    machine = sys.argv[3:] or ["-machine", "pc,accel=tcg", "-m", "64", "-S"]
     print(version(binary), flush=True)
     with folder():
         with open("image", "wb"):
             pass
-        side = Qemu(binary, "-machine", "pc,accel=tcg", "-m", "64", "-S")
+        side = Qemu(binary, *machine)
         side.tell("blockdev-add", **{"driver": "file", "filename": "image", "node-name": "file"})
         job(side, "blockdev-create", options={"driver": "qcow2", "file": "file", "size": 1 << 20})
         side.tell("blockdev-add", **{"driver": "qcow2", "file": "file", "node-name": "disk"})
-        side.enable("multifd")
+        side.enable(capability)
         side.send("snapshot-save", **{"job-id": "save", "tag": "one", "vmstate": "disk",
                                       "devices": ["disk"]})
         while line := side.process.stdout.readline():
