@@ -53,6 +53,8 @@ enum godwit_symptom_kind {
                                 source */
     GODWIT_SYMPTOM_STANDS,   /* a guest does not run on after a background snapshot was cancelled,
                                 with FAILURE: source */
+    GODWIT_SYMPTOM_BACK,     /* a guest whose snapshot was loaded where it was saved is in order but
+                                for its timer, which has gone back: vm */
 };
 
 /* A register that reads otherwise on a destination. */

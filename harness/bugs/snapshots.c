@@ -83,6 +83,14 @@ static bool is_protected(const struct godwit_symptom *symptom, char **seen)
     return false;
 }
 
+/* Nothing but the timer of a guest is wrong. */
+static bool is_back(const struct godwit_symptom *symptom, char **seen)
+{
+    *seen = g_strdup_printf("the timer of the %s's guest went back when its snapshot was loaded",
+                            symptom->vm->name);
+    return true;
+}
+
 #define CANCEL                                                                                     \
     .id = "background-snapshot-cancel",                                                            \
     .summary = "once its background snapshot was cancelled, a guest may stand still for ever, or " \
@@ -115,6 +123,18 @@ const struct godwit_bug godwit_bugs_snapshots[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_background,
+    },
+    {
+        .id = "riscv-loadvm-time",
+        .summary = "a snapshot that is loaded where it was saved sets the guest's timer back",
+        .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1",
+        .kind = GODWIT_SYMPTOM_BACK,
+        .arch = "riscv64",
+        .fixed = {11, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_back,
     },
     {
         .id = "background-snapshot-resumes",
