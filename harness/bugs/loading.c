@@ -41,8 +41,11 @@ static char *find_line(const struct godwit_vm *vm, const char *pattern)
 }
 
 #define LOADING(device) "error while loading state for instance 0x[0-9a-f]+ of device '" device "'"
-/* QEMU 11.1 prints all of it on one line. */
-#define REFUSED(device) LOADING(device) "|load of migration failed: [^:]+: " LOADING(device) ": .+"
+/* QEMU 11.1 prints all of it on one line, without the beginning if it loads a snapshot. */
+#define REFUSED(device)                                                                            \
+    LOADING(device)                                                                                \
+    "(?:: post load hook failed for: .+)?|load of migration failed: [^:]+: " LOADING(device) ": "  \
+                                                                                             ".+"
 #define REGISTER                                                                                   \
     "handle_cpreg_only_in_incoming_stream: system register 0x[0-9a-f]+ in the incoming stream "    \
     "but unknown on the destination: fail migration"

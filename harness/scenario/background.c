@@ -14,7 +14,6 @@
 
 #include "bugs/bugs.h"
 #include "course/snapshot.h"
-#include "oracle/state.h"
 #include "qemu/host.h"
 #include <inttypes.h>
 #include <string.h>
@@ -50,6 +49,15 @@ static const struct godwit_capability off[] = {{"background-snapshot", false}, {
 static const struct godwit_parameter throttled[] = {{"max-bandwidth", THROTTLED, NULL},
                                                     {NULL, 0, NULL}};
 static const struct godwit_snapshot_disks no_disks = {{NULL}, 0};
+
+/* Returns a transport into a file that both QEMUs have. */
+static enum godwit_transport transport_of(const struct godwit_setup *setup)
+{
+    return godwit_qemu_has(setup->source, "transport", "file") &&
+                   godwit_qemu_has(setup->destination, "transport", "file")
+               ? GODWIT_TRANSPORT_FILE
+               : GODWIT_TRANSPORT_EXEC;
+}
 
 /* Returns how many pages CPU 0 has written since its start. */
 static uint64_t pages_of(const struct godwit_vm *vm, const struct godwit_mailbox *mailbox)
@@ -170,8 +178,7 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination,
 static bool take(struct godwit_testbed *testbed, enum guest guest, bool twice, GError **error)
 {
     struct godwit_moment *moment = &testbed->state->moment;
-    const enum godwit_transport transport =
-        godwit_state_common_transport(testbed->setup->source, testbed->setup->destination);
+    const enum godwit_transport transport = transport_of(testbed->setup);
     struct godwit_vm *source, *destination;
     g_autoptr(GError) cause = NULL;
     if (!godwit_course_both(testbed, "destination", true, &source, &destination, error) ||
@@ -226,8 +233,7 @@ static bool run_cancel(struct godwit_testbed *testbed, const struct godwit_scena
                        GError **error)
 {
     static const struct godwit_spec live = {.transport = GODWIT_TRANSPORT_UNIX};
-    const enum godwit_transport transport =
-        godwit_state_common_transport(testbed->setup->source, testbed->setup->destination);
+    const enum godwit_transport transport = transport_of(testbed->setup);
     struct godwit_vm *source, *destination;
     (void)scenario;
     if (!godwit_course_both(testbed, "destination", true, &source, &destination, error) ||
