@@ -10,6 +10,7 @@
  */
 #include "course/snapshot.h"
 
+#include "bugs/bugs.h"
 #include "course/course.h"
 #include "oracle/continuity.h"
 #include <inttypes.h>
@@ -201,8 +202,28 @@ bool godwit_moment_judge_loaded(struct godwit_vm *vm, struct godwit_moment *mome
     return true;
 }
 
-bool godwit_moment_judge(struct godwit_vm *vm, struct godwit_moment *moment,
-                         const struct godwit_snapshot_disks *disks, GError **error)
+/* Returns whether the timer of VM's guest is before that of MOMENT, or the guest has found that it
+ * went back. */
+static bool is_back(struct godwit_vm *vm, const struct godwit_moment *moment)
+{
+    /* Otherwise no QMP command to a VM whose guest has reported something would succeed. */
+    const bool provoked = vm->console->fault_provoked;
+    vm->console->fault_provoked = true;
+    bool back = false;
+    for (unsigned cpu = 0; cpu < vm->testbed->setup->workload.cpus && !back; cpu++) {
+        struct godwit_mailbox now;
+        if (godwit_memory_mailbox(vm, cpu, &now, NULL) &&
+            (now.state == GODWIT_STATE_FAULT_TIMER ||
+             now.timer < moment->reading.mailbox[cpu].timer))
+            back = true;
+    }
+    vm->console->fault_provoked = provoked;
+    return back;
+}
+
+/* Judges VM and lets it run, as godwit_moment_judge() does. */
+static bool judge_run(struct godwit_vm *vm, struct godwit_moment *moment,
+                      const struct godwit_snapshot_disks *disks, GError **error)
 {
     struct godwit_reading after;
     if (!godwit_moment_judge_loaded(vm, moment, disks, error))
@@ -214,4 +235,27 @@ bool godwit_moment_judge(struct godwit_vm *vm, struct godwit_moment *moment,
     godwit_testbed_phase(vm->testbed, GODWIT_PHASE_VERIFY_AGAIN);
     return godwit_oracle_look(vm, &after, error) &&
            godwit_oracle_continuity(vm, moment->reading.mailbox, after.mailbox, true, error);
+}
+
+bool godwit_moment_judge(struct godwit_vm *vm, struct godwit_moment *moment,
+                         const struct godwit_snapshot_disks *disks, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (judge_run(vm, moment, disks, &cause))
+        return true;
+    /* A known bug sets the timer back. That shows once all else is judged and the guest has run. */
+    const enum godwit_phase phase = vm->testbed->phase;
+    const bool ran = phase == GODWIT_PHASE_RESUME || phase == GODWIT_PHASE_VERIFY_AGAIN;
+    if (vm->source && ran && g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ORACLE) &&
+        is_back(vm, moment)) {
+        const struct godwit_bug *bug = godwit_bug_explain(
+            &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_BACK, .vm = vm});
+        if (bug) {
+            /* What the guest has found is that bug. */
+            vm->console->fault_provoked = true;
+            godwit_bug_mark(&cause, bug);
+        }
+    }
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
 }

@@ -116,49 +116,6 @@ static bool save(struct godwit_vm *source, const struct plan *plan, const char *
            (godwit_vm_run(source, error) && godwit_course_see_it_run(source, error));
 }
 
-/* Returns whether the timer of VM's guest is before that of MOMENT, or the guest has found that it
- * went back. */
-static bool is_back(struct godwit_vm *vm, const struct godwit_moment *moment)
-{
-    /* Otherwise no QMP command to a VM whose guest has reported something would succeed. */
-    const bool provoked = vm->console->fault_provoked;
-    vm->console->fault_provoked = true;
-    bool back = false;
-    for (unsigned cpu = 0; cpu < vm->testbed->setup->workload.cpus && !back; cpu++) {
-        struct godwit_mailbox now;
-        if (godwit_memory_mailbox(vm, cpu, &now, NULL) &&
-            (now.state == GODWIT_STATE_FAULT_TIMER ||
-             now.timer < moment->reading.mailbox[cpu].timer))
-            back = true;
-    }
-    vm->console->fault_provoked = provoked;
-    return back;
-}
-
-/* Judges VM, which has loaded the snapshot of MOMENT. A known bug may have set its timer back: that
- * shows once all else has been judged and the guest has run. */
-static bool judge(struct godwit_vm *vm, const struct plan *plan, struct godwit_moment *moment,
-                  GError **error)
-{
-    g_autoptr(GError) cause = NULL;
-    if (godwit_moment_judge(vm, moment, &plan->disks, &cause))
-        return true;
-    const enum godwit_phase phase = vm->testbed->phase;
-    const bool ran = phase == GODWIT_PHASE_RESUME || phase == GODWIT_PHASE_VERIFY_AGAIN;
-    if (vm->source && ran && g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ORACLE) &&
-        is_back(vm, moment)) {
-        const struct godwit_bug *bug = godwit_bug_explain(
-            &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_BACK, .vm = vm});
-        if (bug) {
-            /* What the guest has found is that bug. */
-            vm->console->fault_provoked = true;
-            godwit_bug_mark(&cause, bug);
-        }
-    }
-    g_propagate_error(error, g_steal_pointer(&cause));
-    return false;
-}
-
 /* Makes VM, whose guest is stopped, load the snapshot of MOMENT, and judges it. */
 static bool load(struct godwit_vm *vm, const struct plan *plan, struct godwit_moment *moment,
                  GError **error)
@@ -170,7 +127,7 @@ static bool load(struct godwit_vm *vm, const struct plan *plan, struct godwit_mo
         !godwit_snapshot_must(vm, plan->load, GODWIT_SNAPSHOT_LOAD, moment->tag, &plan->disks,
                               error) ||
         !godwit_course_expect_status(vm, before, "after the snapshot was loaded", error) ||
-        !judge(vm, plan, moment, error))
+        !godwit_moment_judge(vm, moment, &plan->disks, error))
         return false;
     memcpy(state->disk, moment->disk, sizeof(state->disk));
     return true;
