@@ -113,11 +113,10 @@ const struct godwit_bug godwit_bugs_snapshots[] = {
     {
         .id = "snapshot-background",
         .summary = "saving a snapshot with background-snapshot on aborts QEMU",
-        .reference = "measured in QEMU 10.0 for aarch64, and not in 7.2 and 11.1",
+        .reference = "measured in QEMU 10.0 for aarch64 and riscv64, and not in 7.2 and 11.1",
         .kind = GODWIT_SYMPTOM_SNAPSHOT,
         .since = {10, 0},
         .fixed = {11, 1},
-        .arch = "aarch64",
         .accel = "tcg",
         .effect = GODWIT_BUG_LOST,
         .strikes = 1,
