@@ -312,6 +312,11 @@ void godwit_bug_explain_snapshot(struct godwit_vm *source, struct godwit_vm *des
         godwit_bug_mark(failure, bug);
 }
 
+bool godwit_bug_was_killed(const struct godwit_vm *vm, int number)
+{
+    return vm && vm->exited && WIFSIGNALED(vm->wait_status) && WTERMSIG(vm->wait_status) == number;
+}
+
 bool godwit_bug_add_sides(const struct godwit_testbed *testbed, struct godwit_symptom *symptom)
 {
     for (guint i = 0; i < testbed->vms->len; i++) {

@@ -24,12 +24,11 @@
 /* The kind of an observation. The comments name the members of godwit_symptom that are set besides
  * KIND. */
 enum godwit_symptom_kind {
-    GODWIT_SYMPTOM_MAILBOX,    /* RAM differs: source, destination, block, first, last, text */
-    GODWIT_SYMPTOM_WINDOW,     /* likewise; the bug affects pages of the window */
-    GODWIT_SYMPTOM_SHARED_RAM, /* likewise; the bug affects RAM that both sides share */
-    GODWIT_SYMPTOM_RUN_STATE,  /* a suspended guest arrives in run state STATE: source */
-    GODWIT_SYMPTOM_STOP_LOST, /* a guest that was stopped before the switchover arrives in run state
-                                   STATE: source */
+    GODWIT_SYMPTOM_MAILBOX,     /* RAM differs: source, destination, block, first, last, text */
+    GODWIT_SYMPTOM_WINDOW,      /* likewise; the bug affects pages of the window */
+    GODWIT_SYMPTOM_SHARED_RAM,  /* likewise; the bug affects RAM that both sides share */
+    GODWIT_SYMPTOM_RUN_STATE,   /* a suspended guest arrives in run state STATE: source */
+    GODWIT_SYMPTOM_STOP_LOST,   /* one that was stopped before the switchover does: source */
     GODWIT_SYMPTOM_STATE_EVENT, /* a destination reports a change from STATE to NEXT: vm */
     GODWIT_SYMPTOM_STATE_TWICE, /* a source reports STATE again: vm */
     GODWIT_SYMPTOM_CONNECTING,  /* a source that still connects is cancelled: source */
@@ -57,7 +56,6 @@ enum godwit_symptom_kind {
                                 for its timer, which has gone back: vm */
 };
 
-/* A register that reads otherwise on a destination. */
 /* A register that is lost, or a field of a device's state. */
 struct godwit_symptom_register {
     const char *device; /* type of the device that has the register; "": it is a field */
@@ -167,6 +165,9 @@ void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *dest
  * godwit_bug_explain_failure() does. DESTINATION has ended, or printed its reason and lives. */
 void godwit_bug_explain_snapshot(struct godwit_vm *source, struct godwit_vm *destination,
                                  GError **failure);
+
+/* Returns whether VM, which may be NULL, was killed by the signal NUMBER. */
+bool godwit_bug_was_killed(const struct godwit_vm *vm, int number);
 
 /* Sets SYMPTOM's source and destination to the latest VM of each side: those before only answered
  * questions. Returns whether there are both. */

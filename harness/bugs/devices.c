@@ -11,13 +11,12 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
 /* Returns whether VM was killed by the signal, and printed TEXT in its last words unless that is
  * NULL. Sets *SEEN to how it ended. */
 static bool was_killed(const struct godwit_vm *vm, int number, const char *text, char **seen)
 {
-    if (!vm || !vm->exited || !WIFSIGNALED(vm->wait_status) || WTERMSIG(vm->wait_status) != number)
+    if (!godwit_bug_was_killed(vm, number))
         return false;
     g_autofree char *said = godwit_vm_reason(vm);
     if (text && !strstr(said, text))

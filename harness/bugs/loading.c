@@ -15,11 +15,6 @@
 /* Some destinations print a line for each register. */
 #define LAST_LINES 400
 
-static bool was_killed(const struct godwit_vm *vm, int signal)
-{
-    return vm->exited && WIFSIGNALED(vm->wait_status) && WTERMSIG(vm->wait_status) == signal;
-}
-
 static bool ended_badly(const struct godwit_vm *vm)
 {
     return vm->exited && WIFEXITED(vm->wait_status) && WEXITSTATUS(vm->wait_status) != 0;
@@ -44,8 +39,8 @@ static char *find_line(const struct godwit_vm *vm, const char *pattern)
 /* QEMU 11.1 prints all of it on one line, without the beginning if it loads a snapshot. */
 #define REFUSED(device)                                                                            \
     LOADING(device)                                                                                \
-    "(?:: post load hook failed for: .+)?|load of migration failed: [^:]+: " LOADING(device) ": "  \
-                                                                                             ".+"
+    "(?:: post load hook failed for: .+)?"                                                         \
+    "|load of migration failed: [^:]+: " LOADING(device) ": .+"
 #define REGISTER                                                                                   \
     "handle_cpreg_only_in_incoming_stream: system register 0x[0-9a-f]+ in the incoming stream "    \
     "but unknown on the destination: fail migration"
@@ -59,7 +54,7 @@ static char *find_line(const struct godwit_vm *vm, const char *pattern)
  * matches. */
 static bool has_refused(const struct godwit_vm *vm, const char *pattern, char **seen)
 {
-    if (!ended_badly(vm) && !was_killed(vm, SIGABRT) &&
+    if (!ended_badly(vm) && !godwit_bug_was_killed(vm, SIGABRT) &&
         !(!vm->exited && (vm->refused || !strcmp(godwit_migrate_reported_state(vm), "failed"))))
         return false;
     *seen = find_line(vm, pattern);
@@ -70,7 +65,7 @@ static bool is_aarch64(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->destination;
     return has_refused(vm, REFUSED("cpu") "|" REFUSED("arm_gicv3") "|" REGISTER, seen) ||
-           (was_killed(vm, SIGABRT) && has_refused(vm, ASSERTION, seen));
+           (godwit_bug_was_killed(vm, SIGABRT) && has_refused(vm, ASSERTION, seen));
 }
 
 static bool is_ppc64(const struct godwit_symptom *symptom, char **seen)
@@ -100,7 +95,7 @@ static bool is_recovery(const struct godwit_symptom *symptom, char **seen)
     for (guint i = vm->migration_first; i < vm->qmp->events->len && !paused; i++)
         paused = godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION",
                                      "postcopy-paused");
-    if (!paused || !was_killed(vm, SIGSEGV))
+    if (!paused || !godwit_bug_was_killed(vm, SIGSEGV))
         return false;
     g_autofree char *end = godwit_vm_end(vm);
     *seen = g_strdup_printf("the %s's QEMU %s while it recovered", vm->name, end);
@@ -112,7 +107,7 @@ static bool is_recovery(const struct godwit_symptom *symptom, char **seen)
 static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->destination;
-    if (!was_killed(vm, SIGABRT) || !godwit_json_true(vm->capabilities, "multifd") ||
+    if (!godwit_bug_was_killed(vm, SIGABRT) || !godwit_json_true(vm->capabilities, "multifd") ||
         !godwit_json_true(vm->capabilities, "postcopy-ram"))
         return false;
     *seen = find_line(vm, "\\S+/yank\\.c:[0-9]+: yank_unregister_instance: Assertion .+ failed\\.");

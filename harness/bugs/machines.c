@@ -38,17 +38,12 @@ static bool said(const struct godwit_vm *vm, const char *text, char **seen)
     return true;
 }
 
-static bool was_aborted(const struct godwit_vm *vm)
-{
-    return vm && vm->exited && WIFSIGNALED(vm->wait_status) && WTERMSIG(vm->wait_status) == SIGABRT;
-}
-
 /* These boards have a card that is connected by SPI. The destination powers it up, and the state
  * says that it is powered up. */
 static bool is_card(const struct godwit_symptom *symptom, char **seen)
 {
     static const char *const boards[] = {"sifive_u", "lm3s6965evb", NULL};
-    return is_one_of(symptom, boards) && was_aborted(symptom->destination) &&
+    return is_one_of(symptom, boards) && godwit_bug_was_killed(symptom->destination, SIGABRT) &&
            said(symptom->destination,
                 "Assertion `!FIELD_EX32(sd->ocr, OCR, CARD_POWER_UP)' failed.", seen);
 }
@@ -64,7 +59,7 @@ static bool is_embedded(const struct godwit_symptom *symptom, char **seen)
 
 static bool is_wide(const struct godwit_symptom *symptom, char **seen)
 {
-    return !strcmp(symptom->text, "x-rv128") && was_aborted(symptom->vm) &&
+    return !strcmp(symptom->text, "x-rv128") && godwit_bug_was_killed(symptom->vm, SIGABRT) &&
            said(symptom->vm, "read_misa: code should not be reached", seen);
 }
 

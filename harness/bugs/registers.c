@@ -2,7 +2,7 @@
  * Known bugs of devices that lose registers, or save what they do not load. Only a write to the
  * register shows them; docs/known-bugs/registers.py does that without Godwit.
  *
- * A bug of lost registers is recognised by the registers: each that is lost must be one of its own.
+ * A bug is recognised by what is lost, registers or fields of the state: all of it must be its own.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,7 +25,7 @@ struct place {
 static const char *const stateless[] = {
     "acpi-erst",    "AMDVI-PCI", "ati-vga", "cxl-downstream",  "cxl-rp",
     "cxl-upstream", "edu",       "pxb",     "pci-testdev",     "pxb-cxl",
-    "pxb-pcie",     "sdhci-pci", "sii3112", "virtio-pmem-pci",
+    "pxb-pcie",     "sdhci-pci", "sii3112", "virtio-pmem-pci", NULL,
 };
 
 /* The driver's sizes of a sense buffer and of a command block. */
@@ -71,6 +71,16 @@ static bool is_at(const struct godwit_symptom_register *lost, const struct place
            g_pattern_match_simple(place->device, lost->device) && !strcmp(place->region, region);
 }
 
+/* Returns whether something is lost, and IS_OWN says of all of it that it is the bug's. */
+static bool are_own(const struct godwit_symptom *symptom,
+                    bool (*is_own)(const struct godwit_symptom_register *lost))
+{
+    for (size_t i = 0; i < symptom->lost_count; i++)
+        if (!is_own(&symptom->lost[i]))
+            return false;
+    return symptom->lost_count > 0;
+}
+
 /* Returns whether each lost register is one of COUNT PLACES, and there is one. */
 static bool are_at(const struct godwit_symptom *symptom, const struct place *places, size_t count,
                    char **seen)
@@ -87,20 +97,18 @@ static bool are_at(const struct godwit_symptom *symptom, const struct place *pla
     return symptom->lost_count > 0;
 }
 
+static bool has_no_state(const struct godwit_symptom_register *lost)
+{
+    return g_strv_contains(stateless, lost->device);
+}
+
 static bool is_stateless(const struct godwit_symptom *symptom, char **seen)
 {
-    for (size_t i = 0; i < symptom->lost_count; i++) {
-        size_t type = 0;
-        while (type < G_N_ELEMENTS(stateless) &&
-               strcmp(symptom->lost[i].device, stateless[type]) != 0)
-            type++;
-        if (type == G_N_ELEMENTS(stateless))
-            return false;
-    }
-    if (symptom->lost_count)
-        *seen = g_strdup_printf("registers of %s are those of a device after a reset",
-                                symptom->lost[0].device);
-    return symptom->lost_count > 0;
+    if (!are_own(symptom, has_no_state))
+        return false;
+    *seen = g_strdup_printf("registers of %s are those of a device after a reset",
+                            symptom->lost[0].device);
+    return true;
 }
 
 static bool is_scsi_sizes(const struct godwit_symptom *symptom, char **seen)
@@ -144,46 +152,41 @@ static bool is_lost(const struct godwit_symptom_register *lost, const char *patt
 
 /* The mode of an interrupt, which is set by a reset and which no guest can write. Loading writes
  * the register as a guest does. */
-static bool is_openpic(const struct godwit_symptom *symptom, char **seen)
+static bool is_openpic_mode(const struct godwit_symptom_register *lost)
 {
     enum { MODE = 0x20000000 };
-    for (size_t i = 0; i < symptom->lost_count; i++) {
-        const struct godwit_symptom_register *lost = &symptom->lost[i];
-        uint32_t before, after;
-        if (!(is_lost(lost, "^openpic \\d+: src\\[\\d+\\]\\.ivpr 0x") ||
-              is_lost(lost, "^openpic, (src|glb) 0x[0-9a-f]+ \\(memory 0x[0-9a-f]+\\): 0x")) ||
-            !read_values(lost->text, &before, &after) || before != (after | MODE) ||
-            before == after)
-            return false;
-    }
-    if (symptom->lost_count)
-        *seen = g_strdup(symptom->lost[0].text);
-    return symptom->lost_count > 0;
+    uint32_t before, after;
+    return (is_lost(lost, "^openpic \\d+: src\\[\\d+\\]\\.ivpr 0x") ||
+            is_lost(lost, "^openpic, (src|glb) 0x[0-9a-f]+ \\(memory 0x[0-9a-f]+\\): 0x")) &&
+           read_values(lost->text, &before, &after) && before == (after | MODE) && before != after;
 }
 
-/* On boards with a PXA, an idle I2C bus has an address after it was loaded, and a pin of the GPIO
- * has another level. */
+static bool is_openpic(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!are_own(symptom, is_openpic_mode))
+        return false;
+    *seen = g_strdup(symptom->lost[0].text);
+    return true;
+}
+
+/* An idle I2C bus that has an address after it was loaded, and a pin of the GPIO with another
+ * level. */
+static bool is_pxa_state(const struct godwit_symptom_register *lost)
+{
+    return is_lost(lost, "^i2c_bus \\d+: saved_address 0xff -> 0x00$") ||
+           is_lost(lost, "^pxa2xx-gpio \\d+: ilevel\\[0\\] 0x00000000 -> 0x00000800$") ||
+           is_lost(lost, "^pxa2xx-gpio, pxa2xx-gpio 0x0 \\(memory 0x40e00000\\): 0x00000000 -> "
+                         "0x00000800$");
+}
+
 static bool is_pxa(const struct godwit_symptom *symptom, char **seen)
 {
     static const char *const boards[] = {"akita",   "borzoi", "connex", "mainstone", "spitz",
                                          "terrier", "tosa",   "verdex", "z2",        NULL};
-    static const char *const patterns[] = {
-        "^i2c_bus \\d+: saved_address 0xff -> 0x00$",
-        "^pxa2xx-gpio \\d+: ilevel\\[0\\] 0x00000000 -> 0x00000800$",
-        "^pxa2xx-gpio, pxa2xx-gpio 0x0 \\(memory 0x40e00000\\): 0x00000000 -> 0x00000800$",
-    };
-    if (!g_strv_contains(boards, symptom->text))
+    if (!g_strv_contains(boards, symptom->text) || !are_own(symptom, is_pxa_state))
         return false;
-    for (size_t i = 0; i < symptom->lost_count; i++) {
-        size_t p = 0;
-        while (p < G_N_ELEMENTS(patterns) && !is_lost(&symptom->lost[i], patterns[p]))
-            p++;
-        if (p == G_N_ELEMENTS(patterns))
-            return false;
-    }
-    if (symptom->lost_count)
-        *seen = g_strdup(symptom->lost[0].text);
-    return symptom->lost_count > 0;
+    *seen = g_strdup(symptom->lost[0].text);
+    return true;
 }
 
 /* A write to Slot Control has closed the interlock; its bit in Slot Status keeps the destination

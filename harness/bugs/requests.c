@@ -7,7 +7,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
 /* QEMU accepts these two parameters but neither checks nor stores them. */
 static bool is_ignored_level(const struct godwit_symptom *symptom, char **seen)
@@ -49,8 +48,7 @@ static bool is_unknown_channel(const struct godwit_symptom *symptom, char **seen
 static bool is_channels_crash(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *source = symptom->source;
-    if (!source->exited || !WIFSIGNALED(source->wait_status) ||
-        WTERMSIG(source->wait_status) != SIGSEGV)
+    if (!godwit_bug_was_killed(source, SIGSEGV))
         return false;
     g_autofree char *end = godwit_vm_end(source);
     *seen = g_strdup_printf("the %s's QEMU %s", source->name, end);

@@ -8,14 +8,12 @@
 #include "migrate/migrate.h"
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
 /* QEMU saves the snapshot's RAM through channels of multifd that it has not made. */
 static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->vm;
-    if (!vm->exited || !WIFSIGNALED(vm->wait_status) || WTERMSIG(vm->wait_status) != SIGSEGV ||
-        !godwit_json_true(vm->capabilities, "multifd"))
+    if (!godwit_bug_was_killed(vm, SIGSEGV) || !godwit_json_true(vm->capabilities, "multifd"))
         return false;
     g_autofree char *end = godwit_vm_end(vm);
     *seen = g_strdup_printf("the %s's QEMU %s while it saved a snapshot", vm->name, end);
@@ -26,7 +24,7 @@ static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
 static bool is_background(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->vm;
-    if (!vm->exited || !WIFSIGNALED(vm->wait_status) || WTERMSIG(vm->wait_status) != SIGABRT ||
+    if (!godwit_bug_was_killed(vm, SIGABRT) ||
         !godwit_json_true(vm->capabilities, "background-snapshot"))
         return false;
     g_autofree char *line = godwit_vm_reason(vm);
