@@ -92,7 +92,8 @@ void godwit_contain_begin(const char *folder)
     make_group(folder);
 }
 
-void godwit_contain_enter(void)
+/* Moves the calling process into the control group, if there is one. */
+static void enter(void)
 {
     const int fd = entered ? open(entered, O_WRONLY | O_CLOEXEC) : -1;
     if (fd < 0)
@@ -101,6 +102,14 @@ void godwit_contain_enter(void)
     if (write(fd, "0", 1) < 0)
         errno = 0;
     close(fd);
+}
+
+void godwit_contain_child(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    enter();
+    if (getppid() != parent)
+        _exit(127);
 }
 
 /* Calls VISIT for each process of the system. Returns the sum of what it returns. */

@@ -28,9 +28,10 @@ void godwit_contain_begin(const char *folder);
  * parent has begun containment. */
 void godwit_contain_adopt(void);
 
-/* Moves the calling process, a child between fork and exec, into the control group, if there is
- * one. Async-signal-safe. */
-void godwit_contain_enter(void);
+/* Makes the calling process, a child between fork and exec, end with PARENT, which has forked it:
+ * moves it into the control group, if there is one, and has the kernel kill it when PARENT ends.
+ * Ends it at once if PARENT has ended already. Async-signal-safe. */
+void godwit_contain_child(pid_t parent);
 
 /* Kills and reaps every child of this process that is not among the COUNT pids of KNOWN, and
  * repeats until there are none: a process that loses its parent that way becomes a child as well.

@@ -21,7 +21,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 /* A worker reports its own timeout. After this much longer the run gives it up as lost. In
@@ -107,10 +106,7 @@ static void in_child(gpointer data)
     const struct child *child = data;
     *child->pid = getpid();
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    godwit_contain_enter();
-    if (getppid() != child->parent)
-        _exit(127);
+    godwit_contain_child(child->parent);
 }
 
 /* Starts the process and records its pid. */

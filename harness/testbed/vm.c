@@ -20,7 +20,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -77,8 +76,7 @@ struct child {
 static void in_child(gpointer data)
 {
     const struct child *child = data;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    godwit_contain_enter();
+    godwit_contain_child(child->parent);
     /* main() ignores this signal, and an ignored signal stays ignored across exec. */
     signal(SIGXFSZ, SIG_DFL);
     /* If the host allows it, a QEMU that crashes leaves a core in its working directory. */
@@ -87,7 +85,7 @@ static void in_child(gpointer data)
         core.rlim_cur = core.rlim_max;
         setrlimit(RLIMIT_CORE, &core);
     }
-    if (getppid() != child->parent || (child->apart && unshare(CLONE_NEWNET)))
+    if (child->apart && unshare(CLONE_NEWNET))
         _exit(127);
 }
 

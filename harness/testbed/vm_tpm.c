@@ -9,8 +9,6 @@
 
 #include "base/contain.h"
 #include <errno.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,10 +19,7 @@ enum { SWTPM_FD = 3 };
 static void in_child(gpointer data)
 {
     const pid_t *parent = data;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    godwit_contain_enter();
-    if (getppid() != *parent)
-        _exit(127);
+    godwit_contain_child(*parent);
 }
 
 bool godwit_vm_add_tpm(struct godwit_vm *vm, GSubprocessLauncher *launcher, GError **error)
