@@ -9,7 +9,6 @@
 #include "inventory/recipe.h"
 
 #include "testbed/vm.h"
-
 #include <string.h>
 
 /* Most devices that make a bus are plugged into PCI. */
@@ -69,8 +68,9 @@ struct property {
     const char *option;  /* that makes the backend; NULL: none */
     const char *backend; /* its value, up to the backend's id */
     const char *rest;    /* ... and after it */
-    const char *value; /* of the property: with a backend its id, which gets the recipe's number */
-    bool shared;       /* another property has made the backend */
+    const char *value;   /* of the property: with a backend its id, which gets the recipe's number;
+                          NULL: the row only adds an option that the next row's backend needs */
+    bool shared;         /* another property has made the backend */
 };
 
 static const struct property backends[] = {
@@ -81,6 +81,7 @@ static const struct property backends[] = {
     {"memdev", "-object", "memory-backend-ram,size=16M,id=", "", "mem", false},
     {"rng", "-object", "rng-builtin,id=", "", "rng", false},
     {"cryptodev", "-object", "cryptodev-backend-builtin,id=", "", "crypto", false},
+    {"tpmdev", "-chardev", GODWIT_SWTPM_CHARDEV, "", NULL, false},
     {"tpmdev", "-tpmdev", "emulator,chardev=swtpm,id=", "", "tpm", false},
     {"iothread", "-object", "iothread,id=", "", "thread", false},
     {"canbus0", "-object", "can-bus,id=", "", "can", false},
@@ -253,11 +254,13 @@ static void add_backends(GPtrArray *arguments, GString *line,
         if (!has_property(properties, property->name) ||
             is_left_out(device, special, property->name))
             continue;
+        if (!property->value) {
+            add_words(arguments, (const char *const[]){property->option, property->backend, NULL});
+            continue;
+        }
         g_autofree char *value =
             g_strconcat(property->value, property->option || property->shared ? number : "", NULL);
         g_string_append_printf(line, ",%s=%s", property->name, value);
-        if (!strcmp(property->name, "tpmdev"))
-            add_words(arguments, (const char *const[]){"-chardev", GODWIT_SWTPM_CHARDEV, NULL});
         if (property->option) {
             g_ptr_array_add(arguments, g_strdup(property->option));
             g_ptr_array_add(arguments, g_strconcat(property->backend, value, property->rest, NULL));
