@@ -152,6 +152,11 @@ bool godwit_course_settle(struct godwit_vm *source, GError **error);
 bool godwit_course_refuse(struct godwit_vm *vm, const char *command, json_t *arguments,
                           const char *status, GError **error);
 
+/* Lets the guest of VM run on, stops it, and judges it again. BEFORE are the mailboxes of the guest
+ * as it was. */
+bool godwit_course_judge_resumed(struct godwit_vm *vm, const struct godwit_mailbox *before,
+                                 GError **error);
+
 /* Waits until each of the guest's CPUs has completed one more pass. */
 bool godwit_course_see_it_run(struct godwit_vm *vm, GError **error);
 

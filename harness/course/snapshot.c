@@ -12,7 +12,6 @@
 
 #include "bugs/bugs.h"
 #include "course/course.h"
-#include "oracle/continuity.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -221,27 +220,12 @@ static bool is_back(struct godwit_vm *vm, const struct godwit_moment *moment)
     return back;
 }
 
-/* Judges VM and lets it run, as godwit_moment_judge() does. */
-static bool judge_run(struct godwit_vm *vm, struct godwit_moment *moment,
-                      const struct godwit_snapshot_disks *disks, GError **error)
-{
-    struct godwit_reading after;
-    if (!godwit_moment_judge_loaded(vm, moment, disks, error))
-        return false;
-    godwit_testbed_phase(vm->testbed, GODWIT_PHASE_RESUME);
-    if (!godwit_vm_run(vm, error) || !godwit_course_see_it_run(vm, error) ||
-        !godwit_course_stop(vm, error))
-        return false;
-    godwit_testbed_phase(vm->testbed, GODWIT_PHASE_VERIFY_AGAIN);
-    return godwit_oracle_look(vm, &after, error) &&
-           godwit_oracle_continuity(vm, moment->reading.mailbox, after.mailbox, true, error);
-}
-
 bool godwit_moment_judge(struct godwit_vm *vm, struct godwit_moment *moment,
                          const struct godwit_snapshot_disks *disks, GError **error)
 {
     g_autoptr(GError) cause = NULL;
-    if (judge_run(vm, moment, disks, &cause))
+    if (godwit_moment_judge_loaded(vm, moment, disks, &cause) &&
+        godwit_course_judge_resumed(vm, moment->reading.mailbox, &cause))
         return true;
     /* A known bug sets the timer back. That shows once all else is judged and the guest has run. */
     const enum godwit_phase phase = vm->testbed->phase;

@@ -7,6 +7,7 @@
 #include "course/course_parts.h"
 
 #include "bugs/bugs.h"
+#include "oracle/continuity.h"
 #include "oracle/identity.h"
 #include "oracle/oracle.h"
 #include <string.h>
@@ -226,4 +227,17 @@ bool godwit_course_survive(struct godwit_vm *source, struct godwit_vm *destinati
            godwit_course_see_it_run(source, error) &&
            godwit_vm_command(source, "stop", NULL, error) &&
            godwit_oracle_look(source, &reading, error) && godwit_vm_quit(source, error);
+}
+
+bool godwit_course_judge_resumed(struct godwit_vm *vm, const struct godwit_mailbox *before,
+                                 GError **error)
+{
+    struct godwit_reading after = {0};
+    godwit_testbed_phase(vm->testbed, GODWIT_PHASE_RESUME);
+    if (!godwit_vm_run(vm, error) || !godwit_course_see_it_run(vm, error) ||
+        !godwit_course_stop(vm, error))
+        return false;
+    godwit_testbed_phase(vm->testbed, GODWIT_PHASE_VERIFY_AGAIN);
+    return godwit_oracle_look(vm, &after, error) &&
+           godwit_oracle_continuity(vm, before, after.mailbox, true, error);
 }

@@ -276,6 +276,12 @@ bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channe
     return start(source, address_arguments(uri, channels), error);
 }
 
+bool godwit_migrate_continue(struct godwit_vm *source, GError **error)
+{
+    return godwit_vm_command(source, "migrate-continue",
+                             json_pack("{s:s}", "state", "pre-switchover"), error);
+}
+
 bool godwit_migrate_start_channels(struct godwit_vm *source, json_t *channels, GError **error)
 {
     return start(source, json_pack("{s:o}", "channels", channels), error);

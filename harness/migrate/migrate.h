@@ -118,6 +118,9 @@ bool godwit_migrate_incoming_on_error(struct godwit_vm *destination, const char 
 /* Starts sending to URI. */
 bool godwit_migrate_start(struct godwit_vm *source, const char *uri, bool channels, GError **error);
 
+/* Makes a source that waits in pre-switchover go on. */
+bool godwit_migrate_continue(struct godwit_vm *source, GError **error);
+
 /* Starts sending over CHANNELS, the `channels` argument of `migrate`. Takes CHANNELS. */
 bool godwit_migrate_start_channels(struct godwit_vm *source, json_t *channels, GError **error);
 

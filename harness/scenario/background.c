@@ -14,7 +14,6 @@
 
 #include "bugs/bugs.h"
 #include "course/snapshot.h"
-#include "qemu/host.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -248,16 +247,9 @@ static bool run_cancel(struct godwit_testbed *testbed, const struct godwit_scena
            godwit_course_move(testbed, &live, source, destination, error);
 }
 
-static struct godwit_lack *lacks_userfaultfd(const struct godwit_setup *setup)
-{
-    const char *lacks = godwit_host_lacks_userfaultfd();
-    (void)setup;
-    return lacks ? godwit_lack_new(g_strdup("userfaultfd"), g_strdup(lacks)) : NULL;
-}
-
 #define BACKGROUND                                                                                 \
     .state = sizeof(struct godwit_scenario_state), .clear = clear, .wide = true,                   \
-    .needs = "capability:background-snapshot", .lacks = lacks_userfaultfd
+    .needs = "capability:background-snapshot", .lacks = godwit_scenario_lacks_userfaultfd
 
 GODWIT_SCENARIOS(background) = {
     {

@@ -298,8 +298,7 @@ static bool check_pre_switchover(struct godwit_vm *source, struct godwit_vm *des
     here.vm = source;
     return godwit_migrate_wait(source, "pre-switchover", error) &&
            godwit_conformance_renew(&here, error) && REQUESTS(&here, pre_switchover, error) &&
-           godwit_vm_command(source, "migrate-continue",
-                             json_pack("{s:s}", "state", "pre-switchover"), error);
+           godwit_migrate_continue(source, error);
 }
 
 /* Makes requests to both sides in postcopy, when most of the memory is still missing. The guest is

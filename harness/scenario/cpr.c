@@ -340,12 +340,6 @@ static bool keep_written(struct godwit_vm *source, GError **error)
     return kept;
 }
 
-static bool go_on(struct godwit_vm *source, GError **error)
-{
-    return godwit_vm_command(source, "migrate-continue",
-                             json_pack("{s:s}", "state", "pre-switchover"), error);
-}
-
 /* Waits until the destination has its memory: only then its monitor answers. Sets *REFUSED if it
  * does not accept the memory because of a known bug. */
 static bool greet(struct godwit_vm *destination, bool *refused, GError **error)
@@ -410,7 +404,8 @@ static bool transfer(struct godwit_testbed *testbed, bool defer, GError **error)
                   !godwit_migrate_incoming(destination, MAIN_SOCKET, false, error)))
         return false;
     if (!godwit_migrate_wait(source, "pre-switchover", error) || !keep_written(source, error) ||
-        !go_on(source, error) || !godwit_migrate_wait(source, "completed", error) ||
+        !godwit_migrate_continue(source, error) ||
+        !godwit_migrate_wait(source, "completed", error) ||
         !(defer ? godwit_migrate_wait(destination, "completed", error)
                 : await_loaded(destination, error)) ||
         !godwit_course_settle(source, error) || !godwit_migrate_note(source, error))

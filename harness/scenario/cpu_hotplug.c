@@ -8,7 +8,7 @@
 #include "scenario/device_parts.h"
 
 /* A machine with room for another CPU. */
-static const char *const room[] = {"-smp", "1,maxcpus=2"};
+static const char *const room[] = {"-smp", "1,maxcpus=2", NULL};
 
 /* Appends ",NAME=VALUE" for each member of PROPERTIES, which are numbers or strings. */
 static void add_properties(GString *device, json_t *properties)
@@ -70,29 +70,16 @@ static char *find_cpu(struct godwit_testbed *testbed, char **without, GError **e
     return godwit_vm_quit(vm, error) ? g_steal_pointer(&device) : NULL;
 }
 
-/* Returns ARGUMENTS and MORE, COUNT words. The caller frees them. */
-static char **extend(char **arguments, const char *const *more, guint count)
-{
-    const guint length = g_strv_length(arguments);
-    char **longer = g_new0(char *, length + count + 1);
-    for (guint i = 0; i < length; i++)
-        longer[i] = g_strdup(arguments[i]);
-    for (guint i = 0; i < count; i++)
-        longer[length + i] = g_strdup(more[i]);
-    return longer;
-}
-
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {
     struct godwit_spec spec = scenario->spec;
-    g_auto(GStrv) clock = godwit_plug_arguments(NULL, false);
-    g_auto(GStrv) here = extend(clock, room, G_N_ELEMENTS(room));
-    testbed->state->device = find_cpu(testbed, here, error);
-    if (!testbed->state->device)
+    struct godwit_recipe recipe = {.machine = (char **)(uintptr_t)room};
+    g_auto(GStrv) here = godwit_plug_arguments(&recipe, false);
+    testbed->state->device = recipe.device = find_cpu(testbed, here, error);
+    if (!recipe.device)
         return false;
-    const char *const cpu[] = {"-device", testbed->state->device};
-    g_auto(GStrv) there = extend(here, cpu, G_N_ELEMENTS(cpu));
+    g_auto(GStrv) there = godwit_plug_arguments(&recipe, true);
     godwit_device_spec(testbed, &spec, (const char *const *)here, (const char *const *)there);
     return godwit_course_run(testbed, &spec, error);
 }
@@ -102,12 +89,7 @@ GODWIT_SCENARIOS(cpu_hotplug) = {
         .name = "smp/hotplug",
         .summary = "a CPU that is plugged while the guest runs: its state is compared",
         .run = run,
-        .order = true,
-        .state = sizeof(struct godwit_scenario_state),
-        .clear = godwit_device_clear,
-        .spec = {.move = GODWIT_MOVE_STOPPED,
-                 .configure = godwit_device_plug_running,
-                 .judge = godwit_device_judge},
+        GODWIT_DEVICE_ROW(godwit_device_plug_running),
     },
 };
 GODWIT_SCENARIOS_END(cpu_hotplug);

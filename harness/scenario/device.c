@@ -175,11 +175,7 @@ static bool run_machine(struct godwit_testbed *testbed, const struct godwit_scen
 }
 
 #define DEVICE(NAME, SUMMARY)                                                                      \
-    .name = NAME, .summary = SUMMARY, .order = true,                                               \
-    .state = sizeof(struct godwit_scenario_state), .clear = godwit_device_clear,                   \
-    .spec = {.move = GODWIT_MOVE_STOPPED,                                                          \
-             .configure = godwit_device_assign,                                                    \
-             .judge = godwit_device_judge}
+    .name = NAME, .summary = SUMMARY, GODWIT_DEVICE_ROW(godwit_device_assign)
 
 GODWIT_SCENARIOS(device) = {
     {

@@ -105,12 +105,7 @@ GODWIT_SCENARIOS(device_hotplug) = {
         .summary = "a device of the binary, plugged while the guest runs: its state is compared",
         .names = godwit_device_names,
         .run = run,
-        .order = true,
-        .state = sizeof(struct godwit_scenario_state),
-        .clear = godwit_device_clear,
-        .spec = {.move = GODWIT_MOVE_STOPPED,
-                 .configure = godwit_device_plug_running,
-                 .judge = godwit_device_judge},
+        GODWIT_DEVICE_ROW(godwit_device_plug_running),
     },
 };
 GODWIT_SCENARIOS_END(device_hotplug);

@@ -19,6 +19,11 @@ struct godwit_scenario_state {
     char *device;                 /* hotplug: what the source plugs; owned */
 };
 
+/* The fields of a row that all these scenarios have. CONFIGURE is its spec's hook. */
+#define GODWIT_DEVICE_ROW(CONFIGURE)                                                               \
+    .order = true, .state = sizeof(struct godwit_scenario_state), .clear = godwit_device_clear,    \
+    .spec = {.move = GODWIT_MOVE_STOPPED, .configure = (CONFIGURE), .judge = godwit_device_judge}
+
 /* The hook `clear` of these scenarios. */
 void godwit_device_clear(struct godwit_scenario_state *state);
 

@@ -195,8 +195,7 @@ static bool shut_off(struct godwit_held *held, GError **error)
             !godwit_migrate_wait(source, "pre-switchover", error))
             return false;
         held->sluice.shut = true;
-        if (!godwit_vm_command(source, "migrate-continue",
-                               json_pack("{s:s}", "state", "pre-switchover"), error))
+        if (!godwit_migrate_continue(source, error))
             return false;
     }
     if (!godwit_testbed_wait(held->testbed, has_come, &held->sluice,
@@ -265,8 +264,7 @@ bool godwit_held_reach(struct godwit_held *held, GError **error)
 bool godwit_held_go_on(struct godwit_held *held, GError **error)
 {
     return held->state != GODWIT_HELD_PRE_SWITCHOVER ||
-           godwit_vm_command(held->source, "migrate-continue",
-                             json_pack("{s:s}", "state", "pre-switchover"), error);
+           godwit_migrate_continue(held->source, error);
 }
 
 bool godwit_held_await_failure(struct godwit_held *held, GError **error)

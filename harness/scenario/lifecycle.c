@@ -227,12 +227,6 @@ static bool await_pause(struct godwit_vm *source, GError **error)
            godwit_vm_wait_event(source, source->migration_first, "STOP", NULL, error);
 }
 
-static bool leave_pause(struct godwit_vm *source, GError **error)
-{
-    return godwit_vm_command(source, "migrate-continue",
-                             json_pack("{s:s}", "state", "pre-switchover"), error);
-}
-
 /* Fails unless the guest of a source in pre-switchover is stopped. */
 static bool is_paused(struct godwit_vm *source, const char *when, GError **error)
 {
@@ -260,7 +254,7 @@ static bool pause_continue(struct godwit_vm *source, struct godwit_vm *destinati
     (void)destination;
     return await_pause(source, error) &&
            refuses(source, "cont", NULL, "Migration is not finalized yet", error) &&
-           still_stands(source, "after cont", error) && leave_pause(source, error);
+           still_stands(source, "after cont", error) && godwit_migrate_continue(source, error);
 }
 
 static bool pause_power_down(struct godwit_vm *source, struct godwit_vm *destination,
@@ -268,7 +262,8 @@ static bool pause_power_down(struct godwit_vm *source, struct godwit_vm *destina
 {
     return await_pause(source, error) && request(source, "system_powerdown", "POWERDOWN", error) &&
            request(destination, "system_powerdown", "POWERDOWN", error) &&
-           still_stands(source, "after system_powerdown", error) && leave_pause(source, error);
+           still_stands(source, "after system_powerdown", error) &&
+           godwit_migrate_continue(source, error);
 }
 
 /* Starts both sides, and brings the migration into the scenario's state. */

@@ -8,7 +8,6 @@
 
 #include "bugs/bugs.h"
 #include "memory/memory.h"
-#include "oracle/continuity.h"
 #include "oracle/oracle.h"
 
 #define DESTINATIONS 4
@@ -64,18 +63,11 @@ static bool load_file(struct godwit_vm *source, struct godwit_vm **destinations,
 /* Checks that a destination has the source's RAM, and that its guest goes on. */
 static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct godwit_reading before = {0}, after = {0};
+    struct godwit_reading before = {0};
     godwit_memory_forget(destination);
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_VERIFY);
-    if (!godwit_oracle_twin(source, destination, &before, error))
-        return false;
-    godwit_testbed_phase(source->testbed, GODWIT_PHASE_RESUME);
-    if (!godwit_vm_run(destination, error) || !godwit_course_see_it_run(destination, error) ||
-        !godwit_course_stop(destination, error))
-        return false;
-    godwit_testbed_phase(source->testbed, GODWIT_PHASE_VERIFY_AGAIN);
-    return godwit_oracle_look(destination, &after, error) &&
-           godwit_oracle_continuity(destination, before.mailbox, after.mailbox, true, error);
+    return godwit_oracle_twin(source, destination, &before, error) &&
+           godwit_course_judge_resumed(destination, before.mailbox, error);
 }
 
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,

@@ -133,8 +133,7 @@ static bool pause_and_continue(struct godwit_vm *source, struct godwit_vm *desti
                                      (json_int_t)reading.mailbox->passes, "position",
                                      (json_int_t)reading.mailbox->position, "timer",
                                      (json_int_t)reading.mailbox->timer));
-    return godwit_vm_command(source, "migrate-continue",
-                             json_pack("{s:s}", "state", "pre-switchover"), error);
+    return godwit_migrate_continue(source, error);
 }
 
 /* Checks that the guest has not run between that check and the end of the migration. */

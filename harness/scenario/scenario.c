@@ -241,6 +241,13 @@ static bool uses_postcopy(const struct godwit_scenario *scenario)
            g_strv_contains((const char *const *)needs, "capability:postcopy-ram");
 }
 
+struct godwit_lack *godwit_scenario_lacks_userfaultfd(const struct godwit_setup *setup)
+{
+    const char *lacks = godwit_host_lacks_userfaultfd();
+    (void)setup;
+    return lacks ? godwit_lack_new(g_strdup("userfaultfd"), g_strdup(lacks)) : NULL;
+}
+
 bool godwit_scenario_has_version(const char *type)
 {
     const char *dash = strrchr(type, '-');
@@ -275,10 +282,9 @@ struct godwit_lack *godwit_scenario_lacks(const struct godwit_scenario *scenario
         if (lacks)
             return lacks;
     }
-    const char *host_lacks = uses_postcopy(scenario) ? godwit_host_lacks_userfaultfd() : NULL;
-    if (host_lacks)
-        return godwit_lack_new(g_strdup("userfaultfd"), g_strdup(host_lacks));
-    return scenario->lacks ? scenario->lacks(setup) : NULL;
+    struct godwit_lack *host_lacks =
+        uses_postcopy(scenario) ? godwit_scenario_lacks_userfaultfd(setup) : NULL;
+    return host_lacks ? host_lacks : scenario->lacks ? scenario->lacks(setup) : NULL;
 }
 
 char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,

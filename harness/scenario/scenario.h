@@ -106,6 +106,10 @@ bool godwit_scenario_stamps(const struct godwit_scenario *scenario);
 /* Returns whether the machine type has a version: "pc-q35-7.2" has one, "virt" does not. */
 bool godwit_scenario_has_version(const char *type);
 
+/* Returns why this host cannot use userfaultfd, or NULL if it can. A row's hook `lacks`; the caller
+ * frees it. */
+struct godwit_lack *godwit_scenario_lacks_userfaultfd(const struct godwit_setup *setup);
+
 /* Returns what this host, this machine or these binaries lack for the scenario, or NULL if they can
  * run it. The caller frees it. */
 struct godwit_lack *godwit_scenario_lacks(const struct godwit_scenario *scenario,

@@ -14,7 +14,6 @@
 #include "course/snapshot.h"
 #include "oracle/hardware.h"
 #include "oracle/state.h"
-#include "qemu/host.h"
 #include <string.h>
 #include <sys/wait.h>
 
@@ -447,13 +446,6 @@ static struct godwit_lack *lacks_rom(const struct godwit_setup *setup)
                : NULL;
 }
 
-static struct godwit_lack *lacks_userfaultfd(const struct godwit_setup *setup)
-{
-    const char *lacks = godwit_host_lacks_userfaultfd();
-    (void)setup;
-    return lacks ? godwit_lack_new(g_strdup("userfaultfd"), g_strdup(lacks)) : NULL;
-}
-
 #define MONITOR GODWIT_SNAPSHOT_MONITOR
 #define BY_JOB  GODWIT_SNAPSHOT_JOB
 #define JOBS    "command:snapshot-save command:snapshot-load command:snapshot-delete"
@@ -599,13 +591,14 @@ GODWIT_SCENARIOS(snapshot) = {
     {WITH("mapped-ram", {"mapped-ram", true})},
     {WITH("auto-converge", {"auto-converge", true}), .slow = true},
     {WITH("background-snapshot", {"background-snapshot", true}), .slow = true,
-     .lacks = lacks_userfaultfd},
+     .lacks = godwit_scenario_lacks_userfaultfd},
     {WITH("block", {"block", true}), .slow = true},
     {WITH("compress", {"compress", true}), .slow = true},
     {WITH("dirty-bitmaps", {"dirty-bitmaps", true}), .slow = true},
     {WITH("late-block-activate", {"late-block-activate", true}), .slow = true},
     {WITH("pause-before-switchover", {"pause-before-switchover", true}), .slow = true},
-    {WITH("postcopy-ram", {"postcopy-ram", true}), .slow = true, .lacks = lacks_userfaultfd},
+    {WITH("postcopy-ram", {"postcopy-ram", true}), .slow = true,
+     .lacks = godwit_scenario_lacks_userfaultfd},
     {WITH("release-ram", {"release-ram", true}), .slow = true},
     {WITH("return-path", {"return-path", true}), .slow = true},
     {WITH("validate-uuid", {"validate-uuid", true}), .slow = true},

@@ -76,8 +76,7 @@ static bool continue_throttled(struct godwit_vm *source, struct godwit_vm *desti
     (void)destination;
     return godwit_migrate_wait(source, "pre-switchover", error) &&
            ask_throttle(source, &percent, &iterations, error) &&
-           godwit_vm_command(source, "migrate-continue",
-                             json_pack("{s:s}", "state", "pre-switchover"), error);
+           godwit_migrate_continue(source, error);
 }
 
 /* Entries of the dirty ring, as a number and, for the command line, as text. */
