@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <string.h>
 
-/* QEMU saves the snapshot's RAM through channels of multifd that it has not made. */
+/* QEMU crashes when it saves a snapshot while multifd is on. */
 static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->vm;
@@ -20,7 +20,7 @@ static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* QEMU takes a range that ends with one RAM block for one that goes on into the next. */
+/* An assertion about the end of a range of RAM fails. Some sizes of RAM are spared. */
 static bool is_background(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *vm = symptom->vm;
@@ -36,7 +36,7 @@ static bool is_background(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* QEMU resumes the guest once it has saved the devices, although it had not stopped it for that. */
+/* QEMU runs a guest that was stopped before its background snapshot. */
 static bool is_unpaused(const struct godwit_symptom *symptom, char **seen)
 {
     if (strcmp(symptom->state, "running") != 0 ||

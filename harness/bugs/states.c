@@ -18,8 +18,8 @@ static bool is_lost_suspend(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* The guest does not run in pre-switchover, so that QEMU does nothing at `stop`, and still runs the
- * guest when the migration is over, as it would have done without. */
+/* `stop` succeeds in pre-switchover, and QEMU runs the guest all the same when the migration is
+ * over. */
 static bool is_lost_stop(const struct godwit_symptom *symptom, char **seen)
 {
     if (strcmp(symptom->state, "running") != 0)
