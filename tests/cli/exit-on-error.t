@@ -8,12 +8,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Cli;
-use File::Glob qw(bsd_glob);
 use Test::More;
 
 # The argument is younger than the installed QEMU.
-my ($newest) = sort { $b cmp $a }
-    grep { -x } bsd_glob("$FindBin::Bin/../../build/qemus/*/bin/qemu-system-x86_64");
+my ($newest) = unpacked();
 plan skip_all => 'no QEMU in build/qemus (make qemus)' unless $newest;
 
 my $DIES  = q{s/"exit-on-error":false/"exit-on-error":true/};

@@ -8,12 +8,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Cli;
-use File::Glob qw(bsd_glob);
 use Test::More;
 
 # The newest, which has the most of what is tried.
-my ($newest) = sort { $b cmp $a }
-    grep { -x } bsd_glob("$FindBin::Bin/../../build/qemus/*/bin/qemu-system-x86_64");
+my ($newest) = unpacked();
 $newest //= $qemu;
 plan skip_all => 'no qemu-system-x86_64' unless $newest;
 

@@ -15,7 +15,7 @@ use Test::More;
 
 plan skip_all => 'no qemu-system-x86_64' unless $qemu;
 
-for my $binary ($qemu, grep { -x } bsd_glob("$FindBin::Bin/../../build/qemus/*/bin/qemu-system-x86_64")) {
+for my $binary ($qemu, unpacked()) {
     my $output = tempdir(CLEANUP => 1);
     my $run    = run(['run', 'file/plain', '-w', 'order', '--arch', 'x86_64', '--accel', 'tcg', '--qemu',
         $binary, '--keep', '-o', $output, '--allow-all-skipped']);

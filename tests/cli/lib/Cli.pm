@@ -11,13 +11,15 @@ use warnings;
 use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Find ();
+use File::Glob qw(bsd_glob);
 use File::Temp ();
+use FindBin;
 use JSON::PP   ();
 use POSIX      ();
 use Test::More;
 use Time::HiRes ();
 
-our @EXPORT = qw($godwit $qemu fake script_file qemu_but qemu_edited fifo slurp start finish run run_all
+our @EXPORT = qw($godwit $qemu unpacked fake script_file qemu_but qemu_edited fifo slurp start finish run run_all
     results_by_scenario processes files_of ok_clean eventually told);
 
 # Nothing here takes as long on any machine; it only ends what hangs.
@@ -41,6 +43,13 @@ our ($qemu) = grep { -x } map {"$_/qemu-system-x86_64"} split /:/, $ENV{PATH};
 
 delete @ENV{qw(NO_COLOR FAKE_QEMU_TELL)};
 @ENV{qw(LC_ALL TERM)} = qw(C xterm);
+
+# The QEMUs for x86_64 that `make qemus` has unpacked, the newest first.
+sub unpacked {
+    return sort { $b cmp $a }
+        grep { -x } map { abs_path($_) // () }
+        bsd_glob("$FindBin::Bin/../../build/qemus/*/bin/qemu-system-x86_64");
+}
 
 # The path of the fake QEMU of that behaviour; see tests/fake-qemu.c.
 sub fake {
