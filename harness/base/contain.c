@@ -14,6 +14,7 @@
 #include <glib.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,13 +57,17 @@ static char *own_group(void)
     return NULL;
 }
 
-/* Creates the control group, if this process may create one and move processes into it. */
+/* Creates the control group, if this process may create one and move processes into it. Its name
+ * is the identity of FOLDER, which no other folder of this host has: the last part of the path does
+ * not suffice, because runs in different folders for temporary files may draw the same one. */
 static void make_group(const char *folder)
 {
+    struct stat identity;
     g_autofree char *own = own_group();
-    if (!own)
+    if (!own || stat(folder, &identity))
         return;
-    g_autofree char *name = g_path_get_basename(folder);
+    g_autofree char *name =
+        g_strdup_printf("godwit-%jx-%jx", (uintmax_t)identity.st_dev, (uintmax_t)identity.st_ino);
     char *path = g_build_filename(own, name, NULL);
     if (mkdir(path, 0700) && errno != EEXIST) {
         g_free(path);

@@ -1,0 +1,102 @@
+/*
+ * Containment kills what its own run has started, and nothing of another run.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "base/contain.h"
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+/* A run: a process that has begun containment, and a child of it. */
+struct run {
+    pid_t pid;
+    int order; /* a byte makes the run kill what it has started */
+    int talk;  /* the child sends each byte back; at its end when the child has ended */
+};
+
+/* The process of a run: starts the child, and kills it on order. */
+static void G_GNUC_NORETURN live(const char *folder, int order, int talk)
+{
+    char byte;
+    godwit_contain_begin(folder);
+    const pid_t parent = getpid();
+    const pid_t child = fork();
+    if (child == 0) {
+        godwit_contain_child(parent);
+        while (read(talk, &byte, 1) == 1 && write(talk, &byte, 1) == 1)
+            ;
+        _exit(1);
+    }
+    close(talk);
+    if (read(order, &byte, 1) == 1)
+        godwit_contain_kill();
+    waitpid(child, NULL, 0);
+    godwit_contain_kill();
+    _exit(0);
+}
+
+/* Whether the child of the run lives. One that is being killed does not answer. */
+static bool answers(const struct run *run)
+{
+    char byte = 0;
+    return send(run->talk, &byte, 1, MSG_NOSIGNAL) == 1 && read(run->talk, &byte, 1) == 1;
+}
+
+/* Starts a run in the folder. */
+static struct run start(const char *folder)
+{
+    int order[2], talk[2];
+    assert_int_equal(g_mkdir_with_parents(folder, 0700), 0);
+    assert_int_equal(pipe2(order, O_CLOEXEC), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk), 0);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        close(order[1]);
+        close(talk[0]);
+        live(folder, order[0], talk[1]);
+    }
+    close(order[0]);
+    close(talk[1]);
+    struct run run = {pid, order[1], talk[0]};
+    assert_true(answers(&run));
+    return run;
+}
+
+/* Lets the run kill its child and end. */
+static void finish(struct run *run)
+{
+    char byte = 0;
+    assert_int_equal(write(run->order, &byte, 1), 1);
+    assert_int_equal(waitpid(run->pid, NULL, 0), run->pid);
+    assert_false(answers(run));
+    close(run->order);
+    close(run->talk);
+}
+
+/* The folders of two runs may have the same name, in two folders for temporary files. */
+static void test_same_name(void **state)
+{
+    (void)state;
+    char top[] = "/tmp/godwit-unit-contain-XXXXXX";
+    assert_non_null(g_mkdtemp(top));
+    g_autofree char *first = g_build_filename(top, "first", "godwit-SAME00", NULL);
+    g_autofree char *second = g_build_filename(top, "second", "godwit-SAME00", NULL);
+    struct run runs[] = {start(first), start(second)};
+    finish(&runs[0]);
+    assert_true(answers(&runs[1]));
+    finish(&runs[1]);
+    godwit_files_remove(top);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_name)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
