@@ -130,7 +130,7 @@ class Qemu:
         while True:
             while self.events:
                 event = self.events.pop(0)
-                if event["event"] == name and data.items() <= event["data"].items():
+                if event["event"] == name and data.items() <= event.get("data", {}).items():
                     return
             self.events.append(self.read())
 

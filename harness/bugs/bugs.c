@@ -257,16 +257,19 @@ static void await_end(struct godwit_vm *destination)
                               has_given_up, destination, "the destination to give up", NULL);
 }
 
-/* Returns true if the failure can be the result of a failed load. A timeout can, if the destination
- * has failed: the source does not always notice that. */
+/* Returns true if the source has ended, and not with status 0. */
+static bool has_died(const struct godwit_vm *source)
+{
+    return source->exited &&
+           (!WIFEXITED(source->wait_status) || WEXITSTATUS(source->wait_status) != 0);
+}
+
+/* Returns true if the failure can be the result of a failed load, with a source that has not died.
+ * A timeout can, if the destination has failed: the source does not always notice that. */
 static bool is_of_load(const struct godwit_vm *source, struct godwit_vm *destination,
                        const GError *failure)
 {
-    const bool ended = source->exited &&
-                       (!WIFEXITED(source->wait_status) || WEXITSTATUS(source->wait_status) != 0);
     const bool migrates = source->testbed->phase == GODWIT_PHASE_MIGRATE;
-    if (failure->domain != GODWIT_ERROR || ended)
-        return false;
     switch ((enum godwit_error)failure->code) {
     case GODWIT_ERROR_CRASH:
         return destination->exited;
@@ -284,14 +287,22 @@ static bool is_of_load(const struct godwit_vm *source, struct godwit_vm *destina
 void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *destination,
                                 GError **failure)
 {
-    const struct godwit_symptom symptom = {
+    struct godwit_symptom symptom = {
         .kind = GODWIT_SYMPTOM_LOAD,
         .source = source,
         .destination = destination,
         .failure = *failure,
     };
-    const struct godwit_bug *bug =
-        is_of_load(source, destination, *failure) ? godwit_bug_explain(&symptom) : NULL;
+    if ((*failure)->domain != GODWIT_ERROR)
+        return;
+    if (has_died(source)) {
+        symptom.kind = GODWIT_SYMPTOM_SOURCE_DIED;
+        if ((*failure)->code != GODWIT_ERROR_CRASH)
+            return;
+    } else if (!is_of_load(source, destination, *failure)) {
+        return;
+    }
+    const struct godwit_bug *bug = godwit_bug_explain(&symptom);
     if (bug)
         godwit_bug_mark(failure, bug);
 }

@@ -42,6 +42,7 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_NO_END,      /* the migration stays in STATE: source, destination */
     GODWIT_SYMPTOM_NO_ANSWER,   /* a source does not answer `migrate_cancel`: source */
     GODWIT_SYMPTOM_LOAD,        /* a destination failed to load, with FAILURE: destination */
+    GODWIT_SYMPTOM_SOURCE_DIED, /* a source died during a migration: source, destination */
     GODWIT_SYMPTOM_DEVICE,      /* a migration with device TEXT failed: source, destination */
     GODWIT_SYMPTOM_PLUG,        /* a QEMU died when it plugged device TEXT: vm */
     GODWIT_SYMPTOM_MACHINE,  /* a migration of machine TEXT failed: source, destination, FAILURE */

@@ -87,19 +87,30 @@ static bool is_cpr(const struct godwit_symptom *symptom, char **seen)
     return *seen != NULL;
 }
 
-/* The thread that loads the remaining pages continues before there is a new connection. */
-static bool is_recovery(const struct godwit_symptom *symptom, char **seen)
+/* Returns true if SIGSEGV killed the VM after its migration was in STATE. */
+static bool died_after(const struct godwit_vm *vm, const char *state, char **seen)
 {
-    const struct godwit_vm *vm = symptom->destination;
-    bool paused = false;
-    for (guint i = vm->migration_first; i < vm->qmp->events->len && !paused; i++)
-        paused = godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION",
-                                     "postcopy-paused");
-    if (!paused || !godwit_bug_was_killed(vm, SIGSEGV))
+    bool reported = false;
+    for (guint i = vm->migration_first; i < vm->qmp->events->len && !reported; i++)
+        reported = godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION", state);
+    if (!reported || !godwit_bug_was_killed(vm, SIGSEGV))
         return false;
     g_autofree char *end = godwit_vm_end(vm);
     *seen = g_strdup_printf("the %s's QEMU %s while it recovered", vm->name, end);
     return true;
+}
+
+/* The thread that loads the remaining pages continues before there is a new connection. */
+static bool is_recovery(const struct godwit_symptom *symptom, char **seen)
+{
+    return died_after(symptom->destination, "postcopy-paused", seen);
+}
+
+/* The thread that reads the return path has not yet seen that the connection is lost when the next
+ * one is there. */
+static bool is_source_recovery(const struct godwit_symptom *symptom, char **seen)
+{
+    return died_after(symptom->source, "postcopy-recover", seen);
 }
 
 /* QEMU does not refuse the combination of multifd and postcopy. The destination's clean-up of the
@@ -212,6 +223,19 @@ const struct godwit_bug godwit_bugs_loading[] = {
         .runs = 551,
         .percent = 10,
         .matches = is_recovery,
+    },
+    {
+        .id = "recover-source-crash",
+        .summary = "a source may crash while it recovers a postcopy migration",
+        .reference = "measured in QEMU 7.2; 10.0 waits for the thread that crashes",
+        .kind = GODWIT_SYMPTOM_SOURCE_DIED,
+        .role = GODWIT_BUG_SOURCE,
+        .fixed = {10, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 3,
+        .runs = 2000,
+        .percent = 10,
+        .matches = is_source_recovery,
     },
     {MULTIFD_POSTCOPY, .kind = GODWIT_SYMPTOM_LOAD, .fixed = {8, 1}, .matches = is_multifd},
     {

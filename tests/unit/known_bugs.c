@@ -991,6 +991,45 @@ static void test_failures(void **state)
     }
 }
 
+/* A source that dies while it recovers is explained, whatever has become of the destination. */
+static void test_source_died(void **state)
+{
+    static const struct {
+        const char *version;
+        int status;
+        const char *reported;
+        enum godwit_error code;
+        const char *id;
+    } rows[] = {
+        {"7.2.22", SIGNAL_11, "postcopy-recover", GODWIT_ERROR_CRASH, "recover-source-crash"},
+        {"10.0.13", SIGNAL_11, "postcopy-recover", GODWIT_ERROR_CRASH, NULL},
+        {"7.2.22", SIGNAL_6, "postcopy-recover", GODWIT_ERROR_CRASH, NULL},
+        {"7.2.22", STATUS_1, "postcopy-recover", GODWIT_ERROR_CRASH, NULL},
+        {"7.2.22", SIGNAL_11, "postcopy-paused", GODWIT_ERROR_CRASH, NULL},
+        {"7.2.22", SIGNAL_11, "postcopy-active", GODWIT_ERROR_CRASH, NULL},
+        {"7.2.22", SIGNAL_11, "postcopy-recover", GODWIT_ERROR_ORACLE, NULL},
+        {"7.2.22", SIGNAL_11, "postcopy-recover", GODWIT_ERROR_TIMEOUT, NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, "7.2.22");
+        struct godwit_vm vm = ended(state, pair, SIGNAL_11, "");
+        struct godwit_vm *source = pair->source->vm;
+        vm.exited = source->exited = true;
+        source->wait_status = rows[i].status;
+        pair->testbed->phase = GODWIT_PHASE_RECOVER;
+        g_ptr_array_add(source->qmp->events, json_pack("{s:s, s:{s:s}}", "event", "MIGRATION",
+                                                       "data", "status", rows[i].reported));
+        GError *failure = g_error_new(GODWIT_ERROR, (int)rows[i].code, "what was wrong");
+        godwit_bug_explain_failure(source, &vm, &failure);
+        const char *id = id_of(godwit_bug_of(failure));
+        if (g_strcmp0(id, rows[i].id) != 0)
+            fail_msg("row %zu is %s", i, id ? id : "not known");
+        g_error_free(failure);
+        end_stderr(state, &vm);
+        fake_pair_free(pair);
+    }
+}
+
 static bool is_loaded(const char *id)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(loads); i++)
@@ -1008,6 +1047,7 @@ static void test_all_rows(void **state)
                                          "ppc64-device-tree",
                                          "suspend-lost",
                                          "recover-setup-event",
+                                         "recover-source-crash",
                                          "cancel-setup-early",
                                          "pre-switchover-stop-lost",
                                          "incoming-no-reason",
@@ -1056,7 +1096,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 50);
+    assert_int_equal(rows, 51);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1455,6 +1495,7 @@ int main(void)
         cmocka_unit_test(test_machines),
         cmocka_unit_test(test_loads),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_source_died),
         cmocka_unit_test(test_all_rows),
         cmocka_unit_test(test_accepted),
         cmocka_unit_test(test_verdicts),
