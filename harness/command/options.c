@@ -110,8 +110,8 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "separated "
          "by commas (default: order,stamp for run and selftest, otherwise order)",
          "NAME"},
-        {"hops", 0, 0, G_OPTION_ARG_INT, &o->hops,
-         "Number of migrations in hops/ping-pong (default: 10)", "N"},
+        {"hops", 0, 0, G_OPTION_ARG_INT, &o->hops, "Number of migrations in hops/* (default: 10)",
+         "N"},
         {"seed", 0, 0, G_OPTION_ARG_INT64, &o->seed,
          "Seed of the words that stamp writes, and of every random choice (default: a random "
          "number)",

@@ -160,6 +160,13 @@ bool godwit_course_judge_resumed(struct godwit_vm *vm, const struct godwit_mailb
 /* Waits until each of the guest's CPUs has completed one more pass. */
 bool godwit_course_see_it_run(struct godwit_vm *vm, GError **error);
 
+/* Waits until a guest that was reset has started anew, and has made a pass. */
+bool godwit_course_see_restart(struct godwit_vm *vm, GError **error);
+
+/* Resets a guest that runs, and waits as godwit_course_see_restart() does. Fails with MIGRATION
+ * unless it still runs then. */
+bool godwit_course_reset(struct godwit_vm *vm, GError **error);
+
 /* Fails with MIGRATION unless the destination of a failed or cancelled migration never ran its
  * guest and either ends with a nonzero exit status, or still waits because its migration never
  * began. Ends it. */

@@ -177,6 +177,22 @@ bool godwit_course_see_it_run(struct godwit_vm *vm, GError **error)
     return true;
 }
 
+bool godwit_course_see_restart(struct godwit_vm *vm, GError **error)
+{
+    return godwit_vm_wait_console(vm, vm->console->ready_allowed, 0, error) &&
+           godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error);
+}
+
+bool godwit_course_reset(struct godwit_vm *vm, GError **error)
+{
+    const guint first = vm->qmp->events->len;
+    vm->console->ready_allowed++;
+    return godwit_vm_command(vm, "system_reset", NULL, error) &&
+           godwit_vm_wait_event(vm, first, "RESET", NULL, error) &&
+           godwit_course_see_restart(vm, error) &&
+           godwit_course_expect_status(vm, "running", "after system_reset", error);
+}
+
 static bool is_gone(gpointer data)
 {
     const struct godwit_vm *vm = data;

@@ -1,5 +1,6 @@
 /*
- * A chain of migrations of one guest.
+ * A chain of migrations of one guest. It may be reset before each but the first: what a device
+ * keeps when it is reset, or what a destination forgot to set up for a reset, shows in the next.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,10 +23,16 @@ static bool start_ahead(struct godwit_testbed *testbed, unsigned leg,
     return *destination || leg > testbed->setup->hops;
 }
 
+static bool reset(struct godwit_vm *source, GError **error)
+{
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_TO_A);
+    return godwit_course_reset(source, error);
+}
+
 /* Migrates back and forth: the destination of each leg is the source of the next. If there are two
  * binaries, they take turns. */
-static bool ping_pong(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
-                      GError **error)
+static bool migrate_all(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                        bool resets, GError **error)
 {
     struct godwit_vm *next;
     struct godwit_vm *source =
@@ -38,6 +45,7 @@ static bool ping_pong(struct godwit_testbed *testbed, const struct godwit_scenar
         if (!godwit_vm_handshake(destination, error) ||
             !start_ahead(testbed, leg + 1, &next, error) ||
             (leg > 1 && !godwit_vm_run(source, error)) ||
+            (leg > 1 && resets && !reset(source, error)) ||
             !godwit_course_leg(testbed, &scenario->spec, source, destination, error) ||
             !godwit_vm_quit(source, error)) {
             godwit_error_context(error, "%s", context);
@@ -51,12 +59,33 @@ static bool ping_pong(struct godwit_testbed *testbed, const struct godwit_scenar
     return godwit_course_end(source, NULL, error);
 }
 
+static bool ping_pong(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                      GError **error)
+{
+    return migrate_all(testbed, scenario, false, error);
+}
+
+static bool with_resets(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                        GError **error)
+{
+    return migrate_all(testbed, scenario, true, error);
+}
+
 GODWIT_SCENARIOS(hops) = {
     {
         .name = "hops/ping-pong",
         .summary = "one guest migrated back and forth (--hops N, default 10), checked after each "
                    "migration",
         .run = ping_pong,
+        .hops = true,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX},
+    },
+    {
+        .name = "hops/reset",
+        .summary =
+            "one guest migrated back and forth (--hops N, default 10), and reset before each "
+            "migration but the first",
+        .run = with_resets,
         .hops = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX},
     },

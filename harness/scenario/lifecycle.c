@@ -59,25 +59,11 @@ static bool stop_and_continue(struct godwit_vm *source, struct godwit_vm *destin
     return stop_and_look(source, error) && continue_and_see(source, error);
 }
 
-/* Waits until a guest that was reset has started anew, and has made a pass. */
-static bool see_restart(struct godwit_vm *vm, GError **error)
-{
-    return godwit_vm_wait_console(vm, vm->console->ready_allowed, 0, error) &&
-           godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error);
-}
-
-static bool reset(struct godwit_vm *vm, GError **error)
-{
-    vm->console->ready_allowed++;
-    return request(vm, "system_reset", "RESET", error);
-}
-
 /* Resets the source, whose guest works again before the migration goes on. */
 static bool reset_source(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;
-    return reset(source, error) && see_restart(source, error) &&
-           godwit_course_expect_status(source, "running", "after system_reset", error);
+    return godwit_course_reset(source, error);
 }
 
 /* Resets a destination that is still loading: what it has loaded and will load must not suffer. */
@@ -327,8 +313,8 @@ static bool run_pause_stop(struct godwit_testbed *testbed, const struct godwit_s
 static bool judge_restart(struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading after = {0};
-    return see_restart(destination, error) && godwit_course_stop(destination, error) &&
-           godwit_oracle_look(destination, &after, error);
+    return godwit_course_see_restart(destination, error) &&
+           godwit_course_stop(destination, error) && godwit_oracle_look(destination, &after, error);
 }
 
 /* Resets a guest that is stopped for the switchover. The destination gets it as it is then, and
