@@ -240,7 +240,11 @@ static void write_commands(GString *text, const json_t *result)
     json_t *vm;
     json_array_foreach(json_object_get(result, "vms"), i, vm)
     {
-        g_string_append_printf(text, "%s:\n    %s\n", string(vm, "name"), string(vm, "command"));
+        const char *tpm = string(vm, "tpm");
+        g_string_append_printf(text, "%s:\n", string(vm, "name"));
+        if (*tpm)
+            g_string_append_printf(text, "    %s &\n", tpm);
+        g_string_append_printf(text, "    %s\n", string(vm, "command"));
     }
 }
 

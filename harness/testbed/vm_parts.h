@@ -24,6 +24,10 @@ void godwit_vm_open_hand(struct godwit_vm *vm, int fd);
  * with SKIP if the host has no swtpm. */
 bool godwit_vm_add_tpm(struct godwit_vm *vm, GSubprocessLauncher *launcher, GError **error);
 
+/* Returns the shell's command that is such a TPM, at the socket NAME.tpm.sock, or NULL if the VM
+ * has none. The caller frees it. */
+char *godwit_vm_tpm_by_hand(const struct godwit_vm *vm);
+
 /* Ends the TPM, if there is one. QEMU has ended before. */
 void godwit_vm_end_tpm(struct godwit_vm *vm);
 

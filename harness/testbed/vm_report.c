@@ -169,6 +169,7 @@ json_t *godwit_vm_describe(const struct godwit_vm *vm)
 {
     g_autofree char *command = by_hand(vm);
     g_autofree char *replay = by_script(vm);
+    g_autofree char *tpm = godwit_vm_tpm_by_hand(vm);
     g_autofree char *err = godwit_vm_stderr(vm, 8);
     g_autofree char *qmp = tail_of(vm->qmp ? vm->qmp->transcript : NULL, 8);
     g_autofree char *state = !vm->process   ? g_strdup("never started")
@@ -176,11 +177,12 @@ json_t *godwit_vm_describe(const struct godwit_vm *vm)
                              : vm->replaced ? g_strdup("had replaced itself by exec")
                                             : godwit_vm_end(vm);
     const double began = vm->qmp ? (double)(vm->qmp->began - vm->testbed->began) / 1e6 : 0;
-    json_t *described = json_pack(
-        "{s:s, s:s, s:s, s:s*, s:s, s:f, s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "qemu",
-        vm->qemu->path, "version", vm->qemu->version ? vm->qemu->version : "unknown", "package",
-        vm->qemu->package, "state", state, "began", began, "command", command, "replay", replay,
-        "stderr", err, "console", vm->console ? vm->console->tail->str : "", "qmp", qmp);
+    json_t *described =
+        json_pack("{s:s, s:s, s:s, s:s*, s:s, s:f, s:s, s:s, s:s*, s:s, s:s, s:s}", "name",
+                  vm->name, "qemu", vm->qemu->path, "version",
+                  vm->qemu->version ? vm->qemu->version : "unknown", "package", vm->qemu->package,
+                  "state", state, "began", began, "command", command, "replay", replay, "tpm", tpm,
+                  "stderr", err, "console", vm->console ? vm->console->tail->str : "", "qmp", qmp);
     if (vm->exited && !vm->replaced && WIFSIGNALED(vm->wait_status))
         json_object_set_new(described, "signal", json_integer(WTERMSIG(vm->wait_status)));
     return described;

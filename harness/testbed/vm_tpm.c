@@ -56,6 +56,15 @@ bool godwit_vm_add_tpm(struct godwit_vm *vm, GSubprocessLauncher *launcher, GErr
                                   cause->message);
 }
 
+char *godwit_vm_tpm_by_hand(const struct godwit_vm *vm)
+{
+    if (!godwit_vm_has_argument(vm, GODWIT_SWTPM_CHARDEV))
+        return NULL;
+    return g_strdup_printf("mkdir -p %s.tpm && swtpm socket --tpm2 --terminate --ctrl "
+                           "type=unixio,path=%s.tpm.sock --tpmstate dir=%s.tpm",
+                           vm->name, vm->name, vm->name);
+}
+
 void godwit_vm_end_tpm(struct godwit_vm *vm)
 {
     if (!vm->tpm)

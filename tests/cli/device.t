@@ -48,10 +48,17 @@ like($results->{'device/usb-audio'}{message}, qr/^needs a device that migrates: 
 
 # A TPM is a process of its own, one for each QEMU.
 SKIP: {
-    skip 'no swtpm', 4 unless grep { -x "$_/swtpm" } split /:/, $ENV{PATH};
+    skip 'no swtpm', 5 unless grep { -x "$_/swtpm" } split /:/, $ENV{PATH};
     ($run, $results) = results_of('prelaunch/tpm-tis');
     is($results->{'prelaunch/tpm-tis'}{status}, 'pass', 'a TPM survives');
     ok_clean($run, 'its process and its folder are gone');
+    my $other = qemu_but('*"-name destination"*tpm-tis*',
+        qq{exec "$qemu" \$(printf '%s ' "\$@" | sed s/tpm-tis,/tpm-crb,/)}, 'qemu-system-x86_64');
+    ($run, $results) = results_of('device/tpm-tis', '--qemu', $other);
+    my ($source) = grep { $_->{name} eq 'source' } @{$results->{'device/tpm-tis'}{vms}};
+    like("$source->{tpm}; $source->{command}",
+        qr/^mkdir -p (\S+) && swtpm .*path=(\S+) --tpmstate dir=\1; .*path=\2 /,
+        'after a failure it can be started by hand');
     for my $case (['none', qr/^needs swtpm, which emulates a TPM: install the package swtpm$/],
         ['broken', qr/^needs more to plug tpm-tis: .*tpm-emulator: /])
     {
