@@ -312,7 +312,6 @@ void godwit_bug_explain_snapshot(struct godwit_vm *source, struct godwit_vm *des
 {
     if ((*failure)->domain != GODWIT_ERROR || (*failure)->code != GODWIT_ERROR_MIGRATION)
         return;
-    destination->refused = true;
     const struct godwit_bug *bug = godwit_bug_explain(&(const struct godwit_symptom){
         .kind = GODWIT_SYMPTOM_LOAD,
         .source = source,

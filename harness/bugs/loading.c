@@ -20,15 +20,18 @@ static bool ended_badly(const struct godwit_vm *vm)
     return vm->exited && WIFEXITED(vm->wait_status) && WEXITSTATUS(vm->wait_status) != 0;
 }
 
-/* Returns the first of the destination's last lines that PATTERN matches, or NULL. Most lines begin
- * with the program's name, which the pattern must not contain. The caller frees the line. */
+/* Returns the first of the destination's last lines that PATTERN matches, or NULL. Why it refuses a
+ * snapshot it says to the monitor instead. Most lines begin with the program's name, which the
+ * pattern must not contain. The caller frees the line. */
 static char *find_line(const struct godwit_vm *vm, const char *pattern)
 {
-    g_autofree char *whole = g_strdup_printf("^(?:\\S*qemu-system-\\w+: )?(?:%s)$", pattern);
+    g_autofree char *whole =
+        g_strdup_printf("^(?:\\S*qemu-system-\\w+: |Error: )?(?:%s)$", pattern);
     g_autoptr(GRegex) regex =
         g_regex_new(whole, G_REGEX_RAW | G_REGEX_OPTIMIZE, G_REGEX_MATCH_ANCHORED, NULL);
     g_autofree char *output = godwit_vm_stderr(vm, LAST_LINES);
-    g_auto(GStrv) lines = g_strsplit(output, "\n", -1);
+    g_autofree char *all = g_strconcat(output, "\n", vm->refusal, NULL);
+    g_auto(GStrv) lines = g_strsplit(all, "\n", -1);
     for (guint i = 0; lines[i]; i++)
         if (g_regex_match(regex, g_strchomp(lines[i]), 0, NULL))
             return g_strdup(lines[i]);
@@ -55,7 +58,7 @@ static char *find_line(const struct godwit_vm *vm, const char *pattern)
 static bool has_refused(const struct godwit_vm *vm, const char *pattern, char **seen)
 {
     if (!ended_badly(vm) && !godwit_bug_was_killed(vm, SIGABRT) &&
-        !(!vm->exited && (vm->refused || !strcmp(godwit_migrate_reported_state(vm), "failed"))))
+        !(!vm->exited && (vm->refusal || !strcmp(godwit_migrate_reported_state(vm), "failed"))))
         return false;
     *seen = find_line(vm, pattern);
     return *seen != NULL;

@@ -66,8 +66,11 @@ bool godwit_snapshot_do(struct godwit_vm *vm, enum godwit_snapshot_way way,
                           ? do_by_monitor(vm, action, tag, refusal, error)
                           : do_by_job(vm, action, tag, disks, refusal, error);
     /* The place of the RAM in the guest's address space may be another one in what was loaded. */
-    if (done && action == GODWIT_SNAPSHOT_LOAD)
+    if (done && action == GODWIT_SNAPSHOT_LOAD) {
         godwit_memory_forget(vm);
+        g_free(vm->refusal);
+        vm->refusal = g_strdup(*refusal);
+    }
     return done;
 }
 

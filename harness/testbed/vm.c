@@ -429,6 +429,7 @@ void godwit_vm_free(struct godwit_vm *vm)
     if (vm->pagemap >= 0)
         close(vm->pagemap);
     g_free(vm->exe);
+    g_free(vm->refusal);
     g_ptr_array_unref(vm->arguments);
     g_free(vm->name);
     g_free(vm);

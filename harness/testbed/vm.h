@@ -48,7 +48,7 @@ struct godwit_vm {
     bool was_reset;       /* the guest was reset, and has not run since */
     bool snapshots;       /* it saves snapshots: QEMU reports each as a migration that is set up and
                              completed, and nothing between */
-    bool refused;         /* it has refused to load a snapshot, and lives */
+    char *refusal;        /* what it said when it refused to load a snapshot; NULL: it did not */
     bool replaced;        /* the process continues as that of another VM: see godwit_vm_inherit() */
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */

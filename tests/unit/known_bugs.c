@@ -991,6 +991,36 @@ static void test_failures(void **state)
     }
 }
 
+/* A destination that refuses a snapshot lives, and says to the monitor why. */
+static void test_refused_snapshot(void **state)
+{
+    static const struct {
+        const char *refusal, *line, *id;
+    } rows[] = {
+        {CPU_LINE "\r\nError: and more", "", "aarch64-versions"},
+        {"Error: error while loading state for instance 0x0 of device 'cpu': post load hook failed "
+         "for: cpu, version_id: 22, minimum_version: 22, ret: -1",
+         "", "aarch64-versions"},
+        {"Error -1 while loading VM state", CPU_LINE, "aarch64-versions"},
+        {"Error -1 while loading VM state", "", NULL},
+        {"no device 'cpu' in the snapshot", "", NULL},
+        {NULL, CPU_LINE, NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, "7.2.22", "10.0.13");
+        struct godwit_vm vm = ended(state, pair, RUNS, rows[i].line);
+        pair->machine.arch = "aarch64";
+        vm.exited = false;
+        vm.refusal = g_strdup(rows[i].refusal);
+        const char *id = known_load(&vm);
+        if (g_strcmp0(id, rows[i].id) != 0)
+            fail_msg("row %zu is %s", i, id ? id : "not known");
+        g_free(vm.refusal);
+        end_stderr(state, &vm);
+        fake_pair_free(pair);
+    }
+}
+
 /* A source that dies while it recovers is explained, whatever has become of the destination. */
 static void test_source_died(void **state)
 {
@@ -1496,6 +1526,7 @@ int main(void)
         cmocka_unit_test(test_loads),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_source_died),
+        cmocka_unit_test(test_refused_snapshot),
         cmocka_unit_test(test_all_rows),
         cmocka_unit_test(test_accepted),
         cmocka_unit_test(test_verdicts),
