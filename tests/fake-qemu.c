@@ -72,7 +72,7 @@ static const struct behaviour behaviours[] = {
     {"endless", .endlessly = true},
     {"stray", .stray_at = "query-version"},
     {"stays", .deaf = true, .stays = true},
-    {"arm", .arch = "arm"},
+    {"vax", .arch = "vax"},
     {"no-machine", .machine = "microvm"},
     /* It is one, until a scenario runs. */
     {"no-start", .dies_with_machine = true},

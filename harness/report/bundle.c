@@ -186,9 +186,14 @@ static void write_scenario(GString *text, const json_t *result)
     g_string_append_printf(text, "%s: %s.\n", string(result, "scenario"),
                            *string(result, "summary") ? string(result, "summary")
                                                       : "one migration, composed from options");
-    g_string_append_printf(text, "%s, machine %s, accelerator %s, guest image %s; Godwit %s.\n",
-                           string(result, "arch"), string(result, "machine"),
-                           string(result, "accel"), string(result, "image"), string(result, "kit"));
+    const char *board = string(result, "board");
+    g_string_append_printf(text, "%s, machine %s, accelerator %s, ", string(result, "arch"),
+                           *board ? board : string(result, "machine"), string(result, "accel"));
+    if (guest)
+        g_string_append_printf(text, "guest image %s; ", string(result, "image"));
+    else
+        g_string_append(text, "no guest; ");
+    g_string_append_printf(text, "Godwit %s.\n", string(result, "kit"));
     if (!guest)
         return;
     g_string_append(text, "\nThe guest is a small program without an operating system. ");

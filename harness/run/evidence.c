@@ -246,11 +246,38 @@ static json_t *vms_of(const struct godwit_testbed *testbed)
     return vms;
 }
 
+/* Adds the machine type of a VM that runs no guest, in place of the one that the result names. */
+static void add_board(const struct godwit_testbed *testbed, json_t *result)
+{
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
+        for (guint a = 0; vm->board && a + 1 < vm->arguments->len; a++) {
+            const char *type = g_ptr_array_index(vm->arguments, a + 1);
+            if (!g_strcmp0(g_ptr_array_index(vm->arguments, a), "-machine"))
+                json_object_set_new(result, "board", json_stringn(type, strcspn(type, ",")));
+        }
+    }
+}
+
+/* Returns true if a VM runs the guest. */
+static bool has_guest(const struct godwit_testbed *testbed)
+{
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
+        if (vm->console)
+            return true;
+    }
+    return false;
+}
+
 void godwit_evidence_add(struct godwit_testbed *testbed, json_t *result)
 {
     const struct godwit_workload *workload = &testbed->setup->workload;
     json_object_set_new(result, "vms", vms_of(testbed));
     json_object_set_new(result, "timeline", timeline_of(testbed));
+    add_board(testbed, result);
+    if (!has_guest(testbed))
+        return;
     json_object_set_new(result, "guest",
                         json_pack("{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:i}", "window_start",
                                   (json_int_t)workload->window_start, "window_end",

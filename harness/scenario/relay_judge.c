@@ -214,7 +214,7 @@ bool godwit_trial_run_on(struct attempt *attempt, GError **error)
         g_autofree char *end = godwit_vm_end(destination);
         see(attempt, ORACLE_PROCESS, end);
     } else if (console->guest_fault) {
-        see(attempt, ORACLE_GUEST, "the guest found a wrong byte in its memory");
+        see(attempt, ORACLE_GUEST, "the guest reports a fault");
     } else if (console->failure) {
         see(attempt, ORACLE_CONSOLE, console->failure);
     } else if (console->passes < goal.passes) {

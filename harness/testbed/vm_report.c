@@ -111,8 +111,8 @@ bool godwit_vm_healthy(struct godwit_vm *vm, GError **error)
         return false;
     }
     if (vm->console && vm->console->guest_fault && !vm->console->fault_provoked) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE,
-                    "%s: the guest found a wrong byte in its memory", vm->name);
+        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ORACLE, "%s: the guest reports a fault",
+                    vm->name);
         return false;
     }
     return true;

@@ -33,7 +33,7 @@
 
 /*
  * Defaults of the parameter block. The window extends from 1 MiB to 100 MiB above the start of RAM.
- * The guest walks it in steps of 4 KiB, the smallest migration page size of the five architectures.
+ * The guest walks it in steps of 4 KiB, the smallest migration page size of all architectures.
  */
 #define GODWIT_WINDOW_OFFSET     0x00100000
 #define GODWIT_WINDOW_END_OFFSET 0x06400000

@@ -214,6 +214,15 @@ sub value_of {
     }
     same_set([map { m{gen/(\w+)\.h} } glob 'gen/*.h'],
         'gen', \@told_of, 'docs/guest-abi.md', 'the tables list every image');
+    my @lists = (['README.md', 'gen/*.h'], ['docs/vendoring.md', 'gen/*.h'],
+        ['CONTRIBUTING.md', '*/machine.c'], ['CHANGELOG.md', '*/machine.c']);
+    my @untold;
+    for my $list (@lists) {
+        my ($page, $pattern) = @$list;
+        my @names = map { m{gen/(\w+)\.h|(\w+)/machine\.c}; $1 // $2 } glob $pattern;
+        push @untold, map {"$page: $_"} grep { slurp($page) !~ /\b$_\b/ } @names;
+    }
+    is(join("\n", @untold), '', 'what else lists images and architectures');
     ok(!@wrong, 'addresses of the images are right') or diag(join("\n", @wrong));
 }
 

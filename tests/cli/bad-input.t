@@ -46,7 +46,7 @@ for (
     [fake('garbage'), qr/sent a line that is not a JSON object: "Hello/],
     [fake('no-greeting'), qr/did not begin with a QMP greeting/],
     [fake('stray'), qr/sent an unexpected answer/],
-    [fake('arm'), qr/is a QEMU for arm, for which Godwit has no guest, only for aarch64, /],
+    [fake('vax'), qr/is a QEMU for vax, for which Godwit has no guest, only for aarch64, /],
     [fake('no-machine'), qr/has no machine "q35"/],
     ['/bin/true', qr/exited with status 0 .* saying nothing/],
     ['/bin/cat', qr/exited with status 1/],
@@ -61,8 +61,8 @@ for (
     my ($path, $pattern, @more) = @$_;
     refuses(['run', 'precopy/unix/plain', @usual, '--qemu', $path, @more], $pattern);
 }
-refuses(['run', @usual, '--qemu-src', fake('hangs'), '--qemu-dst', fake('arm')],
-    qr/is a QEMU for arm, not for x86_64/);
+refuses(['run', @usual, '--qemu-src', fake('hangs'), '--qemu-dst', fake('vax')],
+    qr/is a QEMU for vax, not for x86_64/);
 refuses(['run', @usual, '--qemu-src', fake('hangs'), '--qemu-dst', '/bin/true'],
     qr/not a usable QEMU: \/bin\/true/);
 refuses([$_, 'precopy/unix/plain'], qr/no QEMU in \$PATH: install one/,

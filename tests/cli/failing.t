@@ -32,7 +32,7 @@ my %failures = (
         qr/^ +console +ABZ$/m],
     'restarting-guest' => [qr/source: the guest restarted: READY number 2, 1 expected/,
         qr/start|to A|to B/, qr/^ +console +ABA$/m],
-    'faulty-guest' => [qr/source: the guest found a wrong byte in its memory/, qr/start|to A|to B/,
+    'faulty-guest' => [qr/source: the guest reports a fault/, qr/start|to A|to B/,
         qr/^ +console +ABX$/m],
 );
 

@@ -55,6 +55,8 @@ like($results->{'machine/microvm'}{message}, qr/the destination has another stat
 ($run, $results) = results_of('machine/isapc', '--qemu', destination_that('kill -ABRT $$'));
 is($run->{status}, 1, 'a crash at the start: exit status');
 is($results->{'machine/isapc'}{kind}, 'crash', 'it is a crash');
+my ($report) = grep { m{/report\.txt$} } @{$run->{bundles}};
+like(slurp($report), qr/^x86_64, machine isapc, accelerator tcg, no guest; /m, 'the report names the machine');
 ($run, $results) = results_of('machine/isapc', '--allow-all-skipped', '--qemu',
     destination_that('echo "no firmware" >&2; exit 1'));
 is($run->{status}, 0, 'a refusal to start: exit status');

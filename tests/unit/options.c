@@ -78,7 +78,7 @@ static int suite_begin(void **state)
 {
     (void)state;
     static const char *const arches[] = {"aarch64", "i386",   "ppc64", "riscv64",
-                                         "s390x",   "x86_64", "arm"};
+                                         "s390x",   "x86_64", "vax"};
     folder = g_dir_make_tmp("godwit-unit-XXXXXX", NULL);
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     for (int version = 1; version <= 2; version++) {
@@ -400,7 +400,7 @@ static void test_versions(void **state)
 static void test_binaries(void **state)
 {
     (void)state;
-    g_autofree char *one = qemu(1, "ppc64"), *two = qemu(2, "ppc64"), *arm = qemu(1, "arm"),
+    g_autofree char *one = qemu(1, "ppc64"), *two = qemu(2, "ppc64"), *vax = qemu(1, "vax"),
                     *other = qemu(2, "s390x");
     g_setenv("PATH", "/nowhere", TRUE);
     g_autofree char *by_qemu = g_strdup_printf("godwit --qemu %s", two);
@@ -425,8 +425,8 @@ static void test_binaries(void **state)
         char *line;
         const char *text;
     } rows[] = {
-        {g_strdup_printf("godwit --qemu %s", arm),
-         "is a QEMU for arm, for which Godwit has no guest"},
+        {g_strdup_printf("godwit --qemu %s", vax),
+         "is a QEMU for vax, for which Godwit has no guest"},
         {g_strdup_printf("godwit --arch s390x --qemu %s", one),
          "is a QEMU for ppc64, not for s390x"},
         {g_strdup_printf("godwit --qemu-src %s --qemu-dst %s", one, other),
