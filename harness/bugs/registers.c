@@ -189,6 +189,33 @@ static bool is_pxa(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* Pins of the GPIO that are high once it was loaded; and what is behind the last channel of a DMA
+ * controller, where QEMU reads whatever it finds. */
+static bool is_omap_state(const struct godwit_symptom_register *lost)
+{
+    uint32_t before, after;
+    if (is_lost(lost, "^omap\\.dma4 0x[c-e][0-9a-f]{2} \\(memory 0x[0-9a-f]+\\): 0x"))
+        return true;
+    if (!is_lost(lost, "^omap-gpio, omap\\.gpio 0x0 \\(memory 0x[0-9a-f]+\\): 0x") &&
+        !is_lost(lost, "^omap2-gpio, omap\\.gpio-module 0x38 \\(memory 0x[0-9a-f]+\\): 0x"))
+        return false;
+    static const uint32_t pins[] = {0x40, 0x04000000, 0x20000000};
+    for (size_t i = 0; i < G_N_ELEMENTS(pins); i++)
+        if (read_values(lost->text, &before, &after) && after == (before | pins[i]) &&
+            after != before)
+            return true;
+    return false;
+}
+
+static bool is_omap(const struct godwit_symptom *symptom, char **seen)
+{
+    static const char *const boards[] = {"cheetah", "n800", "n810", NULL};
+    if (!g_strv_contains(boards, symptom->text) || !are_own(symptom, is_omap_state))
+        return false;
+    *seen = g_strdup(symptom->lost[0].text);
+    return true;
+}
+
 /* A write to Slot Control has closed the interlock; its bit in Slot Status keeps the destination
  * from loading the configuration space. */
 static bool is_interlock(const struct godwit_symptom *symptom, char **seen)
@@ -245,6 +272,17 @@ const struct godwit_bug godwit_bugs_registers[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_pxa,
+    },
+    {
+        .id = "machine-omap",
+        .summary = "pins of the GPIO of boards with an OMAP are high once they are loaded",
+        .reference = "measured in QEMU 7.2; 10.0 and 11.1 have no such boards",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .fixed = {10, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_omap,
     },
     {.id = NULL},
 };

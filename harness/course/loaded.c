@@ -227,8 +227,9 @@ static bool compare_registers(struct comparison *comparison, struct godwit_vm *r
     if (differences && differences->len) {
         struct godwit_vm *another = NULL;
         g_clear_pointer(&differences, g_ptr_array_unref);
+        /* The source names both: a copy may not survive questions, once its registers were read. */
         other =
-            godwit_hardware_name(own, source, error) && godwit_hardware_name(copy, reader, error)
+            godwit_hardware_name(own, source, error) && godwit_hardware_name(copy, source, error)
                 ? read_loaded(comparison, &another, error)
                 : NULL;
         differences = other ? godwit_hardware_compare(own, copy, other, &moving) : NULL;

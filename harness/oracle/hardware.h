@@ -31,8 +31,8 @@ typedef GPtrArray godwit_deadly_regions;
 struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly_regions *deadly,
                                              GError **error);
 
-/* Finds out which device has each register in HARDWARE, by the objects of VM, from which it was
- * read. That takes long, and only differences need it. Fails with QMP or CRASH. */
+/* Finds out which device has each register in HARDWARE, by the objects of VM, which has the same
+ * devices. That takes long, and only differences need it. Fails with QMP or CRASH. */
 bool godwit_hardware_name(struct godwit_hardware *hardware, struct godwit_vm *vm, GError **error);
 
 /* Frees it. Does nothing for NULL. */
