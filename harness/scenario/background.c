@@ -8,31 +8,64 @@
  * stamps, position and registers show that memory and CPU are of one instant, and its passes that
  * this was the start.
  *
+ * QEMU does not always keep to max-bandwidth here. So it writes into a FIFO, from which the harness
+ * reads no more than the guest needs, until it may complete: whoever saves each page before it is
+ * written cannot be done while the FIFO is full. What is read becomes the file.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "scenario/scenario.h"
 
+#include "base/file.h"
 #include "bugs/bugs.h"
 #include "course/snapshot.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-/* Bytes a second until the guest has been seen to write. At this rate the window alone takes
- * seconds, as a rule. QEMU was seen to save 4 MiB in 40 ms in spite of it, in which the guest did
- * not write once, so that the window is a wide one. */
-#define THROTTLED (512 << 10)
+#define FIFO "snapshot.fifo"
+/* How much is read at a time, in bytes: while the guest has not been seen to write, so little that
+ * the window outlasts it, and then. */
+#define SIP     ((size_t)16 << 10)
+#define DRAUGHT ((size_t)256 << 10)
 /* The guest must write this many pages meanwhile. QEMU saves each of them first. */
 #define LEAST_WRITTEN 16u
 
 /* The longest that a guest may take for a pass once it need not wait for its pages to be saved. */
 #define GO_ON_SECONDS 10
 
+/* From the FIFO into the file. */
+struct flow {
+    int fifo, file; /* if open */
+    bool open;
+    guint source;    /* reads whatever comes; 0: nothing does */
+    GError *failure; /* of that */
+};
+
 struct godwit_scenario_state {
     struct godwit_moment moment;
+    struct flow flow;
 };
+
+static void flow_close(struct flow *flow)
+{
+    if (flow->source)
+        g_source_remove(flow->source);
+    if (flow->open) {
+        close(flow->fifo);
+        close(flow->file);
+    }
+    g_clear_error(&flow->failure);
+    *flow = (struct flow){0};
+}
 
 static void clear(struct godwit_scenario_state *state)
 {
+    flow_close(&state->flow);
     godwit_moment_clear(&state->moment);
 }
 
@@ -45,8 +78,6 @@ enum guest {
 
 static const struct godwit_capability background[] = {{"background-snapshot", true}, {NULL, false}};
 static const struct godwit_capability off[] = {{"background-snapshot", false}, {NULL, false}};
-static const struct godwit_parameter throttled[] = {{"max-bandwidth", THROTTLED, NULL},
-                                                    {NULL, 0, NULL}};
 static const struct godwit_snapshot_disks no_disks = {{NULL}, 0};
 
 /* Returns a transport into a file that both QEMUs have. */
@@ -56,6 +87,60 @@ static enum godwit_transport transport_of(const struct godwit_setup *setup)
                    godwit_qemu_has(setup->destination, "transport", "file")
                ? GODWIT_TRANSPORT_FILE
                : GODWIT_TRANSPORT_EXEC;
+}
+
+/* Makes the FIFO, and the file, in place of those of an earlier snapshot. */
+static bool flow_open(struct godwit_testbed *testbed, struct flow *flow, GError **error)
+{
+    g_autofree char *fifo = g_build_filename(testbed->directory, FIFO, NULL);
+    g_autofree char *path = g_build_filename(testbed->directory, GODWIT_MIGRATE_FILE, NULL);
+    unlink(fifo);
+    if (mkfifo(fifo, 0600) ||
+        (flow->fifo = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)) < 0)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot make %s: %s", fifo,
+                           g_strerror(errno));
+    flow->file = godwit_file_create(path, error);
+    flow->open = flow->file >= 0;
+    if (!flow->open)
+        close(flow->fifo);
+    return flow->open;
+}
+
+/* Moves at most MOST bytes that the FIFO has. Sets *MOVED to their number, 0 if it has none. */
+static bool flow_move(const struct flow *flow, size_t most, size_t *moved, GError **error)
+{
+    char bytes[16 << 10];
+    for (*moved = 0; *moved < most;) {
+        const ssize_t length = read(flow->fifo, bytes, MIN(sizeof(bytes), most - *moved));
+        if (length < 0 && errno == EINTR)
+            continue;
+        if (length == 0 || (length < 0 && errno == EAGAIN))
+            return true;
+        for (ssize_t done = 0, now; done < length; done += now) {
+            now = write(flow->file, bytes + done, (size_t)(length - done));
+            if (now < 0)
+                return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write the snapshot: %s",
+                                   g_strerror(errno));
+        }
+        if (length < 0)
+            return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot read the snapshot: %s",
+                               g_strerror(errno));
+        *moved += (size_t)length;
+    }
+    return true;
+}
+
+static gboolean readable(gint fd, GIOCondition condition, gpointer data)
+{
+    struct flow *flow = data;
+    size_t moved;
+    (void)fd;
+    (void)condition;
+    /* At its end a FIFO stays readable. */
+    if (flow_move(flow, DRAUGHT, &moved, &flow->failure) && moved)
+        return G_SOURCE_CONTINUE;
+    flow->source = 0;
+    return G_SOURCE_REMOVE;
 }
 
 /* Returns how many pages CPU 0 has written since its start. */
@@ -72,6 +157,7 @@ static uint64_t pages_of(const struct godwit_vm *vm, const struct godwit_mailbox
 static bool see_it_write(struct godwit_vm *source, struct godwit_moment *moment, GError **error)
 {
     struct godwit_mailbox begin, now;
+    size_t moved;
     if (!godwit_memory_mailbox(source, 0, &begin, error))
         return false;
     for (;;) {
@@ -89,7 +175,8 @@ static bool see_it_write(struct godwit_vm *source, struct godwit_moment *moment,
                                    json_integer((json_int_t)(after - before)));
             break;
         }
-        if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS, "the guest to write", error))
+        if (!flow_move(&source->testbed->state->flow, SIP, &moved, error) ||
+            !godwit_testbed_rest(source->testbed, GODWIT_REST_MS, "the guest to write", error))
             return false;
     }
     for (unsigned cpu = 0; cpu < source->testbed->setup->workload.cpus; cpu++)
@@ -114,22 +201,41 @@ static bool await_page(struct godwit_vm *source, GError **error)
     }
 }
 
-/* Begins a background snapshot into the file, throttled, of a guest as GUEST has it. Returns when
- * the guest has been seen to write, unless it is stopped all the time. */
-static bool begin(struct godwit_vm *source, enum godwit_transport transport, enum guest guest,
-                  struct godwit_moment *moment, GError **error)
+/* Begins a background snapshot, which cannot complete, of a guest as GUEST has it. Returns when the
+ * guest has been seen to write, unless it is stopped all the time. */
+static bool begin(struct godwit_vm *source, enum guest guest, struct godwit_moment *moment,
+                  GError **error)
 {
+    struct flow *flow = &source->testbed->state->flow;
     if (!godwit_migrate_set_capabilities(source, background, error) ||
-        !godwit_migrate_set_parameters(source, throttled, error) ||
         !godwit_moment_begin(source, "the file", guest == RUNNING, 0, &no_disks, NULL, moment,
                              error))
         return false;
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
-    g_autofree char *uri = godwit_migrate_file_address(source, transport, error);
-    return uri && godwit_migrate_start(source, uri, false, error) &&
+    return flow_open(source->testbed, flow, error) &&
+           godwit_migrate_start(source, "exec:cat > " FIFO, false, error) &&
            godwit_migrate_wait(source, "active", error) && await_page(source, error) &&
            (guest != RESUMED || godwit_vm_run(source, error)) &&
            (guest == STOPPED || see_it_write(source, moment, error));
+}
+
+static bool is_read(gpointer data)
+{
+    const struct flow *flow = data;
+    return !flow->source;
+}
+
+/* Waits until all of a completed snapshot is in the file. */
+static bool flow_finish(struct godwit_testbed *testbed, struct flow *flow, GError **error)
+{
+    if (!godwit_testbed_wait(testbed, is_read, flow, "the end of the snapshot", error))
+        return false;
+    if (flow->failure) {
+        g_propagate_error(error, g_steal_pointer(&flow->failure));
+        return false;
+    }
+    flow_close(flow);
+    return true;
 }
 
 /* Fails with MIGRATION if a guest that was stopped all the time runs, unless a known bug of the
@@ -150,8 +256,10 @@ static bool judge_stopped(struct godwit_vm *source, GError **error)
 static bool complete(struct godwit_vm *source, enum guest guest, GError **error)
 {
     struct godwit_reading reading;
-    if (!godwit_migrate_unthrottle(source, error) ||
-        !godwit_migrate_wait(source, "completed", error) || !godwit_migrate_note(source, error))
+    struct flow *flow = &source->testbed->state->flow;
+    flow->source = g_unix_fd_add(flow->fifo, G_IO_IN | G_IO_HUP, readable, flow);
+    if (!godwit_migrate_wait(source, "completed", error) || !godwit_migrate_note(source, error) ||
+        !flow_finish(source->testbed, flow, error))
         return false;
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_RUN_ON);
     return (guest == STOPPED ? judge_stopped(source, error)
@@ -184,8 +292,8 @@ static bool take(struct godwit_testbed *testbed, enum guest guest, bool twice, G
         !godwit_migrate_set_capabilities(destination, NULL, error))
         return false;
     for (unsigned i = 0; i <= twice; i++)
-        if ((i && !godwit_vm_run(source, error)) ||
-            !begin(source, transport, guest, moment, error) || !complete(source, guest, error))
+        if ((i && !godwit_vm_run(source, error)) || !begin(source, guest, moment, error) ||
+            !complete(source, guest, error))
             return false;
     if (judge(source, destination, transport, moment, &cause))
         return godwit_course_end(source, destination, error);
@@ -232,23 +340,25 @@ static bool run_cancel(struct godwit_testbed *testbed, const struct godwit_scena
                        GError **error)
 {
     static const struct godwit_spec live = {.transport = GODWIT_TRANSPORT_UNIX};
-    const enum godwit_transport transport = transport_of(testbed->setup);
     struct godwit_vm *source, *destination;
     (void)scenario;
     if (!godwit_course_both(testbed, "destination", true, &source, &destination, error) ||
         !godwit_migrate_set_capabilities(destination, NULL, error) ||
-        !begin(source, transport, RUNNING, &testbed->state->moment, error))
+        !begin(source, RUNNING, &testbed->state->moment, error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_CANCEL);
-    return godwit_vm_command(source, "migrate_cancel", NULL, error) &&
-           godwit_migrate_wait(source, "cancelled", error) &&
+    if (!godwit_vm_command(source, "migrate_cancel", NULL, error))
+        return false;
+    /* A thread that waits for the full FIFO notices the cancellation only now. */
+    flow_close(&testbed->state->flow);
+    return godwit_migrate_wait(source, "cancelled", error) &&
            godwit_course_expect_status(source, "running", "after the cancellation", error) &&
            see_it_go_on(source, error) && godwit_migrate_set_capabilities(source, off, error) &&
            godwit_course_move(testbed, &live, source, destination, error);
 }
 
 #define BACKGROUND                                                                                 \
-    .state = sizeof(struct godwit_scenario_state), .clear = clear, .wide = true,                   \
+    .state = sizeof(struct godwit_scenario_state), .clear = clear,                                 \
     .needs = "capability:background-snapshot", .lacks = godwit_scenario_lacks_userfaultfd
 
 GODWIT_SCENARIOS(background) = {
