@@ -61,6 +61,12 @@ static const struct place dma_status[] = {
     {"i8257", "dma-cont", 0x0, 0x1},
 };
 
+/* Behind the last register, where QEMU reads whatever its heap has there. */
+static const struct place beyond[] = {
+    {"xlnx.ps7-spi", "spi", 0x100, 0xfff},
+    {"imx.usbphy", "imx-usbphy", 0x84, 0xfff},
+};
+
 static bool is_at(const struct godwit_symptom_register *lost, const struct place *place)
 {
     const char *offset = strrchr(lost->where, ' ');
@@ -129,6 +135,11 @@ static bool is_ehci(const struct godwit_symptom *symptom, char **seen)
 static bool is_esp(const struct godwit_symptom *symptom, char **seen)
 {
     return are_at(symptom, esp_registers, G_N_ELEMENTS(esp_registers), seen);
+}
+
+static bool is_beyond(const struct godwit_symptom *symptom, char **seen)
+{
+    return are_at(symptom, beyond, G_N_ELEMENTS(beyond), seen);
 }
 
 static bool is_dma_status(const struct godwit_symptom *symptom, char **seen)
@@ -262,6 +273,17 @@ const struct godwit_bug godwit_bugs_registers[] = {
     REGISTERS("device-openpic-mode",
               "the interrupts of an openpic lose their mode bit, which no guest can write or miss",
               is_openpic, GODWIT_BUG_SURVIVED),
+    {
+        .id = "device-reads-beyond",
+        .summary = "an SPI and a USB controller read memory of QEMU behind their registers",
+        .reference = "measured in QEMU 7.2, and not in 10.0",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .fixed = {10, 0},
+        .effect = GODWIT_BUG_SURVIVED,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_beyond,
+    },
     {
         .id = "machine-pxa",
         .summary = "boards with a PXA have another I2C address, or another pin, once loaded",
