@@ -113,7 +113,9 @@ for my $command (qw(migrate bench doctor list)) {
 }
 exhausted('memory', "$_ MiB of addresses", 'run', ['prlimit', '--as=' . ($_ << 20)])
     for 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536;
-exhausted('memory', '16 MiB of addresses', 'run', ['prlimit', '--as=' . (16 << 20)], @glib);
+# GnuTLS fails before main(), and GLib calls itself for ever to say that it has no memory.
+exhausted('memory', '16 MiB of addresses', 'run', ['prlimit', '--as=' . (16 << 20)],
+    may => qr/^signal (5|6|11)$/, needs_if_may => qr/GLib-ERROR|GnuTLS initialization/);
 exhausted('memory', "$_ MiB of data", 'run', ['prlimit', '--data=' . ($_ << 20)])
     for 16, 32, 64, 128, 256, 512;
 exhausted('memory', "$_ MiB of data", 'run', ['prlimit', '--data=' . ($_ << 20)], @glib) for 1, 4;
