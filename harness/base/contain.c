@@ -58,16 +58,19 @@ static char *own_group(void)
 }
 
 /* Creates the control group, if this process may create one and move processes into it. Its name
- * is the identity of FOLDER, which no other folder of this host has: the last part of the path does
- * not suffice, because runs in different folders for temporary files may draw the same one. */
+ * has the last part of FOLDER's path, which is made from the clock, and the folder's identity. The
+ * one alone does not suffice, because runs in different folders for temporary files may draw the
+ * same one, and the other does not, because a folder that is removed leaves its identity to the
+ * next. */
 static void make_group(const char *folder)
 {
     struct stat identity;
     g_autofree char *own = own_group();
     if (!own || stat(folder, &identity))
         return;
+    g_autofree char *base = g_path_get_basename(folder);
     g_autofree char *name =
-        g_strdup_printf("godwit-%jx-%jx", (uintmax_t)identity.st_dev, (uintmax_t)identity.st_ino);
+        g_strdup_printf("%s-%jx-%jx", base, (uintmax_t)identity.st_dev, (uintmax_t)identity.st_ino);
     char *path = g_build_filename(own, name, NULL);
     if (mkdir(path, 0700) && errno != EEXIST) {
         g_free(path);

@@ -95,8 +95,27 @@ static void test_same_name(void **state)
     godwit_files_remove(top);
 }
 
+/* The folder of a run may get the inode of that of an earlier run, whose janitor has removed it and
+ * looks once more for what is left. */
+static void test_same_inode(void **state)
+{
+    (void)state;
+    char top[] = "/tmp/godwit-unit-contain-XXXXXX";
+    assert_non_null(g_mkdtemp(top));
+    g_autofree char *first = g_build_filename(top, "godwit-FIRST0", NULL);
+    g_autofree char *second = g_build_filename(top, "godwit-SECOND", NULL);
+    struct run runs[] = {start(first), {0}};
+    assert_int_equal(g_rmdir(first), 0);
+    runs[1] = start(second);
+    finish(&runs[0]);
+    assert_true(answers(&runs[1]));
+    finish(&runs[1]);
+    godwit_files_remove(top);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_name)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_name),
+                                       cmocka_unit_test(test_same_inode)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
