@@ -272,9 +272,10 @@ sub judge_janitor {
         my $said = $run->{out} . $run->{err};
         # The end of the janitor comes first, and may be noticed first.
         return () if $run->{status} eq '2' && $said =~ /janitor/;
-        return $run->{status} eq 128 + $number{$then} ? () : (wrong => "ended by $run->{status}")
-            if $then;
         my $problem = incomplete($run);
+        # It was over already, all but the exit.
+        return $run->{status} eq 128 + $number{$then} || !$problem && !$state->{working_then} ? ()
+            : (wrong => "ended by $run->{status}") if $then;
         return (wrong => "$problem, and not a word of the janitor") if $problem;
         # One that is stopped may go on unnoticed, and SIGTERM is blocked in it: it may have ended by
         # itself, with the run, before anybody looked whether it had survived.
@@ -288,7 +289,7 @@ for my $i (1 .. scaled(25)) {
     my $then = $i % 3 == 0 ? 'TERM' : undef;
     push @cases, storm('storm: janitors', $i, $flavours[$i % 3], "SIG$signal" . ($then ? ", then SIG$then" : ''),
         [[0, strike_janitor($signal)], [0.1, sub { $_[1]{survived} = alive($_[1]{janitor}); 1 }],
-            $then ? [0.2, signal_it($then)] : ()],
+            $then ? [0.2, sub { $_[1]{working_then} = workers($_[0]); return signal_it($then)->(@_) }] : ()],
         judge => judge_janitor($signal, $then));
 }
 
