@@ -115,6 +115,7 @@ static __attribute__((noinline)) uint64_t *check_page(const struct share *share,
     const struct godwit_stamp *stamp = &share->stamp;
     const uint64_t *const end = end_of(share, at);
     uint64_t *wrong = NULL;
+    generation = godwit_stamp_latest(stamp, page, generation);
     if (godwit_stamp_is_zero(stamp, page, generation))
         return find_wrong(at, end, 1, 0, 0);
     if (!godwit_stamp_is_sparse(stamp))
@@ -127,14 +128,15 @@ static __attribute__((noinline)) uint64_t *check_page(const struct share *share,
     return wrong;
 }
 
-/* Checks the page at AT, if VERIFY is set, and writes it unless a word is wrong. Returns the first
- * wrong word, or NULL. */
+/* Checks the page at AT, if VERIFY is set, and writes it if it is due and no word is wrong. Returns
+ * the first wrong word, or NULL. */
 static __attribute__((noinline)) uint64_t *renew(const struct share *share, uint32_t page,
                                                  uint64_t *at)
 {
     uint64_t *const wrong = share->verify ? check_page(share, page, at, share->generation) : NULL;
-    if (!wrong)
-        write_page(share, page, at, share->generation + 1);
+    const uint64_t next = share->generation + 1;
+    if (!wrong && godwit_stamp_latest(&share->stamp, page, next) == next)
+        write_page(share, page, at, next);
     return wrong;
 }
 

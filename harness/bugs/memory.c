@@ -97,7 +97,9 @@ static bool is_older(const struct staleness *how, uint32_t page, const unsigned 
             continue;
         if (godwit_stamp_date(stamp, word, page, i, how->latest, &generation)) {
             (void)godwit_stamp_date(stamp, newer, page, i, how->latest, &wanted);
-            if (wanted - generation > how->most)
+            if (godwit_stamp_writes(stamp, page, wanted) -
+                    godwit_stamp_writes(stamp, page, generation) >
+                how->most)
                 return false;
             continue;
         }

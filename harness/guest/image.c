@@ -120,8 +120,10 @@ static const struct {
     const char *word;
     uint32_t flag, choice;
 } stamp_words[] = {
+    {"whole", 0, GODWIT_FLAG_CONTENT_MASK},
     {"sparse", GODWIT_FLAG_SPARSE, GODWIT_FLAG_CONTENT_MASK},
     {"zero", GODWIT_FLAG_ZERO, GODWIT_FLAG_CONTENT_MASK},
+    {"mixed", GODWIT_FLAG_MIXED, GODWIT_FLAG_CONTENT_MASK},
     {"stride", GODWIT_FLAG_STRIDE, GODWIT_FLAG_ORDER_MASK},
     {"random", GODWIT_FLAG_RANDOM, GODWIT_FLAG_ORDER_MASK},
 };
@@ -131,24 +133,26 @@ static const struct {
 bool godwit_workload_choose(struct godwit_workload *workload, const char *name, GError **error)
 {
     g_auto(GStrv) words = g_strsplit(name, ":", -1);
-    uint32_t flags = 0;
+    uint32_t flags = 0, chosen = 0;
     bool good = words[0] && (!strcmp(words[0], "stamp") || !strcmp(name, "order"));
     if (good && !strcmp(words[0], "stamp"))
         flags = GODWIT_FLAG_STAMP;
     for (guint i = 1; good && words[i]; i++) {
         good = false;
         for (size_t j = 0; j < G_N_ELEMENTS(stamp_words); j++)
-            if (!strcmp(words[i], stamp_words[j].word) && !(flags & stamp_words[j].choice)) {
+            if (!strcmp(words[i], stamp_words[j].word) && !(chosen & stamp_words[j].choice)) {
                 flags |= stamp_words[j].flag;
+                chosen |= stamp_words[j].choice;
                 good = true;
             }
     }
     if (!good)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "unknown workload \"%s\" (known: order, "
-                           "stamp[:sparse|:zero][:stride|:random])",
+                           "stamp[:whole|:sparse|:zero|:mixed][:stride|:random])",
                            name);
     workload->flags = (workload->flags & ~(uint32_t)STAMP_FLAGS) | flags;
+    workload->usual_content = (flags & GODWIT_FLAG_STAMP) && !(chosen & GODWIT_FLAG_CONTENT_MASK);
     return true;
 }
 
@@ -158,7 +162,8 @@ char *godwit_workload_name(const struct godwit_workload *workload)
         return g_strdup("order");
     GString *name = g_string_new("stamp");
     for (size_t j = 0; j < G_N_ELEMENTS(stamp_words); j++)
-        if ((workload->flags & stamp_words[j].choice) == stamp_words[j].flag)
+        if ((workload->flags & stamp_words[j].choice) == stamp_words[j].flag &&
+            !(stamp_words[j].choice == GODWIT_FLAG_CONTENT_MASK && workload->usual_content))
             g_string_append_printf(name, ":%s", stamp_words[j].word);
     return g_string_free(name, FALSE);
 }
@@ -167,10 +172,8 @@ const char *godwit_workload_stamp_wrong(const struct godwit_workload *workload)
 {
     if (workload->flags & GODWIT_FLAG_SUSPEND)
         return "the stamp workload cannot suspend the guest";
-    if ((workload->flags & GODWIT_FLAG_CONTENT_MASK) == GODWIT_FLAG_CONTENT_MASK ||
-        (workload->flags & GODWIT_FLAG_ORDER_MASK) == GODWIT_FLAG_ORDER_MASK)
-        return "the stamp workload takes at most one of sparse and zero, and at most one of stride "
-               "and random";
+    if ((workload->flags & GODWIT_FLAG_ORDER_MASK) == GODWIT_FLAG_ORDER_MASK)
+        return "the stamp workload takes at most one of stride and random";
     if (workload->page_size < 512 || (workload->page_size & (workload->page_size - 1)))
         return "the stamp workload needs a page size that is a power of two, 512 or more";
     if (workload->window_start % workload->page_size)

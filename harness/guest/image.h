@@ -20,8 +20,9 @@ struct godwit_workload {
     uint32_t passes_per_report;
     uint32_t flags; /* GODWIT_FLAG_* */
     uint32_t page_ticks;
-    uint32_t cpus; /* number of CPUs that share the work */
-    uint64_t seed; /* seed of the workload `stamp` */
+    uint32_t cpus;      /* number of CPUs that share the work */
+    uint64_t seed;      /* seed of the workload `stamp` */
+    bool usual_content; /* `stamp`: the user has chosen no content, so the scenario does */
 };
 
 /* Returns the workload in the unmodified parameter block of an image. */
@@ -41,8 +42,8 @@ bool godwit_workload_check(const struct godwit_workload *workload,
 
 /*
  * Sets the flags of WORKLOAD to those of NAME: "order", or "stamp", optionally followed by what it
- * writes ("sparse", "zero") and in which order ("stride", "random"), each after a colon. Fails with
- * USAGE for any other name.
+ * writes ("whole", "sparse", "zero", "mixed") and in which order ("stride", "random"), each after a
+ * colon. Without the former, sets usual_content. Fails with USAGE for any other name.
  */
 bool godwit_workload_choose(struct godwit_workload *workload, const char *name, GError **error);
 

@@ -23,18 +23,49 @@ enum {
     SAMPLES = GODWIT_LIVENESS_PAGES,
 };
 
+/* Returns true if the guest writes to all pages of the window in each pass. */
+static bool dirties_all(const struct godwit_workload *workload)
+{
+    return !(workload->flags & GODWIT_FLAG_STAMP) ||
+           (workload->flags & GODWIT_FLAG_CONTENT_MASK) != GODWIT_FLAG_MIXED;
+}
+
+uint64_t godwit_liveness_dirtied(const struct godwit_workload *workload)
+{
+    const uint64_t pages = godwit_workload_pages(workload);
+    uint64_t busy = 0;
+    if (dirties_all(workload))
+        return pages;
+    for (uint64_t page = 0; page < pages; page++)
+        busy += godwit_stamp_is_busy((uint32_t)page);
+    return busy;
+}
+
+/* Returns the page that is number N, counted from 0, of those that the guest writes in each pass.
+ */
+static uint64_t dirtied_page(const struct godwit_workload *workload, uint64_t n)
+{
+    uint64_t page = 0;
+    if (dirties_all(workload))
+        return n;
+    for (uint64_t left = n;; page++)
+        if (godwit_stamp_is_busy((uint32_t)page) && left-- == 0)
+            return page;
+}
+
 /* Returns the guest-physical address of sample I. */
 static uint64_t sample(const struct godwit_workload *workload, uint64_t i)
 {
     return workload->window_start +
-           godwit_workload_pages(workload) * i / SAMPLES * (uint64_t)workload->page_size;
+           dirtied_page(workload, godwit_liveness_dirtied(workload) * i / SAMPLES) *
+               (uint64_t)workload->page_size;
 }
 
 uint64_t godwit_liveness_page(const struct godwit_workload *workload, unsigned i)
 {
-    const uint64_t pages = godwit_workload_pages(workload), page = pages * i / SAMPLES;
+    const uint64_t pages = godwit_liveness_dirtied(workload), page = pages * i / SAMPLES;
     const uint64_t near = page - page % GODWIT_STAMP_CYCLE + i % GODWIT_STAMP_CYCLE;
-    return MIN(near, pages - 1);
+    return dirtied_page(workload, MIN(near, pages - 1));
 }
 
 /* Returns the guest-physical address of the page that look I compares with the destination's. */
@@ -109,7 +140,7 @@ static bool seek_received(struct proof *proof, bool *proven, GError **error)
 
 /* Sets *PROVEN to whether more pages have changed than may still have been unsent, and records both
  * counts. The guest writes pages in order, so if N samples have changed, it has written at least
- * the N - 1 stretches of pages between them. */
+ * the N - 1 stretches of pages between them (with `stamp:mixed`, what is busy of them). */
 static bool seek_changed(struct proof *proof, bool *proven, GError **error)
 {
     struct godwit_vm *source = proof->source;
@@ -120,15 +151,17 @@ static bool seek_changed(struct proof *proof, bool *proven, GError **error)
         return false;
     for (size_t i = 0; i < SAMPLES; i++)
         changed += memcmp(present[i], proof->noted[i], proof_length(source)) != 0;
-    const uint64_t pages = godwit_workload_pages(&source->testbed->setup->workload);
-    *proven = changed > 0 && (changed - 1) * pages / SAMPLES >= proof->unsent;
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
+    const uint64_t pages = godwit_workload_pages(workload);
+    const uint64_t dirtied = godwit_liveness_dirtied(workload);
+    *proven = changed > 0 && (changed - 1) * dirtied / SAMPLES >= proof->unsent;
     if (!*proven)
         return true;
     godwit_migration_of(source->testbed)->live = true;
     godwit_testbed_measure(source->testbed, "live",
                            json_pack("{s:I, s:I, s:I, s:i}", "pages", (json_int_t)pages, "unsent",
                                      (json_int_t)proof->unsent, "changed",
-                                     (json_int_t)(changed * pages / SAMPLES), "pass",
+                                     (json_int_t)(changed * dirtied / SAMPLES), "pass",
                                      (int)proof->throttle->iteration));
     return true;
 }
@@ -210,7 +243,7 @@ static bool await_some(struct proof *proof, GError **error)
             (uint64_t)MAX(godwit_json_integer(json_object_get(info, "ram"), "normal-bytes", 0), 0);
         proof->unsent = pages - MIN(sent / godwit_throttle_page_bytes(workload), pages);
         /* All samples but one can prove that many changed pages. */
-        if (proof->unsent <= (SAMPLES - 1) * pages / SAMPLES)
+        if (proof->unsent <= (SAMPLES - 1) * godwit_liveness_dirtied(workload) / SAMPLES)
             return true;
         godwit_throttle_take_events(source, proof->throttle);
         if (proof->throttle->over)

@@ -78,12 +78,13 @@ uint64_t godwit_throttle_page_bytes(const struct godwit_workload *workload)
                                                  : MIN(workload->page_size, QEMU_PAGE);
 }
 
-/* Returns the bytes that an iteration over the whole window sends. With `stamp:zero` one page in
- * GODWIT_STAMP_CYCLE is zero at any time, and is sent as a few bytes. */
+/* Returns the bytes that an iteration sends if the guest has written all of its window since the
+ * one before. With `stamp:zero` and `stamp:mixed` one page in GODWIT_STAMP_CYCLE is zero at any
+ * time, and is sent as a few bytes. */
 static double window_bytes(const struct godwit_workload *workload)
 {
     const double window =
-        (double)(godwit_workload_pages(workload) * godwit_throttle_page_bytes(workload));
+        (double)(godwit_liveness_dirtied(workload) * godwit_throttle_page_bytes(workload));
     return (workload->flags & GODWIT_FLAG_STAMP) && (workload->flags & GODWIT_FLAG_ZERO)
                ? window - window / GODWIT_STAMP_CYCLE
                : window;

@@ -49,12 +49,17 @@ bool godwit_throttle_watch_guest(struct godwit_vm *source, struct godwit_throttl
 bool godwit_throttle_close(struct godwit_vm *source, struct godwit_throttle *throttle,
                            GError **error);
 
+/* Returns how many pages of the window the guest dirties in each pass: all of them, but with
+ * `stamp:mixed` at least the busy ones. */
+uint64_t godwit_liveness_dirtied(const struct godwit_workload *workload);
+
 /* How many pages of the window a look at the destination compares. */
 #define GODWIT_LIVENESS_PAGES 64
 
 /*
  * Returns the page that the look compares as its number I, below GODWIT_LIVENESS_PAGES. The pages
- * are spread over the window and have all places in the cycle of `stamp:zero`. There every
+ * are spread over the window, are written in each pass, and have all places in the cycle of
+ * `stamp:zero`. There every
  * GODWIT_STAMP_CYCLE-th page is zero at the same time, and a page that has arrived as zero cannot
  * be told from one that has not arrived: if all compared pages were such, nothing would ever be
  * proven.

@@ -45,11 +45,12 @@ static void take(struct godwit_stamp_walk *walk, const unsigned char *bytes)
     if (godwit_stamp_check_page(&walk->stamp, page, bytes, walk->big_endian, walk->halves, account,
                                 &finding)) {
         walk->torn += finding.torn;
-        if (account->turn != walk->stamp.pages / walk->stamp.cpus)
+        if (account->turn != walk->stamp.pages / walk->stamp.cpus || finding.either)
             return;
         /* Between two passes, all pages of a CPU must have the generation of its first one. */
-        if (page < walk->stamp.cpus)
+        if (!walk->between[cpu])
             walk->generation[cpu] = finding.generation;
+        walk->between[cpu] = true;
         if (finding.generation == walk->generation[cpu])
             return;
         finding = (struct godwit_stamp_finding){

@@ -18,7 +18,8 @@ struct godwit_stamp_walk {
     uint64_t start;
     bool big_endian, halves;
     struct godwit_stamp_account account[GODWIT_MAX_CPUS];
-    uint64_t generation[GODWIT_MAX_CPUS]; /* of a CPU's pages between two passes */
+    uint64_t generation[GODWIT_MAX_CPUS]; /* of a CPU's pages between two passes ... */
+    bool between[GODWIT_MAX_CPUS];        /* ... if a page has shown it */
     unsigned char *partial;               /* a page of which a part has come; owned */
     size_t have;                          /* bytes of that part */
     uint32_t page;                        /* number of the next page */

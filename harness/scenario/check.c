@@ -154,9 +154,8 @@ static const char *check_guest(const struct godwit_scenario *scenario)
         return ".whole and .wide: the whole window is wide enough";
     if (scenario->order && scenario->content)
         return ".order and .content: only `stamp` has content to choose";
-    if (scenario->content && scenario->content != GODWIT_FLAG_SPARSE &&
-        scenario->content != GODWIT_FLAG_ZERO)
-        return ".content must be GODWIT_FLAG_SPARSE or GODWIT_FLAG_ZERO";
+    if (scenario->content & ~(uint32_t)GODWIT_FLAG_CONTENT_MASK)
+        return ".content must be GODWIT_FLAG_SPARSE, GODWIT_FLAG_ZERO or GODWIT_FLAG_MIXED";
     if (scenario->cpus > GODWIT_MAX_CPUS)
         return ".cpus is more than GODWIT_MAX_CPUS";
     if (scenario->cpus > 1 && (scenario->flags & GODWIT_FLAG_SUSPEND))

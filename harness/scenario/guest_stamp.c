@@ -10,18 +10,11 @@
 #include "oracle/stamp.h"
 #include "scenario/scenario.h"
 
-static struct godwit_lack *no_stamp(const struct godwit_setup *setup)
-{
-    return setup->image->stamp_store
-               ? NULL
-               : godwit_lack_new(g_strdup("a guest with the stamp workload"),
-                                 g_strdup_printf("%s does not have it", setup->image->name));
-}
-
 /* More pages than a stride has, but few enough for many passes. */
 static void prepare(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
     workload->flags |= scenario->flags | GODWIT_FLAG_STAMP | GODWIT_FLAG_VERIFY;
+    workload->usual_content = false;
     workload->window_end =
         workload->window_start + (GODWIT_STAMP_STRIDE + 88) * (uint64_t)GODWIT_PAGE_SIZE;
     workload->page_size = GODWIT_PAGE_SIZE;
@@ -56,10 +49,10 @@ static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scena
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "%s: stopped %d times, but never in the middle of a pass", vm->name,
                            STOPS);
-    /* Run until all words of `sparse` have been written twice, and each page of `zero` has been
-     * zero and not zero. */
-    const bool slowly = scenario->flags & (GODWIT_FLAG_SPARSE | GODWIT_FLAG_ZERO);
-    const guint64 wanted = slowly ? 2 * GODWIT_STAMP_CLASSES : 4;
+    /* Run until all words of `sparse` have been written twice, and each page of `zero` and `mixed`
+     * has been zero and not zero. */
+    const bool slowly = scenario->flags & GODWIT_FLAG_CONTENT_MASK;
+    const guint64 wanted = slowly ? GODWIT_STAMP_PERIOD * (GODWIT_STAMP_CYCLE + 1) : 4;
     if (passes < wanted && !godwit_vm_wait_console(vm, 1, wanted, error))
         return false;
     struct godwit_reading last;
@@ -192,13 +185,14 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
     {                                                                                              \
         .name = "guest/stamp/" kind, .run = stop_often, .prepare = prepare, .order = true,         \
         .flags = flag, .summary = "stamp, " words ": stopped thirty times, every byte is correct", \
-        .lacks = no_stamp                                                                          \
+        .lacks = godwit_scenario_lacks_stamp                                                       \
     }
 
 GODWIT_SCENARIOS(guest_stamp) = {
     STOPPED("whole", "whole pages in ascending order", 0),
     STOPPED("sparse", "one word in sixteen", GODWIT_FLAG_SPARSE),
     STOPPED("zero", "with zero pages", GODWIT_FLAG_ZERO),
+    STOPPED("mixed", "some pages in each pass", GODWIT_FLAG_MIXED),
     STOPPED("stride", "in steps of 2 MiB", GODWIT_FLAG_STRIDE),
     STOPPED("random", "in random order", GODWIT_FLAG_RANDOM),
     {
@@ -207,7 +201,7 @@ GODWIT_SCENARIOS(guest_stamp) = {
         .run = rate,
         .prepare = prepare_rate,
         .order = true,
-        .lacks = no_stamp,
+        .lacks = godwit_scenario_lacks_stamp,
     },
     {
         .name = "guest/stamp/verify",
@@ -215,7 +209,7 @@ GODWIT_SCENARIOS(guest_stamp) = {
         .run = verify,
         .prepare = prepare,
         .order = true,
-        .lacks = no_stamp,
+        .lacks = godwit_scenario_lacks_stamp,
     },
 };
 GODWIT_SCENARIOS_END(guest_stamp);

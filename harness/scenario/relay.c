@@ -335,6 +335,14 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
     workload->window_end = workload->window_start + 512 * (uint64_t)workload->page_size;
 }
 
+/* `order` clears no page. */
+static void prepare_mixed(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    workload->flags |= GODWIT_FLAG_STAMP | GODWIT_FLAG_MIXED;
+    godwit_scenario_default(scenario, workload);
+    workload->window_end = workload->window_start + 1024 * (uint64_t)workload->page_size;
+}
+
 #define STATE .state = sizeof(struct godwit_scenario_state), .clear = clear_state
 
 /* An entry for a fault and what must come of it. STOPPED stops the guest first, LIVE does not. */
@@ -375,6 +383,16 @@ GODWIT_SCENARIOS(relay) = {
          "stale-page", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL),
     LIVE("repeat-page", "live; after a page that comes again it is sent as it was before",
          "repeat-page", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL),
+    {
+        .name = "relay/drop-zero",
+        .summary = "live; pages that become zero after they were sent are left out",
+        .run = run_fault,
+        .prepare = prepare_mixed,
+        .lacks = godwit_scenario_lacks_stamp,
+        .order = true,
+        STATE,
+        .data = &(const struct trial){"drop-zero", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL},
+    },
     STOPPED("flip-state", "one bit of a device's state is flipped", "flip-state", VERDICT_FLIPPED,
             0, "QEMU does not keep the flipped bit: it recomputes it, or the bit means nothing"),
     STOPPED("magic", "the stream's magic is another", "magic", VERDICT_REFUSED, 0, NULL),

@@ -100,10 +100,18 @@ void godwit_scenario_default(const struct godwit_scenario *scenario,
                              struct godwit_workload *workload)
 {
     workload->flags |= (scenario ? scenario->flags : 0) | GODWIT_FLAG_VERIFY;
-    if (scenario && (workload->flags & GODWIT_FLAG_STAMP) &&
-        !(workload->flags & GODWIT_FLAG_CONTENT_MASK))
-        workload->flags |= scenario->content;
+    if (workload->usual_content)
+        workload->flags |= scenario && scenario->content ? scenario->content : GODWIT_FLAG_MIXED;
+    workload->usual_content = false;
     workload->passes_per_report = 1;
+}
+
+struct godwit_lack *godwit_scenario_lacks_stamp(const struct godwit_setup *setup)
+{
+    return setup->image->stamp_store
+               ? NULL
+               : godwit_lack_new(g_strdup("a guest with the stamp workload"),
+                                 g_strdup_printf("%s does not have it", setup->image->name));
 }
 
 /* The window, in bytes, unless the user or the scenario chooses one. The time and the memory that a

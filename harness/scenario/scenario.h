@@ -40,7 +40,8 @@ struct godwit_scenario {
     bool order;     /* tests `order`, or hardly memory at all: does not run with `stamp` */
     bool cold; /* what is sent does not depend on what is dirty, so that a known bug that loses the
                 * last writes to few pages leaves them alone: the window may be small */
-    uint32_t content; /* default content of `stamp`: GODWIT_FLAG_SPARSE or _ZERO */
+    uint32_t
+        content; /* default content of `stamp`: GODWIT_FLAG_SPARSE, _ZERO or _MIXED; 0: MIXED */
     /* Changes the guest's parameters, which are the image's own with what the user asked for. NULL:
      * godwit_scenario_default(). */
     void (*prepare)(const struct godwit_scenario *scenario, struct godwit_workload *workload);
@@ -59,6 +60,10 @@ struct godwit_scenario {
  * which shows progress soonest. SCENARIO is NULL for an ad-hoc migration, which has no flags. */
 void godwit_scenario_default(const struct godwit_scenario *scenario,
                              struct godwit_workload *workload);
+
+/* Returns what SETUP lacks if its guest cannot run `stamp`, or NULL: a "lacks" of scenarios that
+ * always run it. */
+struct godwit_lack *godwit_scenario_lacks_stamp(const struct godwit_setup *setup);
 
 /* Completes SETUP for the scenario (NULL: an ad-hoc migration). Its workload must be the image's
  * own with what the user asked for. Unless the user or the scenario chooses otherwise, the guest

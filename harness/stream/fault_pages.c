@@ -278,3 +278,36 @@ bool godwit_fault_repeat_page(struct godwit_injection *injection,
                       item->page_offset, item->name);
     return true;
 }
+
+/* Not only one page: if that page changed once more, the fault would leave no trace. The first page
+ * is kept, to be looked at until the guest has dirtied it. */
+bool godwit_fault_drop_zero(struct godwit_injection *injection,
+                            const struct godwit_stream_item *item)
+{
+    const struct godwit_fault_window *window = &injection->window;
+    if (strcmp(item->name, window->block) != 0 || item->page_offset < window->offset ||
+        item->page_offset - window->offset >= window->length)
+        return false;
+    g_autofree uint8_t *page = page_of(item);
+    if (!page)
+        return false;
+    const guint number = (guint)((item->page_offset - window->offset) / item->page_size);
+    const guint pages = (guint)(window->length / item->page_size) + 1;
+    if (injection->filled->len == 0) {
+        g_byte_array_set_size(injection->filled, pages);
+        memset(injection->filled->data, 0, pages);
+    }
+    if (!is_zero(page, item->page_size)) {
+        if (!injection->kept->len)
+            keep(injection, item, page);
+        injection->filled->data[number] = 1;
+        return false;
+    }
+    if (!injection->filled->data[number])
+        return false;
+    godwit_fault_done(injection,
+                      "dropped the page at 0x%" PRIx64
+                      " of RAM block %s, which had become zero, and each one like it",
+                      item->page_offset, item->name);
+    return true;
+}

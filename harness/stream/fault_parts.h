@@ -65,6 +65,7 @@ struct godwit_injection {
     GByteArray *kept;     /* a page as it came last; empty: none */
     GByteArray *before;   /* its content before it last changed; empty: it has not changed */
     uint64_t kept_offset; /* its offset in the block */
+    GByteArray *filled;   /* for each page of the window: 1 if it last came with contents */
 
     bool chosen;       /* the section is chosen: `section`; otherwise one of the delayed sections */
     unsigned section;  /* its number, counted from 0 */
@@ -110,6 +111,7 @@ godwit_fault_page godwit_fault_page_to_zero;
 godwit_fault_page godwit_fault_zero_to_page;
 godwit_fault_page godwit_fault_wrong_offset;
 godwit_fault_page godwit_fault_swap_pages;
+godwit_fault_page godwit_fault_drop_zero;
 godwit_fault_page godwit_fault_stale_page;
 godwit_fault_page godwit_fault_repeat_page;
 

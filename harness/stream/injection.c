@@ -206,6 +206,7 @@ struct godwit_injection *godwit_injection_new(struct godwit_relay *relay,
     injection->block = g_string_new("");
     injection->kept = g_byte_array_new();
     injection->before = g_byte_array_new();
+    injection->filled = g_byte_array_new();
     injection->delayed_bytes = g_byte_array_new();
     injection->seen = g_ptr_array_new_with_free_func(g_free);
     injection->delayed = g_array_new(FALSE, FALSE, sizeof(struct delayed));
@@ -243,6 +244,7 @@ void godwit_injection_free(struct godwit_injection *injection)
     g_string_free(injection->block, TRUE);
     g_byte_array_unref(injection->kept);
     g_byte_array_unref(injection->before);
+    g_byte_array_unref(injection->filled);
     g_byte_array_unref(injection->delayed_bytes);
     g_array_unref(injection->delayed);
     g_ptr_array_unref(injection->seen);

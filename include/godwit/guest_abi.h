@@ -82,8 +82,9 @@
  *            FAULT and halt.
  *   IDENTIFY keep the identity table; see below. Not every image has it.
  *   STAMP    run the workload `stamp` instead of `order`; see below. Not every image has it.
- *   SPARSE, ZERO    contents that `stamp` writes: parts of pages, or some all-zero pages. At most
- *                   one of the two.
+ *   SPARSE, ZERO, MIXED
+ *            contents that `stamp` writes: parts of pages, some all-zero pages, or some pages in
+ *            each pass, with some of them all-zero. At most one of the three.
  *   STRIDE, RANDOM  order in which `stamp` visits the pages, instead of ascending. At most one.
  * The second byte of the field is the number of CPUs that share the work, not counting the first.
  */
@@ -93,6 +94,7 @@
 #define GODWIT_FLAG_STAMP        0x10000
 #define GODWIT_FLAG_SPARSE       0x20000
 #define GODWIT_FLAG_ZERO         0x40000
+#define GODWIT_FLAG_MIXED        0x60000
 #define GODWIT_FLAG_CONTENT_MASK 0x60000
 #define GODWIT_FLAG_STRIDE       0x80000
 #define GODWIT_FLAG_RANDOM       0x100000
@@ -107,9 +109,10 @@
  *
  * At a cold start the guest fills the window with generation 0. Each pass writes the next
  * generation page by page, in the order that the flags select. For each page the guest waits
- * (page_ticks), checks the whole page (VERIFY), writes it word by word in ascending order, and then
- * stores timer and position as `order` does; position is the address of the next page in the
- * selected order. After the last page it does what `order` does.
+ * (page_ticks), checks the whole page (VERIFY), writes it word by word in ascending order (with
+ * MIXED, only if the page is due), and then stores timer and position as `order` does; position is
+ * the address of the next page in the selected order. After the last page it does what `order`
+ * does.
  *
  * For `stamp`, page_ticks is a rate: a guest that fell behind catches up, by at most
  * GODWIT_STAMP_BACKLOG pages.

@@ -20,6 +20,9 @@
  *            index is congruent to it modulo GODWIT_STAMP_CLASSES
  *   ZERO     as WHOLE, but every fourth generation of a page is all zero; neighbouring pages are
  *            zero in different generations
+ *   MIXED    as ZERO, but the guest writes only some pages in each generation: the busy pages in
+ *            all of them, the others in every eighth. Both kinds come in runs of every shape; see
+ *            godwit_stamp_is_busy(). A page keeps its contents until it is written again.
  * and the order in which the guest writes the pages:
  *   LINEAR   ascending
  *   STRIDE   every GODWIT_STAMP_STRIDE-th page (2 MiB apart with pages of 4 KiB), then the pages
@@ -50,7 +53,8 @@
 #define GODWIT_STAMP_STEP   UINT64_C(0x243f6a8885a308d3)
 
 #define GODWIT_STAMP_CLASSES 16u  /* SPARSE: generations until every word was rewritten */
-#define GODWIT_STAMP_CYCLE   4u   /* ZERO: generations from one zero page to the next */
+#define GODWIT_STAMP_CYCLE   4u   /* ZERO, MIXED: writes from one zero page to the next */
+#define GODWIT_STAMP_PERIOD  8u   /* MIXED: generations until a page that is not busy is written */
 #define GODWIT_STAMP_STRIDE  512u /* STRIDE: distance in pages */
 
 /* Describes the contents of a window. */
@@ -98,12 +102,68 @@ static inline bool godwit_stamp_is_sparse(const struct godwit_stamp *stamp)
     return (stamp->flags & GODWIT_FLAG_CONTENT_MASK) == GODWIT_FLAG_SPARSE;
 }
 
+static inline bool godwit_stamp_is_mixed(const struct godwit_stamp *stamp)
+{
+    return (stamp->flags & GODWIT_FLAG_CONTENT_MASK) == GODWIT_FLAG_MIXED;
+}
+
+/*
+ * MIXED: returns true if the guest writes the page in every generation. What migrates memory keeps
+ * dirty pages in a bitmap, in words of 64 pages, and in huge pages of 512. So runs of busy and of
+ * other pages alternate that are as long as these, and one page longer and shorter; and there are
+ * pages that are alone. The pattern repeats every 2048 pages. Its first quarter has every kind of
+ * short run, for small windows.
+ */
+static inline bool godwit_stamp_is_busy(uint32_t page)
+{
+    const uint32_t at = page % 2048;
+    if (at < 64) {
+        return at < 6 ? at == 0 || at >= 3 : at % 2 == 1; /* 1, not 2, 3, then every other page */
+    }
+    if (at >= 1792) {
+        return at % 16 == 7; /* one page in 16 */
+    }
+    return (at >= 127 && at < 191) || /* not 63, 64, not 65 */
+           (at >= 256 && at < 767) || /* 511, not 512 */
+           (at >= 1279 && at < 1792); /* 513 */
+}
+
+/*
+ * Returns the generation in which a page was written last, when GENERATION is complete. MIXED
+ * writes a page that is not busy in the generations that are congruent to its phase. Some 43 pages
+ * in a row have the same phase; so what is written changes from generation to generation, and
+ * rarely begins or ends at a word of the bitmap.
+ */
+static inline uint64_t godwit_stamp_latest(const struct godwit_stamp *stamp, uint32_t page,
+                                           uint64_t generation)
+{
+    uint32_t age;
+    if (!godwit_stamp_is_mixed(stamp) || godwit_stamp_is_busy(page)) {
+        return generation;
+    }
+    age = ((uint32_t)generation - (3 * page >> 7)) % GODWIT_STAMP_PERIOD;
+    return age > generation ? 0 : generation - age;
+}
+
+/* Returns how many times the page has been written when GENERATION is complete, not counting
+ * generation 0. */
+static inline uint64_t godwit_stamp_writes(const struct godwit_stamp *stamp, uint32_t page,
+                                           uint64_t generation)
+{
+    if (!godwit_stamp_is_mixed(stamp) || godwit_stamp_is_busy(page)) {
+        return generation;
+    }
+    return (godwit_stamp_latest(stamp, page, generation) + GODWIT_STAMP_PERIOD - 1) /
+           GODWIT_STAMP_PERIOD;
+}
+
 /* Returns true if the page is all zero in GENERATION. */
 static inline bool godwit_stamp_is_zero(const struct godwit_stamp *stamp, uint32_t page,
                                         uint64_t generation)
 {
-    return (stamp->flags & GODWIT_FLAG_CONTENT_MASK) == GODWIT_FLAG_ZERO &&
-           ((uint32_t)generation + page) % GODWIT_STAMP_CYCLE == GODWIT_STAMP_CYCLE - 1;
+    return (stamp->flags & GODWIT_FLAG_ZERO) &&
+           ((uint32_t)godwit_stamp_writes(stamp, page, generation) + page) % GODWIT_STAMP_CYCLE ==
+               GODWIT_STAMP_CYCLE - 1;
 }
 
 /* Returns the generation of the words of CLASS (index modulo GODWIT_STAMP_CLASSES) in a SPARSE page
@@ -124,6 +184,7 @@ static inline uint64_t godwit_stamp_word(const struct godwit_stamp *stamp, uint3
     if (godwit_stamp_is_sparse(stamp)) {
         generation = godwit_stamp_class_generation(index % GODWIT_STAMP_CLASSES, generation);
     }
+    generation = godwit_stamp_latest(stamp, page, generation);
     return godwit_stamp_base(stamp, page, generation) + index * GODWIT_STAMP_STEP;
 }
 
@@ -282,6 +343,7 @@ static inline bool godwit_stamp_account(const struct godwit_stamp *stamp, uint32
 struct godwit_stamp_finding {
     bool wrong;
     bool torn;      /* correct, and half written */
+    bool either;    /* correct, and the same in `generation` and the next */
     uint32_t index; /* of the first wrong word or, if torn, of the first old one */
     uint64_t expected, found;
     uint64_t generation; /* that the page should have; if half written, the older one */
@@ -337,7 +399,8 @@ static inline uint32_t godwit_stamp_mismatch(const struct godwit_stamp *stamp, u
  *
  * If ACCOUNT is at the end of a pass (turn is pages / cpus), the guest may or may not have
  * incremented passes yet. A page may then be of either generation, but all pages of the CPU must be
- * of the same one; the caller compares finding->generation to check that.
+ * of the same one; the caller compares finding->generation to check that, except where `either` is
+ * set: MIXED does not write all pages in a pass.
  */
 static inline bool godwit_stamp_check_page(const struct godwit_stamp *stamp, uint32_t page,
                                            const unsigned char *bytes, bool big_endian, bool halves,
@@ -353,6 +416,8 @@ static inline bool godwit_stamp_check_page(const struct godwit_stamp *stamp, uin
     finding->generation = old + (turn < account->turn && !at_end);
     index = godwit_stamp_mismatch(stamp, page, finding->generation, 0, bytes, big_endian);
     if (index == words) {
+        finding->either =
+            godwit_stamp_latest(stamp, page, finding->generation + 1) != finding->generation + 1;
         return true;
     }
     if (turn == account->turn || at_end) {

@@ -103,7 +103,7 @@ my $ram     = qr/twin|stamp|order|position|instant|mailbox|looks like the known 
 my $late    = qr/timed out|deadline|did not answer/;
 my $state   = qr/run state/;
 my $engine  = qr/states:|alarms:/;
-my $console = qr/console|READY|restarted|wrong byte/;
+my $console = qr/console|READY|restarted|wrong byte|the guest reports a fault/;
 
 # [tamperings, scenario, {...}]. Keys:
 #   arch (default x86_64), workloads (default both), args of `godwit run`
@@ -153,7 +153,7 @@ rows('source', 'completed',
     {match => $ram});
 
 # ... of the destination, as it begins to run.
-my $faulty = qr/wrong byte|order|stamp|position|console/;
+my $faulty = qr/wrong byte|the guest reports a fault|order|stamp|position|console/;
 rows('destination', 'cont', [qw(page-newer page-old window-old bytes-8 bytes-16k)], $P,
     {match => $faulty});
 row('destination/cont/page-old', $P, {match => $faulty, short => 1, arch => $_}) for qw(x86_64);

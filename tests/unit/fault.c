@@ -62,8 +62,8 @@ static void put_page(GByteArray *stream, unsigned page, guint8 byte, bool first)
     g_byte_array_append(stream, bytes, byte ? PAGE : 1);
 }
 
-/* One whose pages change in the first CHANGES passes only. */
-static GByteArray *new_stream_of(unsigned passes, unsigned changes)
+/* One whose pages change in the first CHANGES passes only; page CLEARED is zero in the last one. */
+static GByteArray *new_stream_of(unsigned passes, unsigned changes, unsigned cleared)
 {
     static const char json[] = "{}";
     GByteArray *stream = g_byte_array_new();
@@ -83,7 +83,9 @@ static GByteArray *new_stream_of(unsigned passes, unsigned changes)
     for (unsigned pass = 1; pass <= passes; pass++) {
         put_section(stream, pass == passes ? 3 : 2, 2, NULL);
         for (unsigned page = 0; page < PAGES; page++)
-            put_page(stream, page, byte_of(page, MIN(pass, changes)), page == 0);
+            put_page(stream, page,
+                     page == cleared && pass == passes ? 0 : byte_of(page, MIN(pass, changes)),
+                     page == 0);
         put(stream, GODWIT_RAM_END, 8);
         put_footer(stream, 2);
     }
@@ -102,7 +104,7 @@ static GByteArray *new_stream_of(unsigned passes, unsigned changes)
 
 static GByteArray *new_stream(unsigned passes)
 {
-    return new_stream_of(passes, passes);
+    return new_stream_of(passes, passes, PAGES);
 }
 
 /* A destination: the memory that comes of a stream. */
@@ -278,7 +280,7 @@ static void test_unchanged(void **state)
 {
     for (unsigned changes = 1; changes <= LIVE_PASSES; changes++) {
         g_autofree char *done = NULL;
-        g_autoptr(GByteArray) stream = new_stream_of(LIVE_PASSES, changes);
+        g_autoptr(GByteArray) stream = new_stream_of(LIVE_PASSES, changes, PAGES);
         g_autoptr(GByteArray) came = spoil(state, stream, "stale-page:page=1", &done);
         g_autofree struct memory *whole = load(stream);
         g_autofree struct memory *memory = load(came);
@@ -287,6 +289,25 @@ static void test_unchanged(void **state)
         assert_int_equal(differing(whole, memory, &lowest), changes > 1);
         if (changes > 1)
             assert_int_equal(memory->ram[(WINDOW + 1) * PAGE], byte_of(WINDOW + 1, changes - 1));
+    }
+}
+
+/* A page that becomes zero keeps what it had. One that always was zero is no reason to strike. */
+static void test_drop_zero(void **state)
+{
+    for (unsigned cleared = 0; cleared < PAGES; cleared++) {
+        g_autofree char *done = NULL;
+        g_autoptr(GByteArray) stream = new_stream_of(LIVE_PASSES, LIVE_PASSES, cleared);
+        g_autoptr(GByteArray) came = spoil(state, stream, "drop-zero", &done);
+        g_autofree struct memory *whole = load(stream);
+        g_autofree struct memory *memory = load(came);
+        unsigned lowest = PAGES;
+        assert_int_equal(done != NULL, cleared >= WINDOW);
+        assert_int_equal(differing(whole, memory, &lowest), cleared >= WINDOW);
+        if (cleared < WINDOW)
+            continue;
+        assert_int_equal(lowest, cleared);
+        assert_int_equal(memory->ram[cleared * PAGE], byte_of(cleared, LIVE_PASSES - 1));
     }
 }
 
@@ -486,10 +507,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages),     cmocka_unit_test(test_busy),
         cmocka_unit_test(test_unchanged), cmocka_unit_test(test_bits),
-        cmocka_unit_test(test_sections),  cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_harmless),  cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_lost),      cmocka_unit_test(test_why_not),
-        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_drop_zero), cmocka_unit_test(test_sections),
+        cmocka_unit_test(test_cuts),      cmocka_unit_test(test_harmless),
+        cmocka_unit_test(test_seeds),     cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_why_not),   cmocka_unit_test(test_parse),
     };
     return cmocka_run_group_tests_name("fault", tests, unit_folder, unit_folder_end);
 }

@@ -379,13 +379,17 @@ static void test_check(void **state)
 static void test_workload_names(void **state)
 {
     (void)state;
-    static const char *const good[] = {"order", "stamp", "stamp:sparse", "stamp:zero:random",
-                                       "stamp:stride"};
+    static const char *const good[] = {"order",        "stamp",
+                                       "stamp:sparse", "stamp:whole",
+                                       "stamp:mixed",  "stamp:zero:random",
+                                       "stamp:stride", "stamp:whole:random"};
     static const char *const bad[] = {"",
                                       "stomp",
                                       "order:zero",
                                       "stamp:",
                                       "stamp:zero:sparse",
+                                      "stamp:whole:sparse",
+                                      "stamp:mixed:whole",
                                       "stamp:zero:zero",
                                       "stamp:random:stride",
                                       "Stamp",
@@ -396,6 +400,8 @@ static void test_workload_names(void **state)
         assert_true(godwit_workload_choose(&w, good[i], NULL));
         assert_true(w.flags & GODWIT_FLAG_VERIFY);
         assert_int_equal(!!(w.flags & GODWIT_FLAG_STAMP), good[i][0] == 's');
+        assert_int_equal(w.usual_content,
+                         !strcmp(good[i], "stamp") || !strcmp(good[i], "stamp:stride"));
         g_autofree char *name = godwit_workload_name(&w);
         assert_string_equal(name, good[i]);
     }
@@ -426,15 +432,14 @@ static void test_check_stamp(void **state)
                                           .flags = GODWIT_FLAG_STAMP,
                                           .cpus = 1};
     assert_true(godwit_workload_check(&right, &machine, &image, 16, NULL));
-    struct godwit_workload wrong[] = {right, right, right, right, right, right};
+    struct godwit_workload wrong[] = {right, right, right, right, right};
     wrong[0].page_size = 256;
     wrong[1].page_size = 3 * 4096;
     wrong[1].window_end = 0x100000 + 30 * 4096;
     wrong[2].window_start += 512;
     wrong[2].window_end += 512;
-    wrong[3].flags |= GODWIT_FLAG_SPARSE | GODWIT_FLAG_ZERO;
-    wrong[4].flags |= GODWIT_FLAG_STRIDE | GODWIT_FLAG_RANDOM;
-    wrong[5].flags |= GODWIT_FLAG_SUSPEND;
+    wrong[3].flags |= GODWIT_FLAG_STRIDE | GODWIT_FLAG_RANDOM;
+    wrong[4].flags |= GODWIT_FLAG_SUSPEND;
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autoptr(GError) error = NULL;
         assert_false(godwit_workload_check(&wrong[i], &machine, &image, 16, &error));

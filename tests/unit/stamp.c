@@ -167,6 +167,7 @@ static uint32_t check(const struct godwit_params *params, struct godwit_stamp_fi
     const struct godwit_stamp stamp = stamp_of(params);
     struct godwit_stamp_account account[CPUS_MAX];
     uint64_t generation[CPUS_MAX];
+    bool between[CPUS_MAX] = {false};
     for (uint32_t cpu = 0; cpu < stamp.cpus; cpu++) {
         const struct godwit_mailbox *box = &machine.mailbox[cpu];
         assert_true(godwit_stamp_account(&stamp, cpu, params->window_start, box->passes,
@@ -180,16 +181,17 @@ static uint32_t check(const struct godwit_params *params, struct godwit_stamp_fi
                                      machine.halves, &account[cpu], finding))
             return page;
         torn += finding->torn;
-        if (account[cpu].turn == stamp.pages / stamp.cpus) {
-            assert_true(page < stamp.cpus || generation[cpu] == finding->generation);
+        if (account[cpu].turn == stamp.pages / stamp.cpus && !finding->either) {
+            assert_true(!between[cpu] || generation[cpu] == finding->generation);
             generation[cpu] = finding->generation;
+            between[cpu] = true;
         }
     }
     assert_true(torn <= stamp.cpus);
     return stamp.pages;
 }
 
-static const uint32_t contents[] = {0, GODWIT_FLAG_SPARSE, GODWIT_FLAG_ZERO};
+static const uint32_t contents[] = {0, GODWIT_FLAG_SPARSE, GODWIT_FLAG_ZERO, GODWIT_FLAG_MIXED};
 static const uint32_t orders[] = {0, GODWIT_FLAG_STRIDE, GODWIT_FLAG_RANDOM};
 
 /* Calls TRY for each kind of stamp in a window of PAGES. */
@@ -257,6 +259,53 @@ static void orders_are_what_they_say(void **state)
         next += page + 1 == godwit_stamp_page_at(&one, 1000, 0, turn + 1);
     }
     assert_true(same < 20 && next < 20);
+}
+
+/* MIXED: the runs of busy and of other pages have every length that matters to a bitmap, and what
+ * is written changes from pass to pass. */
+static void mixed_has_every_shape(void **state)
+{
+    (void)state;
+    static const uint32_t lengths[] = {1, 2, 3, 63, 64, 65, 511, 512, 513};
+    const struct godwit_stamp stamp = {SEED, GODWIT_FLAG_MIXED, 12, 4096, 1};
+    unsigned found[G_N_ELEMENTS(lengths)] = {0};
+    uint32_t run = 0;
+    for (uint32_t page = 0; page < 2048; page++) {
+        run++;
+        assert_true(godwit_stamp_is_busy(page) == godwit_stamp_is_busy(page + 2048));
+        if (godwit_stamp_is_busy(page) == godwit_stamp_is_busy(page + 1))
+            continue;
+        for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++)
+            found[i] += run == lengths[i];
+        run = 0;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++)
+        assert_true(found[i] > 0);
+
+    for (uint64_t generation = 1; generation < 40; generation++) {
+        uint32_t written = 0, changed = 0, to_zero = 0, from_zero = 0;
+        for (uint32_t page = 0; page < stamp.pages; page++) {
+            const uint64_t latest = godwit_stamp_latest(&stamp, page, generation);
+            const bool due = latest == generation;
+            const bool before = godwit_stamp_is_zero(&stamp, page, generation - 1);
+            const bool zero = godwit_stamp_is_zero(&stamp, page, generation);
+            assert_true(latest == godwit_stamp_latest(&stamp, page, latest));
+            assert_true(due || latest == godwit_stamp_latest(&stamp, page, generation - 1));
+            assert_true(generation - latest < GODWIT_STAMP_PERIOD);
+            assert_true(due || !godwit_stamp_is_busy(page));
+            assert_true(godwit_stamp_writes(&stamp, page, generation) ==
+                        godwit_stamp_writes(&stamp, page, generation - 1) + due);
+            written += due;
+            changed += due != (godwit_stamp_latest(&stamp, page, generation + 1) == generation + 1);
+            to_zero += !before && zero;
+            from_zero += before && !zero;
+            assert_true(due || before == zero);
+        }
+        assert_in_range(written, stamp.pages / 2, stamp.pages * 2 / 3);
+        assert_in_range(changed, stamp.pages / 20, stamp.pages / 5);
+        assert_in_range(to_zero, stamp.pages / 8, stamp.pages / 5);
+        assert_in_range(from_zero, stamp.pages / 8, stamp.pages / 5);
+    }
 }
 
 static void try_every_step(const struct godwit_params *params)
@@ -544,6 +593,7 @@ int main(void)
         cmocka_unit_test(mix_can_be_taken_back),
         cmocka_unit_test(every_page_has_its_turn),
         cmocka_unit_test(orders_are_what_they_say),
+        cmocka_unit_test(mixed_has_every_shape),
         cmocka_unit_test(holds_at_every_step),
         cmocka_unit_test(holds_between_halves),
         cmocka_unit_test(holds_for_several_cpus),
