@@ -1,0 +1,196 @@
+/*
+ * Where guest RAM comes from: each row has both sides get it from another memory backend, or from
+ * several, and takes the common course. QEMU maps, populates and discards each kind differently, so
+ * a page that arrives, or is asked for in postcopy, takes another way into each of them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include "base/json.h"
+#include "memory/memory.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* How a side gets its RAM. */
+struct backing {
+    const char *type;    /* of the memory backend */
+    const char *options; /* further ones, each with a comma before it */
+    bool file;           /* it needs mem-path: each side has a file of its own */
+    const char *member;  /* of query-memdev, which must be true on both sides; NULL: none */
+};
+
+/* The backend's name, and so the RAM block's. */
+#define NAME "backed"
+
+/* The RAM of the first of three NUMA nodes, in MiB. The second one is the guest's window, and so
+ * begins and ends with it. */
+#define LOW_MIB 16u
+
+static bool start(struct godwit_testbed *testbed, const struct godwit_spec *spec,
+                  struct godwit_vm **source, struct godwit_vm **destination, const char *what,
+                  GError **error)
+{
+    const bool postcopy = godwit_spec_is_postcopy(spec);
+    godwit_testbed_phase(testbed, GODWIT_PHASE_START);
+    testbed->oob = postcopy;
+    *source = godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, spec->source_arguments, error);
+    if (!*source || !godwit_course_try_start(*source, what, error))
+        return false;
+    *destination = godwit_vm_start(testbed, "destination",
+                                   postcopy ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_PAUSED,
+                                   spec->destination_arguments, error);
+    if (!*destination || !godwit_course_try_destination(*destination, what, error) ||
+        !godwit_vm_run(*source, error) || !godwit_vm_wait_console(*source, 1, 1, error))
+        return false;
+    godwit_memory_mark(*source);
+    return true;
+}
+
+/* Checks that the VM's RAM comes from the backend, with the member that it was asked for. */
+static bool see_backend(struct godwit_vm *vm, const struct backing *backing, GError **error)
+{
+    g_autoptr(json_t) all = godwit_vm_execute(vm, "query-memdev", NULL, error);
+    const json_t *one;
+    size_t i;
+    if (!all)
+        return false;
+    json_array_foreach(all, i,
+                       one) if (!strcmp(godwit_json_string(one, "id", ""), NAME) &&
+                                (!backing->member ||
+                                 json_is_true(json_object_get(one, backing->member)))) return true;
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "%s: query-memdev has no backend " NAME " with %s", vm->name,
+                       backing->member ? backing->member : "any member");
+}
+
+/* Returns the -object of the side NAMED. The caller frees it. */
+static char *object_of(const struct godwit_testbed *testbed, const struct backing *backing,
+                       const char *named)
+{
+    g_autofree char *path = g_strdup_printf(",mem-path=%s.ram", named);
+    return g_strdup_printf("%s,id=" NAME ",size=%uM%s%s", backing->type, testbed->setup->memory_mib,
+                           backing->options, backing->file ? path : "");
+}
+
+static bool run_backed(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    const struct backing *backing = scenario->data;
+    struct godwit_spec spec = scenario->spec;
+    struct godwit_vm *source, *destination;
+    g_autofree char *object = object_of(testbed, backing, "source");
+    g_autofree char *other = object_of(testbed, backing, "destination");
+    const char *const here[] = {"-object", object, "-machine", "memory-backend=" NAME, NULL};
+    const char *const there[] = {"-object", other, "-machine", "memory-backend=" NAME, NULL};
+    spec.source_arguments = here;
+    spec.destination_arguments = there;
+    g_autofree char *what = g_strdup_printf("with %s%s", backing->type, backing->options);
+    return start(testbed, &spec, &source, &destination, what, error) &&
+           see_backend(source, backing, error) && see_backend(destination, backing, error) &&
+           godwit_course_move(testbed, &spec, source, destination, error);
+}
+
+/* Moves the window to where the second node begins. */
+static void prepare_nodes(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    const uint64_t length = workload->window_end - workload->window_start;
+    godwit_scenario_default(scenario, workload);
+    workload->window_start += ((uint64_t)LOW_MIB << 20) - GODWIT_WINDOW_OFFSET;
+    workload->window_end = workload->window_start + length;
+}
+
+/* Checks that the window is a RAM block of its own. */
+static bool see_block(struct godwit_vm *vm, GError **error)
+{
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
+    const size_t length = workload->window_end - workload->window_start;
+    uint64_t offset = 0;
+    const struct godwit_block *block =
+        godwit_memory_locate(vm, workload->window_start, length, &offset, error);
+    if (!block)
+        return false;
+    return (offset == 0 && block->length == length) ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "%s: the window is at 0x%" PRIx64 " of RAM block %s, which has %" PRIu64
+                       " bytes; expected all of a block",
+                       vm->name, offset, block->name, (uint64_t)block->length);
+}
+
+static bool run_nodes(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                      GError **error)
+{
+    const struct godwit_workload *workload = &testbed->setup->workload;
+    const unsigned window = (unsigned)((workload->window_end - workload->window_start) >> 20);
+    struct godwit_spec spec = scenario->spec;
+    struct godwit_vm *source, *destination;
+    g_autofree char *low = g_strdup_printf("memory-backend-ram,id=low,size=%uM", LOW_MIB);
+    g_autofree char *middle = g_strdup_printf("memory-backend-ram,id=middle,size=%uM", window);
+    g_autofree char *high = g_strdup_printf("memory-backend-ram,id=high,size=%uM",
+                                            testbed->setup->memory_mib - LOW_MIB - window);
+    const char *const arguments[] = {"-object", low,
+                                     "-object", middle,
+                                     "-object", high,
+                                     "-numa",   "node,nodeid=0,cpus=0,memdev=low",
+                                     "-numa",   "node,nodeid=1,memdev=middle",
+                                     "-numa",   "node,nodeid=2,memdev=high",
+                                     NULL};
+    spec.source_arguments = arguments;
+    spec.destination_arguments = arguments;
+    return start(testbed, &spec, &source, &destination, "with three NUMA nodes", error) &&
+           see_block(source, error) && see_block(destination, error) &&
+           godwit_course_move(testbed, &spec, source, destination, error);
+}
+
+/* PRECOPY and POSTCOPY are rows of the same backing. SELDOM tells whether the row is one for whom
+ * has the time: it takes nearly the same way as another one. */
+#define PRECOPY(kind, seldom, text, ...)                                                           \
+    {                                                                                              \
+        .name = "memory/" kind, .summary = text, .run = run_backed, .slow = seldom,                \
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX}, .data = &(const struct backing)              \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+#define POSTCOPY(kind, seldom, text, ...)                                                          \
+    {                                                                                              \
+        .name = "memory/" kind "/postcopy", .summary = text, .run = run_backed, .slow = seldom,    \
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY},                \
+        .data = &(const struct backing)                                                            \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+#define MEMFD    "memory-backend-memfd", ",share=on", false, "share"
+#define PRIVATE  "memory-backend-file", ",share=off", true, NULL
+#define SHARED   "memory-backend-file", ",share=on", true, "share"
+#define PREALLOC "memory-backend-ram", ",prealloc=on", false, "prealloc"
+#define UNMERGED "memory-backend-ram", ",merge=off,dump=off", false, NULL
+#define HUGE     "memory-backend-memfd", ",hugetlb=on,hugetlbsize=2M", false, "share"
+
+GODWIT_SCENARIOS(memory) = {
+    PRECOPY("memfd", false, "guest RAM in a memfd", MEMFD),
+    POSTCOPY("memfd", false, "guest RAM in a memfd, postcopy", MEMFD),
+    PRECOPY("file/private", true, "guest RAM in a private mapping of a file", PRIVATE),
+    PRECOPY("file/shared", false, "guest RAM in a file of its own on each side", SHARED),
+    PRECOPY("prealloc", true, "guest RAM that is populated at start", PREALLOC),
+    POSTCOPY("prealloc", true, "guest RAM that is populated at start, postcopy", PREALLOC),
+    PRECOPY("unmerged", true, "guest RAM that the kernel must not merge", UNMERGED),
+    PRECOPY("hugetlb", false, "guest RAM in huge pages of 2 MiB", HUGE),
+    POSTCOPY("hugetlb", false, "guest RAM in huge pages of 2 MiB, postcopy", HUGE),
+    {
+        .name = "memory/nodes",
+        .summary = "guest RAM in three blocks; the guest writes all of the second one",
+        .run = run_nodes,
+        .prepare = prepare_nodes,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX},
+    },
+    {
+        .name = "memory/nodes/postcopy",
+        .summary = "likewise, postcopy",
+        .run = run_nodes,
+        .prepare = prepare_nodes,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY},
+    },
+};
+GODWIT_SCENARIOS_END(memory);
