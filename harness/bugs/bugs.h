@@ -55,6 +55,8 @@ enum godwit_symptom_kind {
                                 with FAILURE: source */
     GODWIT_SYMPTOM_BACK,     /* a guest whose snapshot was loaded where it was saved is in order but
                                 for its timer, which has gone back: vm */
+    GODWIT_SYMPTOM_ANNOUNCED, /* an announcement came early; it was due LAST ms after the arrival of
+                                 a guest that was resumed MS after it: vm, text */
 };
 
 /* A register that is lost, or a field of a device's state. */

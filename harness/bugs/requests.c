@@ -55,6 +55,16 @@ static bool is_channels_crash(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* QEMU sends announcements by the host's clock, whether the guest runs or not. The network layer
+ * keeps the frames of a stopped machine, and sends all of them at once when it runs again. One that
+ * was due after that is not early by this bug. */
+static bool is_kept_announcement(const struct godwit_symptom *symptom, char **seen)
+{
+    (void)seen;
+    return godwit_vm_has_argument(symptom->vm, "-S") &&
+           symptom->last <= (uint64_t)MAX(symptom->ms, 0);
+}
+
 const struct godwit_bug godwit_bugs_requests[] = {
     {
         .id = "multifd-level-ignored",
@@ -108,6 +118,17 @@ const struct godwit_bug godwit_bugs_requests[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_channels_crash,
+    },
+    {
+        .id = "announce-paused",
+        .summary =
+            "the announcements of a guest that arrives paused are sent all at once by `cont`",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_ANNOUNCED,
+        .role = GODWIT_BUG_DESTINATION,
+        .strikes = 9,
+        .runs = 9,
+        .matches = is_kept_announcement,
     },
     {.id = NULL},
 };

@@ -1113,6 +1113,7 @@ static void test_all_rows(void **state)
                                          "cancel-setup-early",
                                          "pre-switchover-stop-lost",
                                          "incoming-no-reason",
+                                         "announce-paused",
                                          "multifd-failed-twice",
                                          "multifd-cancel-hangs",
                                          "multifd-postcopy",
@@ -1160,7 +1161,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 53);
+    assert_int_equal(rows, 54);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1312,6 +1313,35 @@ static void test_no_reason(void **state)
                                      .text = rows[i].printed));
         if (g_strcmp0(id, rows[i].known ? "incoming-no-reason" : NULL) != 0)
             fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        fake_pair_free(pair);
+    }
+}
+
+/* Announcements that were due while a guest that arrived paused stood. Nothing else is early by
+ * that bug: not what was due later, and not what another destination sends. */
+static void test_announce_paused(void **state)
+{
+    static const struct {
+        const char *argument;
+        json_int_t paused;
+        uint64_t due;
+        bool known;
+    } rows[] = {
+        {"-S", 400, 60, true},         {"-S", 60, 60, true},  {"-S", 59, 60, false},
+        {"-S", 0, 60, false},          {"-S", -1, 60, false}, {"-S", -1, UINT64_MAX, false},
+        {"-incoming", 400, 60, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, "7.2.22", "10.0.13");
+        struct godwit_vm vm = *pair->destination->vm;
+        vm.arguments = g_ptr_array_new();
+        g_ptr_array_add(vm.arguments, (gpointer)(uintptr_t)rows[i].argument);
+        g_ptr_array_add(vm.arguments, NULL);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_ANNOUNCED, .vm = &vm,
+                                     .ms = rows[i].paused, .last = rows[i].due, .text = "early"));
+        if (g_strcmp0(id, rows[i].known ? "announce-paused" : NULL) != 0)
+            fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        g_ptr_array_unref(vm.arguments);
         fake_pair_free(pair);
     }
 }
@@ -1569,6 +1599,7 @@ int main(void)
         cmocka_unit_test(test_run_states),
         cmocka_unit_test(test_stop_lost),
         cmocka_unit_test(test_no_reason),
+        cmocka_unit_test(test_announce_paused),
         cmocka_unit_test(test_cancel_hangs),
         cmocka_unit_test(test_snapshot_multifd),
         cmocka_unit_test(test_snapshot_background),
