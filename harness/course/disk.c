@@ -120,16 +120,30 @@ static bool attach_image(struct godwit_vm *vm, const char *name, const char *fil
         json_pack("{s:s, s:s, s:s}", "driver", "qcow2", "file", file, "node-name", name), error);
 }
 
+/* Makes FILE an image, and leaves it attached as node NODE. */
+static bool make(struct godwit_vm *vm, const char *file, const char *node, const char *driver,
+                 uint64_t size, GError **error)
+{
+    g_autofree char *path = g_build_filename(vm->testbed->directory, file, NULL);
+    return godwit_file_write(path, "", 0, error) && attach_file(vm, file, node, error) &&
+           job(vm, "blockdev-create",
+               json_pack("{s:{s:s, s:s, s:I}}", "options", "driver", driver, "file", node, "size",
+                         (json_int_t)size),
+               error);
+}
+
+bool godwit_disk_make(struct godwit_vm *vm, const char *file, const char *driver, uint64_t size,
+                      GError **error)
+{
+    static const char node[] = "new";
+    return make(vm, file, node, driver, size, error) && detach_node(vm, node, error);
+}
+
 bool godwit_disk_create(struct godwit_vm *vm, const char *name, GError **error)
 {
     g_autofree char *file = file_of(name);
     g_autofree char *node = file_node_of(name);
-    g_autofree char *path = g_build_filename(vm->testbed->directory, file, NULL);
-    return godwit_file_write(path, "", 0, error) && attach_file(vm, file, node, error) &&
-           job(vm, "blockdev-create",
-               json_pack("{s:{s:s, s:s, s:I}}", "options", "driver", "qcow2", "file", node, "size",
-                         (json_int_t)GODWIT_DISK_SIZE),
-               error) &&
+    return make(vm, file, node, "qcow2", GODWIT_DISK_SIZE, error) &&
            attach_image(vm, name, node, error);
 }
 
@@ -192,26 +206,32 @@ static bool compare(const struct godwit_vm *vm, const char *name, const unsigned
     return true;
 }
 
-bool godwit_disk_judge(struct godwit_vm *vm, const char *name, const struct godwit_disk *disk,
+char *godwit_disk_read(struct godwit_vm *vm, const char *name, uint64_t size, gsize *length,
                        GError **error)
 {
     static const char node[] = "copy";
     g_autofree char *file = g_strdup_printf("%s-%s.raw", vm->name, name);
     g_autofree char *path = g_build_filename(vm->testbed->directory, file, NULL);
     /* What the backup leaves out is seen: no byte of a disk has this value. */
-    g_autofree char *nothing = g_malloc(GODWIT_DISK_SIZE);
-    memset(nothing, NEVER, GODWIT_DISK_SIZE);
-    gsize length = 0;
-    if (!godwit_file_write(path, nothing, GODWIT_DISK_SIZE, error) ||
-        !attach_file(vm, file, node, error) ||
+    g_autofree char *nothing = g_malloc(size);
+    memset(nothing, NEVER, size);
+    if (!godwit_file_write(path, nothing, size, error) || !attach_file(vm, file, node, error) ||
         !job(vm, "blockdev-backup",
              json_pack("{s:s, s:s, s:s, s:b}", "device", name, "target", node, "sync", "full",
                        "auto-dismiss", 0),
              error) ||
         !detach_node(vm, node, error))
-        return false;
-    g_autofree char *bytes = godwit_file_read(path, 2 * GODWIT_DISK_SIZE, &length, error);
+        return NULL;
+    char *bytes = godwit_file_read(path, 2 * size, length, error);
     unlink(path);
+    return bytes;
+}
+
+bool godwit_disk_judge(struct godwit_vm *vm, const char *name, const struct godwit_disk *disk,
+                       GError **error)
+{
+    gsize length = 0;
+    g_autofree char *bytes = godwit_disk_read(vm, name, GODWIT_DISK_SIZE, &length, error);
     if (!bytes)
         return false;
     if (length != GODWIT_DISK_SIZE)

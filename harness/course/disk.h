@@ -27,6 +27,10 @@ struct godwit_disk {
 bool godwit_disk_job(struct godwit_vm *vm, const char *command, json_t *arguments, char **failure,
                      GError **error);
 
+/* Makes VM create the image FILE of a DRIVER and a SIZE in its working directory. */
+bool godwit_disk_make(struct godwit_vm *vm, const char *file, const char *driver, uint64_t size,
+                      GError **error);
+
 /* Makes VM create the image NAME.qcow2 in its working directory and attach it. All of it is zero.
  * No other image of that name may be attached. */
 bool godwit_disk_create(struct godwit_vm *vm, const char *name, GError **error);
@@ -45,6 +49,12 @@ char **godwit_disk_arguments(const char *name);
  * Sets those of DISK to the same. QEMU writes the data through its block layer. */
 bool godwit_disk_write(struct godwit_vm *vm, const char *name, unsigned char value,
                        struct godwit_disk *disk, GError **error);
+
+/* Returns the SIZE bytes of disk NAME, and their number, which is another one if the disk has
+ * another size. VM copies them into a raw file for that. Bytes that it does not copy are 0xff,
+ * which no disk has. The caller frees them. */
+char *godwit_disk_read(struct godwit_vm *vm, const char *name, uint64_t size, gsize *length,
+                       GError **error);
 
 /* Fails with ORACLE unless every byte of disk NAME is as in DISK. VM copies it into a raw file for
  * that. */

@@ -1,0 +1,150 @@
+/*
+ * Makes, writes and compares a disk that goes with the guest.
+ *
+ * Only one QEMU may have the image at a time. QEMU's own lock sees to that: a machine takes it when
+ * its disks are activated, and drops it when they are inactivated, at the switchover.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "course/storage.h"
+
+#include "base/file.h"
+#include "course/course.h"
+#include "course/disk.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* Where every machine has the backend of virtio-blk, whatever bus the device is on. */
+#define BACKEND "/machine/peripheral/storage/virtio-backend"
+
+/* The longest write, in sectors. */
+#define LONGEST 96
+
+void godwit_storage_clear(struct godwit_storage *storage)
+{
+    g_clear_pointer(&storage->random, g_rand_free);
+}
+
+bool godwit_storage_create(struct godwit_testbed *testbed, struct godwit_storage *storage,
+                           const char *driver, const char *file, GError **error)
+{
+    const guint32 words[] = {(guint32)testbed->setup->seed, (guint32)(testbed->setup->seed >> 32)};
+    g_autofree char *path = g_build_filename(testbed->directory, file, NULL);
+    memset(storage->model, 0, sizeof(storage->model));
+    memset(storage->written, 0, sizeof(storage->written));
+    storage->driver = driver;
+    if (!storage->random)
+        storage->random = g_rand_new_with_seed_array(words, G_N_ELEMENTS(words));
+    if (!strcmp(driver, "raw"))
+        return godwit_file_write(path, storage->model, sizeof(storage->model), error);
+    /* A QEMU without a machine makes the others, before the machines that have them start. */
+    struct godwit_vm *maker = godwit_vm_start_bare(testbed, testbed->setup->source, error);
+    return maker && godwit_vm_handshake(maker, error) &&
+           godwit_disk_make(maker, file, driver, GODWIT_STORAGE_SIZE, error) &&
+           godwit_vm_quit(maker, error);
+}
+
+char **godwit_storage_arguments(const struct godwit_storage *storage, const char *file,
+                                const char *above)
+{
+    GPtrArray *words = g_ptr_array_new();
+    g_ptr_array_add(words, g_strdup("-blockdev"));
+    g_ptr_array_add(words, g_strdup_printf("driver=file,filename=%s,node-name=%s-file,"
+                                           "cache.no-flush=on",
+                                           file, GODWIT_STORAGE_NODE));
+    if (above) {
+        g_ptr_array_add(words, g_strdup("-blockdev"));
+        g_ptr_array_add(words, g_strdup_printf("%s,image=%s-file,node-name=%s-above", above,
+                                               GODWIT_STORAGE_NODE, GODWIT_STORAGE_NODE));
+    }
+    g_ptr_array_add(words, g_strdup("-blockdev"));
+    g_ptr_array_add(words, g_strdup_printf("driver=%s,file=%s-%s,node-name=%s", storage->driver,
+                                           GODWIT_STORAGE_NODE, above ? "above" : "file",
+                                           GODWIT_STORAGE_NODE));
+    g_ptr_array_add(words, g_strdup("-device"));
+    g_ptr_array_add(words, g_strdup("virtio-blk,drive=" GODWIT_STORAGE_NODE ",id=storage"));
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, FALSE);
+}
+
+bool godwit_storage_write(struct godwit_vm *vm, struct godwit_storage *storage, unsigned count,
+                          GError **error)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const int first = g_rand_int_range(storage->random, 0, (int)GODWIT_STORAGE_SECTORS);
+        const int most = MIN(LONGEST, (int)GODWIT_STORAGE_SECTORS - first);
+        const int sectors = g_rand_int_range(storage->random, 1, most + 1);
+        const int value = g_rand_int_range(storage->random, 1, 255);
+        const bool zero = g_rand_int_range(storage->random, 0, 8) == 0;
+        const size_t at = (size_t)first * GODWIT_STORAGE_SECTOR;
+        const size_t length = (size_t)sectors * GODWIT_STORAGE_SECTOR;
+        g_autofree char *pattern = zero ? g_strdup("-z") : g_strdup_printf("-P %d", value);
+        g_autofree char *line =
+            g_strdup_printf("qemu-io -d " BACKEND " \"write %s %zu %zu\"", pattern, at, length);
+        g_autofree char *answer = godwit_vm_monitor(vm, line, error);
+        if (!answer)
+            return false;
+        if (*answer)
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s's %s failed: %s", vm->name,
+                               line, g_strstrip(answer));
+        memset(storage->model + at, zero ? 0 : value, length);
+        memset(storage->written + first, true, (size_t)sectors);
+        storage->writes++;
+    }
+    godwit_testbed_measure(vm->testbed, "disk_writes", json_integer(storage->writes));
+    return true;
+}
+
+bool godwit_storage_judge(struct godwit_vm *vm, const struct godwit_storage *storage,
+                          const char *file, GError **error)
+{
+    g_autofree char *path = g_build_filename(vm->testbed->directory, file, NULL);
+    gsize length = 0;
+    g_autofree unsigned char *bytes =
+        (unsigned char *)(strcmp(storage->driver, "raw") != 0
+                              ? godwit_disk_read(vm, GODWIT_STORAGE_NODE, GODWIT_STORAGE_SIZE,
+                                                 &length, error)
+                              : godwit_file_read(path, 2 * GODWIT_STORAGE_SIZE, &length, error));
+    if (!bytes)
+        return false;
+    if (length != GODWIT_STORAGE_SIZE)
+        return godwit_fail(error, GODWIT_ERROR_ORACLE, "%s: disk %s has %zu bytes instead of %u",
+                           vm->name, file, length, GODWIT_STORAGE_SIZE);
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i] != storage->model[i])
+            return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                               "%s: disk %s has 0x%02x at 0x%zx, where 0x%02x was written last "
+                               "(%u writes)",
+                               vm->name, file, bytes[i], i, storage->model[i], storage->writes);
+    return true;
+}
+
+bool godwit_storage_ask_active(struct godwit_vm *vm, bool *active, bool *known, GError **error)
+{
+    g_autoptr(json_t) nodes = godwit_vm_execute(vm, "query-named-block-nodes", NULL, error);
+    size_t i;
+    json_t *node;
+    *active = *known = false;
+    json_array_foreach(nodes, i, node)
+    {
+        if (strcmp(godwit_json_string(node, "node-name", ""), GODWIT_STORAGE_NODE) != 0)
+            continue;
+        *known = json_is_boolean(json_object_get(node, "active"));
+        *active = godwit_json_true(node, "active");
+    }
+    return nodes != NULL;
+}
+
+bool godwit_storage_refuse_cont(struct godwit_vm *vm, const char *status, GError **error)
+{
+    g_autoptr(GError) refusal = NULL;
+    if (godwit_vm_command(vm, "cont", NULL, &refusal))
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the %s accepted cont, although another QEMU has its disk", vm->name);
+    if (refusal->code != GODWIT_ERROR_QMP) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return false;
+    }
+    godwit_testbed_measure_item(vm->testbed, "refusals", json_string(refusal->message));
+    return godwit_course_expect_status(vm, status, "after cont was refused", error);
+}

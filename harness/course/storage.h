@@ -1,0 +1,58 @@
+/*
+ * A disk that goes with the guest: an image that both sides have, behind a virtio-blk device of the
+ * machine, and a model of every byte that must be in it. The writes are the device's own: QEMU's
+ * `qemu-io` makes them through the device's backend, so that the guest needs no driver.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_COURSE_STORAGE_H
+#define GODWIT_HARNESS_COURSE_STORAGE_H
+
+#include "testbed/vm.h"
+
+#define GODWIT_STORAGE_SIZE    (1u << 20)
+#define GODWIT_STORAGE_SECTOR  512u
+#define GODWIT_STORAGE_SECTORS (GODWIT_STORAGE_SIZE / GODWIT_STORAGE_SECTOR)
+
+/* The name of the node that has the guest's data. */
+#define GODWIT_STORAGE_NODE "disk"
+
+struct godwit_storage {
+    const char *driver;                   /* of the image: "raw" or "qcow2" */
+    GRand *random;                        /* makes all choices; owned */
+    unsigned writes;                      /* how many there were */
+    bool written[GODWIT_STORAGE_SECTORS]; /* since the caller has last cleared it */
+    unsigned char model[GODWIT_STORAGE_SIZE];
+};
+
+/* Frees what STORAGE owns. */
+void godwit_storage_clear(struct godwit_storage *storage);
+
+/* Makes the image FILE, all zero, in the VMs' working directory, and begins the model. */
+bool godwit_storage_create(struct godwit_testbed *testbed, struct godwit_storage *storage,
+                           const char *driver, const char *file, GError **error);
+
+/* Returns the arguments that give a machine the image FILE and the device, NULL-terminated. ABOVE
+ * are the options of a node between file and format ("driver=blkdebug,..."); NULL: none. The caller
+ * frees them. */
+char **godwit_storage_arguments(const struct godwit_storage *storage, const char *file,
+                                const char *above);
+
+/* Makes VM write COUNT runs of sectors, chosen by the seed: patterns, and sometimes zeroes. The
+ * disk must be active. */
+bool godwit_storage_write(struct godwit_vm *vm, struct godwit_storage *storage, unsigned count,
+                          GError **error);
+
+/* Fails with ORACLE unless every byte of the disk is as in the model. A raw image is read without
+ * QEMU. VM, whose disk must be active, copies any other into a raw file for that. */
+bool godwit_storage_judge(struct godwit_vm *vm, const struct godwit_storage *storage,
+                          const char *file, GError **error);
+
+/* Sets *ACTIVE to whether the disk of VM is active, and *KNOWN to whether QEMU reports that. */
+bool godwit_storage_ask_active(struct godwit_vm *vm, bool *active, bool *known, GError **error);
+
+/* Fails with MIGRATION unless VM, which has handed its disk over, refuses `cont` with a reason, and
+ * stays in run state STATUS. */
+bool godwit_storage_refuse_cont(struct godwit_vm *vm, const char *status, GError **error);
+
+#endif

@@ -1,0 +1,77 @@
+#!/usr/bin/env perl
+# Disks that go with the guest: that the scenarios pass, and that each fails when what it judges is
+# broken. What breaks it is an editor between Godwit and QEMU's monitor, or a program that writes into
+# the image.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cli;
+use Test::More;
+
+my $newer = (unpacked())[-1];
+my $binary = $newer // $qemu;
+plan skip_all => 'no qemu-system-x86_64' unless $binary;
+
+my @on = ('--arch', 'x86_64', '--accel', 'tcg', '--workload', 'order', '--seed', 7);
+
+sub results_of {
+    my @which = grep({ $_ eq '--qemu' } @_) ? () : ('--qemu', $binary);
+    return results_by_scenario(@on, @which, @_);
+}
+
+# A QEMU to which CHANGE is done with each line that Godwit sends, or, from qemu, gets.
+sub filtered {
+    my ($name, $change) = @_;
+    return qemu_edited("our \$times; $change", $binary, $name);
+}
+
+my ($run, $results) = results_of('disk/*');
+is($run->{status}, 0, 'disks: exit status') or diag($run->{out});
+is(scalar(grep { $results->{$_}{status} ne 'pass' } keys %$results), 0, 'all of them pass');
+cmp_ok($results->{'disk/raw/plain'}{measurements}{disk_writes}, '>=', 40, 'their writes are recorded');
+like($results->{'disk/raw/plain'}{measurements}{refusals}[0], qr/write" lock/, 'and the refusal');
+ok_clean($run, 'nothing is left behind');
+
+# A write is lost, one that nothing overwrites: all that follow it in the run are lost as well.
+my $loses = q{s/write -(?:P \d+|z) /read / if $from eq 'godwit' && $name eq '%s' && /qemu-io/ && ++$times > %d;};
+my $wrong = qr/disk disk\.img has 0x[0-9a-f]{2} at 0x[0-9a-f]+, where 0x[0-9a-f]{2} was written last/;
+my @broken = (
+    ['disk/raw/plain', filtered('source-loses', sprintf $loses, 'source', 0), $wrong],
+    ['disk/qcow2/plain', filtered('source-loses-later', sprintf $loses, 'source', 12), $wrong],
+    ['disk/raw/postcopy', filtered('destination-loses', sprintf $loses, 'destination', 0), $wrong],
+    ['disk/qcow2/postcopy', filtered('destination-loses-later', sprintf $loses, 'destination', 12), $wrong],
+    ['disk/pause-before-switchover', filtered('loses-in-pause', sprintf $loses, 'source', 24), $wrong],
+    ['disk/cancelled', filtered('loses-after-cancel', sprintf $loses, 'source', 24), $wrong],
+    ['disk/late-block-activate/back', filtered('loses-at-home', sprintf $loses, 'source', 24), $wrong],
+    # Both sides get the disk: the second cont of the source is not refused.
+    ['disk/raw/plain', filtered('shares', q{s/"cont"/"query-name"/ if $from eq 'godwit' && $name eq 'source' && /"cont"/ && $times++;}),
+        qr/^the source accepted cont, although another QEMU has its disk/],
+    ['disk/late-block-activate/back', filtered('takes', q{s/"cont"/"query-name"/ if $from eq 'godwit' && $name eq 'destination';}),
+        qr/^the destination accepted cont, although another QEMU has its disk/],
+);
+# Which disk is active is known since 10.0 only.
+push @broken, (
+    ['disk/raw/plain', filtered('keeps', q{s/"active": false/"active": true/g if $from eq 'qemu' && $name eq 'source';}),
+        qr/^the source's disk is active after the migration/],
+    ['disk/late-block-activate', filtered('early', q{s/"active": false/"active": true/g if $from eq 'qemu' && $name eq 'destination';}),
+        qr/^the destination's disk is active before its guest has run/],
+    ['disk/raw/plain', filtered('never', q{s/"active": true/"active": false/g if $from eq 'qemu' && $name eq 'destination';}),
+        qr/^the destination's disk is inactive after its guest has run/],
+) if $newer;
+for my $case (@broken) {
+    my ($row, $with, $message) = @$case;
+    my ($run, $results) = results_of($row, '--qemu', $with);
+    is($run->{status}, 1, "$row, broken: exit status") or diag($run->{out});
+    like($results->{$row}{message} // '', $message, "$row, broken: what is wrong");
+    ok_clean($run, "$row, broken: nothing is left behind");
+}
+
+# A machine without a place for the device.
+($run, $results) = results_of('disk/raw/plain', '--machine', 'microvm');
+is($results->{'disk/raw/plain'}{status}, 'skip', 'microvm has no bus for virtio-blk-pci: skipped')
+    or diag($run->{out});
+
+done_testing;
