@@ -67,6 +67,24 @@ char **godwit_storage_arguments(const struct godwit_storage *storage, const char
     return (char **)g_ptr_array_free(words, FALSE);
 }
 
+bool godwit_storage_start(struct godwit_testbed *testbed, struct godwit_storage *storage,
+                          const char *driver, const char *file, enum godwit_vm_role role,
+                          struct godwit_vm **source, struct godwit_vm **destination, GError **error)
+{
+    static const char what[] = "a machine with virtio-blk";
+    godwit_testbed_phase(testbed, GODWIT_PHASE_START);
+    if (!godwit_storage_create(testbed, storage, driver, file, error))
+        return false;
+    g_auto(GStrv) arguments = godwit_storage_arguments(storage, file, NULL);
+    const char *const *words = (const char *const *)arguments;
+    *destination = godwit_vm_start(testbed, "destination", role, words, error);
+    *source =
+        *destination ? godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, words, error) : NULL;
+    return *source && godwit_course_try_start(*source, what, error) &&
+           godwit_course_try_destination(*destination, what, error) &&
+           godwit_vm_run(*source, error) && godwit_vm_wait_console(*source, 1, 1, error);
+}
+
 bool godwit_storage_write(struct godwit_vm *vm, struct godwit_storage *storage, unsigned count,
                           GError **error)
 {
@@ -119,7 +137,8 @@ bool godwit_storage_judge(struct godwit_vm *vm, const struct godwit_storage *sto
     return true;
 }
 
-bool godwit_storage_ask_active(struct godwit_vm *vm, bool *active, bool *known, GError **error)
+/* Sets *ACTIVE to whether the disk of VM is active, and *KNOWN to whether QEMU reports that. */
+static bool ask_active(struct godwit_vm *vm, bool *active, bool *known, GError **error)
 {
     g_autoptr(json_t) nodes = godwit_vm_execute(vm, "query-named-block-nodes", NULL, error);
     size_t i;
@@ -135,6 +154,16 @@ bool godwit_storage_ask_active(struct godwit_vm *vm, bool *active, bool *known, 
     return nodes != NULL;
 }
 
+bool godwit_storage_expect_active(struct godwit_vm *vm, bool wanted, const char *when,
+                                  GError **error)
+{
+    bool active, known;
+    return ask_active(vm, &active, &known, error) &&
+           (!known || active == wanted ||
+            godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s's disk is %sactive %s", vm->name,
+                        active ? "" : "in", when));
+}
+
 bool godwit_storage_refuse_cont(struct godwit_vm *vm, const char *status, GError **error)
 {
     g_autoptr(GError) refusal = NULL;
@@ -147,4 +176,18 @@ bool godwit_storage_refuse_cont(struct godwit_vm *vm, const char *status, GError
     }
     godwit_testbed_measure_item(vm->testbed, "refusals", json_string(refusal->message));
     return godwit_course_expect_status(vm, status, "after cont was refused", error);
+}
+
+bool godwit_storage_end(struct godwit_vm *source, struct godwit_vm *destination,
+                        struct godwit_storage *storage, const char *file, GError **error)
+{
+    /* A known bug has left the guest without its last writes, and so without a reason to run. */
+    if (source->testbed->lost)
+        return godwit_course_end(source, destination, error);
+    return godwit_storage_expect_active(destination, true, "after its guest has run", error) &&
+           godwit_storage_write(destination, storage, GODWIT_STORAGE_SOME, error) &&
+           godwit_storage_refuse_cont(source, "postmigrate", error) &&
+           godwit_storage_write(destination, storage, GODWIT_STORAGE_SOME, error) &&
+           godwit_storage_judge(destination, storage, file, error) &&
+           godwit_course_end(source, destination, error);
 }

@@ -14,6 +14,9 @@
 #define GODWIT_STORAGE_SECTOR  512u
 #define GODWIT_STORAGE_SECTORS (GODWIT_STORAGE_SIZE / GODWIT_STORAGE_SECTOR)
 
+/* How many writes scenarios make at a time. */
+#define GODWIT_STORAGE_SOME 12
+
 /* The name of the node that has the guest's data. */
 #define GODWIT_STORAGE_NODE "disk"
 
@@ -38,6 +41,13 @@ bool godwit_storage_create(struct godwit_testbed *testbed, struct godwit_storage
 char **godwit_storage_arguments(const struct godwit_storage *storage, const char *file,
                                 const char *above);
 
+/* Makes the image FILE and starts both sides with it, the destination as ROLE says, and waits until
+ * the source's guest works. Fails with SKIP if the machine has no place for the device. */
+bool godwit_storage_start(struct godwit_testbed *testbed, struct godwit_storage *storage,
+                          const char *driver, const char *file, enum godwit_vm_role role,
+                          struct godwit_vm **source, struct godwit_vm **destination,
+                          GError **error);
+
 /* Makes VM write COUNT runs of sectors, chosen by the seed: patterns, and sometimes zeroes. The
  * disk must be active. */
 bool godwit_storage_write(struct godwit_vm *vm, struct godwit_storage *storage, unsigned count,
@@ -48,11 +58,18 @@ bool godwit_storage_write(struct godwit_vm *vm, struct godwit_storage *storage, 
 bool godwit_storage_judge(struct godwit_vm *vm, const struct godwit_storage *storage,
                           const char *file, GError **error);
 
-/* Sets *ACTIVE to whether the disk of VM is active, and *KNOWN to whether QEMU reports that. */
-bool godwit_storage_ask_active(struct godwit_vm *vm, bool *active, bool *known, GError **error);
+/* Fails with MIGRATION unless the disk of VM is active or not, as WANTED, if its QEMU reports that.
+ * WHEN completes "the disk is active ...". */
+bool godwit_storage_expect_active(struct godwit_vm *vm, bool wanted, const char *when,
+                                  GError **error);
 
 /* Fails with MIGRATION unless VM, which has handed its disk over, refuses `cont` with a reason, and
  * stays in run state STATUS. */
 bool godwit_storage_refuse_cont(struct godwit_vm *vm, const char *status, GError **error);
+
+/* Ends a scenario whose guest has run on the destination: that writes on, and the source does not
+ * get the disk back as long as the destination has it. Judges the disk, and ends both. */
+bool godwit_storage_end(struct godwit_vm *source, struct godwit_vm *destination,
+                        struct godwit_storage *storage, const char *file, GError **error);
 
 #endif

@@ -15,9 +15,6 @@
 
 #define IMAGE "disk.img"
 
-/* How many writes there are at a time. */
-#define SOME 12
-
 struct godwit_scenario_state {
     struct godwit_storage storage;
 };
@@ -34,7 +31,7 @@ struct plan {
 
 static bool write_some(struct godwit_vm *vm, GError **error)
 {
-    return godwit_storage_write(vm, &vm->testbed->state->storage, SOME, error);
+    return godwit_storage_write(vm, &vm->testbed->state->storage, GODWIT_STORAGE_SOME, error);
 }
 
 /* A spec's steps: the source still has the disk. */
@@ -60,78 +57,34 @@ static bool write_in_pause(struct godwit_vm *source, struct godwit_vm *destinati
            godwit_migrate_continue(source, error);
 }
 
-/* Fails unless the disk of VM is active or not, as WANTED, if QEMU reports that. */
-static bool expect_active(struct godwit_vm *vm, bool wanted, const char *when, GError **error)
-{
-    bool active, known;
-    return godwit_storage_ask_active(vm, &active, &known, error) &&
-           (!known || active == wanted ||
-            godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s's disk is %sactive %s", vm->name,
-                        active ? "" : "in", when));
-}
-
 /* Whoever has the disk, the source has it no more. */
 static bool judge_handed_over(struct godwit_vm *source, struct godwit_vm *destination,
                               GError **error)
 {
     (void)destination;
-    return expect_active(source, false, "after the migration", error);
+    return godwit_storage_expect_active(source, false, "after the migration", error);
 }
 
 /* Likewise, and the destination does not have it before its guest runs. */
 static bool judge_late(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     return judge_handed_over(source, destination, error) &&
-           expect_active(destination, false, "before its guest has run", error);
-}
-
-/* Starts both sides with the image. Fails with SKIP if the machine has no place for the device. */
-static bool start_both(struct godwit_testbed *testbed, const struct plan *plan,
-                       enum godwit_vm_role role, struct godwit_vm **source,
-                       struct godwit_vm **destination, GError **error)
-{
-    static const char what[] = "a machine with virtio-blk";
-    struct godwit_storage *storage = &testbed->state->storage;
-    godwit_testbed_phase(testbed, GODWIT_PHASE_START);
-    if (!godwit_storage_create(testbed, storage, plan->driver, IMAGE, error))
-        return false;
-    g_auto(GStrv) arguments = godwit_storage_arguments(storage, IMAGE, NULL);
-    const char *const *words = (const char *const *)arguments;
-    *destination = godwit_vm_start(testbed, "destination", role, words, error);
-    *source =
-        *destination ? godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, words, error) : NULL;
-    return *source && godwit_course_try_start(*source, what, error) &&
-           godwit_course_try_destination(*destination, what, error) &&
-           godwit_vm_run(*source, error) && godwit_vm_wait_console(*source, 1, 1, error);
-}
-
-/* Ends a scenario whose destination has had the disk: it writes on, and the source must not get the
- * disk back as long as the destination has it. */
-static bool end(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
-{
-    const struct godwit_storage *storage = &source->testbed->state->storage;
-    /* A known bug has left the guest without its last writes, and so without a reason to run. */
-    if (source->testbed->lost)
-        return godwit_course_end(source, destination, error);
-    return expect_active(destination, true, "after its guest has run", error) &&
-           write_some(destination, error) &&
-           godwit_storage_refuse_cont(source, "postmigrate", error) &&
-           write_some(destination, error) &&
-           godwit_storage_judge(destination, storage, IMAGE, error) &&
-           godwit_course_end(source, destination, error);
+           godwit_storage_expect_active(destination, false, "before its guest has run", error);
 }
 
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {
+    const struct plan *plan = scenario->data;
+    struct godwit_storage *storage = &testbed->state->storage;
     struct godwit_vm *source, *destination;
     const bool postcopy = scenario->spec.move == GODWIT_MOVE_POSTCOPY;
     testbed->oob = postcopy;
-    return start_both(testbed, scenario->data,
-                      postcopy ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_PAUSED, &source,
-                      &destination, error) &&
+    return godwit_storage_start(testbed, storage, plan->driver, IMAGE,
+                                postcopy ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_PAUSED,
+                                &source, &destination, error) &&
            godwit_course_leg(testbed, &scenario->spec, source, destination, error) &&
-           end(source, destination, error);
+           godwit_storage_end(source, destination, storage, IMAGE, error);
 }
 
 /* Lets the throttled migration of both begin, and writes while it is active. */
@@ -154,9 +107,11 @@ static bool begin(struct godwit_vm *source, struct godwit_vm *destination,
 static bool run_cancelled(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                           GError **error)
 {
+    const struct plan *plan = scenario->data;
+    struct godwit_storage *storage = &testbed->state->storage;
     struct godwit_vm *source, *first;
-    const struct godwit_storage *storage = &testbed->state->storage;
-    if (!start_both(testbed, scenario->data, GODWIT_VM_DESTINATION_PAUSED, &source, &first, error))
+    if (!godwit_storage_start(testbed, storage, plan->driver, IMAGE, GODWIT_VM_DESTINATION_PAUSED,
+                              &source, &first, error))
         return false;
     g_auto(GStrv) arguments = godwit_storage_arguments(storage, IMAGE, NULL);
     struct godwit_vm *last = godwit_vm_start(testbed, "last", GODWIT_VM_DESTINATION_PAUSED,
@@ -167,12 +122,12 @@ static bool run_cancelled(struct godwit_testbed *testbed, const struct godwit_sc
     first->may_exit = true; /* a destination exits when its source breaks off */
     if (!godwit_vm_command(source, "migrate_cancel", NULL, error) ||
         !godwit_migrate_wait(source, "cancelled", error) || !godwit_course_refused(first, error) ||
-        !expect_active(source, true, "after the cancelled migration", error) ||
+        !godwit_storage_expect_active(source, true, "after the cancelled migration", error) ||
         !write_some(source, error) || !godwit_course_see_it_run(source, error) ||
         !godwit_storage_judge(source, storage, IMAGE, error))
         return false;
     return godwit_course_leg(testbed, &scenario->spec, source, last, error) &&
-           end(source, last, error);
+           godwit_storage_end(source, last, storage, IMAGE, error);
 }
 
 /* The source takes its guest and its disk back after the migration, which it may as long as the
@@ -180,10 +135,12 @@ static bool run_cancelled(struct godwit_testbed *testbed, const struct godwit_sc
 static bool run_back(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                      GError **error)
 {
+    const struct plan *plan = scenario->data;
+    struct godwit_storage *storage = &testbed->state->storage;
     struct godwit_vm *source, *destination;
     struct godwit_reading reading;
-    if (!start_both(testbed, scenario->data, GODWIT_VM_DESTINATION_PAUSED, &source, &destination,
-                    error) ||
+    if (!godwit_storage_start(testbed, storage, plan->driver, IMAGE, GODWIT_VM_DESTINATION_PAUSED,
+                              &source, &destination, error) ||
         !begin(source, destination, &scenario->spec, error) ||
         !godwit_migrate_unthrottle(source, error) ||
         !godwit_migrate_wait(source, "completed", error) ||
@@ -192,11 +149,11 @@ static bool run_back(struct godwit_testbed *testbed, const struct godwit_scenari
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_RUN_ON);
     return godwit_vm_run(source, error) && godwit_course_see_it_run(source, error) &&
-           expect_active(source, true, "after it has got its guest back", error) &&
+           godwit_storage_expect_active(source, true, "after it has got its guest back", error) &&
            write_some(source, error) && godwit_storage_refuse_cont(destination, "paused", error) &&
            write_some(source, error) && godwit_course_see_it_run(source, error) &&
            godwit_course_stop(source, error) && godwit_oracle_look(source, &reading, error) &&
-           godwit_storage_judge(source, &testbed->state->storage, IMAGE, error) &&
+           godwit_storage_judge(source, storage, IMAGE, error) &&
            godwit_course_end(source, destination, error);
 }
 

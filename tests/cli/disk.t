@@ -28,8 +28,8 @@ sub filtered {
     return qemu_edited("our \$times; $change", $binary, $name);
 }
 
-my ($run, $results) = results_of('disk/*');
-is($run->{status}, 0, 'disks: exit status') or diag($run->{out});
+my ($run, $results) = results_of('disk/*', 'dirty-bitmaps/*');
+is($run->{status}, 0, 'disks and bitmaps: exit status') or diag($run->{out});
 is(scalar(grep { $results->{$_}{status} ne 'pass' } keys %$results), 0, 'all of them pass');
 cmp_ok($results->{'disk/raw/plain'}{measurements}{disk_writes}, '>=', 40, 'their writes are recorded');
 like($results->{'disk/raw/plain'}{measurements}{refusals}[0], qr/write" lock/, 'and the refusal');
@@ -61,9 +61,35 @@ push @broken, (
     ['disk/raw/plain', filtered('never', q{s/"active": true/"active": false/g if $from eq 'qemu' && $name eq 'destination';}),
         qr/^the destination's disk is inactive after its guest has run/],
 ) if $newer;
+# Bitmaps. A bit that is wrong: a write that the model has is a read.
+my $bits = qr/^(?:destination|source|last|probe): bitmap \S+ has other bits than were written: /;
+push @broken, (
+    ['dirty-bitmaps/precopy', filtered('bits-source', sprintf $loses, 'source', 30), $bits],
+    ['dirty-bitmaps/postcopy', filtered('bits-destination', sprintf $loses, 'destination', 0), $bits],
+    # One that stays busy is waited for, until the deadline.
+    ['dirty-bitmaps/broken', filtered('busy', q{s/"busy": false/"busy": true/ if $from eq 'qemu' && /"busy"/ && $times; $times++ if $from eq 'godwit' && /"migrate"/;}),
+        qr/^timed out after .* (?:the failed migration to let go of the source's bitmaps|query-named-block-nodes) \(phase: fail\)/, '--timeout-scale', 0.2],
+    ['dirty-bitmaps/cancelled', filtered('bits-clear', q{s/"block-dirty-bitmap-clear"/"block-dirty-bitmap-enable"/ if $from eq 'godwit';}), $bits],
+    # The capability is off, or on.
+    ['dirty-bitmaps/precopy', filtered('off', q{s/("dirty-bitmaps","state":)true/$1false/ if $from eq 'godwit';}),
+        qr/^destination: the disk has 0 bitmaps instead of 3/],
+    ['dirty-bitmaps/without', filtered('on', q{s/(\{"capability":)"events"(,"state":true\})/$1"events"$2,$1"dirty-bitmaps"$2/ if $from eq 'godwit';}),
+        qr/^destination: the disk has 3 bitmaps instead of 0/],
+    # A bitmap that records although it should not.
+    ['dirty-bitmaps/precopy', filtered('enabled', q{s/"block-dirty-bitmap-disable"/"block-dirty-bitmap-enable"/ if $from eq 'godwit';}),
+        qr/^source: bitmap off is .*, where granularity 512, recording off/],
+    # The names, and the transform, are lost.
+    ['dirty-bitmaps/mapping', filtered('names', q{s/-there/-elsewhere/g if $from eq 'godwit' && /block-bitmap-mapping/;}),
+        qr/^destination: there is no bitmap fine-there/],
+    ['dirty-bitmaps/mapping/persistent', filtered('transient', q{s/("persistent":)true/$1false/g if $from eq 'godwit' && /block-bitmap-mapping/;}),
+        qr/^destination: bitmap fine-there is .*, where .* persistent on are right/],
+    # What was not stored at the end is not in the image.
+    ['dirty-bitmaps/mapping/persistent', filtered('removes', q{s/"name":"coarse-there"/"name":"fine-there"/ if $from eq 'godwit' && /sha256/ && $name eq '';}),
+        qr/^probe: bitmap coarse-there has other bits/],
+) if $newer;
 for my $case (@broken) {
-    my ($row, $with, $message) = @$case;
-    my ($run, $results) = results_of($row, '--qemu', $with);
+    my ($row, $with, $message, @more) = @$case;
+    my ($run, $results) = results_of($row, '--qemu', $with, @more);
     is($run->{status}, 1, "$row, broken: exit status") or diag($run->{out});
     like($results->{$row}{message} // '', $message, "$row, broken: what is wrong");
     ok_clean($run, "$row, broken: nothing is left behind");
