@@ -390,6 +390,7 @@ GODWIT_SCENARIOS(relay) = {
         .prepare = prepare_mixed,
         .lacks = godwit_scenario_lacks_stamp,
         .order = true,
+        .random = true, /* as every fault that `selftest` injects */
         STATE,
         .data = &(const struct trial){"drop-zero", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL},
     },
