@@ -24,27 +24,28 @@
 /* The kind of an observation. The comments name the members of godwit_symptom that are set besides
  * KIND. */
 enum godwit_symptom_kind {
-    GODWIT_SYMPTOM_MAILBOX,     /* RAM differs: source, destination, block, first, last, text */
-    GODWIT_SYMPTOM_WINDOW,      /* likewise; the bug affects pages of the window */
-    GODWIT_SYMPTOM_SHARED_RAM,  /* likewise; the bug affects RAM that both sides share */
-    GODWIT_SYMPTOM_RUN_STATE,   /* a suspended guest arrives in run state STATE: source */
-    GODWIT_SYMPTOM_STOP_LOST,   /* one that was stopped before the switchover does: source */
-    GODWIT_SYMPTOM_STATE_EVENT, /* a destination reports a change from STATE to NEXT: vm */
-    GODWIT_SYMPTOM_STATE_TWICE, /* a source reports STATE again: vm */
-    GODWIT_SYMPTOM_CONNECTING,  /* a source that still connects is cancelled: source */
-    GODWIT_SYMPTOM_LEVEL,       /* PARAMETER was set to VALUE but still is STATE: vm */
-    GODWIT_SYMPTOM_PORT,        /* a connection to PORT went to PORT modulo 65536: vm */
-    GODWIT_SYMPTOM_INCOMING,    /* a destination refuses to listen, with TEXT: vm */
-    GODWIT_SYMPTOM_NO_REASON,   /* a destination reports a failure without a reason, and prints
+    GODWIT_SYMPTOM_MAILBOX,      /* RAM differs: source, destination, block, first, last, text */
+    GODWIT_SYMPTOM_WINDOW,       /* likewise; the bug affects pages of the window */
+    GODWIT_SYMPTOM_SHARED_RAM,   /* likewise; the bug affects RAM that both sides share */
+    GODWIT_SYMPTOM_RUN_STATE,    /* a suspended guest arrives in run state STATE: source */
+    GODWIT_SYMPTOM_STOP_LOST,    /* one that was stopped before the switchover does: source */
+    GODWIT_SYMPTOM_STATE_EVENT,  /* a destination reports a change from STATE to NEXT: vm */
+    GODWIT_SYMPTOM_STATE_TWICE,  /* a source reports STATE again: vm */
+    GODWIT_SYMPTOM_STATE_UNDONE, /* a source reports NEXT after STATE, which was the end: vm */
+    GODWIT_SYMPTOM_CONNECTING,   /* a source that still connects is cancelled: source */
+    GODWIT_SYMPTOM_LEVEL,        /* PARAMETER was set to VALUE but still is STATE: vm */
+    GODWIT_SYMPTOM_PORT,         /* a connection to PORT went to PORT modulo 65536: vm */
+    GODWIT_SYMPTOM_INCOMING,     /* a destination refuses to listen, with TEXT: vm */
+    GODWIT_SYMPTOM_NO_REASON,    /* a destination reports a failure without a reason, and prints
                                    TEXT: vm */
-    GODWIT_SYMPTOM_CHANNELS,    /* a source has ended after a list of channels: source */
-    GODWIT_SYMPTOM_CANCELLING,  /* a cancelled migration stays in STATE: source */
-    GODWIT_SYMPTOM_NO_END,      /* the migration stays in STATE: source, destination */
-    GODWIT_SYMPTOM_NO_ANSWER,   /* a source does not answer `migrate_cancel`: source */
-    GODWIT_SYMPTOM_LOAD,        /* a destination failed to load, with FAILURE: destination */
-    GODWIT_SYMPTOM_SOURCE_DIED, /* a source died during a migration: source, destination */
-    GODWIT_SYMPTOM_DEVICE,      /* a migration with device TEXT failed: source, destination */
-    GODWIT_SYMPTOM_PLUG,        /* a QEMU died when it plugged device TEXT: vm */
+    GODWIT_SYMPTOM_CHANNELS,     /* a source has ended after a list of channels: source */
+    GODWIT_SYMPTOM_CANCELLING,   /* a cancelled migration stays in STATE: source */
+    GODWIT_SYMPTOM_NO_END,       /* the migration stays in STATE: source, destination */
+    GODWIT_SYMPTOM_NO_ANSWER,    /* a source does not answer `migrate_cancel`: source */
+    GODWIT_SYMPTOM_LOAD,         /* a destination failed to load, with FAILURE: destination */
+    GODWIT_SYMPTOM_SOURCE_DIED,  /* a source died during a migration: source, destination */
+    GODWIT_SYMPTOM_DEVICE,       /* a migration with device TEXT failed: source, destination */
+    GODWIT_SYMPTOM_PLUG,         /* a QEMU died when it plugged device TEXT: vm */
     GODWIT_SYMPTOM_MACHINE,  /* a migration of machine TEXT failed: source, destination, FAILURE */
     GODWIT_SYMPTOM_CPU,      /* QEMU died when it was asked for the registers of CPU TEXT: vm */
     GODWIT_SYMPTOM_DOWNTIME, /* a source reports a downtime of MS, at NOW: source */
@@ -57,6 +58,10 @@ enum godwit_symptom_kind {
                                 for its timer, which has gone back: vm */
     GODWIT_SYMPTOM_ANNOUNCED, /* an announcement came early; it was due LAST ms after the arrival of
                                  a guest that was resumed MS after it: vm, text */
+    GODWIT_SYMPTOM_NO_CPR_CHANNEL, /* a source has ended when it was asked for a cpr-transfer
+                                      without a channel for CPR: source */
+    GODWIT_SYMPTOM_PRIVATE_RAM,    /* a source accepts CPR mode STATE with RAM of its own, of LAST
+                                   bytes, and sends FIRST bytes: source */
 };
 
 /* A register that is lost, or a field of a device's state. */

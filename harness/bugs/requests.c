@@ -5,6 +5,7 @@
  */
 #include "bugs/bugs.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 
@@ -63,6 +64,34 @@ static bool is_kept_announcement(const struct godwit_symptom *symptom, char **se
     (void)seen;
     return godwit_vm_has_argument(symptom->vm, "-S") &&
            symptom->last <= (uint64_t)MAX(symptom->ms, 0);
+}
+
+/* QEMU checks the list of channels for one for CPR, but not an address that is no list. */
+static bool is_channel_assertion(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!godwit_bug_was_killed(symptom->source, SIGABRT))
+        return false;
+    g_autofree char *output = godwit_vm_stderr(symptom->source, 20);
+    g_auto(GStrv) lines = g_strsplit(output, "\n", -1);
+    for (guint i = 0; lines[i]; i++)
+        if (g_regex_match_simple("^ERROR:\\S*/cpr\\.c:[0-9]+:cpr_state_save: assertion failed: "
+                                 "\\(channel\\)$",
+                                 g_strchomp(lines[i]), G_REGEX_RAW, 0)) {
+            *seen = g_strdup(lines[i]);
+            return true;
+        }
+    return false;
+}
+
+/* QEMU leaves all RAM out of the stream, whether its successor will have it or not. */
+static bool is_private_exec(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->state, "cpr-exec") != 0 || symptom->first >= symptom->last / 8)
+        return false;
+    *seen = g_strdup_printf("the source accepted cpr-exec with RAM that is not shared, and wrote "
+                            "%" PRIu64 " bytes of state for %" PRIu64 " bytes of RAM",
+                            symptom->first, symptom->last);
+    return true;
 }
 
 const struct godwit_bug godwit_bugs_requests[] = {
@@ -129,6 +158,30 @@ const struct godwit_bug godwit_bugs_requests[] = {
         .strikes = 27,
         .runs = 27,
         .matches = is_kept_announcement,
+    },
+    {
+        .id = "cpr-transfer-uri",
+        .summary = "cpr-transfer to an address in `uri` aborts QEMU",
+        .reference = "measured in QEMU 11.1; 10.0 refuses it",
+        .kind = GODWIT_SYMPTOM_NO_CPR_CHANNEL,
+        .role = GODWIT_BUG_SOURCE,
+        .since = {11, 1},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_channel_assertion,
+    },
+    {
+        .id = "cpr-exec-private",
+        .summary = "cpr-exec is not refused for RAM that is not shared, and loses it",
+        .reference = "measured in QEMU 11.1; cpr-transfer is refused",
+        .kind = GODWIT_SYMPTOM_PRIVATE_RAM,
+        .role = GODWIT_BUG_SOURCE,
+        .since = {11, 1},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_private_exec,
     },
     {.id = NULL},
 };

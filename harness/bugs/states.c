@@ -58,6 +58,23 @@ static bool is_failed_twice(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* QEMU executes the command of cpr-exec after it has reported that the migration completed. */
+static bool is_late_failure(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->state, "completed") != 0 || strcmp(symptom->next, "failed") != 0)
+        return false;
+    g_autofree char *output = godwit_vm_stderr(symptom->vm, 20);
+    g_auto(GStrv) lines = g_strsplit(output, "\n", -1);
+    for (guint i = 0; lines[i]; i++)
+        if (g_regex_match_simple("^(?:\\S*qemu-system-\\w+: )?execvp \\S+ failed: .+$", lines[i],
+                                 G_REGEX_RAW, 0)) {
+            *seen =
+                g_strdup_printf("the source reports \"failed\" after \"completed\": %s", lines[i]);
+            return true;
+        }
+    return false;
+}
+
 /* The migration thread waits for channels whose threads have ended already. */
 static bool is_endless_cancel(const struct godwit_symptom *symptom, char **seen)
 {
@@ -171,6 +188,17 @@ const struct godwit_bug godwit_bugs_states[] = {
         .runs = 108,
         .percent = 25,
         .matches = is_stalled,
+    },
+    {
+        .id = "cpr-exec-completed",
+        .summary = "cpr-exec reports that it completed, and then that it failed",
+        .reference = "measured in QEMU 11.1, with a command that cannot be executed",
+        .kind = GODWIT_SYMPTOM_STATE_UNDONE,
+        .role = GODWIT_BUG_SOURCE,
+        .since = {11, 1},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_late_failure,
     },
     {.id = NULL},
 };

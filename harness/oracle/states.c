@@ -96,14 +96,15 @@ static char *change_source(const struct life *life, const char *state)
 static char *change_state(struct life *life, const char *state)
 {
     char *problem = NULL;
+    const bool again = !strcmp(life->state, state);
+    const bool undone = !strcmp(life->state, "completed") && !strcmp(state, "failed");
     const struct godwit_symptom symptom = {.kind = life->destination ? GODWIT_SYMPTOM_STATE_EVENT
-                                                                     : GODWIT_SYMPTOM_STATE_TWICE,
+                                                   : again           ? GODWIT_SYMPTOM_STATE_TWICE
+                                                                     : GODWIT_SYMPTOM_STATE_UNDONE,
                                            .vm = life->vm,
                                            .state = life->state,
                                            .next = state};
-    if (life->destination && godwit_bug_explain(&symptom))
-        return NULL;
-    if (!life->destination && !strcmp(life->state, state) && godwit_bug_explain(&symptom))
+    if ((life->destination || again || undone) && godwit_bug_explain(&symptom))
         return NULL;
     /* A source that quits gives up its migration in any state. */
     if (!godwit_states_legal(life->state, state) &&

@@ -1114,6 +1114,9 @@ static void test_all_rows(void **state)
                                          "pre-switchover-stop-lost",
                                          "incoming-no-reason",
                                          "announce-paused",
+                                         "cpr-transfer-uri",
+                                         "cpr-exec-private",
+                                         "cpr-exec-completed",
                                          "multifd-failed-twice",
                                          "multifd-cancel-hangs",
                                          "multifd-postcopy",
@@ -1161,7 +1164,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 54);
+    assert_int_equal(rows, 57);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1344,6 +1347,90 @@ static void test_announce_paused(void **state)
         g_ptr_array_unref(vm.arguments);
         fake_pair_free(pair);
     }
+}
+
+#define NO_CHANNEL "ERROR:migration/cpr.c:267:cpr_state_save: assertion failed: (channel)\n"
+
+/* That assertion, by a source that it has ended, in a version that has it. */
+static void test_cpr_uri(void **state)
+{
+    static const struct {
+        const char *version, *text;
+        int number;
+        bool known;
+    } rows[] = {
+        {"11.1.3", "**\n" NO_CHANNEL, 6, true},
+        {"11.1.3", NO_CHANNEL, 11, false},
+        {"11.1.3", "ERROR:migration/cpr.c:9:cpr_state_load: assertion failed: (channel)\n", 6,
+         false},
+        {"11.1.3", "no " NO_CHANNEL, 6, false},
+        {"11.1.3", "", 6, false},
+        {"10.0.13", NO_CHANNEL, 6, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, "11.1.3");
+        struct godwit_vm vm = killed(state, pair, "source", rows[i].number, rows[i].text);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_NO_CPR_CHANNEL, .source = &vm));
+        if (g_strcmp0(id, rows[i].known ? "cpr-transfer-uri" : NULL) != 0)
+            fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        godwit_drain_free(vm.errors);
+        fake_pair_free(pair);
+    }
+    g_autofree char *path = g_build_filename(*state, "source.stderr", NULL);
+    assert_int_equal(g_unlink(path), 0);
+}
+
+/* RAM that is not in the stream, in that mode only. */
+static void test_cpr_private(void **state)
+{
+    static const struct {
+        const char *version, *mode;
+        uint64_t sent;
+        bool known;
+    } rows[] = {
+        {"11.1.3", "cpr-exec", 77151, true},
+        {"11.1.3", "cpr-exec", 2 << 20, false},
+        {"11.1.3", "cpr-transfer", 77151, false},
+        {"10.0.13", "cpr-exec", 77151, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, "11.1.3");
+        const char *id =
+            id_of(KNOWN(.kind = GODWIT_SYMPTOM_PRIVATE_RAM, .source = pair->source->vm,
+                        .state = rows[i].mode, .first = rows[i].sent, .last = 16 << 20));
+        if (g_strcmp0(id, rows[i].known ? "cpr-exec-private" : NULL) != 0)
+            fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        fake_pair_free(pair);
+    }
+}
+
+#define NO_PROGRAM "qemu-system-x86_64: execvp /none failed: No such file or directory\n"
+
+/* A failure that is undone, with that reason. */
+static void test_cpr_completed(void **state)
+{
+    static const struct {
+        const char *version, *from, *to, *text;
+        bool known;
+    } rows[] = {
+        {"11.1.3", "completed", "failed", NO_PROGRAM, true},
+        {"11.1.3", "completed", "failed", "execvp\n", false},
+        {"11.1.3", "completed", "active", NO_PROGRAM, false},
+        {"11.1.3", "cancelled", "failed", NO_PROGRAM, false},
+        {"10.0.13", "completed", "failed", NO_PROGRAM, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, "11.1.3");
+        struct godwit_vm vm = killed(state, pair, "source", 0, rows[i].text);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_STATE_UNDONE, .vm = &vm,
+                                     .state = rows[i].from, .next = rows[i].to));
+        if (g_strcmp0(id, rows[i].known ? "cpr-exec-completed" : NULL) != 0)
+            fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        godwit_drain_free(vm.errors);
+        fake_pair_free(pair);
+    }
+    g_autofree char *path = g_build_filename(*state, "source.stderr", NULL);
+    assert_int_equal(g_unlink(path), 0);
 }
 
 /* A source that still waits for a destination that does not know better. */
@@ -1600,6 +1687,9 @@ int main(void)
         cmocka_unit_test(test_stop_lost),
         cmocka_unit_test(test_no_reason),
         cmocka_unit_test(test_announce_paused),
+        cmocka_unit_test(test_cpr_uri),
+        cmocka_unit_test(test_cpr_private),
+        cmocka_unit_test(test_cpr_completed),
         cmocka_unit_test(test_cancel_hangs),
         cmocka_unit_test(test_snapshot_multifd),
         cmocka_unit_test(test_snapshot_background),
