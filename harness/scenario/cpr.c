@@ -335,6 +335,8 @@ static bool keep_written(struct godwit_vm *source, GError **error)
         godwit_memory_keep_again(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, error) &&
         godwit_memory_keep_again(source, setup->machine->ram_base + GODWIT_STACK_OFFSET,
                                  GODWIT_MAX_CPUS * GODWIT_STACK_SIZE, error) &&
+        (!setup->image->identity ||
+         godwit_memory_keep_again(source, setup->image->identity, GODWIT_IDENTITY_ROOM, error)) &&
         (!tail || godwit_memory_keep_again(source, end - tail, tail, error));
     godwit_blackout_leave(source->testbed);
     return kept;
