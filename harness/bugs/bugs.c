@@ -327,6 +327,16 @@ bool godwit_bug_was_killed(const struct godwit_vm *vm, int number)
     return vm && vm->exited && WIFSIGNALED(vm->wait_status) && WTERMSIG(vm->wait_status) == number;
 }
 
+char *godwit_bug_find_line(const struct godwit_vm *vm, const char *pattern)
+{
+    g_autofree char *output = godwit_vm_stderr(vm, 20);
+    g_auto(GStrv) lines = g_strsplit(output, "\n", -1);
+    for (guint i = 0; lines[i]; i++)
+        if (g_regex_match_simple(pattern, g_strchomp(lines[i]), G_REGEX_RAW, 0))
+            return g_strdup(lines[i]);
+    return NULL;
+}
+
 bool godwit_bug_add_sides(const struct godwit_testbed *testbed, struct godwit_symptom *symptom)
 {
     for (guint i = 0; i < testbed->vms->len; i++) {

@@ -177,6 +177,10 @@ void godwit_bug_explain_snapshot(struct godwit_vm *source, struct godwit_vm *des
 /* Returns whether VM, which may be NULL, was killed by the signal NUMBER. */
 bool godwit_bug_was_killed(const struct godwit_vm *vm, int number);
 
+/* Returns the first of the last 20 lines of VM's standard error that PATTERN, a regular expression,
+ * matches, or NULL. The caller frees it. */
+char *godwit_bug_find_line(const struct godwit_vm *vm, const char *pattern);
+
 /* Sets SYMPTOM's source and destination to the latest VM of each side: those before only answered
  * questions. Returns whether there are both. */
 bool godwit_bug_add_sides(const struct godwit_testbed *testbed, struct godwit_symptom *symptom);

@@ -71,16 +71,10 @@ static bool is_channel_assertion(const struct godwit_symptom *symptom, char **se
 {
     if (!godwit_bug_was_killed(symptom->source, SIGABRT))
         return false;
-    g_autofree char *output = godwit_vm_stderr(symptom->source, 20);
-    g_auto(GStrv) lines = g_strsplit(output, "\n", -1);
-    for (guint i = 0; lines[i]; i++)
-        if (g_regex_match_simple("^ERROR:\\S*/cpr\\.c:[0-9]+:cpr_state_save: assertion failed: "
-                                 "\\(channel\\)$",
-                                 g_strchomp(lines[i]), G_REGEX_RAW, 0)) {
-            *seen = g_strdup(lines[i]);
-            return true;
-        }
-    return false;
+    *seen = godwit_bug_find_line(symptom->source,
+                                 "^ERROR:\\S*/cpr\\.c:[0-9]+:cpr_state_save: assertion failed: "
+                                 "\\(channel\\)$");
+    return *seen != NULL;
 }
 
 /* QEMU leaves all RAM out of the stream, whether its successor will have it or not. */

@@ -69,16 +69,12 @@ static bool is_protected(const struct godwit_symptom *symptom, char **seen)
     for (guint i = 0; i < source->qmp->events->len && !cancelled; i++)
         cancelled = godwit_qmp_event_is(g_ptr_array_index(source->qmp->events, i), "MIGRATION",
                                         "cancelled");
-    g_autofree char *output = godwit_vm_stderr(source, 20);
-    g_auto(GStrv) lines = g_strsplit(output, "\n", -1);
-    for (guint i = 0; cancelled && lines[i]; i++)
-        if (g_regex_match_simple("^\\S+: uffd_change_protection\\(\\) failed: addr=0x[0-9a-f]+ "
-                                 "len=[0-9]+ mode=0 errno=25$",
-                                 g_strchomp(lines[i]), 0, 0)) {
-            *seen = g_strdup(lines[i]);
-            return true;
-        }
-    return false;
+    if (!cancelled)
+        return false;
+    *seen =
+        godwit_bug_find_line(source, "^\\S+: uffd_change_protection\\(\\) failed: addr=0x[0-9a-f]+ "
+                                     "len=[0-9]+ mode=0 errno=25$");
+    return *seen != NULL;
 }
 
 /* Nothing but the timer of a guest is wrong. */

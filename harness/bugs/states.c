@@ -63,16 +63,11 @@ static bool is_late_failure(const struct godwit_symptom *symptom, char **seen)
 {
     if (strcmp(symptom->state, "completed") != 0 || strcmp(symptom->next, "failed") != 0)
         return false;
-    g_autofree char *output = godwit_vm_stderr(symptom->vm, 20);
-    g_auto(GStrv) lines = g_strsplit(output, "\n", -1);
-    for (guint i = 0; lines[i]; i++)
-        if (g_regex_match_simple("^(?:\\S*qemu-system-\\w+: )?execvp \\S+ failed: .+$", lines[i],
-                                 G_REGEX_RAW, 0)) {
-            *seen =
-                g_strdup_printf("the source reports \"failed\" after \"completed\": %s", lines[i]);
-            return true;
-        }
-    return false;
+    g_autofree char *line =
+        godwit_bug_find_line(symptom->vm, "^(?:\\S*qemu-system-\\w+: )?execvp \\S+ failed: .+$");
+    if (line)
+        *seen = g_strdup_printf("the source reports \"failed\" after \"completed\": %s", line);
+    return line != NULL;
 }
 
 /* The migration thread waits for channels whose threads have ended already. */

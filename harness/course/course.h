@@ -123,6 +123,11 @@ bool godwit_course_expect_status(struct godwit_vm *vm, const char *wanted, const
  * userfaultfd. */
 bool godwit_course_enable_postcopy(struct godwit_vm *vm, GError **error);
 
+/* Starts a migration over SPEC's transport, with its capabilities and throttled, and proves that it
+ * is live. It goes on until the caller lets it converge or ends it. */
+bool godwit_course_go_live(const struct godwit_spec *spec, struct godwit_vm *source,
+                           struct godwit_vm *destination, GError **error);
+
 /* Waits until VM, which was started to see whether it starts, answers on QMP. Fails with SKIP and
  * QEMU's reason if QEMU ends instead, and with CRASH if it crashes. WHAT completes "needs more to
  * start WHAT". */

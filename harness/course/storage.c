@@ -44,23 +44,17 @@ bool godwit_storage_create(struct godwit_testbed *testbed, struct godwit_storage
            godwit_vm_quit(maker, error);
 }
 
-char **godwit_storage_arguments(const struct godwit_storage *storage, const char *file,
-                                const char *above)
+char **godwit_storage_arguments(const struct godwit_storage *storage, const char *file)
 {
     GPtrArray *words = g_ptr_array_new();
     g_ptr_array_add(words, g_strdup("-blockdev"));
     g_ptr_array_add(words, g_strdup_printf("driver=file,filename=%s,node-name=%s-file,"
                                            "cache.no-flush=on",
                                            file, GODWIT_STORAGE_NODE));
-    if (above) {
-        g_ptr_array_add(words, g_strdup("-blockdev"));
-        g_ptr_array_add(words, g_strdup_printf("%s,image=%s-file,node-name=%s-above", above,
-                                               GODWIT_STORAGE_NODE, GODWIT_STORAGE_NODE));
-    }
     g_ptr_array_add(words, g_strdup("-blockdev"));
-    g_ptr_array_add(words, g_strdup_printf("driver=%s,file=%s-%s,node-name=%s", storage->driver,
-                                           GODWIT_STORAGE_NODE, above ? "above" : "file",
-                                           GODWIT_STORAGE_NODE));
+    g_ptr_array_add(words, g_strdup_printf("driver=%s,file=" GODWIT_STORAGE_NODE
+                                           "-file,node-name=" GODWIT_STORAGE_NODE,
+                                           storage->driver));
     g_ptr_array_add(words, g_strdup("-device"));
     g_ptr_array_add(words, g_strdup("virtio-blk,drive=" GODWIT_STORAGE_NODE ",id=storage"));
     g_ptr_array_add(words, NULL);
@@ -75,7 +69,7 @@ bool godwit_storage_start(struct godwit_testbed *testbed, struct godwit_storage 
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     if (!godwit_storage_create(testbed, storage, driver, file, error))
         return false;
-    g_auto(GStrv) arguments = godwit_storage_arguments(storage, file, NULL);
+    g_auto(GStrv) arguments = godwit_storage_arguments(storage, file);
     const char *const *words = (const char *const *)arguments;
     *destination = godwit_vm_start(testbed, "destination", role, words, error);
     *source =
@@ -137,31 +131,28 @@ bool godwit_storage_judge(struct godwit_vm *vm, const struct godwit_storage *sto
     return true;
 }
 
-/* Sets *ACTIVE to whether the disk of VM is active, and *KNOWN to whether QEMU reports that. */
-static bool ask_active(struct godwit_vm *vm, bool *active, bool *known, GError **error)
+json_t *godwit_storage_query(struct godwit_vm *vm, GError **error)
 {
     g_autoptr(json_t) nodes = godwit_vm_execute(vm, "query-named-block-nodes", NULL, error);
     size_t i;
     json_t *node;
-    *active = *known = false;
     json_array_foreach(nodes, i, node)
     {
-        if (strcmp(godwit_json_string(node, "node-name", ""), GODWIT_STORAGE_NODE) != 0)
-            continue;
-        *known = json_is_boolean(json_object_get(node, "active"));
-        *active = godwit_json_true(node, "active");
+        if (!strcmp(godwit_json_string(node, "node-name", ""), GODWIT_STORAGE_NODE))
+            return json_incref(node);
     }
-    return nodes != NULL;
+    return nodes ? json_object() : NULL;
 }
 
 bool godwit_storage_expect_active(struct godwit_vm *vm, bool wanted, const char *when,
                                   GError **error)
 {
-    bool active, known;
-    return ask_active(vm, &active, &known, error) &&
-           (!known || active == wanted ||
-            godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s's disk is %sactive %s", vm->name,
-                        active ? "" : "in", when));
+    g_autoptr(json_t) node = godwit_storage_query(vm, error);
+    const json_t *reported = json_object_get(node, "active");
+    const bool active = json_is_true(reported);
+    return node && (!json_is_boolean(reported) || active == wanted ||
+                    godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s's disk is %sactive %s",
+                                vm->name, active ? "" : "in", when));
 }
 
 bool godwit_storage_refuse_cont(struct godwit_vm *vm, const char *status, GError **error)

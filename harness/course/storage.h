@@ -35,11 +35,9 @@ void godwit_storage_clear(struct godwit_storage *storage);
 bool godwit_storage_create(struct godwit_testbed *testbed, struct godwit_storage *storage,
                            const char *driver, const char *file, GError **error);
 
-/* Returns the arguments that give a machine the image FILE and the device, NULL-terminated. ABOVE
- * are the options of a node between file and format ("driver=blkdebug,..."); NULL: none. The caller
- * frees them. */
-char **godwit_storage_arguments(const struct godwit_storage *storage, const char *file,
-                                const char *above);
+/* Returns the arguments that give a machine the image FILE and the device, NULL-terminated. The
+ * caller frees them. */
+char **godwit_storage_arguments(const struct godwit_storage *storage, const char *file);
 
 /* Makes the image FILE and starts both sides with it, the destination as ROLE says, and waits until
  * the source's guest works. Fails with SKIP if the machine has no place for the device. */
@@ -57,6 +55,10 @@ bool godwit_storage_write(struct godwit_vm *vm, struct godwit_storage *storage, 
  * QEMU. VM, whose disk must be active, copies any other into a raw file for that. */
 bool godwit_storage_judge(struct godwit_vm *vm, const struct godwit_storage *storage,
                           const char *file, GError **error);
+
+/* Returns what QEMU reports of the disk's node: an empty object if VM has none, or NULL with ERROR
+ * set. The caller frees it. */
+json_t *godwit_storage_query(struct godwit_vm *vm, GError **error);
 
 /* Fails with MIGRATION unless the disk of VM is active or not, as WANTED, if its QEMU reports that.
  * WHEN completes "the disk is active ...". */

@@ -222,3 +222,17 @@ bool godwit_course_transfer(const struct godwit_spec *spec, struct godwit_vm *so
     return spec->outcome == GODWIT_OUTCOME_FAILS ||
            (godwit_migrate_note(source, error) && godwit_course_judge_figures(source, error));
 }
+
+bool godwit_course_go_live(const struct godwit_spec *spec, struct godwit_vm *source,
+                           struct godwit_vm *destination, GError **error)
+{
+    if (!godwit_migrate_set_capabilities(destination, spec->capabilities, error) ||
+        !godwit_migrate_set_capabilities(source, spec->capabilities, error) ||
+        !godwit_migrate_throttle(source, error))
+        return false;
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
+    g_autofree char *uri =
+        godwit_migrate_listen(source, destination, spec->transport, false, error);
+    return uri && godwit_migrate_start(source, uri, false, error) &&
+           godwit_migrate_prove_live(source, destination, error);
+}

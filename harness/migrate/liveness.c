@@ -80,26 +80,28 @@ static size_t proof_length(const struct godwit_vm *source)
     return MIN(PROOF, source->testbed->setup->workload.page_size);
 }
 
-static bool read_samples(struct godwit_vm *source, unsigned char (*samples)[PROOF], GError **error)
-{
-    for (uint64_t i = 0; i < SAMPLES; i++)
-        if (!godwit_memory_read(source, sample(&source->testbed->setup->workload, i), samples[i],
-                                proof_length(source), error))
-            return false;
-    return true;
-}
-
 /* The search for a proof. */
 struct proof {
     struct godwit_vm *source;
     struct godwit_throttle *throttle;
     struct godwit_vm *destination; /* NULL: the migration goes into a file */
-    uint64_t gpa;                  /* the page that must prove it; 0: any */
+    uint64_t gpa;                  /* the page that must prove it; 0: any of these */
+    uint64_t pages[SAMPLES];       /* guest-physical addresses: pages to compare, or samples */
+    uint64_t dirtied;              /* godwit_liveness_dirtied(), which walks over the window */
     bool received;                 /* the destination has a page of the window */
     /* For a file only: */
     uint64_t unsent;                     /* pages of the window that may still be unsent ... */
     unsigned char noted[SAMPLES][PROOF]; /* ... and the samples at that time */
 };
+
+static bool read_samples(const struct proof *proof, unsigned char (*samples)[PROOF], GError **error)
+{
+    for (size_t i = 0; i < SAMPLES; i++)
+        if (!godwit_memory_read(proof->source, proof->pages[i], samples[i],
+                                proof_length(proof->source), error))
+            return false;
+    return true;
+}
 
 /* Searches the page at GPA for a byte that the destination has received (it is not zero) and that
  * the source has changed since. Sets *PROVEN to whether there is one, and records it. */
@@ -128,12 +130,11 @@ static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError
 
 static bool seek_received(struct proof *proof, bool *proven, GError **error)
 {
-    const struct godwit_workload *workload = &proof->source->testbed->setup->workload;
     if (proof->gpa)
         return seek_in_page(proof, proof->gpa, proven, error);
     *proven = false;
     for (unsigned i = 0; i < SAMPLES && !*proven; i++)
-        if (!seek_in_page(proof, compared(workload, i), proven, error))
+        if (!seek_in_page(proof, proof->pages[i], proven, error))
             return false;
     return true;
 }
@@ -147,21 +148,20 @@ static bool seek_changed(struct proof *proof, bool *proven, GError **error)
     unsigned char present[SAMPLES][PROOF];
     uint64_t changed = 0;
     *proven = false;
-    if (!read_samples(source, present, error))
+    if (!read_samples(proof, present, error))
         return false;
     for (size_t i = 0; i < SAMPLES; i++)
         changed += memcmp(present[i], proof->noted[i], proof_length(source)) != 0;
     const struct godwit_workload *workload = &source->testbed->setup->workload;
     const uint64_t pages = godwit_workload_pages(workload);
-    const uint64_t dirtied = godwit_liveness_dirtied(workload);
-    *proven = changed > 0 && (changed - 1) * dirtied / SAMPLES >= proof->unsent;
+    *proven = changed > 0 && (changed - 1) * proof->dirtied / SAMPLES >= proof->unsent;
     if (!*proven)
         return true;
     godwit_migration_of(source->testbed)->live = true;
     godwit_testbed_measure(source->testbed, "live",
                            json_pack("{s:I, s:I, s:I, s:i}", "pages", (json_int_t)pages, "unsent",
                                      (json_int_t)proof->unsent, "changed",
-                                     (json_int_t)(changed * dirtied / SAMPLES), "pass",
+                                     (json_int_t)(changed * proof->dirtied / SAMPLES), "pass",
                                      (int)proof->throttle->iteration));
     return true;
 }
@@ -218,6 +218,8 @@ bool godwit_migrate_prove_page(struct godwit_vm *source, struct godwit_vm *desti
                           .throttle = source->testbed->throttle,
                           .destination = destination,
                           .gpa = gpa};
+    for (unsigned i = 0; i < SAMPLES && !gpa; i++)
+        proof.pages[i] = compared(&source->testbed->setup->workload, i);
     return prove(&proof, error);
 }
 
@@ -243,7 +245,7 @@ static bool await_some(struct proof *proof, GError **error)
             (uint64_t)MAX(godwit_json_integer(json_object_get(info, "ram"), "normal-bytes", 0), 0);
         proof->unsent = pages - MIN(sent / godwit_throttle_page_bytes(workload), pages);
         /* All samples but one can prove that many changed pages. */
-        if (proof->unsent <= (SAMPLES - 1) * godwit_liveness_dirtied(workload) / SAMPLES)
+        if (proof->unsent <= (SAMPLES - 1) * proof->dirtied / SAMPLES)
             return true;
         godwit_throttle_take_events(source, proof->throttle);
         if (proof->throttle->over)
@@ -255,7 +257,12 @@ static bool await_some(struct proof *proof, GError **error)
 
 bool godwit_migrate_prove_dirtied(struct godwit_vm *source, GError **error)
 {
-    struct proof proof = {.source = source, .throttle = source->testbed->throttle};
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
+    struct proof proof = {.source = source,
+                          .throttle = source->testbed->throttle,
+                          .dirtied = godwit_liveness_dirtied(workload)};
+    for (unsigned i = 0; i < SAMPLES; i++)
+        proof.pages[i] = sample(workload, i);
     return await_some(&proof, error) && godwit_throttle_close(source, proof.throttle, error) &&
-           read_samples(source, proof.noted, error) && prove(&proof, error);
+           read_samples(&proof, proof.noted, error) && prove(&proof, error);
 }

@@ -468,15 +468,7 @@ static bool run_at_once(struct godwit_testbed *testbed, const struct godwit_scen
     struct godwit_reading before = {0};
     testbed->state->schedule = scenario->data;
     if (!start_both(testbed, GODWIT_VM_DESTINATION, &source, &destination, error) ||
-        !godwit_migrate_set_capabilities(destination, NULL, error) ||
-        !godwit_migrate_set_capabilities(source, NULL, error) ||
-        !godwit_migrate_throttle(source, error))
-        return false;
-    godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
-    g_autofree char *uri =
-        godwit_migrate_listen(source, destination, scenario->spec.transport, false, error);
-    if (!uri || !godwit_migrate_start(source, uri, false, error) ||
-        !godwit_migrate_prove_live(source, destination, error) ||
+        !godwit_course_go_live(&scenario->spec, source, destination, error) ||
         !godwit_migrate_unthrottle(source, error) ||
         !godwit_migrate_wait(source, "completed", error) ||
         !godwit_migrate_wait(destination, "completed", error) ||

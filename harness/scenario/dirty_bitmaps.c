@@ -151,16 +151,9 @@ static char *sum_of(const struct bitmap *bitmap, uint64_t *count)
 /* Returns the list of the disk's bitmaps, which is empty if it has none. The caller frees it. */
 static json_t *list_bitmaps(struct godwit_vm *vm, GError **error)
 {
-    g_autoptr(json_t) nodes = godwit_vm_execute(vm, "query-named-block-nodes", NULL, error);
-    size_t i;
-    json_t *node;
-    json_array_foreach(nodes, i, node)
-    {
-        json_t *list = json_object_get(node, "dirty-bitmaps");
-        if (!strcmp(godwit_json_string(node, "node-name", ""), GODWIT_STORAGE_NODE) && list)
-            return json_incref(list);
-    }
-    return nodes ? json_array() : NULL;
+    g_autoptr(json_t) node = godwit_storage_query(vm, error);
+    json_t *list = json_object_get(node, "dirty-bitmaps");
+    return list ? json_incref(list) : node ? json_array() : NULL;
 }
 
 /* Fails with ORACLE unless INFO, which QEMU reports of the bitmap, and the bits are as they must
@@ -300,14 +293,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
 static bool fail_first(struct godwit_vm *source, struct godwit_vm *first, const struct plan *plan,
                        const struct godwit_spec *spec, GError **error)
 {
-    godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
-    if (!godwit_migrate_set_capabilities(first, spec->capabilities, error) ||
-        !godwit_migrate_set_capabilities(source, spec->capabilities, error) ||
-        !godwit_migrate_throttle(source, error))
-        return false;
-    g_autofree char *uri = godwit_migrate_listen(source, first, spec->transport, false, error);
-    if (!uri || !godwit_migrate_start(source, uri, false, error) ||
-        !godwit_migrate_prove_live(source, first, error) || !write_some(source, error))
+    if (!godwit_course_go_live(spec, source, first, error) || !write_some(source, error))
         return false;
     first->may_exit = true; /* a destination exits when its source breaks off */
     if (plan->breaks) {
@@ -354,7 +340,7 @@ static bool run_failing(struct godwit_testbed *testbed, const struct godwit_scen
     if (!godwit_storage_start(testbed, storage, plan->driver, IMAGE, GODWIT_VM_DESTINATION_PAUSED,
                               &source, &first, error))
         return false;
-    g_auto(GStrv) arguments = godwit_storage_arguments(storage, IMAGE, NULL);
+    g_auto(GStrv) arguments = godwit_storage_arguments(storage, IMAGE);
     struct godwit_vm *last = godwit_vm_start(testbed, "last", GODWIT_VM_DESTINATION_PAUSED,
                                              (const char *const *)arguments, error);
     if (!last || !godwit_vm_handshake(last, error) || !make_bitmaps(source, error) ||

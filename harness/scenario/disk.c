@@ -91,15 +91,8 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
 static bool begin(struct godwit_vm *source, struct godwit_vm *destination,
                   const struct godwit_spec *spec, GError **error)
 {
-    godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
-    if (!godwit_migrate_set_capabilities(destination, spec->capabilities, error) ||
-        !godwit_migrate_set_capabilities(source, spec->capabilities, error) ||
-        !godwit_migrate_throttle(source, error) || !write_some(source, error))
-        return false;
-    g_autofree char *uri =
-        godwit_migrate_listen(source, destination, spec->transport, false, error);
-    return uri && godwit_migrate_start(source, uri, false, error) &&
-           godwit_migrate_prove_live(source, destination, error) && write_some(source, error);
+    return write_some(source, error) && godwit_course_go_live(spec, source, destination, error) &&
+           write_some(source, error);
 }
 
 /* Cancels a migration: the source goes on writing. Then the guest and its disk go to another
@@ -113,7 +106,7 @@ static bool run_cancelled(struct godwit_testbed *testbed, const struct godwit_sc
     if (!godwit_storage_start(testbed, storage, plan->driver, IMAGE, GODWIT_VM_DESTINATION_PAUSED,
                               &source, &first, error))
         return false;
-    g_auto(GStrv) arguments = godwit_storage_arguments(storage, IMAGE, NULL);
+    g_auto(GStrv) arguments = godwit_storage_arguments(storage, IMAGE);
     struct godwit_vm *last = godwit_vm_start(testbed, "last", GODWIT_VM_DESTINATION_PAUSED,
                                              (const char *const *)arguments, error);
     if (!last || !godwit_vm_handshake(last, error) || !begin(source, first, &scenario->spec, error))

@@ -142,8 +142,8 @@ static bool run_nodes(struct godwit_testbed *testbed, const struct godwit_scenar
            godwit_course_move(testbed, &spec, source, destination, error);
 }
 
-/* PRECOPY and POSTCOPY are rows of the same backing. SELDOM tells whether the row is one for whom
- * has the time: it takes nearly the same way as another one. */
+/* PRECOPY and POSTCOPY make rows of a backing. SELDOM marks a row that exercises little more than
+ * another one does, and so does not run by default. */
 #define PRECOPY(kind, seldom, text, ...)                                                           \
     {                                                                                              \
         .name = "memory/" kind, .summary = text, .run = run_backed, .slow = seldom,                \
