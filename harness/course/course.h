@@ -92,6 +92,9 @@ struct godwit_vm *godwit_course_source(struct godwit_testbed *testbed, GError **
 struct godwit_vm *godwit_course_source_with(struct godwit_testbed *testbed,
                                             const char *const *arguments, GError **error);
 
+/* Waits until the source's guest has written its first READY and PASS, and marks its pages. */
+bool godwit_course_see_first_pass(struct godwit_vm *source, GError **error);
+
 /* Ends a scenario whose guests are stopped: makes VM and, unless it is NULL, OTHER quit cleanly. */
 bool godwit_course_end(struct godwit_vm *vm, struct godwit_vm *other, GError **error);
 
@@ -136,6 +139,13 @@ bool godwit_course_try_start(struct godwit_vm *vm, const char *what, GError **er
 /* Likewise for a destination whose source has started WHAT. It fails with MIGRATION if its QEMU
  * ends instead and is not the source's: such a machine cannot go there. */
 bool godwit_course_try_destination(struct godwit_vm *vm, const char *what, GError **error);
+
+/* Starts a source with the arguments HERE and, once that has started WHAT, a destination with THERE
+ * and the ROLE; then waits for the guest's first READY and PASS. Fails as the two above. */
+bool godwit_course_try_both(struct godwit_testbed *testbed, const char *what,
+                            const char *const *here, const char *const *there,
+                            enum godwit_vm_role role, struct godwit_vm **source,
+                            struct godwit_vm **destination, GError **error);
 
 /* Makes *ERROR, a reason to skip because VM's QEMU has refused to start WHAT, a failure, if VM
  * is the destination of a migration to another QEMU. Does nothing to other errors. */

@@ -8,9 +8,6 @@
 
 #include "course/course.h"
 
-/* Waits until the source's guest has written its first READY and PASS, and marks its pages. */
-bool godwit_course_see_first_pass(struct godwit_vm *source, GError **error);
-
 /* Sets capabilities, parameters and TLS on both sides, and throttles a live migration. */
 bool godwit_course_configure(const struct godwit_spec *spec, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error);

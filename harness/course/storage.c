@@ -65,18 +65,13 @@ bool godwit_storage_start(struct godwit_testbed *testbed, struct godwit_storage 
                           const char *driver, const char *file, enum godwit_vm_role role,
                           struct godwit_vm **source, struct godwit_vm **destination, GError **error)
 {
-    static const char what[] = "a machine with virtio-blk";
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     if (!godwit_storage_create(testbed, storage, driver, file, error))
         return false;
     g_auto(GStrv) arguments = godwit_storage_arguments(storage, file);
     const char *const *words = (const char *const *)arguments;
-    *destination = godwit_vm_start(testbed, "destination", role, words, error);
-    *source =
-        *destination ? godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, words, error) : NULL;
-    return *source && godwit_course_try_start(*source, what, error) &&
-           godwit_course_try_destination(*destination, what, error) &&
-           godwit_vm_run(*source, error) && godwit_vm_wait_console(*source, 1, 1, error);
+    return godwit_course_try_both(testbed, "a machine with virtio-blk", words, words, role, source,
+                                  destination, error);
 }
 
 bool godwit_storage_write(struct godwit_vm *vm, struct godwit_storage *storage, unsigned count,

@@ -57,6 +57,22 @@ bool godwit_course_try_destination(struct godwit_vm *vm, const char *what, GErro
     return false;
 }
 
+bool godwit_course_try_both(struct godwit_testbed *testbed, const char *what,
+                            const char *const *here, const char *const *there,
+                            enum godwit_vm_role role, struct godwit_vm **source,
+                            struct godwit_vm **destination, GError **error)
+{
+    godwit_testbed_phase(testbed, GODWIT_PHASE_START);
+    *source = godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, here, error);
+    /* Not beside the source: if both refuse to start, the destination's end may come first, and is
+     * then not a reason to skip. */
+    if (!*source || !godwit_course_try_start(*source, what, error))
+        return false;
+    *destination = godwit_vm_start(testbed, "destination", role, there, error);
+    return *destination && godwit_course_try_destination(*destination, what, error) &&
+           godwit_vm_run(*source, error) && godwit_course_see_first_pass(*source, error);
+}
+
 bool godwit_course_migrates(struct godwit_vm *vm, const char *what, GError **error)
 {
     g_autoptr(json_t) migration = godwit_vm_execute(vm, "query-migrate", NULL, error);

@@ -204,12 +204,9 @@ static bool start_both(struct godwit_testbed *testbed, enum godwit_vm_role role,
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     *source = start(testbed, "source", GODWIT_VM_SOURCE, &state->source, error);
     *destination = *source ? start(testbed, "destination", role, &state->destination, error) : NULL;
-    if (!*destination || !set_schedule(*source, state->schedule, error) ||
-        !set_schedule(*destination, state->schedule, error) || !godwit_vm_run(*source, error) ||
-        !godwit_vm_wait_console(*source, 1, 1, error))
-        return false;
-    godwit_memory_mark(*source);
-    return true;
+    return *destination && set_schedule(*source, state->schedule, error) &&
+           set_schedule(*destination, state->schedule, error) && godwit_vm_run(*source, error) &&
+           godwit_course_see_first_pass(*source, error);
 }
 
 /* Returns what is wrong with a frame, or NULL. The caller frees it. */

@@ -31,20 +31,11 @@ static bool start(struct godwit_testbed *testbed, const struct godwit_spec *spec
                   struct godwit_vm **source, struct godwit_vm **destination, const char *what,
                   GError **error)
 {
-    const bool postcopy = godwit_spec_is_postcopy(spec);
-    godwit_testbed_phase(testbed, GODWIT_PHASE_START);
-    testbed->oob = postcopy;
-    *source = godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, spec->source_arguments, error);
-    if (!*source || !godwit_course_try_start(*source, what, error))
-        return false;
-    *destination = godwit_vm_start(testbed, "destination",
-                                   postcopy ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_PAUSED,
-                                   spec->destination_arguments, error);
-    if (!*destination || !godwit_course_try_destination(*destination, what, error) ||
-        !godwit_vm_run(*source, error) || !godwit_vm_wait_console(*source, 1, 1, error))
-        return false;
-    godwit_memory_mark(*source);
-    return true;
+    testbed->oob = godwit_spec_is_postcopy(spec);
+    return godwit_course_try_both(
+        testbed, what, spec->source_arguments, spec->destination_arguments,
+        testbed->oob ? GODWIT_VM_DESTINATION : GODWIT_VM_DESTINATION_PAUSED, source, destination,
+        error);
 }
 
 /* Checks that the VM's RAM comes from the backend, with the member that it was asked for. */
