@@ -1,7 +1,7 @@
 /*
- * Where guest RAM comes from: each row has both sides get it from another memory backend, or from
- * several, and takes the common course. QEMU maps, populates and discards each kind differently, so
- * a page that arrives, or is asked for in postcopy, takes another way into each of them.
+ * Where guest RAM comes from. Each row gives both sides a memory backend other than the default, or
+ * several, and takes the common course. QEMU maps, populates and discards each kind of memory by
+ * different code, and places the pages that arrive by different code, too.
  *
  * SPDX-License-Identifier: MIT
  */

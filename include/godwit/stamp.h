@@ -108,11 +108,11 @@ static inline bool godwit_stamp_is_mixed(const struct godwit_stamp *stamp)
 }
 
 /*
- * MIXED: returns true if the guest writes the page in every generation. What migrates memory keeps
- * dirty pages in a bitmap, in words of 64 pages, and in huge pages of 512. So runs of busy and of
- * other pages alternate that are as long as these, and one page longer and shorter; and there are
- * pages that are alone. The pattern repeats every 2048 pages. Its first quarter has every kind of
- * short run, for small windows.
+ * MIXED: returns true if the guest writes the page in every generation. A migration tracks dirty
+ * pages in a bitmap, whose words have 64 pages each, and a huge page has 512. So runs of busy pages
+ * and of other pages alternate. They are as long as a word or a huge page, one page shorter, one
+ * page longer, and very short. The pattern repeats every 2048 pages. All short runs are in its
+ * first quarter, for small windows.
  */
 static inline bool godwit_stamp_is_busy(uint32_t page)
 {
@@ -130,9 +130,9 @@ static inline bool godwit_stamp_is_busy(uint32_t page)
 
 /*
  * Returns the generation in which a page was written last, when GENERATION is complete. MIXED
- * writes a page that is not busy in the generations that are congruent to its phase. Some 43 pages
- * in a row have the same phase; so what is written changes from generation to generation, and
- * rarely begins or ends at a word of the bitmap.
+ * writes a page that is not busy in the generations that are congruent to its phase. About 43
+ * pages in a row have the same phase, so each generation writes different pages, and the runs
+ * rarely begin or end at a word of the bitmap.
  */
 static inline uint64_t godwit_stamp_latest(const struct godwit_stamp *stamp, uint32_t page,
                                            uint64_t generation)
