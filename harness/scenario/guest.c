@@ -196,17 +196,23 @@ static void prepare_stop_often(const struct godwit_scenario *scenario,
     workload->passes_per_report = 100;
 }
 
-/* Corrupts one byte of a running guest in the middle of the window. If there are several CPUs, the
- * byte belongs to the second. */
+/* Corrupts one byte of a running guest, half a window away from where the CPU writes that owns it:
+ * the CPU may have checked the page at its position already. If there are several CPUs, the byte
+ * belongs to the second. */
 static bool corrupt(struct godwit_vm *vm, uint64_t *address, unsigned *cpu, unsigned char *byte,
                     GError **error)
 {
     const struct godwit_workload *workload = &vm->testbed->setup->workload;
     const uint64_t pages = godwit_workload_pages(workload) / workload->cpus;
-    const uint64_t page = pages / 2 * workload->cpus + (workload->cpus > 1);
+    struct godwit_mailbox mailbox;
+    *cpu = workload->cpus > 1;
+    if (!godwit_course_stop(vm, error) || !godwit_memory_mailbox(vm, *cpu, &mailbox, error))
+        return false;
+    const uint64_t turn =
+        (mailbox.position - workload->window_start) / workload->page_size / workload->cpus;
+    const uint64_t page = (turn + pages / 2) % pages * workload->cpus + *cpu;
     *address = workload->window_start + page * workload->page_size;
-    *cpu = (unsigned)(page % workload->cpus);
-    if (!godwit_course_stop(vm, error) || !godwit_memory_read(vm, *address, byte, 1, error))
+    if (!godwit_memory_read(vm, *address, byte, 1, error))
         return false;
     *byte = (unsigned char)(*byte + 0x40);
     vm->console->fault_provoked = workload->flags & GODWIT_FLAG_VERIFY;
