@@ -60,7 +60,8 @@ my @rows = (
     ['precopy', asked_for(initial => 5), qr{announce-self/spacing: .* between announcement 0 and 1}],
     ['precopy', asked_for(max => 20000) . ' && ' . asked_for(step => 3000),
         qr{announce-self/max: no delay is shorter}],
-    ['precopy', asked_for(rounds => 6), qr{announce-self/rounds: 6 frames}],
+    # When the harness stops waiting, the second one too many may be due or not.
+    ['precopy', asked_for(rounds => 6), qr{announce-self/rounds: [56] frames were sent, expected 4}],
     ['precopy', $SOURCE, qr{announce/source: the source sent 1 frames, expected none}],
 );
 my $number = 0;
