@@ -35,4 +35,23 @@ bool godwit_course_judge_postcopy(struct godwit_vm *destination, GError **error)
  * NULL, that STATUS; -1 if there is none. */
 int godwit_course_event_index(const struct godwit_vm *vm, const char *name, const char *status);
 
+/* How far one CPU of a guest has come since it was looked at first. Starts with FIRST and LAST
+ * equal, and no changes. */
+struct godwit_progress {
+    uint64_t first, last; /* counts of passes, as the mailbox had them */
+    unsigned changes;     /* how often it was another count than the time before */
+};
+
+/*
+ * Takes note of the PASSES that the mailbox counts now. Returns whether the CPU has written pages
+ * since it was looked at first, and stored its timer with them.
+ *
+ * A guest that was migrated at the end of a pass counts that pass without writing a page, so its
+ * timer in the mailbox stays as it was. That does no harm unless the mailbox is known to be STALE:
+ * then the count may be several passes behind as well, and tells something only after the guest has
+ * stored it here. So it must change twice. The identity table needs a pass that began here.
+ */
+bool godwit_course_has_gone_on(const struct godwit_setup *setup, bool stale,
+                               struct godwit_progress *progress, uint64_t passes);
+
 #endif

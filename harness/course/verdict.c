@@ -144,20 +144,28 @@ bool godwit_course_refuse(struct godwit_vm *vm, const char *command, json_t *arg
     return godwit_course_expect_status(vm, status, "after the refusal", error);
 }
 
+bool godwit_course_has_gone_on(const struct godwit_setup *setup, bool stale,
+                               struct godwit_progress *progress, uint64_t passes)
+{
+    if (passes == progress->last)
+        return false;
+    progress->changes++;
+    progress->last = passes;
+    if (stale)
+        return progress->changes > 1;
+    return passes - progress->first >= (godwit_identity_is_kept(setup) ? 2 : 1);
+}
+
 bool godwit_course_see_it_run(struct godwit_vm *vm, GError **error)
 {
-    const unsigned cpus = vm->testbed->setup->workload.cpus;
-    /* A guest that was migrated at the end of a pass counts that pass without writing a page, so
-     * its timer in the mailbox stays as it was. If that is known to be stale, wait for another
-     * pass. The identity table also needs a pass that began here. */
-    const bool whole = vm->testbed->stale || godwit_identity_is_kept(vm->testbed->setup);
-    const uint64_t passes = whole ? 2 : 1;
-    uint64_t before[GODWIT_MAX_CPUS];
+    const struct godwit_setup *setup = vm->testbed->setup;
+    const unsigned cpus = setup->workload.cpus;
+    struct godwit_progress progress[GODWIT_MAX_CPUS] = {0};
     struct godwit_mailbox mailbox;
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
         if (!godwit_memory_mailbox(vm, cpu, &mailbox, error))
             return false;
-        before[cpu] = mailbox.passes;
+        progress[cpu].first = progress[cpu].last = mailbox.passes;
     }
     if (!godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error))
         return false;
@@ -167,7 +175,7 @@ bool godwit_course_see_it_run(struct godwit_vm *vm, GError **error)
     for (unsigned cpu = 0; cpu < cpus;) {
         if (!godwit_memory_mailbox(vm, cpu, &mailbox, error))
             return false;
-        if (mailbox.passes - before[cpu] >= passes)
+        if (godwit_course_has_gone_on(setup, vm->testbed->stale, &progress[cpu], mailbox.passes))
             cpu++;
         else if (!godwit_vm_wait_console(vm, 0, vm->console->passes + 1, error)) {
             godwit_error_context(error, "the %s's CPU %u has not completed a pass", vm->name, cpu);
