@@ -9,6 +9,7 @@
  */
 #include "course/loaded.h"
 
+#include "bugs/bugs.h"
 #include "course/course.h"
 #include "oracle/hardware.h"
 #include "oracle/state.h"
@@ -261,6 +262,22 @@ GPtrArray *godwit_loaded_compare(struct godwit_vm *source, struct godwit_vm *des
     return comparison.lost;
 }
 
+GArray *godwit_loaded_registers(const GPtrArray *lost)
+{
+    GArray *registers = g_array_new(FALSE, FALSE, sizeof(struct godwit_symptom_register));
+    for (guint i = 0; lost && i < lost->len; i++) {
+        const struct godwit_lost *one = g_ptr_array_index(lost, i);
+        const struct godwit_symptom_register entry = {one->is_register ? one->device : "",
+                                                      one->where, one->text};
+        if (!entry.device) {
+            g_array_set_size(registers, 0);
+            break;
+        }
+        g_array_append_val(registers, entry);
+    }
+    return registers;
+}
+
 bool godwit_loaded_judge(struct godwit_testbed *testbed, const GPtrArray *lost, GError **error)
 {
     g_autoptr(GString) text = g_string_new(NULL);
@@ -278,6 +295,41 @@ bool godwit_loaded_judge(struct godwit_testbed *testbed, const GPtrArray *lost, 
     return !lost->len ||
            godwit_fail(error, GODWIT_ERROR_ORACLE,
                        "the destination has another state than the source: %s", text->str);
+}
+
+/* Returns the symptom of one thing that is lost, in a machine in which no device is in question. */
+static struct godwit_symptom symptom_of(struct godwit_vm *source, struct godwit_vm *destination,
+                                        const struct godwit_symptom_register *lost)
+{
+    return (struct godwit_symptom){.kind = GODWIT_SYMPTOM_DEVICE,
+                                   .source = source,
+                                   .destination = destination,
+                                   .text = "",
+                                   .lost = lost,
+                                   .lost_count = 1};
+}
+
+void godwit_loaded_explain(struct godwit_vm *source, struct godwit_vm *destination,
+                           const GPtrArray *lost, GError **failure)
+{
+    g_autoptr(GArray) registers = godwit_loaded_registers(lost);
+    const struct godwit_bug *worst = NULL;
+    for (guint i = 0; i < registers->len; i++) {
+        const struct godwit_symptom symptom = symptom_of(
+            source, destination, &g_array_index(registers, struct godwit_symptom_register, i));
+        const struct godwit_bug *bug = godwit_bug_match(&symptom);
+        if (!bug)
+            return;
+        if (!worst || bug->effect == GODWIT_BUG_LOST)
+            worst = bug;
+    }
+    for (guint i = 0; i < registers->len; i++) {
+        const struct godwit_symptom symptom = symptom_of(
+            source, destination, &g_array_index(registers, struct godwit_symptom_register, i));
+        godwit_bug_explain(&symptom);
+    }
+    if (worst)
+        godwit_bug_mark(failure, worst);
 }
 
 bool godwit_loaded_judge_state(struct godwit_vm *source, struct godwit_vm *destination,

@@ -60,4 +60,15 @@ bool godwit_loaded_judge_state(struct godwit_vm *source, struct godwit_vm *desti
 /* Fails with ORACLE, and quotes some of it, if anything is LOST. Records all of it. */
 bool godwit_loaded_judge(struct godwit_testbed *testbed, const GPtrArray *lost, GError **error);
 
+/* Returns LOST, which may be NULL, as known bugs see it: an array of struct
+ * godwit_symptom_register, which the caller unreferences. It borrows from LOST. It is empty if a
+ * register of an unknown device is lost, or nothing is. */
+GArray *godwit_loaded_registers(const GPtrArray *lost);
+
+/* Explains *FAILURE of godwit_loaded_judge(), in a machine whose devices are the user's own. If
+ * known bugs explain each thing that is LOST, records them and marks *FAILURE for
+ * godwit_bug_of(). */
+void godwit_loaded_explain(struct godwit_vm *source, struct godwit_vm *destination,
+                           const GPtrArray *lost, GError **failure);
+
 #endif

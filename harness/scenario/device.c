@@ -50,24 +50,6 @@ bool godwit_device_judge(struct godwit_vm *source, struct godwit_vm *destination
     return state->lost && godwit_loaded_judge(source->testbed, state->lost, error);
 }
 
-/* Returns what is LOST, an array of struct godwit_symptom_register, which the caller unreferences.
- * It is empty if a register of an unknown device is lost, or nothing is known. */
-static GArray *lost_registers(const GPtrArray *lost)
-{
-    GArray *registers = g_array_new(FALSE, FALSE, sizeof(struct godwit_symptom_register));
-    for (guint i = 0; lost && i < lost->len; i++) {
-        const struct godwit_lost *one = g_ptr_array_index(lost, i);
-        const struct godwit_symptom_register entry = {one->is_register ? one->device : "",
-                                                      one->where, one->text};
-        if (!entry.device) {
-            g_array_set_size(registers, 0);
-            break;
-        }
-        g_array_append_val(registers, entry);
-    }
-    return registers;
-}
-
 /* Fills SYMPTOM in: a migration with the device NAME lost these registers. Returns whether there
  * were two sides. */
 static bool describe(const struct godwit_testbed *testbed, const char *name, const GArray *lost,
@@ -88,14 +70,14 @@ bool godwit_device_is_known(const struct godwit_testbed *testbed, const char *na
 {
     g_autoptr(GPtrArray) list = g_ptr_array_new();
     g_ptr_array_add(list, (gpointer)(uintptr_t)lost);
-    g_autoptr(GArray) registers = lost_registers(list);
+    g_autoptr(GArray) registers = godwit_loaded_registers(list);
     struct godwit_symptom symptom;
     return describe(testbed, name, registers, &symptom) && godwit_bug_match(&symptom);
 }
 
 void godwit_device_explain(const struct godwit_testbed *testbed, const char *name, GError **failure)
 {
-    g_autoptr(GArray) registers = lost_registers(testbed->state->lost);
+    g_autoptr(GArray) registers = godwit_loaded_registers(testbed->state->lost);
     struct godwit_symptom symptom;
     if (!describe(testbed, name, registers, &symptom))
         return;
@@ -171,7 +153,14 @@ static bool run_machine(struct godwit_testbed *testbed, const struct godwit_scen
     g_auto(GStrv) arguments = godwit_plug_arguments(NULL, false);
     godwit_device_spec(testbed, &spec, (const char *const *)arguments,
                        (const char *const *)arguments);
-    return godwit_course_run(testbed, &spec, error);
+    struct godwit_symptom sides;
+    g_autoptr(GError) cause = NULL;
+    if (godwit_course_run(testbed, &spec, &cause))
+        return true;
+    if (testbed->state->lost && godwit_bug_add_sides(testbed, &sides))
+        godwit_loaded_explain(sides.source, sides.destination, testbed->state->lost, &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
 }
 
 #define DEVICE(NAME, SUMMARY)                                                                      \

@@ -108,7 +108,11 @@ static bool judge_state(struct godwit_vm *source, struct godwit_vm *destination,
         return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot copy %s: %s", sent,
                            cause->message);
     g_autoptr(GPtrArray) lost = godwit_loaded_compare(source, destination, arguments, true, error);
-    return lost && godwit_loaded_judge(testbed, lost, error);
+    if (!lost || godwit_loaded_judge(testbed, lost, &cause))
+        return lost != NULL;
+    godwit_loaded_explain(source, destination, lost, &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
 }
 
 bool godwit_theirs_run(struct godwit_testbed *testbed, const struct godwit_spec *spec,

@@ -72,8 +72,10 @@ $qemu \\
 -chardev pty,id=charserial0 -device '{"driver":"isa-serial","chardev":"charserial0","id":"serial0","index":0}' \\
 -vnc 127.0.0.1:0 -sandbox on,spawn=deny
 END
+# SeaBIOS switches the disk's write cache off at some time, which QEMU loses.
+my $cache = 'device-virtio-blk-cache';
 for my $guest (qw(godwit theirs)) {
-    my $run = run(['migrate', '--command', $line, '--guest', $guest, '--keep', '-f', 'json']);
+    my $run = run(['migrate', '--command', $line, '--guest', $guest, '--keep', '-f', 'json', '--accept-known', $cache]);
     my ($result) = results($run);
     is($run->{status}, 0, "--guest $guest: exit status") or diag($run->{err}, $run->{out});
     like($result->{again}, qr/ --command \Q$line\E --guest $guest\z/, "--guest $guest: once more");
@@ -89,6 +91,21 @@ is(slurp($disk), $before, 'the disk is unchanged');
     my ($result) = results($more);
     is($more->{status}, 0, '--command and --: exit status') or diag($more->{err}, $more->{out});
     like($result->{again}, qr/ --guest godwit -- -device virtio-rng-pci\z/, '--command and --: once more');
+}
+
+# Once SeaBIOS has looked for a system on the disk, its write cache is off: a known bug, and nothing
+# else has changed. A register that differs for another reason is none.
+(my $firmware = slurp($line)) =~ s/-machine q35,/-machine q35,graphics=off,/;
+my $booted = script_file('booted', $firmware);
+my @port = ('--accept-known', $cache, map { ("--$_->[0]-args", "-chardev null,id=debug "
+    . "-device isa-debugcon,chardev=debug,iobase=0x405,readback=$_->[1]") } ['src', 233], ['dst', 7]);
+my @booted = run_all(2, map { [['migrate', '--command', $booted, '--guest', 'theirs', '--after', 'No bootable',
+    '-f', 'json', @$_]] } [], ['--accept-known', $cache], \@port);
+for my $expected ([1, 'fail'], [0, 'known'], [1, 'fail']) {
+    my $run = shift @booted;
+    my ($result) = results($run);
+    is($run->{status}, $expected->[0], 'after the firmware: exit status') or diag($run->{err}, $run->{out});
+    is($result->{status}, $expected->[1], 'after the firmware: status');
 }
 
 # From standard input, and a guest whose console shows nothing: that is a failure in time.
