@@ -160,9 +160,10 @@ static bool ask_progress(struct godwit_vm *source, struct progress *progress, GE
     return info != NULL;
 }
 
-/* How long a lowered bandwidth is observed, in seconds: four periods of QEMU's rate limiter. At the
- * rate before, the source would send two windows meanwhile. */
+/* How long a lowered bandwidth is observed: at least four periods of QEMU's rate limiter, in
+ * seconds, and until the source would have sent two windows at the rate before. */
 #define OBSERVED_SECONDS 0.4
+#define OBSERVED_WINDOWS 2
 /* QEMU may send more than the bandwidth allows: a lowered limit counts from the next period on, so
  * that half a window may still be sent, and pages are sent in batches. As a part of the window, and
  * as a multiple of the bandwidth. */
@@ -177,21 +178,24 @@ static bool ask_progress(struct godwit_vm *source, struct progress *progress, GE
 static bool change_bandwidth(struct godwit_vm *source, struct godwit_vm *destination,
                              GError **error)
 {
-    struct progress from, to;
+    struct progress begin, from, to;
     guint iteration = 1;
     const struct godwit_workload *workload = &source->testbed->setup->workload;
     const uint64_t window = workload->window_end - workload->window_start;
     (void)destination;
-    if (!godwit_migrate_next_iteration(source, &iteration, error))
+    if (!ask_progress(source, &begin, error) ||
+        !godwit_migrate_next_iteration(source, &iteration, error))
         return false;
     g_autoptr(json_t) set = godwit_vm_execute(source, "query-migrate-parameters", NULL, error);
     if (!set || !ask_progress(source, &from, error))
         return false;
+    const double raised = (double)(from.sent - begin.sent) / (double)(from.time - begin.time);
     do {
         if (!godwit_vm_wait_console(source, 0, source->console->passes + 1, error) ||
             !ask_progress(source, &to, error))
             return false;
-    } while ((double)(to.time - from.time) < OBSERVED_SECONDS * G_USEC_PER_SEC);
+    } while ((double)(to.time - from.time) < OBSERVED_SECONDS * G_USEC_PER_SEC ||
+             raised * (double)(to.time - from.time) < OBSERVED_WINDOWS * (double)window);
     const double seconds = (double)(to.time - from.time) / G_USEC_PER_SEC;
     const json_int_t bandwidth = godwit_json_integer(set, "max-bandwidth", -1);
     const double allowed = (double)bandwidth * seconds * EXCESS + (double)window * EXCESS_WINDOW;
