@@ -39,9 +39,11 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_NO_REASON,    /* a destination reports a failure without a reason, and prints
                                    TEXT: vm */
     GODWIT_SYMPTOM_CHANNELS,     /* a source has ended after a list of channels: source */
-    GODWIT_SYMPTOM_CANCELLING,   /* a cancelled migration stays in STATE: source */
+    GODWIT_SYMPTOM_CANCELLING,   /* a cancelled or failed one, in STATE, is not over: source */
     GODWIT_SYMPTOM_NO_END,       /* the migration stays in STATE: source, destination */
     GODWIT_SYMPTOM_NO_ANSWER,    /* a source does not answer `migrate_cancel`: source */
+    GODWIT_SYMPTOM_STUCK,        /* a destination whose migration failed answers nothing, and does
+                                    not end: destination */
     GODWIT_SYMPTOM_LOAD,         /* a destination failed to load, with FAILURE: destination */
     GODWIT_SYMPTOM_SOURCE_DIED,  /* a source died during a migration: source, destination */
     GODWIT_SYMPTOM_DEVICE,       /* a migration with device TEXT failed: source, destination */

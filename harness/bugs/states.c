@@ -73,10 +73,11 @@ static bool is_late_failure(const struct godwit_symptom *symptom, char **seen)
 /* The migration thread waits for channels whose threads have ended already. */
 static bool is_endless_cancel(const struct godwit_symptom *symptom, char **seen)
 {
-    if (strcmp(symptom->state, "cancelling") != 0 ||
+    const char *const states[] = {"cancelling", "failed", NULL};
+    if (!symptom->state || !g_strv_contains(states, symptom->state) ||
         !godwit_json_true(symptom->source->capabilities, "multifd"))
         return false;
-    *seen = g_strdup("the source is still \"cancelling\"");
+    *seen = g_strdup_printf("the migration is \"%s\", and not over on the source", symptom->state);
     return true;
 }
 
@@ -104,6 +105,18 @@ static bool is_stalled(const struct godwit_symptom *symptom, char **seen)
     *seen = g_strdup_printf(
         "migrate_cancel is not answered while the source's migration is \"%s\", in iteration %d",
         state, (int)iteration);
+    return true;
+}
+
+/* The thread that loads waits for what the channels bring, and they have ended between two packets,
+ * which QEMU does not take for an error. */
+static bool is_waiting_for_channels(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!godwit_json_true(symptom->destination->capabilities, "multifd") ||
+        symptom->destination->exited)
+        return false;
+    *seen = g_strdup("a multifd destination neither answers nor ends, although its connections "
+                     "are lost");
     return true;
 }
 
@@ -165,7 +178,7 @@ const struct godwit_bug godwit_bugs_states[] = {
     },
     {
         .id = "multifd-cancel-hangs",
-        .summary = "a multifd migration that is cancelled may never end",
+        .summary = "a multifd migration that is cancelled or fails may never end on the source",
         .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1",
         .kind = GODWIT_SYMPTOM_CANCELLING,
         .fixed = {11, 1},
@@ -183,6 +196,18 @@ const struct godwit_bug godwit_bugs_states[] = {
         .runs = 108,
         .percent = 25,
         .matches = is_stalled,
+    },
+    {
+        .id = "multifd-hang",
+        .summary =
+            "a multifd destination whose channels end between two packets waits for them for "
+            "good",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_STUCK,
+        .role = GODWIT_BUG_DESTINATION,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_waiting_for_channels,
     },
     {
         .id = "cpr-exec-completed",

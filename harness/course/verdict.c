@@ -207,8 +207,41 @@ static bool is_gone(gpointer data)
     return vm->exited;
 }
 
+/* How long a destination whose migration has failed may take to answer or to end before a known bug
+ * is considered, in seconds. */
+#define ANSWER_SECONDS 10
+
+/* Asks a destination whose migration has failed about it. Returns the answer, which the caller
+ * unreferences, or NULL if there is none: the destination has ended, or answers late. Sets *STUCK
+ * if a known bug keeps it from answering, and from ending, for good. */
+static json_t *ask_refused(struct godwit_vm *destination, bool *stuck)
+{
+    struct godwit_testbed *testbed = destination->testbed;
+    g_autoptr(GError) late = NULL;
+    const gint64 deadline = godwit_testbed_limit(testbed, ANSWER_SECONDS);
+    json_t *info = godwit_vm_execute(destination, "query-migrate", NULL, &late);
+    testbed->deadline = deadline;
+    *stuck = !info && late->code == GODWIT_ERROR_TIMEOUT &&
+             godwit_bug_explain(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_STUCK,
+                                                               .destination = destination});
+    return info;
+}
+
+/* Waits until a destination whose migration has failed has ended. Sets *STUCK as ask_refused(). */
+static bool await_end(struct godwit_vm *destination, bool *stuck, GError **error)
+{
+    struct godwit_testbed *testbed = destination->testbed;
+    g_autofree char *what = g_strdup_printf("the %s's QEMU to end", destination->name);
+    if (godwit_testbed_wait_until(testbed, godwit_testbed_seconds(testbed, ANSWER_SECONDS), is_gone,
+                                  destination, what, NULL))
+        return true;
+    g_autoptr(json_t) info = ask_refused(destination, stuck);
+    return *stuck || godwit_testbed_wait(testbed, is_gone, destination, what, error);
+}
+
 bool godwit_course_refused(struct godwit_vm *destination, GError **error)
 {
+    bool stuck = false;
     if (godwit_course_event_index(destination, "RESUME", NULL) >= 0 ||
         destination->console->passes) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_MIGRATION,
@@ -217,7 +250,7 @@ bool godwit_course_refused(struct godwit_vm *destination, GError **error)
     }
     if (!destination->exited) {
         /* The destination may end while it is asked. That is a valid answer. */
-        g_autoptr(json_t) info = godwit_vm_execute(destination, "query-migrate", NULL, NULL);
+        g_autoptr(json_t) info = ask_refused(destination, &stuck);
         const char *state = godwit_json_string(info, "status", "none");
         g_autofree char *status = info ? godwit_vm_status(destination, NULL) : NULL;
         if (status && (!strcmp(state, "none") || !strcmp(state, "setup"))) {
@@ -230,9 +263,10 @@ bool godwit_course_refused(struct godwit_vm *destination, GError **error)
             }
             return godwit_vm_quit(destination, error);
         }
-        g_autofree char *what = g_strdup_printf("the %s's QEMU to end", destination->name);
-        if (!godwit_testbed_wait(destination->testbed, is_gone, destination, what, error))
+        if (!stuck && !await_end(destination, &stuck, error))
             return false;
+        if (stuck)
+            return true;
     }
     if (WIFEXITED(destination->wait_status) && WEXITSTATUS(destination->wait_status) != 0)
         return true;

@@ -178,11 +178,16 @@ json_t *godwit_vm_execute_fd(struct godwit_vm *vm, const char *command, json_t *
                       error);
 }
 
+json_t *godwit_vm_execute_oob(struct godwit_vm *vm, const char *command, json_t *arguments,
+                              GError **error)
+{
+    return take_value(vm, command, godwit_qmp_send_oob(vm->qmp, command, arguments, error), error);
+}
+
 bool godwit_vm_command_oob(struct godwit_vm *vm, const char *command, json_t *arguments,
                            GError **error)
 {
-    g_autoptr(json_t) value =
-        take_value(vm, command, godwit_qmp_send_oob(vm->qmp, command, arguments, error), error);
+    g_autoptr(json_t) value = godwit_vm_execute_oob(vm, command, arguments, error);
     return value != NULL;
 }
 

@@ -1114,6 +1114,7 @@ static void test_all_rows(void **state)
                                          "pre-switchover-stop-lost",
                                          "incoming-no-reason",
                                          "announce-paused",
+                                         "multifd-hang",
                                          "cpr-transfer-uri",
                                          "cpr-exec-private",
                                          "cpr-exec-completed",
@@ -1164,7 +1165,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 57);
+    assert_int_equal(rows, 58);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1493,6 +1494,9 @@ static void test_cancel_hangs(void **state)
     pair->source->vm->capabilities = capabilities_of("multifd");
     assert_false(known_multifd_cancel(pair->source->vm, "cancelled"));
     assert_true(known_multifd_cancel(pair->source->vm, "cancelling"));
+    assert_true(known_multifd_cancel(pair->source->vm, "failed"));
+    assert_false(known_multifd_cancel(pair->source->vm, "active"));
+    assert_false(known_multifd_cancel(pair->source->vm, NULL));
     fake_pair_free(pair);
     pair = pair_new(state, "10.0.13", "11.1.3");
     pair->source->vm->capabilities = capabilities_of("multifd");
@@ -1501,6 +1505,22 @@ static void test_cancel_hangs(void **state)
     pair = pair_new(state, "11.1.3", "7.2.22");
     pair->source->vm->capabilities = capabilities_of("multifd");
     assert_false(known_multifd_cancel(pair->source->vm, "cancelling"));
+    fake_pair_free(pair);
+}
+
+/* Only a multifd destination that has not ended. */
+static void test_multifd_hang(void **state)
+{
+    struct fake_pair *pair = pair_new(state, "7.2.22", "11.1.3");
+    struct godwit_vm *destination = pair->destination->vm;
+    pair->source->vm->capabilities = capabilities_of("multifd");
+    assert_null(KNOWN(.kind = GODWIT_SYMPTOM_STUCK, .destination = destination));
+    destination->capabilities = capabilities_of("multifd");
+    assert_string_equal(id_of(KNOWN(.kind = GODWIT_SYMPTOM_STUCK, .destination = destination)),
+                        "multifd-hang");
+    destination->exited = true;
+    assert_null(KNOWN(.kind = GODWIT_SYMPTOM_STUCK, .destination = destination));
+    destination->exited = false;
     fake_pair_free(pair);
 }
 
@@ -1659,6 +1679,7 @@ int main(void)
         cmocka_unit_test(test_unreadable),
         cmocka_unit_test(test_stale_window),
         cmocka_unit_test(test_stalled_completion),
+        cmocka_unit_test(test_multifd_hang),
         cmocka_unit_test(test_multifd_postcopy),
         cmocka_unit_test(test_notes),
         cmocka_unit_test(test_failed_twice),
