@@ -44,6 +44,7 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_NO_ANSWER,    /* a source does not answer `migrate_cancel`: source */
     GODWIT_SYMPTOM_STUCK,        /* a destination whose migration failed answers nothing, and does
                                     not end: destination */
+    GODWIT_SYMPTOM_INACTIVE,     /* a source has ended after block command TEXT: source */
     GODWIT_SYMPTOM_LOAD,         /* a destination failed to load, with FAILURE: destination */
     GODWIT_SYMPTOM_SOURCE_DIED,  /* a source died during a migration: source, destination */
     GODWIT_SYMPTOM_DEVICE,       /* a migration with device TEXT failed: source, destination */

@@ -88,6 +88,18 @@ static bool is_private_exec(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* Resizing asks the block layer for zeroes at the end of the image, without looking whether it may
+ * write. */
+static bool is_inactive_resize(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->text, "block_resize") != 0 ||
+        !godwit_bug_was_killed(symptom->source, SIGABRT))
+        return false;
+    *seen = godwit_bug_find_line(symptom->source, "Assertion `!\\(bs->open_flags & "
+                                                  "BDRV_O_INACTIVE\\)' failed");
+    return *seen != NULL;
+}
+
 const struct godwit_bug godwit_bugs_requests[] = {
     {
         .id = "multifd-level-ignored",
@@ -164,6 +176,17 @@ const struct godwit_bug godwit_bugs_requests[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_channel_assertion,
+    },
+    {
+        .id = "inactive-resize",
+        .summary = "block_resize of a disk that was handed over aborts QEMU",
+        .reference = "measured in QEMU 7.2; 10.0 and 11.1 refuse it",
+        .kind = GODWIT_SYMPTOM_INACTIVE,
+        .role = GODWIT_BUG_SOURCE,
+        .fixed = {10, 0},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_inactive_resize,
     },
     {
         .id = "cpr-exec-private",

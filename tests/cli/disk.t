@@ -28,7 +28,7 @@ sub filtered {
     return qemu_edited("our \$times; $change", $binary, $name);
 }
 
-my ($run, $results) = results_of('disk/*', 'dirty-bitmaps/*');
+my ($run, $results) = results_of('disk/*', 'dirty-bitmaps/*', 'disk/inactive/export', 'disk/inactive/mirror-to');
 is($run->{status}, 0, 'disks and bitmaps: exit status') or diag($run->{out});
 is(scalar(grep { $results->{$_}{status} ne 'pass' } keys %$results), 0, 'all of them pass');
 cmp_ok($results->{'disk/raw/plain'}{measurements}{disk_writes}, '>=', 40, 'their writes are recorded');
@@ -52,6 +52,14 @@ my @broken = (
     ['disk/late-block-activate/back', filtered('takes', q{s/"cont"/"query-name"/ if $from eq 'godwit' && $name eq 'destination';}),
         qr/^the destination accepted cont, although another QEMU has its disk/],
 );
+# A disk that was handed over: QEMU accepts what would write to it, dies of it, or writes.
+push @broken, (
+    ['disk/inactive/resize', filtered('resizes', q~if (/"error".*inactive node/) { my ($id) = /"id": (\d+)/; $_ = qq({"return": {}, "id": $id}\n) }~),
+        qr/^the source accepted block_resize with .*, although another QEMU has its disk/, '--slow'],
+    ['disk/inactive/bitmap', filtered('dies', q~if ($from eq 'godwit' && $name eq 'source' && s/"block-dirty-bitmap-add"/"quit"/) { s/,"arguments":\{.*?\}// }~),
+        qr/^the source's QEMU exited with status 0/, '--slow'],
+    ['disk/inactive/threshold', filtered('loses-there', sprintf $loses, 'destination', 12), $wrong, '--slow'],
+) if $newer;
 # Which disk is active is known since 10.0 only.
 push @broken, (
     ['disk/raw/plain', filtered('keeps', q{s/"active": false/"active": true/g if $from eq 'qemu' && $name eq 'source';}),

@@ -1115,6 +1115,7 @@ static void test_all_rows(void **state)
                                          "incoming-no-reason",
                                          "announce-paused",
                                          "multifd-hang",
+                                         "inactive-resize",
                                          "cpr-transfer-uri",
                                          "cpr-exec-private",
                                          "cpr-exec-completed",
@@ -1165,7 +1166,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 58);
+    assert_int_equal(rows, 59);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1508,6 +1509,35 @@ static void test_cancel_hangs(void **state)
     fake_pair_free(pair);
 }
 
+/* Only the abort of QEMU's own check, after this command, before 10.0. */
+static void test_inactive_resize(void **state)
+{
+    static const char check[] = "qemu: io.c:1: f: Assertion `!(bs->open_flags & "
+                                "BDRV_O_INACTIVE)' failed.\n";
+    static const struct {
+        const char *version, *command, *said;
+        int status;
+        bool known;
+    } rows[] = {
+        {"7.2.22", "block_resize", check, SIGNAL_6, true},
+        {"7.2.22", "block_resize", "another\n", SIGNAL_6, false},
+        {"7.2.22", "block_resize", check, SIGNAL_11, false},
+        {"7.2.22", "block-stream", check, SIGNAL_6, false},
+        {"10.0.13", "block_resize", check, SIGNAL_6, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, "7.2.22");
+        struct godwit_vm vm = ended(state, pair, rows[i].status, rows[i].said);
+        vm.qemu = &pair->source_qemu;
+        const char *id =
+            id_of(KNOWN(.kind = GODWIT_SYMPTOM_INACTIVE, .source = &vm, .text = rows[i].command));
+        if (g_strcmp0(id, rows[i].known ? "inactive-resize" : NULL) != 0)
+            fail_msg("row %zu", i);
+        end_stderr(state, &vm);
+        fake_pair_free(pair);
+    }
+}
+
 /* Only a multifd destination that has not ended. */
 static void test_multifd_hang(void **state)
 {
@@ -1680,6 +1710,7 @@ int main(void)
         cmocka_unit_test(test_stale_window),
         cmocka_unit_test(test_stalled_completion),
         cmocka_unit_test(test_multifd_hang),
+        cmocka_unit_test(test_inactive_resize),
         cmocka_unit_test(test_multifd_postcopy),
         cmocka_unit_test(test_notes),
         cmocka_unit_test(test_failed_twice),
