@@ -7,7 +7,11 @@ use strict;
 use warnings;
 use TAP::Harness;
 
-my $harness = TAP::Harness->new({ timer => 1, exec => [], lib => [] });
+# Two at a time, but for the tests of the command, each of which runs two QEMUs or more.
+my $harness = TAP::Harness->new({
+    timer => 1, exec => [], lib => [], jobs => 2,
+    rules => { seq => [ { par => ['*/unit/*', 'tests/check/*', 'tests/vendor/*'] }, { seq => '*' } ] },
+});
 my @failed;
 $harness->callback(
     made_parser => sub {
