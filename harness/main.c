@@ -28,6 +28,8 @@ static const struct {
     {"selftest", godwit_command_selftest,
      "inject faults on the wire and count which oracles find them"},
     {"bench", godwit_command_bench, "measure how long each phase takes: median and spread"},
+    {"compare", godwit_command_compare,
+     "say whether one QEMU, or one setting, migrates slower than another"},
     {"compat", godwit_command_compat, "say what can go from one QEMU to another, and back"},
     {"stream", godwit_command_stream, "show or verify a migration stream in a file"},
 };

@@ -1,13 +1,13 @@
 # The harness: build/godwit. Tests link HARNESS_OBJECTS, which is all of it but main. (No archive:
 # machines and scenarios are found through linker sections, and nothing would pull them out of one.)
 #
-# Needs a C compiler, GLib, jansson and GnuTLS; the guests come from the committed headers in gen/.
+# Needs a C compiler, GLib, jansson, GnuTLS and GSL; the guests come from the committed headers in gen/.
 # O=DIR builds somewhere else than build/, for other flags beside the usual ones.
 
 O ?= build
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-PKGS := gio-unix-2.0 gnutls jansson zlib
+PKGS := gio-unix-2.0 gnutls gsl jansson zlib
 HARNESS_CPPFLAGS := -D_GNU_SOURCE -Iharness -Iinclude -Igen
 HARNESS_CFLAGS = -std=gnu11 $(WARNINGS) $(HARNESS_CPPFLAGS) $(shell pkg-config --cflags $(PKGS))
 HARNESS_LIBS = $(shell pkg-config --libs $(PKGS))

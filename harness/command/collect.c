@@ -1,5 +1,6 @@
 /*
- * Runs scenarios many times and collects the results, for the tables of bench and selftest.
+ * Runs scenarios many times and collects the results, for the tables of bench, selftest and
+ * compare.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -48,14 +49,11 @@ static GPtrArray *make_jobs(const GPtrArray *targets, const GPtrArray *scenarios
     return jobs;
 }
 
-json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
-                       const GPtrArray *scenarios, unsigned runs, unsigned parallel,
-                       struct godwit_summary *summary)
+json_t *godwit_collect_jobs(struct godwit_process *process, GPtrArray *jobs, unsigned parallel,
+                            struct godwit_summary *summary)
 {
     json_t *results = json_array();
     struct godwit_observer collector = {.data = results, .result = keep_result};
-    unsigned skipped;
-    g_autoptr(GPtrArray) jobs = make_jobs(targets, scenarios, runs, &skipped);
     g_autoptr(GPtrArray) observers = g_ptr_array_new();
     g_ptr_array_add(observers, &collector);
     g_autoptr(GPtrArray) none = g_ptr_array_new();
@@ -69,6 +67,16 @@ json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
         .interrupted = &process->interrupted,
     };
     *summary = godwit_run_jobs(&todo);
+    return results;
+}
+
+json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
+                       const GPtrArray *scenarios, unsigned runs, unsigned parallel,
+                       struct godwit_summary *summary)
+{
+    unsigned skipped;
+    g_autoptr(GPtrArray) jobs = make_jobs(targets, scenarios, runs, &skipped);
+    json_t *results = godwit_collect_jobs(process, jobs, parallel, summary);
     summary->skipped += skipped;
     return results;
 }

@@ -61,6 +61,8 @@ struct godwit_options {
     uint64_t accepted; /* known bugs: a godwit_bug_set */
     gboolean strict;
     char *src_args, *dst_args; /* arguments of QEMU for one side, as one text */
+    json_t *settings;          /* --set, see migrate/settings.h; NULL: none */
+    gboolean unthrottled;
     /* What comes of them and of the words behind "--", see godwit_options_further(). */
     char **source_words, **destination_words; /* NULL: none */
     unsigned machine_cpus;
@@ -173,6 +175,11 @@ json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
                        const GPtrArray *scenarios, unsigned runs, unsigned parallel,
                        struct godwit_summary *summary);
 
+/* Runs the jobs, PARALLEL at a time. Prints failures on stderr. Returns the results, an array that
+ * the caller releases, and their totals in *SUMMARY. */
+json_t *godwit_collect_jobs(struct godwit_process *process, GPtrArray *jobs, unsigned parallel,
+                            struct godwit_summary *summary);
+
 /* The subcommands. Each takes its name and the arguments behind it, and sets *STATUS to the exit
  * status. If it returns false, main() prints ERROR and derives the exit status from it. */
 typedef bool (*godwit_command)(struct godwit_process *process, int argc, char **argv, int *status,
@@ -189,6 +196,8 @@ bool godwit_command_selftest(struct godwit_process *process, int argc, char **ar
                              GError **error);
 bool godwit_command_bench(struct godwit_process *process, int argc, char **argv, int *status,
                           GError **error);
+bool godwit_command_compare(struct godwit_process *process, int argc, char **argv, int *status,
+                            GError **error);
 bool godwit_command_compat(struct godwit_process *process, int argc, char **argv, int *status,
                            GError **error);
 bool godwit_command_stream(struct godwit_process *process, int argc, char **argv, int *status,

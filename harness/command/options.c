@@ -6,6 +6,7 @@
 #include "command/command.h"
 
 #include "bugs/bugs.h"
+#include "migrate/settings.h"
 #include "qemu/host.h"
 #include "run/run.h"
 #include <string.h>
@@ -40,6 +41,7 @@ void godwit_options_clear(struct godwit_options *options)
     g_free(options->after);
     g_free(options->src_args);
     g_free(options->dst_args);
+    json_decref(options->settings);
     g_strfreev(options->source_words);
     g_strfreev(options->destination_words);
 }
@@ -50,6 +52,16 @@ static gboolean accept_known(const char *name, const char *value, gpointer data,
     struct godwit_options *options = data;
     (void)name;
     return godwit_bug_set_parse(value, &options->accepted, error);
+}
+
+/* Takes one --set. */
+static gboolean add_setting(const char *name, const char *value, gpointer data, GError **error)
+{
+    struct godwit_options *options = data;
+    (void)name;
+    if (!options->settings)
+        options->settings = json_object();
+    return godwit_settings_add(options->settings, value, error);
 }
 
 GOptionGroup *godwit_options_group(struct godwit_options *o)
@@ -127,6 +139,15 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "file "
          "with one ID per line; repeatable",
          "ID[,ID...]"},
+        {"set", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)add_setting,
+         "Set this migration parameter, or this capability to on or off, on both sides, in place "
+         "of "
+         "the scenario's; for scenarios of the common course; repeatable",
+         "NAME=VALUE"},
+        {"unthrottled", 0, 0, G_OPTION_ARG_NONE, &o->unthrottled,
+         "Migrate as fast as QEMU can, without the proof that the migration is live, and measure "
+         "it; as compare does",
+         NULL},
         {"strict", 0, 0, G_OPTION_ARG_NONE, &o->strict,
          "Fail for every known bug of QEMU that --accept-known does not name, even if the guest "
          "survives it",

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "godwit/guest_abi.h"
 #include "guest/image.h"
+#include "migrate/settings.h"
 #include "qemu/host.h"
 #include "testbed/accel.h"
 #include "testbed/probe.h"
@@ -124,6 +125,11 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->machine_cpus = options->machine_cpus;
     setup->theirs = options->theirs;
     setup->after = options->after;
+    setup->settings = options->settings;
+    setup->unthrottled = options->unthrottled;
+    if (!godwit_settings_check(setup->settings, target->source, error) ||
+        !godwit_settings_check(setup->settings, target->destination, error))
+        return false;
     setup->pmemsave = !g_strcmp0(options->read_memory, "pmemsave");
     setup->image = godwit_machine_image(machine, options->image);
     if (!setup->image)
@@ -463,5 +469,6 @@ struct godwit_job *godwit_target_job(const struct godwit_target *target,
     job->setup.type = job->type;
     job->setup.accel = job->accel;
     godwit_job_own_words(job);
+    godwit_job_set_settings(job, (json_t *)(uintptr_t)target->setup.settings);
     return job;
 }

@@ -3,7 +3,9 @@
  * sides.
  *
  * A live migration is throttled from its start. It is unthrottled, or switched to postcopy, when it
- * is proven to be live and the spec's own step "live" is over. A fault, TLS, a watcher and the gate
+ * is proven to be live and the spec's own step "live" is over. If its speed is measured instead, a
+ * precopy is not throttled at all, and pace.c measures. A postcopy still is: something must be left
+ * to send when it is switched over. A fault, TLS, a watcher and the gate
  * of multifd each need a relay; one serves all of them.
  *
  * SPDX-License-Identifier: MIT
@@ -11,8 +13,28 @@
 #include "course/course_parts.h"
 
 #include "bugs/bugs.h"
+#include "course/pace.h"
+#include "migrate/settings.h"
 #include "oracle/blackout.h"
 #include <string.h>
+
+/* Returns whether the migration must be proven to be live before it may converge. A suspended or
+ * stopped guest dirties nothing, so its migration cannot be. */
+static bool is_throttled(const struct godwit_spec *spec, const struct godwit_vm *source)
+{
+    return spec->move != GODWIT_MOVE_STOPPED && !spec->suspend && !spec->no_ram &&
+           (!source->testbed->setup->unthrottled || godwit_spec_is_postcopy(spec));
+}
+
+/* Throttles the migration. If its speed is measured, lifts QEMU's own limit of the bandwidth
+ * instead. */
+static bool set_speed(const struct godwit_spec *spec, struct godwit_vm *source, GError **error)
+{
+    if (source->testbed->setup->unthrottled && !godwit_spec_is_postcopy(spec))
+        return godwit_migrate_unlimit(source, error);
+    return godwit_transport_is_file(spec->transport) ? godwit_migrate_throttle_file(source, error)
+                                                     : godwit_migrate_throttle(source, error);
+}
 
 bool godwit_course_configure(const struct godwit_spec *spec, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error)
@@ -25,9 +47,13 @@ bool godwit_course_configure(const struct godwit_spec *spec, struct godwit_vm *s
             (spec->parameters && !godwit_migrate_set_parameters(both[i], spec->parameters, error)))
             return false;
     }
-    return (godwit_transport_is_file(spec->transport) ? godwit_migrate_throttle_file(source, error)
-                                                      : godwit_migrate_throttle(source, error)) &&
-           (!spec->tls || godwit_tls_set_up(source, destination, spec->tls, error)) &&
+    if (!set_speed(spec, source, error))
+        return false;
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++)
+        if (!godwit_settings_apply(both[i], true, error) ||
+            (!is_throttled(spec, source) && !godwit_settings_apply(both[i], false, error)))
+            return false;
+    return (!spec->tls || godwit_tls_set_up(source, destination, spec->tls, error)) &&
            (!spec->configure || spec->configure(source, destination, error));
 }
 
@@ -37,20 +63,13 @@ bool godwit_course_step(godwit_step own, struct godwit_vm *source, struct godwit
     return !own || own(source, destination, error);
 }
 
-/* Returns whether the migration must be proven to be live before it may converge. A suspended or
- * stopped guest dirties nothing, so its migration cannot be. */
-static bool is_throttled(const struct godwit_spec *spec)
-{
-    return spec->move != GODWIT_MOVE_STOPPED && !spec->suspend && !spec->no_ram;
-}
-
 /* Waits until a throttled migration is proven to be live, in iteration 2 or later if the spec wants
  * that. */
 static bool await_proof(const struct godwit_spec *spec, struct godwit_vm *source,
                         struct godwit_vm *destination, GError **error)
 {
     guint iteration = 1;
-    if (!is_throttled(spec))
+    if (!is_throttled(spec, source))
         return true;
     if (spec->move == GODWIT_MOVE_ITERATE &&
         !godwit_migrate_next_iteration(source, &iteration, error))
@@ -80,7 +99,8 @@ static bool fail_file(const struct godwit_spec *spec, const struct godwit_vm *vm
 static bool unthrottle(struct godwit_vm *source, GError **error)
 {
     godwit_blackout_near(source->testbed);
-    return godwit_migrate_unthrottle(source, error);
+    return source->testbed->setup->unthrottled || (godwit_migrate_unthrottle(source, error) &&
+                                                   godwit_settings_apply(source, false, error));
 }
 
 /* Migrates through a file. The source writes all of it before the destination reads any of it. */
@@ -124,7 +144,7 @@ static bool has_parameter(const struct godwit_spec *spec, const char *name)
  * cannot reach the relay. */
 static bool is_gated(const struct godwit_spec *spec, const struct godwit_vm *source)
 {
-    return is_throttled(spec) && !spec->fault && !source->testbed->apart &&
+    return is_throttled(spec, source) && !spec->fault && !source->testbed->apart &&
            godwit_json_true(source->capabilities, "multifd");
 }
 
@@ -177,7 +197,8 @@ static bool switch_to_postcopy(const struct godwit_spec *spec, struct godwit_vm 
     godwit_blackout_near(source->testbed);
     return godwit_vm_command(source, "migrate-start-postcopy", NULL, error) &&
            (!throttles || (godwit_vm_wait_event(destination, 0, "RESUME", NULL, error) &&
-                           godwit_course_unthrottle_postcopy(source, error)));
+                           godwit_course_unthrottle_postcopy(source, error))) &&
+           godwit_settings_apply(source, false, error);
 }
 
 /* Migrates through a connection between the two. */
@@ -213,12 +234,22 @@ static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm 
 bool godwit_course_transfer(const struct godwit_spec *spec, struct godwit_vm *source,
                             struct godwit_vm *destination, GError **error)
 {
-    if (!(godwit_transport_is_file(spec->transport)
-              ? transfer_by_file(spec, source, destination, error)
-              : transfer_by_socket(spec, source, destination, error)))
-        return false;
-    if (!godwit_course_runs_unasked(spec))
+    struct godwit_pace *pace = NULL;
+    if (source->testbed->setup->unthrottled) {
+        pace = godwit_pace_begin(source, destination, godwit_transport_is_file(spec->transport),
+                                 error);
+        if (!pace)
+            return false;
+        godwit_blackout_near(source->testbed);
+    }
+    const bool moved = godwit_transport_is_file(spec->transport)
+                           ? transfer_by_file(spec, source, destination, error)
+                           : transfer_by_socket(spec, source, destination, error);
+    if (moved && !godwit_course_runs_unasked(spec))
         godwit_blackout_hold(source->testbed);
+    godwit_pace_end(pace, moved);
+    if (!moved)
+        return false;
     return spec->outcome == GODWIT_OUTCOME_FAILS ||
            (godwit_migrate_note(source, error) && godwit_course_judge_figures(source, error));
 }

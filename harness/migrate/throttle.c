@@ -173,6 +173,13 @@ bool godwit_migrate_throttle_file(struct godwit_vm *source, GError **error)
     return begin(source, FILE_FIRST, error);
 }
 
+bool godwit_migrate_unlimit(struct godwit_vm *source, GError **error)
+{
+    static const struct godwit_parameter unlimited[] = {
+        {"max-bandwidth", BANDWIDTH_UNLIMITED, NULL}, {NULL, 0, NULL}};
+    return godwit_migrate_set_parameters(source, unlimited, error);
+}
+
 void godwit_migrate_throttle_pace(struct godwit_vm *source, json_int_t bandwidth)
 {
     source->testbed->throttle->open_bandwidth = bandwidth;

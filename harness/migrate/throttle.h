@@ -20,6 +20,10 @@ bool godwit_migrate_throttle(struct godwit_vm *source, GError **error);
  * written at once. */
 bool godwit_migrate_throttle_file(struct godwit_vm *source, GError **error);
 
+/* Lifts QEMU's own limit of the bandwidth of the migration that SOURCE starts next, which is not
+ * throttled. */
+bool godwit_migrate_unlimit(struct godwit_vm *source, GError **error);
+
 /* Sets the bandwidth to use while the valve is open, in bytes a second. */
 void godwit_migrate_throttle_pace(struct godwit_vm *source, json_int_t bandwidth);
 

@@ -12,6 +12,7 @@
 #include "bugs/bugs.h"
 #include "godwit/guest_abi.h"
 #include "guest/image.h"
+#include "migrate/settings.h"
 #include "oracle/ledger.h"
 #include <string.h>
 
@@ -43,6 +44,7 @@ void godwit_job_free(struct godwit_job *job)
     g_free(job->command);
     json_decref(job->source_recipe);
     json_decref(job->destination_recipe);
+    json_decref(job->settings);
     g_free(job);
 }
 
@@ -77,6 +79,12 @@ void godwit_job_set_recipes(struct godwit_job *job, json_t *source, json_t *dest
     job->setup.destination_recipe = job->destination_recipe;
 }
 
+void godwit_job_set_settings(struct godwit_job *job, json_t *settings)
+{
+    job->settings = json_incref(settings);
+    job->setup.settings = job->settings;
+}
+
 struct godwit_job *godwit_job_copy(const struct godwit_job *job)
 {
     struct godwit_job *copy = g_memdup2(job, sizeof(*job));
@@ -92,6 +100,7 @@ struct godwit_job *godwit_job_copy(const struct godwit_job *job)
     copy->setup.accel = copy->accel;
     copy->command = g_strdup(job->command);
     godwit_job_set_recipes(copy, job->source_recipe, job->destination_recipe);
+    godwit_job_set_settings(copy, job->settings);
     godwit_job_own_words(copy);
     return copy;
 }
@@ -129,6 +138,20 @@ static void append_words(GString *line, const char *option, const char *const *w
     }
     if (text->len)
         godwit_shell_append_option(line, option, text->str);
+}
+
+static void append_settings(GString *line, const struct godwit_setup *setup)
+{
+    const char *name;
+    json_t *value;
+    if (setup->unthrottled)
+        g_string_append(line, " --unthrottled");
+    json_object_foreach((json_t *)(uintptr_t)setup->settings, name, value)
+    {
+        g_autofree char *word = godwit_settings_value(value);
+        g_autofree char *setting = g_strdup_printf("%s=%s", name, word);
+        godwit_shell_append_option(line, "--set", setting);
+    }
 }
 
 /* Appends the further arguments. They come last, because nothing can follow those of both sides.
@@ -230,6 +253,7 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --accept-known %s", accepted);
     if (setup->strict)
         g_string_append(line, " --strict");
+    append_settings(line, setup);
     append_further(line, job);
     return g_string_free(line, FALSE);
 }
@@ -299,8 +323,11 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
     set_words(json, "destination_words", setup->destination_words);
     json_object_set_new(json, "machine_cpus", json_integer(setup->machine_cpus));
     json_object_set_new(json, "theirs", json_boolean(setup->theirs));
+    json_object_set_new(json, "unthrottled", json_boolean(setup->unthrottled));
     if (setup->after)
         json_object_set_new(json, "after", godwit_json_text(setup->after));
+    if (job->settings)
+        json_object_set(json, "settings", job->settings);
     if (job->source_recipe)
         json_object_set(json, "source_recipe", job->source_recipe);
     if (job->destination_recipe)
@@ -367,6 +394,8 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->strict = godwit_json_true(json, "strict");
     setup->machine_cpus = (unsigned)godwit_json_integer(json, "machine_cpus", 0);
     setup->theirs = godwit_json_true(json, "theirs");
+    setup->unthrottled = godwit_json_true(json, "unthrottled");
+    godwit_job_set_settings(job, json_object_get(json, "settings"));
     job->after = g_strdup(godwit_json_string(json, "after", NULL));
     setup->after = job->after;
     job->source_words = get_words(json, "source_words");

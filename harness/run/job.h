@@ -51,6 +51,7 @@ struct godwit_job {
     char *after;              /* setup.after points to it; NULL: none */
     json_t *source_recipe;    /* setup.source_recipe is this; NULL: none */
     json_t *destination_recipe; /* likewise */
+    json_t *settings;           /* setup.settings is this; NULL: none */
     unsigned command_words;     /* how many of the setup's words, its first ones, come from there */
     char *command;              /* the file of the command line that was given; NULL: none */
     unsigned repetition;        /* from 1 */
@@ -77,6 +78,9 @@ void godwit_job_own_words(struct godwit_job *job);
 
 /* Gives the job references to recipes, which its setup then uses. Either may be NULL. */
 void godwit_job_set_recipes(struct godwit_job *job, json_t *source, json_t *destination);
+
+/* Gives the job a reference to SETTINGS, which its setup then uses. It may be NULL. */
+void godwit_job_set_settings(struct godwit_job *job, json_t *settings);
 
 /* Adds BY to the seed of the job. */
 void godwit_job_reseed(struct godwit_job *job, unsigned by);

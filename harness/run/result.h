@@ -2,8 +2,8 @@
  * Results of jobs: JSON objects that describe how a scenario ended. job.h describes the members
  * that a worker sets. The run adds "scenario", "summary", "kit" (Godwit's version), "target",
  * "arch", "image", "machine", "accel", "source_version", "destination_version", "repetition",
- * "repetitions", "ms", "again", "fault" if the job injects one, and "folder" if the job's folder
- * was kept.
+ * "repetitions", "ms", "again", "fault" if the job injects one, "settings" if the user chose any,
+ * and "folder" if the job's folder was kept.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -83,13 +83,14 @@ static void describe_job(json_t *result, const struct godwit_job *job, double ms
 {
     g_autofree char *again = godwit_job_again(job);
     g_autoptr(json_t) more = json_pack(
-        "{s:s, s:s*, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*, s:s*}",
+        "{s:s, s:s*, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:s, s:s*, s:s*, s:O*}",
         "scenario", godwit_job_name(job), "summary", job->scenario ? job->scenario->summary : NULL,
         "kit", GODWIT_VERSION, "target", godwit_job_target(job), "arch", job->setup.machine->arch,
         "image", job->setup.image->name, "machine", job->setup.type, "accel", job->setup.accel,
         "source_version", job->setup.source->version, "destination_version",
         job->setup.destination->version, "repetition", (int)job->repetition, "repetitions",
-        (int)job->repetitions, "ms", ms, "again", again, "fault", job->fault, "folder", folder);
+        (int)job->repetitions, "ms", ms, "again", again, "fault", job->fault, "folder", folder,
+        "settings", job->settings);
     json_object_update(result, more);
 }
 

@@ -262,9 +262,22 @@ bool godwit_scenario_has_version(const char *type)
     return dash && g_ascii_isdigit(dash[1]);
 }
 
+bool godwit_scenario_is_measurable(const struct godwit_scenario *scenario)
+{
+    const struct godwit_spec *spec = &scenario->spec;
+    return !scenario->run && spec->outcome == GODWIT_OUTCOME_ARRIVES && !spec->suspend &&
+           !spec->no_ram && !spec->fault && !spec->watch && !spec->started && !spec->live &&
+           !spec->released && spec->move != GODWIT_MOVE_POSTCOPY_PAUSED;
+}
+
 struct godwit_lack *godwit_scenario_lacks(const struct godwit_scenario *scenario,
                                           const struct godwit_setup *setup)
 {
+    if (setup->unthrottled && !godwit_scenario_is_measurable(scenario))
+        return godwit_lack_new(g_strdup("a migration whose speed can be measured"),
+                               g_strdup("this one has steps of its own"));
+    if (setup->settings && scenario->run)
+        return godwit_lack_new(g_strdup("the common course, because of --set"), NULL);
     if ((scenario->flags & GODWIT_FLAG_SUSPEND) && !setup->machine->can_suspend)
         return godwit_lack_new(
             g_strdup("suspend to RAM"),

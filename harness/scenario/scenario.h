@@ -115,6 +115,10 @@ bool godwit_scenario_has_version(const char *type);
  * frees it. */
 struct godwit_lack *godwit_scenario_lacks_userfaultfd(const struct godwit_setup *setup);
 
+/* Returns whether the speed of the scenario's migration can be measured: it takes the common
+ * course, with no step of its own in it that would take time, and its guest arrives. */
+bool godwit_scenario_is_measurable(const struct godwit_scenario *scenario);
+
 /* Returns what this host, this machine or these binaries lack for the scenario, or NULL if they can
  * run it. The caller frees it. */
 struct godwit_lack *godwit_scenario_lacks(const struct godwit_scenario *scenario,

@@ -48,7 +48,10 @@ struct godwit_setup {
     const char *const *destination_words;
     bool theirs;       /* the guest is what these arguments boot, not Godwit's */
     const char *after; /* of such a guest: migrate once its console has shown this; NULL: at once */
-    unsigned machine_cpus; /* CPUs that these arguments give the machine; 0: they do not say */
+    unsigned machine_cpus;  /* CPUs that these arguments give the machine; 0: they do not say */
+    const json_t *settings; /* the user's migration capabilities and parameters, see
+                               migrate/settings.h; NULL: none */
+    bool unthrottled;       /* do not prove that the migration is live: measure its speed */
     /* How each side's binary plugs the device that the scenario is about, in the form of
      * godwit_recipe_to_json(). NULL: unknown, ask the binary. */
     const json_t *source_recipe, *destination_recipe;

@@ -245,6 +245,7 @@ sub value_of {
         doctor  => ['What to start', 'Options of doctor'],
         bench   => ['What to start', 'Options of bench'],
         selftest => ['What to start', 'Options of selftest'],
+        compare => ['What to start', 'Options of compare'],
         compat  => ['What to start', 'Options of compat'],
         stream  => ['Options of stream'],
     );

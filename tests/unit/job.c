@@ -74,6 +74,9 @@ static struct godwit_job *job_new(const char *scenario)
     job->fault = g_strdup("flip-bit:byte=1");
     g_autoptr(json_t) recipe = json_pack("{s:s}", "device", "e1000,id=subject");
     godwit_job_set_recipes(job, recipe, NULL);
+    g_autoptr(json_t) settings = json_pack("{s:b, s:i}", "multifd", 1, "multifd-channels", 4);
+    godwit_job_set_settings(job, settings);
+    setup->unthrottled = true;
     job->progress = true;
     job->keep = true;
     return job;
@@ -108,6 +111,9 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_true(!one->source_recipe || json_equal(one->source_recipe, other->source_recipe));
     assert_ptr_equal(other->setup.source_recipe, other->source_recipe);
     assert_ptr_equal(other->setup.destination_recipe, other->destination_recipe);
+    assert_true(json_equal(one->settings, other->settings));
+    assert_ptr_equal(other->setup.settings, other->settings);
+    assert_int_equal(one->setup.unthrottled, other->setup.unthrottled);
     assert_int_equal(one->capabilities->len, other->capabilities->len);
     for (guint i = 0; i < one->capabilities->len; i++) {
         const struct godwit_capability *c = &g_array_index(one->capabilities,
@@ -387,6 +393,9 @@ static void test_again(void **state)
     godwit_qemu_free((struct godwit_qemu *)(uintptr_t)setup->destination);
     setup->destination = setup->source;
     setup->source_words = setup->destination_words = NULL;
+    g_autoptr(json_t) settings = json_incref(job->settings);
+    setup->settings = NULL;
+    setup->unthrottled = false;
     setup->memory_given = false;
     setup->pmemsave = false;
     setup->oracles_off = 0;
@@ -434,6 +443,11 @@ static void test_again(void **state)
     setup->destination_words = NULL;
     expect_again(job, USUAL " --src-args -snapshot");
     setup->source_words = NULL;
+    setup->unthrottled = true;
+    setup->settings = settings;
+    expect_again(job, USUAL " --unthrottled --set multifd=on --set multifd-channels=4");
+    setup->unthrottled = false;
+    setup->settings = NULL;
 #undef USUAL
     /* The seed only where something is left to chance. */
     job->scenario = godwit_scenario_find("relay/flip-bit");
@@ -504,6 +518,11 @@ static void test_again_migrate(void **state)
         "4886718345",
         "--timeout-scale",
         "0.1",
+        "--unthrottled",
+        "--set",
+        "multifd=on",
+        "--set",
+        "multifd-channels=4",
         "--src-args",
         "-device 'a b' ''",
         "--dst-args",

@@ -1,0 +1,105 @@
+/*
+ * A comparison of A and B: the metrics, the rounds of runs that measure them, and the rows that
+ * come of them, each with a verdict. Nothing here knows a VM.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_MEASURE_COMPARISON_H
+#define GODWIT_HARNESS_MEASURE_COMPARISON_H
+
+#include "measure/statistics.h"
+
+#include <glib.h>
+#include <stdint.h>
+
+enum godwit_metric {
+    GODWIT_METRIC_TOTAL, /* times are in milliseconds */
+    GODWIT_METRIC_BLACKOUT,
+    GODWIT_METRIC_DOWNTIME,
+    GODWIT_METRIC_SETUP,
+    GODWIT_METRIC_BYTES,
+    GODWIT_METRIC_SOURCE_CPU,
+    GODWIT_METRIC_DESTINATION_CPU,
+    GODWIT_METRICS, /* how many there are */
+};
+
+/* What is known of a metric. */
+struct godwit_metric_kind {
+    const char *name, *unit;
+    enum godwit_scale scale;
+    bool time;    /* less is faster; otherwise it is a cost, and less is less */
+    bool decides; /* the comparison goes on until its rows are settled */
+};
+
+/* Returns the kind of METRIC. Static. */
+const struct godwit_metric_kind *godwit_metric_kind(enum godwit_metric metric);
+
+/* The arms of a comparison. The control is A once more: it shows what differs for no reason. */
+enum godwit_arm {
+    GODWIT_ARM_A,
+    GODWIT_ARM_B,
+    GODWIT_ARM_CONTROL,
+    GODWIT_ARMS, /* how many there are */
+};
+
+/* Returns the name of an arm: "A", "B", "A'". Static. */
+const char *godwit_arm_name(enum godwit_arm arm);
+
+/* Returns the arm that runs as number PLACE (from 0) of round NUMBER (from 0). Two rounds mirror
+ * each other, so that a steady drift strikes all arms alike: ABC CBA. The next two begin with
+ * another arm. */
+enum godwit_arm godwit_arm_at(unsigned number, unsigned place);
+
+/* One run of each arm: what each metric was. NaN: not measured, or the run failed. */
+struct godwit_round {
+    double value[GODWIT_ARMS][GODWIT_METRICS];
+};
+
+/* Returns a round without a value. */
+struct godwit_round godwit_round_empty(void);
+
+/* The rules of a comparison. */
+struct godwit_rules {
+    double part; /* tolerance of ratios, 0.05 for 5 % */
+    double ms;   /* tolerance of differences of times, in milliseconds */
+    uint64_t seed;
+};
+
+/* A row: one metric of one scenario, or the geometric mean of all. */
+struct godwit_row {
+    unsigned scenario; /* its number */
+    bool mean;         /* the geometric mean over all scenarios instead */
+    enum godwit_metric metric;
+    double median[GODWIT_ARMS];
+    bool known;                     /* there is an estimate of both: */
+    struct godwit_estimate effect;  /* B in comparison with A */
+    struct godwit_estimate control; /* A' in comparison with A */
+    enum godwit_verdict verdict;    /* of B */
+    bool control_differs;           /* A' is not A: the verdict is then that nothing can be told */
+    double p, adjusted;             /* of Mann and Whitney, and after Holm; NaN for the mean */
+    double smallest;                /* godwit_smallest_change() */
+};
+
+/* Returns the rows (an array of struct godwit_row) of COUNT scenarios, which the caller
+ * unreferences: each metric that was measured, then the geometric mean of the total times. ROUNDS
+ * are arrays of struct godwit_round. A metric counts only the rounds in which all arms have it. */
+GArray *godwit_compare(GArray *const *rounds, unsigned count, const struct godwit_rules *rules,
+                       double level);
+
+/* Returns whether the comparison is looked at after so many ROUNDS. Each look is a chance to be
+ * wrong, so there are few. */
+bool godwit_compare_looks(unsigned rounds);
+
+/* Returns whether nothing remains to be decided: every row of a metric that decides has a verdict,
+ * by intervals that are wider than those of the report, because this is asked repeatedly. */
+bool godwit_compare_settled(GArray *const *rounds, unsigned count,
+                            const struct godwit_rules *rules);
+
+/* Returns the word for a row's verdict: "faster", "same", "slower", "cannot tell", or "less" and
+ * "more" for a cost. Static. */
+const char *godwit_row_verdict(const struct godwit_row *row);
+
+/* Returns whether a row says that B is slower. */
+bool godwit_row_is_slower(const struct godwit_row *row);
+
+#endif

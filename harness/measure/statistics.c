@@ -1,0 +1,216 @@
+/*
+ * How the statistics work
+ *
+ * A run of A and a run of B that follow each other are a pair. Load that comes and goes on the host
+ * strikes both of a pair, so that the scatter of the paired differences is less than that of the
+ * values. Ratios are handled as differences of logarithms: swapping A and B then mirrors the
+ * result.
+ *
+ * Times of a busy host have outliers, nearly always upwards. The mean follows them, and the median
+ * wastes a third of the information when there are none. The mean that is trimmed by a fifth at
+ * both ends is a compromise.
+ *
+ * The interval comes from the bootstrap: resample the pairs, compute the estimate of each resample,
+ * and take quantiles. Plain quantiles are too narrow for few pairs. They are therefore taken
+ * further out, by as much as Student's quantile with a correction for the variance exceeds the
+ * normal one.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "measure/statistics.h"
+
+#include <glib.h>
+#include <gsl/gsl_cdf.h>
+#include <gsl/gsl_randist.h>
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics.h>
+#include <math.h>
+#include <string.h>
+
+/* The part of the pairs that is cut off at each end. */
+#define TRIMMED 0.2
+/* How many times the pairs are resampled. */
+#define RESAMPLES 2000
+/* How often the smallest change would be noticed if its scatter were known. It is estimated, so it
+ * is noticed a little less often: tests/unit/compare.c measures that. */
+#define POWER 0.8
+
+double godwit_median(const double *values, size_t count)
+{
+    if (count == 0)
+        return NAN;
+    g_autofree double *copy = g_memdup2(values, count * sizeof(*values));
+    return gsl_stats_median(copy, 1, count);
+}
+
+/* Sorts VALUES. Returns their trimmed mean. */
+static double centre(double *values, size_t count)
+{
+    gsl_sort(values, 1, count);
+    return gsl_stats_trmean_from_sorted_data(TRIMMED, values, 1, count);
+}
+
+/* Returns the paired differences, which the caller frees; NULL if a ratio has none. */
+static double *differences(enum godwit_scale scale, const struct godwit_pairs *of)
+{
+    g_autofree double *found = g_new(double, of->pairs);
+    for (size_t i = 0; i < of->pairs; i++) {
+        if (scale == GODWIT_SCALE_RATIO && !(of->a[i] > 0 && of->b[i] > 0))
+            return NULL;
+        found[i] =
+            scale == GODWIT_SCALE_RATIO ? log(of->b[i]) - log(of->a[i]) : of->b[i] - of->a[i];
+    }
+    return g_steal_pointer(&found);
+}
+
+/* Returns the part of the resamples to leave out at each end for an interval of LEVEL. */
+static double tail_of(size_t pairs, double level)
+{
+    const double n = (double)pairs, t = gsl_cdf_tdist_Qinv((1 - level) / 2, n - 1);
+    return gsl_cdf_ugaussian_Q(sqrt(n / (n - 1)) * t);
+}
+
+/* Sets the interval from RESAMPLED, the estimates of all resamples. */
+static void set_interval(struct godwit_estimate *estimate, double *resampled, double level)
+{
+    const double n = (double)estimate->pairs, tail = tail_of(estimate->pairs, level);
+    gsl_sort(resampled, 1, RESAMPLES);
+    estimate->low = gsl_stats_quantile_from_sorted_data(resampled, 1, RESAMPLES, tail);
+    estimate->high = gsl_stats_quantile_from_sorted_data(resampled, 1, RESAMPLES, 1 - tail);
+    estimate->error = gsl_stats_sd(resampled, 1, RESAMPLES) * sqrt(n / (n - 1));
+}
+
+/* Estimates the mean of the centres of several samples of paired differences. */
+static void estimate_centres(double *const *samples, const struct godwit_pairs *of, size_t count,
+                             double level, gsl_rng *random, struct godwit_estimate *estimate)
+{
+    size_t most = 0;
+    *estimate = (struct godwit_estimate){.low = NAN, .high = NAN, .error = NAN, .pairs = G_MAXSIZE};
+    for (size_t s = 0; s < count; s++) {
+        most = MAX(most, of[s].pairs);
+        estimate->pairs = MIN(estimate->pairs, of[s].pairs);
+        estimate->value += centre(samples[s], of[s].pairs) / (double)count;
+    }
+    if (estimate->pairs < GODWIT_PAIRS_LEAST)
+        return;
+    g_autofree double *drawn = g_new(double, most), *resampled = g_new0(double, RESAMPLES);
+    for (size_t r = 0; r < RESAMPLES; r++)
+        for (size_t s = 0; s < count; s++) {
+            gsl_ran_sample(random, drawn, of[s].pairs, samples[s], of[s].pairs, sizeof(double));
+            resampled[r] += centre(drawn, of[s].pairs) / (double)count;
+        }
+    set_interval(estimate, resampled, level);
+}
+
+static bool estimate_all(enum godwit_scale scale, const struct godwit_pairs *of, size_t count,
+                         double level, gsl_rng *random, struct godwit_estimate *estimate)
+{
+    g_autoptr(GPtrArray) samples = g_ptr_array_new_with_free_func(g_free);
+    for (size_t s = 0; s < count; s++) {
+        double *sample = of[s].pairs ? differences(scale, &of[s]) : NULL;
+        if (!sample)
+            return false;
+        g_ptr_array_add(samples, sample);
+    }
+    if (!count)
+        return false;
+    estimate_centres((double *const *)samples->pdata, of, count, level, random, estimate);
+    if (scale == GODWIT_SCALE_RATIO) {
+        estimate->value = exp(estimate->value);
+        estimate->low = exp(estimate->low);
+        estimate->high = exp(estimate->high);
+    }
+    return true;
+}
+
+bool godwit_estimate(enum godwit_scale scale, const double *a, const double *b, size_t pairs,
+                     double level, gsl_rng *random, struct godwit_estimate *estimate)
+{
+    const struct godwit_pairs one = {a, b, pairs};
+    return estimate_all(scale, &one, 1, level, random, estimate);
+}
+
+bool godwit_estimate_mean(const struct godwit_pairs *ratios, size_t count, double level,
+                          gsl_rng *random, struct godwit_estimate *estimate)
+{
+    return estimate_all(GODWIT_SCALE_RATIO, ratios, count, level, random, estimate);
+}
+
+double godwit_mann_whitney(const double *a, size_t a_count, const double *b, size_t b_count)
+{
+    const size_t count = a_count + b_count;
+    if (!a_count || !b_count)
+        return 1;
+    g_autofree double *all = g_new(double, count);
+    g_autofree size_t *order = g_new(size_t, count);
+    memcpy(all, a, a_count * sizeof(*a));
+    memcpy(all + a_count, b, b_count * sizeof(*b));
+    gsl_sort_index(order, all, 1, count);
+    double ranks = 0, ties = 0; /* the sum of the ranks of A, and of t^3 - t of each tie */
+    for (size_t first = 0, next; first < count; first = next) {
+        for (next = first + 1; next < count && all[order[next]] == all[order[first]]; next++)
+            ;
+        const double tied = (double)(next - first);
+        ties += tied * tied * tied - tied;
+        for (size_t i = first; i < next; i++)
+            if (order[i] < a_count)
+                ranks += (double)(first + next + 1) / 2;
+    }
+    const double n = (double)a_count, m = (double)b_count, whole = n + m;
+    const double u = ranks - n * (n + 1) / 2;
+    const double variance = n * m / 12 * (whole + 1 - ties / (whole * (whole - 1)));
+    if (!(variance > 0))
+        return 1;
+    const double z = MAX(fabs(u - n * m / 2) - 0.5, 0) / sqrt(variance);
+    return 2 * gsl_cdf_ugaussian_Q(z);
+}
+
+void godwit_holm(double *p, size_t count)
+{
+    g_autofree double *known = g_new(double, count);
+    g_autofree size_t *where = g_new(size_t, count), *order = g_new(size_t, count);
+    size_t tests = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (isnan(p[i]))
+            continue;
+        where[tests] = i;
+        known[tests++] = p[i];
+    }
+    if (!tests)
+        return;
+    gsl_sort_index(order, known, 1, tests);
+    double least = 0;
+    for (size_t i = 0; i < tests; i++) {
+        least = MAX(least, MIN(1, known[order[i]] * (double)(tests - i)));
+        p[where[order[i]]] = least;
+    }
+}
+
+enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_estimate *estimate,
+                                 double tolerance, double p)
+{
+    const bool ratio = scale == GODWIT_SCALE_RATIO;
+    const double most = ratio ? 1 + tolerance : tolerance;
+    const double least = ratio ? 1 / (1 + tolerance) : -tolerance;
+    if (estimate->pairs < GODWIT_PAIRS_LEAST)
+        return GODWIT_VERDICT_CANNOT_TELL;
+    if (estimate->low >= least && estimate->high <= most)
+        return GODWIT_VERDICT_SAME;
+    if (!isnan(p) && p >= GODWIT_SIGNIFICANCE)
+        return GODWIT_VERDICT_CANNOT_TELL;
+    return estimate->low > most     ? GODWIT_VERDICT_MORE
+           : estimate->high < least ? GODWIT_VERDICT_LESS
+                                    : GODWIT_VERDICT_CANNOT_TELL;
+}
+
+double godwit_smallest_change(enum godwit_scale scale, const struct godwit_estimate *estimate,
+                              double tolerance)
+{
+    if (estimate->pairs < GODWIT_PAIRS_LEAST)
+        return NAN;
+    const double freedom = (double)estimate->pairs - 1;
+    const double margin = (gsl_cdf_tdist_Qinv(GODWIT_SIGNIFICANCE / 2, freedom) +
+                           gsl_cdf_tdist_Pinv(POWER, freedom)) *
+                          estimate->error;
+    return scale == GODWIT_SCALE_RATIO ? (1 + tolerance) * exp(margin) - 1 : tolerance + margin;
+}

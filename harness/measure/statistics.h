@@ -1,0 +1,86 @@
+/*
+ * The statistics of a comparison: how far two samples of paired runs are apart, how sure that is,
+ * and what may be said of it. Pure functions on numbers; GSL does what it has.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_MEASURE_STATISTICS_H
+#define GODWIT_HARNESS_MEASURE_STATISTICS_H
+
+#include <gsl/gsl_rng.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How two values are compared. */
+enum godwit_scale {
+    GODWIT_SCALE_RATIO,      /* B / A */
+    GODWIT_SCALE_DIFFERENCE, /* B - A, for values that may be zero */
+};
+
+/* What may be said of B in comparison with A, if less is better. */
+enum godwit_verdict {
+    GODWIT_VERDICT_CANNOT_TELL,
+    GODWIT_VERDICT_SAME,
+    GODWIT_VERDICT_LESS, /* faster */
+    GODWIT_VERDICT_MORE, /* slower */
+};
+
+/* An estimate of the ratio or difference, with its confidence interval. */
+struct godwit_estimate {
+    double value, low, high; /* for a ratio 1 means equal, for a difference 0 */
+    double error;            /* standard error; for a ratio that of its logarithm */
+    size_t pairs;            /* it is made from; below GODWIT_PAIRS_LEAST, only VALUE is set */
+};
+
+/* Fewer pairs give no interval that could be trusted. */
+#define GODWIT_PAIRS_LEAST 6
+/* The significance that a verdict needs, and the confidence of the intervals that are reported. */
+#define GODWIT_SIGNIFICANCE 0.05
+#define GODWIT_CONFIDENCE   (1 - GODWIT_SIGNIFICANCE)
+
+/* Returns the median of COUNT values; NaN of none. */
+double godwit_median(const double *values, size_t count);
+
+/*
+ * Estimates B in comparison with A from PAIRS pairs, with an interval of LEVEL, 0.95 for example.
+ * The estimate is the trimmed mean of the paired differences, or for a ratio of those of the
+ * logarithms; the interval is a bootstrap interval. Returns false if a ratio has a value that is
+ * not positive, or if there is no pair.
+ */
+bool godwit_estimate(enum godwit_scale scale, const double *a, const double *b, size_t pairs,
+                     double level, gsl_rng *random, struct godwit_estimate *estimate);
+
+/* The pairs of one of several ratios. */
+struct godwit_pairs {
+    const double *a, *b;
+    size_t pairs;
+};
+
+/* Estimates the geometric mean of COUNT ratios, likewise. Its `pairs` is the least number of them.
+ */
+bool godwit_estimate_mean(const struct godwit_pairs *ratios, size_t count, double level,
+                          gsl_rng *random, struct godwit_estimate *estimate);
+
+/* Returns the two-sided p of the test of Mann and Whitney, by the normal approximation with
+ * corrections for ties and for continuity; 1 if a sample is empty or all values are equal. */
+double godwit_mann_whitney(const double *a, size_t a_count, const double *b, size_t b_count);
+
+/* Replaces each of COUNT p by the one that Holm's correction for all of them gives. NaNs stay, and
+ * do not count. */
+void godwit_holm(double *p, size_t count);
+
+/*
+ * Judges an estimate. It is MORE or LESS if the whole interval is beyond TOLERANCE and P, unless it
+ * is NaN, is below GODWIT_SIGNIFICANCE; SAME if the whole interval is within TOLERANCE. TOLERANCE
+ * is a part for a ratio, 0.05 for example: 1.05 and 1 / 1.05 are within it.
+ */
+enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_estimate *estimate,
+                                 double tolerance, double p);
+
+/* Returns the smallest increase that as many pairs with the same scatter would have shown to be
+ * beyond TOLERANCE in about three of four comparisons: a part for a ratio. NaN if the pairs are too
+ * few. */
+double godwit_smallest_change(enum godwit_scale scale, const struct godwit_estimate *estimate,
+                              double tolerance);
+
+#endif

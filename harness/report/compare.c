@@ -1,0 +1,116 @@
+/*
+ * Gathers what runs of `godwit compare` have measured, and how they failed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "report/compare.h"
+
+#include "base/text.h"
+#include "run/result.h"
+#include <math.h>
+#include <string.h>
+
+/* After so many failures of an arm without one success, its scenario is given up. */
+#define HOPELESS 3
+
+static void failure_free(gpointer data)
+{
+    struct godwit_compare_failure *failure = data;
+    g_free(failure->message);
+    g_free(failure->again);
+    g_free(failure);
+}
+
+static void scenario_free(gpointer data)
+{
+    struct godwit_compare_scenario *scenario = data;
+    g_array_unref(scenario->rounds);
+    g_ptr_array_unref(scenario->failures);
+    g_free(scenario->skipped);
+    for (int arm = 0; arm < GODWIT_ARMS; arm++)
+        g_free(scenario->again[arm]);
+    g_free(scenario);
+}
+
+struct godwit_compare_scenario *godwit_compare_scenario_new(const char *name)
+{
+    struct godwit_compare_scenario *scenario = g_new0(struct godwit_compare_scenario, 1);
+    scenario->name = name;
+    scenario->rounds = g_array_new(FALSE, FALSE, sizeof(struct godwit_round));
+    scenario->failures = g_ptr_array_new_with_free_func(failure_free);
+    return scenario;
+}
+
+void godwit_compare_report_clear(struct godwit_compare_report *report)
+{
+    if (report->scenarios)
+        g_ptr_array_foreach(report->scenarios, (GFunc)(void (*)(void))scenario_free, NULL);
+    g_clear_pointer(&report->scenarios, g_ptr_array_unref);
+    g_clear_pointer(&report->rows, g_array_unref);
+    g_clear_pointer(&report->workload, g_free);
+    json_decref(report->about);
+}
+
+/* Where each metric is in the measurements of a result. */
+static const struct {
+    const char *object, *member; /* MEMBER of OBJECT, or OBJECT itself */
+} places[GODWIT_METRICS] = {
+    [GODWIT_METRIC_TOTAL] = {"pace", "total_ms"},
+    [GODWIT_METRIC_BLACKOUT] = {"blackout_ms", NULL},
+    [GODWIT_METRIC_DOWNTIME] = {"migration", "downtime"},
+    [GODWIT_METRIC_SETUP] = {"migration", "setup-time"},
+    [GODWIT_METRIC_BYTES] = {"migration", "transferred"},
+    [GODWIT_METRIC_SOURCE_CPU] = {"pace", "source_cpu_ms"},
+    [GODWIT_METRIC_DESTINATION_CPU] = {"pace", "destination_cpu_ms"},
+};
+
+static double value_of(const json_t *result, enum godwit_metric metric)
+{
+    const json_t *value =
+        json_object_get(json_object_get(result, "measurements"), places[metric].object);
+    if (places[metric].member)
+        value = json_object_get(value, places[metric].member);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static void add_failure(struct godwit_compare_scenario *scenario, enum godwit_arm arm,
+                        const json_t *result)
+{
+    g_autofree char *message = godwit_text_line(godwit_json_string(result, "message", ""));
+    for (guint i = 0; i < scenario->failures->len; i++) {
+        struct godwit_compare_failure *failure = g_ptr_array_index(scenario->failures, i);
+        if (failure->arm == arm && !strcmp(failure->message, message)) {
+            failure->count++;
+            return;
+        }
+    }
+    struct godwit_compare_failure *failure = g_new0(struct godwit_compare_failure, 1);
+    failure->arm = arm;
+    failure->message = g_steal_pointer(&message);
+    failure->again = g_strdup(godwit_json_string(result, "again", ""));
+    failure->count = 1;
+    g_ptr_array_add(scenario->failures, failure);
+}
+
+void godwit_compare_take(struct godwit_compare_scenario *scenario, struct godwit_round *round,
+                         enum godwit_arm arm, const json_t *result)
+{
+    if (!scenario->again[arm])
+        scenario->again[arm] = g_strdup(godwit_json_string(result, "again", ""));
+    if (!godwit_result_passed(result)) {
+        scenario->failed[arm]++;
+        add_failure(scenario, arm, result);
+        return;
+    }
+    scenario->passed[arm]++;
+    for (int metric = 0; metric < GODWIT_METRICS; metric++)
+        round->value[arm][metric] = value_of(result, (enum godwit_metric)metric);
+}
+
+bool godwit_compare_is_hopeless(const struct godwit_compare_scenario *scenario)
+{
+    for (int arm = 0; arm < GODWIT_ARMS; arm++)
+        if (scenario->failed[arm] >= HOPELESS && !scenario->passed[arm])
+            return true;
+    return false;
+}

@@ -1,0 +1,134 @@
+#!/usr/bin/env perl
+# compare: is one QEMU, or one setting, slower than another? No measured time decides here but one that
+# is tens of times another, by a limit of the bandwidth.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cli;
+use File::Temp qw(tempdir);
+use JSON::PP ();
+use Test::More;
+
+plan skip_all => 'no qemu-system-x86_64' unless $qemu;
+
+my $dir = tempdir(CLEANUP => 1);
+# A small window, so that a run takes half a second.
+my @guest = ('--arch', 'x86_64', '--accel', 'tcg', '--window', '0x100000:0x500000', '--dirty-rate', 20000);
+my @on = (@guest, '--scenarios', 'precopy/unix/plain');
+
+sub report_of {
+    my ($file) = @_;
+    return eval { JSON::PP->new->utf8->decode(slurp("$dir/$file")) } || {};
+}
+
+sub verdicts_of {
+    my ($report) = @_;
+    return map { ("$_->{scenario} $_->{metric}" => $_->{verdict}) } @{$report->{rows}};
+}
+
+# What is wrong with the command line.
+for my $case (
+    [[], qr/^godwit: compare needs --a QEMU, and --b QEMU or --set-b NAME=VALUE$/],
+    [['--a', "$dir/nowhere"], qr/^godwit: .*nowhere/],
+    [['--a', $qemu, '--b', "$dir/nowhere"], qr/^godwit: .*nowhere/],
+    [['--a', $qemu, '--budget', 'soon'], qr/^godwit: --budget needs a time, for example .*"soon"$/],
+    [['--a', $qemu, '--budget', '0s'],   qr/--budget needs a time/],
+    [['--a', $qemu, '--budget', '-5m'],  qr/--budget needs a time/],
+    [['--a', $qemu, '--budget', '5'],    qr/--budget needs a time/],
+    [['--a', $qemu, '--tolerance', '5'], qr/^godwit: --tolerance needs a percentage, for example 5%, not "5"$/],
+    [['--a', $qemu, '--tolerance', 'nan%'],       qr/--tolerance needs a percentage/],
+    [['--a', $qemu, '--tolerance', 'inf%'],       qr/--tolerance needs a percentage/],
+    [['--a', $qemu, '--tolerance-downtime', '2'], qr/--tolerance-downtime needs a time, for example 2ms, not "2"$/],
+    [['--a', $qemu, '--runs', '0'],               qr/--runs needs a number of 1 or more/],
+    [['--a', $qemu, '--set-b', 'multifd'],        qr/a setting is NAME=VALUE/],
+    [['--a', $qemu, '--set-b', 'no-such=1'],      qr/^godwit: \S+ \(QEMU \S+\) has no migration parameter or capability "no-such"$/],
+    [['--a', $qemu, '--set-a', 'no-such=1'],      qr/"no-such"$/],
+    [['--a', $qemu, '--set', 'no-such=1'],        qr/"no-such"$/],
+    [['--a', $qemu, '--set', 'multifd=4'],        qr/"multifd" is a migration capability, which is on or off$/],
+    [['--a', $qemu, '--qemu', $qemu],             qr/leave out --qemu/],
+    [['--a', $qemu, '-f', 'html'],                qr/unknown format "html" \(expected text, json or csv/],
+    [['--a', $qemu, '-w', 'order,stamp'],         qr/one workload at a time/],
+    [['--a', $qemu, 'no/such'],                   qr/no scenario matches "no\/such"/],
+    [['--a', $qemu, '--', '-m', '1G', 'x'],       qr/^godwit: /],
+) {
+    my ($args, $message) = @$case;
+    my $run = run(['compare', '--arch', 'x86_64', '--accel', 'tcg', @$args]);
+    is($run->{status}, 2, "@$args: exit status") or diag $run->{out};
+    my ($last) = reverse split /\n/, $run->{err};
+    like($last, $message, "@$args: the reason");
+    is($run->{out}, '', "@$args: no report");
+}
+
+# A scenario with steps of its own cannot be compared.
+my $own = run(['compare', '--arch', 'x86_64', '--accel', 'tcg', '--a', $qemu, '--scenarios', 'cancel/after/active']);
+is($own->{status}, 2, 'a scenario with steps of its own: exit status');
+like($own->{err}, qr/none of these scenarios can be compared: needs a migration whose speed can be measured/, 'the reason');
+
+# A against A, with two runs each: nothing can be told, and that is not "same".
+my $equal = run(['compare', @on, '--a', $qemu, '--b', $qemu, '-n', 2, '--seed', 7, '-f', 'text', '-f', "json:$dir/equal",
+    '-f', "csv:$dir/equal.csv"]);
+is($equal->{status}, 0, 'A/A: exit status') or diag $equal->{err};
+like($equal->{err}, qr/^godwit: A and B are the same QEMU with the same settings: this is an A\/A test/m, 'A/A: said so');
+like($equal->{out}, qr/^A\/A test: /m, 'A/A: in the report');
+like($equal->{out}, qr/^  total +[\d.]+ ms +[\d.]+ ms +[\d.]+ +[\d.]+ .*cannot tell$/m, 'A/A: a row');
+like($equal->{out}, qr/^geometric mean/m, 'A/A: the geometric mean');
+my $report = report_of('equal');
+my %verdict = verdicts_of($report);
+is(join(' ', grep { $_ ne 'cannot tell' } values %verdict), '', 'two runs: nothing can be told');
+for my $metric ('total', 'blackout', 'downtime', 'setup', 'bytes') {
+    ok(exists $verdict{"precopy/unix/plain $metric"}, "there is a row of $metric");
+}
+ok(exists $verdict{'geometric mean total'}, 'there is a geometric mean');
+is($report->{seed}, 7, 'the seed');
+ok($report->{alike}, 'they are alike');
+is($report->{ended}, 'runs', 'it ended after the runs');
+is_deeply([map { $_->{passed} } @{$report->{scenarios}[0]{runs}}{'A', 'B', "A'"}], [2, 2, 2], 'two runs of each arm');
+is(scalar @{$report->{scenarios}[0]{rounds}}, 2, 'two rounds');
+for my $round (@{$report->{scenarios}[0]{rounds}}) {
+    is(scalar(grep { $round->{$_}{total} > 0 && $round->{$_}{bytes} > 1 << 20 } 'A', 'B', "A'"), 3, 'all arms measured');
+}
+my @csv = split /\n/, slurp("$dir/equal.csv");
+is(scalar @csv, 1 + @{$report->{rows}}, 'CSV: a line a row');
+is(scalar(grep { tr/,// != $csv[0] =~ tr/,// } @csv), 0, 'CSV: as many columns in each');
+ok_clean($equal, 'nothing is left behind');
+
+# A with a limit of its bandwidth is far slower, and the JSON says why. The guest of this scenario is
+# stopped, so that any bandwidth suffices.
+my $slow = run(['compare', @guest, 'precopy/fd/file', '--a', $qemu, '-n', 7, '--set', 'downtime-limit=300', '--set-b', 'max-bandwidth=6000000', '-f', "json:$dir/slow", '-f', 'text']);
+is($slow->{status}, 1, 'a limit of the bandwidth: exit status') or diag $slow->{err}, $slow->{out};
+$report  = report_of('slow');
+%verdict = verdicts_of($report);
+is($verdict{'precopy/fd/file total'}, 'slower', 'the total time is called slower');
+is($verdict{'geometric mean total'}, 'slower', 'so is the geometric mean');
+my ($total) = grep { $_->{metric} eq 'total' } @{$report->{rows}};
+cmp_ok($total->{effect}{low}, '>', 1.05, 'its interval is beyond the tolerance');
+cmp_ok($total->{p_holm}, '<', 0.05, 'and p says so, too');
+ok(!$report->{alike}, 'they are not alike');
+is_deeply([$report->{a}{settings}, $report->{b}{settings}], [{'downtime-limit' => 300}, {'downtime-limit' => 300, 'max-bandwidth' => 6000000}], 'the settings');
+my $again = $report->{scenarios}[0]{runs}{B}{again};
+like($again, qr/^godwit run precopy\/fd\/file .* --unthrottled --set downtime-limit=300 --set max-bandwidth=6000000$/, 'again, of B');
+unlike($report->{scenarios}[0]{runs}{A}{again}, qr/--set max/, 'again, of A');
+
+# That line runs, and its result has the settings.
+my ($ran, $by) = results_by_scenario(grep { $_ ne 'godwit' && $_ ne 'run' } split ' ', $again);
+is($ran->{status}, 0, 'again: exit status');
+is_deeply($by->{'precopy/fd/file'}{settings}, {'downtime-limit' => 300, 'max-bandwidth' => 6000000}, 'again: the settings');
+cmp_ok($by->{'precopy/fd/file'}{measurements}{pace}{total_ms}, '>', 300, 'again: they were in force');
+
+# A QEMU whose migrations always fail: counted and named, and no verdict.
+my $dies = qemu_but('*-incoming*', 'exit 3', 'dies');
+my $fails = run(['compare', @on, '--a', $qemu, '--b', $dies, '-f', "json:$dir/fails", '-f', 'text']);
+is($fails->{status}, 2, 'B fails: exit status');
+like($fails->{err}, qr/^godwit: no run of precopy\/unix\/plain succeeded with B, so it cannot be compared$/m, 'B fails: the reason');
+like($fails->{out}, qr/^  3 of 3 runs of B failed:\n    3 times: \S/m, 'B fails: counted and named');
+$report = report_of('fails');
+is($report->{ended}, 'failed', 'B fails: given up');
+is($report->{scenarios}[0]{runs}{B}{failed}, 3, 'B fails: in JSON');
+like($report->{scenarios}[0]{failures}[0]{again}, qr/--qemu \S*dies/, 'B fails: what runs it again');
+is(join(' ', grep { $_->{verdict} ne 'cannot tell' } @{$report->{rows}}), '', 'B fails: no verdict');
+ok_clean($fails, 'B fails: nothing is left behind');
+
+done_testing;

@@ -1,0 +1,402 @@
+/*
+ * The statistics of comparisons: intervals that contain the truth as often as they should, tests
+ * against values computed by hand, verdicts at their bounds, and whole comparisons of simulated
+ * runs. All random numbers have fixed seeds.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "unit.h"
+
+#include "measure/comparison.h"
+#include "migrate/settings.h"
+
+#include <gsl/gsl_randist.h>
+#include <math.h>
+
+#define MOST 64
+
+static gsl_rng *random_new(unsigned long seed)
+{
+    gsl_rng *random = gsl_rng_alloc(gsl_rng_mt19937);
+    gsl_rng_set(random, seed);
+    return random;
+}
+
+/* Noise as a busy host makes it: one run in ten is much slower. */
+static double noise(gsl_rng *random, bool busy)
+{
+    return busy && gsl_rng_uniform(random) < 0.1 ? gsl_ran_exponential(random, 0.4)
+                                                 : gsl_ran_gaussian(random, 0.05);
+}
+
+/* Makes PAIRS pairs of which B is RATIO times A, but for the noise. The load is common to a pair.
+ * */
+static void make_pairs(gsl_rng *random, bool busy, double ratio, size_t pairs, double *a, double *b)
+{
+    for (size_t i = 0; i < pairs; i++) {
+        const double load = gsl_ran_gaussian(random, 0.2);
+        a[i] = 100 * exp(load + noise(random, busy));
+        b[i] = 100 * ratio * exp(load + noise(random, busy));
+    }
+}
+
+static void intervals_contain_the_truth(void **state)
+{
+    static const size_t sizes[] = {6, 8, 12, 24};
+    enum { TRIALS = 200 };
+    gsl_rng *random = random_new(1);
+    double a[MOST], b[MOST];
+    (void)state;
+    for (size_t s = 0; s < 2 * G_N_ELEMENTS(sizes); s++) {
+        const size_t pairs = sizes[s / 2];
+        int ratios = 0, differences = 0;
+        for (int t = 0; t < TRIALS; t++) {
+            struct godwit_estimate estimate;
+            make_pairs(random, s % 2, 1.1, pairs, a, b);
+            assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, pairs, 0.95, random, &estimate));
+            assert_int_equal(estimate.pairs, pairs);
+            ratios += estimate.low <= 1.1 && 1.1 <= estimate.high;
+            for (size_t i = 0; i < pairs; i++) {
+                a[i] = 10 + noise(random, s % 2);
+                b[i] = 13 + noise(random, s % 2);
+            }
+            assert_true(
+                godwit_estimate(GODWIT_SCALE_DIFFERENCE, a, b, pairs, 0.95, random, &estimate));
+            differences += estimate.low <= 3 && 3 <= estimate.high;
+        }
+        print_message("%zu pairs, %s host: %d and %d of %d intervals contain the truth\n", pairs,
+                      s % 2 ? "busy" : "quiet", ratios, differences, TRIALS);
+        /* 190 are expected; four standard deviations are 12. */
+        assert_in_range(ratios, 178, TRIALS);
+        assert_in_range(differences, 178, TRIALS);
+        /* They must not be too wide, either. */
+        assert_in_range(pairs >= 24 ? ratios + differences : 0, 0, 2 * TRIALS - 3);
+    }
+    gsl_rng_free(random);
+}
+
+static void estimates_mirror(void **state)
+{
+    double a[12], b[12];
+    struct godwit_estimate there, back;
+    gsl_rng *random = random_new(2);
+    (void)state;
+    make_pairs(random, true, 1.3, G_N_ELEMENTS(a), a, b);
+    gsl_rng_set(random, 3);
+    assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, 12, 0.95, random, &there));
+    gsl_rng_set(random, 3);
+    assert_true(godwit_estimate(GODWIT_SCALE_RATIO, b, a, 12, 0.95, random, &back));
+    assert_true(fabs(there.value * back.value - 1) < 1e-9);
+    assert_true(fabs(there.low * back.high - 1) < 0.05);
+    gsl_rng_free(random);
+}
+
+static void few_pairs_give_no_interval(void **state)
+{
+    const double a[] = {1, 2, 3, 4, 5}, b[] = {2, 4, 6, 8, 10}, zero[] = {0, 1, 2, 3, 4};
+    struct godwit_estimate estimate;
+    gsl_rng *random = random_new(4);
+    (void)state;
+    assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, 5, 0.95, random, &estimate));
+    assert_true(fabs(estimate.value - 2) < 1e-9);
+    assert_true(isnan(estimate.low) && isnan(estimate.high));
+    assert_int_equal(godwit_judge(GODWIT_SCALE_RATIO, &estimate, 0.05, 0),
+                     GODWIT_VERDICT_CANNOT_TELL);
+    assert_true(isnan(godwit_smallest_change(GODWIT_SCALE_RATIO, &estimate, 0.05)));
+    assert_false(godwit_estimate(GODWIT_SCALE_RATIO, a, zero, 5, 0.95, random, &estimate));
+    assert_true(godwit_estimate(GODWIT_SCALE_DIFFERENCE, a, zero, 5, 0.95, random, &estimate));
+    assert_false(godwit_estimate(GODWIT_SCALE_RATIO, a, b, 0, 0.95, random, &estimate));
+    gsl_rng_free(random);
+}
+
+static void mann_whitney_by_hand(void **state)
+{
+    const double low[] = {1, 2, 3}, high[] = {4, 5, 6};
+    const double tied[] = {1, 2, 2}, other[] = {2, 3, 4}, same[] = {7, 7, 7};
+    (void)state;
+    /* U = 0, mean 4.5, variance 3 * 3 * 7 / 12: z = 4 / 2.2913 = 1.7457. */
+    assert_true(fabs(godwit_mann_whitney(low, 3, high, 3) - 0.080856) < 1e-5);
+    assert_true(fabs(godwit_mann_whitney(high, 3, low, 3) - 0.080856) < 1e-5);
+    /* Ranks 1, 3, 3: U = 1; a tie of three lowers the variance to 4.65: z = 3 / 2.1564 = 1.3912. */
+    assert_true(fabs(godwit_mann_whitney(tied, 3, other, 3) - 0.164159) < 1e-5);
+    assert_true(godwit_mann_whitney(same, 3, same, 3) >= 1);
+    assert_true(godwit_mann_whitney(low, 3, high, 0) >= 1);
+}
+
+static void holm_by_hand(void **state)
+{
+    double p[] = {0.01, 0.04, NAN, 0.03, 0.005, 0.9};
+    const double expected[] = {0.04, 0.09, NAN, 0.09, 0.025, 0.9};
+    (void)state;
+    godwit_holm(p, G_N_ELEMENTS(p));
+    for (size_t i = 0; i < G_N_ELEMENTS(p); i++)
+        assert_true(isnan(expected[i]) ? isnan(p[i]) : fabs(p[i] - expected[i]) < 1e-9);
+    double none[] = {NAN};
+    godwit_holm(none, 1);
+    assert_true(isnan(none[0]));
+    double large[] = {0.6, 0.7};
+    godwit_holm(large, 2);
+    assert_true(large[0] <= 1 && large[0] >= 1 && large[1] >= 1);
+}
+
+static void verdicts_at_their_bounds(void **state)
+{
+    static const struct {
+        enum godwit_scale scale;
+        double low, high, p;
+        enum godwit_verdict verdict;
+    } cases[] = {
+        {GODWIT_SCALE_RATIO, 0.96, 1.04, 1, GODWIT_VERDICT_SAME},
+        {GODWIT_SCALE_RATIO, 1.01, 1.04, 0.0001, GODWIT_VERDICT_SAME},
+        {GODWIT_SCALE_RATIO, 1 / 1.05, 1.05, 1, GODWIT_VERDICT_SAME},
+        {GODWIT_SCALE_RATIO, 0.95, 1.04, 1, GODWIT_VERDICT_CANNOT_TELL}, /* 1 / 1.05 > 0.95 */
+        {GODWIT_SCALE_RATIO, 0.96, 1.06, 1, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_RATIO, 1.04, 1.20, 0.0001, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_RATIO, 1.05, 1.20, 0.0001, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_RATIO, 1.051, 1.20, 0.0001, GODWIT_VERDICT_MORE},
+        {GODWIT_SCALE_RATIO, 1.051, 1.20, 0.05, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_RATIO, 1.051, 1.20, NAN, GODWIT_VERDICT_MORE},
+        {GODWIT_SCALE_RATIO, 0.5, 0.95, 0.04, GODWIT_VERDICT_LESS},
+        {GODWIT_SCALE_RATIO, 0.5, 0.953, 0.04, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_RATIO, 0.5, 2, 0.04, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_DIFFERENCE, -0.05, 0.05, 1, GODWIT_VERDICT_SAME},
+        {GODWIT_SCALE_DIFFERENCE, 0.051, 0.06, 0.01, GODWIT_VERDICT_MORE},
+        {GODWIT_SCALE_DIFFERENCE, -1, -0.051, 0.01, GODWIT_VERDICT_LESS},
+        {GODWIT_SCALE_DIFFERENCE, -1, -0.05, 0.01, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_DIFFERENCE, 0, 0, 1, GODWIT_VERDICT_SAME},
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct godwit_estimate estimate = {.low = cases[i].low, .high = cases[i].high, .pairs = 6};
+        assert_int_equal(godwit_judge(cases[i].scale, &estimate, 0.05, cases[i].p),
+                         cases[i].verdict);
+        estimate.pairs = GODWIT_PAIRS_LEAST - 1;
+        assert_int_equal(godwit_judge(cases[i].scale, &estimate, 0.05, cases[i].p),
+                         GODWIT_VERDICT_CANNOT_TELL);
+    }
+}
+
+/* A change of the size that the first sample names is found in about three of four others. */
+static void smallest_change_is_found(void **state)
+{
+    enum { TRIALS = 150, PAIRS = 12 };
+    gsl_rng *random = random_new(5);
+    double a[PAIRS], b[PAIRS];
+    int found = 0, half = 0;
+    (void)state;
+    for (int t = 0; t < TRIALS; t++) {
+        struct godwit_estimate estimate;
+        make_pairs(random, false, 1, PAIRS, a, b);
+        assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, PAIRS, 0.95, random, &estimate));
+        const double change = godwit_smallest_change(GODWIT_SCALE_RATIO, &estimate, 0.05);
+        assert_true(change > 0.05);
+        for (int i = 1; i <= 2; i++) {
+            make_pairs(random, false, i == 1 ? 1 + change : 1.05 + (change - 0.05) / 2, PAIRS, a,
+                       b);
+            assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, PAIRS, 0.95, random, &estimate));
+            *(i == 1 ? &found : &half) +=
+                godwit_judge(GODWIT_SCALE_RATIO, &estimate, 0.05, NAN) == GODWIT_VERDICT_MORE;
+        }
+    }
+    print_message("the smallest change was found %d times of %d; half way to it %d times\n", found,
+                  TRIALS, half);
+    assert_in_range(found, TRIALS * 60 / 100, TRIALS * 92 / 100);
+    assert_in_range(half, 0, TRIALS / 2);
+    gsl_rng_free(random);
+}
+
+static void arms_take_turns(void **state)
+{
+    unsigned at[GODWIT_ARMS][GODWIT_ARMS] = {0};
+    (void)state;
+    for (unsigned round = 0; round < 2 * GODWIT_ARMS; round++) {
+        unsigned seen = 0;
+        for (unsigned place = 0; place < GODWIT_ARMS; place++) {
+            const enum godwit_arm arm = godwit_arm_at(round, place);
+            seen |= 1u << arm;
+            at[arm][place]++;
+            assert_int_equal(arm, godwit_arm_at(round ^ 1, GODWIT_ARMS - 1 - place));
+        }
+        assert_int_equal(seen, (1u << GODWIT_ARMS) - 1);
+    }
+    for (int arm = 0; arm < GODWIT_ARMS; arm++)
+        for (int place = 0; place < GODWIT_ARMS; place++)
+            assert_int_equal(at[arm][place], 2);
+}
+
+static void looks_are_few(void **state)
+{
+    static const unsigned looks[] = {8, 12, 16, 24, 32, 48, 64, 96};
+    size_t next = 0;
+    (void)state;
+    for (unsigned round = 0; round <= 96; round++) {
+        assert_int_equal(godwit_compare_looks(round), round == looks[next]);
+        next += round == looks[next];
+    }
+}
+
+static const struct godwit_rules rules = {.part = 0.05, .ms = 2, .seed = 7};
+
+/* Adds a round in which B and the control are so many times A. */
+static void add_round(gsl_rng *random, GArray *rounds, double scatter, double b, double control)
+{
+    struct godwit_round round = godwit_round_empty();
+    const double factor[] = {1, b, control}, load = gsl_ran_gaussian(random, 0.2);
+    for (int arm = 0; arm < GODWIT_ARMS; arm++) {
+        round.value[arm][GODWIT_METRIC_TOTAL] =
+            100 * factor[arm] * exp(load + gsl_ran_gaussian(random, scatter));
+        round.value[arm][GODWIT_METRIC_BLACKOUT] =
+            10 * factor[arm] + gsl_ran_gaussian(random, scatter * 10);
+        round.value[arm][GODWIT_METRIC_BYTES] = 1000 * factor[arm];
+    }
+    g_array_append_val(rounds, round);
+}
+
+static GArray *rounds_new(void)
+{
+    return g_array_new(FALSE, FALSE, sizeof(struct godwit_round));
+}
+
+static const struct godwit_row *find(const GArray *rows, bool mean, enum godwit_metric metric)
+{
+    for (guint i = 0; i < rows->len; i++) {
+        const struct godwit_row *row = &g_array_index(rows, struct godwit_row, i);
+        if (row->mean == mean && row->metric == metric)
+            return row;
+    }
+    return NULL;
+}
+
+/* Runs a whole comparison, with its looks. Returns its rows. */
+static GArray *simulate(gsl_rng *random, double scatter, double b, double control, unsigned most)
+{
+    g_autoptr(GArray) rounds = rounds_new();
+    for (unsigned round = 0; round < most; round++) {
+        if (godwit_compare_looks(round) && godwit_compare_settled(&rounds, 1, &rules))
+            break;
+        add_round(random, rounds, scatter, b, control);
+    }
+    return godwit_compare(&rounds, 1, &rules, GODWIT_CONFIDENCE);
+}
+
+/* A against A, looked at again and again: nearly never slower or faster, although the scatter is
+ * twice the tolerance. */
+static void equals_are_not_slower(void **state)
+{
+    enum { TRIALS = 40 };
+    gsl_rng *random = random_new(8);
+    int wrong = 0;
+    (void)state;
+    for (int t = 0; t < TRIALS; t++) {
+        g_autoptr(GArray) rows = simulate(random, 0.1, 1, 1, 24);
+        for (guint i = 0; i < rows->len; i++) {
+            const struct godwit_row *row = &g_array_index(rows, struct godwit_row, i);
+            wrong += row->verdict == GODWIT_VERDICT_MORE || row->verdict == GODWIT_VERDICT_LESS;
+        }
+    }
+    print_message("%d wrong rows in %d comparisons of equals\n", wrong, TRIALS);
+    assert_in_range(wrong, 0, 2);
+    gsl_rng_free(random);
+}
+
+static void differences_are_found(void **state)
+{
+    gsl_rng *random = random_new(9);
+    (void)state;
+    for (int t = 0; t < 10; t++) {
+        g_autoptr(GArray) slower = simulate(random, 0.02, 1.4, 1, 64);
+        assert_string_equal(godwit_row_verdict(find(slower, false, GODWIT_METRIC_TOTAL)), "slower");
+        assert_string_equal(godwit_row_verdict(find(slower, true, GODWIT_METRIC_TOTAL)), "slower");
+        assert_string_equal(godwit_row_verdict(find(slower, false, GODWIT_METRIC_BYTES)), "more");
+        assert_true(godwit_row_is_slower(find(slower, false, GODWIT_METRIC_TOTAL)));
+        assert_false(godwit_row_is_slower(find(slower, false, GODWIT_METRIC_BYTES)));
+        /* It was settled at once. */
+        assert_int_equal(find(slower, false, GODWIT_METRIC_TOTAL)->effect.pairs, 8);
+        assert_null(find(slower, false, GODWIT_METRIC_SETUP));
+        g_autoptr(GArray) faster = simulate(random, 0.02, 0.7, 1, 64);
+        assert_string_equal(godwit_row_verdict(find(faster, false, GODWIT_METRIC_TOTAL)), "faster");
+        assert_string_equal(godwit_row_verdict(find(faster, false, GODWIT_METRIC_BYTES)), "less");
+        g_autoptr(GArray) same = simulate(random, 0.01, 1, 1, 64);
+        assert_string_equal(godwit_row_verdict(find(same, false, GODWIT_METRIC_TOTAL)), "same");
+        assert_string_equal(godwit_row_verdict(find(same, false, GODWIT_METRIC_BLACKOUT)), "same");
+    }
+    gsl_rng_free(random);
+}
+
+/* If A differs from itself, nothing can be told of B. */
+static void a_control_that_differs(void **state)
+{
+    gsl_rng *random = random_new(10);
+    g_autoptr(GArray) rows = simulate(random, 0.02, 1.4, 1.4, 16);
+    const struct godwit_row *row = find(rows, false, GODWIT_METRIC_TOTAL);
+    (void)state;
+    assert_true(row->control_differs);
+    assert_string_equal(godwit_row_verdict(row), "cannot tell");
+    assert_int_equal(row->effect.pairs, 16);
+    gsl_rng_free(random);
+}
+
+/* A round in which an arm has failed does not count, and two rounds decide nothing. */
+static void rounds_with_gaps(void **state)
+{
+    gsl_rng *random = random_new(11);
+    g_autoptr(GArray) rounds = rounds_new();
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        add_round(random, rounds, 0.001, 2, 1);
+    g_array_index(rounds, struct godwit_round, 1).value[GODWIT_ARM_B][GODWIT_METRIC_TOTAL] = NAN;
+    g_autoptr(GArray) rows = godwit_compare(&rounds, 1, &rules, GODWIT_CONFIDENCE);
+    const struct godwit_row *row = find(rows, false, GODWIT_METRIC_TOTAL);
+    assert_int_equal(row->effect.pairs, 2);
+    assert_true(fabs(row->effect.value - 2) < 0.1);
+    assert_string_equal(godwit_row_verdict(row), "cannot tell");
+    assert_int_equal(find(rows, false, GODWIT_METRIC_BLACKOUT)->effect.pairs, 3);
+    g_autoptr(GArray) empty = rounds_new();
+    g_autoptr(GArray) nothing = godwit_compare(&empty, 1, &rules, GODWIT_CONFIDENCE);
+    assert_string_equal(godwit_row_verdict(find(nothing, false, GODWIT_METRIC_TOTAL)),
+                        "cannot tell");
+    assert_string_equal(godwit_row_verdict(find(nothing, true, GODWIT_METRIC_TOTAL)),
+                        "cannot tell");
+    gsl_rng_free(random);
+}
+
+static void settings_are_parsed(void **state)
+{
+    static const char *const wrong[] = {"", "multifd", "=1", "multifd="};
+    g_autoptr(json_t) settings = json_object();
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autoptr(GError) error = NULL;
+        assert_false(godwit_settings_add(settings, wrong[i], &error));
+        assert_int_equal(error->code, GODWIT_ERROR_USAGE);
+    }
+    assert_true(godwit_settings_add(settings, "multifd=on", NULL));
+    assert_true(godwit_settings_add(settings, "multifd-channels=2", NULL));
+    assert_true(godwit_settings_add(settings, "multifd-channels=4", NULL));
+    assert_true(godwit_settings_add(settings, "multifd-compression=zstd", NULL));
+    g_autofree char *text = godwit_settings_text(settings);
+    assert_string_equal(text, "multifd=on multifd-channels=4 multifd-compression=zstd");
+    assert_true(json_is_true(json_object_get(settings, "multifd")));
+    assert_int_equal(json_integer_value(json_object_get(settings, "multifd-channels")), 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(intervals_contain_the_truth),
+        cmocka_unit_test(estimates_mirror),
+        cmocka_unit_test(few_pairs_give_no_interval),
+        cmocka_unit_test(mann_whitney_by_hand),
+        cmocka_unit_test(holm_by_hand),
+        cmocka_unit_test(verdicts_at_their_bounds),
+        cmocka_unit_test(smallest_change_is_found),
+        cmocka_unit_test(arms_take_turns),
+        cmocka_unit_test(looks_are_few),
+        cmocka_unit_test(equals_are_not_slower),
+        cmocka_unit_test(differences_are_found),
+        cmocka_unit_test(a_control_that_differs),
+        cmocka_unit_test(rounds_with_gaps),
+        cmocka_unit_test(settings_are_parsed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
