@@ -70,6 +70,11 @@ check-hold: build $(O)/tests/stall
 	GODWIT=$(abspath $(O)/godwit) STALL=$(abspath $(O)/tests/stall) tests/stress/hold.sh \
 		$(or $(ROUNDS),1) $(QEMUS)
 
+.PHONY: check-compare
+## check-compare: whether `godwit compare` finds a known slowdown, and none between equals [QEMU=qemu-system-x86_64]
+check-compare: build
+	GODWIT=$(abspath $(O)/godwit) tests/compare.sh $(or $(QEMU),qemu-system-x86_64)
+
 $(O)/tests/stall: tests/stress/stall.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS)

@@ -61,10 +61,15 @@ static gint64 cpu_time(const struct side *side)
     return sum;
 }
 
-/* Asks a QEMU for the threads of its guest's CPUs. */
+/* Asks a QEMU for the threads of its guest's CPUs. If it refuses, none are known. */
 static bool ask_threads(struct side *side, GError **error)
 {
-    g_autoptr(json_t) cpus = godwit_vm_execute(side->vm, "query-cpus-fast", NULL, error);
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(json_t) cpus = godwit_vm_execute(side->vm, "query-cpus-fast", NULL, &cause);
+    if (!cpus && cause->code != GODWIT_ERROR_QMP) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return false;
+    }
     size_t i;
     json_t *cpu;
     json_array_foreach(cpus, i, cpu)
@@ -77,7 +82,7 @@ static bool ask_threads(struct side *side, GError **error)
         if (!listed)
             g_array_append_val(side->threads, thread);
     }
-    return cpus != NULL;
+    return true;
 }
 
 struct godwit_pace *godwit_pace_begin(struct godwit_vm *source, struct godwit_vm *destination,

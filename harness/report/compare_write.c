@@ -120,8 +120,9 @@ static void write_head(FILE *out, const struct godwit_compare_report *report)
     write_side(out, "B", &report->sides[1]);
     if (report->alike)
         fputs("A/A test: A and B are the same QEMU with the same settings\n", out);
-    fprintf(out, "guest: %s, %s, %s, %s; seed %" G_GUINT64_FORMAT "\n", report->arch,
-            report->machine, report->accel, report->workload, report->rules.seed);
+    g_autofree char *machine = godwit_text_line(report->machine);
+    fprintf(out, "guest: %s, %s, %s, %s; seed %" G_GUINT64_FORMAT "\n", report->arch, machine,
+            report->accel, report->workload, report->rules.seed);
     fprintf(out, "tolerance: %g %% of total time, %g ms of blackout; A' is A once more\n",
             report->rules.part * 100, report->rules.ms);
     fprintf(out, "ended after %.0f s: %s\n", report->elapsed, why[report->end]);

@@ -14,6 +14,7 @@
 
 #include "course/loaded.h"
 #include "memory/memory.h"
+#include "migrate/settings.h"
 #include "oracle/oracle.h"
 #include "oracle/state.h"
 #include "stream/relay.h"
@@ -76,7 +77,8 @@ static const char *record_at(struct godwit_testbed *testbed, const char *address
 static bool configure(const struct godwit_spec *spec, struct godwit_vm *vm, GError **error)
 {
     return godwit_migrate_set_capabilities(vm, spec->capabilities, error) &&
-           (!spec->parameters || godwit_migrate_set_parameters(vm, spec->parameters, error));
+           (!spec->parameters || godwit_migrate_set_parameters(vm, spec->parameters, error)) &&
+           godwit_settings_apply(vm, true, error);
 }
 
 static bool transfer(const struct godwit_spec *spec, struct godwit_vm *source,
@@ -88,6 +90,7 @@ static bool transfer(const struct godwit_spec *spec, struct godwit_vm *source,
         godwit_migrate_listen(source, destination, spec->transport, false, error);
     const char *uri = address ? record_at(source->testbed, address, file, error) : NULL;
     return uri && godwit_migrate_unthrottle(source, error) &&
+           godwit_settings_apply(source, false, error) &&
            godwit_migrate_start(source, uri, false, error) &&
            godwit_migrate_wait(source, "completed", error) &&
            godwit_migrate_wait(destination, "completed", error) &&

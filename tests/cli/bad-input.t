@@ -75,7 +75,7 @@ refuses([], qr/no command given/);
 refuses(['fly'], qr/unknown command "fly"/);
 refuses(['--fly'], qr/unknown command "--fly"/);
 refuses(['worker', '/nonexistent'], qr/is internal to godwit/);
-for my $command (qw(run list migrate doctor bench stream)) {
+for my $command (qw(run list migrate doctor bench compare stream)) {
     refuses([$command, '--fly'], qr/nknown option --fly .*--help/);
 }
 refuses([$_, 'fly'], qr/$_: unexpected argument "fly"/) for qw(migrate doctor);

@@ -118,6 +118,19 @@ is($ran->{status}, 0, 'again: exit status');
 is_deeply($by->{'precopy/fd/file'}{settings}, {'downtime-limit' => 300, 'max-bandwidth' => 6000000}, 'again: the settings');
 cmp_ok($by->{'precopy/fd/file'}{measurements}{pace}{total_ms}, '>', 300, 'again: they were in force');
 
+# --set with a throttled migration, and without the common course.
+($ran, $by) = results_by_scenario('precopy/tcp/plain', 'cancel/after/active', @guest, '--set', 'multifd=on',
+    '--set', 'multifd-channels=3', '--set', 'max-bandwidth=900000000', '--keep', '-o', "$dir/kept");
+is($ran->{status}, 0, '--set: exit status') or diag $ran->{out};
+like($by->{'precopy/tcp/plain'}{status}, qr{^(pass|known)$}, '--set: a scenario of the common course');
+is($by->{'cancel/after/active'}{status}, 'skip', '--set: another one is skipped');
+like($by->{'cancel/after/active'}{message}, qr/^needs the common course, because of --set/, '--set: the reason');
+my ($transcript) = glob "$dir/kept/*tcp-plain/source.qmp";
+my @set = slurp($transcript // '') =~ /"(multifd-channels":3|max-bandwidth":900000000|capability": ?"multifd)/g;
+is(scalar @set, 3, '--set: all of it reached QEMU') or diag slurp($transcript // '');
+like(slurp($transcript // ''), qr/"execute": ?"migrate",.*max-bandwidth": ?900000000/s,
+    '--set: the bandwidth is set when the migration is unthrottled');
+
 # A QEMU whose migrations always fail: counted and named, and no verdict.
 my $dies = qemu_but('*-incoming*', 'exit 3', 'dies');
 my $fails = run(['compare', @on, '--a', $qemu, '--b', $dies, '-f', "json:$dir/fails", '-f', 'text']);

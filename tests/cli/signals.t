@@ -75,6 +75,8 @@ for (
         fake('hangs')],
     ['TERM', 'SIGTERM of a migration', 'migrate', '--accel', 'tcg', '--qemu', fake('hangs')],
     ['TERM', 'SIGTERM of a benchmark', 'bench', @scenario, '--qemu', fake('hangs')],
+    ['TERM', 'SIGTERM of a comparison', 'compare', @scenario, '--a', fake('hangs'),
+        '--b', fake('crashes')],
     ['INT', 'SIGINT while a QEMU is looked at', 'run', @scenario, '--qemu', fake('silent')],
     ['TERM', 'SIGTERM of the doctor', 'doctor', '--qemu', fake('silent')],
 ) {

@@ -127,6 +127,7 @@ my %others = (
     (map { ("run, $_" => [['run', @scenario, '--qemu', fake($_)]]) } @unusable, @behaviours),
     'list --why' => [['list', '--why', '--accel', 'tcg', '--qemu', fake('hostile-guest')]],
     'bench'      => [['bench', '-n1', @scenario, '--qemu', fake('hostile-crashes')]],
+    'compare'    => [['compare', '-n1', @scenario, '--a', fake('hostile-crashes')]],
     'selftest'   => [['selftest', qw(relay/flip-bit --accel tcg), '--qemu', fake('hostile-refuses')]],
     'migrate'    => [['migrate', '--accel', 'tcg', '--qemu', fake('hostile-refuses')]],
 );
