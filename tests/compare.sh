@@ -42,7 +42,7 @@ echo "$equals comparisons of equals, $last rounds each"
 i=0
 while [ "$i" -lt "$equals" ]; do
     i=$((i + 1))
-    compare --runs "$last" 2>/dev/null
+    compare --runs "$last"
     ! grep -q ',slower$' "$report" || wrong=$((wrong + 1))
 done
 echo "$wrong of $equals comparisons found something slower"
@@ -56,7 +56,7 @@ for part in $slower; do
         printf '%3s %% %3s rounds  ' "$part" "$n"
         compare precopy/fd/file --window 0x100000:0x500000 --runs "$n" --set downtime-limit=1 \
             --set-a max-bandwidth=$bandwidth \
-            --set-b max-bandwidth=$((bandwidth * 100 / (100 + part))) 2>/dev/null
+            --set-b max-bandwidth=$((bandwidth * 100 / (100 + part)))
     done
 done
 [ "$wrong" -le 1 ] && [ "$(verdict)" = slower ]

@@ -18,7 +18,7 @@
 
 /* The window, in bytes, unless the user chooses one. A smaller one would measure little but the
  * host's hiccups; a larger one would take the guest long to write. */
-#define COMPARE_WINDOW ((uint64_t)32 << 20)
+#define COMPARE_WINDOW ((uint64_t)16 << 20)
 
 /* A comparison that is running. */
 struct comparison {
