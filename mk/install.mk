@@ -1,16 +1,35 @@
-# Installing, and a source archive.
+# Installing, and a source archive. mk/install.sh has the list of files.
 
 PREFIX ?= /usr/local
 VERSION := $(shell sed -n 's/^.define GODWIT_VERSION "\(.*\)"/\1/p' harness/base/version.h)
 
-.PHONY: install dist
-## install: godwit, its man page and the vendorable headers, into $(DESTDIR)$(PREFIX)
-install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
-		$(DESTDIR)$(PREFIX)/include/godwit
-	install -m 755 $(O)/godwit $(DESTDIR)$(PREFIX)/bin/godwit
-	install -m 644 docs/godwit.1 $(DESTDIR)$(PREFIX)/share/man/man1/godwit.1
-	install -m 644 include/godwit/*.h gen/*.h $(DESTDIR)$(PREFIX)/include/godwit
+# What to install: the command, the guests for other suites, or both.
+PARTS ?= command guests
+
+# Runs on the machine that builds; set it for a cross build.
+CC_FOR_BUILD ?= $(CC)
+
+.PHONY: install uninstall images check-images dist
+## install: godwit, its documents and the guests, into $(DESTDIR)$(PREFIX) [PARTS="command guests"]
+install: $(if $(filter command,$(PARTS)),build) $(if $(filter guests,$(PARTS)),images)
+	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' mk/install.sh install $(O) $(PARTS)
+
+## uninstall: remove from $(DESTDIR)$(PREFIX) what `make install` puts there
+uninstall:
+	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' mk/install.sh uninstall $(O) $(PARTS)
+
+## images: the guest images as files, from the committed headers (no cross toolchain needed)
+images: $(IMAGES:%=$(O)/images/%)
+
+$(O)/images/%: gen/mkimage.c gen/%.h
+	@mkdir -p $(@D)
+	$(call short,GEN)$(CC_FOR_BUILD) -std=c99 -Wall -Wextra -Igen -DHEADER='"$*.h"' -DIMAGE=$* \
+		-DPREFIX=GODWIT_$(shell echo $* | tr '[:lower:]' '[:upper:]') -o $@.program gen/mkimage.c && \
+		$@.program >$@ && rm -f $@.program
+
+## check-images: fail unless the image files are what the guest sources make, byte for byte
+check-images: images $(IMAGES:%=$(GUEST)/%.bin)
+	@for image in $(IMAGES); do cmp $(O)/images/$$image $(GUEST)/$$image.bin || exit 1; done
 
 ## dist: build/godwit-VERSION.tar.gz of what is committed
 dist:
