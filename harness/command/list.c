@@ -22,7 +22,9 @@ static void print(const GPtrArray *scenarios, bool qemu_names)
             printf("%-36s %s\n", scenario->name, scenario->qemu_name ? scenario->qemu_name : "-");
         else
             printf("%-36s %s%s\n", scenario->name, scenario->summary,
-                   scenario->slow ? " (slow)" : "");
+                   scenario->slow    ? " (slow)"
+                   : scenario->quick ? " (quick)"
+                                     : "");
     }
 }
 

@@ -6,6 +6,7 @@
 #include "command/command.h"
 
 #include "base/files.h"
+#include "bugs/bugs.h"
 #include "godwit/guest_abi.h"
 #include "oracle/ledger.h"
 #include "qemu/host.h"
@@ -19,6 +20,7 @@ struct run_options {
     int repeat;
     gboolean until_fail;
     gboolean slow;
+    gboolean quick;
     char *shard;
     char **formats;
     char *oracles;
@@ -98,6 +100,21 @@ static bool apply_preset(struct run_options *options, GError **error)
                        options->preset);
 }
 
+/* Applies --quick, which answers whether migration works here at all: one workload, the one that
+ * checks most, and no failure for a known bug of QEMU. make_jobs() picks the scenarios. */
+static bool apply_quick(struct run_options *options, GError **error)
+{
+    if (!options->quick)
+        return true;
+    if (options->globs || options->preset || options->target.strict)
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--quick chooses the scenarios, accepts known bugs, and excludes a "
+                           "GLOB, --preset and --strict");
+    options->target.usual_workloads = "stamp";
+    options->target.accepted = ~(godwit_bug_set)0;
+    return true;
+}
+
 static bool check(struct run_options *options, GError **error)
 {
     if (options->jobs < 1 || options->jobs > 256)
@@ -113,7 +130,7 @@ static bool check(struct run_options *options, GError **error)
             return godwit_fail(error, GODWIT_ERROR_USAGE,
                                "--shard needs I/N with I from 1 to N, for example 1/3");
     }
-    if (!apply_preset(options, error))
+    if (!apply_quick(options, error) || !apply_preset(options, error))
         return false;
     return !options->oracles ||
            godwit_oracles_choose(options->oracles, &options->oracles_off, error);
@@ -136,6 +153,10 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
          "Stop at the first failure; without --repeat, repeat until there is one", NULL},
         {"slow", 0, 0, G_OPTION_ARG_NONE, &options->slow,
          "Also run the slow scenarios; otherwise they run only if named in full", NULL},
+        {"quick", 0, 0, G_OPTION_ARG_NONE, &options->quick,
+         "In place of a GLOB, the scenarios that `godwit list` marks as quick, with the workload "
+         "stamp; no known bug of QEMU is a failure",
+         NULL},
         {"preset", 0, 0, G_OPTION_ARG_STRING, &options->preset,
          "In place of a GLOB, the scenarios for a question; upgrade: does a new QEMU take the "
          "guests of an old one? (implies --direction upgrade)",
@@ -204,6 +225,8 @@ static GPtrArray *make_jobs(struct godwit_process *process, const struct run_opt
         for (guint s = 0; s < scenarios->len; s++) {
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
             if (scenario->slow && !options->slow && !named(options, scenario))
+                continue;
+            if (options->quick && !scenario->quick)
                 continue;
             /* A scenario that does not support `stamp` runs on the target with `order` only. */
             if (target->second && !godwit_scenario_stamps(scenario) &&

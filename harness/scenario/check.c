@@ -150,6 +150,8 @@ static const char *check_spec(const struct godwit_scenario *scenario)
 /* Returns what contradicts itself in the rest of an entry, or NULL. */
 static const char *check_guest(const struct godwit_scenario *scenario)
 {
+    if (scenario->quick && (scenario->slow || scenario->order))
+        return ".quick with .slow or .order: --quick runs `stamp`, and nothing slow";
     if (scenario->whole && scenario->wide)
         return ".whole and .wide: the whole window is wide enough";
     if (scenario->order && scenario->content)

@@ -318,6 +318,7 @@ static const struct godwit_parameter channels[] = {{"multifd-channels", CHANNELS
 GODWIT_SCENARIOS(file) = {
     {
         .name = "file/plain",
+        .quick = true,
         .summary = "live, into a file; the destination then reads it",
         .qemu_name = "/migration/precopy/file",
         .spec = {.transport = GODWIT_TRANSPORT_FILE},

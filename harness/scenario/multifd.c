@@ -310,6 +310,7 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
 GODWIT_SCENARIOS(multifd) = {
     {
         .name = "multifd/tcp/uri/plain",
+        .quick = true,
         .summary = "live, over 16 channels",
         .qemu_name = "/migration/multifd/tcp/uri/plain/none",
         .spec = {.transport = GODWIT_TRANSPORT_TCP,

@@ -124,6 +124,7 @@ static bool judge_reads(struct godwit_vm *source, struct godwit_vm *destination,
 GODWIT_SCENARIOS(postcopy) = {
     {
         .name = "postcopy/plain",
+        .quick = true,
         .summary = "live, switched to postcopy once memory is dirty again",
         .qemu_name = "/migration/postcopy/plain",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,

@@ -161,6 +161,7 @@ static const struct godwit_capability pause_before_switchover[] = {
 GODWIT_SCENARIOS(precopy) = {
     {
         .name = "precopy/unix/plain",
+        .quick = true,
         .summary = "live, over a unix socket",
         .qemu_name = "/migration/precopy/unix/plain",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_ITERATE},

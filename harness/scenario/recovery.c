@@ -259,6 +259,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/recovery/plain",
+        .quick = true,
         .summary = "the network fails during postcopy, which recovers over a new connection",
         .qemu_name = "/migration/postcopy/recovery/plain",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,

@@ -346,13 +346,15 @@ static void prepare_mixed(const struct godwit_scenario *scenario, struct godwit_
 #define STATE .state = sizeof(struct godwit_scenario_state), .clear = clear_state
 
 /* An entry for a fault and what must come of it. STOPPED stops the guest first, LIVE does not. */
-#define STOPPED(what, text, ...)                                                                   \
+#define STOPPED_FIELDS(what, text, ...)                                                            \
+    .name = "relay/" what, .summary = text, .run = run_fault, .random = true, STATE,               \
+    .prepare = prepare, .data = &(const struct trial)                                              \
     {                                                                                              \
-        .name = "relay/" what, .summary = text, .run = run_fault, .random = true, STATE,           \
-        .prepare = prepare, .data = &(const struct trial)                                          \
-        {                                                                                          \
-            __VA_ARGS__                                                                            \
-        }                                                                                          \
+        __VA_ARGS__                                                                                \
+    }
+#define STOPPED(...)                                                                               \
+    {                                                                                              \
+        STOPPED_FIELDS(__VA_ARGS__)                                                                \
     }
 #define LIVE(what, text, ...)                                                                      \
     {                                                                                              \
@@ -366,7 +368,9 @@ static void prepare_mixed(const struct godwit_scenario *scenario, struct godwit_
 GODWIT_SCENARIOS(relay) = {
     STOPPED("none", "a relay that changes nothing", "none", VERDICT_HARMLESS, 0,
             "every byte is passed on"),
-    STOPPED("flip-bit", "one bit of a page is flipped", "flip-bit", VERDICT_SEEN, BY(TWIN), NULL),
+    {STOPPED_FIELDS("flip-bit", "one bit of a page is flipped", "flip-bit", VERDICT_SEEN, BY(TWIN),
+                    NULL),
+     .quick = true},
     STOPPED("flip-bit/first-byte", "one bit of the byte that the guest writes is flipped",
             "flip-bit:byte=0", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL),
     STOPPED("drop-page", "a page is left out", "drop-page", VERDICT_SEEN, BY(TWIN) | BY(GUEST),

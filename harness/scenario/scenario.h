@@ -22,6 +22,8 @@ struct godwit_scenario {
                         * them, in addition to the spec's capabilities and parameters */
     const char *accel;  /* the only accelerator that it is for; NULL: any */
     bool slow;          /* takes long, so that it runs only on request */
+    bool quick;         /* `godwit run --quick` runs it: in about a second it shows that one way to
+                         * move a guest, or to find that it was not moved, works */
     bool random;        /* makes random choices by the setup's seed */
     bool hops;          /* its deadline is the default, times the number of the setup's hops */
     unsigned deadlines; /* likewise, times this number; 0: once */

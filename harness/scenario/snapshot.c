@@ -513,6 +513,7 @@ GODWIT_SCENARIOS(snapshot) = {
     {
         SNAPSHOT,
         .name = "snapshot/job/running",
+        .quick = true,
         .summary = "snapshot-save of a running guest, which runs on; snapshot-load twice",
         .run = run,
         .needs = JOBS,

@@ -196,6 +196,7 @@ static bool analyze(struct godwit_vm *source, struct godwit_vm *destination, GEr
 GODWIT_SCENARIOS(stream) = {
     {
         .name = "stream/analyze",
+        .quick = true,
         .summary = "into a file that Godwit parses and checks, every byte of it",
         .qemu_name = "/migration/analyze-script",
         .spec = {.transport = GODWIT_TRANSPORT_EXEC,

@@ -95,6 +95,8 @@ run_refuses(['--timeout-scale', $_], qr/--timeout-scale needs a number above 0/)
 refuses(['bench', '--runs', $_], qr/--runs needs a number of 1 or more/) for qw(0 -3);
 refuses(['run', '--preset', 'x'], qr/unknown preset "x" \(expected upgrade\)/);
 run_refuses(['--preset', 'upgrade', 'precopy/*'], qr/--preset chooses the scenarios and excludes a GLOB/);
+run_refuses(['--quick', @$_], qr/--quick chooses the scenarios, accepts known bugs, and excludes a GLOB/)
+    for ['precopy/*'], ['--preset', 'upgrade'], ['--strict'];
 
 # What on.
 refuses(['run', '--preset', 'upgrade'], qr/--direction needs two QEMUs: --cross, or --qemu-src/);

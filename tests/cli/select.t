@@ -82,6 +82,15 @@ is_deeply([grep { $_ eq 'precopy/unix/plain' || $_ eq 'postcopy/plain' } sort @c
     [qw(postcopy/plain precopy/unix/plain)], '--preset: what migrates');
 is_deeply([grep {m{^(faults|cancel|conformance|relay)/}} @chosen], [], '--preset: nothing of one side alone');
 
+# --quick runs what the list marks as quick, with one workload.
+my @marked = sort map { /^(\S+) .* \(quick\)$/ ? $1 : () } split /\n/, run(['list'])->{out};
+my ($quick, @ran) = results_of('--quick', '--accel', 'tcg', '-j4', '--timeout-scale', '0.15',
+    '--qemu', fake('crashes'));
+is($quick->{status}, 1, '--quick: exit status of a failure');
+is_deeply([sort @ran], \@marked, '--quick: what the list marks, each once');
+cmp_ok(scalar @marked, '>=', 8, '--quick: a scenario for each main way to migrate');
+like($quick->{out}, qr/"target": "x86_64 stamp"/, '--quick: the workload is stamp');
+
 # Repetitions, in whole rounds, one at a time or several.
 for my $jobs (1, 3) {
     my (undef, @names) = results_of(qw(precopy/unix/plain precopy/tcp/plain), @quick, "-j$jobs",

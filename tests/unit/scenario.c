@@ -54,6 +54,8 @@ static void test_problems(void **state)
          "FAILS"},
         {{.name = "a/b", .summary = "s", .spec = {.suspend = true}}, ".suspend"},
         {{.name = "a/b", .summary = "s", .spec = {.uri = "x"}}, ".uri"},
+        {{.name = "a/b", .summary = "s", .quick = true, .slow = true}, ".quick"},
+        {{.name = "a/b", .summary = "s", .quick = true, .order = true}, ".quick"},
         {{.name = "a/b", .summary = "s", .whole = true, .wide = true}, ".whole"},
         {{.name = "a/b", .summary = "s", .order = true, .content = GODWIT_FLAG_ZERO}, ".order"},
         {{.name = "a/b", .summary = "s", .content = GODWIT_FLAG_VERIFY}, ".content"},
