@@ -10,9 +10,13 @@ X86_OBJCOPY ?= objcopy
 
 IMAGES += x86_bootsect x86_rom
 
-X86_NASMFLAGS := -Wall -Werror -Ix86/ -I$(GUEST)/ -DGODWIT_RAM_BASE=0
+# An image is linked to one address, so that it may contain addresses: nasm 2.16.03 and newer warn of
+# each of them with -Wall.
+X86_NASMFLAGS := -Wall -w-reloc -Werror -Ix86/ -I$(GUEST)/ -DGODWIT_RAM_BASE=0
+# Nothing is aligned: the assembler fills gaps with instructions that differ from version to version.
 X86_CFLAGS := -m32 -march=i686 -mno-sse -mno-mmx -mno-80387 -mregparm=3 -fomit-frame-pointer \
-	-mpreferred-stack-boundary=2 -fcf-protection=none
+	-mpreferred-stack-boundary=2 -fcf-protection=none -fno-align-functions -fno-align-jumps \
+	-fno-align-labels -fno-align-loops
 
 $(GUEST)/x86_bootsect.bin $(GUEST)/x86_bootsect.sym: x86/bootsect.asm x86/order.inc x86/arch.mk \
 		$(GUEST)/guest_abi.inc | $(GUEST)
