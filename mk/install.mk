@@ -31,6 +31,14 @@ $(O)/images/%: gen/mkimage.c gen/%.h
 check-images: images $(IMAGES:%=$(GUEST)/%.bin)
 	@for image in $(IMAGES); do cmp $(O)/images/$$image $(GUEST)/$$image.bin || exit 1; done
 
+# A quarter of an hour, and a network: not a part of any check.
+SUITE ?= bookworm
+.PHONY: deb
+## deb: build and try the Debian packages of HEAD in a clean Debian [SUITE=bookworm|trixie]
+deb:
+	@mk/setup.sh qemus
+	mk/deb.sh $(SUITE) build/deb/$(SUITE)
+
 ## dist: build/godwit-VERSION.tar.gz of what is committed
 dist:
 	mkdir -p build

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Inside a clean Debian, for mk/deb.sh: builds the packages twice, in different folders, compares
+# both results byte for byte, and runs this Debian's lintian.
+#
+# SPDX-License-Identifier: MIT
+set -eu
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+# This system does not outlive the script: nothing must wait for a disk.
+echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/unsafe-io
+cd /work
+apt-get --quiet --yes build-dep ./godwit
+useradd --create-home builder
+
+# build FOLDER OPTIONS
+build() {
+    mkdir -p "$1"
+    cp -R godwit "$1/godwit"
+    chown -R builder: "$1"
+    (cd "$1/godwit" &&
+        DEB_BUILD_OPTIONS="parallel=$(nproc) $2" runuser -u builder -- dpkg-buildpackage -us -uc)
+}
+build first ''
+build elsewhere/second nocheck
+for package in first/*.deb; do
+    cmp "$package" "elsewhere/second/${package##*/}"
+    echo "deb: $(sha256sum "$package" | cut -c -16) ${package##*/}, the same in both builds"
+done
+
+apt-get --quiet --yes install --no-install-recommends lintian
+runuser -u builder -- lintian --pedantic --display-info --info --fail-on error,warning,info,pedantic first/*.changes
+echo "deb: lintian $(dpkg-query -W -f '${Version}' lintian) reports nothing"
+cp first/*.deb first/*.dsc first/*.tar.* first/*.buildinfo first/*.changes result/
