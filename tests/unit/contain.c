@@ -29,8 +29,10 @@ static void G_GNUC_NORETURN live(const char *folder, int order, int talk)
     const pid_t child = fork();
     if (child == 0) {
         godwit_contain_child(parent);
-        while (read(talk, &byte, 1) == 1 && write(talk, &byte, 1) == 1)
-            ;
+        /* Another program, as every child of a run: only that has the mark in the environment that
+         * /proc shows, by which it is found where there is no control group. */
+        if (dup2(talk, STDIN_FILENO) >= 0 && dup2(talk, STDOUT_FILENO) >= 0)
+            execlp("cat", "cat", NULL);
         _exit(1);
     }
     close(talk);
