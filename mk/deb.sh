@@ -44,7 +44,7 @@ inside() {
     if ! mmdebstrap --variant=buildd --format=null \
         --customize-hook='mkdir -p "$1/work"' \
         --customize-hook="copy-in '$folder/source/godwit' '$folder/result' /work" \
-        --customize-hook="chroot \"\$1\" sh /work/godwit/mk/package/$script && touch \"\$1/work/result/$name-ok\" || true" \
+        --customize-hook="DEB_BUILD_OPTIONS='${DEB_BUILD_OPTIONS:-}' chroot \"\$1\" sh /work/godwit/mk/package/$script && touch \"\$1/work/result/$name-ok\" || true" \
         --customize-hook="sync-out /work/result '$folder/result'" \
         "$suite" /dev/null "deb $site $suite main" >"$folder/$name.log" 2>&1 ||
         [ ! -e "$folder/result/$name-ok" ]; then

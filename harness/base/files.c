@@ -91,6 +91,7 @@ void godwit_files_remove(const char *path)
 {
     struct round round = {.top = open_folder(AT_FDCWD, path)};
     if (round.top >= 0) {
+        fchmod(round.top, 0700);
         do {
             round.lifted = false;
             visit_entries(&round, round.top, remove_entry);

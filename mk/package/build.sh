@@ -19,7 +19,7 @@ build() {
     (cd "$1/godwit" &&
         DEB_BUILD_OPTIONS="parallel=$(nproc) $2" runuser -u builder -- dpkg-buildpackage -us -uc)
 }
-build first ''
+build first "${DEB_BUILD_OPTIONS:-}"
 build elsewhere/second nocheck
 for package in first/*.deb; do
     cmp "$package" "elsewhere/second/${package##*/}"
