@@ -19,7 +19,7 @@
 /* How often each bandwidth is set: so often at least, and until the high one has shown, but no
  * oftener than a window lasts. A host that stalls the source in one turn may not in the next. */
 #define TURNS      2
-#define TURNS_MOST 8
+#define TURNS_MOST 5
 /* How much faster the source must have been at the high bandwidth than at the low one. */
 #define HIGHER 1.5
 /* QEMU's rate limiter works by periods of 100 ms. A new bandwidth counts from the next one on, and
