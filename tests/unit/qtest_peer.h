@@ -27,7 +27,8 @@ struct peer {
     bool blind;      /* the owner sees the end of the peer, and nothing before it */
     int over;        /* the peer has ended */
     const char *how; /* how its process ended; NULL: it has not */
-    unsigned ms;     /* how long the owner waits */
+    unsigned ms;     /* how long the owner waits ... */
+    unsigned after;  /* ... once the peer has handled this many lines */
     int fd;          /* its end */
     GThread *thread;
 };
@@ -36,17 +37,18 @@ static inline bool peer_wait(gpointer vm, bool (*condition)(gpointer data), gpoi
                              const char *what, GError **error)
 {
     const struct peer *peer = vm;
-    const gint64 deadline = g_get_monotonic_time() + (gint64)peer->ms * 1000;
-    const gint64 began = g_get_monotonic_time();
+    gint64 began = g_get_monotonic_time();
     if (peer->blind) {
         while (!g_atomic_int_get(&peer->over))
             g_usleep(1000);
         return godwit_fail(error, GODWIT_ERROR_CRASH, "a QEMU has ended");
     }
     while (!condition(data)) {
-        if (g_get_monotonic_time() >= deadline)
-            return godwit_fail(error, GODWIT_ERROR_TIMEOUT, "timed out after %.1f s waiting for %s",
-                               (double)(g_get_monotonic_time() - began) / 1e6, what);
+        if ((unsigned)g_atomic_int_get(&peer->lines) < peer->after)
+            began = g_get_monotonic_time();
+        else if (g_get_monotonic_time() - began >= (gint64)peer->ms * 1000)
+            return godwit_fail(error, GODWIT_ERROR_TIMEOUT, "timed out after %u ms waiting for %s",
+                               peer->ms, what);
         if (!g_main_context_iteration(NULL, FALSE))
             g_usleep(50);
     }
@@ -67,7 +69,7 @@ static inline gpointer peer_thread(gpointer data)
     size_t room = 0;
     while (!peer->waits && getline(&line, &room, in) > 0) {
         g_autofree char *text = peer->answer(peer, g_strchomp(line));
-        peer->lines++;
+        g_atomic_int_inc(&peer->lines);
         if (!text)
             break;
         const size_t length = strlen(text);
