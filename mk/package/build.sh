@@ -27,6 +27,8 @@ for package in first/*.deb; do
 done
 
 apt-get --quiet --yes install --no-install-recommends lintian
-runuser -u builder -- lintian --pedantic --display-info --info --fail-on error,warning,info,pedantic first/*.changes
+# debian/control names the policy of the newest suite, which the lintian of an older one does not know.
+runuser -u builder -- lintian --pedantic --display-info --info --suppress-tags newer-standards-version \
+    --fail-on error,warning,info,pedantic first/*.changes
 echo "deb: lintian $(dpkg-query -W -f '${Version}' lintian) reports nothing"
 cp first/*.deb first/*.dsc first/*.tar.* first/*.buildinfo first/*.changes result/
