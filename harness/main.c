@@ -30,6 +30,8 @@ static const struct {
     {"bench", godwit_command_bench, "measure how long each phase takes: median and spread"},
     {"compare", godwit_command_compare,
      "say whether one QEMU, or one setting, migrates slower than another"},
+    {"sweep", godwit_command_sweep,
+     "measure migrations over a grid of settings, dirty rates and sizes"},
     {"compat", godwit_command_compat, "say what can go from one QEMU to another, and back"},
     {"stream", godwit_command_stream, "show or verify a migration stream in a file"},
 };

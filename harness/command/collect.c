@@ -1,6 +1,6 @@
 /*
- * Runs scenarios many times and collects the results, for the tables of bench, selftest and
- * compare.
+ * Runs scenarios many times and collects the results, for the tables of bench, selftest,
+ * compare and sweep.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,6 +14,7 @@ static void keep_result(gpointer data, const json_t *result)
 {
     json_array_append(data, (json_t *)(uintptr_t)result);
     if (godwit_result_passed(result) || godwit_result_is_not_run(result) ||
+        godwit_result_unconverged(result) ||
         !strcmp(godwit_json_string(result, "status", ""), "skip"))
         return;
     g_autofree char *details = godwit_report_details(result, "      ");

@@ -63,6 +63,7 @@ struct godwit_options {
     char *src_args, *dst_args; /* arguments of QEMU for one side, as one text */
     json_t *settings;          /* --set, see migrate/settings.h; NULL: none */
     gboolean unthrottled;
+    double give_up; /* in seconds; 0: not given */
     /* What comes of them and of the words behind "--", see godwit_options_further(). */
     char **source_words, **destination_words; /* NULL: none */
     unsigned machine_cpus;
@@ -137,6 +138,11 @@ void godwit_target_free(struct godwit_target *target);
 GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_options *options,
                           unsigned parallel, GError **error);
 
+/* Gives SETUP, that of a target, the workload NAME with what the options choose for it. Fails with
+ * USAGE if the guest cannot run it. */
+bool godwit_target_choose(struct godwit_setup *setup, const struct godwit_options *options,
+                          const char *name, GError **error);
+
 /* Gives each target a unique name, because results are counted by name. */
 void godwit_targets_name(const GPtrArray *targets);
 
@@ -180,6 +186,30 @@ json_t *godwit_collect(struct godwit_process *process, const GPtrArray *targets,
 json_t *godwit_collect_jobs(struct godwit_process *process, GPtrArray *jobs, unsigned parallel,
                             struct godwit_summary *summary);
 
+/* What may follow a number, and what it means. */
+struct godwit_suffix {
+    const char *name;
+    double factor;
+};
+
+/* Parses a number above 0 with one of UNITS, the last of which has no name. OPTION and EXAMPLE are
+ * for the message. Fails with USAGE. */
+bool godwit_speed_quantity(const char *option, const char *text, const struct godwit_suffix *units,
+                           const char *example, double *value, GError **error);
+
+/* Parses a time, such as 90s, 5m or 1h. Fails with USAGE. */
+bool godwit_speed_time(const char *option, const char *text, double *seconds, GError **error);
+
+/* Completes options whose migrations are measured: at full speed, with a dirty rate. */
+void godwit_speed_complete(struct godwit_options *options);
+
+/* Prepares a setup whose migration is measured: chooses its window, unless the user has, and its
+ * RAM. */
+void godwit_speed_prepare(const struct godwit_scenario *scenario, struct godwit_setup *setup);
+
+/* Fails with USAGE unless there is one target. COMMAND is for the message. */
+bool godwit_speed_only_one(const char *command, const GPtrArray *targets, GError **error);
+
 /* The subcommands. Each takes its name and the arguments behind it, and sets *STATUS to the exit
  * status. If it returns false, main() prints ERROR and derives the exit status from it. */
 typedef bool (*godwit_command)(struct godwit_process *process, int argc, char **argv, int *status,
@@ -198,6 +228,8 @@ bool godwit_command_bench(struct godwit_process *process, int argc, char **argv,
                           GError **error);
 bool godwit_command_compare(struct godwit_process *process, int argc, char **argv, int *status,
                             GError **error);
+bool godwit_command_sweep(struct godwit_process *process, int argc, char **argv, int *status,
+                          GError **error);
 bool godwit_command_compat(struct godwit_process *process, int argc, char **argv, int *status,
                            GError **error);
 bool godwit_command_stream(struct godwit_process *process, int argc, char **argv, int *status,

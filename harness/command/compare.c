@@ -11,14 +11,9 @@
 
 #include "base/text.h"
 #include "migrate/settings.h"
-#include "qemu/host.h"
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The window, in bytes, unless the user chooses one. A smaller one would measure little but the
- * host's hiccups; a larger one would take the guest long to write. */
-#define COMPARE_WINDOW ((uint64_t)16 << 20)
 
 /* A comparison that is running. */
 struct comparison {
@@ -78,20 +73,15 @@ static struct godwit_setup setup_of(const struct comparison *comparison, unsigne
     return setup;
 }
 
-/* Chooses one window and RAM size for all arms: unless the user chose one, COMPARE_WINDOW of the
- * image's. */
+/* Chooses one window and RAM size for all arms. */
 static void choose_window(const struct comparison *comparison,
                           const struct godwit_scenario *scenario,
                           struct godwit_compare_scenario *of)
 {
     for (unsigned side = 0; side < 2; side++) {
         struct godwit_setup setup = setup_of(comparison, side);
-        struct godwit_workload *workload = &setup.workload;
-        if (!setup.window_given)
-            workload->window_end =
-                MIN(workload->window_end, workload->window_start + COMPARE_WINDOW);
-        setup.window_given = true;
-        godwit_scenario_prepare(scenario, &setup);
+        const struct godwit_workload *workload = &setup.workload;
+        godwit_speed_prepare(scenario, &setup);
         of->window_start = workload->window_start;
         of->window_end = MAX(of->window_end, workload->window_end);
         of->memory_mib = MAX(of->memory_mib, setup.memory_mib);
@@ -286,19 +276,6 @@ static bool conclude(struct comparison *comparison, const GPtrArray *targets, in
     return slower || comparison->process->interrupted || all_measured(report, error);
 }
 
-/* Fails unless there is one target: one guest on one pair of binaries. */
-static bool only_one(const GPtrArray *targets, GError **error)
-{
-    const struct godwit_target *first = g_ptr_array_index(targets, 0);
-    const struct godwit_target *second = targets->len > 1 ? g_ptr_array_index(targets, 1) : NULL;
-    if (!second)
-        return true;
-    if (first->setup.machine != second->setup.machine)
-        return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "compare measures one architecture: choose it with --arch");
-    return godwit_fail(error, GODWIT_ERROR_USAGE, "compare measures one workload at a time");
-}
-
 static bool compare(struct godwit_process *process, const struct godwit_compare_options *options,
                     int *status, GError **error)
 {
@@ -309,7 +286,7 @@ static bool compare(struct godwit_process *process, const struct godwit_compare_
     if (!scenarios || !godwit_process_begin(process, error))
         return false;
     g_autoptr(GPtrArray) targets = godwit_targets(process, &options->target, 1, error);
-    if (!targets || !only_one(targets, error))
+    if (!targets || !godwit_speed_only_one("compare", targets, error))
         return false;
     g_autoptr(GPtrArray) rows = g_ptr_array_new();
     const struct godwit_target *target = g_ptr_array_index(targets, 0);

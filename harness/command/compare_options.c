@@ -6,8 +6,7 @@
 #include "command/compare_parts.h"
 
 #include "migrate/settings.h"
-#include "qemu/host.h"
-#include <math.h>
+#include "report/figures.h"
 #include <string.h>
 
 void godwit_compare_options_clear(struct godwit_compare_options *options)
@@ -21,48 +20,27 @@ void godwit_compare_options_clear(struct godwit_compare_options *options)
     g_strfreev(options->formats);
 }
 
-/* A unit that a number may have. */
-struct unit {
-    const char *name;
-    double factor;
-};
-
-/* Parses a number above 0 with one of UNITS, the last of which has no name. OPTION and EXAMPLE are
- * for the message. */
-static bool parse(const char *option, const char *text, const struct unit *units,
-                  const char *example, double *value, GError **error)
-{
-    char *end = NULL;
-    const double number = g_ascii_strtod(text, &end);
-    for (; end != text && units->name; units++)
-        if (!strcmp(end, units->name) && isfinite(number) && number > 0) {
-            *value = number * units->factor;
-            return true;
-        }
-    return godwit_fail(error, GODWIT_ERROR_USAGE, "%s needs %s, not \"%s\"", option, example, text);
-}
-
 static gboolean take_budget(const char *name, const char *value, gpointer data, GError **error)
 {
-    static const struct unit units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {NULL, 0}};
     struct godwit_compare_options *options = data;
-    return parse(name, value, units, "a time, for example 90s, 5m or 1h", &options->budget, error);
+    return godwit_speed_time(name, value, &options->budget, error);
 }
 
 static gboolean take_tolerance(const char *name, const char *value, gpointer data, GError **error)
 {
-    static const struct unit units[] = {{"%", 0.01}, {NULL, 0}};
+    static const struct godwit_suffix units[] = {{"%", 0.01}, {NULL, 0}};
     struct godwit_compare_options *options = data;
-    return parse(name, value, units, "a percentage, for example 5%", &options->tolerance, error);
+    return godwit_speed_quantity(name, value, units, "a percentage, for example 5%",
+                                 &options->tolerance, error);
 }
 
 static gboolean take_tolerance_downtime(const char *name, const char *value, gpointer data,
                                         GError **error)
 {
-    static const struct unit units[] = {{"ms", 1}, {"s", 1000}, {NULL, 0}};
+    static const struct godwit_suffix units[] = {{"ms", 1}, {"s", 1000}, {NULL, 0}};
     struct godwit_compare_options *options = data;
-    return parse(name, value, units, "a time, for example 2ms", &options->tolerance_downtime,
-                 error);
+    return godwit_speed_quantity(name, value, units, "a time, for example 2ms",
+                                 &options->tolerance_downtime, error);
 }
 
 static gboolean take_setting(const char *name, const char *value, gpointer data, GError **error)
@@ -72,21 +50,6 @@ static gboolean take_setting(const char *name, const char *value, gpointer data,
     if (!*settings)
         *settings = json_object();
     return godwit_settings_add(*settings, value, error);
-}
-
-static bool check_formats(char *const *formats, GError **error)
-{
-    static const char *const names[] = {"text", "json", "csv", NULL};
-    for (guint i = 0; formats && formats[i]; i++) {
-        g_auto(GStrv) parts = g_strsplit(formats[i], ":", 2);
-        if (!parts[0] || !g_strv_contains(names, parts[0]) || (parts[1] && !*parts[1]))
-            return godwit_fail(
-                error, GODWIT_ERROR_USAGE,
-                "unknown format \"%s\" (expected text, json or csv, with :FILE for a "
-                "file)",
-                formats[i]);
-    }
-    return true;
 }
 
 static bool check(struct godwit_compare_options *options, GError **error)
@@ -104,13 +67,8 @@ static bool check(struct godwit_compare_options *options, GError **error)
     if (target->theirs || target->command_words)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "compare measures Godwit's guest: leave out the command line");
-    return check_formats(options->formats, error);
+    return godwit_figures_check(options->formats, error);
 }
-
-/* How many pages the guest dirties per second, unless the user chooses. A guest that dirties as
- * many as it can makes the number of iterations, and with it each time, a matter of luck. One that
- * dirties 40000 does not converge on a host with a load of 16. */
-#define DIRTY_RATE 10000
 
 /* Completes what was given. */
 static void complete(struct godwit_compare_options *options)
@@ -123,10 +81,7 @@ static void complete(struct godwit_compare_options *options)
     target->qemu_dst = g_new0(char *, 2);
     target->qemu_src[0] = g_strdup(options->a);
     target->qemu_dst[0] = g_strdup(options->b);
-    target->unthrottled = TRUE;
-    if (target->dirty_rate == GODWIT_NOT_GIVEN && target->page_ticks == GODWIT_NOT_GIVEN &&
-        godwit_host_timer_hz())
-        target->dirty_rate = DIRTY_RATE;
+    godwit_speed_complete(target);
     if (options->runs == GODWIT_NOT_GIVEN) {
         options->runs = 0;
         options->budget = options->budget > 0 ? options->budget : 300;

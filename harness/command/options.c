@@ -64,6 +64,13 @@ static gboolean add_setting(const char *name, const char *value, gpointer data, 
     return godwit_settings_add(options->settings, value, error);
 }
 
+/* Takes --give-up. */
+static gboolean take_give_up(const char *name, const char *value, gpointer data, GError **error)
+{
+    struct godwit_options *options = data;
+    return godwit_speed_time(name, value, &options->give_up, error);
+}
+
 GOptionGroup *godwit_options_group(struct godwit_options *o)
 {
     const GOptionEntry entries[] = {
@@ -146,8 +153,12 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "NAME=VALUE"},
         {"unthrottled", 0, 0, G_OPTION_ARG_NONE, &o->unthrottled,
          "Migrate as fast as QEMU can, without the proof that the migration is live, and measure "
-         "it; as compare does",
+         "it; as compare and sweep do",
          NULL},
+        {"give-up", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)take_give_up,
+         "With --unthrottled: a migration that takes longer has not converged, for example 10s "
+         "(default: its deadline; 10s for sweep)",
+         "TIME"},
         {"strict", 0, 0, G_OPTION_ARG_NONE, &o->strict,
          "Fail for every known bug of QEMU that --accept-known does not name, even if the guest "
          "survives it",

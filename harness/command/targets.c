@@ -61,8 +61,8 @@ static bool parse_window(const char *text, struct godwit_workload *workload, GEr
     return true;
 }
 
-static bool choose_workload(struct godwit_setup *setup, const struct godwit_options *options,
-                            const char *name, GError **error)
+bool godwit_target_choose(struct godwit_setup *setup, const struct godwit_options *options,
+                          const char *name, GError **error)
 {
     struct godwit_workload *workload = &setup->workload;
     *workload = godwit_image_workload(setup->machine, setup->image);
@@ -127,6 +127,7 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->after = options->after;
     setup->settings = options->settings;
     setup->unthrottled = options->unthrottled;
+    setup->give_up = options->give_up;
     if (!godwit_settings_check(setup->settings, target->source, error) ||
         !godwit_settings_check(setup->settings, target->destination, error))
         return false;
@@ -152,7 +153,7 @@ static bool complete(struct godwit_process *process, const struct godwit_options
                     options->machine ? options->machine : machine->types[0], machine->arch);
         return false;
     }
-    if (!choose_workload(setup, options, name, error) ||
+    if (!godwit_target_choose(setup, options, name, error) ||
         !godwit_target_try(process, options, target, tried, error))
         return false;
     target->second = like != NULL;

@@ -103,6 +103,48 @@ static bool unthrottle(struct godwit_vm *source, GError **error)
                                                    godwit_settings_apply(source, false, error));
 }
 
+/* Replaces the timeout of a migration that still runs by what it is: it does not converge. Records
+ * the measurement "unconverged": the state, the iteration and how many bytes are left. */
+static void note_unconverged(struct godwit_vm *source, gint64 began, GError **timeout)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, NULL);
+    const char *state = godwit_json_string(info, "status", "");
+    const json_t *ram = json_object_get(info, "ram");
+    const json_int_t iteration = godwit_json_integer(ram, "dirty-sync-count", 0);
+    const json_int_t remaining = godwit_json_integer(ram, "remaining", 0);
+    if (strcmp(state, "active") != 0 && strcmp(state, "postcopy-active") != 0)
+        return;
+    godwit_testbed_measure(source->testbed, "unconverged",
+                           json_pack("{s:s, s:I, s:I}", "status", state, "iteration", iteration,
+                                     "remaining", remaining));
+    g_clear_error(timeout);
+    g_set_error(timeout, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT,
+                "the migration did not converge within %.1f s: it is %s, in iteration "
+                "%" JSON_INTEGER_FORMAT ", with %.1f MiB left",
+                (double)(g_get_monotonic_time() - began) / G_USEC_PER_SEC, state, iteration,
+                (double)remaining / 1048576);
+}
+
+/* Waits until the source is done. A migration whose speed is measured may be given up earlier. */
+static bool await_source(struct godwit_vm *source, GError **error)
+{
+    struct godwit_testbed *testbed = source->testbed;
+    const struct godwit_setup *setup = testbed->setup;
+    const gint64 deadline = testbed->deadline, began = g_get_monotonic_time();
+    g_autoptr(GError) cause = NULL;
+    if (setup->unthrottled && setup->give_up > 0)
+        testbed->deadline =
+            MIN(deadline, began + (gint64)(setup->give_up * (double)G_USEC_PER_SEC));
+    const bool completed = godwit_migrate_wait(source, "completed", &cause);
+    testbed->deadline = deadline;
+    if (completed)
+        return true;
+    if (setup->unthrottled && cause->code == GODWIT_ERROR_TIMEOUT)
+        note_unconverged(source, began, &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
 /* Migrates through a file. The source writes all of it before the destination reads any of it. */
 static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error)
@@ -117,7 +159,7 @@ static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *s
     if (!await_proof(spec, source, destination, error) ||
         !godwit_course_step(spec->live, source, destination, error) || !unthrottle(source, error) ||
         !godwit_course_step(spec->released, source, destination, error) ||
-        !godwit_migrate_wait(source, "completed", error))
+        !await_source(source, error))
         return false;
     if (spec->uri) {
         if (!godwit_migrate_incoming(destination, spec->uri, spec->channels, error))
@@ -227,8 +269,7 @@ static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm 
         return false;
     }
     return godwit_course_step(spec->released, source, destination, error) &&
-           godwit_migrate_wait(source, "completed", error) &&
-           godwit_migrate_wait(destination, "completed", error);
+           await_source(source, error) && godwit_migrate_wait(destination, "completed", error);
 }
 
 bool godwit_course_transfer(const struct godwit_spec *spec, struct godwit_vm *source,

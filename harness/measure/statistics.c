@@ -43,6 +43,25 @@ double godwit_median(const double *values, size_t count)
     return gsl_stats_median(copy, 1, count);
 }
 
+double godwit_quantile(const double *values, size_t count, double fraction)
+{
+    if (count == 0)
+        return NAN;
+    g_autofree double *copy = g_memdup2(values, count * sizeof(*values));
+    gsl_sort(copy, 1, count);
+    return gsl_stats_quantile_from_sorted_data(copy, 1, count, fraction);
+}
+
+void godwit_shuffle(unsigned *order, size_t count, uint64_t seed, unsigned round)
+{
+    gsl_rng *random = gsl_rng_alloc(gsl_rng_mt19937);
+    gsl_rng_set(random, (unsigned long)(seed + round));
+    for (size_t i = 0; i < count; i++)
+        order[i] = (unsigned)i;
+    gsl_ran_shuffle(random, order, count, sizeof(*order));
+    gsl_rng_free(random);
+}
+
 /* Sorts VALUES. Returns their trimmed mean. */
 static double centre(double *values, size_t count)
 {

@@ -10,6 +10,7 @@
 #include <gsl/gsl_rng.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* How two values are compared. */
 enum godwit_scale {
@@ -40,6 +41,12 @@ struct godwit_estimate {
 
 /* Returns the median of COUNT values; NaN of none. */
 double godwit_median(const double *values, size_t count);
+
+/* Returns the quantile FRACTION, 0.25 for example, of COUNT values; NaN of none. */
+double godwit_quantile(const double *values, size_t count, double fraction);
+
+/* Sets ORDER to the numbers below COUNT in an order that depends on SEED and ROUND. */
+void godwit_shuffle(unsigned *order, size_t count, uint64_t seed, unsigned round);
 
 /*
  * Estimates B in comparison with A from PAIRS pairs, with an interval of LEVEL, 0.95 for example.

@@ -64,7 +64,7 @@ static const struct {
     [GODWIT_METRIC_DESTINATION_CPU] = {"pace", "destination_cpu_ms"},
 };
 
-static double value_of(const json_t *result, enum godwit_metric metric)
+double godwit_compare_value(const json_t *result, enum godwit_metric metric)
 {
     const json_t *value =
         json_object_get(json_object_get(result, "measurements"), places[metric].object);
@@ -104,7 +104,7 @@ void godwit_compare_take(struct godwit_compare_scenario *scenario, struct godwit
     }
     scenario->passed[arm]++;
     for (int metric = 0; metric < GODWIT_METRICS; metric++)
-        round->value[arm][metric] = value_of(result, (enum godwit_metric)metric);
+        round->value[arm][metric] = godwit_compare_value(result, (enum godwit_metric)metric);
 }
 
 bool godwit_compare_is_hopeless(const struct godwit_compare_scenario *scenario)

@@ -68,6 +68,9 @@ void godwit_compare_report_clear(struct godwit_compare_report *report);
 void godwit_compare_take(struct godwit_compare_scenario *scenario, struct godwit_round *round,
                          enum godwit_arm arm, const json_t *result);
 
+/* Returns what METRIC was in the run of RESULT; NaN if it was not measured. */
+double godwit_compare_value(const json_t *result, enum godwit_metric metric);
+
 /* Returns whether all runs of an arm have failed, of which there were enough to give it up. */
 bool godwit_compare_is_hopeless(const struct godwit_compare_scenario *scenario);
 

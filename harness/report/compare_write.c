@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 #include "migrate/settings.h"
-#include <errno.h>
+#include "report/figures.h"
 #include <math.h>
 #include <string.h>
 
@@ -31,16 +31,6 @@ static bool is_ratio(const struct godwit_row *row)
 
 /* Text. */
 
-/* Returns VALUE with four significant digits, or "-". The caller frees it. */
-static char *number(double value)
-{
-    if (isnan(value))
-        return g_strdup("-");
-    const double size = fabs(value);
-    const int digits = size >= 999.95 ? 0 : size >= 99.995 ? 1 : 2;
-    return g_strdup_printf("%.*f", digits, value);
-}
-
 /* Returns the median of an arm with its unit. The caller frees it. */
 static char *median_text(const struct godwit_row *row, enum godwit_arm arm)
 {
@@ -49,7 +39,7 @@ static char *median_text(const struct godwit_row *row, enum godwit_arm arm)
         return g_strdup("-");
     if (row->metric == GODWIT_METRIC_BYTES)
         return g_strdup_printf("%.2f MiB", value / 1048576);
-    g_autofree char *text = number(value);
+    g_autofree char *text = godwit_figure_text(value);
     return g_strdup_printf("%s %s", text, godwit_metric_kind(row->metric)->unit);
 }
 
@@ -179,16 +169,11 @@ static void write_text(FILE *out, const struct godwit_compare_report *report)
 
 /* JSON. */
 
-/* Returns VALUE, or null if it is not a number. */
-static json_t *real(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *estimate_json(const struct godwit_row *row, const struct godwit_estimate *estimate)
 {
-    return row->known ? json_pack("{s:o, s:o, s:o}", "value", real(estimate->value), "low",
-                                  real(estimate->low), "high", real(estimate->high))
+    return row->known ? json_pack("{s:o, s:o, s:o}", "value", godwit_figure_json(estimate->value),
+                                  "low", godwit_figure_json(estimate->low), "high",
+                                  godwit_figure_json(estimate->high))
                       : json_null();
 }
 
@@ -199,11 +184,13 @@ static json_t *row_json(const struct godwit_compare_report *report, const struct
         "{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b}", "scenario",
         row->mean ? "geometric mean" : scenario_at(report, row->scenario)->name, "metric",
         kind->name, "unit", kind->unit, "scale", is_ratio(row) ? "ratio" : "difference", "pairs",
-        (int)row->effect.pairs, "a", real(row->median[GODWIT_ARM_A]), "b",
-        real(row->median[GODWIT_ARM_B]), "control", real(row->median[GODWIT_ARM_CONTROL]), "effect",
+        (int)row->effect.pairs, "a", godwit_figure_json(row->median[GODWIT_ARM_A]), "b",
+        godwit_figure_json(row->median[GODWIT_ARM_B]), "control",
+        godwit_figure_json(row->median[GODWIT_ARM_CONTROL]), "effect",
         estimate_json(row, &row->effect), "control_effect", estimate_json(row, &row->control), "p",
-        real(row->p), "p_holm", real(row->adjusted), "smallest", real(row->smallest), "verdict",
-        godwit_row_verdict(row), "control_differs", row->control_differs);
+        godwit_figure_json(row->p), "p_holm", godwit_figure_json(row->adjusted), "smallest",
+        godwit_figure_json(row->smallest), "verdict", godwit_row_verdict(row), "control_differs",
+        row->control_differs);
     return json;
 }
 
@@ -215,7 +202,7 @@ static json_t *round_json(const struct godwit_round *round)
         for (int metric = 0; metric < GODWIT_METRICS; metric++)
             if (!isnan(round->value[arm][metric]))
                 json_object_set_new(values, godwit_metric_kind((enum godwit_metric)metric)->name,
-                                    real(round->value[arm][metric]));
+                                    godwit_figure_json(round->value[arm][metric]));
         json_object_set_new(json, godwit_arm_name((enum godwit_arm)arm), values);
     }
     return json;
@@ -278,14 +265,6 @@ static void write_json(FILE *out, const struct godwit_compare_report *report)
 
 /* CSV. */
 
-static void write_value(FILE *out, double value)
-{
-    if (isfinite(value))
-        fprintf(out, ",%.6g", value);
-    else
-        fputc(',', out);
-}
-
 static void write_csv(FILE *out, const struct godwit_compare_report *report)
 {
     fputs("scenario,metric,unit,scale,pairs,a,b,control,effect,low,high,control_effect,control_low,"
@@ -303,36 +282,30 @@ static void write_csv(FILE *out, const struct godwit_compare_report *report)
         const double effect[] = {e->value, e->low, e->high};
         const double control[] = {c->value, c->low, c->high};
         for (int arm = 0; arm < GODWIT_ARMS; arm++)
-            write_value(out, row->median[arm]);
+            godwit_figure_csv(out, row->median[arm]);
         for (size_t v = 0; v < G_N_ELEMENTS(effect); v++)
-            write_value(out, row->known ? effect[v] : unknown[v]);
+            godwit_figure_csv(out, row->known ? effect[v] : unknown[v]);
         for (size_t v = 0; v < G_N_ELEMENTS(control); v++)
-            write_value(out, row->known ? control[v] : unknown[v]);
-        write_value(out, row->p);
-        write_value(out, row->adjusted);
-        write_value(out, row->smallest);
+            godwit_figure_csv(out, row->known ? control[v] : unknown[v]);
+        godwit_figure_csv(out, row->p);
+        godwit_figure_csv(out, row->adjusted);
+        godwit_figure_csv(out, row->smallest);
         fprintf(out, ",%s\n", godwit_row_verdict(row));
     }
+}
+
+static void write_one(enum godwit_figures_format format, FILE *out, gconstpointer report)
+{
+    static void (*const writers[])(FILE * out, const struct godwit_compare_report *report) = {
+        [GODWIT_FORMAT_TEXT] = write_text,
+        [GODWIT_FORMAT_JSON] = write_json,
+        [GODWIT_FORMAT_CSV] = write_csv,
+    };
+    writers[format](out, report);
 }
 
 bool godwit_compare_write(const char *format, const struct godwit_compare_report *report,
                           GError **error)
 {
-    const char *path = strchr(format, ':');
-    FILE *out = path ? fopen(path + 1, "we") : stdout;
-    if (!out)
-        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write to %s: %s", path + 1,
-                           g_strerror(errno));
-    if (g_str_has_prefix(format, "json"))
-        write_json(out, report);
-    else if (g_str_has_prefix(format, "csv"))
-        write_csv(out, report);
-    else
-        write_text(out, report);
-    const bool written = !fflush(out) && !ferror(out);
-    const int cause = errno;
-    const bool closed = out == stdout || !fclose(out);
-    return (written && closed) ||
-           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write the report %s: %s", format,
-                       g_strerror(written ? errno : cause));
+    return godwit_figures_write(format, write_one, report, error);
 }

@@ -146,6 +146,8 @@ static void append_settings(GString *line, const struct godwit_setup *setup)
     json_t *value;
     if (setup->unthrottled)
         g_string_append(line, " --unthrottled");
+    if (setup->give_up > 0)
+        g_string_append_printf(line, " --give-up %gs", setup->give_up);
     json_object_foreach((json_t *)(uintptr_t)setup->settings, name, value)
     {
         g_autofree char *word = godwit_settings_value(value);
@@ -324,6 +326,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
     json_object_set_new(json, "machine_cpus", json_integer(setup->machine_cpus));
     json_object_set_new(json, "theirs", json_boolean(setup->theirs));
     json_object_set_new(json, "unthrottled", json_boolean(setup->unthrottled));
+    json_object_set_new(json, "give_up", json_real(setup->give_up));
     if (setup->after)
         json_object_set_new(json, "after", godwit_json_text(setup->after));
     if (job->settings)
@@ -395,6 +398,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->machine_cpus = (unsigned)godwit_json_integer(json, "machine_cpus", 0);
     setup->theirs = godwit_json_true(json, "theirs");
     setup->unthrottled = godwit_json_true(json, "unthrottled");
+    setup->give_up = json_number_value(json_object_get(json, "give_up"));
     godwit_job_set_settings(job, json_object_get(json, "settings"));
     job->after = g_strdup(godwit_json_string(json, "after", NULL));
     setup->after = job->after;

@@ -15,6 +15,10 @@
 /* Returns whether RESULT is a pass, with or without an excused known bug of QEMU. */
 bool godwit_result_passed(const json_t *result);
 
+/* Returns whether RESULT is that of a migration that failed only because it did not converge in the
+ * time that it had. */
+bool godwit_result_unconverged(const json_t *result);
+
 /* Returns whether RESULT is that of a job that did not run, or not to its end. */
 bool godwit_result_is_not_run(const json_t *result);
 

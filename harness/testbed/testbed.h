@@ -52,6 +52,8 @@ struct godwit_setup {
     const json_t *settings; /* the user's migration capabilities and parameters, see
                                migrate/settings.h; NULL: none */
     bool unthrottled;       /* do not prove that the migration is live: measure its speed */
+    double give_up;         /* after so many seconds such a migration has not converged; 0: at the
+                               deadline */
     /* How each side's binary plugs the device that the scenario is about, in the form of
      * godwit_recipe_to_json(). NULL: unknown, ask the binary. */
     const json_t *source_recipe, *destination_recipe;

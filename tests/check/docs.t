@@ -246,6 +246,7 @@ sub value_of {
         bench   => ['What to start', 'Options of bench'],
         selftest => ['What to start', 'Options of selftest'],
         compare => ['What to start', 'Options of compare'],
+        sweep   => ['What to start', 'Options of sweep'],
         compat  => ['What to start', 'Options of compat'],
         stream  => ['Options of stream'],
     );

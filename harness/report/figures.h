@@ -1,0 +1,39 @@
+/*
+ * Figures: how reports of measurements write numbers, and to where.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_REPORT_FIGURES_H
+#define GODWIT_HARNESS_REPORT_FIGURES_H
+
+#include "base/error.h"
+#include "base/json.h"
+#include <stdio.h>
+
+enum godwit_figures_format {
+    GODWIT_FORMAT_TEXT,
+    GODWIT_FORMAT_JSON,
+    GODWIT_FORMAT_CSV,
+};
+
+/* Returns VALUE with four significant digits, or "-" if it is not a number. The caller frees it. */
+char *godwit_figure_text(double value);
+
+/* Returns VALUE, or null if it is not a number. */
+json_t *godwit_figure_json(double value);
+
+/* Writes a comma and VALUE, which is left out if it is not a number. */
+void godwit_figure_csv(FILE *out, double value);
+
+/* Fails with USAGE unless each of FORMATS, which may be NULL, is "text", "json" or "csv", with
+ * ":FILE" to write to a file. */
+bool godwit_figures_check(char *const *formats, GError **error);
+
+/* Calls WRITE with the stream that FORMAT names, and DATA. Fails with ENVIRONMENT if it cannot be
+ * written. */
+bool godwit_figures_write(const char *format,
+                          void (*write)(enum godwit_figures_format format, FILE *out,
+                                        gconstpointer data),
+                          gconstpointer data, GError **error);
+
+#endif
