@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "measure/statistics.h"
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,11 +97,17 @@ static bool run_round(struct sweep *sweep, unsigned round)
 static void foresee(const struct sweep *sweep, double first)
 {
     const double budget = sweep->options->budget;
-    const unsigned fit = first > 0 && budget > first ? (unsigned)MIN(budget / first, 1e6) : 1;
-    if (budget > 0 && fit < sweep->report.runs)
-        godwit_text_complain("a round takes about %.0f s: %u of %u rounds fit into the budget of "
-                             "%.0f s",
-                             first, fit, sweep->report.runs, budget);
+    const double all = sweep->report.runs;
+    if (!(budget > 0) || all < 2 || budget >= all * first)
+        return;
+    if (budget < 2 * first)
+        godwit_text_complain("a round takes about %.1f s: only the first of %u fits into the "
+                             "budget of %g s, or not even that",
+                             first, sweep->report.runs, budget);
+    else
+        godwit_text_complain("a round takes about %.1f s: %.0f of %u rounds fit into the budget "
+                             "of %g s",
+                             first, floor(budget / first), sweep->report.runs, budget);
 }
 
 static enum godwit_sweep_end run_rounds(struct sweep *sweep)
@@ -195,6 +202,8 @@ static bool sweep_all(struct godwit_process *process, const struct godwit_sweep_
                 .path = target->source->path,
                 .version = target->source->version,
                 .package = target->source->package,
+                .destination_path = target->destination->path,
+                .destination_version = target->destination->version,
                 .arch = target->setup.machine->arch,
                 .machine = target->setup.type,
                 .accel = target->setup.accel,

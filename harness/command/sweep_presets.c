@@ -54,7 +54,8 @@ static const struct godwit_preset presets[] = {
     {
         .name = "compr-xbzrle",
         .summary = "xbzrle with a larger and larger cache",
-        .over = {"xbzrle-cache-size=1048576,4194304,16777216,67108864"},
+        .over = {"xbzrle-cache-size=1048576,4194304,16777216,67108864", "max-bandwidth=30000000",
+                 "dirty-rate=20000"},
         .set = {"xbzrle=on"},
         .scenarios = {precopy},
     },

@@ -61,7 +61,8 @@ enum godwit_sweep_end {
 
 /* All of a sweep. Strings are borrowed. */
 struct godwit_sweep_report {
-    const char *path, *version, *package;
+    const char *path, *version, *package; /* of the source */
+    const char *destination_path, *destination_version;
     const char *arch, *machine, *accel, *preset; /* preset NULL: none */
     const json_t *settings;                      /* of all cells; NULL: none */
     uint64_t seed;

@@ -200,6 +200,11 @@ static void write_head(FILE *out, const struct godwit_sweep_report *report)
     g_autofree char *settings = godwit_settings_text(report->settings);
     g_autofree char *tame = godwit_text_line(settings);
     fprintf(out, "QEMU %s, %s%s%s\n", version, path, *tame ? ", " : "", tame);
+    if (strcmp(report->path, report->destination_path) != 0) {
+        g_autofree char *to = godwit_text_line(report->destination_path);
+        g_autofree char *newer = godwit_text_line(report->destination_version);
+        fprintf(out, "to QEMU %s, %s\n", newer, to);
+    }
     fprintf(out, "guest: %s, %s, %s; seed %" G_GUINT64_FORMAT "\n", report->arch, machine,
             report->accel, report->seed);
     if (report->preset)
@@ -293,9 +298,11 @@ static void write_json(FILE *out, const struct godwit_sweep_report *report)
     for (guint i = 0; i < report->cells->len; i++)
         json_array_append_new(cells, cell_json(report, cell_at(report, i)));
     g_autoptr(json_t) json = json_pack(
-        "{s:{s:s, s:s, s:s}, s:s, s:s, s:s, s:s*, s:I, s:i, s:i, s:f, s:f, s:f, s:s, s:O, s:o, "
+        "{s:{s:s, s:s, s:s}, s:{s:s, s:s}, s:s, s:s, s:s, s:s*, s:I, s:i, s:i, s:f, s:f, s:f, s:s, "
+        "s:O, s:o, "
         "s:o}",
         "qemu", "path", report->path, "version", report->version, "package", report->package,
+        "destination", "path", report->destination_path, "version", report->destination_version,
         "arch", report->arch, "machine", report->machine, "accel", report->accel, "preset",
         report->preset, "seed", (json_int_t)report->seed, "runs", (int)report->runs, "rounds",
         (int)report->rounds, "give_up_s", report->give_up, "budget_s", report->budget, "elapsed_s",

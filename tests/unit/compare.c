@@ -224,6 +224,36 @@ static void arms_take_turns(void **state)
             assert_int_equal(at[arm][place], 2);
 }
 
+/* Quartiles as interpolation between the sorted values gives them; none of nothing. */
+static void quantiles_by_hand(void **state)
+{
+    static const double values[] = {40, 10, 30, 20};
+    (void)state;
+    assert_true(godwit_quantile(values, 4, 0.25) == 17.5);
+    assert_true(godwit_quantile(values, 4, 0.5) == godwit_median(values, 4));
+    assert_true(godwit_quantile(values, 4, 1) == 40);
+    assert_true(godwit_quantile(values, 1, 0.75) == 40);
+    assert_true(isnan(godwit_quantile(values, 0, 0.5)));
+}
+
+/* Each order has each cell once, and depends on the seed and the round alone. */
+static void orders_change(void **state)
+{
+    enum { CELLS = 12 };
+    unsigned first[CELLS], again[CELLS], round[CELLS], seed[CELLS], seen = 0;
+    (void)state;
+    godwit_shuffle(first, CELLS, 7, 0);
+    godwit_shuffle(again, CELLS, 7, 0);
+    godwit_shuffle(round, CELLS, 7, 1);
+    godwit_shuffle(seed, CELLS, 70, 0);
+    assert_memory_equal(first, again, sizeof(first));
+    assert_memory_not_equal(first, round, sizeof(first));
+    assert_memory_not_equal(first, seed, sizeof(first));
+    for (int i = 0; i < CELLS; i++)
+        seen |= 1u << first[i];
+    assert_int_equal(seen, (1u << CELLS) - 1);
+}
+
 static void looks_are_few(void **state)
 {
     static const unsigned looks[] = {8, 12, 16, 24, 32, 48, 64, 96};
@@ -391,6 +421,8 @@ int main(void)
         cmocka_unit_test(verdicts_at_their_bounds),
         cmocka_unit_test(smallest_change_is_found),
         cmocka_unit_test(arms_take_turns),
+        cmocka_unit_test(quantiles_by_hand),
+        cmocka_unit_test(orders_change),
         cmocka_unit_test(looks_are_few),
         cmocka_unit_test(equals_are_not_slower),
         cmocka_unit_test(differences_are_found),

@@ -77,6 +77,7 @@ static struct godwit_job *job_new(const char *scenario)
     g_autoptr(json_t) settings = json_pack("{s:b, s:i}", "multifd", 1, "multifd-channels", 4);
     godwit_job_set_settings(job, settings);
     setup->unthrottled = true;
+    setup->give_up = 2.5;
     job->progress = true;
     job->keep = true;
     return job;
@@ -114,6 +115,8 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_true(json_equal(one->settings, other->settings));
     assert_ptr_equal(other->setup.settings, other->settings);
     assert_int_equal(one->setup.unthrottled, other->setup.unthrottled);
+    assert_true(one->setup.give_up >= other->setup.give_up &&
+                one->setup.give_up <= other->setup.give_up);
     assert_int_equal(one->capabilities->len, other->capabilities->len);
     for (guint i = 0; i < one->capabilities->len; i++) {
         const struct godwit_capability *c = &g_array_index(one->capabilities,
@@ -396,6 +399,7 @@ static void test_again(void **state)
     g_autoptr(json_t) settings = json_incref(job->settings);
     setup->settings = NULL;
     setup->unthrottled = false;
+    setup->give_up = 0;
     setup->memory_given = false;
     setup->pmemsave = false;
     setup->oracles_off = 0;
@@ -446,6 +450,10 @@ static void test_again(void **state)
     setup->unthrottled = true;
     setup->settings = settings;
     expect_again(job, USUAL " --unthrottled --set multifd=on --set multifd-channels=4");
+    setup->give_up = 2.5;
+    expect_again(job,
+                 USUAL " --unthrottled --give-up 2.5s --set multifd=on --set multifd-channels=4");
+    setup->give_up = 0;
     setup->unthrottled = false;
     setup->settings = NULL;
 #undef USUAL
@@ -519,6 +527,8 @@ static void test_again_migrate(void **state)
         "--timeout-scale",
         "0.1",
         "--unthrottled",
+        "--give-up",
+        "2.5s",
         "--set",
         "multifd=on",
         "--set",
