@@ -6,9 +6,11 @@
  */
 #include "run/janitor.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +28,19 @@ ssize_t recv(int fd, void *buffer, size_t length, int flags)
         raise(SIGKILL);
     }
     return recvfrom(fd, buffer, length, flags, NULL, NULL);
+}
+
+/* The process in which reads succeed; 0: all do. */
+static pid_t reader;
+
+/* Likewise: the janitor, another process, cannot read. */
+ssize_t read(int fd, void *buffer, size_t length)
+{
+    if (reader && getpid() != reader) {
+        errno = EIO;
+        return -1;
+    }
+    return (ssize_t)syscall(SYS_read, fd, buffer, length);
 }
 
 static void lost(void *data)
@@ -70,8 +85,38 @@ static void test_cleans_up(void **state)
     }
 }
 
+static void note_lost(void *data)
+{
+    *(bool *)data = true;
+}
+
+/* A janitor that cannot wait for its harness any more ends, and the harness notices. */
+static void test_cannot_wait(void **state)
+{
+    bool noticed = false;
+    GError *error = NULL;
+    g_setenv("TMPDIR", *state, TRUE);
+    reader = getpid();
+    struct godwit_janitor *janitor = godwit_janitor_new(note_lost, &noticed, &error);
+    assert_non_null(janitor);
+    const gint64 deadline = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    while (!noticed && g_get_monotonic_time() < deadline) {
+        g_main_context_iteration(NULL, FALSE);
+        g_usleep(1000);
+    }
+    assert_true(noticed);
+    reader = 0;
+    /* The harness cleans up in its place. */
+    assert_false(godwit_janitor_finish(janitor, &error));
+    g_clear_error(&error);
+    assert_int_equal(entries(*state), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cleans_up)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cleans_up),
+        cmocka_unit_test(test_cannot_wait),
+    };
     return cmocka_run_group_tests(tests, unit_folder, unit_folder_end);
 }
