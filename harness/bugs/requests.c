@@ -88,8 +88,7 @@ static bool is_private_exec(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* Resizing asks the block layer for zeroes at the end of the image, without looking whether it may
- * write. */
+/* QEMU writes to the image while it resizes it, although the node is inactive. */
 static bool is_inactive_resize(const struct godwit_symptom *symptom, char **seen)
 {
     if (strcmp(symptom->text, "block_resize") != 0 ||

@@ -5,8 +5,8 @@
  * A live migration is throttled from its start. It is unthrottled, or switched to postcopy, when it
  * is proven to be live and the spec's own step "live" is over. If its speed is measured instead, a
  * precopy is not throttled at all, and pace.c measures. A postcopy still is: something must be left
- * to send when it is switched over. A fault, TLS, a watcher and the gate
- * of multifd each need a relay; one serves all of them.
+ * to send when it is switched over. A fault, TLS, a watcher and the gate of multifd each need a
+ * relay; one serves all of them.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define IMAGE "disk.img"
-/* A node of the source's own, and an empty image that can become an overlay. */
+/* A node of the source's own, and one that a command makes. */
 #define OTHER   "other"
 #define OVERLAY "overlay"
 

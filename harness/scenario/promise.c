@@ -56,24 +56,9 @@ struct godwit_scenario_state {
     const struct limit *limit;
 };
 
-static void count(gpointer data, const unsigned char *bytes, size_t length)
-{
-    struct godwit_scenario_state *state = data;
-    (void)bytes;
-    state->sent += length;
-}
-
-static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
-                  gpointer data)
-{
-    (void)answered;
-    (void)index;
-    godwit_flow_watch(sent, count, data);
-}
-
 static void watch(struct godwit_testbed *testbed, struct godwit_relay *relay)
 {
-    godwit_relay_greet(relay, greet, testbed->state);
+    godwit_relay_count_bytes(relay, &testbed->state->sent);
 }
 
 static bool set_limit(struct godwit_vm *source, json_int_t bandwidth, GError **error)

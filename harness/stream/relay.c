@@ -270,6 +270,25 @@ void godwit_relay_greet(struct godwit_relay *relay, godwit_relay_greeter greeter
     g_array_append_val(relay->greeters, entry);
 }
 
+static void count_sent(gpointer sent, const unsigned char *bytes, size_t length)
+{
+    (void)bytes;
+    *(uint64_t *)sent += length;
+}
+
+static void count_connection(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
+                             gpointer data)
+{
+    (void)answered;
+    (void)index;
+    godwit_flow_watch(sent, count_sent, data);
+}
+
+void godwit_relay_count_bytes(struct godwit_relay *relay, uint64_t *sent)
+{
+    godwit_relay_greet(relay, count_connection, sent);
+}
+
 const char *godwit_relay_uri(const struct godwit_relay *relay)
 {
     return relay->uri;

@@ -32,6 +32,10 @@ void godwit_relay_free(struct godwit_relay *relay);
 /* Calls GREETER for each connection that is made from now on. DATA must outlive the relay. */
 void godwit_relay_greet(struct godwit_relay *relay, godwit_relay_greeter greeter, gpointer data);
 
+/* Adds to *SENT how many bytes come from the source, over all connections that are made from now
+ * on. SENT must outlive the relay. */
+void godwit_relay_count_bytes(struct godwit_relay *relay, uint64_t *sent);
+
 /* Returns the address to connect to instead of the one behind the relay. Borrowed. */
 const char *godwit_relay_uri(const struct godwit_relay *relay);
 
