@@ -157,7 +157,9 @@ struct godwit_testbed {
 /* The default deadline of a testbed in seconds, before scaling. It is generous, because it must end
  * only what hangs. */
 #define GODWIT_DEADLINE_SECONDS 60
-/* The longest that a QEMU may take to answer on QMP after its start, in seconds, before scaling. */
+/* The longest that a QEMU may take to answer on QMP after its start, in seconds. A scale below 1,
+ * by which a scenario that hangs is ended early, does not apply: a busy host starts QEMU no sooner
+ * because of it. The deadline of the testbed does. */
 #define GODWIT_START_SECONDS 15
 /* The longest that a dying process may take to be gone, in seconds, before scaling. It may be
  * writing a core. */

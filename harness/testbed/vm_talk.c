@@ -41,10 +41,18 @@ static bool negotiate(struct godwit_vm *vm, GError **error)
     return true;
 }
 
+/* Returns until when a QEMU may take to answer for the first time. */
+static gint64 start_deadline(const struct godwit_testbed *testbed)
+{
+    const double scale = MAX(testbed->setup->timeout_scale, 1);
+    const gint64 whole = (gint64)(GODWIT_START_SECONDS * scale * (double)G_USEC_PER_SEC);
+    return MIN(testbed->deadline, g_get_monotonic_time() + whole);
+}
+
 bool godwit_vm_handshake(struct godwit_vm *vm, GError **error)
 {
     g_autoptr(GError) cause = NULL;
-    const gint64 deadline = godwit_testbed_seconds(vm->testbed, GODWIT_START_SECONDS);
+    const gint64 deadline = start_deadline(vm->testbed);
     /* Some QEMUs greet before they create their machine. */
     if (godwit_testbed_wait_until(vm->testbed, deadline, has_greeting, vm, "the QMP greeting",
                                   &cause) &&
@@ -85,7 +93,7 @@ bool godwit_vm_inherit(struct godwit_vm *heir, struct godwit_vm *vm, GError **er
 {
     g_autofree char *what =
         g_strdup_printf("the QMP greeting of the QEMU that the %s executes", vm->name);
-    const gint64 deadline = godwit_testbed_seconds(vm->testbed, GODWIT_START_SECONDS);
+    const gint64 deadline = start_deadline(vm->testbed);
     vm->qmp->may_restart = true;
     if (!godwit_testbed_wait_until(vm->testbed, deadline, has_restarted, vm, what, error))
         return false;
