@@ -21,6 +21,8 @@
 #define QUOTED_MAX 5
 /* How many regions of one machine may kill the QEMU that reads them. */
 #define DEADLY_MAX 8
+/* After so many pokes that end a machine, the rest of them is left out. */
+#define REVEAL_DEADLY_MAX 4
 
 /* Fields that a destination does not save as it has loaded them, although the device is sound. */
 struct recomputed {
@@ -53,8 +55,10 @@ static const struct recomputed recomputed[] = {
 struct comparison {
     struct godwit_vm *source, *destination;
     const char *const *arguments;
-    GPtrArray *deadly; /* regions that must not be read */
-    GPtrArray *lost;   /* NULL until the fields have been compared */
+    GPtrArray *deadly;            /* regions that must not be read */
+    struct godwit_reveal *reveal; /* NULL: nothing is done after reading */
+    guint reveal_deadly;          /* how many of its pokes have ended a machine */
+    GPtrArray *lost;              /* NULL until the fields have been compared */
 };
 
 static void lost_free(gpointer data)
@@ -179,10 +183,39 @@ static struct godwit_vm *load_copy(const struct comparison *comparison, GError *
     return copy && godwit_loaded_load(comparison->source, copy, error) ? copy : NULL;
 }
 
+/* Makes pokes in VM, whose registers are in HARDWARE, and reads places again. Fails with ACCESS if
+ * one of them ends VM, which is left out from now on. */
+static bool reveal(struct comparison *comparison, struct godwit_vm *vm,
+                   struct godwit_hardware *hardware, GError **error)
+{
+    GArray *pokes = comparison->reveal ? comparison->reveal->pokes : NULL;
+    g_autofree char *status = pokes ? godwit_vm_status(vm, error) : NULL;
+    for (guint i = 0; status && i < pokes->len; i++) {
+        switch (godwit_poke_make(vm, NULL, status, &g_array_index(pokes, struct godwit_poke, i),
+                                 error)) {
+        case GODWIT_POKED:
+            break;
+        case GODWIT_POKED_TO_END:
+            if (comparison->reveal_deadly++ < REVEAL_DEADLY_MAX)
+                g_array_remove_index(pokes, i);
+            else
+                g_array_set_size(pokes, i);
+            return godwit_fail(error, GODWIT_ERROR_ACCESS, "the %s ended, or was reset, by a poke",
+                               vm->name);
+        default:
+            return false;
+        }
+        if (!godwit_hardware_read_again(hardware, vm, comparison->reveal->places,
+                                        comparison->deadly, error))
+            return false;
+    }
+    return !pokes || status;
+}
+
 /* Reads the registers of *READER, or of a copy of the destination if that is NULL. One that dies of
  * a read is followed by a copy that is spared that region. Sets *READER to the last one. */
-static struct godwit_hardware *read_loaded(const struct comparison *comparison,
-                                           struct godwit_vm **reader, GError **error)
+static struct godwit_hardware *read_loaded(struct comparison *comparison, struct godwit_vm **reader,
+                                           GError **error)
 {
     for (;;) {
         if (!*reader && !(*reader = load_copy(comparison, error)))
@@ -191,10 +224,11 @@ static struct godwit_hardware *read_loaded(const struct comparison *comparison,
         g_autoptr(GError) cause = NULL;
         vm->may_exit = vm->alarms_judged = true; /* whatever reading does to it */
         struct godwit_hardware *hardware = godwit_hardware_read(vm, comparison->deadly, &cause);
-        if (hardware)
+        if (hardware && reveal(comparison, vm, hardware, &cause))
             return hardware;
+        godwit_hardware_free(hardware);
         if (!g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ACCESS) ||
-            comparison->deadly->len > DEADLY_MAX) {
+            comparison->deadly->len + comparison->reveal_deadly > DEADLY_MAX + REVEAL_DEADLY_MAX) {
             g_propagate_error(error, g_steal_pointer(&cause));
             return NULL;
         }
@@ -215,24 +249,38 @@ static void add_registers(struct comparison *comparison, const GPtrArray *differ
     }
 }
 
+/* Reads the registers of the source, which is the last to be read. What it does not survive after
+ * its first reading is left out. Returns NULL with ERROR set if it does not survive that. */
+static struct godwit_hardware *read_source(struct comparison *comparison, GError **error)
+{
+    struct godwit_vm *source = comparison->source;
+    g_autoptr(GError) cause = NULL;
+    source->may_exit = source->alarms_judged = true;
+    struct godwit_hardware *own = godwit_hardware_read(source, comparison->deadly, error);
+    if (own && !reveal(comparison, source, own, &cause) &&
+        !g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ACCESS)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        g_clear_pointer(&own, godwit_hardware_free);
+    }
+    return own;
+}
+
 static bool compare_registers(struct comparison *comparison, struct godwit_vm *reader,
                               GError **error)
 {
     struct godwit_vm *source = comparison->source;
     unsigned moving = 0;
     struct godwit_hardware *copy = read_loaded(comparison, &reader, error), *other = NULL;
-    source->may_exit = source->alarms_judged = true;
-    struct godwit_hardware *own =
-        copy ? godwit_hardware_read(source, comparison->deadly, error) : NULL;
+    struct godwit_hardware *own = copy ? read_source(comparison, error) : NULL;
     GPtrArray *differences = own ? godwit_hardware_compare(own, copy, NULL, &moving) : NULL;
     if (differences && differences->len) {
-        struct godwit_vm *another = NULL;
+        struct godwit_vm *another = load_copy(comparison, error);
         g_clear_pointer(&differences, g_ptr_array_unref);
-        /* The source names both: a copy may not survive questions, once its registers were read. */
-        other =
-            godwit_hardware_name(own, source, error) && godwit_hardware_name(copy, source, error)
-                ? read_loaded(comparison, &another, error)
-                : NULL;
+        /* This copy names both: one whose registers were read may not survive questions. */
+        other = another && godwit_hardware_name(own, another, error) &&
+                        godwit_hardware_name(copy, another, error)
+                    ? read_loaded(comparison, &another, error)
+                    : NULL;
         differences = other ? godwit_hardware_compare(own, copy, other, &moving) : NULL;
     }
     const bool good = differences != NULL;
@@ -249,10 +297,15 @@ static bool compare_registers(struct comparison *comparison, struct godwit_vm *r
     return good;
 }
 
-GPtrArray *godwit_loaded_compare(struct godwit_vm *source, struct godwit_vm *destination,
-                                 const char *const *arguments, bool last, GError **error)
+GPtrArray *godwit_loaded_reveal(struct godwit_vm *source, struct godwit_vm *destination,
+                                const char *const *arguments, bool last,
+                                struct godwit_reveal *reveal, GError **error)
 {
-    struct comparison comparison = {source, destination, arguments, g_ptr_array_new(), NULL};
+    struct comparison comparison = {.source = source,
+                                    .destination = destination,
+                                    .arguments = arguments,
+                                    .deadly = g_ptr_array_new(),
+                                    .reveal = reveal};
     /* A PC's port, which asks which CPU reads it: every QEMU dies of that. */
     g_ptr_array_add(comparison.deadly, (gpointer)g_intern_static_string("vmport"));
     if (!compare_fields(&comparison, error) ||
@@ -260,6 +313,12 @@ GPtrArray *godwit_loaded_compare(struct godwit_vm *source, struct godwit_vm *des
         g_clear_pointer(&comparison.lost, g_ptr_array_unref);
     g_ptr_array_unref(comparison.deadly);
     return comparison.lost;
+}
+
+GPtrArray *godwit_loaded_compare(struct godwit_vm *source, struct godwit_vm *destination,
+                                 const char *const *arguments, bool last, GError **error)
+{
+    return godwit_loaded_reveal(source, destination, arguments, last, NULL, error);
 }
 
 GArray *godwit_loaded_registers(const GPtrArray *lost)

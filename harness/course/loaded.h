@@ -8,6 +8,7 @@
 #ifndef GODWIT_HARNESS_COURSE_LOADED_H
 #define GODWIT_HARNESS_COURSE_LOADED_H
 
+#include "course/pokes.h"
 #include "stream/fields.h"
 #include "testbed/vm.h"
 
@@ -17,6 +18,17 @@ struct godwit_lost {
     char *text;         /* where, and both values */
     bool is_register;   /* ... not a field of the stream */
     const char *device; /* type of the device that has the register; NULL: unknown */
+};
+
+/*
+ * What is done to both sides once their registers have been read, so that state comes to light
+ * which no register shows at first: the same pokes, after each of which the beginnings of the
+ * places are read once more. That a poke ends a machine proves nothing here, since the run state of
+ * the two differs.
+ */
+struct godwit_reveal {
+    const GArray *places; /* of struct godwit_hardware_place, in memory and ports */
+    GArray *pokes;        /* of struct godwit_poke; those that end a machine are removed */
 };
 
 /* Makes VM, a destination that has been started, load GODWIT_MIGRATE_FILE, which SOURCE has
@@ -52,6 +64,11 @@ GPtrArray *godwit_loaded_lost_fields(const struct godwit_testbed *testbed,
  */
 GPtrArray *godwit_loaded_compare(struct godwit_vm *source, struct godwit_vm *destination,
                                  const char *const *arguments, bool last, GError **error);
+
+/* Does the same, and reveals more. REVEAL may be NULL. */
+GPtrArray *godwit_loaded_reveal(struct godwit_vm *source, struct godwit_vm *destination,
+                                const char *const *arguments, bool last,
+                                struct godwit_reveal *reveal, GError **error);
 
 /* Does both for VMs without a hand: state only. A spec's hook `judge`. */
 bool godwit_loaded_judge_state(struct godwit_vm *source, struct godwit_vm *destination,

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Most registers of a device are in the first bytes of a range: half of all pokes go there. */
-#define FRONT 256
+#define FRONT ((uint64_t)256)
 /* The registers of configuration space that pokes leave alone: the command register, BARs and the
  * expansion ROM's address; in a bridge, all of its header behind them. From the PCI specification,
  * 6.1. */
@@ -17,27 +17,51 @@
 #define CONFIG_BARS    0x10
 #define CONFIG_LINE    0x3c
 
+/* Where a legacy virtio device has the address of a queue, from the virtio specification, 4.1.4.8.
+ * A destination checks the rings there, computes their places anew, and need not keep garbage. */
+#define VIRTIO_LEGACY    "virtio-pci"
+#define VIRTIO_QUEUE     0x08
+#define VIRTIO_QUEUE_END 0x0c
+
 static bool is_left_alone(const struct godwit_hardware_place *place, uint64_t offset)
 {
+    if (place->space == GODWIT_SPACE_PORTS && !strcmp(place->region, VIRTIO_LEGACY))
+        return offset >= VIRTIO_QUEUE && offset < VIRTIO_QUEUE_END;
     return place->space == GODWIT_SPACE_CONFIG &&
            (offset / 4 * 4 == CONFIG_COMMAND || (offset >= CONFIG_BARS && offset < CONFIG_LINE) ||
             (place->bridge && offset < CONFIG_HEADER));
 }
 
-/* All zeros, all ones, a single bit, or any bits. */
-static uint32_t value_of(GRand *random)
+/* All zeros, all ones, a single bit, any bits, or a few, for a register of SIZE bytes. Many a wide
+ * register has its bits in the first byte, and one among them that resets the device. */
+static uint32_t value_of(GRand *random, unsigned size)
 {
-    switch (g_rand_int_range(random, 0, 6)) {
+    const unsigned bits = 8 * size;
+    const uint32_t mask = UINT32_MAX >> (32 - bits);
+    switch (g_rand_int_range(random, 0, 7)) {
     case 0:
         return 0;
     case 1:
-        return UINT32_MAX;
+        return mask;
     case 2:
+        return UINT32_C(1) << g_rand_int_range(random, 0, (gint32)bits);
     case 3:
-        return UINT32_C(1) << g_rand_int_range(random, 0, 32);
+        return UINT32_C(1) << g_rand_int_range(random, 0, 8);
+    case 4:
+        return g_rand_int(random) & mask;
     default:
-        return g_rand_int(random);
+        return g_rand_int(random) & g_rand_int(random) & mask;
     }
+}
+
+/* Reset leaves most registers at zero, and zero proves nothing there. */
+static uint32_t value_not_zero(GRand *random, unsigned size)
+{
+    uint32_t value;
+    do
+        value = value_of(random, size);
+    while (!value);
+    return value;
 }
 
 static unsigned size_of(const struct godwit_hardware_place *place, GRand *random)
@@ -63,7 +87,7 @@ static struct godwit_poke poke_of(const struct godwit_hardware_place *place, GRa
     const bool config = place->space == GODWIT_SPACE_CONFIG;
     poke.address = config ? place->start : place->start + at;
     poke.offset = place->offset + at;
-    poke.value = value_of(random) & (poke.size == 4 ? UINT32_MAX : (1u << 8 * poke.size) - 1);
+    poke.value = value_of(random, poke.size);
     return poke;
 }
 
@@ -78,6 +102,63 @@ GArray *godwit_pokes_make(const GArray *places, uint64_t seed, guint count)
             poke_of(&g_array_index(places, struct godwit_hardware_place, which), random);
         g_array_append_val(pokes, poke);
     }
+    g_rand_free(random);
+    return pokes;
+}
+
+/* Adds a poke to each register at the beginning of a place. */
+static void sweep_place(GArray *pokes, const struct godwit_hardware_place *place, unsigned width,
+                        GRand *random)
+{
+    const bool isa = place->space == GODWIT_SPACE_PORTS && place->start < GODWIT_ISA_PORTS;
+    const unsigned size = isa || place->length % width || place->start % width ? 1 : width;
+    for (uint64_t at = 0; at < MIN(place->length, FRONT); at += size) {
+        const bool config = place->space == GODWIT_SPACE_CONFIG;
+        const struct godwit_poke poke = {.space = place->space,
+                                         .address = config ? place->start : place->start + at,
+                                         .offset = place->offset + at,
+                                         .region = place->region,
+                                         .size = size,
+                                         .value = value_not_zero(random, size)};
+        if (!is_left_alone(place, at))
+            g_array_append_val(pokes, poke);
+    }
+}
+
+GArray *godwit_pokes_select(const GArray *places, uint64_t seed, guint count, guint values)
+{
+    GArray *pokes = g_array_new(FALSE, FALSE, sizeof(struct godwit_poke));
+    const guint32 words[] = {(guint32)seed, (guint32)(seed >> 32)};
+    GRand *random = g_rand_new_with_seed_array(words, G_N_ELEMENTS(words));
+    while (places->len && pokes->len < count * values) {
+        const guint which = g_rand_int(random) % places->len;
+        struct godwit_poke poke =
+            poke_of(&g_array_index(places, struct godwit_hardware_place, which), random);
+        for (guint i = 0; i < values; i++) {
+            g_array_append_val(pokes, poke);
+            poke.value = value_of(random, poke.size);
+        }
+    }
+    g_rand_free(random);
+    return pokes;
+}
+
+GArray *godwit_pokes_sweep(const GArray *places, uint64_t seed, unsigned width, guint count)
+{
+    GArray *pokes = g_array_new(FALSE, FALSE, sizeof(struct godwit_poke));
+    const guint32 words[] = {(guint32)seed, (guint32)(seed >> 32)};
+    GRand *random = g_rand_new_with_seed_array(words, G_N_ELEMENTS(words));
+    for (guint i = 0; i < places->len; i++)
+        sweep_place(pokes, &g_array_index(places, struct godwit_hardware_place, i), width, random);
+    /* In any order: a register may reset others, or enable them. */
+    for (guint i = pokes->len; i > 1; i--) {
+        struct godwit_poke *last = &g_array_index(pokes, struct godwit_poke, i - 1);
+        struct godwit_poke *any = &g_array_index(pokes, struct godwit_poke, g_rand_int(random) % i);
+        const struct godwit_poke kept = *last;
+        *last = *any;
+        *any = kept;
+    }
+    g_array_set_size(pokes, MIN(pokes->len, count));
     g_rand_free(random);
     return pokes;
 }
@@ -113,14 +194,14 @@ static bool has_changed(const struct godwit_vm *vm, guint first)
     return false;
 }
 
-enum godwit_poked godwit_poke_make(struct godwit_vm *vm, struct godwit_pci *pci,
+enum godwit_poked godwit_poke_make(struct godwit_vm *vm, struct godwit_pci *pci, const char *status,
                                    const struct godwit_poke *poke, GError **error)
 {
     const guint first = vm->qmp->events->len;
     g_autoptr(GError) cause = NULL;
     /* QEMU resets or ends a machine at the end of the turn of its main loop in which a device asks
      * for that, so before it answers on QMP. */
-    g_autofree char *status =
+    g_autofree char *now =
         write_register(vm, pci, poke, &cause) ? godwit_vm_status(vm, &cause) : NULL;
     if (cause && (g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ACCESS) ||
                   g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_CRASH) || vm->exited))
@@ -129,8 +210,7 @@ enum godwit_poked godwit_poke_make(struct godwit_vm *vm, struct godwit_pci *pci,
         g_propagate_error(error, g_steal_pointer(&cause));
         return GODWIT_POKED_FAILED;
     }
-    return strcmp(status, "prelaunch") != 0 || has_changed(vm, first) ? GODWIT_POKED_TO_END
-                                                                      : GODWIT_POKED;
+    return strcmp(now, status) != 0 || has_changed(vm, first) ? GODWIT_POKED_TO_END : GODWIT_POKED;
 }
 
 char *godwit_poke_text(const struct godwit_poke *poke)

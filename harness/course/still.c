@@ -54,12 +54,18 @@ bool godwit_still_transfer(struct godwit_vm *source, struct godwit_vm *destinati
     return true;
 }
 
-GPtrArray *godwit_still_migrate(struct godwit_still *still, GError **error)
+GPtrArray *godwit_still_reveal(struct godwit_still *still, struct godwit_reveal *reveal,
+                               GError **error)
 {
     return godwit_still_transfer(still->source, still->destination, error)
-               ? godwit_loaded_compare(still->source, still->destination, still->arguments, true,
-                                       error)
+               ? godwit_loaded_reveal(still->source, still->destination, still->arguments, true,
+                                      reveal, error)
                : NULL;
+}
+
+GPtrArray *godwit_still_migrate(struct godwit_still *still, GError **error)
+{
+    return godwit_still_reveal(still, NULL, error);
 }
 
 void godwit_still_drop(struct godwit_testbed *testbed, guint count)

@@ -40,6 +40,10 @@ bool godwit_still_transfer(struct godwit_vm *source, struct godwit_vm *destinati
  * if a VM fails. Neither VM can be used afterwards. */
 GPtrArray *godwit_still_migrate(struct godwit_still *still, GError **error);
 
+/* Does the same, and reveals more: see godwit_loaded_reveal(). */
+GPtrArray *godwit_still_reveal(struct godwit_still *still, struct godwit_reveal *reveal,
+                               GError **error);
+
 /* Ends every VM that the testbed has started since it had COUNT of them, and forgets them. */
 void godwit_still_drop(struct godwit_testbed *testbed, guint count);
 

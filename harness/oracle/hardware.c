@@ -5,7 +5,8 @@
  *
  * Some registers show only in an access of their own width: the 16-bit interrupt mask of an rtl8139
  * reads as 0 in a 32-bit access, and the 32-bit address of PC's configuration space as ones in one
- * of a byte. So the first bytes of a range are read again, at the other widths.
+ * of a byte; a part of the configuration of an i6300esb shows in 16 bits only. So the first bytes
+ * of a range are read again, at the other widths, and those of configuration space by 16 bits.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -27,11 +28,13 @@ struct span {
     uint64_t offset;    /* of the start in the region */
     unsigned size;      /* of an access, in bytes */
     bool again;         /* the span before this one is the same place, at another width */
+    unsigned turn;      /* 0: of the first reading of the machine, ... */
     GByteArray *bytes;  /* what was read, in the order of addresses; empty: it was left out */
 };
 
 struct godwit_hardware {
     GPtrArray *spans; /* of struct span */
+    unsigned turns;   /* how often places were read again */
     uint64_t left_out;
 };
 
@@ -62,6 +65,7 @@ static struct span *add_span(struct godwit_hardware *hardware,
     span->device = place->device;
     span->path = place->path;
     span->size = size;
+    span->turn = hardware->turns;
     span->bytes = g_byte_array_new();
     g_byte_array_set_size(span->bytes, (guint)length);
     g_ptr_array_add(hardware->spans, span);
@@ -99,10 +103,10 @@ static bool read_span(struct godwit_vm *vm, struct godwit_pci *pci, struct span 
     switch (span->space) {
     case GODWIT_SPACE_CONFIG:
         return godwit_pci_config(pci, (unsigned)(span->start >> 16),
-                                 (unsigned)(span->start >> 8 & 0xff), span->bytes->data,
+                                 (unsigned)(span->start >> 8 & 0xff), span->size, span->bytes->data,
                                  span->bytes->len, error);
     case GODWIT_SPACE_MEMORY:
-        if (!span->again)
+        if (!span->again && !span->turn)
             return read_memory(vm, span, error);
         /* fall through */
     default:
@@ -156,8 +160,8 @@ static bool read_place(struct godwit_vm *vm, struct godwit_hardware *hardware,
     if (g_ptr_array_find(deadly, place->region, NULL))
         return true;
     bool read = read_width(vm, hardware, pci, place, width, false, deadly, error);
-    for (unsigned size = 1; read && size <= 4 && place->space != GODWIT_SPACE_CONFIG; size *= 2)
-        if (size != width)
+    for (unsigned size = 1; read && size <= 4; size *= 2)
+        if (size != width && (size == 2 || place->space != GODWIT_SPACE_CONFIG))
             read = read_width(vm, hardware, pci, place, size, true, deadly, error);
     return read;
 }
@@ -178,6 +182,22 @@ struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly
     if (!read)
         g_clear_pointer(&hardware, godwit_hardware_free);
     return hardware;
+}
+
+bool godwit_hardware_read_again(struct godwit_hardware *hardware, struct godwit_vm *vm,
+                                const GArray *places, godwit_deadly_regions *deadly, GError **error)
+{
+    bool read = true;
+    hardware->turns++;
+    for (guint i = 0; read && i < places->len; i++) {
+        struct godwit_hardware_place place = g_array_index(places, struct godwit_hardware_place, i);
+        const bool isa = place.space == GODWIT_SPACE_PORTS && place.start < GODWIT_ISA_PORTS;
+        const unsigned size = isa ? 1 : 1u << hardware->turns % 3;
+        place.length = MIN(place.length, ALL_WIDTHS_MAX) / size * size;
+        read = g_ptr_array_find(deadly, place.region, NULL) ||
+               read_width(vm, hardware, NULL, &place, size, false, deadly, error);
+    }
+    return read;
 }
 
 bool godwit_hardware_name(struct godwit_hardware *hardware, struct godwit_vm *vm, GError **error)
@@ -228,6 +248,8 @@ static const struct span *same_span(const struct godwit_hardware *hardware, cons
     const struct span *renamed = NULL;
     for (guint i = 0; i < hardware->spans->len; i++) {
         const struct span *other = g_ptr_array_index(hardware->spans, i);
+        if (other->turn != span->turn)
+            continue;
         if (other->space == span->space && other->start == span->start &&
             other->region == span->region && other->offset == span->offset &&
             other->size == span->size && other->bytes->len == span->bytes->len)
@@ -305,9 +327,10 @@ static void compare_span(GPtrArray *differences, const struct godwit_hardware *h
                                      : g_strdup_printf(" (%s 0x%" G_GINT64_MODIFIER "x)",
                                                        space_names[source->space], address);
         add_difference(differences, source, at,
-                       g_strdup_printf("%s 0x%" G_GINT64_MODIFIER "x%s: 0x%0*x -> 0x%0*x",
+                       g_strdup_printf("%s 0x%" G_GINT64_MODIFIER "x%s: 0x%0*x -> 0x%0*x%s",
                                        source->region, source->offset + at, where, digits, before,
-                                       digits, after));
+                                       digits, after,
+                                       source->turn ? ", after the same writes to both" : ""));
     }
 }
 
@@ -331,7 +354,8 @@ static void add_missing(GPtrArray *differences, const struct godwit_hardware *on
     for (guint i = 0; i < one->spans->len; i++) {
         const struct span *span = g_ptr_array_index(one->spans, i);
         /* What was not read has no registers: a BAR shows in configuration space. */
-        if (!span->bytes->len || span->again || is_divided(two, span) || same_span(two, span))
+        if (!span->bytes->len || span->again || span->turn || is_divided(two, span) ||
+            same_span(two, span))
             continue;
         add_difference(differences, span, 0,
                        g_strdup_printf("%s, 0x%x bytes at %s 0x%" G_GINT64_MODIFIER
@@ -347,9 +371,14 @@ GPtrArray *godwit_hardware_compare(const struct godwit_hardware *source,
 {
     GPtrArray *differences = g_ptr_array_new_with_free_func(difference_free);
     *moving = 0;
+    unsigned turn = 0;
     for (guint i = 0; i < source->spans->len; i++) {
         const struct span *span = g_ptr_array_index(source->spans, i);
         const struct span *same = same_span(copy, span);
+        /* What has differed once differs again. */
+        if (differences->len && span->turn != turn)
+            break;
+        turn = span->turn;
         if (same)
             compare_span(differences, source, i, copy, same, other ? same_span(other, span) : NULL,
                          moving);

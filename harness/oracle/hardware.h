@@ -6,7 +6,7 @@
  * Read are the configuration space of every PCI function, every range of memory that leads to a
  * device, and every port; the beginning of a range by 8, 16 and 32 bits. Reading has side effects
  * (a FIFO gets shorter, a status is cleared), so each machine is read once, in the same order, and
- * is good for nothing afterwards.
+ * is good for nothing afterwards, but to be compared again after more that was done to all of them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -30,6 +30,15 @@ typedef GPtrArray godwit_deadly_regions;
  */
 struct godwit_hardware *godwit_hardware_read(struct godwit_vm *vm, godwit_deadly_regions *deadly,
                                              GError **error);
+
+/*
+ * Reads the beginnings of PLACES, an array of struct godwit_hardware_place of memory and ports,
+ * once more, and adds what they read now to HARDWARE: 256 bytes of each, by 16, 32, and 8 bits in
+ * turn, from one call to the next. Fails as godwit_hardware_read() does.
+ */
+bool godwit_hardware_read_again(struct godwit_hardware *hardware, struct godwit_vm *vm,
+                                const GArray *places, godwit_deadly_regions *deadly,
+                                GError **error);
 
 /* Finds out which device has each register in HARDWARE, by the objects of VM, which has the same
  * devices. That takes long, and only differences need it. Fails with QMP or CRASH. */

@@ -154,21 +154,21 @@ bool godwit_pci_run(struct godwit_pci *pci, struct godwit_pci_access *accesses, 
            godwit_qtest_write_bytes(pci->qtest, pci->scratch, memory, sizeof(memory), error);
 }
 
-bool godwit_pci_config(struct godwit_pci *pci, unsigned bus, unsigned place, unsigned char *bytes,
-                       size_t length, GError **error)
+bool godwit_pci_config(struct godwit_pci *pci, unsigned bus, unsigned place, unsigned size,
+                       unsigned char *bytes, size_t length, GError **error)
 {
-    g_autofree struct godwit_pci_access *accesses =
-        g_new0(struct godwit_pci_access, MAX(length / 4, 1));
-    for (size_t i = 0; i < length / 4; i++) {
+    const size_t count = length / size;
+    g_autofree struct godwit_pci_access *accesses = g_new0(struct godwit_pci_access, MAX(count, 1));
+    for (size_t i = 0; i < count; i++) {
         accesses[i].bus = (uint8_t)bus;
         accesses[i].place = (uint8_t)place;
-        accesses[i].offset = (uint16_t)(4 * i);
-        accesses[i].size = 4;
+        accesses[i].offset = (uint16_t)(i * size);
+        accesses[i].size = (uint8_t)size;
     }
-    if (!godwit_pci_run(pci, accesses, length / 4, error))
+    if (!godwit_pci_run(pci, accesses, count, error))
         return false;
     for (size_t i = 0; i < length; i++)
-        bytes[i] = (unsigned char)(accesses[i / 4].value >> (8 * (i % 4)));
+        bytes[i] = (unsigned char)(accesses[i / size].value >> (8 * (i % size)));
     return true;
 }
 

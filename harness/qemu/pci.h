@@ -54,10 +54,10 @@ size_t godwit_pci_config_size(const struct godwit_pci *pci);
 bool godwit_pci_run(struct godwit_pci *pci, struct godwit_pci_access *accesses, size_t count,
                     GError **error);
 
-/* Reads the configuration space of a function from offset 0 on into BYTES, LENGTH of them, a
- * multiple of 4. Otherwise like godwit_pci_run(). */
-bool godwit_pci_config(struct godwit_pci *pci, unsigned bus, unsigned place, unsigned char *bytes,
-                       size_t length, GError **error);
+/* Reads the configuration space of a function from offset 0 on into BYTES, in accesses of SIZE
+ * bytes (1, 2 or 4). LENGTH is in bytes, a multiple of SIZE. Otherwise like godwit_pci_run(). */
+bool godwit_pci_config(struct godwit_pci *pci, unsigned bus, unsigned place, unsigned size,
+                       unsigned char *bytes, size_t length, GError **error);
 
 /*
  * Does what firmware does: enables ECAM on q35; numbers the buses behind all bridges of the root

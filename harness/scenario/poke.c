@@ -15,14 +15,22 @@
 #include "course/still.h"
 #include <string.h>
 
-/* How many pokes a machine gets in each round. */
-#define POKES 96
+/* How many pokes a machine gets in a round that pokes at random, and at most in a sweep. */
+#define POKES     96
+#define SWEEP_MAX 384
+/* How many registers it gets pokes to after the migration, on both sides, and how many to each. Few
+ * registers, since what is written anew on both sides is equal again. */
+#define SELECTORS        6
+#define SELECTOR_CHOICES 8
 
 /* The rounds, each with a machine of its own. Several short ones reach more than a long one: sooner
- * or later a write resets the device. A write to configuration space can make all other registers
- * unreachable (a power state), so the last round has these writes alone. The machine itself has
+ * or later a write resets the device. At first all registers are poked at random, so that some are
+ * written again and again. Then come sweeps, which write each register once, in accesses of one
+ * width: many a register takes those of its own width only, which most often is 32 bits. A write to
+ * configuration space can make all other registers unreachable (a power state), so the last rounds
+ * have these writes alone: one at random, and a sweep by 16 and by 32 bits. The machine itself has
  * many devices. */
-enum rounds { DEVICE_ROUNDS = 6, MACHINE_ROUNDS = 13 };
+enum rounds { DEVICE_ROUNDS = 13, MACHINE_ROUNDS = 21, SWEEPS = 8, CONFIG_ROUNDS = 3 };
 
 /* How often the machine may be started anew because a poke has ended or reset it. After that, the
  * pokes from the next such one on are left out. */
@@ -40,7 +48,8 @@ struct subject {
     const char *const *here, *const *there; /* arguments of both sides */
     guint vms;                              /* how many the testbed had before */
     guint round, rounds;
-    GArray *pokes;  /* of struct godwit_poke; made at the first start */
+    GArray *places; /* of struct godwit_hardware_place; of this round, found at the first start */
+    GArray *pokes;  /* of struct godwit_poke, to these places */
     guint poked;    /* in all rounds */
     json_t *deadly; /* texts of those that were left out */
     gint64 longest; /* the longest try so far, in microseconds */
@@ -53,10 +62,15 @@ static bool is_part(const char *path, const char *top)
     return !strncmp(path, top, length) && (!path[length] || path[length] == '/');
 }
 
+/* Returns whether this round pokes configuration space. */
+static bool is_config_round(const struct subject *subject)
+{
+    return subject->round >= subject->rounds - CONFIG_ROUNDS;
+}
+
 /* Keeps of PLACES those of the subject that are for this round. */
 static void keep_own(const struct subject *subject, GArray *places)
 {
-    const bool last = subject->round == subject->rounds - 1;
     for (guint i = places->len; i-- > 0;) {
         const struct godwit_hardware_place *place =
             &g_array_index(places, struct godwit_hardware_place, i);
@@ -64,7 +78,7 @@ static void keep_own(const struct subject *subject, GArray *places)
             place->path &&
             is_part(place->path,
                     subject->machine ? "/machine" : "/machine/peripheral/" GODWIT_RECIPE_ID);
-        if (!own || (place->space == GODWIT_SPACE_CONFIG) != last)
+        if (!own || (place->space == GODWIT_SPACE_CONFIG) != is_config_round(subject))
             g_array_remove_index(places, i);
     }
 }
@@ -76,6 +90,30 @@ static struct godwit_pci *pci_of(struct godwit_vm *vm)
     struct godwit_pci *pci = mtree ? godwit_pci_new(vm->qtest, mtree, NULL) : NULL;
     godwit_mtree_free(mtree);
     return pci;
+}
+
+/* Returns the pokes of this round. The caller unreferences the array. */
+static GArray *pokes_of_round(const struct subject *subject)
+{
+    static const unsigned widths[] = {4, 2, 4, 1};
+    const uint64_t seed = subject->testbed->setup->seed * MACHINE_ROUNDS + subject->round;
+    const guint config = subject->rounds - CONFIG_ROUNDS, sweep = config - SWEEPS;
+    if (subject->round > config)
+        return godwit_pokes_sweep(subject->places, seed, 1u << (subject->round - config),
+                                  SWEEP_MAX);
+    if (subject->round == config)
+        return godwit_pokes_make(subject->places, seed, POKES);
+    GArray *pokes = subject->round < sweep
+                        ? godwit_pokes_make(subject->places, seed, POKES)
+                        : godwit_pokes_sweep(
+                              subject->places, seed,
+                              widths[(subject->round - sweep) % G_N_ELEMENTS(widths)], SWEEP_MAX);
+    g_autoptr(GArray) after =
+        godwit_pokes_select(subject->places, ~seed, SELECTORS, SELECTOR_CHOICES);
+    for (guint i = 0; i < after->len; i++)
+        g_array_index(after, struct godwit_poke, i).after = true;
+    g_array_append_vals(pokes, after->data, after->len);
+    return pokes;
 }
 
 /* Starts the machine, and makes the pokes if there are none yet. */
@@ -90,17 +128,17 @@ static bool start(struct subject *subject, struct godwit_still *still, GError **
     still->source->console->theirs = true; /* a poke may make the serial port send a byte */
     if (subject->pokes)
         return true;
-    g_autoptr(GArray) places = godwit_hardware_places(still->source, error);
-    if (!places)
+    subject->places = godwit_hardware_places(still->source, error);
+    if (!subject->places)
         return false;
-    keep_own(subject, places);
-    subject->pokes =
-        godwit_pokes_make(places, testbed->setup->seed * MACHINE_ROUNDS + subject->round, POKES);
+    keep_own(subject, subject->places);
+    subject->pokes = pokes_of_round(subject);
     return true;
 }
 
-/* Makes POKES in VM, all or up to the first that ends or resets the machine. Returns its index, the
- * number of pokes if there is none, or -1 with ERROR set. */
+/* Makes those of POKES in VM that come before the migration, all or up to the first that ends or
+ * resets the machine. Returns its index, the number of pokes if there is none, or -1 with ERROR
+ * set. */
 static int make_pokes(struct godwit_vm *vm, const GArray *pokes, GError **error)
 {
     struct godwit_pci *pci = pci_of(vm);
@@ -108,12 +146,32 @@ static int make_pokes(struct godwit_vm *vm, const GArray *pokes, GError **error)
     enum godwit_poked poked = GODWIT_POKED;
     vm->may_exit = true;
     while (i < pokes->len && poked == GODWIT_POKED) {
-        poked = godwit_poke_make(vm, pci, &g_array_index(pokes, struct godwit_poke, i), error);
+        const struct godwit_poke *poke = &g_array_index(pokes, struct godwit_poke, i);
+        if (!poke->after)
+            poked = godwit_poke_make(vm, pci, "prelaunch", poke, error);
         i += poked == GODWIT_POKED;
     }
     vm->may_exit = false;
     godwit_pci_free(pci);
     return poked == GODWIT_POKED_FAILED ? -1 : (int)i;
+}
+
+/* Migrates the machine, and makes those of POKES that come after that. Takes those away that end or
+ * reset it. Returns what is lost, NULL if a VM fails. */
+static GPtrArray *migrate(const struct subject *subject, struct godwit_still *still, GArray *pokes,
+                          GError **error)
+{
+    g_autoptr(GArray) after = g_array_new(FALSE, FALSE, sizeof(struct godwit_poke));
+    guint before = 0;
+    while (before < pokes->len && !g_array_index(pokes, struct godwit_poke, before).after)
+        before++;
+    g_array_append_vals(after, &g_array_index(pokes, struct godwit_poke, before),
+                        pokes->len - before);
+    struct godwit_reveal reveal = {subject->places, after};
+    GPtrArray *lost = godwit_still_reveal(still, &reveal, error);
+    g_array_set_size(pokes, before);
+    g_array_append_vals(pokes, after->data, after->len);
+    return lost;
 }
 
 /* Starts a machine and makes the pokes, without those that end or reset it. */
@@ -153,7 +211,7 @@ static bool still_fails(struct subject *subject, GArray *pokes, const char *wher
     subject->pokes = pokes;
     bool fails = false;
     if (start(subject, &still, NULL) && make_pokes(still.source, pokes, NULL) == (int)pokes->len) {
-        g_autoptr(GPtrArray) lost = godwit_still_migrate(&still, NULL);
+        g_autoptr(GPtrArray) lost = migrate(subject, &still, pokes, NULL);
         fails = where ? lost && has_lost(lost, where) : !lost;
     }
     subject->pokes = all;
@@ -214,20 +272,34 @@ static void minimise(struct subject *subject, const char *where)
     }
 }
 
+/* Records the pokes of one side of the migration as FIELD, and quotes the first of them. Returns
+ * NULL if there is none. The caller frees the text. */
+static char *record(const struct subject *subject, bool after, const char *field)
+{
+    GString *text = g_string_new(NULL);
+    guint count = 0;
+    for (guint i = 0; i < subject->pokes->len; i++) {
+        const struct godwit_poke *poke = &g_array_index(subject->pokes, struct godwit_poke, i);
+        if (poke->after != after)
+            continue;
+        g_autofree char *one = godwit_poke_text(poke);
+        godwit_testbed_measure_item(subject->testbed, field, json_string(one));
+        if (count++ < QUOTED_MAX)
+            g_string_append_printf(text, "%s%s", count > 1 ? ", " : "", one);
+    }
+    if (count > QUOTED_MAX)
+        g_string_append_printf(text, ", and %u more", count - QUOTED_MAX);
+    return g_string_free(text, !count);
+}
+
 /* Records the pokes that suffice, and adds them to the failure. */
 static void add_pokes(const struct subject *subject, GError **error)
 {
-    g_autoptr(GString) text = g_string_new(subject->pokes->len ? NULL : "no poke at all");
-    for (guint i = 0; i < subject->pokes->len; i++) {
-        g_autofree char *poke =
-            godwit_poke_text(&g_array_index(subject->pokes, struct godwit_poke, i));
-        godwit_testbed_measure_item(subject->testbed, "pokes", json_string(poke));
-        if (i < QUOTED_MAX)
-            g_string_append_printf(text, "%s%s", i ? ", " : "", poke);
-    }
-    if (subject->pokes->len > QUOTED_MAX)
-        g_string_append_printf(text, ", and %u more", subject->pokes->len - QUOTED_MAX);
-    godwit_error_context(error, "after %s", text->str);
+    g_autofree char *before = record(subject, false, "pokes");
+    g_autofree char *after = record(subject, true, "pokes_after");
+    godwit_error_context(error, "after %s%s%s", before ? before : "no poke at all",
+                         after ? ", and after the migration, on both sides, " : "",
+                         after ? after : "");
 }
 
 /* Tries the pokes once more, so that the evidence is that of the fewest. Returns what is lost, and
@@ -237,7 +309,7 @@ static GPtrArray *try_again(struct subject *subject, GError **cause)
     struct godwit_still still;
     return start(subject, &still, cause) &&
                    make_pokes(still.source, subject->pokes, cause) == (int)subject->pokes->len
-               ? godwit_still_migrate(&still, cause)
+               ? migrate(subject, &still, subject->pokes, cause)
                : NULL;
 }
 
@@ -296,7 +368,7 @@ static bool judge(struct subject *subject, GError **error)
         return true; /* the device has nothing for this round */
     subject->poked += subject->pokes->len;
     godwit_testbed_measure(testbed, "poked", json_integer(subject->poked));
-    testbed->state->lost = godwit_still_migrate(&still, &cause);
+    testbed->state->lost = migrate(subject, &still, subject->pokes, &cause);
     if (testbed->state->lost && !testbed->state->lost->len) {
         g_clear_pointer(&testbed->state->lost, g_ptr_array_unref);
         return true;
@@ -343,6 +415,7 @@ static bool poke(struct godwit_testbed *testbed, const char *name, char **here, 
             cause = g_steal_pointer(&failure);
         }
         g_clear_pointer(&subject.pokes, g_array_unref);
+        g_clear_pointer(&subject.places, g_array_unref);
         subject.round++;
     }
     godwit_testbed_measure(testbed, "pokes_deadly", subject.deadly);

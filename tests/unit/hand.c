@@ -87,7 +87,7 @@ static void check_function(struct godwit_pci *pci, const struct godwit_pci_funct
     if (!function->path)
         fail_msg("%x:%x.%x has no device", function->bus, function->slot, function->function);
     MUST(godwit_pci_config(pci, function->bus, (unsigned)function->slot << 3 | function->function,
-                           config, godwit_pci_config_size(pci), error));
+                           4, config, godwit_pci_config_size(pci), error));
     assert_int_equal(word(config, 0), function->vendor);
     assert_int_equal(word(config, 2), function->device);
     assert_int_equal(word(config, 10), function->class);

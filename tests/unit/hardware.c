@@ -12,6 +12,8 @@
 /* The line control register of the first serial port, and a value that it does not have. */
 #define LCR       0x3fb
 #define LCR_VALUE 0x1b
+/* ... and the one that shows the divisor in place of the data. */
+#define LCR_DIVISOR 0x80
 
 static const char *const arguments[] = {"-netdev", "hubport,id=hub,hubid=0", "-device",
                                         "e1000,netdev=hub,addr=9", NULL};
@@ -101,6 +103,51 @@ static void test_compare(void **state)
     }
 }
 
+/* The divisor of a serial port shows only when a bit of another register selects it: a difference
+ * is found once the same write has set that bit on both sides. The third machine, which is as the
+ * second one, tells what goes by a clock. */
+static void test_read_again(void **state)
+{
+    struct rig *rigs[3];
+    struct godwit_hardware *read[3];
+    g_autoptr(GPtrArray) deadly = g_ptr_array_new();
+    for (int i = 0; i < 3; i++) {
+        rigs[i] = assigned(state);
+        struct godwit_qtest *hand = rigs[i]->vm->qtest;
+        MUST(godwit_qtest_out(hand, 1, LCR, LCR_DIVISOR, error));
+        MUST(godwit_qtest_out(hand, 1, LCR - 3, i ? 5 : 6, error));
+        MUST(godwit_qtest_out(hand, 1, LCR, 0, error));
+        read[i] = hardware_of(rigs[i]);
+    }
+    unsigned moving;
+    GPtrArray *differences = godwit_hardware_compare(read[0], read[1], read[2], &moving);
+    assert_string_equal(text_at(differences, "isa-serial"), "");
+    g_ptr_array_unref(differences);
+
+    g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(struct godwit_hardware_place));
+    const struct godwit_hardware_place serial = {.space = GODWIT_SPACE_PORTS,
+                                                 .start = LCR - 3,
+                                                 .length = 8,
+                                                 .region = g_intern_static_string("serial")};
+    g_array_append_val(places, serial);
+    for (unsigned turn = 1; turn <= 2; turn++) {
+        for (int i = 0; i < 3; i++) {
+            MUST(godwit_qtest_out(rigs[i]->vm->qtest, 1, LCR, turn == 1 ? 0 : LCR_DIVISOR, error));
+            MUST(godwit_hardware_read_again(read[i], rigs[i]->vm, places, deadly, error));
+        }
+        differences = godwit_hardware_compare(read[0], read[1], read[2], &moving);
+        assert_string_equal(text_at(differences, "serial"),
+                            turn == 1 ? ""
+                                      : "serial 0x0 (port 0x3f8): 0x06 -> 0x05, after the same "
+                                        "writes to both");
+        g_ptr_array_unref(differences);
+    }
+    for (int i = 0; i < 3; i++) {
+        godwit_hardware_free(read[i]);
+        rig_free(state, rigs[i]);
+    }
+}
+
 /* A register that shows only in accesses of its own width is found, and is found once. */
 static void test_widths(void **state)
 {
@@ -180,9 +227,8 @@ static void test_deadly(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_widths),
-        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_compare), cmocka_unit_test(test_read_again),
+        cmocka_unit_test(test_widths),  cmocka_unit_test(test_missing),
         cmocka_unit_test(test_deadly),
     };
     g_autofree char *binary = g_build_filename(rig_folders[0], "qemu-system-x86_64", NULL);

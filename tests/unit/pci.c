@@ -443,7 +443,7 @@ static void test_assign(void **state)
             check(machine, rows[i].unmapped);
         }
         unsigned char bytes[4096];
-        assert_true(godwit_pci_config(pci, 64, 0, bytes, rows[i].size, NULL));
+        assert_true(godwit_pci_config(pci, 64, 0, 4, bytes, rows[i].size, NULL));
         assert_memory_equal(bytes, machine->functions[8].config, rows[i].size);
         godwit_pci_free(pci);
         peer_stop(&peer);
