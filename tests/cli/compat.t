@@ -83,32 +83,46 @@ is_deeply([grep { $_->{destination} !~ /picky/ && $_->{result} ne 'same' } @{$re
     'everything goes back');
 like($run->{out}, qr/^lost, .*: CPU model Nehalem-v1$/m, 'text names the kind');
 
-# Every version of every family, and what is left out.
+# Every version of every family that both have, and what is left out. The second QEMU lists only two
+# versions of each: one machine is as good as fifty here.
+my $list = `"$qemu" -machine help`;
+my %both = map { my $family = $_; ($family => [(sort { $b <=> $a } $list =~ /^pc-$family-(\d+\.\d+) /mg)[0, 1]]) }
+    qw(q35 i440fx);
+my @few = map { my $family = $_; map {"pc-$family-$_"} @{$both{$family}} } sort keys %both;
+my $listed = join '|', map {quotemeta} @few;
+my $lists = qemu_edited(<<"END", $qemu, 'few');
+if (/"numa-mem-supported"/) {
+    s/\\{[^{}]*"name": "(?!(?:$listed)")[^"]*-\\d+[.][0-9.]+"[^{}]*\\}(?:, )?//g;
+    s/, \\]/]/;
+}
+END
 my $few = script_file('few', <<"END");
-#!/bin/sh
-exec "$qemu" "\$@"
+case "\$*" in
+*'-machine none'*) exec "$lists" "\$@" ;;
+*) exec "$qemu" "\$@" ;;
+esac
 END
 $run = run(['compat', @on, '--devices', 'none', '--cpu-models', 'none', '--all-machines', '--find-newest',
         '-f', "json:$dir/all.json", '-f', "text:$dir/all.txt", $qemu, $few]);
 is($run->{status}, 0, 'all machines: exit status') or diag $run->{err};
 $report = JSON::PP->new->utf8->decode(slurp("$dir/all.json"));
 my @machines = map { $_->{machine} } @{$report->{cells}};
-ok(scalar(grep { /^pc-q35-\d/ } @machines) > 1, 'more than one q35');
-ok(scalar(grep { /^pc-i440fx-\d/ } @machines) > 1, 'the other family too');
-is(scalar(grep { !/\d\.\d/ } @machines), 0, 'only types with a version');
+is_deeply([sort @machines], [sort @few], 'each version of each family that both have, and nothing else');
 
 # What is in the baseline is accepted, and nothing else.
 $run = compat('--baseline', "$dir/baseline", $qemu, $broken);
 is($run->{status}, 0, 'nothing is worse than the baseline: exit status');
-$run = run(['compat', @on, '--devices', 'usb-tablet,usb-kbd', '--baseline', "$dir/baseline", $qemu, $broken]);
+$run = run(['compat', @on, '--devices', 'usb-tablet,usb-kbd', '--cpu-models', 'none',
+        '--baseline', "$dir/baseline", $qemu, $broken]);
 is($run->{status}, 1, 'something is worse: exit status');
 like($run->{out}, qr/^NEW lost/m, 'it is marked');
 
-# The newest to which everything can go.
-$run = compat('--find-newest', $qemu, $same);
+# The newest to which everything can go. The bare machine is enough.
+my @bare = ('--devices', 'none', '--cpu-models', 'none');
+$run = run(['compat', @on, @bare, '--find-newest', $qemu, $same]);
 is($run->{status}, 0, 'find-newest: exit status');
 is($run->{out}, "$same\n", 'find-newest: its path');
-$run = compat('--find-newest', $qemu, $broken);
+$run = run(['compat', @on, @bare, '--find-newest', $qemu, $broken]);
 is($run->{status}, 1, 'find-newest, there is none: exit status');
 is($run->{out}, '', 'find-newest, there is none');
 
@@ -124,8 +138,8 @@ for my $case (
     [[$qemu, "$dir/no-such"], qr/no-such/, 'no such file'],
     [['--qemu', $qemu, $qemu, $same], qr/leave out --qemu/, '--qemu'],
     [['--all-machines', '--machine', 'q35', $qemu, $same], qr/exclude each other/, 'machines twice'],
-    [['--baseline', $empty, $qemu, $same], qr/broken JSON/, 'an empty baseline'],
-    [['--baseline', $other, $qemu, $same], qr/baseline of other QEMUs/, 'a baseline of others'],
+    [['--devices', 'none', '--baseline', $empty, $qemu, $same], qr/broken JSON/, 'an empty baseline'],
+    [['--devices', 'none', '--baseline', $other, $qemu, $same], qr/baseline of other QEMUs/, 'a baseline of others'],
     [['--baseline', "$dir/none", $qemu, $same], qr/none/, 'no baseline'],
     [['--find-newest', '--direction', 'upgrade', $qemu, $same], qr/leave out --direction/, 'direction'],
     [['-f', 'tap', $qemu, $same], qr/unknown format "tap"/, 'a format'],

@@ -1,6 +1,8 @@
 #!/usr/bin/env perl
 # A small part of `make check-hostile`: every twentieth of its attacks. See tests/hostile.
 #
+# Runs alone: its parts keep all processors busy, and count what the host has left.
+#
 # SPDX-License-Identifier: MIT
 use strict;
 use warnings;

@@ -4,6 +4,8 @@
 # How quick that is depends on the machine and is only told. What is tested is that nobody waits for
 # a deadline: the scenarios here would take a minute by themselves.
 #
+# Runs alone: it compares how long an end takes with a deadline, and a busy host delays both.
+#
 # SPDX-License-Identifier: MIT
 use strict;
 use warnings;

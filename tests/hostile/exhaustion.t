@@ -6,6 +6,8 @@
 #
 # Some of it needs root: other users, and mounts in a namespace of their own.
 #
+# Runs alone: it counts what the host has left of descriptors, processes, memory and disk.
+#
 # SPDX-License-Identifier: MIT
 use strict;
 use warnings;

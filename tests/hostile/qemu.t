@@ -4,6 +4,8 @@
 # in well-formed reports without a character that a terminal would obey, uses a bounded amount of
 # memory, leaves nothing behind, and never passes what has not been migrated.
 #
+# Runs alone: it keeps all processors busy, with HOSTILE_JOBS at a time.
+#
 # SPDX-License-Identifier: MIT
 use strict;
 use warnings;

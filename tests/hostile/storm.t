@@ -3,6 +3,8 @@
 # or their workers and their janitor, under several circumstances. Afterwards nothing is left of
 # them, they have ended as documented, and nothing has passed that did not run to its end.
 #
+# Runs alone: it keeps all processors busy, with HOSTILE_JOBS at a time.
+#
 # SPDX-License-Identifier: MIT
 use strict;
 use warnings;

@@ -17,6 +17,8 @@
 # --all runs everything; without it, a choice of x86_64 with the first QEMU. A pattern as argument
 # runs the rows that match it. MITM_QEMUS names folders of QEMUs (default: the installed ones).
 #
+# Runs alone: a run in which the tampering comes too late is a failure.
+#
 # SPDX-License-Identifier: MIT
 use strict;
 use warnings;
