@@ -16,7 +16,7 @@ $newest //= $qemu;
 plan skip_all => 'no qemu-system-x86_64' unless $newest;
 
 # Stops the guest without Godwit's knowledge: it would only keep a processor busy until the deadline.
-my $HALT = q{; our $halted = 1; tell('stop'); };
+my $HALT = q{; our $halted = 1; &tell('stop'); };
 my $UNSEEN = q{next if our $halted && $from eq 'qemu' && /"event": "STOP"/; };
 
 # The QEMU of one side takes COMMAND for another one that does nothing, and seems to have sent EVENT.
@@ -110,6 +110,9 @@ my @rows = (
             '"return": (\\{.*)"status": "postcopy-paused"', '"return": $1"status": "failed"'),
         qr/the source is alone .* migration failed/],
 );
+
+# A migration that is under way would end without its guest's writes.
+$_->[1] =~ s/\Q$HALT\E// for grep { $_->[0] =~ m{^active/} } @rows;
 
 $_->[0] =~ m{^hops/} or $_->[0] = "lifecycle/$_->[0]" for @rows;
 my $number = 0;
