@@ -69,7 +69,8 @@ enum godwit_symptom_kind {
 
 /* A register that is lost, or a field of a device's state. */
 struct godwit_symptom_register {
-    const char *device; /* type of the device that has the register; "": it is a field */
+    const char *device; /* type of the device that has the register; "": it is a field; "?": it is
+                           not known which device has it */
     const char *where;  /* "operational 0x1c", or "openpic 0: src[0].ivpr" */
     const char *text;   /* where, and both values */
 };

@@ -275,10 +275,12 @@ static bool compare_registers(struct comparison *comparison, struct godwit_vm *r
     GPtrArray *differences = own ? godwit_hardware_compare(own, copy, NULL, &moving) : NULL;
     if (differences && differences->len) {
         struct godwit_vm *another = load_copy(comparison, error);
+        /* The source names both: some copies do not survive questions once they were loaded. It
+         * may itself not have survived the pokes. */
+        struct godwit_vm *named = source->exited ? another : source;
         g_clear_pointer(&differences, g_ptr_array_unref);
-        /* This copy names both: one whose registers were read may not survive questions. */
-        other = another && godwit_hardware_name(own, another, error) &&
-                        godwit_hardware_name(copy, another, error)
+        other = another && godwit_hardware_name(own, named, error) &&
+                        godwit_hardware_name(copy, named, error)
                     ? read_loaded(comparison, &another, error)
                     : NULL;
         differences = other ? godwit_hardware_compare(own, copy, other, &moving) : NULL;
@@ -326,12 +328,9 @@ GArray *godwit_loaded_registers(const GPtrArray *lost)
     GArray *registers = g_array_new(FALSE, FALSE, sizeof(struct godwit_symptom_register));
     for (guint i = 0; lost && i < lost->len; i++) {
         const struct godwit_lost *one = g_ptr_array_index(lost, i);
-        const struct godwit_symptom_register entry = {one->is_register ? one->device : "",
-                                                      one->where, one->text};
-        if (!entry.device) {
-            g_array_set_size(registers, 0);
-            break;
-        }
+        const char *device = one->device ? one->device : "?";
+        const struct godwit_symptom_register entry = {one->is_register ? device : "", one->where,
+                                                      one->text};
         g_array_append_val(registers, entry);
     }
     return registers;

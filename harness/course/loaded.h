@@ -78,8 +78,7 @@ bool godwit_loaded_judge_state(struct godwit_vm *source, struct godwit_vm *desti
 bool godwit_loaded_judge(struct godwit_testbed *testbed, const GPtrArray *lost, GError **error);
 
 /* Returns LOST, which may be NULL, as known bugs see it: an array of struct
- * godwit_symptom_register, which the caller unreferences. It borrows from LOST. It is empty if a
- * register of an unknown device is lost, or nothing is. */
+ * godwit_symptom_register, which the caller unreferences. It borrows from LOST. */
 GArray *godwit_loaded_registers(const GPtrArray *lost);
 
 /* Explains *FAILURE of godwit_loaded_judge(), in a machine whose devices are the user's own. If
