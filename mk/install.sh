@@ -61,7 +61,7 @@ part_command() {
     for page in README.md CHANGELOG.md LICENSE; do
         file 644 "$page" "share/doc/godwit/$page"
     done
-    for page in docs/*.md; do
+    for page in docs/*.md docs/*.schema.json; do
         file 644 "$page" "share/doc/godwit/$page"
     done
     # Reproductions without Godwit, which docs/known-bugs.md names.

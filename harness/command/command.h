@@ -153,6 +153,36 @@ int godwit_targets_width(const GPtrArray *targets);
  * with version, package and sha256) and "targets". The caller releases it. */
 json_t *godwit_about(const GPtrArray *targets);
 
+/* Part INDEX of COUNT equal parts of a selection, counted from 1. */
+struct godwit_shard {
+    unsigned index, count;
+};
+
+/* Parses the argument of --shard; NULL is the whole. "auto" takes the numbers that an engine has
+ * put into the environment, and prints them on stderr: see shard.c. Fails with USAGE. */
+bool godwit_shard_parse(const char *text, struct godwit_shard *shard, GError **error);
+
+/* Returns whether the scenario with this number, from 0, belongs to the shard. */
+static inline bool godwit_shard_has(const struct godwit_shard *shard, unsigned number)
+{
+    return number % shard->count == shard->index - 1;
+}
+
+/* What a run has selected, over all shards. The caller frees it. */
+typedef struct godwit_selection godwit_selection;
+godwit_selection *godwit_selection_new(void);
+void godwit_selection_free(godwit_selection *selection);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(godwit_selection, godwit_selection_free)
+
+/* Adds the first repetition of a job to the selection. */
+void godwit_selection_add(godwit_selection *selection, const struct godwit_job *job);
+
+/* Returns the description of the selection for results: "shard", "shards", "scenarios" (on all
+ * targets and shards), "repetitions" (0: endless) and "fingerprint". ABOUT is from godwit_about().
+ * Nothing can be added any more. The caller releases the description. */
+json_t *godwit_selection_end(godwit_selection *selection, const json_t *about,
+                             const struct godwit_shard *shard, unsigned repetitions);
+
 /* Returns a job that runs SCENARIO on TARGET, or an ad-hoc migration if SCENARIO is NULL. The
  * caller frees it. */
 struct godwit_job *godwit_target_job(const struct godwit_target *target,

@@ -221,8 +221,14 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         godwit_reporter_discard(reporter);
         return false;
     }
-    if (reporter->wants_about)
+    if (reporter->wants_about) {
+        const struct godwit_shard whole = {1, 1};
+        g_autoptr(godwit_selection) selection = godwit_selection_new();
+        for (guint i = 0; i < jobs->len; i++)
+            godwit_selection_add(selection, g_ptr_array_index(jobs, i));
         reporter->about = godwit_about(targets);
+        reporter->selection = godwit_selection_end(selection, reporter->about, &whole, 1);
+    }
     for (guint i = 0; i < jobs->len; i++) {
         struct godwit_job *job = g_ptr_array_index(jobs, i);
         job->progress = reporter->live;

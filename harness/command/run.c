@@ -30,7 +30,7 @@ struct run_options {
     char *output;
     char **globs;
     char *preset;
-    int shard_index, shard_count;
+    struct godwit_shard part;
 };
 
 static void clear(struct run_options *options)
@@ -121,15 +121,8 @@ static bool check(struct run_options *options, GError **error)
         return godwit_fail(error, GODWIT_ERROR_USAGE, "-j needs a number from 1 to 256");
     if (options->repeat != GODWIT_NOT_GIVEN && options->repeat < 1)
         return godwit_fail(error, GODWIT_ERROR_USAGE, "--repeat needs a number of 1 or more");
-    options->shard_index = options->shard_count = 1;
-    if (options->shard) {
-        char rest;
-        if (sscanf(options->shard, "%d/%d%c", &options->shard_index, &options->shard_count,
-                   &rest) != 2 ||
-            options->shard_index < 1 || options->shard_index > options->shard_count)
-            return godwit_fail(error, GODWIT_ERROR_USAGE,
-                               "--shard needs I/N with I from 1 to N, for example 1/3");
-    }
+    if (!godwit_shard_parse(options->shard, &options->part, error))
+        return false;
     if (!apply_quick(options, error) || !apply_preset(options, error))
         return false;
     return !options->oracles ||
@@ -162,7 +155,10 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
          "guests of an old one? (implies --direction upgrade)",
          "NAME"},
         {"shard", 0, 0, G_OPTION_ARG_STRING, &options->shard,
-         "Run only part I of N equal parts, to spread a run over several machines", "I/N"},
+         "Run only part I of N equal parts, to spread a run over several machines; auto takes I "
+         "and N "
+         "from the environment, auto/N takes I",
+         "I/N"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
          "Report as text (default), tap, junit, json or html, to standard output or to FILE; "
          "repeatable",
@@ -207,11 +203,11 @@ static bool named(const struct run_options *options, const struct godwit_scenari
 }
 
 /* Returns the jobs of all scenarios on all targets, in the order in which they run. Adds to SKIPPED
- * a result for each scenario that a target cannot run. Returns NULL with ERROR set if a QEMU does
- * not list what it has of a prototype. */
+ * a result for each scenario that a target cannot run, and to SELECTION each scenario of every
+ * shard. Returns NULL with ERROR set if a QEMU does not list what it has of a prototype. */
 static GPtrArray *make_jobs(struct godwit_process *process, const struct run_options *options,
                             const GPtrArray *targets, const GPtrArray *all, GPtrArray *skipped,
-                            GError **error)
+                            godwit_selection *selection, GError **error)
 {
     g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
     const int repeat = MAX(options->repeat, 1);
@@ -232,13 +228,16 @@ static GPtrArray *make_jobs(struct godwit_process *process, const struct run_opt
             if (target->second && !godwit_scenario_stamps(scenario) &&
                 (target->setup.workload.flags & GODWIT_FLAG_STAMP))
                 continue;
-            if (serial++ % (unsigned)options->shard_count != (unsigned)options->shard_index - 1)
-                continue;
-            g_autofree char *skip = godwit_scenario_skip_reason(scenario, &target->setup);
             struct godwit_job *job = godwit_target_job(target, scenario);
             job->keep = options->keep;
             job->setup.oracles_off = options->oracles_off;
             job->repetitions = endless(options) ? 0 : (unsigned)repeat;
+            godwit_selection_add(selection, job);
+            if (!godwit_shard_has(&options->part, serial++)) {
+                godwit_job_free(job);
+                continue;
+            }
+            g_autofree char *skip = godwit_scenario_skip_reason(scenario, &target->setup);
             if (skip) {
                 g_ptr_array_add(skipped,
                                 json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f}", "scenario",
@@ -301,6 +300,22 @@ static void discard(gpointer reporter, gpointer data)
     godwit_reporter_discard(reporter);
 }
 
+/* Gives the reporters that want it the description of what is tested and what was selected. */
+static void add_about(const struct run_options *options, const GPtrArray *targets,
+                      godwit_selection *selection, GPtrArray *reporters)
+{
+    g_autoptr(json_t) about = godwit_about(targets);
+    g_autoptr(json_t) selected = godwit_selection_end(
+        selection, about, &options->part, endless(options) ? 0 : (unsigned)MAX(options->repeat, 1));
+    for (guint i = 0; i < reporters->len; i++) {
+        struct godwit_reporter *reporter = g_ptr_array_index(reporters, i);
+        if (!reporter->wants_about)
+            continue;
+        reporter->about = json_incref(about);
+        reporter->selection = json_incref(selected);
+    }
+}
+
 static bool run(struct godwit_process *process, const struct run_options *options, int *status,
                 GError **error)
 {
@@ -315,7 +330,9 @@ static bool run(struct godwit_process *process, const struct run_options *option
         return false;
 
     g_autoptr(GPtrArray) skipped = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
-    g_autoptr(GPtrArray) jobs = make_jobs(process, options, targets, scenarios, skipped, error);
+    g_autoptr(godwit_selection) selection = godwit_selection_new();
+    g_autoptr(GPtrArray) jobs =
+        make_jobs(process, options, targets, scenarios, skipped, selection, error);
     if (!jobs)
         return false;
 
@@ -326,20 +343,18 @@ static bool run(struct godwit_process *process, const struct run_options *option
         g_ptr_array_foreach(reporters, discard, NULL);
         return false;
     }
-    bool live = false;
-    g_autoptr(json_t) about = NULL;
+    bool live = false, wants_about = false;
     g_autoptr(GPtrArray) observers = g_ptr_array_new();
     g_ptr_array_add(observers, &godwit_kept_writer);
     for (guint i = 0; i < reporters->len; i++) {
         struct godwit_reporter *reporter = g_ptr_array_index(reporters, i);
         g_ptr_array_add(observers, &reporter->observer);
         live |= reporter->live;
-        if (reporter->wants_about && !about)
-            about = godwit_about(targets);
-        if (reporter->wants_about)
-            reporter->about = json_incref(about);
+        wants_about |= reporter->wants_about;
         reporter->width = godwit_targets_width(targets);
     }
+    if (wants_about)
+        add_about(options, targets, selection, reporters);
     for (guint i = 0; i < jobs->len; i++)
         ((struct godwit_job *)g_ptr_array_index(jobs, i))->progress = live;
     struct godwit_run todo = {

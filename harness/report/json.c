@@ -1,5 +1,6 @@
 /*
  * The format json: one object with the summary and every result, written at the end.
+ * docs/results.schema.json describes it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,11 +14,12 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
 static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
 {
     g_autoptr(json_t) document = json_pack(
-        "{s:i, s:O*, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:b}, s:O}", "format", 1, "about",
-        reporter->about, "summary", "passed", (int)summary->passed, "known", (int)summary->known,
-        "failed", (int)summary->failed, "skipped", (int)summary->skipped, "errors",
-        (int)summary->errors, "not_run", (int)summary->not_run, "seconds", summary->seconds,
-        "interrupted", summary->interrupted, "results", reporter->results);
+        "{s:i, s:O*, s:O*, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:b}, s:O}", "format",
+        GODWIT_RESULTS_FORMAT, "about", reporter->about, "selection", reporter->selection,
+        "summary", "passed", (int)summary->passed, "known", (int)summary->known, "failed",
+        (int)summary->failed, "skipped", (int)summary->skipped, "errors", (int)summary->errors,
+        "not_run", (int)summary->not_run, "seconds", summary->seconds, "interrupted",
+        summary->interrupted, "results", reporter->results);
     g_autofree char *text = godwit_json_dump(document, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     fputs(text, reporter->out);
     fputc('\n', reporter->out);

@@ -95,6 +95,7 @@ bool godwit_reporter_close(struct godwit_reporter *reporter, GError **error)
         fclose(reporter->out);
     json_decref(reporter->results);
     json_decref(reporter->about);
+    json_decref(reporter->selection);
     json_decref(reporter->totals);
     g_free(reporter->path);
     g_free(reporter);

@@ -10,6 +10,10 @@
 #include "run/run.h"
 #include <stdio.h>
 
+/* Version of the format json. Increases when a member disappears or changes its meaning, but not
+ * when one is added: see docs/results.md. */
+#define GODWIT_RESULTS_FORMAT 1
+
 struct godwit_reporter {
     struct godwit_observer observer; /* hand this to the run; it calls the functions below */
     /* The format's functions; each may be NULL. */
@@ -25,11 +29,12 @@ struct godwit_reporter {
     unsigned number; /* results so far */
     unsigned points; /* TAP: test points so far */
     unsigned planned;
-    int width;        /* text: width of the column with the target */
-    json_t *totals;   /* text: sums over the passed results; owned */
-    json_t *results;  /* formats that are written at the end: all results; owned */
-    bool wants_about; /* the format prints what is tested ... */
-    json_t *about;    /* ... which the command sets: see godwit_about(); owned, may be NULL */
+    int width;         /* text: width of the column with the target */
+    json_t *totals;    /* text: sums over the passed results; owned */
+    json_t *results;   /* formats that are written at the end: all results; owned */
+    bool wants_about;  /* the format prints what is tested ... */
+    json_t *about;     /* ... which the command sets: see godwit_about(); owned, may be NULL */
+    json_t *selection; /* json: what was selected, see godwit_selection_end(); owned, may be NULL */
 };
 
 /*

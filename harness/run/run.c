@@ -111,7 +111,7 @@ static json_t *finish_result(struct worker *worker)
     return result;
 }
 
-static void count(struct godwit_summary *summary, const json_t *result)
+void godwit_summary_add(struct godwit_summary *summary, const json_t *result)
 {
     const char *status = godwit_json_string(result, "status", "fail");
     summary->red_known += godwit_json_string(result, "known", NULL) != NULL;
@@ -136,7 +136,7 @@ static void give_not_run(struct godwit_run *run, const struct godwit_job *job, c
         json_pack("{s:s, s:s, s:s, s:[], s:[], s:{}, s:[]}", "status", "error", "message", reason,
                   "kind", "not-run", "phases", "oracles", "measurements", "vms");
     describe_job(result, job, 0, NULL);
-    count(summary, result);
+    godwit_summary_add(summary, result);
     OBSERVE(run, result, result);
 }
 
@@ -168,7 +168,7 @@ static void worker_end(struct worker *worker, const GPtrArray *workers,
     } else {
         g_autoptr(json_t) result = godwit_confirm_take(confirm, worker->job, finish_result(worker));
         if (result) {
-            count(summary, result);
+            godwit_summary_add(summary, result);
             OBSERVE(run, result, result);
         }
     }
@@ -258,7 +258,7 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
     bool broken = false; /* no worker can be started */
     OBSERVE(run, begin, summary.planned);
     for (guint i = 0; i < run->skipped->len; i++) {
-        count(&summary, g_ptr_array_index(run->skipped, i));
+        godwit_summary_add(&summary, g_ptr_array_index(run->skipped, i));
         OBSERVE(run, result, g_ptr_array_index(run->skipped, i));
     }
     for (;;) {
@@ -306,7 +306,7 @@ struct godwit_summary godwit_run_jobs(struct godwit_run *run)
     }
     json_t *unconfirmed;
     while ((unconfirmed = godwit_confirm_give_up(confirm))) {
-        count(&summary, unconfirmed);
+        godwit_summary_add(&summary, unconfirmed);
         OBSERVE(run, result, unconfirmed);
         json_decref(unconfirmed);
     }

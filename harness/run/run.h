@@ -62,6 +62,9 @@ unsigned godwit_run_ahead(unsigned parallel);
  */
 struct godwit_summary godwit_run_jobs(struct godwit_run *run);
 
+/* Counts one more result in a summary. */
+void godwit_summary_add(struct godwit_summary *summary, const json_t *result);
+
 /* Returns the exit status for a summary, as `godwit --help` documents it. */
 int godwit_summary_status(const struct godwit_summary *summary);
 
