@@ -34,6 +34,7 @@ static const struct {
      "measure migrations over a grid of settings, dirty rates and sizes"},
     {"compat", godwit_command_compat, "say what can go from one QEMU to another, and back"},
     {"stream", godwit_command_stream, "show or verify a migration stream in a file"},
+    {"report", godwit_command_report, "merge, compare or convert results"},
 };
 
 static void help(void)

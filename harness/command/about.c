@@ -12,8 +12,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-/* Returns the command line of this process, quoted for a shell. The caller frees it. */
-static char *command_line(void)
+char *godwit_command_line(void)
 {
     g_autofree char *words = NULL;
     gsize length = 0;
@@ -61,7 +60,7 @@ json_t *godwit_about(const GPtrArray *targets)
 {
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
     g_autofree char *date = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
-    g_autofree char *command = command_line();
+    g_autofree char *command = godwit_command_line();
     g_autofree char *where = host();
     g_autoptr(json_t) binaries = json_object();
     g_autoptr(json_t) list = json_array();

@@ -149,6 +149,9 @@ void godwit_targets_name(const GPtrArray *targets);
 /* Returns the width of a column for the targets' names, at least 8. */
 int godwit_targets_width(const GPtrArray *targets);
 
+/* Returns the command line of this process, quoted for a shell. The caller frees it. */
+char *godwit_command_line(void);
+
 /* Returns what is tested: "kit" (Godwit's version), "date", "host", "command", "qemus" (by path,
  * with version, package and sha256) and "targets". The caller releases it. */
 json_t *godwit_about(const GPtrArray *targets);
@@ -263,6 +266,8 @@ bool godwit_command_sweep(struct godwit_process *process, int argc, char **argv,
 bool godwit_command_compat(struct godwit_process *process, int argc, char **argv, int *status,
                            GError **error);
 bool godwit_command_stream(struct godwit_process *process, int argc, char **argv, int *status,
+                           GError **error);
+bool godwit_command_report(struct godwit_process *process, int argc, char **argv, int *status,
                            GError **error);
 
 #endif

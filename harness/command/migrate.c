@@ -100,7 +100,7 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
          "faults",
          "NAME[:KEY=NUMBER,...]"},
         {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format,
-         "Report as text (default), tap, junit, json or html, to standard output or to FILE",
+         "Report as text (default), " GODWIT_REPORT_FORMATS ", to standard output or to FILE",
          "NAME[:FILE]"},
         {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles, oracles_help, "NAME[,NAME...]"},
         GODWIT_ALLOW_ALL_SKIPPED(&options->allow_all_skipped),

@@ -160,8 +160,8 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
          "from the environment, auto/N takes I",
          "I/N"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
-         "Report as text (default), tap, junit, json or html, to standard output or to FILE; "
-         "repeatable",
+         "Report as text (default), " GODWIT_REPORT_FORMATS
+         ", to standard output or to FILE; repeatable",
          "NAME[:FILE]"},
         {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles, oracles_help, "NAME[,NAME...]"},
         GODWIT_ALLOW_ALL_SKIPPED(&options->allow_all_skipped),
@@ -265,41 +265,6 @@ static GPtrArray *make_jobs(struct godwit_process *process, const struct run_opt
     return g_steal_pointer(&jobs);
 }
 
-static bool open_reporters(const struct run_options *options, GPtrArray *reporters, GError **error)
-{
-    char *defaults[] = {(char *)(uintptr_t) "text", NULL};
-    char **formats = options->formats ? options->formats : defaults;
-    bool output_taken = false;
-    for (guint i = 0; formats[i]; i++) {
-        if (!strchr(formats[i], ':')) {
-            if (output_taken)
-                return godwit_fail(error, GODWIT_ERROR_USAGE,
-                                   "only one --format can go to standard output: give the others "
-                                   "a file, as in --format junit:results.xml");
-            output_taken = true;
-        }
-        struct godwit_reporter *reporter = godwit_reporter_new(formats[i], error);
-        if (!reporter)
-            return false;
-        g_ptr_array_add(reporters, reporter);
-    }
-    return true;
-}
-
-static bool close_reporters(GPtrArray *reporters, GError **error)
-{
-    bool good = true;
-    for (guint i = 0; i < reporters->len; i++)
-        good = godwit_reporter_close(g_ptr_array_index(reporters, i), good ? error : NULL) && good;
-    return good;
-}
-
-static void discard(gpointer reporter, gpointer data)
-{
-    (void)data;
-    godwit_reporter_discard(reporter);
-}
-
 /* Gives the reporters that want it the description of what is tested and what was selected. */
 static void add_about(const struct run_options *options, const GPtrArray *targets,
                       godwit_selection *selection, GPtrArray *reporters)
@@ -336,11 +301,14 @@ static bool run(struct godwit_process *process, const struct run_options *option
     if (!jobs)
         return false;
 
-    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
     /* This comes last, so that a run that does not begin leaves nothing behind. */
-    if (!open_reporters(options, reporters, error) ||
-        (options->keep && !godwit_files_folder(output, error))) {
-        g_ptr_array_foreach(reporters, discard, NULL);
+    char *defaults[] = {(char *)(uintptr_t) "text", NULL};
+    g_autoptr(GPtrArray) reporters =
+        godwit_reporters_open(options->formats ? options->formats : defaults, error);
+    if (!reporters)
+        return false;
+    if (options->keep && !godwit_files_folder(output, error)) {
+        godwit_reporters_discard(reporters);
         return false;
     }
     bool live = false, wants_about = false;
@@ -372,7 +340,7 @@ static bool run(struct godwit_process *process, const struct run_options *option
     };
     const struct godwit_summary summary = godwit_run_jobs(&todo);
     *status = godwit_summary_status(&summary);
-    return close_reporters(reporters, error) &&
+    return godwit_reporters_close(reporters, error) &&
            godwit_summary_check(&summary, options->allow_all_skipped, error);
 }
 

@@ -26,11 +26,6 @@ static const char head[] =
     "pre { overflow-x: auto; background: #f6f6f6; padding: 1em; }\n"
     "</style>\n</head>\n<body>\n";
 
-static void result(struct godwit_reporter *reporter, const json_t *result_)
-{
-    json_array_append(reporter->results, (json_t *)(uintptr_t)result_);
-}
-
 /* Returns the table's word for a result. */
 static const char *word_of(const json_t *result_)
 {
@@ -225,6 +220,6 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
 void godwit_report_html(struct godwit_reporter *reporter)
 {
     reporter->wants_about = true;
-    reporter->result = result;
+    reporter->result = godwit_report_collect;
     reporter->end = end;
 }

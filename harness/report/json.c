@@ -6,11 +6,6 @@
  */
 #include "report/report.h"
 
-static void result(struct godwit_reporter *reporter, const json_t *result_)
-{
-    json_array_append(reporter->results, (json_t *)(uintptr_t)result_);
-}
-
 static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
 {
     g_autoptr(json_t) document = json_pack(
@@ -20,7 +15,7 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
         (int)summary->failed, "skipped", (int)summary->skipped, "errors", (int)summary->errors,
         "not_run", (int)summary->not_run, "seconds", summary->seconds, "interrupted",
         summary->interrupted, "results", reporter->results);
-    g_autofree char *text = godwit_json_dump(document, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    g_autofree char *text = godwit_json_dump(document, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     fputs(text, reporter->out);
     fputc('\n', reporter->out);
 }
@@ -28,6 +23,6 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
 void godwit_report_json(struct godwit_reporter *reporter)
 {
     reporter->wants_about = true;
-    reporter->result = result;
+    reporter->result = godwit_report_collect;
     reporter->end = end;
 }

@@ -19,9 +19,25 @@ static const struct {
     const char *name;
     void (*set_up)(struct godwit_reporter *reporter);
 } formats[] = {
-    {"text", godwit_report_text}, {"tap", godwit_report_tap},   {"junit", godwit_report_junit},
-    {"json", godwit_report_json}, {"html", godwit_report_html},
+    {"text", godwit_report_text},         {"tap", godwit_report_tap},
+    {"junit", godwit_report_junit},       {"json", godwit_report_json},
+    {"html", godwit_report_html},         {"csv", godwit_report_csv},
+    {"ctrf", godwit_report_ctrf},         {"github", godwit_report_github},
+    {"markdown", godwit_report_markdown},
 };
+
+const char **godwit_report_formats(void)
+{
+    const char **names = g_new0(const char *, G_N_ELEMENTS(formats) + 1);
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++)
+        names[i] = formats[i].name;
+    return names;
+}
+
+void godwit_report_collect(struct godwit_reporter *reporter, const json_t *result)
+{
+    json_array_append(reporter->results, (json_t *)(uintptr_t)result);
+}
 
 static void begin(gpointer data, unsigned planned)
 {
@@ -80,7 +96,7 @@ struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
         return reporter;
     }
     g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
-                "unknown format \"%s\" (expected text, tap, junit, json or html)", name);
+                "unknown format \"%s\" (expected text, " GODWIT_REPORT_FORMATS ")", name);
     return NULL;
 }
 
@@ -110,6 +126,43 @@ void godwit_reporter_discard(struct godwit_reporter *reporter)
     godwit_reporter_close(reporter, NULL);
 }
 
+GPtrArray *godwit_reporters_open(char *const *names, GError **error)
+{
+    g_autoptr(GPtrArray) reporters = g_ptr_array_new();
+    bool output_taken = false;
+    for (guint i = 0; names[i]; i++) {
+        const bool output = !strchr(names[i], ':');
+        struct godwit_reporter *reporter = NULL;
+        if (output && output_taken)
+            godwit_fail(error, GODWIT_ERROR_USAGE,
+                        "only one --format can go to standard output: give the others a file, as "
+                        "in --format junit:results.xml");
+        else
+            reporter = godwit_reporter_new(names[i], error);
+        if (!reporter) {
+            godwit_reporters_discard(reporters);
+            return NULL;
+        }
+        output_taken |= output;
+        g_ptr_array_add(reporters, reporter);
+    }
+    return g_steal_pointer(&reporters);
+}
+
+bool godwit_reporters_close(GPtrArray *reporters, GError **error)
+{
+    bool good = true;
+    for (guint i = 0; i < reporters->len; i++)
+        good = godwit_reporter_close(g_ptr_array_index(reporters, i), good ? error : NULL) && good;
+    return good;
+}
+
+void godwit_reporters_discard(GPtrArray *reporters)
+{
+    for (guint i = 0; i < reporters->len; i++)
+        godwit_reporter_discard(g_ptr_array_index(reporters, i));
+}
+
 char *godwit_report_xml(const char *text)
 {
     /* A tame text has no characters that XML 1.0 forbids. */
@@ -129,9 +182,10 @@ void godwit_report_add_lines(GString *text, const char *indent, const char *labe
     if (!lines || !*lines)
         return;
     g_autofree char *tame = godwit_text_tame(lines);
+    g_autofree char *name = godwit_text_line(label);
     g_auto(GStrv) each = g_strsplit(tame, "\n", -1);
     for (guint i = 0; each[i]; i++)
-        g_string_append_printf(text, "%s%-9s%s\n", indent, i ? "" : label, each[i]);
+        g_string_append_printf(text, "%s%-9s%s\n", indent, i ? "" : name, each[i]);
 }
 
 char *godwit_report_details(const json_t *result, const char *indent)

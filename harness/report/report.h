@@ -10,6 +10,9 @@
 #include "run/run.h"
 #include <stdio.h>
 
+/* The formats, for help texts and messages. */
+#define GODWIT_REPORT_FORMATS "tap, junit, json, html, csv, ctrf, github or markdown"
+
 /* Version of the format json. Increases when a member disappears or changes its meaning, but not
  * when one is added: see docs/results.md. */
 #define GODWIT_RESULTS_FORMAT 1
@@ -38,10 +41,10 @@ struct godwit_reporter {
 };
 
 /*
- * Returns a reporter for FORMAT, an argument of --format: "text", "tap", "junit", "json" or "html",
- * with ":FILE" to write to a file instead of standard output. Release it with
- * godwit_reporter_close() or godwit_reporter_discard(). Fails with USAGE if the name is unknown,
- * and with ENVIRONMENT if the file cannot be opened.
+ * Returns a reporter for FORMAT, an argument of --format: the name of a format, or that with
+ * ":FILE" to write to a file instead of standard output. Release it with godwit_reporter_close() or
+ * godwit_reporter_discard(). Fails with USAGE if the name is unknown, and with ENVIRONMENT if the
+ * file cannot be opened.
  */
 struct godwit_reporter *godwit_reporter_new(const char *format, GError **error);
 
@@ -51,12 +54,33 @@ bool godwit_reporter_close(struct godwit_reporter *reporter, GError **error);
 /* Frees the reporter without a report, and removes its file. */
 void godwit_reporter_discard(struct godwit_reporter *reporter);
 
+/* Returns a reporter for each of FORMATS, as godwit_reporter_new() does. The caller closes or
+ * discards them and unreferences the array. Fails also, with USAGE, if two go to standard
+ * output. */
+GPtrArray *godwit_reporters_open(char *const *formats, GError **error);
+
+/* Closes and frees the reporters. Fails with ENVIRONMENT if an output could not be written. */
+bool godwit_reporters_close(GPtrArray *reporters, GError **error);
+
+/* Frees the reporters without a report, and removes their files. */
+void godwit_reporters_discard(GPtrArray *reporters);
+
 /* Set the functions of each format. Only godwit_reporter_new() calls these. */
 void godwit_report_text(struct godwit_reporter *reporter);
 void godwit_report_tap(struct godwit_reporter *reporter);
 void godwit_report_junit(struct godwit_reporter *reporter);
 void godwit_report_json(struct godwit_reporter *reporter);
 void godwit_report_html(struct godwit_reporter *reporter);
+void godwit_report_csv(struct godwit_reporter *reporter);
+void godwit_report_ctrf(struct godwit_reporter *reporter);
+void godwit_report_github(struct godwit_reporter *reporter);
+void godwit_report_markdown(struct godwit_reporter *reporter);
+
+/* Keeps RESULT in the reporter's list, for a format that is written at the end. */
+void godwit_report_collect(struct godwit_reporter *reporter, const json_t *result);
+
+/* Returns the names of the formats, ended by NULL. The caller frees the array, not the names. */
+const char **godwit_report_formats(void);
 
 /* Returns TEXT as content of XML 1.0 or HTML: tame, with reserved characters escaped. The caller
  * frees it. */

@@ -66,8 +66,8 @@ static void add_totals(struct godwit_reporter *reporter, const json_t *result_)
 static void add_name(json_t *list, const json_t *result_)
 {
     g_autofree char *target = godwit_text_line(godwit_report_target(result_));
-    g_autofree char *name =
-        g_strdup_printf("%s %s", target, godwit_json_string(result_, "scenario", ""));
+    g_autofree char *scenario = godwit_text_line(godwit_json_string(result_, "scenario", ""));
+    g_autofree char *name = g_strdup_printf("%s %s", target, scenario);
     size_t i;
     json_t *other;
     json_array_foreach(list, i, other)
@@ -95,7 +95,8 @@ static void print_bugs(struct godwit_reporter *reporter, const json_t *result_)
         json_t *entry = json_object_get(met, id);
         if (!entry) {
             g_autofree char *seen = godwit_text_line(godwit_json_string(bug, "seen", ""));
-            fprintf(reporter->out, "      %s: %s\n", id, seen);
+            g_autofree char *name = godwit_text_line(id);
+            fprintf(reporter->out, "      %s: %s\n", name, seen);
             entry = json_copy(bug);
             json_object_set_new(met, id, entry);
         }
@@ -122,6 +123,7 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     reporter->number++;
     clear_line(reporter);
     g_autofree char *target = godwit_text_line(godwit_report_target(result_));
+    g_autofree char *scenario = godwit_text_line(godwit_json_string(result_, "scenario", ""));
     g_autofree char *detail = pass ? godwit_report_proof(result_)
                               : skip || not_run
                                   ? godwit_text_line(godwit_json_string(result_, "message", ""))
@@ -134,14 +136,14 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
             : pass ? "ok"
             : skip ? "skip"
                    : (!strcmp(status, "error") ? "ERROR" : "FAIL"),
-            colour(reporter, "\033[0m"), reporter->width, target,
-            godwit_json_string(result_, "scenario", ""),
+            colour(reporter, "\033[0m"), reporter->width, target, scenario,
             json_number_value(json_object_get(result_, "ms")) / 1000, detail ? "  " : "",
             detail ? detail : "");
     if (known) {
         const json_t *bug = json_array_get(godwit_report_bugs(result_), 0);
+        g_autofree char *id = godwit_text_line(godwit_json_string(bug, "id", ""));
         if (met_before(reporter, bug))
-            fprintf(reporter->out, ", %s again", godwit_json_string(bug, "id", ""));
+            fprintf(reporter->out, ", %s again", id);
     }
     fputc('\n', reporter->out);
     if (godwit_report_bugs(result_))
@@ -169,9 +171,11 @@ static void print_known(struct godwit_reporter *reporter)
     {
         const json_t *names = json_object_get(bug, "scenarios");
         const size_t count = json_array_size(names);
+        g_autofree char *shown = godwit_text_line(id);
+        g_autofree char *summary = godwit_text_line(godwit_json_string(bug, "summary", ""));
+        g_autofree char *reference = godwit_text_line(godwit_json_string(bug, "reference", ""));
         fprintf(reporter->out, "known bug of QEMU %s: %s\n  %s; see docs/known-bugs.md\n  met by ",
-                id, godwit_json_string(bug, "summary", ""),
-                godwit_json_string(bug, "reference", ""));
+                shown, summary, reference);
         json_array_foreach(names, i, name)
         {
             if (i < MOST_NAMES)

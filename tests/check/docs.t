@@ -249,6 +249,7 @@ sub value_of {
         sweep   => ['What to start', 'Options of sweep'],
         compat  => ['What to start', 'Options of compat'],
         stream  => ['Options of stream'],
+        report  => ['Options of report'],
     );
     my $summary = join("\n", lines_of($godwit, '--help'));
     my ($commands) = $summary =~ /^Commands:\n((?:  .*\n)+)/m;

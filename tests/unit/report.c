@@ -541,7 +541,7 @@ static void test_formats(void **state)
         g_autoptr(GError) error = NULL;
         assert_null(godwit_reporter_new(unknown[i], &error));
         assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_USAGE));
-        assert_contains(error->message, "(expected text, tap, junit, json or html)");
+        assert_contains(error->message, "(expected text, " GODWIT_REPORT_FORMATS ")");
     }
     g_autofree char *missing = g_strdup_printf("tap:%s/no/file", (char *)*state);
     const char *const unwritable[] = {"tap:", "junit:/", "json:/dev/null/x", missing};
