@@ -126,6 +126,21 @@ static GPtrArray *split_short_options(int argc, char **argv)
     return words;
 }
 
+/* Exit statuses for `git bisect run`: this revision cannot be judged, and no revision can. */
+enum { GODWIT_BISECT_SKIP = 125, GODWIT_BISECT_ABORT = 255 };
+
+/* Returns whether the command line is `godwit run` with --bisect. Looks at the words, because the
+ * status counts also if the rest of them cannot be parsed. */
+static bool wants_bisect(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "run") != 0)
+        return false;
+    for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (!strcmp(argv[i], "--bisect"))
+            return true;
+    return false;
+}
+
 /* Opens /dev/null in place of each missing standard descriptor, so that no pipe or log gets its
  * number. */
 static void open_standard(void)
@@ -153,7 +168,9 @@ int main(int argc, char **argv)
     g_autoptr(GPtrArray) words = split_short_options(argc, argv);
     /* Parsing removes words from the vector that it is given. */
     g_autofree char **vector = g_memdup2(words->pdata, words->len * sizeof(char *));
+    const bool bisects = wants_bisect((int)words->len - 1, vector);
     int status = dispatch(&process, (int)words->len - 1, vector, &error);
+    const bool begun = process.folder != NULL;
     g_autoptr(GError) lost = NULL;
     if (!godwit_process_end(&process, &lost) && !process.signal) {
         g_clear_error(&error);
@@ -169,5 +186,8 @@ int main(int argc, char **argv)
     }
     if (error)
         godwit_text_complain("%s", error->message);
+    /* 2 would tell `git bisect run` that the revision is bad. */
+    if (bisects && status == 2)
+        return begun ? GODWIT_BISECT_SKIP : GODWIT_BISECT_ABORT;
     return status;
 }

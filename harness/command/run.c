@@ -26,6 +26,7 @@ struct run_options {
     char *oracles;
     unsigned oracles_off;
     gboolean allow_all_skipped;
+    gboolean bisect;
     gboolean keep;
     char *output;
     char **globs;
@@ -121,6 +122,10 @@ static bool check(struct run_options *options, GError **error)
         return godwit_fail(error, GODWIT_ERROR_USAGE, "-j needs a number from 1 to 256");
     if (options->repeat != GODWIT_NOT_GIVEN && options->repeat < 1)
         return godwit_fail(error, GODWIT_ERROR_USAGE, "--repeat needs a number of 1 or more");
+    if (options->bisect && options->allow_all_skipped)
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--bisect and --allow-all-skipped exclude each other: a QEMU that ran "
+                           "nothing is not good");
     if (!godwit_shard_parse(options->shard, &options->part, error))
         return false;
     if (!apply_quick(options, error) || !apply_preset(options, error))
@@ -165,6 +170,10 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
          "NAME[:FILE]"},
         {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles, oracles_help, "NAME[,NAME...]"},
         GODWIT_ALLOW_ALL_SKIPPED(&options->allow_all_skipped),
+        {"bisect", 0, 0, G_OPTION_ARG_NONE, &options->bisect,
+         "Exit for `git bisect run`: 125 instead of 2 if this QEMU cannot be judged, 255 after a "
+         "usage error",
+         NULL},
         {"keep", 0, 0, G_OPTION_ARG_NONE, &options->keep,
          "Also keep the folders of scenarios that passed", NULL},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options->output,
