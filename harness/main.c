@@ -161,6 +161,8 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN);
     if (argc == 3 && !strcmp(argv[1], "worker"))
         return godwit_worker_main(argv[2]);
+    if (argc > 1 && !strcmp(argv[1], "complete"))
+        return godwit_complete(argv + 2);
 
     struct godwit_process process = {0};
     godwit_process_unblock();

@@ -4,8 +4,9 @@
 #
 #   mk/install.sh install|uninstall|list BUILD PART...      parts: command, guests
 #
-# Files go to $DESTDIR$PREFIX; BUILD is the build folder, with the program and images/. `uninstall`
-# also removes the folders that only Godwit uses, if nothing else is in them.
+# Files go to $DESTDIR$PREFIX; BUILD is the build folder, with the program and images/.
+# $ZSH_COMPLETIONS is the folder below the prefix for zsh. `uninstall` also removes the folders that
+# only Godwit uses, if nothing else is in them.
 #
 # SPDX-License-Identifier: MIT
 set -eu
@@ -58,6 +59,9 @@ filled() {
 part_command() {
     file 755 "$build/godwit" bin/godwit
     file 644 docs/godwit.1 share/man/man1/godwit.1
+    file 644 mk/package/completion.bash share/bash-completion/completions/godwit
+    file 644 mk/package/completion.zsh "${ZSH_COMPLETIONS:-share/zsh/site-functions}/_godwit"
+    file 644 mk/package/completion.fish share/fish/vendor_completions.d/godwit.fish
     for page in README.md CHANGELOG.md LICENSE; do
         file 644 "$page" "share/doc/godwit/$page"
     done

@@ -243,6 +243,10 @@ void godwit_speed_prepare(const struct godwit_scenario *scenario, struct godwit_
 /* Fails with USAGE unless there is one target. COMMAND is for the message. */
 bool godwit_speed_only_one(const char *command, const GPtrArray *targets, GError **error);
 
+/* Prints what the last of WORDS, those behind "godwit" on a command line, can become: see
+ * complete.c. Returns the exit status of the process. */
+int godwit_complete(char *const *words);
+
 /* The subcommands. Each takes its name and the arguments behind it, and sets *STATUS to the exit
  * status. If it returns false, main() prints ERROR and derives the exit status from it. */
 typedef bool (*godwit_command)(struct godwit_process *process, int argc, char **argv, int *status,
