@@ -58,8 +58,10 @@ static void help(void)
 static int dispatch(struct godwit_process *process, int argc, char **argv, GError **error)
 {
     if (argc < 2) {
-        g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
-                    "no command given (try `godwit --help`)");
+        g_set_error(
+            error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
+            "no command given; try `godwit doctor` (what can run here), `godwit run --quick` (a "
+            "first answer in about ten seconds an architecture) or `godwit --help`");
         return 2;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {

@@ -161,6 +161,26 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
 /* So many scenarios are named for each known bug. */
 #define MOST_NAMES 3
 
+/* Prints in plain words what a run without a failure has found. */
+static void print_found(struct godwit_reporter *reporter, const struct godwit_summary *summary)
+{
+    const char *id;
+    json_t *bug, *met = json_object_get(reporter->totals, "known_bugs");
+    bool lost = false;
+    if (!summary->known || summary->failed || summary->errors)
+        return;
+    json_object_foreach(met, id, bug)
+    {
+        lost |= godwit_json_true(bug, "lost");
+    }
+    fprintf(reporter->out,
+            "found: %zu known bug%s of QEMU, met in %u of %u results, and nothing else; %s\n",
+            json_object_size(met), json_object_size(met) == 1 ? "" : "s", summary->known,
+            reporter->number,
+            lost ? "accepted (--accept-known), although a guest can be lost"
+                 : "the guests survived (--strict makes that a failure)");
+}
+
 /* Prints each known bug that was met: what it is, and in which scenarios. */
 static void print_known(struct godwit_reporter *reporter)
 {
@@ -232,6 +252,7 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
         fprintf(reporter->out,
                 "%" JSON_INTEGER_FORMAT " bytes found to be what the guest stamped there\n",
                 stamped);
+    print_found(reporter, summary);
     print_known(reporter);
     print_failures(reporter);
 }

@@ -465,6 +465,20 @@ static void test_text_known(void **state)
     assert_int_equal(g_strv_length(again), 3);
     assert_int_equal(g_strv_length(told), 2);
     assert_contains(text, "0 passed, 0 failed, 0 skipped, 3 with a known bug of QEMU in");
+    assert_contains(text, "\nfound: 1 known bug of QEMU, met in 3 of 3 results, and nothing else; "
+                          "the guests survived (--strict makes that a failure)\nknown bug of QEMU");
+    /* One that loses the guest is excused only on request. */
+    json_t *measurements = json_object_get(g_ptr_array_index(results, 1), "measurements");
+    json_object_set_new(measurements, "known_bugs",
+                        json_pack("[{s:s, s:s, s:s, s:s, s:b}]", "id", "worse-bug", "summary", "it",
+                                  "reference", "never", "seen", "here", "lost", true));
+    g_autofree char *lost = report(state, "text", results, &summary);
+    assert_contains(lost, "\nfound: 2 known bugs of QEMU, met in 3 of 3 results, and nothing else; "
+                          "accepted (--accept-known), although a guest can be lost\n");
+    /* Where something failed, that is what counts. */
+    const struct godwit_summary failed = {.known = 3, .failed = 1, .planned = 4};
+    g_autofree char *other = report(state, "text", results, &failed);
+    assert_null(strstr(other, "found:"));
 }
 
 static void test_text_ends(void **state)
