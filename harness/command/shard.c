@@ -120,7 +120,7 @@ static bool read_engine(const struct engine *engine, unsigned given, struct godw
                            "--shard auto: %s: an array without gaps is needed", what->str);
     if (engine->last)
         total = (last - first) / step + 1;
-    if (!total || index < first || (index - first) / step >= total)
+    if (index < first || (index - first) / step >= total)
         return godwit_fail(error, GODWIT_ERROR_USAGE, "--shard auto: %s: no such part of %u",
                            what->str, total);
     if (given && total != given)
