@@ -6,8 +6,13 @@
  *                       into a file, the source's
  *   source_cpu_ms       CPU time of the source's QEMU meanwhile, without that of the guest's CPUs
  *   destination_cpu_ms  of the destination's, likewise
+ *   SIDE_threads_ms     CPU time of each side by the names of its threads
+ *   SIDE_ended_ms       CPU time of threads between the last look at them and their end
+ *   SIDE_peak_bytes     the most memory that each QEMU has had
  *
- * What cannot be measured on this host is left out.
+ * and the measurements "transfer" (iterations.h) and "waterfall" (waterfall.h).
+ *
+ * What cannot be measured on this host, or with this QEMU, is left out or null.
  *
  * SPDX-License-Identifier: MIT
  */

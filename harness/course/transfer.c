@@ -16,6 +16,7 @@
 #include "course/pace.h"
 #include "migrate/settings.h"
 #include "oracle/blackout.h"
+#include "oracle/brownout.h"
 #include <string.h>
 
 /* Returns whether the migration must be proven to be live before it may converge. A suspended or
@@ -277,11 +278,16 @@ bool godwit_course_transfer(const struct godwit_spec *spec, struct godwit_vm *so
 {
     struct godwit_pace *pace = NULL;
     if (source->testbed->setup->unthrottled) {
+        godwit_blackout_near(source->testbed);
+        /* The guest's speed before the migration is what its later speed is compared with. */
+        if (spec->move != GODWIT_MOVE_STOPPED &&
+            !godwit_testbed_rest(source->testbed, GODWIT_BROWNOUT_BEFORE_MS,
+                                 "samples of the guest's speed", error))
+            return false;
         pace = godwit_pace_begin(source, destination, godwit_transport_is_file(spec->transport),
                                  error);
         if (!pace)
             return false;
-        godwit_blackout_near(source->testbed);
     }
     const bool moved = godwit_transport_is_file(spec->transport)
                            ? transfer_by_file(spec, source, destination, error)

@@ -1,6 +1,5 @@
 /*
- * The QMP commands of a migration and the waits for its events, with the address of each transport,
- * and what is recorded of a migration when it is over.
+ * The QMP commands of a migration and the waits for its events, with the address of each transport.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -321,8 +320,8 @@ struct end_goal {
     const struct godwit_vm *vm;
     guint next;
     const char *wanted; /* the state to wait for */
-    const char *state;  /* WANTED, or the state in which it ended; NULL: neither yet. Borrowed from
-                         * the event */
+    const char *state;  /* the state that it reached or ended in; NULL: neither yet. Borrowed */
+    bool began;         /* an iteration has begun since this was last cleared */
 };
 
 static bool ended(gpointer data)
@@ -331,6 +330,7 @@ static bool ended(gpointer data)
     const GPtrArray *events = goal->vm->qmp->events;
     for (; !goal->state && goal->next < events->len; goal->next++) {
         const json_t *event = g_ptr_array_index(events, goal->next);
+        goal->began = goal->began || godwit_qmp_event_is(event, "MIGRATION_PASS", NULL);
         if (!godwit_qmp_event_is(event, "MIGRATION", NULL))
             continue;
         const char *status = godwit_json_string(json_object_get(event, "data"), "status", "");
@@ -339,7 +339,7 @@ static bool ended(gpointer data)
             !g_strcmp0(status, goal->wanted))
             goal->state = status;
     }
-    return goal->state != NULL;
+    return goal->state || (goal->began && goal->vm->testbed->poll);
 }
 
 /* Returns why the VM's migration failed: GIVEN, the reason from QMP, or, if that is NULL, the VM's
@@ -406,20 +406,29 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
 {
     struct end_goal goal = {.vm = vm, .next = vm->migration_leg, .wanted = wanted};
     g_autofree char *what = g_strdup_printf("the %s's migration to be %s", vm->name, wanted);
+    gint64 due = g_get_monotonic_time() + GODWIT_PROGRESS_MS * 1000; /* the next report */
     while (!goal.state) {
         /* If somebody watches, wait in pieces and report progress between them. */
+        struct godwit_testbed *testbed = vm->testbed;
         g_autoptr(GError) cause = NULL;
-        const gint64 until = vm->testbed->progress
-                                 ? g_get_monotonic_time() + GODWIT_PROGRESS_MS * 1000
-                                 : vm->testbed->deadline;
-        if (godwit_testbed_wait_until(vm->testbed, until, ended, &goal, what, &cause))
-            break;
-        if (cause->code != GODWIT_ERROR_TIMEOUT ||
-            g_get_monotonic_time() >= vm->testbed->deadline) {
+        const guint ms = testbed->poll       ? GODWIT_POLL_MS
+                         : testbed->progress ? GODWIT_PROGRESS_MS
+                                             : 0;
+        const gint64 until = ms ? g_get_monotonic_time() + ms * 1000 : testbed->deadline;
+        goal.began = false;
+        if (!godwit_testbed_wait_until(testbed, until, ended, &goal, what, &cause) &&
+            (cause->code != GODWIT_ERROR_TIMEOUT || g_get_monotonic_time() >= testbed->deadline)) {
             g_propagate_error(error, g_steal_pointer(&cause));
             return false;
         }
-        godwit_migrate_report_progress(vm);
+        if (goal.state)
+            break;
+        if (testbed->poll)
+            testbed->poll(vm, testbed->poll_data);
+        if (g_get_monotonic_time() >= due) {
+            godwit_migrate_report_progress(vm);
+            due = g_get_monotonic_time() + GODWIT_PROGRESS_MS * 1000;
+        }
     }
     if (!strcmp(goal.state, wanted))
         return true;
@@ -440,64 +449,4 @@ bool godwit_migrate_note_failure(struct godwit_vm *source, GError **error)
     migration->failure = g_strdup(godwit_json_string(info, "error-desc", ""));
     godwit_testbed_measure(source->testbed, "failure", json_string(migration->failure));
     return true;
-}
-
-/* Each figure is a member of query-migrate, or of its "ram". */
-static const struct {
-    const char *name;
-    bool of_ram;
-} figures[GODWIT_FIGURES] = {
-    [GODWIT_FIGURE_TOTAL_TIME] = {"total-time", false},
-    [GODWIT_FIGURE_DOWNTIME] = {"downtime", false},
-    [GODWIT_FIGURE_SETUP_TIME] = {"setup-time", false},
-    [GODWIT_FIGURE_TRANSFERRED] = {"transferred", true},
-    [GODWIT_FIGURE_NORMAL] = {"normal", true},
-    [GODWIT_FIGURE_NORMAL_BYTES] = {"normal-bytes", true},
-    [GODWIT_FIGURE_DUPLICATE] = {"duplicate", true},
-    [GODWIT_FIGURE_DIRTY_SYNC_COUNT] = {"dirty-sync-count", true},
-    [GODWIT_FIGURE_POSTCOPY_REQUESTS] = {"postcopy-requests", true},
-};
-
-const char *godwit_figure_name(enum godwit_figure figure)
-{
-    return figures[figure].name;
-}
-
-static void record_figures(struct godwit_testbed *testbed)
-{
-    const struct godwit_migration *migration = godwit_migration_of(testbed);
-    json_t *recorded = json_object();
-    for (size_t i = 0; i < GODWIT_FIGURES; i++)
-        if (migration->given[i])
-            json_object_set_new(recorded, figures[i].name, json_integer(migration->figures[i]));
-    if (migration->downtime_bug)
-        json_object_set_new(recorded, "downtime_unknown", json_string(migration->downtime_bug));
-    godwit_testbed_measure(testbed, "migration", recorded);
-}
-
-bool godwit_migrate_note(struct godwit_vm *source, GError **error)
-{
-    struct godwit_migration *migration = godwit_migration_of(source->testbed);
-    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
-    if (!info)
-        return false;
-    const json_t *ram = json_object_get(info, "ram");
-    for (size_t i = 0; i < GODWIT_FIGURES; i++) {
-        const json_t *value = json_object_get(figures[i].of_ram ? ram : info, figures[i].name);
-        migration->given[i] = json_is_integer(value);
-        migration->figures[i] = json_integer_value(value);
-    }
-    record_figures(source->testbed);
-    return true;
-}
-
-void godwit_migrate_drop_time(struct godwit_testbed *testbed, enum godwit_figure time,
-                              const char *bug)
-{
-    struct godwit_migration *migration = godwit_migration_of(testbed);
-    migration->given[time] = false;
-    migration->figures[time] = 0;
-    if (bug)
-        migration->downtime_bug = bug;
-    record_figures(testbed);
 }

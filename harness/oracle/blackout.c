@@ -11,6 +11,9 @@
  * narrow both ends down, because samples can be far apart on a busy host. In a postcopy the
  * destination is sampled only after its RESUME event.
  *
+ * If the speed of the migration is measured, the mailboxes of all CPUs are sampled as well, every
+ * NEAR_MS from the start to the end of the watch, for the brownout.
+ *
  * course/ and the scenarios of cpr.c report the steps of the migration.
  *
  * SPDX-License-Identifier: MIT
@@ -18,7 +21,9 @@
 #include "oracle/blackout.h"
 
 #include "memory/memory.h"
+#include "oracle/brownout.h"
 #include "oracle/ledger.h"
+#include <math.h>
 #include <string.h>
 
 /* Time between samples while the switchover is near, in milliseconds. */
@@ -53,6 +58,8 @@ struct watch {
     guint resumed; /* index of the destination's first event that runs() has not looked at */
     GSource *each; /* takes a sample whenever the main loop goes round; owned */
     guint near;    /* id of the timer, or 0 */
+    struct godwit_brownout *brownout; /* NULL: not measured; owned */
+    gint64 followed;                  /* time of its latest sample */
 };
 
 /* A GSource that takes a sample each time the main loop goes round. */
@@ -103,10 +110,45 @@ static bool runs(struct watch *watch)
     return watch->runs;
 }
 
+/* The least time between two samples of the brownout, in microseconds. The main loop goes round far
+ * more often while it talks to a QEMU. */
+#define FOLLOW_US 1000
+
+/* Takes a sample for the brownout. */
+static void follow(struct watch *watch)
+{
+    unsigned char bytes[GODWIT_MAX_CPUS * GODWIT_MAILBOX_STRIDE];
+    const bool there = runs(watch);
+    struct side *side = there ? &watch->destination : &watch->source;
+    const size_t length = side->vm->testbed->setup->workload.cpus * GODWIT_MAILBOX_STRIDE;
+    const gint64 now = g_get_monotonic_time();
+    if ((!there && watch->left) || !side->hva || now - watch->followed < FOLLOW_US)
+        return;
+    if (godwit_memory_peek(side->vm, side->hva - SAMPLE_OFFSET, bytes, length))
+        godwit_brownout_take(watch->brownout, now - watch->held_for, there, bytes);
+    else if (there)
+        /* A postcopy has not brought the mailbox yet: its guest has not come that far. */
+        godwit_brownout_still(watch->brownout, now - watch->held_for);
+    watch->followed = now;
+}
+
+/* Returns the timer in a SAMPLE of a side. */
+static uint64_t timer_in(const struct side *side, const unsigned char *sample_)
+{
+    uint64_t timer;
+    memcpy(&timer, sample_ + GODWIT_MAILBOX_OFF_TIMER - SAMPLE_OFFSET, sizeof(timer));
+    return side->vm->testbed->setup->machine->big_endian ? GUINT64_FROM_BE(timer)
+                                                         : GUINT64_FROM_LE(timer);
+}
+
 static void sample(struct watch *watch)
 {
     struct side *source = &watch->source, *destination = &watch->destination;
-    if (watch->seen || watch->held)
+    if (watch->held)
+        return;
+    if (watch->brownout)
+        follow(watch);
+    if (watch->seen)
         return;
     if (!runs(watch)) {
         if (!watch->left)
@@ -119,7 +161,10 @@ static void sample(struct watch *watch)
         memcpy(watch->arrived, source->latest, SAMPLE_SIZE);
     }
     const gint64 before = destination->taken ? destination->taken : source->changed;
-    if (!take(watch, destination) || !memcmp(destination->latest, watch->arrived, SAMPLE_SIZE))
+    /* A known bug leaves an older mailbox on the destination (testbed->stale), whose timer is
+     * behind. That it differs is no progress. */
+    if (!take(watch, destination) || !memcmp(destination->latest, watch->arrived, SAMPLE_SIZE) ||
+        timer_in(destination, destination->latest) < timer_in(destination, watch->arrived))
         return;
     watch->seen = true;
     destination->changed = destination->taken;
@@ -145,7 +190,7 @@ static gboolean dispatch(GSource *each, GSourceFunc callback, gpointer data)
 static gboolean wake(gpointer data)
 {
     struct watch *watch = data;
-    if (!watch->seen)
+    if (!watch->seen || watch->brownout)
         return G_SOURCE_CONTINUE;
     watch->near = 0;
     return G_SOURCE_REMOVE;
@@ -160,6 +205,7 @@ static void end_watch(struct godwit_blackout *blackout)
     g_source_unref(watch->each);
     if (watch->near)
         g_source_remove(watch->near);
+    godwit_brownout_free(watch->brownout);
     g_free(watch);
 }
 
@@ -216,6 +262,9 @@ bool godwit_blackout_watch(struct godwit_vm *source, struct godwit_vm *destinati
     watch->postcopy = postcopy;
     watch->first = source->qmp->events->len;
     watch->resumed = destination ? destination->qmp->events->len : 0;
+    if (testbed->setup->unthrottled && destination)
+        watch->brownout =
+            godwit_brownout_new(&testbed->setup->workload, testbed->setup->machine->big_endian);
     sample(watch);
     watch->each = g_source_new(&functions, sizeof(struct each));
     ((struct each *)watch->each)->watch = watch;
@@ -287,15 +336,16 @@ void godwit_blackout_resume(struct godwit_testbed *testbed)
     watch->runs = true;
 }
 
-/* Returns the monotonic time of the latest event NAME from index FIRST on, or 0. QEMU stamps its
- * events with this host's time of day. */
-static gint64 time_of_event(const struct godwit_vm *vm, guint first, const char *name)
+/* Returns the monotonic time of the latest event NAME, with STATUS unless that is NULL, from index
+ * FIRST on, or 0. QEMU stamps its events with this host's time of day. */
+static gint64 time_of_event(const struct godwit_vm *vm, guint first, const char *name,
+                            const char *status)
 {
     const gint64 offset = g_get_monotonic_time() - g_get_real_time();
     for (guint i = vm->qmp->events->len; i-- > first;) {
         const json_t *event = g_ptr_array_index(vm->qmp->events, i);
         const json_t *stamp = json_object_get(event, "timestamp");
-        if (stamp && godwit_qmp_event_is(event, name, NULL))
+        if (stamp && godwit_qmp_event_is(event, name, status))
             return godwit_json_integer(stamp, "seconds", 0) * G_USEC_PER_SEC +
                    godwit_json_integer(stamp, "microseconds", 0) + offset;
     }
@@ -307,8 +357,8 @@ static gint64 time_of_event(const struct godwit_vm *vm, guint first, const char 
 static void narrow(struct watch *watch)
 {
     struct side *source = &watch->source, *destination = &watch->destination;
-    const gint64 stopped = time_of_event(source->vm, watch->first, "STOP");
-    const gint64 resumed = time_of_event(destination->vm, 0, "RESUME");
+    const gint64 stopped = time_of_event(source->vm, watch->first, "STOP", NULL);
+    const gint64 resumed = time_of_event(destination->vm, 0, "RESUME", NULL);
     if (stopped && stopped < source->changed) {
         source->gap = MAX(source->gap - (source->changed - stopped), 0);
         source->changed = stopped;
@@ -317,36 +367,66 @@ static void narrow(struct watch *watch)
         destination->gap = MIN(destination->gap, destination->changed - resumed);
 }
 
-static void note(struct godwit_testbed *testbed, struct watch *watch)
+/* Records the blackout. Returns this watch's, in milliseconds; NaN: unknown. */
+static double note(struct godwit_testbed *testbed, struct watch *watch)
 {
     const struct side *source = &watch->source, *destination = &watch->destination;
     if (!source->hva || !destination->hva) {
         godwit_testbed_measure(testbed, "blackout_unknown",
                                json_string("needs process_vm_readv, which this system refuses"));
-        return;
+        return (double)NAN;
     }
     if (!watch->seen)
-        return; /* something else has failed, and has been reported */
+        return (double)NAN; /* something else has failed, and has been reported */
     if (!source->changed) {
         godwit_testbed_measure(testbed, "blackout_unknown",
                                json_string("the source's guest stopped before two samples of its "
                                            "mailbox differed"));
-        return;
+        return (double)NAN;
     }
     narrow(watch);
-    const double ms = (double)(destination->changed - source->changed - watch->held_for) / 1000.0;
+    const double ms =
+        MAX((double)(destination->changed - source->changed - watch->held_for) / 1000.0, 0);
     godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, GODWIT_UNIT_SAMPLES, watch->samples);
     godwit_oracle_count(testbed, GODWIT_ORACLE_BLACKOUT, GODWIT_UNIT_BYTES,
                         watch->samples * (uint64_t)SAMPLE_SIZE);
     struct godwit_blackout *blackout = testbed->blackout;
     if (blackout->known && blackout->longest >= ms)
-        return;
+        return ms;
     blackout->known = true;
-    blackout->longest = MAX(ms, 0);
+    blackout->longest = ms;
     godwit_testbed_unmeasure(testbed, "blackout_unknown");
     godwit_testbed_measure(testbed, "blackout_ms", json_real(blackout->longest));
     godwit_testbed_measure(testbed, "blackout_resolution_ms",
                            json_real((double)MAX(source->gap, destination->gap) / 1000.0));
+    return ms;
+}
+
+/* Records the brownout of a watch that has seen the guest go on. BLACKOUT as in note(). */
+static void note_brownout(struct godwit_testbed *testbed, struct watch *watch, double blackout)
+{
+    const struct godwit_vm *source = watch->source.vm, *destination = watch->destination.vm;
+    const gint64 setup = time_of_event(source, watch->first, "MIGRATION", "setup");
+    const gint64 sent = time_of_event(source, watch->first, "MIGRATION", "completed");
+    const gint64 loaded = time_of_event(destination, 0, "MIGRATION", "completed");
+    const gint64 stopped = time_of_event(destination, 0, "STOP", NULL);
+    const gint64 first = time_of_event(source, watch->first, "STOP", NULL);
+    const char *why = "the guest was stopped before its migration";
+    /* Both ends of a migration come before Godwit stops the guest; what comes after is moved. */
+    const struct godwit_brownout_marks marks = {
+        .setup = setup,
+        .over = MAX(MAX(sent, loaded), watch->destination.changed - watch->held_for),
+        .stopped = stopped ? stopped - watch->held_for : 0,
+        .blackout = blackout,
+    };
+    json_t *result =
+        first && first < setup ? NULL : godwit_brownout_result(watch->brownout, &marks, &why);
+    if (result) {
+        json_object_set_new(result, "held_ms", json_real((double)watch->held_for / 1000.0));
+        godwit_testbed_measure(testbed, "brownout", result);
+    } else {
+        godwit_testbed_measure(testbed, "brownout_unknown", json_string(why));
+    }
 }
 
 void godwit_blackout_end(struct godwit_testbed *testbed)
@@ -355,6 +435,8 @@ void godwit_blackout_end(struct godwit_testbed *testbed)
     if (!watch)
         return;
     sample(watch);
-    note(testbed, watch);
+    const double blackout = note(testbed, watch);
+    if (watch->brownout && watch->seen)
+        note_brownout(testbed, watch, blackout);
     end_watch(testbed->blackout);
 }

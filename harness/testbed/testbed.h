@@ -113,6 +113,12 @@ struct godwit_ending {
  * "remaining", "mbps" and so on, or NULL. */
 typedef void (*godwit_progress)(enum godwit_phase phase, json_t *migration, gpointer data);
 
+/* Called every GODWIT_POLL_MS, and when an iteration begins, while a migration of VM is waited
+ * for. */
+typedef void (*godwit_poll)(struct godwit_vm *vm, gpointer data);
+
+#define GODWIT_POLL_MS 10
+
 struct godwit_testbed {
     const struct godwit_setup *setup;
     char *directory;     /* the working directory of the VMs, which they may change at will */
@@ -147,6 +153,8 @@ struct godwit_testbed {
     GArray *endings; /* of struct godwit_ending: what godwit_testbed_at_end() was given */
     godwit_progress progress;
     gpointer progress_data;
+    godwit_poll poll; /* NULL: nobody asks */
+    gpointer poll_data;
     int turn;      /* a pipe whose end of file lets the guests of this testbed run; -1: they may
                       run now */
     gint64 waited; /* how long it waited for its turn, in microseconds */

@@ -323,10 +323,22 @@ static void add_qtest(struct godwit_vm *vm)
             "-qtest-log", "none", NULL);
 }
 
+/* Adds what a measured VM needs: threads with names, and a file for trace events with times. Which
+ * of them it writes is chosen later. */
+static void add_measures(struct godwit_vm *vm)
+{
+    g_autofree char *name = g_strconcat(vm->name, ",debug-threads=on", NULL);
+    g_autofree char *trace = g_strconcat(vm->name, GODWIT_VM_TRACE, NULL);
+    add(vm->arguments, "-name", name, "-D", trace, "-msg", "timestamp=on", NULL);
+}
+
 /* Adds what makes the QEMU a source or a destination, and its QMP. */
 static void add_role(struct godwit_vm *vm, enum godwit_vm_role role, const char *const *arguments)
 {
-    add(vm->arguments, "-name", vm->name, NULL);
+    if (vm->testbed->setup->unthrottled)
+        add_measures(vm);
+    else
+        add(vm->arguments, "-name", vm->name, NULL);
     if (!vm->source && role != GODWIT_VM_RESTORED && !has(arguments, "-incoming"))
         add(vm->arguments, "-incoming", "defer", NULL);
     if (role != GODWIT_VM_DESTINATION)

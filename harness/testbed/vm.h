@@ -26,6 +26,10 @@
 #define GODWIT_SWTPM_FD      6
 #define GODWIT_SWTPM_CHARDEV "socket,id=swtpm,fd=6"
 
+/* What follows a measured VM's name in the name of the file that it writes its trace events to, in
+ * the testbed's directory. */
+#define GODWIT_VM_TRACE ".trace"
+
 struct godwit_vm {
     struct godwit_testbed *testbed; /* borrowed: it owns the VM */
     char *name;                     /* for messages and files: "source", "destination", ... */
