@@ -161,10 +161,12 @@ static void sample(struct watch *watch)
         memcpy(watch->arrived, source->latest, SAMPLE_SIZE);
     }
     const gint64 before = destination->taken ? destination->taken : source->changed;
+    if (!take(watch, destination) || !memcmp(destination->latest, watch->arrived, SAMPLE_SIZE))
+        return;
     /* A known bug leaves an older mailbox on the destination (testbed->stale), whose timer is
-     * behind. That it differs is no progress. */
-    if (!take(watch, destination) || !memcmp(destination->latest, watch->arrived, SAMPLE_SIZE) ||
-        timer_in(destination, destination->latest) < timer_in(destination, watch->arrived))
+     * behind. That it differs from the source's is no progress. */
+    if (watch->postcopy &&
+        timer_in(destination, destination->latest) < timer_in(source, watch->arrived))
         return;
     watch->seen = true;
     destination->changed = destination->taken;
