@@ -1,30 +1,21 @@
 /*
  * The format html: one file that needs no other. It begins with a table of all results: failures
- * first, skips last and folded away. Below it, each result that failed or met a known bug has a
- * section with the message, a picture of the pages, a timeline and the whole report. Written at the
- * end.
+ * first, skips last and folded away. Below it, each result that failed, met a known bug or was
+ * measured has a section with the message, what was measured, a picture of the pages, a timeline and
+ * the whole report. Written at the end.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "report/report.h"
 
 #include "report/bundle.h"
+#include "report/measured.h"
+#include "report/page.h"
 #include <string.h>
 
 /* Squares in a row of a picture of pages, and their size in pixels. */
 #define COLUMNS 64
 #define SQUARE  10
-
-static const char head[] =
-    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-    "<title>Godwit</title>\n<style>\n"
-    "body { font-family: sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; }\n"
-    "table { border-collapse: collapse; }\n"
-    "th, td { text-align: left; vertical-align: top; padding: 0.2em 1em 0.2em 0; }\n"
-    "tr { border-bottom: 1px solid #ddd; }\n"
-    ".ok { color: #060; } .known, .skip { color: #850; } .FAIL, .ERROR { color: #b00; }\n"
-    "pre { overflow-x: auto; background: #f6f6f6; padding: 1em; }\n"
-    "</style>\n</head>\n<body>\n";
 
 /* Returns the table's word for a result. */
 static const char *word_of(const json_t *result_)
@@ -42,29 +33,31 @@ static const char *word_of(const json_t *result_)
 static bool has_section(const json_t *result_)
 {
     const char *status = godwit_json_string(result_, "status", "fail");
+    if (godwit_measured_has(json_object_get(result_, "measurements")))
+        return true;
     return strcmp(status, "pass") != 0 && strcmp(status, "skip") != 0 &&
            !godwit_result_is_not_run(result_);
 }
 
-static void put(FILE *out, const char *before, const char *text, const char *after)
+static void put(GString *out, const char *before, const char *text, const char *after)
 {
-    g_autofree char *escaped = godwit_report_xml(text);
-    fprintf(out, "%s%s%s", before, escaped, after);
+    godwit_page_text(out, before, text, after);
 }
 
-static void row(FILE *out, const json_t *result_, size_t index)
+static void row(GString *out, const json_t *result_, size_t index)
 {
     const char *word = word_of(result_);
     g_autofree char *proof = godwit_result_passed(result_)
                                  ? godwit_report_proof(result_)
                                  : g_strdup(godwit_json_string(result_, "message", ""));
-    fprintf(out, "<tr><td class=\"%s\">%s</td>", word, word);
+    g_string_append_printf(out, "<tr><td class=\"%s\">%s</td>", word, word);
     put(out, "<td>", godwit_report_target(result_), "</td>");
     if (has_section(result_))
-        fprintf(out, "<td><a href=\"#r%zu\">", index);
+        g_string_append_printf(out, "<td><a href=\"#r%zu\">", index);
     put(out, has_section(result_) ? "" : "<td>", godwit_json_string(result_, "scenario", ""),
         has_section(result_) ? "</a>" : "");
-    fprintf(out, "</td><td>%.2f s</td>", json_number_value(json_object_get(result_, "ms")) / 1000);
+    g_string_append_printf(out, "</td><td>%.2f s</td>",
+                           json_number_value(json_object_get(result_, "ms")) / 1000);
     put(out, "<td>", proof, "</td></tr>\n");
 }
 
@@ -80,52 +73,60 @@ static const char *colour_of(char kind)
 
 /* Draws a square for each character of the picture. The characters come from a fixed set, but are
  * not trusted: any other one becomes a black square. */
-static void map(FILE *out, const json_t *map_)
+static void map(GString *out, const json_t *map_)
 {
     const char *picture = godwit_json_string(map_, "picture", "");
     const size_t length = strlen(picture), rows = (length + COLUMNS - 1) / COLUMNS;
     put(out, "<p>Pages of the ", godwit_json_string(map_, "vm", ""), "");
-    fprintf(out,
-            ", %" JSON_INTEGER_FORMAT " to a square: right, <b style=\"color:%s\">stale</b>, "
-            "<b style=\"color:%s\">zero</b>, <b style=\"color:%s\">misplaced</b>, "
-            "<b style=\"color:%s\">torn</b>, <b style=\"color:%s\">foreign</b>, or of several "
-            "kinds (black).</p>\n",
-            godwit_json_integer(map_, "step", 1), colour_of('s'), colour_of('0'), colour_of('m'),
-            colour_of('t'), colour_of('f'));
-    fprintf(out, "<svg width=\"%d\" height=\"%zu\" role=\"img\">\n", COLUMNS * SQUARE,
-            rows * SQUARE);
+    g_string_append_printf(
+        out,
+        ", %" JSON_INTEGER_FORMAT " to a square: right, <b style=\"color:%s\">stale</b>, "
+        "<b style=\"color:%s\">zero</b>, <b style=\"color:%s\">misplaced</b>, "
+        "<b style=\"color:%s\">torn</b>, <b style=\"color:%s\">foreign</b>, or of several "
+        "kinds (black).</p>\n",
+        godwit_json_integer(map_, "step", 1), colour_of('s'), colour_of('0'), colour_of('m'),
+        colour_of('t'), colour_of('f'));
+    g_string_append_printf(out,
+                           "<svg width=\"%d\" height=\"%zu\" role=\"img\"><title>Pages</title>\n"
+                           "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+                           COLUMNS * SQUARE, rows * SQUARE);
     for (size_t i = 0; i < length; i++)
-        fprintf(out, "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"%s\"/>%s",
-                i % COLUMNS * SQUARE, i / COLUMNS * SQUARE, SQUARE - 1, SQUARE - 1,
-                colour_of(picture[i]), i % COLUMNS == COLUMNS - 1 ? "\n" : "");
-    fputs("</svg>\n", out);
+        g_string_append_printf(
+            out, "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"%s\"/>%s",
+            i % COLUMNS * SQUARE, i / COLUMNS * SQUARE, SQUARE - 1, SQUARE - 1,
+            colour_of(picture[i]), i % COLUMNS == COLUMNS - 1 ? "\n" : "");
+    g_string_append(out, "</svg>\n");
 }
 
-static void timeline(FILE *out, const json_t *list)
+static void timeline(GString *out, const json_t *list)
 {
     size_t i;
     json_t *moment;
     if (!json_array_size(list))
         return;
-    fputs("<table>\n<tr><th>s</th><th>where</th><th>what</th></tr>\n", out);
+    g_string_append(out, "<table>\n<tr><th>s</th><th>where</th><th>what</th></tr>\n");
     json_array_foreach(list, i, moment)
     {
-        fprintf(out, "<tr><td>%.6f</td>", json_number_value(json_object_get(moment, "at")));
+        g_string_append_printf(out, "<tr><td>%.6f</td>",
+                               json_number_value(json_object_get(moment, "at")));
         put(out, "<td>", godwit_json_string(moment, "vm", ""), "</td>");
         put(out, "<td>", godwit_json_string(moment, "what", ""), "</td></tr>\n");
     }
-    fputs("</table>\n", out);
+    g_string_append(out, "</table>\n");
 }
 
-static void section(FILE *out, const json_t *result_, size_t index)
+static void section(GString *out, const json_t *result_, size_t index)
 {
     size_t i;
     json_t *map_;
     g_autofree char *report = godwit_report_bundle(result_);
-    fprintf(out, "<h2 id=\"r%zu\" class=\"%s\">", index, word_of(result_));
+    g_string_append_printf(out, "<h2 id=\"r%zu\" class=\"%s\">", index, word_of(result_));
     put(out, "", godwit_report_target(result_), " ");
     put(out, "", godwit_json_string(result_, "scenario", ""), "</h2>\n");
     put(out, "<p>", godwit_json_string(result_, "message", ""), "</p>\n");
+    const json_t *measurements = json_object_get(result_, "measurements");
+    if (godwit_measured_has(measurements))
+        godwit_measured_write(out, measurements, godwit_json_string(result_, "scenario", ""));
     g_autofree char *known = godwit_report_known(result_, "");
     if (*known)
         put(out, "<pre>", known, "</pre>\n");
@@ -139,7 +140,7 @@ static void section(FILE *out, const json_t *result_, size_t index)
 
 /* Writes the rows of all results with that word. NOT_RUN selects either the results of scenarios
  * that were not run, or all others. */
-static void rows(FILE *out, const json_t *results, const char *word, bool not_run)
+static void rows(GString *out, const json_t *results, const char *word, bool not_run)
 {
     size_t i;
     json_t *result_;
@@ -151,7 +152,7 @@ static void rows(FILE *out, const json_t *results, const char *word, bool not_ru
 }
 
 /* Writes the sections of all results with that word. */
-static void sections(FILE *out, const json_t *results, const char *word)
+static void sections(GString *out, const json_t *results, const char *word)
 {
     size_t i;
     json_t *result_;
@@ -163,7 +164,7 @@ static void sections(FILE *out, const json_t *results, const char *word)
 }
 
 /* What is tested: two columns. */
-static void about(FILE *out, const json_t *about_)
+static void about(GString *out, const json_t *about_)
 {
     static const char *const names[][2] = {
         {"kit", "Godwit"}, {"date", "date"}, {"host", "host"}, {"command", "command"}};
@@ -171,7 +172,7 @@ static void about(FILE *out, const json_t *about_)
     json_t *qemu;
     if (!about_)
         return;
-    fputs("<table>\n", out);
+    g_string_append(out, "<table>\n");
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         put(out, "<tr><th>", names[i][1], "</th>");
         put(out, "<td>", godwit_json_string(about_, names[i][0], ""), "</td></tr>\n");
@@ -184,37 +185,39 @@ static void about(FILE *out, const json_t *about_)
         put(out, "", godwit_json_string(qemu, "package", ""), "");
         put(out, ", sha256 ", checksum, "</td></tr>\n");
     }
-    fputs("</table>\n", out);
+    g_string_append(out, "</table>\n");
 }
 
 static void end(struct godwit_reporter *reporter, const struct godwit_summary *summary)
 {
-    static const char *const order[] = {"FAIL", "ERROR", "known"};
-    FILE *out = reporter->out;
+    static const char *const order[] = {"FAIL", "ERROR", "known", "ok"};
+    GString *out = godwit_page_begin("Godwit");
     const json_t *results = reporter->results;
-    fputs(head, out);
-    fprintf(out,
-            "<h1>Godwit</h1>\n<p>%u passed, %u with a known bug of QEMU, %u failed, %u skipped, %u "
-            "could not be run, %u not run; %.1f s%s.</p>\n",
-            summary->passed, summary->known, summary->failed, summary->skipped,
-            summary->errors - summary->not_run, summary->not_run, summary->seconds,
-            summary->interrupted ? ", interrupted" : "");
+    g_string_append_printf(out,
+                           "<p>%u passed, %u with a known bug of QEMU, %u failed, %u skipped, %u "
+                           "could not be run, %u not run; %.1f s%s.</p>\n",
+                           summary->passed, summary->known, summary->failed, summary->skipped,
+                           summary->errors - summary->not_run, summary->not_run, summary->seconds,
+                           summary->interrupted ? ", interrupted" : "");
     about(out, reporter->about);
-    fputs("<table>\n", out);
+    g_string_append(out, "<table>\n");
     rows(out, results, "FAIL", false);
     rows(out, results, "ERROR", false);
     rows(out, results, "ERROR", true);
     rows(out, results, "known", false);
     rows(out, results, "ok", false);
-    fputs("</table>\n", out);
+    g_string_append(out, "</table>\n");
     if (summary->skipped) {
-        fprintf(out, "<details><summary>%u skipped</summary>\n<table>\n", summary->skipped);
+        g_string_append_printf(out, "<details><summary>%u skipped</summary>\n<table>\n",
+                               summary->skipped);
         rows(out, results, "skip", false);
-        fputs("</table>\n</details>\n", out);
+        g_string_append(out, "</table>\n</details>\n");
     }
     for (size_t i = 0; i < G_N_ELEMENTS(order); i++)
         sections(out, results, order[i]);
-    fputs("</body>\n</html>\n", out);
+    godwit_page_end(out);
+    fputs(out->str, reporter->out);
+    g_string_free(out, TRUE);
 }
 
 void godwit_report_html(struct godwit_reporter *reporter)
