@@ -23,6 +23,7 @@ struct sweep {
     GPtrArray *plans; /* of struct godwit_plan, as the cells of the report */
     struct godwit_sweep_report report;
     gint64 began;
+    unsigned ran; /* runs so far */
 };
 
 static struct godwit_job *make_job(const struct sweep *sweep, unsigned number, unsigned round)
@@ -53,7 +54,7 @@ static bool run_cell(struct sweep *sweep, unsigned number, unsigned round)
     if (sweep->process->interrupted)
         return false;
     if (json_array_size(results))
-        godwit_cell_take(g_ptr_array_index(sweep->report.cells, number),
+        godwit_cell_take(g_ptr_array_index(sweep->report.cells, number), sweep->ran++,
                          json_array_get(results, 0));
     return true;
 }

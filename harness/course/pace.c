@@ -120,11 +120,19 @@ static gboolean look(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-/* Asks the source how far it has come. That it does not answer is noticed elsewhere. */
+/* The longest that the source may take to answer after the deadline, in seconds. */
+#define ANSWER_SECONDS 10
+
+/* Asks the source how far it has come. That it does not answer is noticed elsewhere. The deadline
+ * may be that of a migration that is given up. It must not cut an answer off: QMP would take that
+ * for the answer to the next command. */
 static void ask(const struct godwit_pace *pace)
 {
-    const gint64 before = g_get_real_time();
+    struct godwit_testbed *testbed = pace->source.vm->testbed;
+    const gint64 before = g_get_real_time(), deadline = testbed->deadline;
+    testbed->deadline = MAX(deadline, godwit_testbed_seconds(testbed, ANSWER_SECONDS));
     g_autoptr(json_t) info = godwit_vm_execute(pace->source.vm, "query-migrate", NULL, NULL);
+    testbed->deadline = deadline;
     if (info)
         godwit_iterations_take(pace->iterations, before + (g_get_real_time() - before) / 2, info);
 }

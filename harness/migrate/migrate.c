@@ -406,7 +406,8 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
 {
     struct end_goal goal = {.vm = vm, .next = vm->migration_leg, .wanted = wanted};
     g_autofree char *what = g_strdup_printf("the %s's migration to be %s", vm->name, wanted);
-    gint64 due = g_get_monotonic_time() + GODWIT_PROGRESS_MS * 1000; /* the next report */
+    const gint64 began = g_get_monotonic_time();
+    gint64 due = began + GODWIT_PROGRESS_MS * 1000; /* the next report */
     while (!goal.state) {
         /* If somebody watches, wait in pieces and report progress between them. */
         struct godwit_testbed *testbed = vm->testbed;
@@ -416,10 +417,16 @@ bool godwit_migrate_wait(struct godwit_vm *vm, const char *wanted, GError **erro
                                              : 0;
         const gint64 until = ms ? g_get_monotonic_time() + ms * 1000 : testbed->deadline;
         goal.began = false;
-        if (!godwit_testbed_wait_until(testbed, until, ended, &goal, what, &cause) &&
-            (cause->code != GODWIT_ERROR_TIMEOUT || g_get_monotonic_time() >= testbed->deadline)) {
-            g_propagate_error(error, g_steal_pointer(&cause));
-            return false;
+        if (!godwit_testbed_wait_until(testbed, until, ended, &goal, what, &cause)) {
+            const gint64 now = g_get_monotonic_time();
+            if (cause->code != GODWIT_ERROR_TIMEOUT) {
+                g_propagate_error(error, g_steal_pointer(&cause));
+                return false;
+            }
+            if (now >= testbed->deadline) {
+                godwit_testbed_timed_out(testbed, now - began, what, error);
+                return false;
+            }
         }
         if (goal.state)
             break;

@@ -27,8 +27,10 @@ static void scenario_free(gpointer data)
     g_array_unref(scenario->rounds);
     g_ptr_array_unref(scenario->failures);
     g_free(scenario->skipped);
-    for (int arm = 0; arm < GODWIT_ARMS; arm++)
+    for (int arm = 0; arm < GODWIT_ARMS; arm++) {
         g_free(scenario->again[arm]);
+        json_decref(scenario->measured[arm]);
+    }
     g_free(scenario);
 }
 
@@ -38,6 +40,8 @@ struct godwit_compare_scenario *godwit_compare_scenario_new(const char *name)
     scenario->name = name;
     scenario->rounds = g_array_new(FALSE, FALSE, sizeof(struct godwit_round));
     scenario->failures = g_ptr_array_new_with_free_func(failure_free);
+    for (int arm = 0; arm < GODWIT_ARMS; arm++)
+        scenario->measured[arm] = json_array();
     return scenario;
 }
 
@@ -103,6 +107,7 @@ void godwit_compare_take(struct godwit_compare_scenario *scenario, struct godwit
         return;
     }
     scenario->passed[arm]++;
+    json_array_append(scenario->measured[arm], json_object_get(result, "measurements"));
     for (int metric = 0; metric < GODWIT_METRICS; metric++)
         round->value[arm][metric] = godwit_compare_value(result, (enum godwit_metric)metric);
 }

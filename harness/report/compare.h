@@ -34,9 +34,10 @@ struct godwit_compare_scenario {
     GArray *rounds;               /* of struct godwit_round */
     unsigned passed[GODWIT_ARMS]; /* runs that passed, and those that did not */
     unsigned failed[GODWIT_ARMS];
-    GPtrArray *failures;      /* of struct godwit_compare_failure */
-    char *skipped;            /* why it could not run at all; NULL: it ran */
-    char *again[GODWIT_ARMS]; /* the command line that repeats the first run; NULL: none */
+    GPtrArray *failures;           /* of struct godwit_compare_failure */
+    char *skipped;                 /* why it could not run at all; NULL: it ran */
+    char *again[GODWIT_ARMS];      /* the command line that repeats the first run; NULL: none */
+    json_t *measured[GODWIT_ARMS]; /* a list: the measurements of each run that passed */
     uint64_t window_start, window_end;
     unsigned memory_mib;
 };
@@ -74,7 +75,7 @@ double godwit_compare_value(const json_t *result, enum godwit_metric metric);
 /* Returns whether all runs of an arm have failed, of which there were enough to give it up. */
 bool godwit_compare_is_hopeless(const struct godwit_compare_scenario *scenario);
 
-/* Writes the report in FORMAT: "text", "json" or "csv", with ":FILE" to write to a file instead of
+/* Writes the report in FORMAT: "text", "json", "csv" or "html", with ":FILE" to write to a file instead of
  * standard output. Fails with ENVIRONMENT if it cannot be written. */
 bool godwit_compare_write(const char *format, const struct godwit_compare_report *report,
                           GError **error);

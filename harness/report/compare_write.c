@@ -1,10 +1,11 @@
 /*
  * The formats of `godwit compare`. Text is for people: a table for each scenario. JSON has
- * everything, each run's values included. CSV has a line for each row of the table.
+ * everything, each run's values included. CSV has a line for each row of the table. HTML, with
+ * pictures, is in compare_html.c.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "report/compare.h"
+#include "report/compare_parts.h"
 
 #include "base/text.h"
 #include "migrate/settings.h"
@@ -31,8 +32,7 @@ static bool is_ratio(const struct godwit_row *row)
 
 /* Text. */
 
-/* Returns the median of an arm with its unit. The caller frees it. */
-static char *median_text(const struct godwit_row *row, enum godwit_arm arm)
+char *godwit_row_median_text(const struct godwit_row *row, enum godwit_arm arm)
 {
     const double value = row->median[arm];
     if (isnan(value))
@@ -49,8 +49,7 @@ static double unsigned_zero(double value)
     return fabs(value) < 0.005 ? 0 : value;
 }
 
-/* Returns an estimate with its interval. The caller frees it. */
-static char *estimate_text(const struct godwit_row *row, const struct godwit_estimate *estimate)
+char *godwit_row_estimate_text(const struct godwit_row *row, const struct godwit_estimate *estimate)
 {
     if (!row->known)
         return g_strdup("-");
@@ -65,7 +64,7 @@ static char *estimate_text(const struct godwit_row *row, const struct godwit_est
     return g_string_free(text, FALSE);
 }
 
-static char *smallest_text(const struct godwit_row *row)
+char *godwit_row_smallest_text(const struct godwit_row *row)
 {
     if (isnan(row->smallest))
         return g_strdup("-");
@@ -74,15 +73,21 @@ static char *smallest_text(const struct godwit_row *row)
                : g_strdup_printf("+%.2f %s", row->smallest, godwit_metric_kind(row->metric)->unit);
 }
 
+char *godwit_row_p_text(const struct godwit_row *row)
+{
+    return isnan(row->adjusted)     ? g_strdup("-")
+           : row->adjusted < 0.0001 ? g_strdup("<0.0001")
+                                    : g_strdup_printf("%.4f", row->adjusted);
+}
+
 static void write_row(FILE *out, const char *name, const struct godwit_row *row)
 {
-    g_autofree char *a = median_text(row, GODWIT_ARM_A), *b = median_text(row, GODWIT_ARM_B);
-    g_autofree char *effect = estimate_text(row, &row->effect);
-    g_autofree char *control = estimate_text(row, &row->control);
-    g_autofree char *smallest = smallest_text(row);
-    g_autofree char *p = isnan(row->adjusted)     ? g_strdup("-")
-                         : row->adjusted < 0.0001 ? g_strdup("<0.0001")
-                                                  : g_strdup_printf("%.4f", row->adjusted);
+    g_autofree char *a = godwit_row_median_text(row, GODWIT_ARM_A),
+                    *b = godwit_row_median_text(row, GODWIT_ARM_B);
+    g_autofree char *effect = godwit_row_estimate_text(row, &row->effect);
+    g_autofree char *control = godwit_row_estimate_text(row, &row->control);
+    g_autofree char *smallest = godwit_row_smallest_text(row);
+    g_autofree char *p = godwit_row_p_text(row);
     fprintf(out, "  %-15s %10s %10s  %-29s %-29s %8s %10s  %s%s\n", name, a, b, effect, control, p,
             smallest, godwit_row_verdict(row),
             row->control_differs ? ": A' differs from A as well" : "");
@@ -97,7 +102,7 @@ static void write_side(FILE *out, const char *name, const struct godwit_compare_
     fprintf(out, "%s: QEMU %s, %s%s%s\n", name, version, path, *tame ? ", " : "", tame);
 }
 
-static void write_head(FILE *out, const struct godwit_compare_report *report)
+void godwit_compare_write_head(FILE *out, const struct godwit_compare_report *report)
 {
     static const char *const why[] = {
         [GODWIT_COMPARE_SETTLED] = "total time and blackout are decided",
@@ -118,7 +123,7 @@ static void write_head(FILE *out, const struct godwit_compare_report *report)
     fprintf(out, "ended after %.0f s: %s\n", report->elapsed, why[report->end]);
 }
 
-static void write_scenario(FILE *out, const struct godwit_compare_scenario *scenario)
+void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenario *scenario)
 {
     if (scenario->skipped) {
         g_autofree char *why = godwit_text_line(scenario->skipped);
@@ -145,10 +150,10 @@ static void write_scenario(FILE *out, const struct godwit_compare_scenario *scen
 
 static void write_text(FILE *out, const struct godwit_compare_report *report)
 {
-    write_head(out, report);
+    godwit_compare_write_head(out, report);
     for (guint s = 0; s < report->scenarios->len; s++) {
         const struct godwit_compare_scenario *scenario = scenario_at(report, s);
-        write_scenario(out, scenario);
+        godwit_compare_write_scenario(out, scenario);
         if (scenario->skipped)
             continue;
         fprintf(out, "  %-15s %10s %10s  %-29s %-29s %8s %10s  %s\n", "", "A", "B", "B to A [95 %]",
@@ -223,9 +228,9 @@ static json_t *scenario_json(const struct godwit_compare_scenario *scenario)
     }
     for (int arm = 0; arm < GODWIT_ARMS; arm++)
         json_object_set_new(runs, godwit_arm_name((enum godwit_arm)arm),
-                            json_pack("{s:i, s:i, s:s*}", "passed", (int)scenario->passed[arm],
+                            json_pack("{s:i, s:i, s:s*, s:O}", "passed", (int)scenario->passed[arm],
                                       "failed", (int)scenario->failed[arm], "again",
-                                      scenario->again[arm]));
+                                      scenario->again[arm], "measured", scenario->measured[arm]));
     return json_pack("{s:s, s:s*, s:i, s:I, s:I, s:o, s:o, s:o}", "name", scenario->name, "skipped",
                      scenario->skipped, "memory_mib", (int)scenario->memory_mib, "window_start",
                      (json_int_t)scenario->window_start, "window_end",
@@ -300,6 +305,7 @@ static void write_one(enum godwit_figures_format format, FILE *out, gconstpointe
         [GODWIT_FORMAT_TEXT] = write_text,
         [GODWIT_FORMAT_JSON] = write_json,
         [GODWIT_FORMAT_CSV] = write_csv,
+        [GODWIT_FORMAT_HTML] = godwit_compare_write_html,
     };
     writers[format](out, report);
 }

@@ -25,6 +25,13 @@
 
 static const char *const classes[GODWIT_SERIES_ALL] = {"a", "b", "c"};
 
+/* The rest of a path's element after its classes: a mark at two numbers. */
+static const char *const shapes[GODWIT_SERIES_ALL] = {
+    "\" d=\"M@ @m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0\"",
+    "\" d=\"M@ @m-4-4h8v8h-8z\"",
+    "\" d=\"M@ @m0-5l5 9h-10z\"",
+};
+
 struct godwit_plot {
     GString *page;
     const struct godwit_axes *axes;
@@ -89,9 +96,8 @@ static char *number_text(double value)
     return g_strdup(g_ascii_formatd(buffer, sizeof(buffer), "%g", fabs(value) < 1e-9 ? 0 : value));
 }
 
-static void x_tick(struct godwit_plot *plot, double value)
+static void x_tick(struct godwit_plot *plot, double value, const char *text)
 {
-    g_autofree char *text = number_text(value);
     const double x = x_of(plot, value), bottom = TOP + plot->height;
     put(plot->page, "<path class=\"grid\" d=\"M@ @V@\"/><text class=\"x\" x=\"@\" y=\"@\">", x,
         (double)TOP, bottom, x, bottom + 15);
@@ -109,20 +115,31 @@ static void y_tick(struct godwit_plot *plot, double value)
     g_string_append(plot->page, "</text>\n");
 }
 
+static void x_number(struct godwit_plot *plot, double value)
+{
+    g_autofree char *text = number_text(value);
+    x_tick(plot, value, text);
+}
+
 static void x_ticks(struct godwit_plot *plot)
 {
+    if (plot->axes->columns) {
+        for (unsigned i = 0; plot->axes->columns[i]; i++)
+            x_tick(plot, i + 1, plot->axes->columns[i]);
+        return;
+    }
     if (plot->axes->x_log && plot->x_high / plot->x_low > 3) {
         static const double parts[] = {1, 2, 5};
         for (double power = pow(10, floor(log10(plot->x_low))); power <= plot->x_high; power *= 10)
             for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
                 if (power * parts[i] >= plot->x_low && power * parts[i] <= plot->x_high)
-                    x_tick(plot, power * parts[i]);
+                    x_number(plot, power * parts[i]);
         return;
     }
     const double step = godwit_plot_step(plot->x_low, plot->x_high, 8);
     for (double at = ceil(plot->x_low / step - 1e-9) * step; at <= plot->x_high + step * 1e-9;
          at += step)
-        x_tick(plot, at);
+        x_number(plot, at);
 }
 
 static void y_ticks(struct godwit_plot *plot)
@@ -147,8 +164,14 @@ static void labels(struct godwit_plot *plot)
     put(plot->page, "<text class=\"x label\" x=\"@\" y=\"@\">", plot->left + plot->width / 2,
         TOP + plot->height + 36);
     put_text(plot->page, plot->axes->x_label);
-    put(plot->page, "</text>\n<text class=\"x label\" transform=\"translate(@ @) rotate(-90)\">",
-        14.0, TOP + plot->height / 2);
+    /* Long names of rows leave no place for a label beside them. */
+    if (plot->rows)
+        put(plot->page, "</text>\n<text class=\"y label\" x=\"@\" y=\"@\">", plot->left - 6,
+            TOP + plot->height + 15);
+    else
+        put(plot->page,
+            "</text>\n<text class=\"x label\" transform=\"translate(@ @) rotate(-90)\">", 14.0,
+            TOP + plot->height / 2);
     put_text(plot->page, plot->axes->y_label);
     put(plot->page, "</text>\n<rect class=\"area\" x=\"@\" y=\"@\" width=\"@\" height=\"@\"/>\n",
         plot->left, (double)TOP, plot->width, plot->height);
@@ -222,11 +245,6 @@ static void close_mark(struct godwit_plot *plot, const char *element, const char
 void godwit_plot_mark(struct godwit_plot *plot, enum godwit_series series, double x, double y,
                       const char *what)
 {
-    static const char *const shapes[GODWIT_SERIES_ALL] = {
-        "\" d=\"M@ @m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0\"",
-        "\" d=\"M@ @m-4-4h8v8h-8z\"",
-        "\" d=\"M@ @m0-5l5 9h-10z\"",
-    };
     if (!isfinite(x) || !isfinite(y))
         return;
     g_string_append_printf(plot->page, "<path class=\"mark %s", classes[series]);
@@ -282,11 +300,12 @@ void godwit_plot_legend(GString *page, const char *const names[GODWIT_SERIES_ALL
     for (int series = 0; series < GODWIT_SERIES_ALL; series++) {
         if (!names[series])
             continue;
-        const char *class = classes[series];
         g_string_append_printf(page,
-                               "<li><svg width=\"34\" height=\"10\" aria-hidden=\"true\"><path "
-                               "class=\"line %s\" d=\"M0 5H34\"/></svg> ",
-                               class);
+                               "<li><svg width=\"34\" height=\"12\" aria-hidden=\"true\"><path "
+                               "class=\"line %s\" d=\"M0 6H34\"/><path class=\"mark %s",
+                               classes[series], classes[series]);
+        put(page, shapes[series], 17.0, 6.0);
+        g_string_append(page, "/></svg> ");
         put_text(page, names[series]);
         g_string_append(page, "</li>\n");
     }

@@ -33,6 +33,7 @@ struct godwit_axes {
     double y_low, y_high; /* likewise; without ROWS */
     bool x_log;           /* both limits must be above 0 then */
     char *const *rows;    /* names of rows, from above, NULL-terminated; NULL: y is a number */
+    char *const *columns; /* names of the whole numbers of x from 1 on; NULL: x is a number */
     unsigned height;      /* of the area in pixels; 0: the usual one, or as ROWS need */
 };
 

@@ -42,6 +42,7 @@ struct godwit_cell *godwit_cell_new(const char *scenario, unsigned axes)
     cell->choice = g_new0(unsigned, axes + 1);
     for (int figure = 0; figure < GODWIT_CELL_VALUES; figure++)
         cell->values[figure] = g_array_new(FALSE, FALSE, sizeof(double));
+    cell->numbers = g_array_new(FALSE, FALSE, sizeof(unsigned));
     cell->failures = g_ptr_array_new_with_free_func(failure_free);
     return cell;
 }
@@ -51,6 +52,7 @@ void godwit_cell_free(gpointer data)
     struct godwit_cell *cell = data;
     for (int figure = 0; figure < GODWIT_CELL_VALUES; figure++)
         g_array_unref(cell->values[figure]);
+    g_array_unref(cell->numbers);
     g_ptr_array_unref(cell->failures);
     g_free(cell->choice);
     g_free(cell->skipped);
@@ -81,7 +83,7 @@ static void add_failure(struct godwit_cell *cell, const json_t *result)
     g_ptr_array_add(cell->failures, failure);
 }
 
-void godwit_cell_take(struct godwit_cell *cell, const json_t *result)
+void godwit_cell_take(struct godwit_cell *cell, unsigned number, const json_t *result)
 {
     if (!cell->again)
         cell->again = g_strdup(godwit_json_string(result, "again", ""));
@@ -91,6 +93,7 @@ void godwit_cell_take(struct godwit_cell *cell, const json_t *result)
         return;
     }
     cell->passed++;
+    g_array_append_val(cell->numbers, number);
     const double total = godwit_compare_value(result, GODWIT_METRIC_TOTAL);
     const double mib = godwit_compare_value(result, GODWIT_METRIC_BYTES) / 1048576;
     const double values[GODWIT_CELL_VALUES] = {

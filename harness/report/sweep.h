@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include <stdint.h>
+#include <stdio.h>
 
 /* What is varied, and its values as the user wrote them. */
 struct godwit_axis {
@@ -43,6 +44,7 @@ struct godwit_cell {
     unsigned *choice;     /* of each axis, the number of its value */
     GArray
         *values[GODWIT_CELL_VALUES]; /* of double: one of each run that passed; NaN: not measured */
+    GArray *numbers; /* of unsigned: of each of these runs, its place among all runs */
     unsigned passed;
     unsigned unconverged; /* runs that did not converge ... */
     unsigned failed;      /* ... and those that failed for another reason */
@@ -81,8 +83,15 @@ struct godwit_cell *godwit_cell_new(const char *scenario, unsigned axes);
 void godwit_cell_free(gpointer cell);
 void godwit_sweep_report_clear(struct godwit_sweep_report *report);
 
-/* Takes the RESULT of a run into CELL. */
-void godwit_cell_take(struct godwit_cell *cell, const json_t *result);
+/* Takes the RESULT of the run with that NUMBER among all runs into CELL. */
+void godwit_cell_take(struct godwit_cell *cell, unsigned number, const json_t *result);
+
+/* Returns how many runs CELL has had. */
+unsigned godwit_cell_runs(const struct godwit_cell *cell);
+
+/* Returns what the convergence map says of CELL: the median of its total time in milliseconds, with
+ * the part of the runs that arrived if some did not; "-" if none converged. The caller frees it. */
+char *godwit_cell_map_text(const struct godwit_cell *cell);
 
 /* Returns the quantile FRACTION of a figure of CELL, of the runs that have it; NaN if none has. */
 double godwit_cell_quantile(const struct godwit_cell *cell, enum godwit_cell_value figure,
@@ -94,6 +103,10 @@ char *godwit_cell_text(const GPtrArray *axes, const struct godwit_cell *cell);
 /* Returns the axes' numbers of dirty-rate and max-bandwidth if these two are all there are. */
 bool godwit_sweep_has_map(const struct godwit_sweep_report *report, unsigned *rate,
                           unsigned *bandwidth);
+
+/* Writes the lines about the sweep, or all of it as a page. */
+void godwit_sweep_write_head(FILE *out, const struct godwit_sweep_report *report);
+void godwit_sweep_write_html(FILE *out, const struct godwit_sweep_report *report);
 
 /* Writes the report in FORMAT, as godwit_figures_check() accepts it. Fails with ENVIRONMENT if it
  * cannot be written. */

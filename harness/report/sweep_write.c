@@ -1,6 +1,7 @@
 /*
  * The formats of `godwit sweep`. Text is for people: a line for each cell, and the convergence map
- * if there is one. JSON has everything, each run's values included. CSV has a line for each cell.
+ * if there is one. JSON has everything, each run's values included. CSV has a line for each cell. HTML,
+ * with pictures, is in sweep_html.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -42,7 +43,7 @@ static bool has_scenarios(const struct godwit_sweep_report *report)
     return false;
 }
 
-static unsigned runs_of(const struct godwit_cell *cell)
+unsigned godwit_cell_runs(const struct godwit_cell *cell)
 {
     return cell->passed + cell->unconverged + cell->failed;
 }
@@ -72,7 +73,7 @@ static char *failures_text(const struct godwit_cell *cell)
     if (cell->failed)
         g_string_append_printf(text, "%s%u failed", text->len ? ", " : "", cell->failed);
     if (!text->len)
-        g_string_append(text, runs_of(cell) ? "-" : "no run");
+        g_string_append(text, godwit_cell_runs(cell) ? "-" : "no run");
     return g_string_free(text, FALSE);
 }
 
@@ -87,7 +88,7 @@ static void add_row(const struct godwit_sweep_report *report, const struct godwi
         const struct godwit_axis *axis = axis_at(report, a);
         g_ptr_array_add(row, godwit_text_line(cell ? axis->values[cell->choice[a]] : axis->name));
     }
-    g_ptr_array_add(row, cell ? g_strdup_printf("%u", runs_of(cell)) : g_strdup("runs"));
+    g_ptr_array_add(row, cell ? g_strdup_printf("%u", godwit_cell_runs(cell)) : g_strdup("runs"));
     for (int figure = 0; figure < GODWIT_CELL_VALUES; figure++)
         g_ptr_array_add(row, cell ? figure_text(cell, (enum godwit_cell_value)figure)
                                   : g_strdup(figures[figure].column));
@@ -143,19 +144,17 @@ static void write_failures(FILE *out, const struct godwit_sweep_report *report, 
     }
 }
 
-/* Returns what the map says of CELL: the median of its total time in milliseconds, with the part of
- * the runs that arrived if some did not; "-" if none converged. The caller frees it. */
-static char *map_text(const struct godwit_cell *cell)
+char *godwit_cell_map_text(const struct godwit_cell *cell)
 {
     if (!cell->passed)
-        return g_strdup(cell->failed    ? "failed"
-                        : cell->skipped ? "skipped"
-                        : runs_of(cell) ? "-"
-                                        : "no run");
+        return g_strdup(cell->failed             ? "failed"
+                        : cell->skipped          ? "skipped"
+                        : godwit_cell_runs(cell) ? "-"
+                                                 : "no run");
     g_autofree char *total = godwit_figure_text(godwit_cell_quantile(cell, GODWIT_CELL_TOTAL, 0.5));
-    return cell->passed == runs_of(cell)
+    return cell->passed == godwit_cell_runs(cell)
                ? g_steal_pointer(&total)
-               : g_strdup_printf("%s (%u/%u)", total, cell->passed, runs_of(cell));
+               : g_strdup_printf("%s (%u/%u)", total, cell->passed, godwit_cell_runs(cell));
 }
 
 /* Writes the map of one scenario, whose cells begin at FIRST: a line for each dirty rate, a column
@@ -179,14 +178,14 @@ static void write_map(FILE *out, const struct godwit_sweep_report *report, guint
         g_ptr_array_add(row, g_strdup(rates->values[r]));
         for (guint c = 0; c < width; c++) {
             const guint cell = rate == 0 ? r * width + c : c * height + r;
-            g_ptr_array_add(row, map_text(cell_at(report, first + cell)));
+            g_ptr_array_add(row, godwit_cell_map_text(cell_at(report, first + cell)));
         }
         g_ptr_array_add(rows, row);
     }
     write_table(out, rows, false);
 }
 
-static void write_head(FILE *out, const struct godwit_sweep_report *report)
+void godwit_sweep_write_head(FILE *out, const struct godwit_sweep_report *report)
 {
     static const char *const why[] = {
         [GODWIT_SWEEP_RUNS] = "as many as asked for",
@@ -221,7 +220,7 @@ static void write_text(FILE *out, const struct godwit_sweep_report *report)
     const bool scenarios = has_scenarios(report);
     g_autoptr(GPtrArray) rows = g_ptr_array_new();
     unsigned rate, bandwidth;
-    write_head(out, report);
+    godwit_sweep_write_head(out, report);
     fputs("\nmedian [quartiles] of each cell\n", out);
     add_row(report, NULL, scenarios, rows);
     for (guint i = 0; i < report->cells->len; i++)
@@ -266,11 +265,11 @@ static json_t *cell_json(const struct godwit_sweep_report *report, const struct 
                               json_pack("{s:s, s:b, s:i}", "message", failure->message, "converged",
                                         !failure->unconverged, "count", (int)failure->count));
     }
-    json_t *json = json_pack("{s:s, s:o, s:i, s:i, s:i, s:i, s:s*, s:s*, s:o, s:o}", "scenario",
-                             cell->scenario, "values", values, "runs", (int)runs_of(cell), "passed",
-                             (int)cell->passed, "did_not_converge", (int)cell->unconverged,
-                             "failed", (int)cell->failed, "skipped", cell->skipped, "again",
-                             cell->again, "failures", failures, "measured", measured);
+    json_t *json = json_pack(
+        "{s:s, s:o, s:i, s:i, s:i, s:i, s:s*, s:s*, s:o, s:o}", "scenario", cell->scenario,
+        "values", values, "runs", (int)godwit_cell_runs(cell), "passed", (int)cell->passed,
+        "did_not_converge", (int)cell->unconverged, "failed", (int)cell->failed, "skipped",
+        cell->skipped, "again", cell->again, "failures", failures, "measured", measured);
     for (int figure = 0; figure < GODWIT_CELL_VALUES; figure++) {
         const enum godwit_cell_value of = (enum godwit_cell_value)figure;
         json_object_set_new(
@@ -332,7 +331,8 @@ static void write_csv(FILE *out, const struct godwit_sweep_report *report)
         fputs(cell->scenario, out);
         for (guint a = 0; a < report->axes->len; a++)
             fprintf(out, ",%s", axis_at(report, a)->values[cell->choice[a]]);
-        fprintf(out, ",%u,%u,%u,%u", runs_of(cell), cell->passed, cell->unconverged, cell->failed);
+        fprintf(out, ",%u,%u,%u,%u", godwit_cell_runs(cell), cell->passed, cell->unconverged,
+                cell->failed);
         for (int figure = 0; figure < GODWIT_CELL_VALUES; figure++) {
             const enum godwit_cell_value of = (enum godwit_cell_value)figure;
             godwit_figure_csv(out, godwit_cell_quantile(cell, of, 0.5));
@@ -349,6 +349,7 @@ static void write_one(enum godwit_figures_format format, FILE *out, gconstpointe
         [GODWIT_FORMAT_TEXT] = write_text,
         [GODWIT_FORMAT_JSON] = write_json,
         [GODWIT_FORMAT_CSV] = write_csv,
+        [GODWIT_FORMAT_HTML] = godwit_sweep_write_html,
     };
     writers[format](out, report);
 }

@@ -288,6 +288,14 @@ bool godwit_testbed_wait(struct godwit_testbed *testbed, godwit_condition condit
     return godwit_testbed_wait_until(testbed, testbed->deadline, condition, data, what, error);
 }
 
+void godwit_testbed_timed_out(const struct godwit_testbed *testbed, gint64 waited, const char *what,
+                              GError **error)
+{
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT,
+                "timed out after %.1f s waiting for %s (phase: %s)", (double)waited / 1e6, what,
+                godwit_phase_name(testbed->phase));
+}
+
 bool godwit_testbed_wait_until(struct godwit_testbed *testbed, gint64 deadline,
                                godwit_condition condition, gpointer data, const char *what,
                                GError **error)
@@ -308,9 +316,7 @@ bool godwit_testbed_wait_until(struct godwit_testbed *testbed, gint64 deadline,
         }
         const gint64 now = g_get_monotonic_time();
         if (now >= deadline) {
-            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_TIMEOUT,
-                        "timed out after %.1f s waiting for %s (phase: %s)",
-                        (double)(now - began) / 1e6, what, godwit_phase_name(testbed->phase));
+            godwit_testbed_timed_out(testbed, now - began, what, error);
             break;
         }
         g_main_context_iteration(NULL, TRUE);

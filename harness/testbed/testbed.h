@@ -257,6 +257,11 @@ bool godwit_testbed_wait_until(struct godwit_testbed *testbed, gint64 deadline,
                                godwit_condition condition, gpointer data, const char *what,
                                GError **error);
 
+/* Sets ERROR to TIMEOUT, for a caller that has waited for WHAT in pieces, for WAITED microseconds
+ * in all. */
+void godwit_testbed_timed_out(const struct godwit_testbed *testbed, gint64 waited, const char *what,
+                              GError **error);
+
 /*
  * Waits MS milliseconds before the next poll of WHAT, for which no event exists. A QEMU that is
  * polled without a pause has little time for anything else. Fails as godwit_testbed_wait() does.

@@ -1,0 +1,26 @@
+/*
+ * What the formats of `godwit compare` share. The caller frees each text.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GODWIT_HARNESS_REPORT_COMPARE_PARTS_H
+#define GODWIT_HARNESS_REPORT_COMPARE_PARTS_H
+
+#include "report/compare.h"
+#include <stdio.h>
+
+/* Return the cells of a row: the median of an arm with its unit, an estimate with its interval, the
+ * smallest change that would have shown, and p after Holm. */
+char *godwit_row_median_text(const struct godwit_row *row, enum godwit_arm arm);
+char *godwit_row_estimate_text(const struct godwit_row *row,
+                               const struct godwit_estimate *estimate);
+char *godwit_row_smallest_text(const struct godwit_row *row);
+char *godwit_row_p_text(const struct godwit_row *row);
+
+/* Write the lines about the comparison, and about the runs of a scenario. */
+void godwit_compare_write_head(FILE *out, const struct godwit_compare_report *report);
+void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenario *scenario);
+
+void godwit_compare_write_html(FILE *out, const struct godwit_compare_report *report);
+
+#endif
