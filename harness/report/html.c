@@ -86,10 +86,11 @@ static void map(GString *out, const json_t *map_)
         "kinds (black).</p>\n",
         godwit_json_integer(map_, "step", 1), colour_of('s'), colour_of('0'), colour_of('m'),
         colour_of('t'), colour_of('f'));
-    g_string_append_printf(out,
-                           "<svg width=\"%d\" height=\"%zu\" role=\"img\"><title>Pages</title>\n"
-                           "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-                           COLUMNS * SQUARE, rows * SQUARE);
+    g_string_append_printf(
+        out,
+        "<svg width=\"%d\" height=\"%zu\" role=\"img\" style=\"background:#fff\">"
+        "<title>Pages</title>\n",
+        COLUMNS * SQUARE, rows * SQUARE);
     for (size_t i = 0; i < length; i++)
         g_string_append_printf(
             out, "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"%s\"/>%s",

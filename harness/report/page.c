@@ -53,8 +53,7 @@ GString *godwit_page_begin(const char *title)
 {
     GString *page = g_string_new("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
                                  "<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-                                 "content=\"width=device-width, initial-scale=1\">\n"
-                                 "<link rel=\"icon\" href=\"data:,\">\n");
+                                 "content=\"width=device-width, initial-scale=1\">\n");
     godwit_page_text(page, "<title>", title, "</title>\n<style>\n");
     g_string_append(page, style);
     godwit_page_text(page, "</style>\n</head>\n<body>\n<main>\n<h1>", title, "</h1>\n");

@@ -49,7 +49,7 @@ for my $case (
     [['--a', $qemu, '--set', 'no-such=1'],        qr/"no-such"$/],
     [['--a', $qemu, '--set', 'multifd=4'],        qr/"multifd" is a migration capability, which is on or off$/],
     [['--a', $qemu, '--qemu', $qemu],             qr/leave out --qemu/],
-    [['--a', $qemu, '-f', 'html'],                qr/unknown format "html" \(expected text, json or csv/],
+    [['--a', $qemu, '-f', 'tap'],                 qr/unknown format "tap" \(expected text, json, csv or html/],
     [['--a', $qemu, '-w', 'order,stamp'],         qr/one workload at a time/],
     [['--a', $qemu, 'no/such'],                   qr/no scenario matches "no\/such"/],
     [['--a', $qemu, '--', '-m', '1G', 'x'],       qr/^godwit: /],
@@ -69,7 +69,7 @@ like($own->{err}, qr/none of these scenarios can be compared: needs a migration 
 
 # A against A, with two runs each: nothing can be told, and that is not "same".
 my $equal = run(['compare', @on, '--a', $qemu, '--b', $qemu, '-n', 2, '--seed', 7, '-f', 'text', '-f', "json:$dir/equal",
-    '-f', "csv:$dir/equal.csv"]);
+    '-f', "csv:$dir/equal.csv", '-f', "html:$dir/equal.html"]);
 is($equal->{status}, 0, 'A/A: exit status') or diag $equal->{err};
 like($equal->{err}, qr/^godwit: A and B are the same QEMU with the same settings: this is an A\/A test/m, 'A/A: said so');
 like($equal->{out}, qr/^A\/A test: /m, 'A/A: in the report');
@@ -93,6 +93,9 @@ for my $round (@{$report->{scenarios}[0]{rounds}}) {
 my @csv = split /\n/, slurp("$dir/equal.csv");
 is(scalar @csv, 1 + @{$report->{rows}}, 'CSV: a line a row');
 is(scalar(grep { tr/,// != $csv[0] =~ tr/,// } @csv), 0, 'CSV: as many columns in each');
+ok_page("$dir/equal.html", 'A/A, HTML', 'ratios of B and A', 'differences of B and A', 'distribution of the blackout',
+    'total times in the order of the runs', "A: the guest's speed and its dirty rate", 'B: rate of the transfer', 'B: states of both sides');
+is_deeply([map { scalar @{$_->{measured}} } @{$report->{scenarios}[0]{runs}}{'A', 'B', "A'"}], [2, 2, 2], 'A/A: what each run measured');
 ok_clean($equal, 'nothing is left behind');
 
 # A with a limit of its bandwidth is far slower, and the JSON says why. The guest of this scenario is

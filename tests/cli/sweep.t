@@ -47,7 +47,7 @@ for my $case (
     [['--over', 'cpus=1', '-n', 0],            qr/^godwit: --runs needs a number of 1 or more$/],
     [['--over', 'cpus=1', '--budget', 'soon'], qr/^godwit: --budget needs a time, .*"soon"$/],
     [['--over', 'cpus=1', '--give-up', '5'],   qr/^godwit: --give-up needs a time, .*"5"$/],
-    [['--over', 'cpus=1', '-f', 'html'],       qr/^godwit: unknown format "html"/],
+    [['--over', 'cpus=1', '-f', 'tap'],        qr/^godwit: unknown format "tap"/],
     [['--over', 'cpus=1', 'no/such'],          qr/no scenario matches "no\/such"/],
     [['--over', 'cpus=1', '-w', 'order,stamp'], qr/^godwit: sweep measures one workload at a time$/],
     [['--over', 'max-bandwidth=1', 'cancel/after/active'],
@@ -82,7 +82,9 @@ SKIP: {
 # A grid in which a row cannot converge: a whole window takes minutes at its bandwidth.
 my @over = ('--over', 'dirty-rate=20000,40000', '--over', 'max-bandwidth=20000,900000000');
 my $grid = run(['sweep', @small, @over, '-n', 1, '--give-up', '3s', '--seed', 7, '-f', 'text', '-f', "json:$dir/grid",
-    '-f', "csv:$dir/grid.csv"]);
+    '-f', "csv:$dir/grid.csv", '-f', "html:$dir/grid.html"]);
+ok_page("$dir/grid.html", 'HTML', 'Total time of each cell', 'Blackout of each cell', 'precopy/tcp/plain: what converges',
+    'Total times in the order of the runs');
 is($grid->{status}, 0, 'a migration that does not converge is no failure: exit status') or diag $grid->{err};
 is($grid->{err}, '', 'nothing on stderr');
 my $report = report_of('grid');

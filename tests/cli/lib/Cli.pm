@@ -20,7 +20,7 @@ use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw($godwit $qemu unpacked fake script_file qemu_but qemu_edited fifo slurp start finish run run_all
-    results_by_scenario processes files_of ok_clean eventually told);
+    results_by_scenario processes files_of ok_clean ok_page eventually told);
 
 # Nothing here takes as long on any machine; it only ends what hangs.
 use constant PATIENCE => 120;
@@ -262,6 +262,25 @@ sub ok_clean {
 }
 
 # Whether the condition comes true, for what tells nobody that it has: the end of a grandchild.
+# Asserts that the page FILE needs nothing else, and that its pictures are those TITLES, each complete.
+sub ok_page {
+    my ($file, $name, @titles) = @_;
+    my $page = slurp($file) // '';
+    like($page, qr/\A<!DOCTYPE html>\n.*<\/html>\n\z/s, "$name: whole");
+    unlike($page, qr/(?:src|href)\s*=\s*"(?!#)|url\(|<script|<link|http:/, "$name: nothing comes from elsewhere");
+    my %ids = map { $_ => 1 } $page =~ / id="([^"]+)"/g;
+    is(join(' ', grep { !$ids{$_} } $page =~ /href="#([^"]+)"/g), '', "$name: no dead link");
+    my @pictures = $page =~ /<figure>.*?<\/figure>/gs;
+    for my $title (@titles) {
+        my ($picture) = grep { /<figcaption>[^<]*\Q$title\E</ } map { s/&apos;/'/gr } @pictures;
+        ok($picture, "$name: there is a picture: $title") or next;
+    }
+    is(scalar(grep { !/role="img".*<title>[^<]+<\/title>\n<desc>[^<]+<\/desc>/s || 2 != (() = /label"[^>]*>[^<]+</g) } @pictures),
+        0, "$name: each has a title, a description and labels at both axes");
+    is(scalar(grep { / (?:d|x|y|width|height)="[^"]*(?:nan|inf)/ } @pictures), 0, "$name: no place is missing");
+    return;
+}
+
 sub eventually {
     my ($condition) = @_;
     my $end = Time::HiRes::time() + PATIENCE;
