@@ -1,8 +1,8 @@
 /*
  * The format html: one file that needs no other. It begins with a table of all results: failures
  * first, skips last and folded away. Below it, each result that failed, met a known bug or was
- * measured has a section with the message, what was measured, a picture of the pages, a timeline and
- * the whole report. Written at the end.
+ * measured has a section with the message, what was measured, a picture of the pages, a timeline
+ * and the whole report. Written at the end.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -426,7 +426,9 @@ static void figures_of(GString *page, const json_t *measurements, const char *na
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const json_t *object =
             rows[i].object ? json_object_get(measurements, rows[i].object) : measurements;
-        g_autofree char *text = godwit_figure_text(number(object, rows[i].member) / rows[i].unit);
+        const double value = number(object, rows[i].member) / rows[i].unit;
+        /* Not -0.00. */
+        g_autofree char *text = godwit_figure_text(fabs(value) < 0.005 ? 0 : value);
         godwit_page_row(page, (const char *const[]){rows[i].what, text, NULL});
     }
     godwit_page_table_end(page, false);

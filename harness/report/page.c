@@ -7,7 +7,7 @@
 
 #include "report/report.h"
 
-/* Text has a contrast of 7 to its ground in both schemes, marks at least 4.5. */
+/* Text and marks have a contrast of at least 5 to page and band in both schemes. */
 static const char style[] =
     ":root { color-scheme: light dark; --ground: #fff; --text: #1b1b1b; --dim: #525252;"
     " --grid: #dedede; --pale: #e9eef4; --a: #0b5cad; --b: #a34100; --c: #5f5f5f;"
@@ -21,13 +21,13 @@ static const char style[] =
     "table { border-collapse: collapse; }\n"
     "caption { text-align: left; font-weight: bold; padding: 0.4em 0; }\n"
     "th, td { text-align: left; vertical-align: top; padding: 0.2em 1em 0.2em 0;"
-    " } td { overflow-wrap: anywhere; } caption { white-space: nowrap; }\n"
+    " } th + td { overflow-wrap: anywhere; } caption { white-space: nowrap; }\n"
     "tr { border-bottom: 1px solid var(--grid); }\n"
     ".ok { color: var(--ok); } .known, .skip { color: var(--known); }"
     " .FAIL, .ERROR { color: var(--bad); }\n"
     "pre, .wide { overflow-x: auto; } pre { background: var(--pale); padding: 1em; }\n"
-    "figure { margin: 1.5em 0; max-width: 62em; break-inside: avoid; }\n"
-    "figcaption { font-weight: bold; } figure svg { width: 100%; height: auto; }\n"
+    "figure { margin: 1.5em 0; max-width: 62em; overflow-x: auto; break-inside: avoid; }\n"
+    "figcaption { font-weight: bold; } figure svg { width: 100%; min-width: 36em; height: auto; }\n"
     "summary { cursor: pointer; padding: 0.3em 0; }\n"
     "svg text { font: 12px sans-serif; fill: var(--text); } svg .x { text-anchor: middle; }"
     " svg .y { text-anchor: end; } svg .label { fill: var(--dim); }\n"

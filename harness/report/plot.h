@@ -43,8 +43,8 @@ struct godwit_plot;
 struct godwit_plot *godwit_plot_begin(GString *page, const struct godwit_axes *axes);
 void godwit_plot_end(struct godwit_plot *plot);
 
-/* What can be in it. Where there are rows, Y is the number of one, 0.5 its lower edge; a fraction is
- * below or above its middle. WHAT appears when the pointer rests on a mark; it may be NULL. */
+/* What can be in it. Where there are rows, Y is the number of one, and a fraction is below or above
+ * its middle. WHAT appears when the pointer rests on a mark; it may be NULL. */
 void godwit_plot_line(struct godwit_plot *plot, enum godwit_series series, const double *x,
                       const double *y, size_t count);
 void godwit_plot_mark(struct godwit_plot *plot, enum godwit_series series, double x, double y,

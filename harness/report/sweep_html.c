@@ -1,6 +1,6 @@
 /*
- * The page of `godwit sweep`: a table of the cells, their total times and blackouts, the convergence
- * map, and the runs in their order.
+ * The page of `godwit sweep`: a table of the cells, their total times and blackouts, the
+ * convergence map, and the runs in their order.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -105,8 +105,8 @@ static void cells(GString *page, const struct godwit_sweep_report *report,
     godwit_plot_end(plot);
 }
 
-/* Draws the map of one scenario, whose cells begin at FIRST: a row for each dirty rate, a column for
- * each bandwidth, and a bar as long as the part of the runs that converged. */
+/* Draws the map of one scenario, whose cells begin at FIRST: a row for each dirty rate, a column
+ * for each bandwidth, and a bar as long as the part of the runs that converged. */
 static void map(GString *page, const struct godwit_sweep_report *report, guint first, unsigned rate,
                 unsigned bandwidth)
 {

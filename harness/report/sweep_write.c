@@ -1,7 +1,7 @@
 /*
  * The formats of `godwit sweep`. Text is for people: a line for each cell, and the convergence map
- * if there is one. JSON has everything, each run's values included. CSV has a line for each cell. HTML,
- * with pictures, is in sweep_html.c.
+ * if there is one. JSON has everything, each run's values included. CSV has a line for each cell.
+ * HTML, with pictures, is in sweep_html.c.
  *
  * SPDX-License-Identifier: MIT
  */
