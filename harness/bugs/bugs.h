@@ -61,10 +61,13 @@ enum godwit_symptom_kind {
                                 for its timer, which has gone back: vm */
     GODWIT_SYMPTOM_ANNOUNCED, /* an announcement came early; it was due LAST ms after the arrival of
                                  a guest that was resumed MS after it: vm, text */
-    GODWIT_SYMPTOM_NO_CPR_CHANNEL, /* a source has ended when it was asked for a cpr-transfer
+    GODWIT_SYMPTOM_NO_CPR_CHANNEL,  /* a source has ended when it was asked for a cpr-transfer
                                       without a channel for CPR: source */
-    GODWIT_SYMPTOM_PRIVATE_RAM,    /* a source accepts CPR mode STATE with RAM of its own, of LAST
+    GODWIT_SYMPTOM_PRIVATE_RAM,     /* a source accepts CPR mode STATE with RAM of its own, of LAST
                                    bytes, and sends FIRST bytes: source */
+    GODWIT_SYMPTOM_DIRTY_RATE,      /* the dirty rate in mode TEXT is MS MiB/s, too little: vm */
+    GODWIT_SYMPTOM_DIRTY_RATE_TIME, /* it is accepted to be measured for MS seconds: vm */
+    GODWIT_SYMPTOM_DIRTY_RATE_DIED, /* a QEMU died when it was asked for it in mode TEXT: vm */
 };
 
 /* A register that is lost, or a field of a device's state. */

@@ -59,6 +59,7 @@ const char *godwit_qemu_common_type(const struct godwit_qemu *source,
  *   command NAME      a QMP command
  *   argument NAME     an argument of `migrate` ("channels")
  *   incoming NAME     an argument of `migrate-incoming` ("exit-on-error")
+ *   dirty-rate NAME   an argument of `calc-dirty-rate` ("calc-time-unit")
  *   channel NAME      a type of migration channel ("cpr")
  *   transport NAME    a transport of a migration address ("file"); every QEMU has the older ones
  *   object NAME       a type of object that `object-add` knows ("tls-creds-psk")

@@ -164,6 +164,17 @@ static void shorten(const struct godwit_scenario *scenario, const struct godwit_
                                                         (uint64_t)workload->page_size;
 }
 
+/* Makes a pass of the guest take MS or longer. Where the frequency of its timer is unknown, it
+ * stays as fast as it is. */
+static void slow_down(const struct godwit_setup *setup, unsigned ms,
+                      struct godwit_workload *workload)
+{
+    const uint64_t known = setup->machine->timer_hz, hz = known ? known : godwit_host_timer_hz();
+    const uint64_t pages = godwit_workload_pages(workload) / workload->cpus;
+    const uint64_t ticks = hz / 1000 * ms / MAX(pages, 1);
+    workload->page_ticks = MAX(workload->page_ticks, (uint32_t)MIN(ticks, UINT32_MAX));
+}
+
 /* All machines accept RAM sizes that are multiples of this. */
 #define MEMORY_STEP_MIB 4u
 
@@ -194,6 +205,8 @@ void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godw
     if (setup->image->identity && !setup->theirs && !(scenario && scenario->prepare))
         workload->flags |= GODWIT_FLAG_IDENTIFY;
     godwit_workload_share(workload);
+    if (scenario && scenario->lap_ms)
+        slow_down(setup, scenario->lap_ms, workload);
     if (!setup->memory_given)
         fit_memory(setup);
 }

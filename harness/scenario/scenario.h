@@ -43,7 +43,9 @@ struct godwit_scenario {
     bool cold; /* what is sent does not depend on what is dirty, so that a known bug that loses the
                 * last writes to few pages leaves them alone: the window may be small */
     uint32_t
-        content; /* default content of `stamp`: GODWIT_FLAG_SPARSE, _ZERO or _MIXED; 0: MIXED */
+        content;     /* default content of `stamp`: GODWIT_FLAG_SPARSE, _ZERO or _MIXED; 0: MIXED */
+    unsigned lap_ms; /* the guest takes so long for a pass, or longer, by its own timer; 0: it is as
+                      * fast as the user asks for */
     /* Changes the guest's parameters, which are the image's own with what the user asked for. NULL:
      * godwit_scenario_default(). */
     void (*prepare)(const struct godwit_scenario *scenario, struct godwit_workload *workload);

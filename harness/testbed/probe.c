@@ -115,15 +115,16 @@ static void add_arguments(json_t *features, const json_t *types)
     }
 }
 
-/* Adds the arguments of migrate-incoming. */
-static void add_incoming(json_t *features, const json_t *types)
+/* Adds the arguments of COMMAND as features of KIND. */
+static void add_arguments_of(json_t *features, const json_t *types, const char *command,
+                             const char *kind)
 {
-    const json_t *command = json_object_get(types, "migrate-incoming");
+    const char *type = godwit_json_string(json_object_get(types, command), "arg-type", "");
     size_t i;
     json_t *member;
-    json_array_foreach(members_of(types, godwit_json_string(command, "arg-type", "")), i, member)
+    json_array_foreach(members_of(types, type), i, member)
     {
-        add_feature(features, "incoming", godwit_json_string(member, "name", ""));
+        add_feature(features, kind, godwit_json_string(member, "name", ""));
     }
 }
 
@@ -163,7 +164,8 @@ static json_t *features_of(const json_t *schema, const json_t *capabilities)
     }
     add_parameters(features, types);
     add_arguments(features, types);
-    add_incoming(features, types);
+    add_arguments_of(features, types, "migrate-incoming", "incoming");
+    add_arguments_of(features, types, "calc-dirty-rate", "dirty-rate");
     add_states(features, types);
     return features;
 }

@@ -1154,6 +1154,9 @@ static void test_all_rows(void **state)
                                          "background-snapshot-resumes",
                                          "background-snapshot-cancel",
                                          "machine-ppc-embedded",
+                                         "dirty-rate-tcg",
+                                         "dirty-rate-wraps",
+                                         "dirty-rate-crash",
                                          "cpu-rv128-registers",
                                          NULL};
     const struct godwit_bug *bug;
@@ -1167,7 +1170,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 59);
+    assert_int_equal(rows, 63);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1539,6 +1542,87 @@ static void test_inactive_resize(void **state)
     }
 }
 
+/* A rate of exactly 0, and only by dirty-bitmap under TCG; any version. */
+static void test_dirty_rate(void **state)
+{
+    struct fake_pair *pair = pair_new(state, "11.1.3", "11.1.3");
+    struct godwit_vm *vm = pair->source->vm;
+    static const struct {
+        const char *mode, *accel;
+        int rate;
+        bool known;
+    } rows[] = {
+        {"dirty-bitmap", "tcg", 0, true},
+        {"dirty-bitmap", "tcg", 1, false},
+        {"page-sampling", "tcg", 0, false},
+        {"dirty-bitmap", "kvm", 0, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        pair->setup.accel = rows[i].accel;
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_DIRTY_RATE, .vm = vm,
+                                     .text = rows[i].mode, .ms = rows[i].rate));
+        if (g_strcmp0(id, rows[i].known ? "dirty-rate-tcg" : NULL) != 0)
+            fail_msg("row %zu", i);
+    }
+    fake_pair_free(pair);
+}
+
+/* Only seconds whose thousandfold does not fit, and not before 10.0. */
+static void test_dirty_rate_wraps(void **state)
+{
+    static const struct {
+        const char *version;
+        json_int_t seconds;
+        bool known;
+    } rows[] = {
+        {"10.0.13", G_GINT64_CONSTANT(18446744073709552), true},
+        {"11.1.3", G_GINT64_CONSTANT(-9223372036854775807), true},
+        {"11.1.3", G_GINT64_CONSTANT(9223372036854775), false},
+        {"11.1.3", 61, false},
+        {"7.2.22", G_GINT64_CONSTANT(18446744073709552), false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_DIRTY_RATE_TIME, .vm = pair->source->vm,
+                                     .ms = rows[i].seconds));
+        if (g_strcmp0(id, rows[i].known ? "dirty-rate-wraps" : NULL) != 0)
+            fail_msg("row %zu", i);
+        fake_pair_free(pair);
+    }
+}
+
+/* Only SIGSEGV, by the two modes that ask for a dirty ring, on x86 before 10.0 under TCG. */
+static void test_dirty_rate_crash(void **state)
+{
+    static const struct {
+        const char *version, *arch, *accel, *mode;
+        int status;
+        bool known;
+    } rows[] = {
+        {"7.2.22", "x86_64", "tcg", "dirty-bitmap", SIGNAL_11, true},
+        {"7.2.22", "i386", "tcg", "dirty-ring", SIGNAL_11, true},
+        {"7.2.22", "s390x", "tcg", "dirty-ring", SIGNAL_11, false},
+        {"7.2.22", "x86_64", "kvm", "dirty-ring", SIGNAL_11, false},
+        {"7.2.22", "x86_64", "tcg", "page-sampling", SIGNAL_11, false},
+        {"7.2.22", "x86_64", "tcg", "dirty-bitmap", SIGNAL_6, false},
+        {"10.0.13", "x86_64", "tcg", "dirty-bitmap", SIGNAL_11, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_machine machine = *pair->setup.machine;
+        machine.arch = rows[i].arch;
+        pair->setup.machine = &machine;
+        pair->setup.accel = rows[i].accel;
+        struct godwit_vm vm = ended(state, pair, rows[i].status, "");
+        const char *id =
+            id_of(KNOWN(.kind = GODWIT_SYMPTOM_DIRTY_RATE_DIED, .vm = &vm, .text = rows[i].mode));
+        if (g_strcmp0(id, rows[i].known ? "dirty-rate-crash" : NULL) != 0)
+            fail_msg("row %zu", i);
+        end_stderr(state, &vm);
+        fake_pair_free(pair);
+    }
+}
+
 /* Only a multifd destination that has not ended. */
 static void test_multifd_hang(void **state)
 {
@@ -1744,6 +1828,9 @@ int main(void)
         cmocka_unit_test(test_cpr_private),
         cmocka_unit_test(test_cpr_completed),
         cmocka_unit_test(test_cancel_hangs),
+        cmocka_unit_test(test_dirty_rate),
+        cmocka_unit_test(test_dirty_rate_wraps),
+        cmocka_unit_test(test_dirty_rate_crash),
         cmocka_unit_test(test_snapshot_multifd),
         cmocka_unit_test(test_snapshot_background),
         cmocka_unit_test(test_loadvm_time),
