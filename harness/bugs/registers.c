@@ -23,9 +23,22 @@ struct place {
 /* The devices that save nothing, or not what PCI keeps of them, and do not keep the machine from
  * being migrated. The destination has them as they are after a reset. */
 static const char *const stateless[] = {
-    "acpi-erst",    "AMDVI-PCI", "ati-vga", "cxl-downstream",  "cxl-rp",
-    "cxl-upstream", "edu",       "pxb",     "pci-testdev",     "pxb-cxl",
-    "pxb-pcie",     "sdhci-pci", "sii3112", "virtio-pmem-pci", NULL,
+    "acpi-erst",
+    "AMDVI-PCI",
+    "ati-vga",
+    "cxl-downstream",
+    "cxl-rp",
+    "cxl-upstream",
+    "edu",
+    "pxb",
+    "pci-testdev",
+    "pxb-cxl",
+    "iommu-testdev",
+    "pxb-pcie",
+    "sdhci-pci",
+    "sii3112",
+    "virtio-pmem-pci",
+    NULL,
 };
 
 /* The driver's sizes of a sense buffer and of a command block. */

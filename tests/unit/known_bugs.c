@@ -620,6 +620,7 @@ static void test_registers(void **state)
         {{AT("edu", "config 0x4")}, "device-stateless"},
         {{AT("edu", "config 0x4"), AT("sdhci-pci", "sdhci 0x0")}, "device-stateless"},
         {{AT("sii3112", "config 0x4")}, "device-stateless"},
+        {{AT("iommu-testdev", "config 0x4")}, "device-stateless"},
         {{AT("e1000", "config 0x4")}, NULL},
         {{AT("edu", "config 0x4"), AT("e1000", "config 0x4")}, NULL},
         {{AT("e1000", "config 0x4"), AT("edu", "config 0x4")}, NULL},
