@@ -20,6 +20,11 @@ check-devices: build
 	$(O)/godwit run 'device/*' --accel tcg --accept-known @tests/accepted-bugs -j $(shell nproc) \
 		$(QEMUS:%=--qemu %)
 
+.PHONY: device-table
+## device-table: write docs/devices.md's table anew [REPORTS="FILE ..."], reports of device/* as JSON
+device-table:
+	mk/device-table.pl docs/devices.md $(REPORTS)
+
 .PHONY: check-machines check-cpus
 ## check-machines: each machine type that each QEMU has, on each architecture [QEMUS="PATH ..."]
 check-machines: build
