@@ -75,8 +75,8 @@ double godwit_compare_value(const json_t *result, enum godwit_metric metric);
 /* Returns whether all runs of an arm have failed, of which there were enough to give it up. */
 bool godwit_compare_is_hopeless(const struct godwit_compare_scenario *scenario);
 
-/* Writes the report in FORMAT: "text", "json", "csv" or "html", with ":FILE" to write to a file
- * instead of standard output. Fails with ENVIRONMENT if it cannot be written. */
+/* Writes the report in FORMAT, as godwit_figures_check() accepts it. Fails with ENVIRONMENT if it
+ * cannot be written. */
 bool godwit_compare_write(const char *format, const struct godwit_compare_report *report,
                           GError **error);
 

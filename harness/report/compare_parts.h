@@ -21,6 +21,9 @@ char *godwit_row_p_text(const struct godwit_row *row);
 void godwit_compare_write_head(FILE *out, const struct godwit_compare_report *report);
 void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenario *scenario);
 
+/* Write the formats that have a file of their own. */
 void godwit_compare_write_html(FILE *out, const struct godwit_compare_report *report);
+void godwit_compare_write_bmf(FILE *out, const struct godwit_compare_report *report);
+void godwit_compare_write_openmetrics(FILE *out, const struct godwit_compare_report *report);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * The formats of `godwit compare`. Text is for people: a table for each scenario. JSON has
  * everything, each run's values included. CSV has a line for each row of the table. HTML, with
- * pictures, is in compare_html.c.
+ * pictures, is in compare_html.c, BMF and OpenMetrics are in compare_readings.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -306,6 +306,8 @@ static void write_one(enum godwit_figures_format format, FILE *out, gconstpointe
         [GODWIT_FORMAT_JSON] = write_json,
         [GODWIT_FORMAT_CSV] = write_csv,
         [GODWIT_FORMAT_HTML] = godwit_compare_write_html,
+        [GODWIT_FORMAT_BMF] = godwit_compare_write_bmf,
+        [GODWIT_FORMAT_OPENMETRICS] = godwit_compare_write_openmetrics,
     };
     writers[format](out, report);
 }

@@ -10,10 +10,9 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [GODWIT_FORMAT_TEXT] = "text",
-    [GODWIT_FORMAT_JSON] = "json",
-    [GODWIT_FORMAT_CSV] = "csv",
-    [GODWIT_FORMAT_HTML] = "html",
+    [GODWIT_FORMAT_TEXT] = "text", [GODWIT_FORMAT_JSON] = "json",
+    [GODWIT_FORMAT_CSV] = "csv",   [GODWIT_FORMAT_HTML] = "html",
+    [GODWIT_FORMAT_BMF] = "bmf",   [GODWIT_FORMAT_OPENMETRICS] = "openmetrics",
 };
 
 char *godwit_figure_text(double value)
@@ -54,8 +53,8 @@ bool godwit_figures_check(char *const *formats, GError **error)
         if (!parts[0] || find(parts[0]) == G_N_ELEMENTS(names) || (parts[1] && !*parts[1]))
             return godwit_fail(
                 error, GODWIT_ERROR_USAGE,
-                "unknown format \"%s\" (expected text, json, csv or html, with :FILE for a "
-                "file)",
+                "unknown format \"%s\" (expected text, json, csv, html, bmf or openmetrics, with "
+                ":FILE for a file)",
                 formats[i]);
     }
     return true;

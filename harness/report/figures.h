@@ -15,6 +15,8 @@ enum godwit_figures_format {
     GODWIT_FORMAT_JSON,
     GODWIT_FORMAT_CSV,
     GODWIT_FORMAT_HTML,
+    GODWIT_FORMAT_BMF, /* readings.h has these two */
+    GODWIT_FORMAT_OPENMETRICS,
 };
 
 /* Returns VALUE with four significant digits, or "-" if it is not a number. The caller frees it. */
@@ -26,8 +28,8 @@ json_t *godwit_figure_json(double value);
 /* Writes a comma and VALUE, which is left out if it is not a number. */
 void godwit_figure_csv(FILE *out, double value);
 
-/* Fails with USAGE unless each of FORMATS, which may be NULL, is "text", "json", "csv" or
- * "html", with ":FILE" to write to a file. */
+/* Fails with USAGE unless each of FORMATS, which may be NULL, is "text", "json", "csv", "html",
+ * "bmf" or "openmetrics", with ":FILE" to write to a file. */
 bool godwit_figures_check(char *const *formats, GError **error);
 
 /* Calls WRITE with the stream that FORMAT names, and DATA. Fails with ENVIRONMENT if it cannot be

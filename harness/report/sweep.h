@@ -104,9 +104,11 @@ char *godwit_cell_text(const GPtrArray *axes, const struct godwit_cell *cell);
 bool godwit_sweep_has_map(const struct godwit_sweep_report *report, unsigned *rate,
                           unsigned *bandwidth);
 
-/* Writes the lines about the sweep, or all of it as a page. */
+/* Writes the lines about the sweep, or all of it as a page, BMF or OpenMetrics. */
 void godwit_sweep_write_head(FILE *out, const struct godwit_sweep_report *report);
 void godwit_sweep_write_html(FILE *out, const struct godwit_sweep_report *report);
+void godwit_sweep_write_bmf(FILE *out, const struct godwit_sweep_report *report);
+void godwit_sweep_write_openmetrics(FILE *out, const struct godwit_sweep_report *report);
 
 /* Writes the report in FORMAT, as godwit_figures_check() accepts it. Fails with ENVIRONMENT if it
  * cannot be written. */

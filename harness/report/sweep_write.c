@@ -350,6 +350,8 @@ static void write_one(enum godwit_figures_format format, FILE *out, gconstpointe
         [GODWIT_FORMAT_JSON] = write_json,
         [GODWIT_FORMAT_CSV] = write_csv,
         [GODWIT_FORMAT_HTML] = godwit_sweep_write_html,
+        [GODWIT_FORMAT_BMF] = godwit_sweep_write_bmf,
+        [GODWIT_FORMAT_OPENMETRICS] = godwit_sweep_write_openmetrics,
     };
     writers[format](out, report);
 }

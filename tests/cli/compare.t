@@ -49,7 +49,7 @@ for my $case (
     [['--a', $qemu, '--set', 'no-such=1'],        qr/"no-such"$/],
     [['--a', $qemu, '--set', 'multifd=4'],        qr/"multifd" is a migration capability, which is on or off$/],
     [['--a', $qemu, '--qemu', $qemu],             qr/leave out --qemu/],
-    [['--a', $qemu, '-f', 'tap'],                 qr/unknown format "tap" \(expected text, json, csv or html/],
+    [['--a', $qemu, '-f', 'tap'],                 qr/unknown format "tap" \(expected text, json, csv, html, bmf or openmetrics/],
     [['--a', $qemu, '-w', 'order,stamp'],         qr/one workload at a time/],
     [['--a', $qemu, 'no/such'],                   qr/no scenario matches "no\/such"/],
     [['--a', $qemu, '--', '-m', '1G', 'x'],       qr/^godwit: /],
@@ -69,7 +69,7 @@ like($own->{err}, qr/none of these scenarios can be compared: needs a migration 
 
 # A against A, with two runs each: nothing can be told, and that is not "same".
 my $equal = run(['compare', @on, '--a', $qemu, '--b', $qemu, '-n', 2, '--seed', 7, '-f', 'text', '-f', "json:$dir/equal",
-    '-f', "csv:$dir/equal.csv", '-f', "html:$dir/equal.html"]);
+    '-f', "csv:$dir/equal.csv", '-f', "html:$dir/equal.html", '-f', "bmf:$dir/equal.bmf", '-f', "openmetrics:$dir/equal.om"]);
 is($equal->{status}, 0, 'A/A: exit status') or diag $equal->{err};
 like($equal->{err}, qr/^godwit: A and B are the same QEMU with the same settings: this is an A\/A test/m, 'A/A: said so');
 like($equal->{out}, qr/^A\/A test: /m, 'A/A: in the report');
@@ -93,10 +93,33 @@ for my $round (@{$report->{scenarios}[0]{rounds}}) {
 my @csv = split /\n/, slurp("$dir/equal.csv");
 is(scalar @csv, 1 + @{$report->{rows}}, 'CSV: a line a row');
 is(scalar(grep { tr/,// != $csv[0] =~ tr/,// } @csv), 0, 'CSV: as many columns in each');
+
+# What services read that follow figures over time, in seconds and bytes.
+sub quartiles { my @sorted = sort { $a <=> $b } @_; return ($sorted[0] + $sorted[1]) / 2; }
+my $median = quartiles(map { $_->{B}{total} / 1000 } @{$report->{scenarios}[0]{rounds}});
+my $bmf = report_of('equal.bmf');
+is(join(', ', sort keys %$bmf), 'precopy/unix/plain A, precopy/unix/plain B', 'BMF: the benchmarks');
+my $followed = $bmf->{'precopy/unix/plain B'}{'total-time'};
+ok(abs($followed->{value} - $median) < 1e-6 && $followed->{lower_value} <= $median && $median <= $followed->{upper_value}, 'BMF: the median');
+my @metrics = split /\n/, slurp("$dir/equal.om");
+is($metrics[-1], '# EOF', 'OpenMetrics: the end');
+my ($line) = grep { /^godwit_total_time_seconds\{scenario="precopy\/unix\/plain",arm="B",.*quantile="0\.5"\} / } @metrics;
+my ($value) = ($line // '') =~ / ([\d.e-]+)$/;
+ok(defined $value && abs($value - $median) < 1e-6, 'OpenMetrics: the median');
+is(scalar(grep { !/^(?:# (?:TYPE|UNIT|HELP) godwit_[a-z_]+ |# EOF$|godwit_[a-z_]+\{(?:[a-z_]+="[^"\\]*",?)+\} [-+\d.e]+$)/ } @metrics),
+    0, 'OpenMetrics: no other lines');
+my %units = map { /^# UNIT (\S+) (\S+)$/ ? ($1 => $2) : () } @metrics;
+is(scalar(grep { !/_\Q$units{$_}\E$/ } keys %units), 0, 'OpenMetrics: each name ends with its unit');
+
 ok_page("$dir/equal.html", 'A/A, HTML', 'ratios of B and A', 'differences of B and A', 'distribution of the blackout',
     'total times in the order of the runs', "A: the guest's speed and its dirty rate", 'B: rate of the transfer', 'B: states of both sides');
 is_deeply([map { scalar @{$_->{measured}} } @{$report->{scenarios}[0]{runs}}{'A', 'B', "A'"}], [2, 2, 2], 'A/A: what each run measured');
 ok_clean($equal, 'nothing is left behind');
+
+# The accelerator is chosen by a guest that never waits, whatever the dirty rate: where there is /dev/kvm
+# this took longer than the deadline.
+my $chosen = run(['compare', '--arch', 'x86_64', '--a', $qemu, '--scenarios', 'precopy/unix/plain', '-n', 1]);
+is($chosen->{status}, 0, 'no accelerator is named: exit status') or diag $chosen->{err};
 
 # A with a limit of its bandwidth is far slower, and the JSON says why. The guest of this scenario is
 # stopped, so that any bandwidth suffices.
