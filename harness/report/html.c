@@ -1,14 +1,15 @@
 /*
- * The format html: one file that needs no other. It begins with a table of all results: failures
- * first, skips last and folded away. Below it, each result that failed, met a known bug or was
- * measured has a section with the message, what was measured, a picture of the pages, a timeline
- * and the whole report. Written at the end.
+ * The format html: one file that needs no other. It begins with a matrix of families and targets,
+ * and a table of all results: failures first, skips last and folded away. Below it, each result
+ * that failed, met a known bug or was measured has a section with the message, what was measured, a
+ * picture of the pages, a timeline and the whole report. Written at the end.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "report/report.h"
 
 #include "report/bundle.h"
+#include "report/html_matrix.h"
 #include "report/measured.h"
 #include "report/page.h"
 #include <string.h>
@@ -16,18 +17,6 @@
 /* Squares in a row of a picture of pages, and their size in pixels. */
 #define COLUMNS 64
 #define SQUARE  10
-
-/* Returns the table's word for a result. */
-static const char *word_of(const json_t *result_)
-{
-    static const char *const words[][2] = {
-        {"pass", "ok"}, {"known", "known"}, {"skip", "skip"}, {"error", "ERROR"}};
-    const char *status = godwit_json_string(result_, "status", "fail");
-    for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
-        if (!strcmp(words[i][0], status))
-            return words[i][1];
-    return "FAIL";
-}
 
 /* Returns true if the result has a section of its own below the table. */
 static bool has_section(const json_t *result_)
@@ -44,19 +33,21 @@ static void put(GString *out, const char *before, const char *text, const char *
     godwit_page_text(out, before, text, after);
 }
 
-static void row(GString *out, const json_t *result_, size_t index)
+static void row(GString *out, const struct godwit_html_matrix *matrix, const json_t *result_,
+                size_t index)
 {
-    const char *word = word_of(result_);
+    const char *word = godwit_report_word(result_);
     g_autofree char *proof = godwit_result_passed(result_)
                                  ? godwit_report_proof(result_)
                                  : g_strdup(godwit_json_string(result_, "message", ""));
-    g_string_append_printf(out, "<tr><td class=\"%s\">%s</td>", word, word);
+    g_autofree char *attributes = godwit_html_matrix_row(matrix, index);
+    g_string_append_printf(out, "<tr %s><td class=\"%s\">%s</td>", attributes, word, word);
     put(out, "<td>", godwit_report_target(result_), "</td>");
     if (has_section(result_))
         g_string_append_printf(out, "<td><a href=\"#r%zu\">", index);
     put(out, has_section(result_) ? "" : "<td>", godwit_json_string(result_, "scenario", ""),
         has_section(result_) ? "</a>" : "");
-    g_string_append_printf(out, "</td><td>%.2f s</td>",
+    g_string_append_printf(out, "</td><td>%.2f\u00a0s</td>",
                            json_number_value(json_object_get(result_, "ms")) / 1000);
     put(out, "<td>", proof, "</td></tr>\n");
 }
@@ -121,7 +112,8 @@ static void section(GString *out, const json_t *result_, size_t index)
     size_t i;
     json_t *map_;
     g_autofree char *report = godwit_report_bundle(result_);
-    g_string_append_printf(out, "<h2 id=\"r%zu\" class=\"%s\">", index, word_of(result_));
+    g_string_append_printf(out, "<h2 id=\"r%zu\" class=\"%s\">", index,
+                           godwit_report_word(result_));
     put(out, "", godwit_report_target(result_), " ");
     put(out, "", godwit_json_string(result_, "scenario", ""), "</h2>\n");
     put(out, "<p>", godwit_json_string(result_, "message", ""), "</p>\n");
@@ -141,14 +133,16 @@ static void section(GString *out, const json_t *result_, size_t index)
 
 /* Writes the rows of all results with that word. NOT_RUN selects either the results of scenarios
  * that were not run, or all others. */
-static void rows(GString *out, const json_t *results, const char *word, bool not_run)
+static void rows(GString *out, const struct godwit_html_matrix *matrix, const json_t *results,
+                 const char *word, bool not_run)
 {
     size_t i;
     json_t *result_;
     json_array_foreach(results, i, result_)
     {
-        if (!strcmp(word_of(result_), word) && godwit_result_is_not_run(result_) == not_run)
-            row(out, result_, i);
+        if (!strcmp(godwit_report_word(result_), word) &&
+            godwit_result_is_not_run(result_) == not_run)
+            row(out, matrix, result_, i);
     }
 }
 
@@ -159,7 +153,7 @@ static void sections(GString *out, const json_t *results, const char *word)
     json_t *result_;
     json_array_foreach(results, i, result_)
     {
-        if (!strcmp(word_of(result_), word) && has_section(result_))
+        if (!strcmp(godwit_report_word(result_), word) && has_section(result_))
             section(out, result_, i);
     }
 }
@@ -201,19 +195,24 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
                            summary->errors - summary->not_run, summary->not_run, summary->seconds,
                            summary->interrupted ? ", interrupted" : "");
     about(out, reporter->about);
-    g_string_append(out, "<table>\n");
-    rows(out, results, "FAIL", false);
-    rows(out, results, "ERROR", false);
-    rows(out, results, "ERROR", true);
-    rows(out, results, "known", false);
-    rows(out, results, "ok", false);
+    struct godwit_html_matrix *matrix = godwit_html_matrix_new(results);
+    godwit_html_matrix_write(out, matrix);
+    godwit_html_matrix_filters(out, matrix);
+    g_string_append(out, "<div class=\"results\">\n<table>\n");
+    rows(out, matrix, results, "FAIL", false);
+    rows(out, matrix, results, "ERROR", false);
+    rows(out, matrix, results, "ERROR", true);
+    rows(out, matrix, results, "known", false);
+    rows(out, matrix, results, "ok", false);
     g_string_append(out, "</table>\n");
     if (summary->skipped) {
         g_string_append_printf(out, "<details><summary>%u skipped</summary>\n<table>\n",
                                summary->skipped);
-        rows(out, results, "skip", false);
+        rows(out, matrix, results, "skip", false);
         g_string_append(out, "</table>\n</details>\n");
     }
+    g_string_append(out, "</div>\n");
+    godwit_html_matrix_free(matrix);
     for (size_t i = 0; i < G_N_ELEMENTS(order); i++)
         sections(out, results, order[i]);
     godwit_page_end(out);

@@ -23,6 +23,10 @@ static const char style[] =
     "th, td { text-align: left; vertical-align: top; padding: 0.2em 1em 0.2em 0;"
     " } th + td { overflow-wrap: anywhere; } caption { white-space: nowrap; }\n"
     "tr { border-bottom: 1px solid var(--grid); }\n"
+    ".matrix td, .matrix th { padding: 0.1em 0.6em; border: 1px solid var(--grid); }"
+    " .heat a { color: inherit; } .heat.FAIL, .heat.ERROR { background: var(--bad);"
+    " color: var(--ground); font-weight: bold; } .heat.known { background: var(--pale); }\n"
+    ".boxes, .boxes ~ label { display: inline; margin-right: 0.8em; }\n"
     ".ok { color: var(--ok); } .known, .skip { color: var(--known); }"
     " .FAIL, .ERROR { color: var(--bad); }\n"
     "pre, .wide { overflow-x: auto; } pre { background: var(--pale); padding: 1em; }\n"
@@ -41,7 +45,8 @@ static const char style[] =
     " .mark.c, .bar.c { fill: var(--c); }\n"
     "svg text.inside { paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }\n"
     ".legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0 2em; }\n"
-    "@media print { body { max-width: none; margin: 0; } nav { display: none; } }\n";
+    "@media print { body { max-width: none; margin: 0; } nav, .boxes, .boxes ~ input, .boxes ~ "
+    "label { display: none; } }\n";
 
 void godwit_page_text(GString *page, const char *before, const char *text, const char *after)
 {

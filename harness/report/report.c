@@ -216,6 +216,17 @@ char *godwit_report_details(const json_t *result, const char *indent)
     return g_string_free(text, FALSE);
 }
 
+const char *godwit_report_word(const json_t *result)
+{
+    static const char *const words[][2] = {
+        {"pass", "ok"}, {"known", "known"}, {"skip", "skip"}, {"error", "ERROR"}};
+    const char *status = godwit_json_string(result, "status", "fail");
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+        if (!strcmp(words[i][0], status))
+            return words[i][1];
+    return "FAIL";
+}
+
 const char *godwit_report_target(const json_t *result)
 {
     return godwit_json_string(result, "target", godwit_json_string(result, "arch", ""));

@@ -107,6 +107,10 @@ char *godwit_report_brief(const json_t *result, const char *indent);
  * The caller frees it. */
 char *godwit_report_again(const json_t *result);
 
+/* Returns the word for a result's status in tables: "ok", "known", "skip", "ERROR" or "FAIL".
+ * Static. */
+const char *godwit_report_word(const json_t *result);
+
 /* Returns the name of the result's target: "x86_64", "x86_64 7.2.22 to 10.0.13". Borrowed. */
 const char *godwit_report_target(const json_t *result);
 

@@ -711,7 +711,14 @@ static void test_html(void **state)
         "&lt;b a=&apos;1&apos;&gt;",
         "<svg width=\"640\" height=\"10\"",
         "<td>0.250000</td>",
-        "<summary>The whole report</summary>"};
+        "<summary>The whole report</summary>",
+        "<th scope=\"row\">",
+        "<td class=\"heat FAIL\"><a href=\"#w2\" title=\"1 FAIL, 1 ERROR, 1 known, 1 ok, 1 "
+        "skip\">2/4</a>",
+        "<tr id=\"w2\" class=\"r-FAIL r-t0\">",
+        "<input type=\"checkbox\" id=\"b-FAIL\" checked=\"checked\"/><label for=\"b-FAIL\">FAIL "
+        "(1)",
+        "#b-FAIL:not(:checked)~.results .r-FAIL{display:none}"};
     for (size_t i = 0; i < G_N_ELEMENTS(has); i++)
         assert_contains(text, has[i]);
     size_t squares = 0;
