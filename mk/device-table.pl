@@ -4,11 +4,14 @@
 # Writes what became of the devices of each QEMU between the two marks in a Markdown file: a table
 # of counts, and by target the devices that were not migrated, by QEMU's reason.
 #
-#   device-table.pl FILE REPORT...     reports of `godwit run 'device/*' --format json`
+#   device-table.pl FILE REPORT...     reports of `godwit run 'device/*' --format json`; a later one
+#                                      replaces what an earlier one has of a device
 use strict;
 use warnings;
 use JSON::PP;
+use Text::Wrap qw(wrap);
 
+$Text::Wrap::columns = 103;
 my ($file, @reports) = @ARGV;
 die "usage: $0 FILE REPORT...\n" unless @reports;
 my ($begin, $end) = ('<!-- tables: make device-table -->', '<!-- end of tables -->');
@@ -27,18 +30,25 @@ my @KINDS = (
     [fit   => 'cannot be plugged into a machine here'],
 );
 
-my (%counts, %total, %named, %seen_arch, %seen_version);
+my (%counts, %total, %named, %seen_arch, %seen_version, %kinds);
 for my $report (@reports) {
     open my $in, '<', $report or die "$report: $!\n";
     my $document = decode_json(do { local $/ = undef; <$in> });
     for my $result (@{$document->{results}}) {
         my ($device) = $result->{scenario} =~ m{^device/(.+)} or next;
         my ($arch, $version) = ($result->{arch}, $result->{source_version} // die "$report: no version\n");
-        my $kind = kind($device, $result);
         $seen_arch{$arch} = $seen_version{$version} = 1;
-        $counts{$version}{$arch}{$kind}++;
-        $total{$version}{$arch}++;
-        $named{$kind}{$device}{$arch} = 1 if $kind =~ /^(?:no|host|fit|fail)$/;
+        $kinds{$version}{$arch}{$device} = kind($device, $result);
+    }
+}
+for my $version (keys %kinds) {
+    for my $arch (keys %{$kinds{$version}}) {
+        for my $device (keys %{$kinds{$version}{$arch}}) {
+            my $kind = $kinds{$version}{$arch}{$device};
+            $counts{$version}{$arch}{$kind}++;
+            $total{$version}{$arch}++;
+            $named{$kind}{$device}{$arch} = 1 if $kind =~ /^(?:no|host|fit|fail)$/;
+        }
     }
 }
 
@@ -80,7 +90,7 @@ for my $row (@KINDS) {
         my @on = sort keys %{$named{$kind}{$_}};
         "`$_`" . (@on == @arches ? '' : ' (' . join(', ', @on) . ')')
     } sort keys %{$named{$kind}};
-    $tables .= '- **' . ucfirst($text) . "**, with at least one version: " . join(', ', @list) . ".\n";
+    $tables .= wrap('- ', '  ', '**' . ucfirst($text) . '**, with at least one version: ' . join(', ', @list) . ".") . "\n";
 }
 
 open my $in, '<', $file or die "$file: $!\n";
