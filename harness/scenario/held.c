@@ -230,6 +230,17 @@ static bool connect_both(struct godwit_held *held, GError **error)
     return held->relay != NULL;
 }
 
+bool godwit_held_connect(struct godwit_held *held, const struct godwit_capability *capabilities,
+                         GError **error)
+{
+    if (!godwit_migrate_set_capabilities(held->source, capabilities, error) ||
+        !godwit_migrate_set_capabilities(held->destination, capabilities, error) ||
+        !connect_both(held, error))
+        return false;
+    godwit_wire_gate(held->testbed->wire, false);
+    return true;
+}
+
 bool godwit_held_reach(struct godwit_held *held, GError **error)
 {
     struct godwit_vm *source = held->source, *destination = held->destination;
@@ -252,6 +263,7 @@ bool godwit_held_reach(struct godwit_held *held, GError **error)
         return shut_off(held, error);
     if (!godwit_held_is_postcopy(held))
         return true;
+    godwit_wire_ungate(held->testbed->wire);
     if (!godwit_vm_command(source, "migrate-start-postcopy", NULL, error) ||
         !godwit_recovery_await_guest(source, destination, &held->account, error))
         return false;

@@ -74,6 +74,11 @@ const char *godwit_held_name(enum godwit_held_state state);
  * there is only a source. */
 bool godwit_held_start(struct godwit_held *held, GError **error);
 
+/* Sets more CAPABILITIES, multifd among them, and makes the destination listen. The channels share
+ * a relay, which throttles them together. */
+bool godwit_held_connect(struct godwit_held *held, const struct godwit_capability *capabilities,
+                         GError **error);
+
 /* Starts the migration, through a relay, and brings it into the state. The caller may make the
  * destination listen first, and make the relay. */
 bool godwit_held_reach(struct godwit_held *held, GError **error);

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "scenario/scenario.h"
+#include "scenario/multifd.h"
 
 #include "godwit/guest_abi.h"
 
@@ -211,9 +211,7 @@ static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, fal
 static const struct godwit_capability multifd_postcopy[] = {
     {"multifd", true}, {"postcopy-ram", true}, {NULL, false}};
 
-/* Sets *BOTH to whether the VM accepts multifd and postcopy together. If not, it must name both in
- * its refusal and leave both off. Fails if anything else happens. */
-static bool ask_both(struct godwit_vm *vm, bool *both, GError **error)
+bool godwit_multifd_ask_postcopy(struct godwit_vm *vm, bool *both, GError **error)
 {
     g_autoptr(GError) refusal = NULL;
     *both = godwit_migrate_set_capabilities(vm, multifd_postcopy, &refusal);
@@ -240,6 +238,26 @@ static bool ask_both(struct godwit_vm *vm, bool *both, GError **error)
     return list != NULL;
 }
 
+bool godwit_multifd_move_postcopy(struct godwit_testbed *testbed, const struct godwit_spec *spec,
+                                  struct godwit_vm *source, struct godwit_vm *destination,
+                                  GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (godwit_course_move(testbed, spec, source, destination, &cause))
+        return true;
+    const struct godwit_bug *bug = cause->code == GODWIT_ERROR_TIMEOUT
+                                       ? godwit_bug_explain(&(const struct godwit_symptom){
+                                             .kind = GODWIT_SYMPTOM_NO_END,
+                                             .source = source,
+                                             .destination = destination,
+                                             .state = godwit_migrate_reported_state(source)})
+                                       : NULL;
+    if (bug)
+        godwit_bug_mark(&cause, bug);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
 /* Migrates with both on if that is allowed. If it is clearly refused, a multifd migration without
  * postcopy must still work. */
 static bool postcopy(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
@@ -250,7 +268,8 @@ static bool postcopy(struct godwit_testbed *testbed, const struct godwit_scenari
     /* Not started paused: postcopy needs a guest that runs as soon as it can. */
     struct godwit_vm *source, *destination;
     if (!godwit_course_both(testbed, "destination", false, &source, &destination, error) ||
-        !ask_both(source, &here, error) || !ask_both(destination, &there, error))
+        !godwit_multifd_ask_postcopy(source, &here, error) ||
+        !godwit_multifd_ask_postcopy(destination, &there, error))
         return false;
     if (here != there)
         return godwit_fail(error, GODWIT_ERROR_SKIP,
@@ -259,22 +278,8 @@ static bool postcopy(struct godwit_testbed *testbed, const struct godwit_scenari
                            here ? destination->qemu->version : source->qemu->version,
                            here ? source->qemu->version : destination->qemu->version);
     spec.move = here ? GODWIT_MOVE_POSTCOPY : GODWIT_MOVE_LIVE;
-    if (here) {
-        g_autoptr(GError) cause = NULL;
-        if (godwit_course_move(testbed, &spec, source, destination, &cause))
-            return true;
-        const struct godwit_bug *bug = cause->code == GODWIT_ERROR_TIMEOUT
-                                           ? godwit_bug_explain(&(const struct godwit_symptom){
-                                                 .kind = GODWIT_SYMPTOM_NO_END,
-                                                 .source = source,
-                                                 .destination = destination,
-                                                 .state = godwit_migrate_reported_state(source)})
-                                           : NULL;
-        if (bug)
-            godwit_bug_mark(&cause, bug);
-        g_propagate_error(error, g_steal_pointer(&cause));
-        return false;
-    }
+    if (here)
+        return godwit_multifd_move_postcopy(testbed, &spec, source, destination, error);
     if (!godwit_vm_quit(destination, error))
         return false;
     struct godwit_vm *paused = godwit_course_destination(testbed, "paused", true, error);

@@ -15,8 +15,6 @@
 #include "bugs/bugs.h"
 #include <string.h>
 
-#define LISTEN_URI "unix:destination.migrate.sock"
-
 struct trial {
     bool destination; /* it is yanked; otherwise the source */
     bool postcopy;
@@ -144,22 +142,6 @@ static bool judge_paused(struct godwit_held *held, GError **error)
            godwit_course_end(held->destination, held->source, error);
 }
 
-/* Makes the destination listen for a migration with these capabilities, multifd among them. Its
- * channels share the relay, which throttles them together. */
-static bool connect(struct godwit_held *held, const struct godwit_capability *capabilities,
-                    GError **error)
-{
-    if (!godwit_migrate_set_capabilities(held->source, capabilities, error) ||
-        !godwit_migrate_set_capabilities(held->destination, capabilities, error) ||
-        !godwit_migrate_incoming(held->destination, LISTEN_URI, false, error))
-        return false;
-    held->relay = godwit_wire_relay(held->testbed->wire, LISTEN_URI, error);
-    if (!held->relay)
-        return false;
-    godwit_wire_gate(held->testbed->wire, false);
-    return true;
-}
-
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {
@@ -173,7 +155,8 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (!godwit_held_start(held, error) || !expect(held->source, false, "before it", error) ||
         !expect(held->destination, false, "before it", error))
         return false;
-    if (scenario->spec.capabilities && !connect(held, scenario->spec.capabilities, error))
+    if (scenario->spec.capabilities &&
+        !godwit_held_connect(held, scenario->spec.capabilities, error))
         return false;
     if (!godwit_held_reach(held, error) || !expect(held->source, true, "during it", error) ||
         !expect(held->destination, true, "during it", error) || !yank(held, trial, error))

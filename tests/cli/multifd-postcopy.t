@@ -1,0 +1,43 @@
+#!/usr/bin/env perl
+# The scenarios multifd/postcopy/* can fail: each meets a QEMU that reports something else, or was told
+# another number of channels. An editor between Godwit and the QEMU's monitor sees to that. A QEMU
+# that refuses the combination is skipped.
+#
+# SPDX-License-Identifier: MIT
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cli;
+use Test::More;
+
+my ($newest) = grep { /11\./ } unpacked();
+plan skip_all => 'no QEMU that takes multifd with postcopy (make qemus)' unless $newest;
+
+my $TAKES = q~if (/"error".*cannot cancel/) { my ($id) = /"id": (\d+)/; $_ = qq({"return": {}, "id": $id}\n) }~;
+my $IDLE  = q~if ($from eq 'godwit') { s/"migrate_cancel"/"query-status"/ }~;
+
+my @rows = (
+    ['held', q{s/"multifd-bytes": \d+/"multifd-bytes": 0/}, qr/no bytes were sent over the multifd channels/],
+    ['zstd', q{s/"multifd-bytes": (\d+)/"multifd-bytes": ${1}000/}, qr/bytes were sent over the multifd channels for pages of some \d+ bytes/],
+    ['channels/changed', q{s/"multifd-channels":5/"multifd-channels":4/}, qr/has 5 TCP connections .*expected 6/],
+    ['preempt', q{s/\{"capability":"postcopy-preempt","state":true\}/{"capability":"events","state":true}/}, qr/has 5 TCP connections .*expected 6/],
+    ['cancel/postcopy-active', $TAKES, qr/source accepted migrate_cancel in postcopy-active, expected a refusal/],
+    ['cancel/active', $IDLE, qr/instead of "?cancelled|timed out after .* to be cancelled/],
+);
+
+my $number = 0;
+my @runs = run_all(2, map {
+    my ($scenario, $edit) = @$_;
+    [['run', "multifd/postcopy/$scenario", '--arch', 'x86_64', '--accel', 'tcg', '-w', 'order', '--qemu',
+        qemu_edited($edit, $newest, ++$number), '--timeout-scale', '0.2']]
+} @rows);
+for my $row (@rows) {
+    my ($scenario, $edit, $message) = @$row;
+    my $run = shift @runs;
+    is($run->{status}, 1, "multifd/postcopy/$scenario fails");
+    like($run->{out}, qr/^ +what +.*$message/m, "multifd/postcopy/$scenario: $message")
+        or diag($edit, $run->{out}, $run->{err});
+}
+
+done_testing;
