@@ -155,6 +155,24 @@ static bool judge_zero_pages(struct godwit_vm *source, struct godwit_vm *destina
            (sent.duplicate > 0 || wrong_amount(&sent, "expected some zero pages", error));
 }
 
+bool godwit_multifd_await_cancelled(struct godwit_vm *source, bool *stuck, GError **error)
+{
+    struct godwit_testbed *testbed = source->testbed;
+    g_autoptr(GError) cause = NULL;
+    const gint64 deadline = godwit_testbed_limit(testbed, CANCEL_SECONDS);
+    const bool cancelled = godwit_migrate_wait(source, "cancelled", &cause);
+    testbed->deadline = deadline;
+    *stuck = !cancelled && cause->code == GODWIT_ERROR_TIMEOUT &&
+             godwit_bug_explain(
+                 &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CANCELLING,
+                                                .source = source,
+                                                .state = godwit_migrate_reported_state(source)});
+    if (cancelled || *stuck)
+        return true;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
 /* Cancels a migration that is under way, then migrates the same source to another destination. */
 static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                    GError **error)
@@ -183,20 +201,11 @@ static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario 
         !godwit_vm_command(source, "migrate_cancel", NULL, error))
         return false;
     godwit_wire_ungate(testbed->wire);
-    g_autoptr(GError) cause = NULL;
-    const gint64 deadline = godwit_testbed_limit(testbed, CANCEL_SECONDS);
-    const bool cancelled = godwit_migrate_wait(source, "cancelled", &cause);
-    testbed->deadline = deadline;
-    if (!cancelled) {
-        if (cause->code == GODWIT_ERROR_TIMEOUT &&
-            godwit_bug_explain(
-                &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CANCELLING,
-                                               .source = source,
-                                               .state = godwit_migrate_reported_state(source)}))
-            return true;
-        g_propagate_error(error, g_steal_pointer(&cause));
+    bool stuck;
+    if (!godwit_multifd_await_cancelled(source, &stuck, error))
         return false;
-    }
+    if (stuck)
+        return true;
     if (!godwit_course_refused(first, error) ||
         !godwit_course_expect_status(source, "running", "after the migration was cancelled",
                                      error) ||

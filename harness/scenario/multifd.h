@@ -1,5 +1,5 @@
 /*
- * Multifd together with postcopy: what scenarios of the combination share.
+ * What scenarios of multifd share.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,5 +17,9 @@ bool godwit_multifd_ask_postcopy(struct godwit_vm *vm, bool *both, GError **erro
 bool godwit_multifd_move_postcopy(struct godwit_testbed *testbed, const struct godwit_spec *spec,
                                   struct godwit_vm *source, struct godwit_vm *destination,
                                   GError **error);
+
+/* Waits until a multifd migration that was cancelled is over. Sets *STUCK if a known bug keeps it
+ * from that for good. Fails with TIMEOUT if it takes too long otherwise. */
+bool godwit_multifd_await_cancelled(struct godwit_vm *source, bool *stuck, GError **error);
 
 #endif

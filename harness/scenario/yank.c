@@ -10,7 +10,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "scenario/held.h"
+#include "scenario/yank.h"
 
 #include "bugs/bugs.h"
 #include <string.h>
@@ -114,9 +114,8 @@ static bool yank(struct godwit_held *held, const struct trial *trial, GError **e
                                  instance(), error);
 }
 
-/* Judges both sides of a migration whose guest has not left the source. The next migration uses
- * multifd as well if this one did. */
-static bool judge_failed(struct godwit_held *held, const struct godwit_spec *spec, GError **error)
+bool godwit_yank_judge_failed(struct godwit_held *held, const struct godwit_spec *spec,
+                              GError **error)
 {
     struct godwit_vm *source = held->source;
     bool stuck;
@@ -161,7 +160,8 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (!godwit_held_reach(held, error) || !expect(held->source, true, "during it", error) ||
         !expect(held->destination, true, "during it", error) || !yank(held, trial, error))
         return false;
-    return trial->postcopy ? judge_paused(held, error) : judge_failed(held, &scenario->spec, error);
+    return trial->postcopy ? judge_paused(held, error)
+                           : godwit_yank_judge_failed(held, &scenario->spec, error);
 }
 
 /* Without a migration there is nothing to yank: the command is refused, and does no harm. */

@@ -2,10 +2,10 @@
  * The relay stands between source and destination: it listens on a unix or TCP socket, connects to
  * the address behind it for each caller, and passes bytes on in both directions (flow.c).
  *
- * It lives in the main loop and never blocks. `source` says which of two states it is in: it waits
- * for a caller on the listener, or for the connection to the target for the latest caller. Callers
- * that come meanwhile wait in the listener's queue, so connections are made in the order in which
- * callers come.
+ * It lives in the main loop and never blocks. `source` says in which state it is: it waits for a
+ * caller on the listener, for the first bytes of the latest caller if there is a sorter, or for the
+ * connection to the target for that caller. Callers that come meanwhile wait in the listener's
+ * queue, so connections are made in the order in which callers come, unless a sorter puts some off.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -32,6 +32,8 @@
 /* How long to wait before trying again while a unix socket's queue is full, in milliseconds: no
  * event says when it has room. */
 #define AGAIN_MS 5
+/* How many of a caller's first bytes a sorter sees. */
+#define SORTED 64
 
 struct greeter {
     godwit_relay_greeter greet;
@@ -46,9 +48,12 @@ struct godwit_relay {
     unsigned patience; /* how long that wait may be, in milliseconds */
     char *failure;     /* why the latest failed connection failed, or NULL */
     char *uri;
-    char *target;           /* the address behind the relay, as a URI */
-    int folder;             /* descriptor of unix sockets' folder: whole paths may be too long */
-    GArray *greeters;       /* of struct greeter */
+    char *target;     /* the address behind the relay, as a URI */
+    int folder;       /* descriptor of unix sockets' folder: whole paths may be too long */
+    GArray *greeters; /* of struct greeter */
+    godwit_relay_sorter sorter; /* decides when a connection is made; NULL: at once */
+    gpointer sorter_data;
+    GArray *put_off;        /* sockets of the callers that the sorter lets wait */
     GPtrArray *connections; /* of struct godwit_connection */
 };
 
@@ -82,6 +87,7 @@ static struct address address_of(int folder, const char *uri)
 
 static gboolean incoming(int fd, GIOCondition condition, gpointer data);
 static void connect_far(struct godwit_relay *relay);
+static void take_caller(struct godwit_relay *relay, int near);
 
 /* Stops waiting for anything. */
 static void drop_sources(struct godwit_relay *relay)
@@ -94,12 +100,37 @@ static void drop_sources(struct godwit_relay *relay)
     }
 }
 
-/* Waits for the next caller. */
+/* Returns whether the connection for the caller at socket NEAR is to be made now. */
+static bool is_due(const struct godwit_relay *relay, int near)
+{
+    unsigned char first[SORTED];
+    const ssize_t n = recv(near, first, sizeof(first), MSG_PEEK | MSG_DONTWAIT);
+    return relay->sorter(first, n > 0 ? (size_t)n : 0, relay->sorter_data);
+}
+
+/* Takes a caller that was put off and whose time has come. Returns its socket, or -1. */
+static int take_due(struct godwit_relay *relay)
+{
+    for (guint i = 0; i < relay->put_off->len; i++) {
+        const int near = g_array_index(relay->put_off, int, i);
+        if (is_due(relay, near)) {
+            g_array_remove_index(relay->put_off, i);
+            return near;
+        }
+    }
+    return -1;
+}
+
+/* Waits for the next caller, unless one that was put off is due. */
 static void await_caller(struct godwit_relay *relay)
 {
     relay->near = relay->far = -1;
     drop_sources(relay);
-    relay->source = g_unix_fd_add(relay->listener, G_IO_IN, incoming, relay);
+    const int due = take_due(relay);
+    if (due >= 0)
+        take_caller(relay, due);
+    else
+        relay->source = g_unix_fd_add(relay->listener, G_IO_IN, incoming, relay);
 }
 
 /* Hangs up on the caller, because CAUSE (an errno) keeps the connection from being made. */
@@ -183,6 +214,29 @@ static void connect_far(struct godwit_relay *relay)
         relay->source = g_timeout_add(AGAIN_MS, again, relay);
 }
 
+/* Begins to connect to the target for a caller. */
+static void take_caller(struct godwit_relay *relay, int near)
+{
+    relay->near = near;
+    relay->timer = g_timeout_add(relay->patience, overdue, relay);
+    connect_far(relay);
+}
+
+/* Main loop callback: the latest caller has sent something, or has gone. */
+static gboolean spoken(int fd, GIOCondition condition, gpointer data)
+{
+    struct godwit_relay *relay = data;
+    (void)condition;
+    relay->source = 0;
+    if (is_due(relay, fd)) {
+        take_caller(relay, fd);
+    } else {
+        g_array_append_val(relay->put_off, fd);
+        await_caller(relay);
+    }
+    return G_SOURCE_REMOVE;
+}
+
 /* Main loop callback: a caller has come. */
 static gboolean incoming(int fd, GIOCondition condition, gpointer data)
 {
@@ -199,9 +253,12 @@ static gboolean incoming(int fd, GIOCondition condition, gpointer data)
         relay->failure = g_strdup_printf("the relay cannot accept: %s", g_strerror(errno));
         return G_SOURCE_REMOVE;
     }
-    relay->near = near;
-    relay->timer = g_timeout_add(relay->patience, overdue, relay);
-    connect_far(relay);
+    if (relay->sorter) {
+        relay->near = near;
+        relay->source = g_unix_fd_add(near, G_IO_IN, spoken, relay);
+    } else {
+        take_caller(relay, near);
+    }
     return G_SOURCE_REMOVE;
 }
 
@@ -233,6 +290,7 @@ struct godwit_relay *godwit_relay_new(const char *folder, const char *uri, GErro
     relay->patience = PATIENCE_MS;
     relay->target = g_strdup(uri);
     relay->greeters = g_array_new(FALSE, FALSE, sizeof(struct greeter));
+    relay->put_off = g_array_new(FALSE, FALSE, sizeof(int));
     relay->connections = g_ptr_array_new_with_free_func(free_connection);
     relay->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (relay->folder >= 0 && listen_like(relay))
@@ -241,6 +299,14 @@ struct godwit_relay *godwit_relay_new(const char *folder, const char *uri, GErro
                 "cannot listen in front of %s, in %s: %s", uri, folder, g_strerror(errno));
     godwit_relay_free(relay);
     return NULL;
+}
+
+/* Hangs up on the callers that were put off. */
+static void drop_put_off(struct godwit_relay *relay)
+{
+    for (guint i = 0; i < relay->put_off->len; i++)
+        close(g_array_index(relay->put_off, int, i));
+    g_array_set_size(relay->put_off, 0);
 }
 
 void godwit_relay_free(struct godwit_relay *relay)
@@ -256,6 +322,8 @@ void godwit_relay_free(struct godwit_relay *relay)
         unlinkat(relay->folder, relay->uri + strlen("unix:"), 0);
     if (relay->folder >= 0)
         close(relay->folder);
+    drop_put_off(relay);
+    g_array_unref(relay->put_off);
     g_ptr_array_unref(relay->connections);
     g_array_unref(relay->greeters);
     g_free(relay->uri);
@@ -324,8 +392,20 @@ unsigned godwit_relay_count(const struct godwit_relay *relay)
     return relay->connections->len;
 }
 
+void godwit_relay_sort(struct godwit_relay *relay, godwit_relay_sorter sorter, gpointer data)
+{
+    relay->sorter = sorter;
+    relay->sorter_data = data;
+}
+
+void godwit_relay_cut(struct godwit_relay *relay, unsigned index)
+{
+    godwit_connection_hang_up(g_ptr_array_index(relay->connections, index));
+}
+
 void godwit_relay_hang_up(struct godwit_relay *relay)
 {
+    drop_put_off(relay);
     if (relay->near >= 0)
         give_up(relay, ECANCELED);
     for (guint i = 0; i < relay->connections->len; i++)

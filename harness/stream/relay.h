@@ -11,6 +11,8 @@
 
 #include "stream/flow.h"
 
+#include <stdbool.h>
+
 struct godwit_relay;
 
 /* Called when connection number INDEX, counted from 0, has been made and nothing has flowed yet.
@@ -58,8 +60,19 @@ void godwit_relay_patience(struct godwit_relay *relay, unsigned ms);
  */
 void godwit_relay_narrow(struct godwit_relay *relay);
 
+/* Returns whether a connection that begins with these LENGTH bytes is to be made now. */
+typedef bool (*godwit_relay_sorter)(const unsigned char *bytes, size_t length, gpointer data);
+
+/* Lets SORTER decide when a connection to the address behind the relay is made. It is asked once
+ * the caller has sent something, and again after each connection that was made meanwhile. Callers
+ * that come later do not wait for one that is put off. DATA must outlive the relay. */
+void godwit_relay_sort(struct godwit_relay *relay, godwit_relay_sorter sorter, gpointer data);
+
 /* Returns how many connections have been made so far. */
 unsigned godwit_relay_count(const struct godwit_relay *relay);
+
+/* Ends connection number INDEX, as if the network had failed. */
+void godwit_relay_cut(struct godwit_relay *relay, unsigned index);
 
 /* Ends every connection, as if the network had failed. More can be made. */
 void godwit_relay_hang_up(struct godwit_relay *relay);

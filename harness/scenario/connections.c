@@ -1,0 +1,220 @@
+/*
+ * One connection of several is late, falls silent, or is cut, as a network or a proxy may do to it.
+ * A silent connection is neither closed nor reset: nobody is informed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/multifd.h"
+#include "scenario/yank.h"
+
+#include "stream/roles.h"
+#include <stdlib.h>
+
+#define CHANNELS 4
+/* The channel that something happens to. */
+#define VICTIM 1
+
+#define LISTEN_URI "unix:destination.migrate.sock"
+
+/* What happens to the channel. */
+enum accident { ACCIDENT_CUT, ACCIDENT_CANCEL, ACCIDENT_YANK };
+
+struct godwit_scenario_state {
+    struct godwit_held held;
+    struct godwit_roles *roles;
+};
+
+static void clear_state(struct godwit_scenario_state *state)
+{
+    godwit_held_clear(&state->held);
+    g_clear_pointer(&state->roles, godwit_roles_free);
+}
+
+static const struct godwit_capability multifd[] = {
+    {"multifd", true}, {"pause-before-switchover", false}, {NULL, false}};
+/* In a switchover a source waits for a silent connection with its monitor (known bug
+ * completion-stalls-monitor). On a host that does not let the guest run, it would get there. */
+static const struct godwit_capability paused[] = {
+    {"multifd", true}, {"pause-before-switchover", true}, {NULL, false}};
+static const struct godwit_parameter four[] = {{"multifd-channels", CHANNELS, NULL},
+                                               {NULL, 0, NULL}};
+
+/* Before QEMU 8.0 the destination takes the connection that it accepts first as the main one. */
+static struct godwit_lack *lacks_recognition(const struct godwit_setup *setup)
+{
+    const char *version = setup->destination->version;
+    return !version || strtol(version, NULL, 10) >= 8
+               ? NULL
+               : godwit_lack_new(
+                     g_strdup("a destination that knows its connections by what they "
+                              "begin with"),
+                     g_strdup_printf("QEMU %s takes the first as the main one", version));
+}
+
+/* Makes the relay connect the channels first. */
+static void watch(struct godwit_testbed *testbed, struct godwit_relay *relay)
+{
+    testbed->state->roles = godwit_roles_new(relay);
+    godwit_roles_main_last(testbed->state->roles, CHANNELS);
+}
+
+/* Fails unless the main connection was made last. */
+static bool judge_last(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const int place = godwit_roles_place(source->testbed->state->roles, GODWIT_ROLE_MAIN, 0);
+    (void)destination;
+    return place == CHANNELS ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the main connection was made after %d others, expected %d", place,
+                       CHANNELS);
+}
+
+/* Fails because the relay has not seen the connection that something must happen to. */
+static bool unseen(GError **error)
+{
+    return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "multifd channel %d was not recognized by what it sends", VICTIM);
+}
+
+/* Condition: the channel is silent, and the source has sent over it. */
+static bool blocks(gpointer data)
+{
+    return godwit_roles_blocks(data, GODWIT_ROLE_CHANNEL, VICTIM);
+}
+
+/* Cancels a migration with a silent channel: the source must not wait for that channel. */
+static bool cancel(struct godwit_held *held, const struct godwit_spec *spec, GError **error)
+{
+    struct godwit_vm *source = held->source;
+    bool stuck;
+    godwit_testbed_phase(held->testbed, GODWIT_PHASE_CANCEL);
+    if (!godwit_vm_command(source, "migrate_cancel", NULL, error) ||
+        !godwit_multifd_await_cancelled(source, &stuck, error))
+        return false;
+    if (stuck)
+        return true;
+    /* The destination cannot know that the silent channel is closed before the network is. */
+    godwit_held_hang_up(held);
+    godwit_testbed_phase(held->testbed, GODWIT_PHASE_ELSEWHERE);
+    return godwit_course_refused(held->destination, error) &&
+           godwit_course_expect_status(source, "running", "after migrate_cancel", error) &&
+           godwit_course_see_it_run(source, error) && godwit_vm_handshake(held->second, error) &&
+           godwit_course_move(held->testbed, spec, source, held->second, error);
+}
+
+/* Yanks a source with a silent channel. */
+static bool yank(struct godwit_held *held, const struct godwit_spec *spec, GError **error)
+{
+    if (!godwit_vm_command_oob(held->source, "yank",
+                               json_pack("{s:[{s:s}]}", "instances", "type", "migration"), error) ||
+        !godwit_held_await_failure(held, error))
+        return false;
+    godwit_held_hang_up(held);
+    return godwit_yank_judge_failed(held, spec, error);
+}
+
+/* Brings a multifd migration under way, and lets something happen to one channel. */
+static bool run_channel(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                        GError **error)
+{
+    const enum accident accident = *(const enum accident *)scenario->data;
+    const struct godwit_spec *spec = &scenario->spec;
+    struct godwit_scenario_state *state = testbed->state;
+    struct godwit_held *held = &state->held;
+    godwit_held_init(held, testbed, GODWIT_HELD_ACTIVE);
+    held->elsewhere = true;
+    testbed->oob = true;
+    if (!godwit_held_start(held, error) ||
+        !godwit_migrate_set_parameters(held->source, spec->parameters, error) ||
+        !godwit_migrate_set_parameters(held->destination, spec->parameters, error) ||
+        !godwit_held_connect(held, paused, error))
+        return false;
+    state->roles = godwit_roles_new(held->relay);
+    if (!godwit_held_reach(held, error))
+        return false;
+    godwit_testbed_phase(testbed, GODWIT_PHASE_STRIKE);
+    if (!(accident == ACCIDENT_CUT
+              ? godwit_roles_cut(state->roles, GODWIT_ROLE_CHANNEL, VICTIM)
+              : godwit_roles_silence(state->roles, GODWIT_ROLE_CHANNEL, VICTIM)))
+        return unseen(error);
+    if (accident != ACCIDENT_CUT &&
+        (!godwit_migrate_wait_throttled(held->source, blocks, state->roles,
+                                        "the source to send over the silent channel", error) ||
+         !godwit_held_expect(held, "although a channel is silent", error)))
+        return false;
+    /* The gate would keep from the other side that connections are closed. */
+    godwit_wire_ungate(testbed->wire);
+    if (accident == ACCIDENT_CUT)
+        return godwit_yank_judge_failed(held, spec, error);
+    return accident == ACCIDENT_CANCEL ? cancel(held, spec, error) : yank(held, spec, error);
+}
+
+/* Makes the whole network silent in postcopy. Neither side notices, so both are paused by hand. */
+static bool run_silent(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    struct godwit_scenario_state *state = testbed->state;
+    struct godwit_held *held = &state->held;
+    struct godwit_reading before = {0};
+    (void)scenario;
+    godwit_held_init(held, testbed, GODWIT_HELD_POSTCOPY_ACTIVE);
+    held->survives = true;
+    testbed->oob = true;
+    if (!godwit_held_start(held, error) ||
+        !godwit_migrate_incoming(held->destination, LISTEN_URI, false, error))
+        return false;
+    held->relay = godwit_wire_relay(testbed->wire, LISTEN_URI, error);
+    if (!held->relay)
+        return false;
+    state->roles = godwit_roles_new(held->relay);
+    if (!godwit_held_reach(held, error))
+        return false;
+    godwit_testbed_phase(testbed, GODWIT_PHASE_FAIL);
+    godwit_roles_silence_all(state->roles);
+    return godwit_held_expect(held, "although the network is silent", error) &&
+           godwit_vm_command_oob(held->source, "migrate-pause", NULL, error) &&
+           godwit_vm_command_oob(held->destination, "migrate-pause", NULL, error) &&
+           godwit_held_complete(held, true, &before, error) &&
+           godwit_held_judge_running(held->destination, &before, error) &&
+           godwit_course_end(held->destination, held->source, error);
+}
+
+#define STATE .state = sizeof(struct godwit_scenario_state), .clear = clear_state
+
+#define CHANNEL(NAME, SUMMARY, ACCIDENT)                                                           \
+    {                                                                                              \
+        .name = "connections/channel/" NAME, .summary = SUMMARY, .run = run_channel,               \
+        .needs = "command:yank command:query-yank", .slow = true, STATE,                           \
+        .data = &(const enum accident){ACCIDENT_##ACCIDENT}, .spec = {                             \
+            .capabilities = multifd,                                                               \
+            .parameters = four,                                                                    \
+        }                                                                                          \
+    }
+
+GODWIT_SCENARIOS(connections) = {
+    {
+        .name = "connections/main/last",
+        .summary = "the main connection of multifd reaches the destination after all channels",
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
+                 .capabilities = multifd,
+                 .parameters = four,
+                 .watch = watch,
+                 .judge = judge_last},
+        .lacks = lacks_recognition,
+        STATE,
+    },
+    CHANNEL("cut", "one multifd channel is cut: both sides end, and the guest runs on", CUT),
+    CHANNEL("silent/cancel", "one multifd channel is silent, and the migration is cancelled",
+            CANCEL),
+    CHANNEL("silent/yank", "one multifd channel is silent, and the source is yanked", YANK),
+    {
+        .name = "connections/postcopy/silent",
+        .summary = "the network is silent in postcopy: both sides are paused, and recover",
+        .run = run_silent,
+        .wide = true,
+        .slow = true,
+        .needs = "capability:postcopy-ram",
+        STATE,
+    },
+};
+GODWIT_SCENARIOS_END(connections);
