@@ -19,6 +19,8 @@ my $PAUSED = q{$name eq 'source' && s/"status": "running"/"status": "paused"/};
 my $FEWER = q{s/"multifd-channels":4/"multifd-channels":1/};
 my @rows = (
     ['channel/silent/cancel', $IDLE, qr/timed out after .* to be cancelled/],
+    # The relay waits for a fourth channel before it lets the main connection through.
+    ['main/last', q{s/"multifd-channels":4/"multifd-channels":3/}, qr/timed out after .* proven live/],
     ['channel/cut', $PAUSED, qr/run state after the failed migration is "paused"/],
     ['channel/silent/yank', $FEWER, qr/multifd channel 1 was not recognized by what it sends/],
 );
