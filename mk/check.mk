@@ -14,6 +14,11 @@ check:
 	$(MAKE) build bootsect $(MKHEADER) $(UNIT_TESTS) $(FAKE_QEMU) $(HOSTILE_QEMU) $(MITM)
 	$(PROVE) $(UNIT_TESTS) tests/check/*.t tests/vendor/*.t $(filter-out $(ATTACKS),$(wildcard tests/cli/*.t))
 
+.PHONY: man
+## man: fill the man pages with the texts of --help and of the results' schema
+man: build
+	mk/man.pl $(O)/godwit docs/man/*
+
 .PHONY: check-devices
 ## check-devices: each device that each QEMU has, on each architecture [QEMUS="PATH ..."]
 check-devices: build

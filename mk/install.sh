@@ -58,7 +58,9 @@ filled() {
 
 part_command() {
     file 755 "$build/godwit" bin/godwit
-    file 644 docs/godwit.1 share/man/man1/godwit.1
+    for page in docs/man/*.[157]; do
+        file 644 "$page" "share/man/man${page##*.}/${page##*/}"
+    done
     file 644 mk/package/completion.bash share/bash-completion/completions/godwit
     file 644 mk/package/completion.zsh "${ZSH_COMPLETIONS:-share/zsh/site-functions}/_godwit"
     file 644 mk/package/completion.fish share/fish/vendor_completions.d/godwit.fish

@@ -67,7 +67,8 @@ sub anchors_of {
 }
 
 my @documents = grep { -e } lines_of('git', 'ls-files', '*.md');
-my @told      = (@documents, 'docs/godwit.1');
+my @pages     = grep { -e } lines_of('git', 'ls-files', 'docs/man');
+my @told      = (@documents, @pages);
 
 # Links.
 for my $path (@documents) {
@@ -226,49 +227,48 @@ sub value_of {
     ok(!@wrong, 'addresses of the images are right') or diag(join("\n", @wrong));
 }
 
-# The man page and --help: the same options, with the same arguments or none, for each command.
+# The man pages: each command has one, and its texts are those of --help.
 {
-    my (%manual, $section);
-    for my $line (split /\n/, slurp('docs/godwit.1')) {
-        $section = $1 if $line =~ /^\.S[hs] (.*)$/;
-        next unless $line =~ /^\.It (Fl .*)$/;
-        my ($short) = $line =~ /Fl (\w) ,/;
-        my ($long, $rest) = $line =~ /Fl -([\w-]+)(.*)$/ or next;
-        push @{ $manual{$section} },
-            ($short ? "-$short, " : '') . "--$long" . ($rest =~ /Ns = Ns/ ? '=' : '');
+    my $output = `mk/man.pl --check '$godwit' @pages 2>&1`;
+    is($? . $output, '0', 'the man pages have the texts of --help and of the schema (make man)');
+    my $dir = tempdir(CLEANUP => 1);
+    my $page = slurp('docs/man/godwit-run.1');
+    for my $change (['a word of an option', 'Run each scenario', 'Run every scenario'],
+        ['an argument', 'Fl -repeat Ns', 'Fl -repeated Ns'], ['a text without its option', 'Fl -keep', 'Fl -kept'],
+        ['the exit status', '2 after a usage', '3 after a usage']) {
+        my ($what, $from, $to) = @$change;
+        open(my $file, '>', "$dir/page.1") or die "$dir/page.1: $!\n";
+        print $file $page =~ s/\Q$from\E/$to/r;
+        close($file) or die "$dir/page.1: $!\n";
+        my $found = `mk/man.pl --check '$godwit' '$dir/page.1' 2>&1`;
+        ok($? && $found =~ /page\.1/, "a page that differs in $what is found") or diag($found);
     }
-    my @everywhere = @{ $manual{'Options of every command'} // [] };
-    my %sections   = (
-        run     => ['What to start', 'Options of run'],
-        list    => ['What to start', 'Options of list'],
-        migrate => ['What to start', 'Options of migrate'],
-        doctor  => ['What to start', 'Options of doctor'],
-        bench   => ['What to start', 'Options of bench'],
-        selftest => ['What to start', 'Options of selftest'],
-        compare => ['What to start', 'Options of compare'],
-        sweep   => ['What to start', 'Options of sweep'],
-        compat  => ['What to start', 'Options of compat'],
-        stream  => ['Options of stream'],
-        report  => ['Options of report'],
-    );
     my $summary = join("\n", lines_of($godwit, '--help'));
     my ($commands) = $summary =~ /^Commands:\n((?:  .*\n)+)/m;
     my @commands = ($commands // '') =~ /^  (\w+)/mg;
-    same_set(\@commands, '--help', [keys %sections], 'the man page', 'commands of the man page');
+    same_set([map {"docs/man/godwit-$_.1"} @commands],
+        '--help', [grep {/-\w+\.1$/} @pages], 'docs/man', 'each command has a man page');
+    my $target = qr/^What to start:\n(.*?)\n\n/ms;
+    my ($first) = join("\n", lines_of($godwit, 'run', '--help')) =~ $target;
     for my $command (@commands) {
-        my @help;
-        for my $line (lines_of($godwit, $command, '--help')) {
-            push @help, ($1 // '') . "--$2" . ($3 // '')
-                if $line =~ /^  (-\w, )?--([\w-]+)(=)?/;
-        }
-        same_set(\@help, "$command --help",
-            [@everywhere, map { @{ $manual{$_} // [] } } @{ $sections{$command} // [] }],
-            'docs/godwit.1', "options of $command in the man page");
+        my $text = slurp("docs/man/godwit-$command.1");
+        my @missing = grep { $text !~ /^\.\\" --help $command $_$/m } qw(name summary options exit);
+        is("@missing", '', "godwit-$command.1 has all parts of the help");
+        my ($group) = join("\n", lines_of($godwit, $command, '--help')) =~ $target;
+        s/ +/ /g for grep {defined} $group, $first;
+        is($group // 'none', $text =~ /^\.Xr godwit-target 7/m ? $first : 'none',
+            "the options that godwit-$command.1 has from godwit-target.7");
     }
+    my ($families) = slurp('docs/man/godwit-scenarios.7') =~ /^\.Ss Migrations\n(.*)^\.Ss Selection\n/ms;
+    same_set([map { m{^([^/]+)} } @listed], 'godwit list',
+        [map { split / , /, $_ } ($families // '') =~ /^\.It Cm (.*)$/mg], 'godwit-scenarios.7', 'families of scenarios');
+    my $types = slurp('docs/man/godwit-results.5');
+    is(join(' ', $types =~ /^\.\\" --schema (?!end$)(\w+)$/mg), 'results about selection summary result measurements vm',
+        'godwit-results.5 has each object of the schema');
 }
 
-# The oracles that --oracle names: the table in the source, --help of both commands, the man page, and
-# the documents.
+# The oracles that --oracle names: the table in the source, --help of both commands, and the
+# documents.
 {
     my ($table) = slurp('harness/oracle/ledger.c') =~ /names\[GODWIT_ORACLES\] = \{(.*?)\};/s;
     my @names = ($table // '') =~ /"([\w-]+)"/g;
@@ -276,8 +276,6 @@ sub value_of {
         my ($help) = join("\n", lines_of($godwit, $command, '--help')) =~ /Judge only with these oracles: (.*)/;
         same_set(\@names, 'ledger.c', [split /, /, $help // ''], "$command --help", "oracles in $command --help");
     }
-    my ($manual) = slurp('docs/godwit.1') =~ /^Judge only with these oracles:\n((?:\.Cm .*\n)+)/m;
-    same_set(\@names, 'ledger.c', [($manual // '') =~ /^\.Cm ([\w-]+)/mg], 'docs/godwit.1', 'oracles in the man page');
     my ($listed) = slurp('docs/oracles.md') =~ /The names are (`.*?)\./s;
     same_set(\@names, 'ledger.c', [($listed // '') =~ /`([\w-]+)`/g], 'docs/oracles.md', 'oracles in docs/oracles.md');
 }

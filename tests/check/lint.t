@@ -45,7 +45,9 @@ scripts() {
 }
 
 manual() {
-    output=$(mandoc -T lint -W warning docs/godwit.1)
+    # Pages that are not installed, and lines as long as those of the sources, are no fault.
+    output=$(git ls-files docs/man | xargs mandoc -T lint |
+        grep -v -e 'referenced manual not found' -e 'longer than 80 bytes')
     [ -z "$output" ] || { echo "$output"; return 1; }
 }
 
