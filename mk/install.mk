@@ -43,3 +43,18 @@ deb:
 dist:
 	mkdir -p build
 	git archive --format=tar.gz --prefix=godwit-$(VERSION)/ -o build/godwit-$(VERSION).tar.gz HEAD
+
+# What a Debian has of it: the RPMs of another distribution are built there, by the same file.
+RPM_FOLDER := build/rpm
+.PHONY: rpm
+## rpm: build and lint the RPM packages of HEAD (rpmbuild and rpmlint), into build/rpm
+rpm:
+	@command -v rpmbuild >/dev/null && command -v rpmlint >/dev/null || \
+		{ echo 'rpm: needs rpmbuild and rpmlint: apt-get install rpm rpmlint' >&2; exit 2; }
+	rpmlint --strict --config mk/package/rpmlint.toml mk/package/godwit.spec
+	mkdir -p $(RPM_FOLDER)
+	git archive --format=tar.gz --prefix=godwit-$(VERSION)/ -o $(RPM_FOLDER)/godwit-$(VERSION).tar.gz HEAD
+	rpmbuild -bb --nodeps --define '_topdir $(abspath $(RPM_FOLDER))' \
+		--define '_sourcedir $(abspath $(RPM_FOLDER))' mk/package/godwit.spec >$(RPM_FOLDER)/log 2>&1 || \
+		{ tail -n 20 $(RPM_FOLDER)/log >&2; exit 1; }
+	rpmlint --strict --config mk/package/rpmlint.toml $(RPM_FOLDER)/RPMS/*/*.rpm

@@ -48,6 +48,7 @@ struct behaviour {
     bool stays;             /* does not quit when it is asked to */
     const char *arch;       /* other than x86_64 */
     const char *machine;    /* machine type it has, other than q35 */
+    const char *usual;      /* its only machine type, with no alias, which is its default */
     const char *console;    /* what the guest writes, other than "AB" */
     const char *stops_at;   /* QMP command that it does not answer any more ... */
     const char *dies_after; /* ... or after which, answered, it crashes if it has a guest ... */
@@ -74,8 +75,11 @@ static const struct behaviour behaviours[] = {
     {"stays", .deaf = true, .stays = true},
     {"vax", .arch = "vax"},
     {"no-machine", .machine = "microvm"},
+    {"microvm", .usual = "microvm"},
     /* It is one, until a scenario runs. */
     {"no-start", .dies_with_machine = true},
+    {"rhel", .usual = "pc-q35-rhel9.4.0", .crashes_at = "migrate"},
+    {"newer-rhel", .usual = "pc-q35-rhel9.6.0", .crashes_at = "migrate"},
     {"hangs", .deaf = true, .stops_at = "migrate"},
     {"crashes", .crashes_at = "migrate"},
     {"dies-early", .dies_after = "qmp_capabilities"},
@@ -198,6 +202,9 @@ static json_t *good_answer(const struct behaviour *behaviour, const char *comman
                          "package", behaviour->hostile ? HOSTILE : "fake");
     if (!strcmp(command, "query-target"))
         return json_pack("{s:s}", "arch", behaviour->arch ? behaviour->arch : "x86_64");
+    if (!strcmp(command, "query-machines") && behaviour->usual)
+        return json_pack("[{s:s}, {s:s, s:b}]", "name", "none", "name", behaviour->usual,
+                         "is-default", 1);
     if (!strcmp(command, "query-machines"))
         return json_pack("[{s:s, s:s}, {s:s}]", "name",
                          behaviour->hostile ? "pc-fake-1.2" HOSTILE : "pc-fake-1.2", "alias",

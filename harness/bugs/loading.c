@@ -26,7 +26,7 @@ static bool ended_badly(const struct godwit_vm *vm)
 static char *find_line(const struct godwit_vm *vm, const char *pattern)
 {
     g_autofree char *whole =
-        g_strdup_printf("^(?:\\S*qemu-system-\\w+: |Error: )?(?:%s)$", pattern);
+        g_strdup_printf("^(?:\\S*qemu-(?:system-\\w+|kvm): |Error: )?(?:%s)$", pattern);
     g_autoptr(GRegex) regex =
         g_regex_new(whole, G_REGEX_RAW | G_REGEX_OPTIMIZE, G_REGEX_MATCH_ANCHORED, NULL);
     g_autofree char *output = godwit_vm_stderr(vm, LAST_LINES);

@@ -41,8 +41,9 @@ static bool is_stuck_incoming(const struct godwit_symptom *symptom, char **seen)
 static bool is_unknown_channel(const struct godwit_symptom *symptom, char **seen)
 {
     (void)seen;
-    return g_regex_match_simple("^(?:\\S*qemu-system-\\w+: )?unknown channel magic: [0-9]+$",
-                                symptom->text, G_REGEX_RAW, 0);
+    return g_regex_match_simple(
+        "^(?:\\S*qemu-(?:system-\\w+|kvm): )?unknown channel magic: [0-9]+$", symptom->text,
+        G_REGEX_RAW, 0);
 }
 
 /* QEMU uses the address of the main channel without checking that there is one. */

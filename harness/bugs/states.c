@@ -63,8 +63,8 @@ static bool is_late_failure(const struct godwit_symptom *symptom, char **seen)
 {
     if (strcmp(symptom->state, "completed") != 0 || strcmp(symptom->next, "failed") != 0)
         return false;
-    g_autofree char *line =
-        godwit_bug_find_line(symptom->vm, "^(?:\\S*qemu-system-\\w+: )?execvp \\S+ failed: .+$");
+    g_autofree char *line = godwit_bug_find_line(
+        symptom->vm, "^(?:\\S*qemu-(?:system-\\w+|kvm): )?execvp \\S+ failed: .+$");
     if (line)
         *seen = g_strdup_printf("the source reports \"failed\" after \"completed\": %s", line);
     return line != NULL;

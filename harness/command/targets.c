@@ -144,6 +144,8 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     for (size_t i = 0; !options->machine && !setup->type && machine->types[i]; i++)
         setup->type =
             godwit_qemu_common_type(target->source, target->destination, machine->types[i]);
+    if (!options->machine && !setup->type)
+        setup->type = godwit_qemu_usual_type(target->source, target->destination, machine->types);
     const bool same = !strcmp(target->source->path, target->destination->path);
     if (!setup->type) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 /* Returns PATH (taken) if QMP and JSON can represent it. Otherwise frees it and fails. */
@@ -23,12 +24,58 @@ static char *printable(char *path, GError **error)
     return NULL;
 }
 
+/* Returns whether the machine is of the host's architecture, for which a QEMU is called qemu-kvm. */
+static bool is_of_host(const struct godwit_machine *machine)
+{
+    struct utsname names;
+    if (uname(&names))
+        return false;
+    return !strcmp(machine->arch, names.machine) ||
+           (!strcmp(machine->arch, "ppc64") && !strcmp(names.machine, "ppc64le"));
+}
+
+/* Returns the QEMU of a distribution that puts it outside $PATH, or NULL. The caller frees it. */
+static char *find_kvm(const struct godwit_machine *machine)
+{
+    static const char libexec[] = "/usr/libexec/qemu-kvm";
+    if (!is_of_host(machine))
+        return NULL;
+    char *found = g_find_program_in_path("qemu-kvm");
+    return found                                             ? found
+           : g_file_test(libexec, G_FILE_TEST_IS_EXECUTABLE) ? g_strdup(libexec)
+                                                             : NULL;
+}
+
+/* Returns the machine's QEMU in FOLDER, or NULL. The caller frees it. */
+static char *find_in_folder(const struct godwit_machine *machine, const char *folder,
+                            const char *name)
+{
+    const struct {
+        const char *place, *name;
+        bool good;
+    } files[] = {
+        {".", name, true},
+        {"bin", name, true},
+        {".", "qemu-kvm", is_of_host(machine)},
+        {"bin", "qemu-kvm", is_of_host(machine)},
+        {"libexec", "qemu-kvm", is_of_host(machine)},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *file = g_build_filename(folder, files[i].place, files[i].name, NULL);
+        if (files[i].good && g_file_test(file, G_FILE_TEST_IS_EXECUTABLE))
+            return g_canonicalize_filename(file, NULL);
+    }
+    return NULL;
+}
+
 char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, GError **error)
 {
     g_autofree char *default_name = g_strconcat("qemu-system-", machine->arch, NULL);
     const char *name = path ? path : default_name;
     if (!strchr(name, '/')) {
         char *found = g_find_program_in_path(name);
+        if (!found && !path)
+            found = find_kvm(machine);
         if (!found && path)
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
                         "QEMU binary \"%s\": not in $PATH (give its path)", name);
@@ -40,12 +87,9 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
     }
     struct stat status;
     if (!stat(name, &status) && S_ISDIR(status.st_mode)) {
-        static const char *const places[] = {".", "bin"};
-        for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
-            g_autofree char *file = g_build_filename(name, places[i], default_name, NULL);
-            if (g_file_test(file, G_FILE_TEST_IS_EXECUTABLE))
-                return g_canonicalize_filename(file, NULL);
-        }
+        char *found = find_in_folder(machine, name, default_name);
+        if (found)
+            return found;
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
                     "QEMU folder %s: no %s in it or in its bin", name, default_name);
         return NULL;
@@ -66,9 +110,10 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
 
 json_t *godwit_qemu_to_json(const struct godwit_qemu *qemu)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:f}", "path", qemu->path, "version",
+    return json_pack("{s:s, s:s, s:s, s:s, s:O, s:s, s:O, s:f}", "path", qemu->path, "version",
                      qemu->version, "package", qemu->package, "arch", qemu->arch, "machines",
-                     qemu->machines, "features", qemu->features, "start_ms", qemu->start_ms);
+                     qemu->machines, "usual_type", qemu->usual_type, "features", qemu->features,
+                     "start_ms", qemu->start_ms);
 }
 
 struct godwit_qemu *godwit_qemu_from_json(const json_t *json)
@@ -79,6 +124,7 @@ struct godwit_qemu *godwit_qemu_from_json(const json_t *json)
     qemu->package = g_strdup(godwit_json_string(json, "package", ""));
     qemu->arch = g_strdup(godwit_json_string(json, "arch", ""));
     qemu->machines = json_incref(json_object_get(json, "machines"));
+    qemu->usual_type = g_strdup(godwit_json_string(json, "usual_type", ""));
     qemu->features = json_incref(json_object_get(json, "features"));
     qemu->start_ms = json_number_value(json_object_get(json, "start_ms"));
     return qemu;
@@ -109,6 +155,7 @@ void godwit_qemu_free(struct godwit_qemu *qemu)
     g_free(qemu->version);
     g_free(qemu->package);
     g_free(qemu->arch);
+    g_free(qemu->usual_type);
     json_decref(qemu->machines);
     json_decref(qemu->features);
     g_free(qemu);
@@ -158,17 +205,33 @@ struct godwit_lack *godwit_qemu_lacks(const struct godwit_qemu *qemu, const char
     return NULL;
 }
 
-const char *godwit_qemu_common_type(const struct godwit_qemu *source,
-                                    const struct godwit_qemu *destination, const char *type)
+/* Returns the one of two types, the source's and the destination's, that both binaries know. */
+static const char *newest(const struct godwit_qemu *source, const struct godwit_qemu *destination,
+                          const char *here, const char *there)
 {
-    const char *here = godwit_json_string(source->machines, type, NULL);
-    const char *there = godwit_json_string(destination->machines, type, NULL);
-    if (!here || !there)
-        return NULL;
     if (!strcmp(here, there))
         return here;
     /* The newest version of the older binary is the newest that both know. */
     if (json_object_get(destination->machines, here))
         return here;
     return json_object_get(source->machines, there) ? there : NULL;
+}
+
+const char *godwit_qemu_common_type(const struct godwit_qemu *source,
+                                    const struct godwit_qemu *destination, const char *type)
+{
+    const char *here = godwit_json_string(source->machines, type, NULL);
+    const char *there = godwit_json_string(destination->machines, type, NULL);
+    return here && there ? newest(source, destination, here, there) : NULL;
+}
+
+const char *godwit_qemu_usual_type(const struct godwit_qemu *source,
+                                   const struct godwit_qemu *destination, const char *const *types)
+{
+    const char *type = newest(source, destination, source->usual_type, destination->usual_type);
+    g_auto(GStrv) parts = g_strsplit(type ? type : "", "-", -1);
+    for (size_t i = 0; types[i]; i++)
+        if (g_strv_contains((const char *const *)parts, types[i]))
+            return type;
+    return NULL;
 }

@@ -18,6 +18,7 @@ struct godwit_qemu {
     char *package;    /* the distributor's version string, "" if there is none */
     char *arch;       /* as query-target reports it */
     json_t *machines; /* object: name or alias of each machine type -> full name of the type */
+    char *usual_type; /* the machine type that it takes without -machine, "" if there is none */
     json_t *features; /* object whose keys are the features "KIND:NAME", see godwit_qemu_has() */
     double start_ms;  /* duration of the probe: start, all questions and exit */
 };
@@ -25,7 +26,9 @@ struct godwit_qemu {
 /*
  * Finds the QEMU binary for an architecture. If PATH has a slash, it is the binary, or a folder
  * that has qemu-system-ARCH in it or in its bin. If PATH has no slash, it is looked up in $PATH. If
- * PATH is NULL, "qemu-system-ARCH" is looked up in $PATH. Returns the path, which the caller frees.
+ * PATH is NULL, "qemu-system-ARCH" is looked up in $PATH. For the host's architecture, qemu-kvm is
+ * the second choice, in the folder's libexec as well, or in /usr/libexec: so RHEL and its relatives
+ * name their only QEMU. Returns the path, which the caller frees.
  * Fails with ENVIRONMENT, and names a remedy, if there is no such binary or it cannot be executed.
  */
 char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, GError **error);
@@ -49,6 +52,14 @@ void godwit_qemu_free(struct godwit_qemu *qemu);
  */
 const char *godwit_qemu_common_type(const struct godwit_qemu *source,
                                     const struct godwit_qemu *destination, const char *type);
+
+/*
+ * Returns the machine type that both binaries take without -machine, or the newer of two that both
+ * know, if its name has one of TYPES (NULL-terminated) as a part: "pc-q35-rhel9.4.0" has "q35". A
+ * distributor's QEMU may have only types of its own. Returns NULL if there is none. Borrowed.
+ */
+const char *godwit_qemu_usual_type(const struct godwit_qemu *source,
+                                   const struct godwit_qemu *destination, const char *const *types);
 
 /*
  * Returns whether the binary has the feature KIND NAME. The binary itself reported all of them.

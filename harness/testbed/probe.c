@@ -29,6 +29,19 @@ static json_t *machine_types(const json_t *answer)
     return types;
 }
 
+/* Returns the full name of the type that the binary takes without -machine, "" if there is none. */
+static const char *usual_type(const json_t *answer)
+{
+    size_t i;
+    json_t *machine;
+    json_array_foreach(answer, i, machine)
+    {
+        if (json_is_true(json_object_get(machine, "is-default")))
+            return godwit_json_string(machine, "name", "");
+    }
+    return "";
+}
+
 static void add_feature(json_t *features, const char *kind, const char *name)
 {
     g_autofree char *key = g_strconcat(kind, ":", name, NULL);
@@ -190,6 +203,7 @@ static bool ask_all(struct godwit_vm *vm, gpointer data, GError **error)
     qemu->package = g_strdup(godwit_json_string(version, "package", ""));
     qemu->arch = g_strdup(godwit_json_string(target, "arch", "unknown"));
     qemu->machines = machine_types(machines);
+    qemu->usual_type = g_strdup(usual_type(machines));
     qemu->features = features_of(schema, capabilities);
     return true;
 }

@@ -22,6 +22,7 @@ static struct godwit_qemu *qemu_new(const char *path, const char *version)
     qemu->package = g_strdup("some \"package\"");
     qemu->arch = g_strdup("ppc64");
     qemu->machines = json_pack("{s:s, s:s}", "pseries", "pseries-9", "pseries-9", "pseries-9");
+    qemu->usual_type = g_strdup("pseries-9");
     qemu->features = json_pack("{s:b, s:b}", "capability xbzrle", 1, "command quit", 1);
     qemu->start_ms = 12.5;
     return qemu;
@@ -96,6 +97,7 @@ static void expect_qemu(const struct godwit_qemu *one, const struct godwit_qemu 
     assert_string_equal(one->version, other->version);
     assert_string_equal(one->package, other->package);
     assert_string_equal(one->arch, other->arch);
+    assert_string_equal(one->usual_type, other->usual_type);
     assert_true(json_equal(one->machines, other->machines));
     assert_true(json_equal(one->features, other->features));
     assert_true(one->start_ms >= other->start_ms && one->start_ms <= other->start_ms);

@@ -63,6 +63,7 @@ GODWIT_SCENARIOS_END(unit);
 static void write_job(const char *scenario, const char *path)
 {
     struct godwit_qemu qemu = {.path = (char *)(uintptr_t) "/none",
+                               .usual_type = (char *)(uintptr_t) "",
                                .version = (char *)(uintptr_t) "1.2.3",
                                .package = (char *)(uintptr_t) "",
                                .arch = (char *)(uintptr_t) "ppc64"};
