@@ -24,7 +24,7 @@ static char *printable(char *path, GError **error)
     return NULL;
 }
 
-/* Returns whether the machine is of the host's architecture, for which a QEMU is called qemu-kvm. */
+/* Returns whether the machine is of the host's architecture: only its QEMU is called qemu-kvm. */
 static bool is_of_host(const struct godwit_machine *machine)
 {
     struct utsname names;

@@ -19,11 +19,11 @@ static const struct {
     const char *name;
     void (*set_up)(struct godwit_reporter *reporter);
 } formats[] = {
-    {"text", godwit_report_text},         {"tap", godwit_report_tap},
-    {"junit", godwit_report_junit},       {"json", godwit_report_json},
-    {"html", godwit_report_html},         {"csv", godwit_report_csv},
-    {"ctrf", godwit_report_ctrf},         {"github", godwit_report_github},
-    {"markdown", godwit_report_markdown},
+    {"text", godwit_report_text},     {"tap", godwit_report_tap},
+    {"junit", godwit_report_junit},   {"json", godwit_report_json},
+    {"html", godwit_report_html},     {"csv", godwit_report_csv},
+    {"ctrf", godwit_report_ctrf},     {"tmt", godwit_report_tmt},
+    {"github", godwit_report_github}, {"markdown", godwit_report_markdown},
 };
 
 const char **godwit_report_formats(void)

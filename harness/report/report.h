@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 /* The formats, for help texts and messages. */
-#define GODWIT_REPORT_FORMATS "tap, junit, json, html, csv, ctrf, github or markdown"
+#define GODWIT_REPORT_FORMATS "tap, junit, json, html, csv, ctrf, tmt, github or markdown"
 
 /* Version of the format json. Increases when a member disappears or changes its meaning, but not
  * when one is added: see docs/results.md. */
@@ -73,6 +73,7 @@ void godwit_report_json(struct godwit_reporter *reporter);
 void godwit_report_html(struct godwit_reporter *reporter);
 void godwit_report_csv(struct godwit_reporter *reporter);
 void godwit_report_ctrf(struct godwit_reporter *reporter);
+void godwit_report_tmt(struct godwit_reporter *reporter);
 void godwit_report_github(struct godwit_reporter *reporter);
 void godwit_report_markdown(struct godwit_reporter *reporter);
 

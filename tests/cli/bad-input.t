@@ -218,7 +218,7 @@ migrate_refuses(['-p', 'flying=1'], qr/flying: this QEMU has no such migration p
 migrate_refuses(['--format', 'smoke'], qr/unknown format "smoke"/);
 
 # Where to.
-run_refuses(['--format', 'smoke'], qr/unknown format "smoke" \(expected text, tap, junit, json, html, csv, ctrf, github or markdown\)/);
+run_refuses(['--format', 'smoke'], qr/unknown format "smoke" \(expected text, tap, junit, json, html, csv, ctrf, tmt, github or markdown\)/);
 run_refuses(['--format', ''], qr/unknown format ""/);
 run_refuses(['--format', 'tap', '--format', 'json'], qr/only one --format can go to standard output/);
 run_refuses(['--format', 'json:/nonexistent/x'], qr/cannot write \/nonexistent\/x: No such file/);

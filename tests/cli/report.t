@@ -41,7 +41,7 @@ sub refuses {
 }
 
 # Every format, from a run and from its results.
-my @formats = qw(text tap junit json html csv ctrf github markdown);
+my @formats = qw(text tap junit json html csv ctrf tmt github markdown);
 my @sources = (['hostile', qw(precopy/unix/plain precopy/tcp/plain --repeat 2 --qemu), fake('hostile-crashes')]);
 push @sources, ['real', qw(precopy/unix/plain guest/suspend --qemu), $qemu, '--qemu', fake('crashes')] if $qemu;
 my %made;
