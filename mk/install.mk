@@ -58,3 +58,9 @@ rpm:
 		--define '_sourcedir $(abspath $(RPM_FOLDER))' mk/package/godwit.spec >$(RPM_FOLDER)/log 2>&1 || \
 		{ tail -n 20 $(RPM_FOLDER)/log >&2; exit 1; }
 	rpmlint --strict --config mk/package/rpmlint.toml $(RPM_FOLDER)/RPMS/*/*.rpm
+
+# Minutes, and a network.
+.PHONY: oci
+## oci: an OCI image with godwit and three QEMUs, from packages, in build/oci
+oci: build qemus
+	mk/oci.sh $(O) $(QEMUS_FOLDER) build/oci
