@@ -15,7 +15,7 @@ run='qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-system-misc'
 guests='nasm binutils gcc-aarch64-linux-gnu gcc-powerpc64-linux-gnu gcc-s390x-linux-gnu
         gcc-riscv64-linux-gnu'
 test='perl g++ clang clang-format cppcheck shellcheck mandoc libcmocka-dev valgrind procps
-      libxml2-utils meson cmake bsdutils iproute2 swtpm python3-jsonschema zsh fish git'
+      libxml2-utils meson cmake bsdutils iproute2 swtpm python3-jsonschema python3-yaml zsh fish git'
 qemus='mmdebstrap'
 suite='ninja-build dpkg-dev python3-venv flex bison libpixman-1-dev'
 
