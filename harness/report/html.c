@@ -47,7 +47,7 @@ static void row(GString *out, const struct godwit_html_matrix *matrix, const jso
         g_string_append_printf(out, "<td><a href=\"#r%zu\">", index);
     put(out, has_section(result_) ? "" : "<td>", godwit_json_string(result_, "scenario", ""),
         has_section(result_) ? "</a>" : "");
-    g_string_append_printf(out, "</td><td>%.2f\u00a0s</td>",
+    g_string_append_printf(out, "</td><td class=\"num\">%.2f s</td>",
                            json_number_value(json_object_get(result_, "ms")) / 1000);
     put(out, "<td>", proof, "</td></tr>\n");
 }

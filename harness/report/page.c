@@ -26,7 +26,7 @@ static const char style[] =
     ".matrix td, .matrix th { padding: 0.1em 0.6em; border: 1px solid var(--grid); }"
     " .heat a { color: inherit; } .heat.FAIL, .heat.ERROR { background: var(--bad);"
     " color: var(--ground); font-weight: bold; } .heat.known { background: var(--pale); }\n"
-    ".boxes, .boxes ~ label { display: inline; margin-right: 0.8em; }\n"
+    ".num { white-space: nowrap; } .boxes, .boxes ~ label { display: inline; margin-right: 0.8em; }\n"
     ".ok { color: var(--ok); } .known, .skip { color: var(--known); }"
     " .FAIL, .ERROR { color: var(--bad); }\n"
     "pre, .wide { overflow-x: auto; } pre { background: var(--pale); padding: 1em; }\n"
