@@ -16,8 +16,9 @@ HARNESS_SOURCES := $(filter-out harness/main.c,$(wildcard harness/*.c harness/*/
 	$(wildcard */machine.c)
 HARNESS_OBJECTS := $(HARNESS_SOURCES:%.c=$(O)/%.o)
 
-# The objects by name. The file changes when a source file disappears, which makes no object newer:
-# whatever is linked from the objects is then linked again.
+# The objects by the names of their sources. The file changes when one disappears, which makes no
+# object newer: whatever is linked from the objects is then linked again. A build folder that is named
+# in another way is the same: a test that installs must not link what others run.
 OBJECT_LIST := $(O)/harness/objects
 
 .PHONY: build
@@ -39,7 +40,7 @@ $(O)/harness/report/replay.o: HARNESS_CPPFLAGS += -I$(O)/harness/report
 .PHONY: force
 $(OBJECT_LIST): force
 	@mkdir -p $(@D)
-	@echo $(HARNESS_OBJECTS) | cmp -s - $@ || echo $(HARNESS_OBJECTS) > $@
+	@echo $(HARNESS_SOURCES) | cmp -s - $@ || echo $(HARNESS_SOURCES) > $@
 
 $(O)/godwit: $(O)/harness/main.o $(HARNESS_OBJECTS) $(OBJECT_LIST)
 	$(call short,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIBS)
