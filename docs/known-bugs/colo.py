@@ -3,23 +3,57 @@
 """A migration with x-colo. Both sides must reach "colo" and answer there, or the source alone may run the
 guest. Nothing of Godwit in here: two QEMUs, QMP, a boot sector.
 
-    colo.py [--return-path] [QEMU]                default: qemu-system-x86_64
+    colo.py [--return-path] [--stall] [QEMU]                default: qemu-system-x86_64
 
---return-path sets that capability as well; 11.1 requires it.
+--return-path sets that capability as well; 11.1 requires it. With --stall, the connection passes some of
+a checkpoint, and then nothing: the source must still answer.
 Exit status: 0 both reached "colo", and answer; 1 a side does not answer, or both run the guest after a
 failed migration; 2 that could not be tried.
 """
 import os
 import signal
+import socket
 import sys
+import threading
 import time
 
 from qemu import Qemu, folder, version
 
 
+class Relay:
+    """From relay.sock to migrate.sock. It passes LEFT more bytes from the source, if that is a number."""
+
+    def __init__(self):
+        self.left = None
+        self.held = threading.Event()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind("relay.sock")
+        self.listener.listen()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        source, _ = self.listener.accept()
+        destination = socket.socket(socket.AF_UNIX)
+        destination.connect("migrate.sock")
+        threading.Thread(target=self.copy, args=(source, destination, True), daemon=True).start()
+        self.copy(destination, source, False)
+
+    def copy(self, here, there, limited):
+        while data := here.recv(65536):
+            if limited and self.left is not None:
+                data = data[:self.left]
+                self.left -= len(data)
+                if not self.left:
+                    self.held.set()
+            there.sendall(data)
+            if self.held.is_set() and limited:
+                return
+
+
 def main():
     path = "--return-path" in sys.argv
-    names = [word for word in sys.argv[1:] if word != "--return-path"]
+    stall = "--stall" in sys.argv
+    names = [word for word in sys.argv[1:] if not word.startswith("--")]
     binary = names[0] if names else "qemu-system-x86_64"
     print(version(binary), flush=True)
     sides = []
@@ -39,9 +73,10 @@ def main():
         sides.append(destination)
         for side in sides:
             side.enable(*(["return-path"] if path else []), "x-colo")
-        source.set(x_checkpoint_delay=200)
+        source.set(x_checkpoint_delay=100000 if stall else 200)
         destination.tell("migrate-incoming", uri="unix:migrate.sock")
-        source.tell("migrate", uri="unix:migrate.sock")
+        relay = Relay() if stall else None
+        source.tell("migrate", uri="unix:relay.sock" if stall else "unix:migrate.sock")
         signal.signal(signal.SIGALRM, stalled)
         asked = "source"
         for _ in range(50):
@@ -50,6 +85,11 @@ def main():
                 break
             time.sleep(0.1)
         time.sleep(1)
+        if stall:
+            relay.left = 256 << 10
+            source.set(x_checkpoint_delay=100000)  # begins a checkpoint
+            relay.held.wait(10)
+            time.sleep(1)
         result = []
         for asked, side in (("source", source), ("destination", destination)):
             signal.alarm(10)

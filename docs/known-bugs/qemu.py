@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A QEMU and its QMP, for the scripts here, and a guest that writes to memory."""
+import atexit
 import contextlib
 import json
 import os
@@ -9,7 +10,16 @@ import subprocess
 import sys
 import tempfile
 
+STARTED = []
+
+
+def end_all():
+    for process in STARTED:
+        process.kill()
+
+
 # However the program is ended, its QEMUs are.
+atexit.register(end_all)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
 
 START_FOLDER = os.getcwd()
@@ -19,6 +29,7 @@ def fail(*exception):
     """Python's exit status for an uncaught exception is 1, which here means that QEMU has the bug."""
     sys.__excepthook__(*exception)
     sys.stderr.flush()
+    end_all()
     os._exit(2)
 
 
@@ -82,6 +93,7 @@ class Qemu:
         self.process = subprocess.Popen(
             [program(binary), "-nodefaults", "-display", "none", "-qmp", "stdio", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        STARTED.append(self.process)
         self.events = []
         self.read()
         self.tell("qmp_capabilities")

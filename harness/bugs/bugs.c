@@ -30,20 +30,27 @@ const struct godwit_bug *godwit_bug_at(size_t index)
     return NULL;
 }
 
-/* Returns the number of the first entry with that id, or -1. */
+const struct godwit_bug *godwit_bug_find(const char *id)
+{
+    const struct godwit_bug *bug;
+    for (size_t i = 0; (bug = godwit_bug_at(i)); i++)
+        if (!strcmp(bug->id, id))
+            return bug;
+    return NULL;
+}
+
+/* Returns the number of the bug with that id, or -1. Entries of the same bug have the same number:
+ * there are more entries than a set has bits. */
 static int number_of(const char *id)
 {
     const struct godwit_bug *bug;
-    for (int i = 0; (bug = godwit_bug_at((size_t)i)); i++)
+    int number = 0;
+    for (size_t i = 0; (bug = godwit_bug_at(i)); i++) {
         if (!strcmp(bug->id, id))
-            return i;
+            return number;
+        number += godwit_bug_find(bug->id) == bug;
+    }
     return -1;
-}
-
-const struct godwit_bug *godwit_bug_find(const char *id)
-{
-    const int number = number_of(id);
-    return number < 0 ? NULL : godwit_bug_at((size_t)number);
 }
 
 static bool parse_version(const struct godwit_qemu *qemu, int version[2])
@@ -405,7 +412,7 @@ char *godwit_bug_set_text(godwit_bug_set set)
     GString *text = g_string_new(NULL);
     const struct godwit_bug *bug;
     for (size_t i = 0; (bug = godwit_bug_at(i)); i++)
-        if (set >> i & 1 && number_of(bug->id) == (int)i)
+        if (godwit_bug_find(bug->id) == bug && set >> number_of(bug->id) & 1)
             g_string_append_printf(text, "%s%s", text->len ? "," : "", bug->id);
     return g_string_free(text, text->len == 0);
 }
@@ -422,7 +429,7 @@ const struct godwit_bug *godwit_bug_unaccepted(const struct godwit_testbed *test
         const struct godwit_bug *bug = g_array_index(testbed->bugs->list, struct met, i).bug;
         const int number = number_of(bug->id);
         if (!(setup->accepted >> number & 1) && (setup->strict || bug->effect == GODWIT_BUG_LOST))
-            return godwit_bug_at((size_t)number);
+            return godwit_bug_find(bug->id);
     }
     return NULL;
 }

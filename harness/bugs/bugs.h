@@ -41,7 +41,7 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_CHANNELS,     /* a source has ended after a list of channels: source */
     GODWIT_SYMPTOM_CANCELLING,   /* a cancelled or failed one, in STATE, is not over: source */
     GODWIT_SYMPTOM_NO_END,       /* the migration stays in STATE: source, destination */
-    GODWIT_SYMPTOM_NO_ANSWER,    /* a source does not answer `migrate_cancel`: source */
+    GODWIT_SYMPTOM_NO_ANSWER,    /* a source does not answer a command: source */
     GODWIT_SYMPTOM_STUCK,        /* a destination whose migration failed answers nothing, and does
                                     not end: destination */
     GODWIT_SYMPTOM_INACTIVE,     /* a source has ended after block command TEXT: source */
@@ -67,6 +67,9 @@ enum godwit_symptom_kind {
                                    bytes, and sends FIRST bytes: source */
     GODWIT_SYMPTOM_DIRTY_RATE,      /* the dirty rate in mode TEXT is MS MiB/s, too little: vm */
     GODWIT_SYMPTOM_DIRTY_RATE_TIME, /* it is accepted to be measured for MS seconds: vm */
+    GODWIT_SYMPTOM_COLO_MAILBOX,    /* a COLO secondary has a mailbox with too few passes, after a
+                                   checkpoint: source, destination */
+    GODWIT_SYMPTOM_COLO, /* a COLO pair was not made, with FAILURE: source, destination */
     GODWIT_SYMPTOM_DIRTY_RATE_DIED, /* a QEMU died when it was asked for it in mode TEXT: vm */
 };
 
@@ -203,7 +206,7 @@ void godwit_bug_mark(GError **failure, const struct godwit_bug *bug);
 /* Returns the known bug that explains FAILURE, or NULL if it is not marked. */
 const struct godwit_bug *godwit_bug_of(const GError *failure);
 
-/* A set of accepted bugs: a bit for each bug, by the number of its first entry. */
+/* A set of accepted bugs: a bit for each bug, in the order of their first entries. */
 typedef uint64_t godwit_bug_set;
 
 /*

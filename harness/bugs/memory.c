@@ -160,6 +160,16 @@ static bool is_hot_start(const struct godwit_symptom *symptom, char **seen)
            is_stale_mailbox(symptom, seen);
 }
 
+/* A mailbox is written all the time. If the rest of its page is of the checkpoint, its guest has
+ * written that since. */
+static bool is_hot_checkpoint(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!godwit_json_true(symptom->source->capabilities, "x-colo"))
+        return false;
+    *seen = g_strdup("the secondary has a mailbox that is out of date after a checkpoint");
+    return true;
+}
+
 /* How much of the window may be stale so that a bug explains it. */
 struct extent {
     unsigned pages;  /* limit of the stale pages */
@@ -282,6 +292,19 @@ const struct godwit_bug godwit_bugs_memory[] = {
         .runs = 4,
         .percent = 50,
         .matches = is_hot_start,
+    },
+    {
+        .id = "tcg-hot-start",
+        .summary = "COLO under TCG may leave behind writes to pages that stay in the TLB",
+        .reference = "measured in QEMU 11.1, which is the first with a COLO that works",
+        .kind = GODWIT_SYMPTOM_COLO_MAILBOX,
+        .role = GODWIT_BUG_SOURCE,
+        .since = {11, 1},
+        .accel = "tcg",
+        .strikes = 2,
+        .runs = 24,
+        .percent = 25,
+        .matches = is_hot_checkpoint,
     },
     {
         .id = "tcg-dirty-race",

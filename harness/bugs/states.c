@@ -120,6 +120,51 @@ static bool is_waiting_for_channels(const struct godwit_symptom *symptom, char *
     return true;
 }
 
+/* The thread of COLO holds the lock that the monitor also needs. */
+static bool is_silent_primary(const struct godwit_symptom *symptom, char **seen)
+{
+    const json_t *capabilities = symptom->source->capabilities;
+    if (strcmp(godwit_migrate_reported_state(symptom->source), "colo") != 0 ||
+        !godwit_json_true(capabilities, "x-colo") || godwit_json_true(capabilities, "return-path"))
+        return false;
+    *seen = g_strdup("a COLO primary without return-path answers nothing on QMP");
+    return true;
+}
+
+/* It sends the checkpoint's RAM under that lock. */
+static bool is_stalled_primary(const struct godwit_symptom *symptom, char **seen)
+{
+    const json_t *capabilities = symptom->source->capabilities;
+    const char *latest = "";
+    for (guint i = 0; i < symptom->source->qmp->events->len; i++) {
+        const json_t *event = g_ptr_array_index(symptom->source->qmp->events, i);
+        if (godwit_qmp_event_is(event, "STOP", NULL) || godwit_qmp_event_is(event, "RESUME", NULL))
+            latest = godwit_json_string(event, "event", "");
+    }
+    if (strcmp(godwit_migrate_reported_state(symptom->source), "colo") != 0 ||
+        !godwit_json_true(capabilities, "return-path") || strcmp(latest, "STOP") != 0)
+        return false;
+    *seen = g_strdup("a COLO primary answers nothing on QMP in the middle of a checkpoint");
+    return true;
+}
+
+/* The thread that reads the return path does not know COLO's messages. */
+static bool is_failed_pair(const struct godwit_symptom *symptom, char **seen)
+{
+    if (symptom->failure->code != GODWIT_ERROR_MIGRATION ||
+        !godwit_json_true(symptom->source->capabilities, "x-colo") ||
+        strcmp(godwit_migrate_reported_state(symptom->source), "failed") != 0 ||
+        strcmp(godwit_migrate_reported_state(symptom->destination), "colo") != 0)
+        return false;
+    g_autofree char *line = godwit_bug_find_line(
+        symptom->source,
+        "^(?:\\S*qemu-system-\\w+: )?(?:RP: )?Received invalid message 0x0000 length 0x0000$");
+    if (line)
+        *seen =
+            g_strdup_printf("the source reports \"failed\", the destination \"colo\": %s", line);
+    return line != NULL;
+}
+
 const struct godwit_bug godwit_bugs_states[] = {
     {
         .id = "suspend-lost",
@@ -219,6 +264,41 @@ const struct godwit_bug godwit_bugs_states[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_late_failure,
+    },
+    {
+        .id = "colo-monitor",
+        .summary = "a COLO primary without return-path answers nothing on QMP",
+        .reference = "measured in QEMU 7.2 and 10.0; 11.1 refuses COLO without return-path",
+        .kind = GODWIT_SYMPTOM_NO_ANSWER,
+        .role = GODWIT_BUG_SOURCE,
+        .fixed = {11, 1},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_silent_primary,
+    },
+    {
+        .id = "colo-return-path",
+        .summary = "COLO with return-path fails, and then both sides run the guest",
+        .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1",
+        .kind = GODWIT_SYMPTOM_COLO,
+        .role = GODWIT_BUG_SOURCE,
+        .fixed = {11, 1},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_failed_pair,
+    },
+    {
+        .id = "colo-stalls-monitor",
+        .summary = "a COLO primary whose peer stops reading answers nothing on QMP",
+        .reference = "measured in QEMU 11.1",
+        .kind = GODWIT_SYMPTOM_NO_ANSWER,
+        .role = GODWIT_BUG_SOURCE,
+        .since = {11, 1},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_stalled_primary,
     },
     {.id = NULL},
 };

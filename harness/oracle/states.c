@@ -30,7 +30,10 @@ static const struct {
       "failed", "cancelling", "colo"}},
     {"pre-switchover", {"device", "active", "postcopy-active", "failing", "failed", "cancelling"}},
     {"device",
-     {"completed", "postcopy-device", "postcopy-active", "failing", "failed", "cancelling"}},
+     {"completed", "postcopy-device", "postcopy-active", "failing", "failed", "cancelling",
+      "colo"}},
+    /* A side whose peer fails completes the migration; the one that has failed stays in it. */
+    {"colo", {"completed", "failing", "failed"}},
     {"postcopy-device", {"postcopy-active", "failing", "failed"}},
     {"postcopy-active", {"completed", "postcopy-paused", "failing", "failed"}},
     {"postcopy-paused",
@@ -83,8 +86,9 @@ static char *change_source(const struct life *life, const char *state)
     if ((!strcmp(life->state, "none") && !strcmp(state, "active")) ||
         (!life->vm->snapshots && !strcmp(life->state, "setup") && !strcmp(state, "completed")))
         return g_strdup_printf("went from %s to %s", life->state, state);
-    /* The guest of a source that makes a background snapshot runs on while its RAM is saved. */
-    if (running && !strcmp(state, "completed") &&
+    /* The guest of a source that makes a background snapshot runs on while its RAM is saved, and
+     * that of a COLO primary once the migration is over. */
+    if (running && strcmp(life->state, "colo") != 0 && !strcmp(state, "completed") &&
         !godwit_json_true(life->vm->capabilities, "background-snapshot"))
         return g_strdup("completed a migration with its guest running");
     if (running && !strcmp(state, "device"))
@@ -113,7 +117,8 @@ static char *change_state(struct life *life, const char *state)
     else if (!life->destination)
         problem = change_source(life, state);
     life->postcopy |= !strcmp(state, "postcopy-active");
-    life->arrived |= !strcmp(state, "completed") || g_str_has_prefix(state, "postcopy");
+    life->arrived |= !strcmp(state, "completed") || !strcmp(state, "colo") ||
+                     g_str_has_prefix(state, "postcopy");
     life->state = state;
     life->transitions++;
     return problem;

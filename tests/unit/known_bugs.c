@@ -1121,6 +1121,9 @@ static void test_all_rows(void **state)
                                          "cpr-transfer-uri",
                                          "cpr-exec-private",
                                          "cpr-exec-completed",
+                                         "colo-monitor",
+                                         "colo-return-path",
+                                         "colo-stalls-monitor",
                                          "multifd-failed-twice",
                                          "multifd-cancel-hangs",
                                          "multifd-postcopy",
@@ -1171,7 +1174,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 63);
+    assert_int_equal(rows, 67);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1182,6 +1185,14 @@ static void test_accepted(void **state)
     g_autofree char *text = godwit_bug_set_text(set);
     assert_string_equal(text, "tcg-hot-page,suspend-lost");
     assert_null(godwit_bug_set_text(0));
+    /* Each bug has a bit of its own. */
+    const struct godwit_bug *bug;
+    for (size_t i = 0; (bug = godwit_bug_at(i)); i++) {
+        godwit_bug_set one = 0;
+        assert_true(godwit_bug_set_parse(bug->id, &one, NULL));
+        g_autofree char *id = godwit_bug_set_text(one);
+        assert_string_equal(id, bug->id);
+    }
     static const char *const wrong[] = {"", "no-such-bug", "tcg-hot-page,", "tcg-hot-page,x"};
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autoptr(GError) error = NULL;
@@ -1784,6 +1795,81 @@ static void test_protected(void **state)
     }
 }
 
+/* A COLO primary that does not answer, a pair that is not made, a mailbox that is out of date. */
+static void test_colo(void **state)
+{
+    static const struct {
+        const char *version, *capabilities, *state, *event, *silent;
+    } rows[] = {
+        {"10.0.13", "x-colo", "colo", "RESUME", "colo-monitor"},
+        {"7.2.22", "x-colo", "colo", "STOP", "colo-monitor"},
+        {"11.1.3", "x-colo", "colo", "RESUME", NULL},
+        {"10.0.13", "x-colo", "completed", "RESUME", NULL},
+        {"11.1.3", "x-colo,return-path", "colo", "STOP", "colo-stalls-monitor"},
+        {"11.1.3", "x-colo,return-path", "colo", "RESUME", NULL},
+        {"11.1.3", "x-colo,return-path", "completed", "STOP", NULL},
+        {"10.0.13", "x-colo,return-path", "colo", "STOP", NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm *vm = pair->source->vm;
+        pair->setup.accel = "tcg";
+        vm->capabilities = capabilities_of(rows[i].capabilities);
+        g_ptr_array_add(vm->qmp->events, json_pack("{s:s, s:{s:s}}", "event", "MIGRATION", "data",
+                                                   "status", rows[i].state));
+        g_ptr_array_add(vm->qmp->events, json_pack("{s:s}", "event", rows[i].event));
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_NO_ANSWER, .source = vm));
+        if (g_strcmp0(id, rows[i].silent) != 0)
+            fail_msg("row %zu: %s", i, id);
+        id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_COLO_MAILBOX, .source = vm,
+                         .destination = pair->destination->vm));
+        if (g_strcmp0(id, rows[i].version[0] == '1' && rows[i].version[1] == '1' ? "tcg-hot-start"
+                                                                                 : NULL) != 0)
+            fail_msg("row %zu: %s", i, id);
+        fake_pair_free(pair);
+    }
+}
+
+static void test_colo_failed(void **state)
+{
+#define INVALID "Received invalid message 0x0000 length 0x0000"
+    static const struct {
+        const char *version, *here, *there, *said;
+        bool known;
+    } rows[] = {
+        {"7.2.22", "failed", "colo", "qemu-system-x: RP: " INVALID, true},
+        {"10.0.13", "failed", "colo", "qemu-system-x: " INVALID, true},
+        {"11.1.3", "failed", "colo", "qemu-system-x: " INVALID, false},
+        {"10.0.13", "failed", "active", "qemu-system-x: " INVALID, false},
+        {"10.0.13", "cancelled", "colo", "qemu-system-x: " INVALID, false},
+        {"10.0.13", "failed", "colo", "qemu-system-x: something else", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm source = ended(state, pair, 0, rows[i].said);
+        g_autoptr(GError) why = g_error_new(GODWIT_ERROR, GODWIT_ERROR_MIGRATION, "it ended");
+        g_autoptr(GError) late = g_error_new(GODWIT_ERROR, GODWIT_ERROR_TIMEOUT, "late");
+        struct godwit_vm *destination = pair->destination->vm;
+        source.qemu = pair->source->vm->qemu;
+        source.qmp = pair->source->vm->qmp;
+        source.exited = false;
+        source.capabilities = capabilities_of("x-colo,return-path");
+        g_ptr_array_add(source.qmp->events, json_pack("{s:s, s:{s:s}}", "event", "MIGRATION",
+                                                      "data", "status", rows[i].here));
+        g_ptr_array_add(destination->qmp->events, json_pack("{s:s, s:{s:s}}", "event", "MIGRATION",
+                                                            "data", "status", rows[i].there));
+#define FAILED(cause)                                                                              \
+    id_of(KNOWN(.kind = GODWIT_SYMPTOM_COLO, .source = &source, .destination = destination,        \
+                .failure = (cause)))
+        if (g_strcmp0(FAILED(why), rows[i].known ? "colo-return-path" : NULL) != 0)
+            fail_msg("row %zu: %s", i, FAILED(why));
+        assert_null(FAILED(late));
+        json_decref(source.capabilities);
+        end_stderr(state, &source);
+        fake_pair_free(pair);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1837,6 +1923,8 @@ int main(void)
         cmocka_unit_test(test_loadvm_time),
         cmocka_unit_test(test_background),
         cmocka_unit_test(test_protected),
+        cmocka_unit_test(test_colo),
+        cmocka_unit_test(test_colo_failed),
     };
     return cmocka_run_group_tests_name("known bugs", tests, unit_folder, unit_folder_end);
 }

@@ -12,6 +12,9 @@
 static void test_failing(void **state)
 {
     (void)state;
+    assert_true(godwit_states_legal("device", "colo"));
+    assert_true(godwit_states_legal("colo", "completed"));
+    assert_false(godwit_states_legal("colo", "active"));
     assert_true(godwit_states_legal("failing", "failed"));
     assert_true(godwit_states_legal("failing", "cancelling"));
     assert_false(godwit_states_legal("failing", "failing"));
