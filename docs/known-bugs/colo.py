@@ -3,12 +3,12 @@
 """A migration with x-colo. Both sides must reach "colo" and answer there, or the source alone may run the
 guest. Nothing of Godwit in here: two QEMUs, QMP, a boot sector.
 
-    colo.py [--return-path] [--stall] [QEMU]                default: qemu-system-x86_64
+    colo.py [--return-path] [--stall | --virt] [QEMU]                default: qemu-system-x86_64
 
 --return-path sets that capability as well; 11.1 requires it. With --stall, the connection passes some of
-a checkpoint, and then nothing: the source must still answer.
-Exit status: 0 both reached "colo", and answer; 1 a side does not answer, or both run the guest after a
-failed migration; 2 that could not be tried.
+a checkpoint, and then nothing: the source must still answer. --virt takes that machine, without a guest.
+Exit status: 0 both reached "colo", and answer; 1 a side does not answer or ends, or both run the guest
+after a failed migration; 2 that could not be tried.
 """
 import os
 import signal
@@ -65,11 +65,16 @@ def main():
         os._exit(1)
 
     with folder() as console:
-        machine = ["-machine", "pc,accel=tcg", "-m", "64", "-drive", "file=disk,format=raw,snapshot=on"]
-        source = Qemu(binary, *machine, "-debugcon", "file:console")
+        here, there = [], []
+        machine = ["-machine", "virt,accel=tcg", "-m", "24"]
+        if "--virt" not in sys.argv:
+            machine = ["-machine", "pc,accel=tcg", "-m", "64", "-drive", "file=disk,format=raw,snapshot=on"]
+            here, there = ["-debugcon", "file:console"], ["-debugcon", "null"]
+        source = Qemu(binary, *machine, *here)
         sides.append(source)
-        os.read(console, 1)  # the guest works
-        destination = Qemu(binary, *machine, "-debugcon", "null", "-incoming", "defer")
+        if here:
+            os.read(console, 1)  # the guest works
+        destination = Qemu(binary, *machine, *there, "-incoming", "defer")
         sides.append(destination)
         for side in sides:
             side.enable(*(["return-path"] if path else []), "x-colo")
@@ -90,6 +95,9 @@ def main():
             source.set(x_checkpoint_delay=100000)  # begins a checkpoint
             relay.held.wait(10)
             time.sleep(1)
+        if destination.process.poll() is not None:
+            print("the destination has ended")
+            return 1
         result = []
         for asked, side in (("source", source), ("destination", destination)):
             signal.alarm(10)

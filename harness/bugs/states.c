@@ -6,6 +6,7 @@
 #include "bugs/bugs.h"
 
 #include "migrate/migrate.h"
+#include <signal.h>
 #include <string.h>
 
 /* The engine wakes up a suspended guest at the end, asynchronously, so that it arrives as
@@ -165,6 +166,18 @@ static bool is_failed_pair(const struct godwit_symptom *symptom, char **seen)
     return line != NULL;
 }
 
+/* The secondary takes its RAM for larger than it is when it takes over a checkpoint. */
+static bool is_aborted_pair(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!godwit_json_true(symptom->destination->capabilities, "x-colo") ||
+        !godwit_bug_was_killed(symptom->destination, SIGABRT))
+        return false;
+    *seen = godwit_bug_find_line(symptom->destination,
+                                 "system/physmem\\.c:\\d+: tlb_reset_dirty_range_all: Assertion "
+                                 "`block == qemu_get_ram_block\\(end - 1\\)' failed\\.$");
+    return *seen != NULL;
+}
+
 const struct godwit_bug godwit_bugs_states[] = {
     {
         .id = "suspend-lost",
@@ -299,6 +312,19 @@ const struct godwit_bug godwit_bugs_states[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_stalled_primary,
+    },
+    {
+        .id = "colo-abort",
+        .summary = "a COLO secondary aborts at its first checkpoint, with some sizes of RAM",
+        .reference = "measured in QEMU 11.1, on aarch64 and riscv64",
+        .kind = GODWIT_SYMPTOM_COLO,
+        .role = GODWIT_BUG_DESTINATION,
+        .since = {11, 1},
+        .accel = "tcg",
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_aborted_pair,
     },
     {.id = NULL},
 };

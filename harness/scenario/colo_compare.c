@@ -5,8 +5,8 @@
  * stopped sides have exactly its RAM. But both guests go on from the same state, and what they do
  * depends on nothing else. One is stopped ahead of the other, and what it has written meanwhile
  * follows from both mailboxes. Only those pages of the window may differ, and what the guest keeps
- * outside of it: its mailboxes and its stacks. A guest that takes long for a pass
- * leaves most of the window to compare.
+ * outside of it: its mailboxes, its stacks, and what a machine loads at the end of RAM. A guest
+ * that takes long for a pass leaves most of the window to compare.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -84,7 +84,8 @@ static bool may_differ(const struct comparison *comparison, const struct godwit_
         return is_excused(comparison,
                           (uint32_t)((offset - comparison->window) / workload->page_size));
     return is_within(offset, comparison->mailboxes, GODWIT_PAGE_SIZE) ||
-           is_within(offset, comparison->stacks, (uint64_t)GODWIT_MAX_CPUS * GODWIT_STACK_SIZE);
+           is_within(offset, comparison->stacks, (uint64_t)GODWIT_MAX_CPUS * GODWIT_STACK_SIZE) ||
+           block->length - offset <= comparison->vm[0]->testbed->setup->machine->tail;
 }
 
 /* Compares a page that must be equal. */

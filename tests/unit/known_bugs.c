@@ -1121,6 +1121,7 @@ static void test_all_rows(void **state)
                                          "cpr-transfer-uri",
                                          "cpr-exec-private",
                                          "cpr-exec-completed",
+                                         "colo-abort",
                                          "colo-monitor",
                                          "colo-return-path",
                                          "colo-stalls-monitor",
@@ -1174,7 +1175,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 67);
+    assert_int_equal(rows, 68);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1870,6 +1871,41 @@ static void test_colo_failed(void **state)
     }
 }
 
+/* A COLO secondary that has aborted. */
+static void test_colo_abort(void **state)
+{
+#define COLO_LINE(what) "qemu-system-x: system/physmem.c:872: " what
+#define COLO_RANGE                                                                                 \
+    "tlb_reset_dirty_range_all: Assertion `block == qemu_get_ram_block(end - 1)' failed."
+    static const struct {
+        const char *version;
+        int status;
+        const char *capabilities, *said;
+        bool known;
+    } rows[] = {
+        {"11.1.3", SIGABRT, "x-colo", COLO_LINE(COLO_RANGE), true},
+        {"10.0.13", SIGABRT, "x-colo", COLO_LINE(COLO_RANGE), false},
+        {"11.1.3", SIGSEGV, "x-colo", COLO_LINE(COLO_RANGE), false},
+        {"11.1.3", SIGABRT, "return-path", COLO_LINE(COLO_RANGE), false},
+        {"11.1.3", SIGABRT, "x-colo", COLO_LINE("other: Assertion `x' failed."), false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm destination = ended(state, pair, rows[i].status, rows[i].said);
+        g_autoptr(GError) died = g_error_new(GODWIT_ERROR, GODWIT_ERROR_CRASH, "it died");
+        pair->setup.accel = "tcg";
+        destination.qemu = pair->source->vm->qemu;
+        destination.capabilities = capabilities_of(rows[i].capabilities);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_COLO, .source = pair->source->vm,
+                                     .destination = &destination, .failure = died));
+        if (g_strcmp0(id, rows[i].known ? "colo-abort" : NULL) != 0)
+            fail_msg("row %zu: %s", i, id);
+        json_decref(destination.capabilities);
+        end_stderr(state, &destination);
+        fake_pair_free(pair);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1925,6 +1961,7 @@ int main(void)
         cmocka_unit_test(test_protected),
         cmocka_unit_test(test_colo),
         cmocka_unit_test(test_colo_failed),
+        cmocka_unit_test(test_colo_abort),
     };
     return cmocka_run_group_tests_name("known bugs", tests, unit_folder, unit_folder_end);
 }
