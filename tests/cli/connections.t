@@ -25,6 +25,9 @@ my @rows = (
     ['channel/silent/yank', $FEWER, qr/multifd channel 1 was not recognized by what it sends/],
 );
 
+# A QEMU below 8.0 takes the first connection for the main one: nothing may overtake that.
+@rows = grep { $_->[0] ne 'main/last' || $newest ne $qemu } @rows;
+
 my $number = 0;
 my @runs = run_all(2, map {
     my ($scenario, $edit) = @$_;
