@@ -21,6 +21,7 @@
 #include "base/version.h"
 #include "run/confirm.h"
 #include "run/result.h"
+#include <math.h>
 #include <string.h>
 
 /* Kills the processes that dead workers left, which have become children of this process, and waits
@@ -100,10 +101,10 @@ static json_t *finish_result(struct worker *worker)
     json_t *result =
         godwit_worker_is_sound(worker) ? json_incref(worker->result) : godwit_worker_lost(worker);
     const bool keep = keep_folder(worker, result);
-    describe_job(result, worker->job,
-                 (double)(g_get_monotonic_time() - worker->began) / 1000.0 -
-                     json_number_value(json_object_get(result, "waited")),
-                 keep ? worker->folder : NULL);
+    /* Whole microseconds: what is printed from the result is then the same as from its JSON. */
+    const long long waited = llround(json_number_value(json_object_get(result, "waited")) * 1000.0);
+    const gint64 took = g_get_monotonic_time() - worker->began - waited;
+    describe_job(result, worker->job, (double)took / 1000.0, keep ? worker->folder : NULL);
     if (keep) {
         write_result(worker, result);
         OBSERVE(worker->run, kept, result);
