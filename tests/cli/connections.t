@@ -10,9 +10,10 @@ use lib "$FindBin::Bin/lib";
 use Cli;
 use Test::More;
 
+# QEMU 7.2 skips one of these scenarios, and now and then meets a known bug in the others
+# (multifd-cancel-hangs).
 my ($newest) = unpacked();
-$newest ||= $qemu;
-plan skip_all => 'no qemu-system-x86_64' unless $newest;
+plan skip_all => 'no QEMU in build/qemus (make qemus)' unless $newest;
 
 my $IDLE = q~if ($from eq 'godwit') { s/"migrate_cancel"/"query-status"/ }~;
 my $PAUSED = q{$name eq 'source' && s/"status": "running"/"status": "paused"/};
@@ -24,9 +25,6 @@ my @rows = (
     ['channel/cut', $PAUSED, qr/run state after the failed migration is "paused"/],
     ['channel/silent/yank', $FEWER, qr/multifd channel 1 was not recognized by what it sends/],
 );
-
-# A QEMU below 8.0 takes the first connection for the main one: nothing may overtake that.
-@rows = grep { $_->[0] ne 'main/last' || $newest ne $qemu } @rows;
 
 my $number = 0;
 my @runs = run_all(2, map {
