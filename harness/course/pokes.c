@@ -75,35 +75,57 @@ static unsigned size_of(const struct godwit_hardware_place *place, GRand *random
     return place->length % size ? 1 : size;
 }
 
+/* Returns a poke of SIZE bytes to what is at offset AT of a place. */
+static struct godwit_poke poke_at(const struct godwit_hardware_place *place, uint64_t at,
+                                  unsigned size, uint32_t value)
+{
+    const bool config = place->space == GODWIT_SPACE_CONFIG;
+    return (struct godwit_poke){.space = place->space,
+                                .address = config ? place->start : place->start + at,
+                                .offset = place->offset + at,
+                                .region = place->region,
+                                .size = size,
+                                .value = value};
+}
+
 static struct godwit_poke poke_of(const struct godwit_hardware_place *place, GRand *random)
 {
-    struct godwit_poke poke = {.space = place->space, .region = place->region};
+    const unsigned size = size_of(place, random);
     uint64_t at;
-    poke.size = size_of(place, random);
     do {
         const uint64_t room = g_rand_boolean(random) ? MIN(place->length, FRONT) : place->length;
-        at = (uint64_t)g_rand_int(random) % (room / poke.size) * poke.size;
+        at = (uint64_t)g_rand_int(random) % (room / size) * size;
     } while (is_left_alone(place, at));
-    const bool config = place->space == GODWIT_SPACE_CONFIG;
-    poke.address = config ? place->start : place->start + at;
-    poke.offset = place->offset + at;
-    poke.value = value_of(random, poke.size);
-    return poke;
+    return poke_at(place, at, size, value_of(random, size));
+}
+
+static GRand *seeded(uint64_t seed)
+{
+    const guint32 words[] = {(guint32)seed, (guint32)(seed >> 32)};
+    return g_rand_new_with_seed_array(words, G_N_ELEMENTS(words));
+}
+
+GArray *godwit_pokes_select(const GArray *places, uint64_t seed, guint count, guint values)
+{
+    GArray *pokes = g_array_new(FALSE, FALSE, sizeof(struct godwit_poke));
+    GRand *random = seeded(seed);
+    while (places->len && pokes->len < count * values) {
+        const guint which = g_rand_int(random) % places->len;
+        struct godwit_poke poke =
+            poke_of(&g_array_index(places, struct godwit_hardware_place, which), random);
+        for (guint i = 0; i < values; i++) {
+            if (i)
+                poke.value = value_of(random, poke.size);
+            g_array_append_val(pokes, poke);
+        }
+    }
+    g_rand_free(random);
+    return pokes;
 }
 
 GArray *godwit_pokes_make(const GArray *places, uint64_t seed, guint count)
 {
-    GArray *pokes = g_array_new(FALSE, FALSE, sizeof(struct godwit_poke));
-    const guint32 words[] = {(guint32)seed, (guint32)(seed >> 32)};
-    GRand *random = g_rand_new_with_seed_array(words, G_N_ELEMENTS(words));
-    while (places->len && pokes->len < count) {
-        const guint which = g_rand_int(random) % places->len;
-        const struct godwit_poke poke =
-            poke_of(&g_array_index(places, struct godwit_hardware_place, which), random);
-        g_array_append_val(pokes, poke);
-    }
-    g_rand_free(random);
-    return pokes;
+    return godwit_pokes_select(places, seed, count, 1);
 }
 
 /* Adds a poke to each register at the beginning of a place. */
@@ -113,41 +135,16 @@ static void sweep_place(GArray *pokes, const struct godwit_hardware_place *place
     const bool isa = place->space == GODWIT_SPACE_PORTS && place->start < GODWIT_ISA_PORTS;
     const unsigned size = isa || place->length % width || place->start % width ? 1 : width;
     for (uint64_t at = 0; at < MIN(place->length, FRONT); at += size) {
-        const bool config = place->space == GODWIT_SPACE_CONFIG;
-        const struct godwit_poke poke = {.space = place->space,
-                                         .address = config ? place->start : place->start + at,
-                                         .offset = place->offset + at,
-                                         .region = place->region,
-                                         .size = size,
-                                         .value = value_not_zero(random, size)};
+        const struct godwit_poke poke = poke_at(place, at, size, value_not_zero(random, size));
         if (!is_left_alone(place, at))
             g_array_append_val(pokes, poke);
     }
 }
 
-GArray *godwit_pokes_select(const GArray *places, uint64_t seed, guint count, guint values)
-{
-    GArray *pokes = g_array_new(FALSE, FALSE, sizeof(struct godwit_poke));
-    const guint32 words[] = {(guint32)seed, (guint32)(seed >> 32)};
-    GRand *random = g_rand_new_with_seed_array(words, G_N_ELEMENTS(words));
-    while (places->len && pokes->len < count * values) {
-        const guint which = g_rand_int(random) % places->len;
-        struct godwit_poke poke =
-            poke_of(&g_array_index(places, struct godwit_hardware_place, which), random);
-        for (guint i = 0; i < values; i++) {
-            g_array_append_val(pokes, poke);
-            poke.value = value_of(random, poke.size);
-        }
-    }
-    g_rand_free(random);
-    return pokes;
-}
-
 GArray *godwit_pokes_sweep(const GArray *places, uint64_t seed, unsigned width, guint count)
 {
     GArray *pokes = g_array_new(FALSE, FALSE, sizeof(struct godwit_poke));
-    const guint32 words[] = {(guint32)seed, (guint32)(seed >> 32)};
-    GRand *random = g_rand_new_with_seed_array(words, G_N_ELEMENTS(words));
+    GRand *random = seeded(seed);
     for (guint i = 0; i < places->len; i++)
         sweep_place(pokes, &g_array_index(places, struct godwit_hardware_place, i), width, random);
     /* In any order: a register may reset others, or enable them. */
