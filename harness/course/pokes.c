@@ -66,7 +66,7 @@ static uint32_t value_not_zero(GRand *random, unsigned size)
 
 static unsigned size_of(const struct godwit_hardware_place *place, GRand *random)
 {
-    if (place->space == GODWIT_SPACE_PORTS && place->start < GODWIT_ISA_PORTS)
+    if (godwit_hardware_is_isa(place))
         return 1;
     /* Most registers in memory want 32 bits; ports are of all sizes. */
     const int wide = place->space == GODWIT_SPACE_MEMORY ? 4 : 2;
@@ -132,7 +132,7 @@ GArray *godwit_pokes_make(const GArray *places, uint64_t seed, guint count)
 static void sweep_place(GArray *pokes, const struct godwit_hardware_place *place, unsigned width,
                         GRand *random)
 {
-    const bool isa = place->space == GODWIT_SPACE_PORTS && place->start < GODWIT_ISA_PORTS;
+    const bool isa = godwit_hardware_is_isa(place);
     const unsigned size = isa || place->length % width || place->start % width ? 1 : width;
     for (uint64_t at = 0; at < MIN(place->length, FRONT); at += size) {
         const struct godwit_poke poke = poke_at(place, at, size, value_not_zero(random, size));

@@ -48,7 +48,7 @@ static void span_free(gpointer data)
 /* Returns the width of the accesses by which all of a place is read. */
 static unsigned width_of(const struct godwit_hardware_place *place)
 {
-    const bool isa = place->space == GODWIT_SPACE_PORTS && place->start < GODWIT_ISA_PORTS;
+    const bool isa = godwit_hardware_is_isa(place);
     return isa || place->length % 4 || place->start % 4 ? 1 : 4;
 }
 
@@ -191,7 +191,7 @@ bool godwit_hardware_read_again(struct godwit_hardware *hardware, struct godwit_
     hardware->turns++;
     for (guint i = 0; read && i < places->len; i++) {
         struct godwit_hardware_place place = g_array_index(places, struct godwit_hardware_place, i);
-        const bool isa = place.space == GODWIT_SPACE_PORTS && place.start < GODWIT_ISA_PORTS;
+        const bool isa = godwit_hardware_is_isa(&place);
         const unsigned size = isa ? 1 : 1u << hardware->turns % 3;
         place.length = MIN(place.length, ALL_WIDTHS_MAX) / size * size;
         read = g_ptr_array_find(deadly, place.region, NULL) ||

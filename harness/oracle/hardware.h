@@ -90,6 +90,12 @@ struct godwit_hardware_place {
     bool bridge;        /* the configuration space of a bridge */
 };
 
+/* Returns whether a place is that of an ISA device, in ports. */
+static inline bool godwit_hardware_is_isa(const struct godwit_hardware_place *place)
+{
+    return place->space == GODWIT_SPACE_PORTS && place->start < GODWIT_ISA_PORTS;
+}
+
 /* Returns where the registers of VM are at the moment, without reading them: an array of struct
  * godwit_hardware_place, which the caller unreferences. */
 GArray *godwit_hardware_places(struct godwit_vm *vm, GError **error);
