@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -100,6 +101,21 @@ void godwit_files_remove(const char *path)
     }
     if (rmdir(path))
         unlink(path);
+}
+
+static int remove_socket(const char *path, const struct stat *status, int type, struct FTW *where)
+{
+    (void)type;
+    (void)where;
+    if (S_ISSOCK(status->st_mode) || S_ISFIFO(status->st_mode))
+        unlink(path);
+    return 0;
+}
+
+void godwit_files_remove_sockets(const char *path)
+{
+    enum { DESCRIPTORS = 16 };
+    nftw(path, remove_socket, DESCRIPTORS, FTW_PHYS);
 }
 
 /* QMP and JSON can represent only paths in UTF-8. */

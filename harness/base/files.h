@@ -14,6 +14,10 @@
  * child of a process with one thread. */
 void godwit_files_remove(const char *path);
 
+/* Removes the sockets and FIFOs in the folder PATH and below it. A QEMU that is killed leaves its
+ * own behind. What cannot be removed stays. */
+void godwit_files_remove_sockets(const char *path);
+
 /* Creates a private folder (0700) in $TMPDIR or /tmp. Returns its path, which the caller frees.
  * Fails with ENVIRONMENT. */
 char *godwit_files_temporary(GError **error);

@@ -56,14 +56,16 @@ static bool is_evidence(const json_t *result)
            strcmp(godwit_json_string(result, "status", "fail"), "skip") != 0;
 }
 
-/* Moves the worker's folder to the output folder if it must be kept. Returns whether it is kept. */
+/* Moves the worker's folder to the output folder if it must be kept. Returns whether it is kept.
+ * Sockets are nothing to keep: nobody listens, and many tools stumble over them. */
 static bool keep_folder(struct worker *worker, const json_t *result)
 {
     const struct godwit_run *run = worker->run;
+    if (!run->keep && (!run->output || !is_evidence(result)))
+        return false;
+    godwit_files_remove_sockets(worker->folder);
     if (run->keep)
         return true;
-    if (!run->output || !is_evidence(result))
-        return false;
     g_autoptr(GError) error = NULL;
     char *path = godwit_files_move(worker->folder, run->output, &error);
     if (!path) {

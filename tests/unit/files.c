@@ -56,6 +56,33 @@ static void test_move(void **state)
     godwit_files_remove(out);
 }
 
+/* Sockets and FIFOs go, at any depth; files, and links to a socket, stay. */
+static void test_sockets(void **state)
+{
+    g_autofree char *folder = make(state, "sockets", "a", "text");
+    g_autofree char *below = make(state, "sockets/work", "b", "text");
+    static const char *const special[] = {"sockets/one.sock", "sockets/work/two.sock"};
+    for (size_t i = 0; i < G_N_ELEMENTS(special); i++) {
+        g_autofree char *path = g_build_filename(*state, special[i], NULL);
+        assert_int_equal(mknod(path, i ? S_IFSOCK | 0600 : S_IFIFO | 0600, 0), 0);
+    }
+    g_autofree char *elsewhere = g_build_filename(*state, "elsewhere.sock", NULL);
+    g_autofree char *link = g_build_filename(folder, "link", NULL);
+    assert_int_equal(mknod(elsewhere, S_IFSOCK | 0600, 0), 0);
+    assert_int_equal(symlink(elsewhere, link), 0);
+
+    godwit_files_remove_sockets(folder);
+    for (size_t i = 0; i < G_N_ELEMENTS(special); i++) {
+        g_autofree char *path = g_build_filename(*state, special[i], NULL);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+    expect(folder, "a", "text");
+    expect(below, "b", "text");
+    assert_int_equal(access(link, F_OK), 0);
+    godwit_files_remove(folder);
+    unlink(elsewhere);
+}
+
 /* Into another file system, if there is one to be had. */
 static void test_move_far(void **state)
 {
@@ -123,9 +150,8 @@ static void test_remove(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_move),
-        cmocka_unit_test(test_move_far),
-        cmocka_unit_test(test_make),
+        cmocka_unit_test(test_move),    cmocka_unit_test(test_move_far),
+        cmocka_unit_test(test_sockets), cmocka_unit_test(test_make),
         cmocka_unit_test(test_remove),
     };
     return cmocka_run_group_tests(tests, unit_folder, unit_folder_end);
