@@ -52,7 +52,10 @@ GPtrArray *godwit_match_scenarios(char **globs, GError **error)
         return g_steal_pointer(&all);
     g_autoptr(GPtrArray) chosen = g_ptr_array_new();
     for (guint g = 0; globs[g]; g++) {
-        if (add_matches(chosen, all, globs[g]) || add_made(chosen, globs[g]))
+        /* A glob may name both: of poke/, one scenario is for any QEMU, and a QEMU lists the
+         * others. */
+        const bool matches = add_matches(chosen, all, globs[g]);
+        if (add_made(chosen, globs[g]) || matches)
             continue;
         godwit_fail(error, GODWIT_ERROR_USAGE, "no scenario matches \"%s\" (see `godwit list`)",
                     globs[g]);

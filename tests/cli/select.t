@@ -59,6 +59,7 @@ is_deeply([listed('precopy/*')], [grep {m{^precopy/}} @all], 'list: a glob');
 is_deeply([listed('precopy/tcp/plain', 'precopy/*/plain')],
     [qw(precopy/tcp/plain precopy/unix/plain)], 'list: two globs, what matches both once');
 is_deeply([listed('precopy/?nix/plain')], ['precopy/unix/plain'], 'list: any character');
+is_deeply([listed('poke/*')], [qw(poke/machine poke/NAME)], 'list: a glob that names a scenario and a prototype');
 my $names = run(['list', '--qemu-names', 'precopy/unix/plain'])->{out};
 like($names, qr{\Aprecopy/unix/plain +/migration/precopy/unix/plain\n\z}, 'list: names in QEMU');
 
