@@ -74,6 +74,11 @@ static const struct place dma_status[] = {
     {"i8257", "dma-cont", 0x0, 0x1},
 };
 
+/* A timer more than an HPET with three timers has: the check of the number is off by one. */
+static const struct place hpet_timer[] = {
+    {"hpet", "hpet", 0x160, 0x17f},
+};
+
 /* Behind the last register, where QEMU reads whatever its heap has there. */
 static const struct place beyond[] = {
     {"xlnx.ps7-spi", "spi", 0x100, 0xfff},
@@ -158,6 +163,11 @@ static bool is_beyond(const struct godwit_symptom *symptom, char **seen)
 static bool is_dma_status(const struct godwit_symptom *symptom, char **seen)
 {
     return are_at(symptom, dma_status, G_N_ELEMENTS(dma_status), seen);
+}
+
+static bool is_hpet_timer(const struct godwit_symptom *symptom, char **seen)
+{
+    return are_at(symptom, hpet_timer, G_N_ELEMENTS(hpet_timer), seen);
 }
 
 /* Reads both values of TEXT, "... 0x1 -> 0x2". Returns false if it has none. */
@@ -286,6 +296,17 @@ const struct godwit_bug godwit_bugs_registers[] = {
     REGISTERS("device-openpic-mode",
               "the interrupts of an openpic lose their mode bit, which no guest can write or miss",
               is_openpic, GODWIT_BUG_SURVIVED),
+    {
+        .id = "device-hpet-timer",
+        .summary = "an HPET loses what was written to the timer behind its last one",
+        .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .fixed = {11, 1},
+        .effect = GODWIT_BUG_SURVIVED,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_hpet_timer,
+    },
     {
         .id = "device-reads-beyond",
         .summary = "an SPI and a USB controller read memory of QEMU behind their registers",
