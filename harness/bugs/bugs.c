@@ -39,20 +39,6 @@ const struct godwit_bug *godwit_bug_find(const char *id)
     return NULL;
 }
 
-/* Returns the number of the bug with that id, or -1. Entries of the same bug have the same number:
- * there are more entries than a set has bits. */
-static int number_of(const char *id)
-{
-    const struct godwit_bug *bug;
-    int number = 0;
-    for (size_t i = 0; (bug = godwit_bug_at(i)); i++) {
-        if (!strcmp(bug->id, id))
-            return number;
-        number += godwit_bug_find(bug->id) == bug;
-    }
-    return -1;
-}
-
 static bool parse_version(const struct godwit_qemu *qemu, int version[2])
 {
     return sscanf(qemu->version, "%d.%d", &version[0], &version[1]) == 2;
@@ -366,57 +352,6 @@ void godwit_bug_explain_subject(const struct godwit_testbed *testbed, enum godwi
         godwit_bug_explain_failure(symptom.source, symptom.destination, failure);
 }
 
-static bool add(const char *id, godwit_bug_set *set, GError **error)
-{
-    const int number = number_of(id);
-    if (number >= 0) {
-        *set |= (godwit_bug_set)1 << number;
-        return true;
-    }
-    g_autofree char *all = godwit_bug_set_text(~(godwit_bug_set)0);
-    g_auto(GStrv) ids = g_strsplit(all, ",", -1);
-    g_autofree char *known = g_strjoinv(", ", ids);
-    return godwit_fail(error, GODWIT_ERROR_USAGE,
-                       "--accept-known: unknown bug \"%s\" (expected one of %s)", id, known);
-}
-
-static bool add_file(const char *path, godwit_bug_set *set, GError **error)
-{
-    g_autofree char *text = NULL;
-    g_autoptr(GError) cause = NULL;
-    if (!g_file_get_contents(path, &text, NULL, &cause))
-        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "--accept-known: %s", cause->message);
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (guint i = 0; lines[i]; i++) {
-        lines[i][strcspn(lines[i], "#")] = '\0';
-        g_strstrip(lines[i]);
-        if (*lines[i] && !add(lines[i], set, error))
-            return false;
-    }
-    return true;
-}
-
-bool godwit_bug_set_parse(const char *text, godwit_bug_set *set, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
-    if (!parts[0])
-        return add("", set, error);
-    for (guint i = 0; parts[i]; i++)
-        if (!(parts[i][0] == '@' ? add_file(parts[i] + 1, set, error) : add(parts[i], set, error)))
-            return false;
-    return true;
-}
-
-char *godwit_bug_set_text(godwit_bug_set set)
-{
-    GString *text = g_string_new(NULL);
-    const struct godwit_bug *bug;
-    for (size_t i = 0; (bug = godwit_bug_at(i)); i++)
-        if (godwit_bug_find(bug->id) == bug && set >> number_of(bug->id) & 1)
-            g_string_append_printf(text, "%s%s", text->len ? "," : "", bug->id);
-    return g_string_free(text, text->len == 0);
-}
-
 bool godwit_bug_any_met(const struct godwit_testbed *testbed)
 {
     return testbed->bugs != NULL;
@@ -427,8 +362,8 @@ const struct godwit_bug *godwit_bug_unaccepted(const struct godwit_testbed *test
     const struct godwit_setup *setup = testbed->setup;
     for (guint i = 0; testbed->bugs && i < testbed->bugs->list->len; i++) {
         const struct godwit_bug *bug = g_array_index(testbed->bugs->list, struct met, i).bug;
-        const int number = number_of(bug->id);
-        if (!(setup->accepted >> number & 1) && (setup->strict || bug->effect == GODWIT_BUG_LOST))
+        if (!godwit_bug_set_has(&setup->accepted, bug->id) &&
+            (setup->strict || bug->effect == GODWIT_BUG_LOST))
             return godwit_bug_find(bug->id);
     }
     return NULL;

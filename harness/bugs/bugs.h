@@ -206,18 +206,21 @@ void godwit_bug_mark(GError **failure, const struct godwit_bug *bug);
 /* Returns the known bug that explains FAILURE, or NULL if it is not marked. */
 const struct godwit_bug *godwit_bug_of(const GError *failure);
 
-/* A set of accepted bugs: a bit for each bug, in the order of their first entries. */
-typedef uint64_t godwit_bug_set;
+/* Returns the set of all known bugs. */
+struct godwit_bug_set godwit_bug_set_all(void);
+
+/* Returns whether the set has the known bug with that id. */
+bool godwit_bug_set_has(const struct godwit_bug_set *set, const char *id);
 
 /*
  * Adds to *SET the ids in TEXT, which are separated by commas. "@FILE" stands for the ids in FILE,
  * one per line; empty lines and text behind a "#" are ignored. Fails with USAGE if an id is
  * unknown, and with ENVIRONMENT if a file cannot be read.
  */
-bool godwit_bug_set_parse(const char *text, godwit_bug_set *set, GError **error);
+bool godwit_bug_set_parse(const char *text, struct godwit_bug_set *set, GError **error);
 
 /* Returns the ids of the set, separated by commas, or NULL if it is empty. The caller frees it. */
-char *godwit_bug_set_text(godwit_bug_set set);
+char *godwit_bug_set_text(const struct godwit_bug_set *set);
 
 /* Returns whether the testbed has met a known bug. */
 bool godwit_bug_any_met(const struct godwit_testbed *testbed);

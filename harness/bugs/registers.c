@@ -250,6 +250,22 @@ static bool is_omap(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* A guest has disabled the SMBus by its configuration space. Loading does not look at the bit, so
+ * the destination has the registers all the same. */
+static bool is_smbus_state(const struct godwit_symptom_register *lost)
+{
+    return is_lost(lost, "^ICH9-SMB, pm-smbus, 0x[0-9a-f]+ bytes at port 0x[0-9a-f]+: "
+                         "only the destination has it there$");
+}
+
+static bool is_smbus(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!are_own(symptom, is_smbus_state))
+        return false;
+    *seen = g_strdup(symptom->lost[0].text);
+    return true;
+}
+
 /* A write to Slot Control has closed the interlock; its bit in Slot Status keeps the destination
  * from loading the configuration space. */
 static bool is_interlock(const struct godwit_symptom *symptom, char **seen)
@@ -291,6 +307,8 @@ const struct godwit_bug godwit_bugs_registers[] = {
               GODWIT_BUG_LOST),
     REGISTERS("device-dma-status", "a PC's DMA controller loses which channels are requested",
               is_dma_status, GODWIT_BUG_LOST),
+    REGISTERS("device-smbus", "the SMBus of a q35 that the guest has disabled is enabled again",
+              is_smbus, GODWIT_BUG_SURVIVED),
     REGISTERS("device-interlock", "a PCI Express slot whose interlock was closed cannot be loaded",
               is_interlock, GODWIT_BUG_LOST),
     REGISTERS("device-openpic-mode",

@@ -58,7 +58,7 @@ struct godwit_options {
     gint64 seed;
     double timeout_scale;
     char *read_memory;
-    uint64_t accepted; /* known bugs: a godwit_bug_set */
+    struct godwit_bug_set accepted; /* known bugs that are not failures */
     gboolean strict;
     char *src_args, *dst_args; /* arguments of QEMU for one side, as one text */
     json_t *settings;          /* --set, see migrate/settings.h; NULL: none */

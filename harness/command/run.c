@@ -112,7 +112,7 @@ static bool apply_quick(struct run_options *options, GError **error)
                            "--quick chooses the scenarios, accepts known bugs, and excludes a "
                            "GLOB, --preset and --strict");
     options->target.usual_workloads = "stamp";
-    options->target.accepted = ~(godwit_bug_set)0;
+    options->target.accepted = godwit_bug_set_all();
     return true;
 }
 

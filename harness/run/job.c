@@ -250,7 +250,7 @@ char *godwit_job_again(const struct godwit_job *job)
         g_string_append_printf(line, " --seed %" G_GUINT64_FORMAT, setup->seed);
     if (setup->timeout_scale != 1)
         g_string_append_printf(line, " --timeout-scale %g", setup->timeout_scale);
-    g_autofree char *accepted = godwit_bug_set_text(setup->accepted);
+    g_autofree char *accepted = godwit_bug_set_text(&setup->accepted);
     if (accepted)
         g_string_append_printf(line, " --accept-known %s", accepted);
     if (setup->strict)
@@ -288,7 +288,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
 {
     const struct godwit_setup *setup = &job->setup;
     const struct godwit_workload *workload = &setup->workload;
-    g_autofree char *accepted = godwit_bug_set_text(setup->accepted);
+    g_autofree char *accepted = godwit_bug_set_text(&setup->accepted);
     json_t *capabilities = json_array();
     for (guint i = 0; i < job->capabilities->len; i++) {
         const struct godwit_capability *c =

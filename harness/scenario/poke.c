@@ -68,9 +68,11 @@ static bool is_config_round(const struct subject *subject)
     return subject->round >= subject->rounds - CONFIG_ROUNDS;
 }
 
-/* Keeps of PLACES those of the subject that are for this round. */
-static void keep_own(const struct subject *subject, GArray *places)
+/* Keeps of PLACES those of the subject that are for this round. Fails with SKIP if it has none for
+ * any round. */
+static bool keep_own(const struct subject *subject, GArray *places, GError **error)
 {
+    bool any = false;
     for (guint i = places->len; i-- > 0;) {
         const struct godwit_hardware_place *place =
             &g_array_index(places, struct godwit_hardware_place, i);
@@ -78,9 +80,12 @@ static void keep_own(const struct subject *subject, GArray *places)
             place->path &&
             is_part(place->path,
                     subject->machine ? "/machine" : "/machine/peripheral/" GODWIT_RECIPE_ID);
+        any = any || own;
         if (!own || (place->space == GODWIT_SPACE_CONFIG) != is_config_round(subject))
             g_array_remove_index(places, i);
     }
+    return any || godwit_fail(error, GODWIT_ERROR_SKIP,
+                              "needs a device with registers that can be reached from outside");
 }
 
 /* Returns the VM's way to configuration space, or NULL if it has none. The caller frees it. */
@@ -131,7 +136,8 @@ static bool start(struct subject *subject, struct godwit_still *still, GError **
     subject->places = godwit_hardware_places(still->source, error);
     if (!subject->places)
         return false;
-    keep_own(subject, subject->places);
+    if (!keep_own(subject, subject->places, error))
+        return false;
     subject->pokes = pokes_of_round(subject);
     return true;
 }

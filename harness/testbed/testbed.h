@@ -24,6 +24,11 @@ struct godwit_ledger;
 struct godwit_blackout;
 struct godwit_scenario_state;
 
+/* A set of known bugs of QEMU: a bit for each, which only bugs/bugs.h gives a meaning. */
+struct godwit_bug_set {
+    uint64_t words[4];
+};
+
 /* How to start the VMs of a testbed. Everything is borrowed for the life of the testbed. */
 struct godwit_setup {
     const struct godwit_machine *machine;
@@ -39,10 +44,10 @@ struct godwit_setup {
     uint64_t seed; /* of all random choices of a scenario */
     unsigned hops; /* migrations in a chain, for the scenarios that send a guest to and fro */
     double timeout_scale;
-    bool pmemsave;        /* read guest memory by QMP, not by process_vm_readv */
-    unsigned oracles_off; /* a bit for each enum godwit_oracle that must not judge */
-    uint64_t accepted;    /* known bugs that are not failures, a godwit_bug_set */
-    bool strict;          /* every known bug that is not accepted is a failure */
+    bool pmemsave;                  /* read guest memory by QMP, not by process_vm_readv */
+    unsigned oracles_off;           /* a bit for each enum godwit_oracle that must not judge */
+    struct godwit_bug_set accepted; /* known bugs that are not failures */
+    bool strict;                    /* every known bug that is not accepted is a failure */
     /* Further arguments of each side's binary, NULL-terminated; NULL: none. */
     const char *const *source_words;
     const char *const *destination_words;
