@@ -23,22 +23,10 @@ struct place {
 /* The devices that save nothing, or not what PCI keeps of them, and do not keep the machine from
  * being migrated. The destination has them as they are after a reset. */
 static const char *const stateless[] = {
-    "acpi-erst",
-    "AMDVI-PCI",
-    "ati-vga",
-    "cxl-downstream",
-    "cxl-rp",
-    "cxl-upstream",
-    "edu",
-    "pxb",
-    "pci-testdev",
-    "pxb-cxl",
-    "iommu-testdev",
-    "pxb-pcie",
-    "sdhci-pci",
-    "sii3112",
-    "virtio-pmem-pci",
-    NULL,
+    "acpi-erst",       "AMDVI-PCI",    "ati-vga",  "cxl-downstream", "cxl-rp",
+    "cxl-upstream",    "edu",          "pxb",      "pci-testdev",    "pxb-cxl",
+    "iommu-testdev",   "isa-applesmc", "pxb-pcie", "sdhci-pci",      "sii3112",
+    "virtio-pmem-pci", NULL,
 };
 
 /* The driver's sizes of a sense buffer and of a command block. */
@@ -67,6 +55,17 @@ static const struct place esp_registers[] = {
     {"dc390", "esp-io", 0x38, 0x38},
     {"am53c974", "esp-io", 0x70, 0x73},
     {"dc390", "esp-io", 0x70, 0x73},
+};
+
+/* The MAC address that the driver has set, in two registers. */
+static const struct place vmxnet3_mac[] = {
+    {"vmxnet3", "vmxnet3-b1", 0x28, 0x2f},
+    {"vmxnet3", "vmxnet3-b1", 0x30, 0x37},
+};
+
+/* Bit 23 of INTCSR says whether the CAN controllers ask for an interrupt. */
+static const struct place kvaser_irq[] = {
+    {"kvaser_pci", "kvaser_pci-s5920", 0x38, 0x3b},
 };
 
 /* Which channels of the PC's DMA controllers are requested, and which have come to their end. */
@@ -165,6 +164,16 @@ static bool is_dma_status(const struct godwit_symptom *symptom, char **seen)
     return are_at(symptom, dma_status, G_N_ELEMENTS(dma_status), seen);
 }
 
+static bool is_vmxnet3_mac(const struct godwit_symptom *symptom, char **seen)
+{
+    return are_at(symptom, vmxnet3_mac, G_N_ELEMENTS(vmxnet3_mac), seen);
+}
+
+static bool is_kvaser_irq(const struct godwit_symptom *symptom, char **seen)
+{
+    return are_at(symptom, kvaser_irq, G_N_ELEMENTS(kvaser_irq), seen);
+}
+
 static bool is_hpet_timer(const struct godwit_symptom *symptom, char **seen)
 {
     return are_at(symptom, hpet_timer, G_N_ELEMENTS(hpet_timer), seen);
@@ -250,6 +259,25 @@ static bool is_omap(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* How often the configuration has changed; and an interrupt that a device must not raise while it is
+ * no bus master, and which loading raises. virtio saves its state as one field. */
+static bool is_virtio_config_state(const struct godwit_symptom_register *lost)
+{
+    return is_lost(lost, "^virtio-[a-z]+-pci, virtio-pci-common-virtio-input 0x15 ") ||
+           is_lost(lost, "^virtio-[a-z]+-pci, [0-9a-f:.]+ config 0x4: 0x0010[0-9a-f]{4} -> "
+                         "0x0018[0-9a-f]{4}$") ||
+           is_lost(lost, "^PCIBUS \\d+: irq_count\\[\\d\\] 0x00000000 -> 0x00000001$") ||
+           is_lost(lost, "/virtio-input \\d+: virtio \\d+ bytes, at \\d+: 0x0{32}\\.\\.\\. -> ");
+}
+
+static bool is_virtio_config(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!symptom->poked || !are_own(symptom, is_virtio_config_state))
+        return false;
+    *seen = g_strdup(symptom->lost[0].text);
+    return true;
+}
+
 /* A guest has disabled the SMBus by its configuration space. Loading does not look at the bit, so
  * the destination has the registers all the same. */
 static bool is_smbus_state(const struct godwit_symptom_register *lost)
@@ -307,6 +335,13 @@ const struct godwit_bug godwit_bugs_registers[] = {
               GODWIT_BUG_LOST),
     REGISTERS("device-dma-status", "a PC's DMA controller loses which channels are requested",
               is_dma_status, GODWIT_BUG_LOST),
+    REGISTERS("device-vmxnet3-mac", "a vmxnet3 loses the MAC address that its driver has set",
+              is_vmxnet3_mac, GODWIT_BUG_LOST),
+    REGISTERS("device-kvaser-irq", "a kvaser_pci forgets that its CAN controller has an interrupt",
+              is_kvaser_irq, GODWIT_BUG_LOST),
+    REGISTERS("device-virtio-input-config",
+              "a virtio input device loses how often its configuration has changed",
+              is_virtio_config, GODWIT_BUG_SURVIVED),
     REGISTERS("device-smbus", "the SMBus of a q35 that the guest has disabled is enabled again",
               is_smbus, GODWIT_BUG_SURVIVED),
     REGISTERS("device-interlock", "a PCI Express slot whose interlock was closed cannot be loaded",

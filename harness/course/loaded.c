@@ -36,6 +36,8 @@ static const struct recomputed recomputed[] = {
     {"globalstate", "*", NULL, "the run state, which oracle/states.c judges"},
     {"/e1000e", "core.rx*", NULL, "follows from registers; at reset the source has no value yet"},
     {"/igb", "core.rx*", NULL, "likewise"},
+    {"/e1000e", "core.*.timer", NULL, "loading starts the timer anew, from what a register says"},
+    {"/qxl", "guest_primary.surface.flags", NULL, "loading makes the surface anew, with its data"},
     {"/qxl", "ssd.unique", NULL, "counts the surfaces that were drawn, on either side"},
     {"spapr", "tb.*", "ppc64", "the time base, which goes by the host's clock"},
     /* docs/known-bugs.md, registers-lost: MSR[ME] arrives inverted. */
