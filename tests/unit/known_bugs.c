@@ -545,10 +545,6 @@ static void test_values(void **state)
     {                                                                                              \
         "vmxnet3", "vmxnet3-b1 " offset, NULL                                                      \
     }
-#define KVASER(offset)                                                                             \
-    {                                                                                              \
-        "kvaser_pci", "kvaser_pci-s5920 " offset, NULL                                             \
-    }
 #define OMAP2(offset, before, after)                                                               \
     FIELD("omap2-gpio, omap.gpio-module " offset " (memory 0x48018038): " before " -> " after)
 #define BUS FIELD("i2c_bus 1: saved_address 0xff -> 0x00")
@@ -610,8 +606,31 @@ static void test_values(void **state)
         {"11.1.3", "pc-q35-11.1", {SMBUS("destination"), BUS}, NULL},
         {"11.1.3", "vmxnet3", {VMXNET3("0x28"), VMXNET3("0x30")}, "device-vmxnet3-mac"},
         {"11.1.3", "vmxnet3", {VMXNET3("0x28"), VMXNET3("0x20")}, NULL},
-        {"11.1.3", "kvaser_pci", {KVASER("0x38")}, "device-kvaser-irq"},
-        {"11.1.3", "kvaser_pci", {KVASER("0x3c")}, NULL},
+        {"11.1.3",
+         "kvaser_pci",
+         {FIELD("kvaser_pci, kvaser_pci-s5920 0x38 (port 0xc038): 0x00800000 -> 0x00000000")},
+         "device-can-irq"},
+        {"11.1.3",
+         "kvaser_pci",
+         {FIELD("kvaser_pci, kvaser_pci-s5920 0x3c (port 0xc03c): 0x00800000 -> 0x00000000")},
+         NULL},
+        {"11.1.3",
+         "pcm3680_pci",
+         {FIELD("PCIBUS 0: irq_count[5] 0x00000001 -> 0x00000000"),
+          FIELD("0000:00:01.0/pcm3680i_pci 0: dev.config[0] 256 bytes, at 6: 0x0800... -> 256 "
+                "bytes, at 6: 0x0000...")},
+         "device-can-irq"},
+        {"11.1.3",
+         "pcm3680_pci",
+         {FIELD("0000:00:01.0/pcm3680i_pci 0: dev.irq_state 0x00000001 -> 0x00000000"),
+          FIELD("pcm3680_pci, 00:01.0 config 0x4: 0x00080003 -> 0x00000003")},
+         "device-can-irq"},
+        {"11.1.3", "e1000", {FIELD("PCIBUS 0: irq_count[5] 0x00000001 -> 0x00000000")}, NULL},
+        {"11.1.3",
+         "pcm3680_pci",
+         {FIELD("0000:00:01.0/pcm3680i_pci 0: dev.config[0] 256 bytes, at 4: 0x0800... -> 256 "
+                "bytes, at 4: 0x0000...")},
+         NULL},
         {"7.2.22", "virt", {BUS}, NULL},
         {"10.0.13", "connex", {BUS}, NULL},
         {"7.2.22", "connex", {FIELD("i2c_bus 1: saved_address 0x10 -> 0x00")}, NULL},
@@ -1219,7 +1238,7 @@ static void test_all_rows(void **state)
                                          "device-dma-status",
                                          "device-hpet-timer",
                                          "device-vmxnet3-mac",
-                                         "device-kvaser-irq",
+                                         "device-can-irq",
                                          "device-virtio-input-config",
                                          "device-smbus",
                                          "device-interlock",
