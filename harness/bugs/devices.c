@@ -44,6 +44,14 @@ static bool is_syndbg(const struct godwit_symptom *symptom, char **seen)
                       seen);
 }
 
+/* The chip brings CPUs, and TCG has no room for more than the machine was started with. */
+static bool is_k230(const struct godwit_symptom *symptom, char **seen)
+{
+    return !strcmp(symptom->text, "riscv.k230.soc") &&
+           was_killed(symptom->vm, SIGABRT,
+                      "tcg_register_thread: assertion failed: (n < tcg_max_ctxs)", seen);
+}
+
 /* The destination powers up the card, which its state says is powered up. The board sifive_u has
  * such a card. */
 static bool is_spi_card(const struct godwit_symptom *symptom, char **seen)
@@ -156,6 +164,17 @@ const struct godwit_bug godwit_bugs_devices[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_syndbg,
+    },
+    {
+        .id = "device-k230-soc",
+        .summary = "plugging riscv.k230.soc aborts QEMU, because the chip brings CPUs",
+        .reference = "measured in QEMU 11.1; 10.0 does not have this device",
+        .kind = GODWIT_SYMPTOM_PLUG,
+        .role = GODWIT_BUG_EITHER,
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_k230,
     },
     {.id = NULL},
 };

@@ -478,6 +478,7 @@ GODWIT_SCENARIOS(poke) = {
         .names = godwit_device_names,
         .run = run,
         .order = true,
+        .deadlines = 3,
         .state = sizeof(struct godwit_scenario_state),
         .clear = godwit_device_clear,
         .spec = {.move = GODWIT_MOVE_STOPPED},
