@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* Returns the number of the bug with that id, or -1. Entries of the same bug have the same number. */
+/* Returns the number of the bug with that id, or -1. Entries of the same bug have the same number.
+ */
 static int number_of(const char *id)
 {
     const struct godwit_bug *bug;

@@ -248,8 +248,8 @@ static bool is_omap(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* How often the configuration has changed; and an interrupt that a device must not raise while it is
- * no bus master, and which loading raises. virtio saves its state as one field. */
+/* How often the configuration has changed; and an interrupt that a device must not raise while it
+ * is no bus master, and which loading raises. virtio saves its state as one field. */
 static bool is_virtio_config_state(const struct godwit_symptom_register *lost)
 {
     return is_lost(lost, "^virtio-[a-z]+-pci, virtio-pci-common-virtio-input 0x15 ") ||
@@ -267,8 +267,8 @@ static bool is_virtio_config(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* The interrupt of a card with CAN controllers: bit 23 of a bridge's INTCSR, bit 3 of the PCI status
- * register, and what PCI keeps of it. Loading evaluates each controller's anew; two of them drive
+/* The interrupt of a card with CAN controllers: bit 23 of a bridge's INTCSR, bit 3 of the PCI
+ * status register, and what PCI keeps of it. Loading evaluates each controller's anew; two of them drive
  * one line, and the last one wins. */
 static bool is_can_irq_state(const struct godwit_symptom_register *lost)
 {

@@ -165,11 +165,22 @@ struct godwit_shard {
  * put into the environment, and prints them on stderr: see shard.c. Fails with USAGE. */
 bool godwit_shard_parse(const char *text, struct godwit_shard *shard, GError **error);
 
-/* Returns whether the scenario with this number, from 0, belongs to the shard. */
-static inline bool godwit_shard_has(const struct godwit_shard *shard, unsigned number)
-{
-    return number % shard->count == shard->index - 1;
-}
+/* How long scenarios took in an earlier run. The caller frees it. */
+struct godwit_times;
+typedef struct godwit_times godwit_times;
+
+/* Reads the times from results that --format json has written. Fails with ENVIRONMENT if the file
+ * cannot be read, and with USAGE if it has no results. */
+struct godwit_times *godwit_times_read(const char *path, GError **error);
+void godwit_times_free(struct godwit_times *times);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(godwit_times, godwit_times_free)
+
+/* Deals JOBS, which are those of all shards, to the shards: in turn, or, with TIMES, so that all
+ * take as long as each other; then says on stderr how long that is if PARALLEL scenarios run at a
+ * time. Returns the number of each job's shard, an unsigned from 1. The caller unreferences the
+ * array. */
+GArray *godwit_shard_deal(const struct godwit_shard *shard, const struct godwit_times *times,
+                          const GPtrArray *jobs, unsigned parallel);
 
 /* What a run has selected, over all shards. The caller frees it. */
 typedef struct godwit_selection godwit_selection;
@@ -179,6 +190,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(godwit_selection, godwit_selection_free)
 
 /* Adds the first repetition of a job to the selection. */
 void godwit_selection_add(godwit_selection *selection, const struct godwit_job *job);
+
+/* Adds to the selection how its jobs were dealt by recorded times: shards that have read other
+ * times are not of one run. */
+void godwit_selection_add_deal(godwit_selection *selection, const GArray *owners);
 
 /* Returns the description of the selection for results: "shard", "shards", "scenarios" (on all
  * targets and shards), "repetitions" (0: endless) and "fingerprint". ABOUT is from godwit_about().

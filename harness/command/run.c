@@ -22,6 +22,7 @@ struct run_options {
     gboolean slow;
     gboolean quick;
     char *shard;
+    char *shard_times;
     char **formats;
     char *oracles;
     unsigned oracles_off;
@@ -38,6 +39,7 @@ static void clear(struct run_options *options)
 {
     godwit_options_clear(&options->target);
     g_free(options->shard);
+    g_free(options->shard_times);
     g_strfreev(options->formats);
     g_free(options->oracles);
     g_free(options->output);
@@ -126,6 +128,9 @@ static bool check(struct run_options *options, GError **error)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--bisect and --allow-all-skipped exclude each other: a QEMU that ran "
                            "nothing is not good");
+    if (options->shard_times && !options->shard)
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "--shard-times says how to divide a run: it needs --shard");
     if (!godwit_shard_parse(options->shard, &options->part, error))
         return false;
     if (!apply_quick(options, error) || !apply_preset(options, error))
@@ -164,6 +169,10 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
          "and N "
          "from the environment, auto/N takes I",
          "I/N"},
+        {"shard-times", 0, 0, G_OPTION_ARG_FILENAME, &options->shard_times,
+         "Divide by the times in FILE, which an earlier run has written with --format json; all "
+         "shards need the same file",
+         "FILE"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
          "Report as text (default), " GODWIT_REPORT_FORMATS
          ", to standard output or to FILE; repeatable",
@@ -211,16 +220,25 @@ static bool named(const struct run_options *options, const struct godwit_scenari
     return options->globs && g_strv_contains((const char *const *)options->globs, scenario->name);
 }
 
-/* Returns the jobs of all scenarios on all targets, in the order in which they run. Adds to SKIPPED
- * a result for each scenario that a target cannot run, and to SELECTION each scenario of every
- * shard. Returns NULL with ERROR set if a QEMU does not list what it has of a prototype. */
-static GPtrArray *make_jobs(struct godwit_process *process, const struct run_options *options,
-                            const GPtrArray *targets, const GPtrArray *all, GPtrArray *skipped,
-                            godwit_selection *selection, GError **error)
+/* Returns whether this run is to run the scenario on that target. */
+static bool wanted(const struct run_options *options, const struct godwit_target *target,
+                   const struct godwit_scenario *scenario)
+{
+    if (scenario->slow && !options->slow && !named(options, scenario))
+        return false;
+    if (options->quick && !scenario->quick)
+        return false;
+    /* A scenario that does not support `stamp` runs on the target with `order` only. */
+    return !target->second || godwit_scenario_stamps(scenario) ||
+           !(target->setup.workload.flags & GODWIT_FLAG_STAMP);
+}
+
+/* Returns a job for each scenario on each target, over all shards, in the order in which they run.
+ * Returns NULL with ERROR set if a QEMU does not list what it has of a prototype. */
+static GPtrArray *all_jobs(struct godwit_process *process, const struct run_options *options,
+                           const GPtrArray *targets, const GPtrArray *all, GError **error)
 {
     g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
-    const int repeat = MAX(options->repeat, 1);
-    unsigned serial = 0;
     for (guint t = 0; t < targets->len; t++) {
         const struct godwit_target *target = g_ptr_array_index(targets, t);
         g_autoptr(GPtrArray) scenarios =
@@ -229,39 +247,62 @@ static GPtrArray *make_jobs(struct godwit_process *process, const struct run_opt
             return NULL;
         for (guint s = 0; s < scenarios->len; s++) {
             const struct godwit_scenario *scenario = g_ptr_array_index(scenarios, s);
-            if (scenario->slow && !options->slow && !named(options, scenario))
-                continue;
-            if (options->quick && !scenario->quick)
-                continue;
-            /* A scenario that does not support `stamp` runs on the target with `order` only. */
-            if (target->second && !godwit_scenario_stamps(scenario) &&
-                (target->setup.workload.flags & GODWIT_FLAG_STAMP))
+            if (!wanted(options, target, scenario))
                 continue;
             struct godwit_job *job = godwit_target_job(target, scenario);
             job->keep = options->keep;
             job->setup.oracles_off = options->oracles_off;
-            job->repetitions = endless(options) ? 0 : (unsigned)repeat;
-            godwit_selection_add(selection, job);
-            if (!godwit_shard_has(&options->part, serial++)) {
-                godwit_job_free(job);
-                continue;
-            }
-            g_autofree char *skip = godwit_scenario_skip_reason(scenario, &target->setup);
-            if (skip) {
-                g_ptr_array_add(skipped,
-                                json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f}", "scenario",
-                                          scenario->name, "target", target->name, "arch",
-                                          target->setup.machine->arch, "source_version",
-                                          target->source->version, "destination_version",
-                                          target->destination->version, "status", "skip", "message",
-                                          skip, "ms", 0.0));
-                godwit_job_free(job);
-                continue;
-            }
+            job->repetitions = endless(options) ? 0 : (unsigned)MAX(options->repeat, 1);
             g_ptr_array_add(jobs, job);
         }
     }
-    /* Repeat in whole rounds, so that a run that ends early has run all scenarios equally often. */
+    return g_steal_pointer(&jobs);
+}
+
+/* Takes from JOBS those that are not of this shard. Adds all to SELECTION. */
+static bool keep_shard(const struct run_options *options, GPtrArray *jobs,
+                       godwit_selection *selection, GError **error)
+{
+    g_autoptr(godwit_times) times = NULL;
+    if (options->shard_times && !(times = godwit_times_read(options->shard_times, error)))
+        return false;
+    g_autoptr(GArray) owners =
+        godwit_shard_deal(&options->part, times, jobs, (unsigned)options->jobs);
+    for (guint i = 0; i < jobs->len; i++)
+        godwit_selection_add(selection, g_ptr_array_index(jobs, i));
+    if (times)
+        godwit_selection_add_deal(selection, owners);
+    for (guint i = jobs->len; i-- > 0;)
+        if (g_array_index(owners, unsigned, i) != options->part.index)
+            g_ptr_array_remove_index(jobs, i);
+    return true;
+}
+
+/* Takes from JOBS those that their target cannot run, and adds a result for each to SKIPPED. */
+static void skip_jobs(GPtrArray *jobs, GPtrArray *skipped)
+{
+    for (guint i = 0; i < jobs->len;) {
+        const struct godwit_job *job = g_ptr_array_index(jobs, i);
+        const struct godwit_setup *setup = &job->setup;
+        g_autofree char *skip = godwit_scenario_skip_reason(job->scenario, setup);
+        if (!skip) {
+            i++;
+            continue;
+        }
+        g_ptr_array_add(skipped,
+                        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f}", "scenario",
+                                  job->scenario->name, "target", godwit_job_target(job), "arch",
+                                  setup->machine->arch, "source_version", setup->source->version,
+                                  "destination_version", setup->destination->version, "status",
+                                  "skip", "message", skip, "ms", 0.0));
+        g_ptr_array_remove_index(jobs, i);
+    }
+}
+
+/* Adds the further repetitions of JOBS, in whole rounds, so that a run that ends early has run all
+ * scenarios equally often. */
+static void repeat_jobs(GPtrArray *jobs, int repeat)
+{
     const guint round = jobs->len;
     for (int r = 2; r <= repeat; r++) {
         for (guint i = 0; i < round; i++) {
@@ -271,6 +312,19 @@ static GPtrArray *make_jobs(struct godwit_process *process, const struct run_opt
             g_ptr_array_add(jobs, copy);
         }
     }
+}
+
+/* Returns the jobs of this shard, in the order in which they run. Adds to SKIPPED a result for each
+ * scenario that a target cannot run, and to SELECTION the jobs of every shard. */
+static GPtrArray *make_jobs(struct godwit_process *process, const struct run_options *options,
+                            const GPtrArray *targets, const GPtrArray *all, GPtrArray *skipped,
+                            godwit_selection *selection, GError **error)
+{
+    g_autoptr(GPtrArray) jobs = all_jobs(process, options, targets, all, error);
+    if (!jobs || !keep_shard(options, jobs, selection, error))
+        return NULL;
+    skip_jobs(jobs, skipped);
+    repeat_jobs(jobs, options->repeat);
     return g_steal_pointer(&jobs);
 }
 

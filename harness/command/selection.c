@@ -42,6 +42,14 @@ void godwit_selection_add(godwit_selection *selection, const struct godwit_job *
     selection->scenarios++;
 }
 
+void godwit_selection_add_deal(godwit_selection *selection, const GArray *owners)
+{
+    g_autoptr(json_t) numbers = json_array();
+    for (guint i = 0; i < owners->len; i++)
+        json_array_append_new(numbers, json_integer(g_array_index(owners, unsigned, i)));
+    add_json(selection, numbers);
+}
+
 json_t *godwit_selection_end(godwit_selection *selection, const json_t *about,
                              const struct godwit_shard *shard, unsigned repetitions)
 {

@@ -88,6 +88,9 @@ run_refuses(["-j$_"], qr/-j needs|value .* for -j/) for qw(0 x);
 run_refuses([@$_], qr/Missing argument for $_->[0]/) for ['-j'], ['--shard'], ['--arch'];
 run_refuses(['--repeat', $_], qr/--repeat needs a number of 1 or more/) for qw(0 -1);
 run_refuses(["--$_", 'x'], qr/value .x. for --$_ /) for qw(repeat jobs memory timeout-scale);
+run_refuses(['--shard-times', '/dev/null'], qr/--shard-times says how to divide a run: it needs --shard/);
+run_refuses(['--shard', '1/2', '--shard-times', '/no/such/file'], qr{/no/such/file: No such file});
+run_refuses(['--shard', '1/2', '--shard-times', '/dev/null'], qr{/dev/null: });
 run_refuses(['--shard', $_], qr/--shard needs I\/N/)
     for qw(3/2 0/2 0/0 -1/2 1/-2 1 / 1/ 1/2x x/y), '';
 run_refuses(['--timeout-scale', $_], qr/--timeout-scale needs a number above 0/)

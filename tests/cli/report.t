@@ -125,6 +125,25 @@ my @names  = split /\n/, run(['list', 'precopy/*/plain'])->{out} =~ s/ .*//mgr;
     like($several->{out}, qr/^0 passed, ${\scalar @names} failed/m, 'merge: several formats');
     like(slurp("$several->{dir}/cwd/all.xml"), qr/tests="${\scalar @names}"/, 'merge: into a file');
 
+    # Shards by recorded times: one scenario takes as long as all others.
+    my $times = document(slurp($path));
+    $_->{ms} = 1000 for @{$times->{results}};
+    my ($slow) = grep { $_->{scenario} eq $names[1] } @{$times->{results}};
+    $slow->{ms} = 1000 * (@names - 1);
+    my $file = spew_json('times.json', $times);
+    my @weighed = map { run(['run', @quick, '--shard', "$_/2", '--shard-times', $file, '-f', 'json']) } 1, 2;
+    my @parts = map { spew("weighed-$_.json", $weighed[$_]{out}) } 0, 1;
+    is_deeply([sort map { scalar @{document($_->{out})->{results}} } @weighed], [sort 1, @names - 1], '--shard-times: the long one alone');
+    my $sum = @names - 1;
+    like($weighed[0]{err}, qr/^godwit: shard 1 of 2: \d+ of ${\scalar @names} scenarios, about $sum\.0 s with -j1; all shards take about $sum\.0 s$/m,
+        '--shard-times: what it says');
+    is(report('merge', @parts)->{status}, 0, '--shard-times: the parts are a whole');
+    refuses(['merge', $parts[0], spew('unweighed.json', run(['run', @quick, qw(--shard 2/2 -f json)])->{out})],
+        qr/unweighed\.json is of another run/, 'a shard by other times');
+    pop @{$times->{results}} while @{$times->{results}} > 1;
+    like(run(['run', @quick, qw(--shard 1/2 --shard-times), spew_json('few.json', $times), '-f', 'json'])->{err},
+        qr/; ${\(@names - 1)} not in \S+few\.json count as 1\.0 s each$/m, '--shard-times: scenarios of which nothing is known');
+
     refuses(['merge', @shards[0, 2]], qr/shard 2 of 3 is missing/, 'a missing shard');
     refuses(['merge', @shards[0, 1]], qr/shard 3 of 3 is missing/, 'the last shard missing');
     refuses(['merge', @shards, $shards[1]], qr/shard 2 of 3 is in .*shard-2\.json and in .*shard-2\.json/, 'a doubled shard');
