@@ -19,8 +19,15 @@ bool godwit_still_start(struct godwit_testbed *testbed, const char *const *sourc
     still->source = still->destination ? godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE,
                                                          source_arguments, error)
                                        : NULL;
-    return still->source && godwit_vm_handshake(still->source, error) &&
-           godwit_migrate_set_capabilities(still->source, NULL, error);
+    if (!still->source)
+        return false;
+    /* A destination that has ended must not break off the source's first commands: whoever waits
+     * for the destination finds out. */
+    still->destination->may_exit = true;
+    const bool answers = godwit_vm_handshake(still->source, error) &&
+                         godwit_migrate_set_capabilities(still->source, NULL, error);
+    still->destination->may_exit = false;
+    return answers;
 }
 
 bool godwit_still_try_start(struct godwit_testbed *testbed, const char *const *source_arguments,
