@@ -13,14 +13,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Names of the objects in each QEMU. */
-#define CREDENTIALS   "tls"
+/* The name of an object in the destination. */
 #define AUTHORIZATION "friends"
 
 #define PSK_USER       "godwit"
 #define AUTHORITY_NAME "authority"
 #define CLIENT_NAME    "source"
-#define CERTIFIED_HOST "127.0.0.1"
 
 const char *godwit_tls_needs(const struct godwit_tls *tls)
 {
@@ -73,7 +71,7 @@ static bool write_client(const struct godwit_identity *authority, const char *fo
 static bool write_server(const struct godwit_identity *authority, const char *folder,
                          const struct godwit_tls *tls, GError **error)
 {
-    const char *host = tls->certified ? tls->certified : CERTIFIED_HOST;
+    const char *host = tls->certified ? tls->certified : GODWIT_TLS_HOST;
     struct godwit_identity *server =
         godwit_identity_new(authority, GODWIT_ROLE_SERVER, "destination", host, error);
     const bool written = server && godwit_identity_trust(authority, NULL, folder, error) &&
@@ -116,8 +114,8 @@ static bool add_object(struct godwit_vm *vm, json_t *properties, GError **error)
 static bool give(struct godwit_vm *vm, bool client, const char *folder,
                  const struct godwit_tls *tls, GError **error)
 {
-    json_t *credentials = json_pack("{s:s, s:s, s:s}", "id", CREDENTIALS, "dir", folder, "endpoint",
-                                    client ? "client" : "server");
+    json_t *credentials = json_pack("{s:s, s:s, s:s}", "id", GODWIT_TLS_CREDENTIALS, "dir", folder,
+                                    "endpoint", client ? "client" : "server");
     if (tls->kind == GODWIT_TLS_PSK) {
         json_object_set_new(credentials, "qom-type", json_string("tls-creds-psk"));
         if (client)
@@ -128,7 +126,7 @@ static bool give(struct godwit_vm *vm, bool client, const char *folder,
     }
     if (!add_object(vm, credentials, error))
         return false;
-    struct godwit_parameter parameters[3] = {{"tls-creds", 0, CREDENTIALS}};
+    struct godwit_parameter parameters[3] = {{"tls-creds", 0, GODWIT_TLS_CREDENTIALS}};
     if (client && tls->hostname)
         parameters[1] = (struct godwit_parameter){"tls-hostname", 0, tls->hostname};
     if (!client && tls->authorized) {
@@ -218,8 +216,8 @@ static bool judge_wire(struct godwit_testbed *testbed, bool all, uint64_t *sent,
 bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
                       const struct godwit_tls *tls, GError **error)
 {
-    if (!judge_parameter(source, "tls-creds", CREDENTIALS, error) ||
-        !judge_parameter(destination, "tls-creds", CREDENTIALS, error) ||
+    if (!judge_parameter(source, "tls-creds", GODWIT_TLS_CREDENTIALS, error) ||
+        !judge_parameter(destination, "tls-creds", GODWIT_TLS_CREDENTIALS, error) ||
         !judge_parameter(source, "tls-hostname", tls->hostname ? tls->hostname : "", error) ||
         !judge_parameter(destination, "tls-authz", tls->authorized ? AUTHORIZATION : "", error))
         return false;

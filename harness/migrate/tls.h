@@ -9,6 +9,12 @@
 
 #include "testbed/vm.h"
 
+/* The name of the credentials in each QEMU. */
+#define GODWIT_TLS_CREDENTIALS "tls"
+
+/* The host in the destination's certificate, unless `certified` names another one. */
+#define GODWIT_TLS_HOST "127.0.0.1"
+
 enum godwit_tls_kind {
     GODWIT_TLS_PSK,  /* a pre-shared key */
     GODWIT_TLS_X509, /* certificates */
@@ -23,7 +29,7 @@ struct godwit_tls {
     /* X509 only: */
     bool anonymous; /* the source has no certificate; otherwise it has one for CN=source */
     bool anyone;    /* the destination does not verify the source's certificate */
-    /* The host in the destination's certificate; NULL: "127.0.0.1". */
+    /* The host in the destination's certificate; NULL: GODWIT_TLS_HOST. */
     const char *certified;
     /* The host that the source requires there (tls-hostname); NULL: the host of the address. */
     const char *hostname;

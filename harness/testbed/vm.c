@@ -44,8 +44,9 @@ static void add(GPtrArray *arguments, ...)
     va_end(list);
 }
 
-static struct godwit_vm *vm_new(struct godwit_testbed *testbed, const char *name,
-                                const struct godwit_qemu *qemu)
+/* Creates a VM whose command line is yet to come. */
+static struct godwit_vm *vm_new_empty(struct godwit_testbed *testbed, const char *name,
+                                      const struct godwit_qemu *qemu)
 {
     struct godwit_vm *vm = g_new0(struct godwit_vm, 1);
     vm->testbed = testbed;
@@ -56,6 +57,13 @@ static struct godwit_vm *vm_new(struct godwit_testbed *testbed, const char *name
     vm->cancel = g_cancellable_new();
     vm->arguments = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(testbed->vms, vm);
+    return vm;
+}
+
+static struct godwit_vm *vm_new(struct godwit_testbed *testbed, const char *name,
+                                const struct godwit_qemu *qemu)
+{
+    struct godwit_vm *vm = vm_new_empty(testbed, name, qemu);
     /* Their machine keeps its default devices, but not the monitor. */
     if (testbed->setup->theirs)
         add(vm->arguments, qemu->path, "-monitor", "none", NULL);
@@ -397,6 +405,18 @@ struct godwit_vm *godwit_vm_start_bare(struct godwit_testbed *testbed,
     return spawn(vm, false, 0, error) ? vm : NULL;
 }
 
+struct godwit_vm *godwit_vm_start_storage(struct godwit_testbed *testbed, const char *path,
+                                          GError **error)
+{
+    struct godwit_qemu *program = godwit_qemu_copy(testbed->setup->destination);
+    g_free(program->path);
+    program->path = g_strdup(path);
+    struct godwit_vm *vm = vm_new_empty(testbed, "storage", program);
+    vm->program = program;
+    add(vm->arguments, path, "--chardev", GODWIT_QMP_CHARDEV, "--monitor", "chardev=qmp", NULL);
+    return spawn(vm, false, 0, error) ? vm : NULL;
+}
+
 pid_t godwit_vm_pid(const struct godwit_vm *vm)
 {
     const char *pid = vm->process ? g_subprocess_get_identifier(vm->process) : NULL;
@@ -443,6 +463,7 @@ void godwit_vm_free(struct godwit_vm *vm)
     g_free(vm->exe);
     g_free(vm->refusal);
     g_ptr_array_unref(vm->arguments);
+    g_clear_pointer(&vm->program, godwit_qemu_free);
     g_free(vm->name);
     g_free(vm);
 }

@@ -35,25 +35,26 @@ struct godwit_vm {
     char *name;                     /* for messages and files: "source", "destination", ... */
     bool source;                    /* it was started as a source */
     const struct godwit_qemu *qemu;
-    GPtrArray *arguments; /* the command line; NULL-terminated once started */
-    GSubprocess *process; /* NULL before the start */
-    pid_t pid;            /* of the process; 0 before the start */
-    char *exe;            /* path of the executed program, known after the handshake; NULL:
+    struct godwit_qemu *program; /* the same, if the VM owns it; NULL otherwise */
+    GPtrArray *arguments;        /* the command line; NULL-terminated once started */
+    GSubprocess *process;        /* NULL before the start */
+    pid_t pid;                   /* of the process; 0 before the start */
+    char *exe;                   /* path of the executed program, known after the handshake; NULL:
                              unknown */
-    bool watched;         /* the main loop has not yet reported its end */
-    bool exited;          /* the process has ended and has been reaped ... */
-    int wait_status;      /* ... with this status, as wait(2) returns it ... */
-    unsigned exit_order;  /* ... after this many other processes of this program had ended */
-    bool answers;         /* the QMP handshake has succeeded */
-    bool board;           /* godwit_vm_start_board() has started it */
-    bool may_exit;        /* the harness asked it to quit: its end is not a failure */
-    bool alarms_judged;   /* the harness corrupted the guest, or made it panic, and the scenario
+    bool watched;                /* the main loop has not yet reported its end */
+    bool exited;                 /* the process has ended and has been reaped ... */
+    int wait_status;             /* ... with this status, as wait(2) returns it ... */
+    unsigned exit_order;         /* ... after this many other processes of this program had ended */
+    bool answers;                /* the QMP handshake has succeeded */
+    bool board;                  /* godwit_vm_start_board() has started it */
+    bool may_exit;               /* the harness asked it to quit: its end is not a failure */
+    bool alarms_judged; /* the harness corrupted the guest, or made it panic, and the scenario
                              judges its alarms */
-    bool was_reset;       /* the guest was reset, and has not run since */
-    bool snapshots;       /* it saves snapshots: QEMU reports each as a migration that is set up and
+    bool was_reset;     /* the guest was reset, and has not run since */
+    bool snapshots;     /* it saves snapshots: QEMU reports each as a migration that is set up and
                              completed, and nothing between */
-    char *refusal;        /* what it said when it refused to load a snapshot; NULL: it did not */
-    bool replaced;        /* the process continues as that of another VM: see godwit_vm_inherit() */
+    char *refusal;      /* what it said when it refused to load a snapshot; NULL: it did not */
+    bool replaced;      /* the process continues as that of another VM: see godwit_vm_inherit() */
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
     struct godwit_qtest *qtest;     /* accesses to the machine; NULL unless testbed->hand was set */
@@ -114,6 +115,11 @@ struct godwit_vm *godwit_vm_start_board(struct godwit_testbed *testbed, const ch
 /* Starts the binary without a machine, to ask it questions. Otherwise like godwit_vm_start(). */
 struct godwit_vm *godwit_vm_start_bare(struct godwit_testbed *testbed,
                                        const struct godwit_qemu *qemu, GError **error);
+
+/* Starts the qemu-storage-daemon PATH, which has no machine either, with the name "storage". It
+ * counts as being of the version of destinations. Otherwise like godwit_vm_start(). */
+struct godwit_vm *godwit_vm_start_storage(struct godwit_testbed *testbed, const char *path,
+                                          GError **error);
 
 /* Waits for the QMP greeting and leaves negotiation mode. Fails with ENVIRONMENT, and quotes the
  * standard error, if the QEMU does not get this far. */
