@@ -45,6 +45,10 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_STUCK,        /* a destination whose migration failed answers nothing, and does
                                     not end: destination */
     GODWIT_SYMPTOM_INACTIVE,     /* a source has ended after block command TEXT: source */
+    GODWIT_SYMPTOM_LOCKED,       /* a paused destination runs its guest, whose disk another QEMU has
+                                   locked: vm */
+    GODWIT_SYMPTOM_UNFLUSHED,    /* a source whose disk cannot be flushed reports a failure without
+                                   a reason: source */
     GODWIT_SYMPTOM_LOAD,         /* a destination failed to load, with FAILURE: destination */
     GODWIT_SYMPTOM_SOURCE_DIED,  /* a source died during a migration: source, destination */
     GODWIT_SYMPTOM_DEVICE,       /* a migration with device TEXT failed: source, destination */

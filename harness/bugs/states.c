@@ -178,7 +178,55 @@ static bool is_aborted_pair(const struct godwit_symptom *symptom, char **seen)
     return *seen != NULL;
 }
 
+/* What the disk's device needs of its image is asked for when the guest runs, and too late. */
+static bool is_lock_ignored(const struct godwit_symptom *symptom, char **seen)
+{
+    g_autofree char *line = godwit_bug_find_line(
+        symptom->vm,
+        "^(?:\\S*qemu-(?:system-\\w+|kvm): )?Failed to get (?:shared )?\"write\" lock$");
+    if (line)
+        *seen = g_strdup_printf("the guest runs, and the destination prints: %s", line);
+    return line != NULL;
+}
+
+/* The source stops its guest, cannot flush its disks, and runs the guest again. */
+static bool is_unnamed_flush(const struct godwit_symptom *symptom, char **seen)
+{
+    bool stopped = false, resumed = false;
+    for (guint i = symptom->source->migration_first; i < symptom->source->qmp->events->len; i++) {
+        const json_t *event = g_ptr_array_index(symptom->source->qmp->events, i);
+        stopped |= godwit_qmp_event_is(event, "STOP", NULL);
+        resumed |= stopped && godwit_qmp_event_is(event, "RESUME", NULL);
+    }
+    if (!resumed || strcmp(godwit_migrate_reported_state(symptom->source), "failed") != 0)
+        return false;
+    *seen = g_strdup("the source cannot flush its disk, and reports \"failed\" without a reason");
+    return true;
+}
+
 const struct godwit_bug godwit_bugs_states[] = {
+    {
+        .id = "disk-lock-ignored",
+        .summary = "a destination runs its guest although another QEMU has locked its disk",
+        .reference = "measured in QEMU 7.2, and not in 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_LOCKED,
+        .role = GODWIT_BUG_DESTINATION,
+        .fixed = {10, 0},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_lock_ignored,
+    },
+    {
+        .id = "flush-no-reason",
+        .summary = "a migration that fails because a disk cannot be flushed gives no reason",
+        .reference = "measured in QEMU 7.2, and not in 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_UNFLUSHED,
+        .role = GODWIT_BUG_SOURCE,
+        .fixed = {10, 0},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_unnamed_flush,
+    },
     {
         .id = "suspend-lost",
         .summary = "a suspended guest is migrated as a running one, and may never wake up",

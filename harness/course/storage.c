@@ -44,21 +44,51 @@ bool godwit_storage_create(struct godwit_testbed *testbed, struct godwit_storage
            godwit_vm_quit(maker, error);
 }
 
-char **godwit_storage_arguments(const struct godwit_storage *storage, const char *file)
+/* Returns the arguments of a machine with the image FILE, through blkdebug with RULES unless they
+ * are NULL. */
+static char **arguments_with(const struct godwit_storage *storage, const char *file,
+                             const char *rules)
 {
+    static const char node[] = GODWIT_STORAGE_NODE;
     GPtrArray *words = g_ptr_array_new();
     g_ptr_array_add(words, g_strdup("-blockdev"));
     g_ptr_array_add(words, g_strdup_printf("driver=file,filename=%s,node-name=%s-file,"
                                            "cache.no-flush=on",
-                                           file, GODWIT_STORAGE_NODE));
+                                           file, node));
+    if (rules) {
+        g_ptr_array_add(words, g_strdup("-blockdev"));
+        g_ptr_array_add(words,
+                        g_strdup_printf("driver=blkdebug,image=%s-file,node-name=%s-debug,%s", node,
+                                        node, rules));
+    }
     g_ptr_array_add(words, g_strdup("-blockdev"));
-    g_ptr_array_add(words, g_strdup_printf("driver=%s,file=" GODWIT_STORAGE_NODE
-                                           "-file,node-name=" GODWIT_STORAGE_NODE,
-                                           storage->driver));
+    g_ptr_array_add(words, g_strdup_printf("driver=%s,file=%s-%s,node-name=%s", storage->driver,
+                                           node, rules ? "debug" : "file", node));
     g_ptr_array_add(words, g_strdup("-device"));
     g_ptr_array_add(words, g_strdup("virtio-blk,drive=" GODWIT_STORAGE_NODE ",id=storage"));
     g_ptr_array_add(words, NULL);
     return (char **)g_ptr_array_free(words, FALSE);
+}
+
+char **godwit_storage_arguments(const struct godwit_storage *storage, const char *file)
+{
+    return arguments_with(storage, file, NULL);
+}
+
+char **godwit_storage_arguments_failing(const struct godwit_storage *storage, const char *file)
+{
+    /* State 1 lasts until the first write: until then, QEMU and firmware may read. In state 3 the
+     * disk works, in state 4 it fails, and each read leads from one to the other. The rule for
+     * discards, which nobody makes, replaces the one for flushes. */
+    return arguments_with(
+        storage, file,
+        "set-state.0.event=pwritev,set-state.0.state=1,set-state.0.new_state=3,"
+        "set-state.1.event=pwritev_zero,set-state.1.state=1,set-state.1.new_state=3,"
+        "set-state.2.event=read_aio,set-state.2.state=3,set-state.2.new_state=4,"
+        "set-state.3.event=read_aio,set-state.3.state=4,set-state.3.new_state=3,"
+        "inject-error.0.event=read_aio,inject-error.0.state=3,inject-error.0.iotype=flush,"
+        "inject-error.0.errno=5,"
+        "inject-error.1.event=read_aio,inject-error.1.state=4,inject-error.1.iotype=discard");
 }
 
 bool godwit_storage_start(struct godwit_testbed *testbed, struct godwit_storage *storage,
@@ -74,6 +104,21 @@ bool godwit_storage_start(struct godwit_testbed *testbed, struct godwit_storage 
                                   destination, error);
 }
 
+/* Makes the device of VM do IO, a command of qemu-io. */
+static bool make_io(struct godwit_vm *vm, const char *io, GError **error)
+{
+    g_autofree char *line = g_strdup_printf("qemu-io -d " BACKEND " \"%s\"", io);
+    g_autofree char *answer = godwit_vm_monitor(vm, line, error);
+    return answer &&
+           (!*answer || godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s's %s failed: %s",
+                                    vm->name, line, g_strstrip(answer)));
+}
+
+bool godwit_storage_turn(struct godwit_vm *vm, GError **error)
+{
+    return make_io(vm, "read 0 512", error);
+}
+
 bool godwit_storage_write(struct godwit_vm *vm, struct godwit_storage *storage, unsigned count,
                           GError **error)
 {
@@ -86,14 +131,9 @@ bool godwit_storage_write(struct godwit_vm *vm, struct godwit_storage *storage, 
         const size_t at = (size_t)first * GODWIT_STORAGE_SECTOR;
         const size_t length = (size_t)sectors * GODWIT_STORAGE_SECTOR;
         g_autofree char *pattern = zero ? g_strdup("-z") : g_strdup_printf("-P %d", value);
-        g_autofree char *line =
-            g_strdup_printf("qemu-io -d " BACKEND " \"write %s %zu %zu\"", pattern, at, length);
-        g_autofree char *answer = godwit_vm_monitor(vm, line, error);
-        if (!answer)
+        g_autofree char *io = g_strdup_printf("write %s %zu %zu", pattern, at, length);
+        if (!make_io(vm, io, error))
             return false;
-        if (*answer)
-            return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s's %s failed: %s", vm->name,
-                               line, g_strstrip(answer));
         memset(storage->model + at, zero ? 0 : value, length);
         memset(storage->written + first, true, (size_t)sectors);
         storage->writes++;

@@ -39,6 +39,13 @@ bool godwit_storage_create(struct godwit_testbed *testbed, struct godwit_storage
  * caller frees them. */
 char **godwit_storage_arguments(const struct godwit_storage *storage, const char *file);
 
+/* Likewise for a raw image, whose flushes fail with EIO after godwit_storage_turn(), which the
+ * first write must precede, until that is called again. */
+char **godwit_storage_arguments_failing(const struct godwit_storage *storage, const char *file);
+
+/* Makes the flushes of such a disk fail, or succeed again, by a read. */
+bool godwit_storage_turn(struct godwit_vm *vm, GError **error);
+
 /* Makes the image FILE and starts both sides with it, the destination as ROLE says, and waits until
  * the source's guest works. Fails with SKIP if the machine has no place for the device. */
 bool godwit_storage_start(struct godwit_testbed *testbed, struct godwit_storage *storage,

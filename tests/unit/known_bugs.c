@@ -1210,6 +1210,8 @@ static void test_all_rows(void **state)
                                          "cancel-setup-early",
                                          "pre-switchover-stop-lost",
                                          "incoming-no-reason",
+                                         "disk-lock-ignored",
+                                         "flush-no-reason",
                                          "announce-paused",
                                          "multifd-hang",
                                          "inactive-resize",
@@ -1276,7 +1278,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 74);
+    assert_int_equal(rows, 76);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1436,6 +1438,60 @@ static void test_no_reason(void **state)
         const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_NO_REASON, .vm = pair->destination->vm,
                                      .text = rows[i].printed));
         if (g_strcmp0(id, rows[i].known ? "incoming-no-reason" : NULL) != 0)
+            fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        fake_pair_free(pair);
+    }
+}
+
+/* A paused destination that runs its guest without its disk. The line alone shows that the disk is
+ * locked. */
+static void test_lock_ignored(void **state)
+{
+    static const struct {
+        const char *version, *line;
+        bool known;
+    } rows[] = {
+        {"7.2.22", "Failed to get shared \"write\" lock", true},
+        {"7.2.22", "qemu-system-x86_64: Failed to get \"write\" lock", true},
+        {"7.2.22", "Failed to get \"consistent read\" lock", false},
+        {"7.2.22", "no: Failed to get \"write\" lock", false},
+        {"7.2.22", "Failed to get \"write\" lock, and more", false},
+        {"10.0.13", "Failed to get shared \"write\" lock", false},
+        {"11.1.3", "qemu-system-x86_64: Failed to get \"write\" lock", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, "11.1.3", rows[i].version);
+        struct godwit_vm vm = ended(state, pair, RUNS, rows[i].line);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_LOCKED, .vm = &vm));
+        if (g_strcmp0(id, rows[i].known ? "disk-lock-ignored" : NULL) != 0)
+            fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        end_stderr(state, &vm);
+        fake_pair_free(pair);
+    }
+}
+
+/* A source that fails without a reason, after it has stopped its guest and run it again. */
+static void test_flush_no_reason(void **state)
+{
+    static const struct {
+        const char *version, *first, *second, *reported;
+        bool known;
+    } rows[] = {
+        {"7.2.22", "STOP", "RESUME", "failed", true},
+        {"7.2.22", "STOP", "STOP", "failed", false},
+        {"7.2.22", "RESUME", "STOP", "failed", false},
+        {"7.2.22", "STOP", "RESUME", "cancelled", false},
+        {"10.0.13", "STOP", "RESUME", "failed", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, "7.2.22");
+        struct godwit_vm *vm = pair->source->vm;
+        g_ptr_array_add(vm->qmp->events, json_pack("{s:s}", "event", rows[i].first));
+        g_ptr_array_add(vm->qmp->events, json_pack("{s:s}", "event", rows[i].second));
+        g_ptr_array_add(vm->qmp->events, json_pack("{s:s, s:{s:s}}", "event", "MIGRATION", "data",
+                                                   "status", rows[i].reported));
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_UNFLUSHED, .source = vm));
+        if (g_strcmp0(id, rows[i].known ? "flush-no-reason" : NULL) != 0)
             fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
         fake_pair_free(pair);
     }
@@ -2049,6 +2105,8 @@ int main(void)
         cmocka_unit_test(test_run_states),
         cmocka_unit_test(test_stop_lost),
         cmocka_unit_test(test_no_reason),
+        cmocka_unit_test(test_lock_ignored),
+        cmocka_unit_test(test_flush_no_reason),
         cmocka_unit_test(test_announce_paused),
         cmocka_unit_test(test_cpr_uri),
         cmocka_unit_test(test_cpr_private),
