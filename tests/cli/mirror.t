@@ -9,7 +9,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Cli;
-use File::Basename qw(dirname);
 use Test::More;
 
 my $newer = (unpacked())[-1];
@@ -35,24 +34,24 @@ sub filtered {
 my @rows = qw(mirror/precopy mirror/write-blocking mirror/tls mirror/broken mirror/daemon disk/failing/*);
 my ($run, $results) = results_of(@rows);
 is($run->{status}, 0, 'mirrors and failing disks: exit status') or diag($run->{out});
-is(scalar(grep { $results->{$_}{status} ne 'pass' && $_ ne 'mirror/daemon' } keys %$results), 0, 'all of them pass');
+# QEMU 7.2 has known bugs of failing disks.
+my $known = $newer ? qr/pass/ : qr/pass|known/;
+is(join(' ', grep { $results->{$_}{status} !~ (m{^disk/} ? $known : qr/pass/) && $_ ne 'mirror/daemon' } sort keys %$results),
+    '', 'all of them pass');
 cmp_ok($results->{'mirror/precopy'}{measurements}{disk_writes}, '>=', 60, 'their writes are recorded');
 like($results->{'mirror/tls'}{measurements}{refusals}[0], qr/TLS/, 'and the refusal of a client without TLS');
 ok($results->{'mirror/broken'}{measurements}{mirror_failure}, 'and why a mirror failed');
 ok_clean($run, 'nothing is left behind');
 
-# A daemon is there, and of another version.
-{
-    my $daemon = script_file('qemu-storage-daemon', <<'END');
+# A daemon is beside the destination's QEMU, and of another version.
+script_file('qemu-storage-daemon', <<'END');
 exec perl -e 'open my $q, "+<&=", 3;
 syswrite $q, qq({"QMP": {"version": {"qemu": {"micro": 1, "minor": 2, "major": 3}}, "capabilities": []}}\n);
 while (sysread $q, my $line, 9999) { my ($id) = $line =~ /"id":(\d+)/; syswrite $q, qq({"return": {}, "id": $id}\n) }'
 END
-    local $ENV{PATH} = dirname($daemon) . ":$ENV{PATH}";
-    ($run, $results) = results_of('mirror/daemon', '--allow-all-skipped');
-    is($results->{'mirror/daemon'}{status}, 'skip', 'a daemon of another version: skipped') or diag($run->{out});
-    like($results->{'mirror/daemon'}{message}, qr/^needs qemu-storage-daemon \S+: \S+ is 3\.2\.1$/, 'and the versions are named');
-}
+($run, $results) = results_of('mirror/daemon', '--allow-all-skipped', '--qemu', filtered('beside', ''));
+is($results->{'mirror/daemon'}{status}, 'skip', 'a daemon of another version: skipped') or diag($run->{out});
+like($results->{'mirror/daemon'}{message}, qr{^needs qemu-storage-daemon \S+: \S+/qemu-storage-daemon is 3\.2\.1$}, 'and the versions are named');
 
 my $loses = q{s/write -(?:P \d+|z) /read / if $from eq 'godwit' && $name eq '%s' && /qemu-io/ && ++$times > %d;};
 my @broken = (
