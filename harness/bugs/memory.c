@@ -10,6 +10,10 @@
  * Therefore the window is made larger than the TLB (godwit_bug_hot_pages()), and more stale pages
  * than those are not this bug.
  *
+ * tcg-block-offset: the cure of that, in 9.0, notifies TCG of other pages than the right ones: it
+ * takes the place of a page in its RAM block for its place among all pages. Both are the same only
+ * in the block that QEMU has allocated first.
+ *
  * tcg-dirty-race: a CPU of TCG marks a page dirty, and then writes to it. If it is preempted in
  * between, and the migration takes mark and page meanwhile, the write comes too late for both. This
  * affects one page for each CPU, by one pass, once in some hundred migrations.
@@ -241,6 +245,22 @@ static bool is_hot_window(const struct godwit_symptom *symptom, char **seen)
     return is_stale_window(symptom, &extent);
 }
 
+/* Returns true if the RAM block of the differences does not begin where all pages do. */
+static bool is_displaced(const struct godwit_symptom *symptom)
+{
+    return symptom->block->offset > 0;
+}
+
+static bool is_displaced_mailbox(const struct godwit_symptom *symptom, char **seen)
+{
+    return is_displaced(symptom) && is_stale_mailbox(symptom, seen);
+}
+
+static bool is_displaced_window(const struct godwit_symptom *symptom, char **seen)
+{
+    return is_displaced(symptom) && is_hot_window(symptom, seen);
+}
+
 /* A CPU can be preempted in one page only, so one page for each CPU may be stale. */
 static bool is_dirty_race(const struct godwit_symptom *symptom, char **seen)
 {
@@ -277,9 +297,18 @@ static bool is_device_tree(const struct godwit_symptom *symptom, char **seen)
                  "memory access\"",                                                                \
     .accel = "tcg", .fixed = {9, 0}, .strikes = 18, .runs = 18
 
+#define BLOCK_OFFSET                                                                               \
+    .id = "tcg-block-offset",                                                                      \
+    .summary = "live migration under TCG loses the last writes to pages of a RAM block that is "   \
+               "not QEMU's first",                                                                 \
+    .reference = "measured in QEMU 10.0 and 11.1; 7.2 loses them in every block (tcg-hot-page)",   \
+    .since = {9, 0}, .accel = "tcg", .strikes = 1, .runs = 1
+
 const struct godwit_bug godwit_bugs_memory[] = {
     {HOT_PAGE, .kind = GODWIT_SYMPTOM_MAILBOX, .matches = is_stale_mailbox},
     {HOT_PAGE, .kind = GODWIT_SYMPTOM_WINDOW, .matches = is_hot_window},
+    {BLOCK_OFFSET, .kind = GODWIT_SYMPTOM_MAILBOX, .matches = is_displaced_mailbox},
+    {BLOCK_OFFSET, .kind = GODWIT_SYMPTOM_WINDOW, .matches = is_displaced_window},
     {
         .id = "tcg-hot-start",
         .summary = "a migration under TCG that is soon over, or switched to postcopy, may lose "

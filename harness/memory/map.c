@@ -19,9 +19,11 @@ static void parse_blocks(const char *text, GArray *blocks)
     for (guint i = 1; lines[0] && lines[i]; i++) {
         struct godwit_block block = {0};
         char hva[32] = "";
-        unsigned long long used;
-        if (sscanf(lines[i], " %255s %*s %*s 0x%*x 0x%llx 0x%*x %31s", block.name, &used, hva) < 2)
+        unsigned long long offset, used;
+        if (sscanf(lines[i], " %255s %*s %*s 0x%llx 0x%llx 0x%*x %31s", block.name, &offset, &used,
+                   hva) < 3)
             continue;
+        block.offset = offset;
         block.length = used;
         block.hva = g_str_has_prefix(hva, "0x") ? g_ascii_strtoull(hva, NULL, 16) : 0;
         g_array_append_val(blocks, block);

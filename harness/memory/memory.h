@@ -19,6 +19,7 @@
 struct godwit_block {
     char name[256];  /* "pc.ram" */
     uint64_t length; /* bytes in use */
+    uint64_t offset; /* of its first byte in the list of all pages that QEMU's dirty bitmap has */
     uint64_t hva;    /* its address in QEMU's address space; 0: QEMU does not report it */
     bool private;    /* private anonymous memory of QEMU: zero where it was never written to */
 };

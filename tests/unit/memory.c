@@ -134,6 +134,8 @@ static void expect_map(const struct guest *guest)
     assert_int_equal(block_at(guest, 0)->hva, guest->fake->hva);
     assert_string_equal(block_at(guest, 1)->name, "/rom@etc/acpi/tables");
     assert_int_equal(block_at(guest, 1)->length, 0x10000); /* used, not total */
+    assert_int_equal(block_at(guest, 0)->offset, 0);
+    assert_int_equal(block_at(guest, 1)->offset, 0x100000);
     assert_int_equal(guest->vm->pieces->len, 3);
     expect_piece(guest, 0, 0, BASE, 0, 0x18000);
     expect_piece(guest, 1, 0, BASE + 0x19000, 0x19000, 0x7000);
