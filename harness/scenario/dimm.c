@@ -286,9 +286,10 @@ static bool run_plugged(struct godwit_testbed *testbed, const struct godwit_scen
     }
 
 GODWIT_SCENARIOS(dimm) = {
-    ROW("", "RAM in a DIMM, which is written from outside", run, GODWIT_MOVE_LIVE, change, judge, ),
-    ROW("/postcopy", "likewise, postcopy", run, GODWIT_MOVE_POSTCOPY, change, judge, .slow = true),
-    ROW("/first", "likewise, and QEMU makes the DIMM's memory before the rest of RAM", run_first,
+    ROW("", "RAM in a DIMM, which is written from outside", run, GODWIT_MOVE_LIVE, change, judge),
+    ROW("/postcopy", "RAM in a DIMM, postcopy", run, GODWIT_MOVE_POSTCOPY, change, judge,
+        .slow = true),
+    ROW("/first", "RAM in a DIMM, whose memory QEMU allocates before the rest of RAM", run_first,
         GODWIT_MOVE_LIVE, change, judge, .wide = true, .slow = true),
     ROW("/plugged", "a DIMM that is plugged while the guest runs", run_plugged, GODWIT_MOVE_LIVE,
         change, judge),

@@ -133,6 +133,43 @@ static bool run_nodes(struct godwit_testbed *testbed, const struct godwit_scenar
            godwit_course_move(testbed, &spec, source, destination, error);
 }
 
+/* The address that does not fit into 32 bits. */
+#define EDGE (UINT64_C(1) << 32)
+
+/* Moves the window to where half of it is beyond EDGE. */
+static void prepare_above(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+{
+    const uint64_t half = (workload->window_end - workload->window_start) / 2;
+    const uint64_t below = half - half % workload->page_size;
+    godwit_scenario_default(scenario, workload);
+    workload->window_end += EDGE - below - workload->window_start;
+    workload->window_start = EDGE - below;
+}
+
+static struct godwit_lack *lacks_above(const struct godwit_setup *setup)
+{
+    const struct godwit_machine *machine = setup->machine;
+    const struct godwit_workload *workload = &setup->workload;
+    const uint64_t end = machine->ram_base + ((uint64_t)setup->memory_mib << 20) - machine->tail;
+    if (machine->reach && machine->reach <= EDGE)
+        return godwit_lack_new(
+            g_strdup("a guest that reaches memory beyond 4 GiB"),
+            g_strdup_printf("that of %s reaches 0x%" PRIx64, machine->arch, machine->reach));
+    if (setup->memory_given && end < EDGE + (workload->window_end - workload->window_start))
+        return godwit_lack_new(
+            g_strdup("RAM for a window beyond 4 GiB"),
+            g_strdup_printf("with --memory %u it ends before", setup->memory_mib));
+    return NULL;
+}
+
+static bool run_above(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                      GError **error)
+{
+    struct godwit_vm *source, *destination;
+    return start(testbed, &scenario->spec, &source, &destination, "with RAM beyond 4 GiB", error) &&
+           godwit_course_move(testbed, &scenario->spec, source, destination, error);
+}
+
 /* PRECOPY and POSTCOPY make rows of a backing. SELDOM marks a row that exercises little more than
  * another one does, and so does not run by default. */
 #define PRECOPY(kind, seldom, text, ...)                                                           \
@@ -181,6 +218,24 @@ GODWIT_SCENARIOS(memory) = {
         .summary = "likewise, postcopy",
         .run = run_nodes,
         .prepare = prepare_nodes,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY},
+    },
+    {
+        .name = "memory/above-4g",
+        .summary = "a window that begins below 4 GiB and ends above",
+        .run = run_above,
+        .prepare = prepare_above,
+        .lacks = lacks_above,
+        .slow = true,
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX},
+    },
+    {
+        .name = "memory/above-4g/postcopy",
+        .summary = "likewise, postcopy",
+        .run = run_above,
+        .prepare = prepare_above,
+        .lacks = lacks_above,
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY},
     },
 };

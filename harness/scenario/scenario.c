@@ -186,9 +186,12 @@ static void fit_memory(struct godwit_setup *setup)
         setup->workload.window_end - machine->ram_base + machine->tail + GODWIT_FIRMWARE_ROOM;
     const unsigned mib =
         (unsigned)((needed >> 20) + MEMORY_STEP_MIB) / MEMORY_STEP_MIB * MEMORY_STEP_MIB;
-    /* More than half of the machine's full size saves little: use what the guest was made for. */
-    setup->memory_mib =
-        mib <= machine->memory_mib / 2 ? MAX(mib, machine->memory_least_mib) : machine->memory_mib;
+    const unsigned least = machine->memory_least_mib;
+    /* More than half of the machine's full size saves little: use what the guest was made for. A
+     * scenario may need more. */
+    setup->memory_mib = mib <= machine->memory_mib / 2 ? MAX(mib, least)
+                        : mib <= machine->memory_mib   ? machine->memory_mib
+                                                       : (mib + least - 1) / least * least;
 }
 
 void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godwit_setup *setup)

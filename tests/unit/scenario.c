@@ -77,11 +77,60 @@ static void test_problems(void **state)
     }
 }
 
+/* A scenario that moves the window gets RAM that contains it, in steps that the machine takes. */
+static void test_memory(void **state)
+{
+    static const struct {
+        uint64_t base, tail;
+        unsigned mib, least, wanted;
+    } rows[] = {
+        {0, 0, 150, 8, 4104},
+        {0x40000000, 0, 150, 8, 3080},
+        {0, 0, 256, 256, 4352},
+        {0, 3 << 20, 128, 8, 4112},
+    };
+    const struct godwit_scenario *scenario = godwit_scenario_find("memory/above-4g");
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct godwit_machine machine = {.arch = "any",
+                                               .ram_base = rows[i].base,
+                                               .tail = rows[i].tail,
+                                               .memory_mib = rows[i].mib,
+                                               .memory_least_mib = rows[i].least};
+        const struct godwit_image image = {.name = "the guest", .max_cpus = 1};
+        const struct godwit_qemu qemu = {.version = (char *)(uintptr_t) "10.0.13"};
+        struct godwit_setup setup = {.machine = &machine,
+                                     .image = &image,
+                                     .accel = "tcg",
+                                     .source = &qemu,
+                                     .destination = &qemu,
+                                     .workload = {.window_start = rows[i].base + (1 << 20),
+                                                  .window_end = rows[i].base + (100 << 20),
+                                                  .page_size = 4096,
+                                                  .cpus = 1}};
+        struct godwit_setup small = setup;
+        godwit_scenario_prepare(scenario, &setup);
+        const struct godwit_workload *workload = &setup.workload;
+        assert_int_equal(workload->window_end - workload->window_start, 4 << 20);
+        assert_int_equal((workload->window_start + workload->window_end) / 2, UINT64_C(1) << 32);
+        assert_int_equal(setup.memory_mib, rows[i].wanted);
+        assert_true(workload->window_end + rows[i].tail <
+                    rows[i].base + ((uint64_t)setup.memory_mib << 20));
+        /* RAM that the user has chosen is not enough. */
+        small.memory_given = true;
+        small.memory_mib = 1024;
+        g_autofree char *reason = godwit_scenario_skip_reason(scenario, &small);
+        assert_string_equal(reason, "needs RAM for a window beyond 4 GiB: with --memory 1024 it "
+                                    "ends before");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_problems),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
