@@ -67,6 +67,8 @@ enum godwit_symptom_kind {
                                  a guest that was resumed MS after it: vm, text */
     GODWIT_SYMPTOM_NO_CPR_CHANNEL,  /* a source has ended when it was asked for a cpr-transfer
                                       without a channel for CPR: source */
+    GODWIT_SYMPTOM_MAPPED_SHARED,   /* a migration into a file, of RAM that is shared, failed with
+                                       TEXT: source */
     GODWIT_SYMPTOM_PRIVATE_RAM,     /* a source accepts CPR mode STATE with RAM of its own, of LAST
                                    bytes, and sends FIRST bytes: source */
     GODWIT_SYMPTOM_DIRTY_RATE,      /* the dirty rate in mode TEXT is MS MiB/s, too little: vm */

@@ -290,6 +290,18 @@ static bool is_device_tree(const struct godwit_symptom *symptom, char **seen)
     return size <= ROOM && symptom->last < start + size;
 }
 
+/* A RAM block that is not sent has no bitmap that could be written to the file. */
+static bool is_mapped_shared(const struct godwit_symptom *symptom, char **seen)
+{
+    const json_t *capabilities = symptom->source->capabilities;
+    if (!godwit_json_true(capabilities, "mapped-ram") ||
+        !godwit_json_true(capabilities, "x-ignore-shared") ||
+        strcmp(symptom->text, "Unable to write to file: Bad address") != 0)
+        return false;
+    *seen = g_strdup_printf("the migration failed: %s", symptom->text);
+    return true;
+}
+
 #define HOT_PAGE                                                                                   \
     .id = "tcg-hot-page",                                                                          \
     .summary = "live migration under TCG loses the last writes to pages that stay in the TLB",     \
@@ -357,6 +369,18 @@ const struct godwit_bug godwit_bugs_memory[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_device_tree,
+    },
+    {
+        .id = "mapped-ram-shared",
+        .summary = "a migration with mapped-ram and x-ignore-shared fails",
+        .reference = "measured in QEMU 10.0, and not in 11.1",
+        .kind = GODWIT_SYMPTOM_MAPPED_SHARED,
+        .role = GODWIT_BUG_SOURCE,
+        .since = {9, 0},
+        .fixed = {11, 1},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_mapped_shared,
     },
     {.id = NULL},
 };

@@ -13,13 +13,18 @@ plan skip_all => 'no qemu-system-x86_64' unless $qemu;
 
 my @on = ('--arch', 'x86_64', '--accel', 'tcg', '--workload', 'stamp');
 
-# A row passes, or is skipped because this host has no huge pages to give away.
+# A row passes, or is skipped because this host has no huge pages to give away, QEMU no mapped-ram, or
+# the guest no way to reach beyond 4 GiB.
 my ($run, $results) = results_by_scenario(@on, '--qemu', $qemu, '--slow', 'memory/*');
 is($run->{status}, 0, 'exit status') or diag($run->{out});
 for my $row (sort keys %$results) {
     my $huge = $row =~ /hugetlb/ && $results->{$row}{status} eq 'skip';
-    ok($huge || $results->{$row}{status} eq 'pass', "$row passes")
+    my $lacks = $row =~ /mapped-ram|above-4g/ && $results->{$row}{status} eq 'skip';
+    # Before 9.0 what the guest writes all the time may be older, with any row; with some it always is.
+    my $known = $row =~ /dimm/ && $results->{$row}{status} eq 'known';
+    ok($huge || $lacks || $known || $results->{$row}{status} eq 'pass', "$row passes")
         or diag($results->{$row}{message} // '');
+    like($results->{$row}{message}, qr/mapped-ram|transport file|beyond 4 GiB/, "$row: why it is skipped") if $lacks;
     like($results->{$row}{message}, qr/huge|Cannot allocate memory/i, "$row: why it is skipped") if $huge;
 }
 cmp_ok(scalar keys %$results, '>=', 11, 'all rows ran');
@@ -48,6 +53,21 @@ for my $case (@broken) {
     my ($run, $results) = results_by_scenario(@on, '--qemu', $binary, $row);
     is($run->{status}, 1, "$row, broken: exit status") or diag($run->{out});
     like($results->{$row}{message} // '', $message, "$row, broken: what is wrong");
+    ok_clean($run, "$row, broken: nothing is left behind");
+}
+
+# A file of the migration that is too large: RAM that is shared may be in it.
+SKIP: {
+    my ($newest) = unpacked();
+    skip 'no QEMU with mapped-ram that takes shared RAM', 3 unless $newest && $newest =~ m{/11\.};
+    my $row = 'memory/mapped-ram/ignore-shared';
+    my $grown = qemu_edited(q~if ($name eq 'source' && /"status": "completed"/) {
+        open my $file, '>>', 'migrate.stream' or die $!; print $file 'x' x (8 << 20); close $file }~, $newest, 'grown');
+    my ($run, $results) = results_by_scenario(@on, '--qemu', $grown, $row);
+    is($run->{status}, 1, "$row, broken: exit status") or diag($run->{out});
+    like($results->{$row}{message} // '',
+        qr{/migrate\.stream occupies \d+ bytes, although \d+ MiB of RAM are shared and need not be in it$},
+        "$row, broken: what is wrong");
     ok_clean($run, "$row, broken: nothing is left behind");
 }
 

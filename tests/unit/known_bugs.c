@@ -1241,6 +1241,7 @@ static void test_all_rows(void **state)
 {
     static const char *const others[] = {"tcg-hot-page",
                                          "tcg-block-offset",
+                                         "mapped-ram-shared",
                                          "tcg-hot-start",
                                          "tcg-dirty-race",
                                          "ppc64-device-tree",
@@ -1318,7 +1319,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 78);
+    assert_int_equal(rows, 79);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1994,6 +1995,36 @@ static void test_protected(void **state)
     }
 }
 
+/* A migration into a file fails with a certain reason, with two capabilities on. */
+static void test_mapped_shared(void **state)
+{
+#define REASON "Unable to write to file: Bad address"
+    static const struct {
+        const char *version, *capabilities, *reason;
+        bool known;
+    } rows[] = {
+        {"10.0.13", "mapped-ram,x-ignore-shared", REASON, true},
+        {"9.0.0", "mapped-ram,x-ignore-shared", REASON, true},
+        {"8.2.7", "mapped-ram,x-ignore-shared", REASON, false},
+        {"11.1.3", "mapped-ram,x-ignore-shared", REASON, false},
+        {"10.0.13", "mapped-ram", REASON, false},
+        {"10.0.13", "x-ignore-shared", REASON, false},
+        {"10.0.13", "mapped-ram,x-ignore-shared", REASON " ", false},
+        {"10.0.13", "mapped-ram,x-ignore-shared", "", false},
+    };
+#undef REASON
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, "10.0.13");
+        struct godwit_vm *vm = pair->source->vm;
+        vm->capabilities = capabilities_of(rows[i].capabilities);
+        const char *id = id_of(
+            KNOWN(.kind = GODWIT_SYMPTOM_MAPPED_SHARED, .source = vm, .text = rows[i].reason));
+        if (g_strcmp0(id, rows[i].known ? "mapped-ram-shared" : NULL) != 0)
+            fail_msg("row %zu: %s", i, id);
+        fake_pair_free(pair);
+    }
+}
+
 /* A COLO primary that does not answer, a pair that is not made, a mailbox that is out of date. */
 static void test_colo(void **state)
 {
@@ -2110,6 +2141,7 @@ int main(void)
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_hot_start),
         cmocka_unit_test(test_block_offset),
+        cmocka_unit_test(test_mapped_shared),
         cmocka_unit_test(test_accelerators),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_earlier),
