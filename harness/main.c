@@ -34,6 +34,7 @@ static const struct {
      "measure migrations over a grid of settings, dirty rates and sizes"},
     {"compat", godwit_command_compat, "say what can go from one QEMU to another, and back"},
     {"stream", godwit_command_stream, "show or verify a migration stream in a file"},
+    {"serve", godwit_command_serve, "run destinations for a Godwit on another host"},
     {"report", godwit_command_report, "merge, compare or convert results"},
 };
 
@@ -163,6 +164,8 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN);
     if (argc == 3 && !strcmp(argv[1], "worker"))
         return godwit_worker_main(argv[2]);
+    if (argc > 1 && !strcmp(argv[1], "remote"))
+        return godwit_remote_main(argv + 2);
     if (argc > 1 && !strcmp(argv[1], "complete"))
         return godwit_complete(argv + 2);
 

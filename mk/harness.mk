@@ -7,7 +7,7 @@
 O ?= build
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-PKGS := gio-unix-2.0 gnutls gsl jansson zlib
+PKGS := gio-unix-2.0 gnutls gsl jansson libxxhash zlib
 HARNESS_CPPFLAGS := $(CPPFLAGS) -D_GNU_SOURCE -Iharness -Iinclude -Igen
 HARNESS_CFLAGS = -std=gnu11 $(WARNINGS) $(HARNESS_CPPFLAGS) $(shell pkg-config --cflags $(PKGS))
 HARNESS_LIBS = $(shell pkg-config --libs $(PKGS))

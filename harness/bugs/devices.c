@@ -52,6 +52,13 @@ static bool is_k230(const struct godwit_symptom *symptom, char **seen)
                       "tcg_register_thread: assertion failed: (n < tcg_max_ctxs)", seen);
 }
 
+/* The unit of a chip that is plugged without one. */
+static bool is_pnv_nmmu(const struct godwit_symptom *symptom, char **seen)
+{
+    return !strcmp(symptom->text, "pnv-nmmu") &&
+           was_killed(symptom->vm, SIGABRT, "Assertion `nmmu->chip' failed.", seen);
+}
+
 /* The destination powers up the card, which its state says is powered up. The board sifive_u has
  * such a card. */
 static bool is_spi_card(const struct godwit_symptom *symptom, char **seen)
@@ -175,6 +182,17 @@ const struct godwit_bug godwit_bugs_devices[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_k230,
+    },
+    {
+        .id = "device-pnv-nmmu",
+        .summary = "plugging pnv-nmmu aborts QEMU, because it has no chip",
+        .reference = "measured in QEMU 11.1; 10.0 does not have this device",
+        .kind = GODWIT_SYMPTOM_PLUG,
+        .role = GODWIT_BUG_EITHER,
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_pnv_nmmu,
     },
     {.id = NULL},
 };

@@ -268,8 +268,8 @@ static bool is_virtio_config(const struct godwit_symptom *symptom, char **seen)
 }
 
 /* The interrupt of a card with CAN controllers: bit 23 of a bridge's INTCSR, bit 3 of the PCI
- * status register, and what PCI keeps of it. Loading evaluates each controller's anew; two of them drive
- * one line, and the last one wins. */
+ * status register, and what PCI keeps of it. Loading evaluates each controller's anew; two of them
+ * drive one line, and the last one wins. */
 static bool is_can_irq_state(const struct godwit_symptom_register *lost)
 {
     return is_lost(lost, "^kvaser_pci, kvaser_pci-s5920 0x38 ") ||

@@ -44,7 +44,8 @@ struct godwit_options {
     char **qemu;
     char **qemu_src, **qemu_dst; /* every source with every destination */
     gboolean cross;
-    char *direction; /* "upgrade", "downgrade" or "both"; NULL: both */
+    char *peer, *peer_address; /* NULL: not given */
+    char *direction;           /* "upgrade", "downgrade" or "both"; NULL: both */
     char *machine, *image, *accel;
     int memory;
     char *window;
@@ -72,6 +73,18 @@ struct godwit_options {
     bool theirs;            /* the guest is what the command line boots */
     char *after;            /* of such a guest, see struct godwit_setup */
 };
+
+/* Checks --peer and what comes with it. */
+bool godwit_peer_check(const struct godwit_options *options, GError **error);
+
+/* Writes programs that stand for the QEMUs of MACHINES on the other host, and makes OPTIONS, a
+ * copy, name them as destinations. *PROGRAMS are their folders, which the caller frees after OPTIONS are
+ * no longer used. */
+bool godwit_peer_wrap(const struct godwit_process *process, const GPtrArray *machines,
+                      struct godwit_options *options, char ***programs, GError **error);
+
+/* Returns the binary on the other host for which the program PATH stands. The caller frees it. */
+char *godwit_peer_program(const struct godwit_options *options, const char *path, const char *arch);
 
 /* The option that all subcommands have that run scenarios. */
 #define GODWIT_ALLOW_ALL_SKIPPED(flag)                                                             \
@@ -262,6 +275,11 @@ bool godwit_speed_only_one(const char *command, const GPtrArray *targets, GError
  * complete.c. Returns the exit status of the process. */
 int godwit_complete(char *const *words);
 
+/* The main function of a program that stands for a QEMU on another host. WORDS are the command that
+ * connects to that host, the QEMU and its arguments. Returns the exit status, or ends by the signal
+ * that has ended the QEMU. */
+int godwit_remote_main(char **words);
+
 /* The subcommands. Each takes its name and the arguments behind it, and sets *STATUS to the exit
  * status. If it returns false, main() prints ERROR and derives the exit status from it. */
 typedef bool (*godwit_command)(struct godwit_process *process, int argc, char **argv, int *status,
@@ -286,6 +304,8 @@ bool godwit_command_compat(struct godwit_process *process, int argc, char **argv
                            GError **error);
 bool godwit_command_stream(struct godwit_process *process, int argc, char **argv, int *status,
                            GError **error);
+bool godwit_command_serve(struct godwit_process *process, int argc, char **argv, int *status,
+                          GError **error);
 bool godwit_command_report(struct godwit_process *process, int argc, char **argv, int *status,
                            GError **error);
 

@@ -30,6 +30,8 @@ void godwit_options_clear(struct godwit_options *options)
     g_strfreev(options->arch);
     g_strfreev(options->qemu);
     g_free(options->direction);
+    g_free(options->peer);
+    g_free(options->peer_address);
     g_strfreev(options->qemu_src);
     g_strfreev(options->qemu_dst);
     g_free(options->machine);
@@ -96,6 +98,13 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "PATH"},
         {"qemu-dst", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->qemu_dst,
          "QEMU binary of the destination, or folder; repeatable; not with --qemu", "PATH"},
+        {"peer", 0, 0, G_OPTION_ARG_STRING, &o->peer,
+         "Run the destinations on another host; COMMAND connects to it, for example 'ssh b godwit "
+         "serve --stdio'. Then --qemu and --qemu-src are for the source, and --qemu-dst names "
+         "binaries or folders on that host (default: in its PATH)",
+         "COMMAND"},
+        {"peer-address", 0, 0, G_OPTION_ARG_STRING, &o->peer_address,
+         "IPv4 address of that host, on which destinations listen", "ADDRESS"},
         {"machine", 'M', 0, G_OPTION_ARG_STRING, &o->machine,
          "Machine type (default: the newest version of the architecture's default machine that "
          "both "
@@ -246,6 +255,8 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
 {
     static const char *const accels[] = {"auto", "tcg", "kvm", NULL};
     static const char *const ways[] = {"process", "pmemsave", NULL};
+    if (!godwit_peer_check(options, error))
+        return false;
     /* An empty --arch must not count as no --arch, which means every architecture. */
     for (guint i = 0; options->arch && options->arch[i]; i++)
         if (!*options->arch[i])
@@ -278,7 +289,7 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     if (!(options->timeout_scale > 0 && options->timeout_scale <= 1000))
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--timeout-scale needs a number above 0 and at most 1000");
-    if (options->qemu && (options->qemu_src || options->qemu_dst))
+    if (options->qemu && (options->qemu_src || (options->qemu_dst && !options->peer)))
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--qemu sets both sides and excludes --qemu-src and --qemu-dst");
     if (options->cross && (!options->qemu || !options->qemu[1]))

@@ -126,6 +126,8 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->theirs = options->theirs;
     setup->after = options->after;
     setup->settings = options->settings;
+    setup->peer = options->peer;
+    setup->peer_address = options->peer_address;
     setup->unthrottled = options->unthrottled;
     setup->give_up = options->give_up;
     if (!godwit_settings_check(setup->settings, target->source, error) ||
@@ -165,6 +167,11 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     if (like && !((like->setup.workload.flags ^ setup->workload.flags) & GODWIT_FLAG_STAMP)) {
         setup->accel = like->setup.accel;
         target->accel_reason = g_strdup(like->accel_reason);
+        return true;
+    }
+    if (options->peer && !options->accel) {
+        setup->accel = "tcg";
+        target->accel_reason = g_strdup("the other host need not have another one");
         return true;
     }
     if (options->accel && strcmp(options->accel, "auto") != 0) {
@@ -212,6 +219,9 @@ struct binaries {
     GHashTable *probed;  /* path -> struct godwit_qemu, both owned */
     GHashTable *tried;   /* as in godwit_target_try() */
     GPtrArray *left_out; /* of char *: pairs that make no target, and why */
+    /* With --peer, the user's options; OPTIONS then name the programs that stand for the
+     * destinations. NULL: no --peer. */
+    const struct godwit_options *peer;
 };
 
 static const struct godwit_qemu *probe(struct binaries *binaries, const char *path, GError **error)
@@ -273,6 +283,9 @@ static struct godwit_target *make_target(const struct binaries *binaries,
     target->setup.machine = machine;
     target->source = godwit_qemu_copy(source);
     target->destination = godwit_qemu_copy(destination);
+    if (binaries->peer)
+        target->destination->remote =
+            godwit_peer_program(binaries->peer, destination->path, machine->arch);
     if (!complete(binaries->process, binaries->options, binaries->tried, name, like, target, error))
         g_clear_pointer(&target, godwit_target_free);
     return target;
@@ -437,7 +450,12 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
     }
     g_autoptr(GHashTable) tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GPtrArray) left_out = g_ptr_array_new_with_free_func(g_free);
-    struct binaries binaries = {process, options, parallel, NULL, tried, left_out};
+    struct godwit_options wrapped = *options;
+    g_auto(GStrv) programs = NULL;
+    if (options->peer && !godwit_peer_wrap(process, machines, &wrapped, &programs, error))
+        return NULL;
+    struct binaries binaries = {
+        process, &wrapped, parallel, NULL, tried, left_out, options->peer ? options : NULL};
     binaries.probed =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)godwit_qemu_free);
     g_autoptr(GPtrArray) targets =
@@ -446,7 +464,7 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
     for (guint i = 0; good && i < machines->len; i++)
         good = add_targets(&binaries, g_ptr_array_index(machines, i), asked_for || !named, targets,
                            error);
-    char *const *const lists[] = {options->qemu, options->qemu_src, options->qemu_dst};
+    char *const *const lists[] = {wrapped.qemu, wrapped.qemu_src, wrapped.qemu_dst};
     for (size_t i = 0; good && i < G_N_ELEMENTS(lists); i++)
         good = all_used(&binaries, lists[i], error);
     g_hash_table_unref(binaries.probed);

@@ -47,6 +47,7 @@ static const struct recomputed recomputed[] = {
     {"goldfish_rtc", "irq_pending", NULL, "an interrupt that the source did not have pending"},
     {"s390-skeys", "data", NULL, "a source whose guest never used storage keys sends none"},
     {"pciespscsi", "esp.mig_version_id", NULL, "the version of the state, which each QEMU has"},
+    {"menelaus", "rtc_next_vmstate", NULL, "how long until its clock's next second"},
     {"pl110", "invalidate", NULL, "loading asks for the whole screen to be drawn again"},
     {"cpu_common", "interrupt_request", "ppc64", "the request to leave the translated code"},
     /* All of the chip's volatile state is one buffer. If it is lost, its length differs. */

@@ -142,13 +142,23 @@ static int pagemap_of(struct godwit_vm *vm)
     return vm->pagemap;
 }
 
+/* Reads QEMU's memory as process_vm_readv(2) does, wherever QEMU is. */
+static ssize_t read_qemu(struct godwit_vm *vm, uint64_t hva, void *buffer, size_t length)
+{
+    if (vm->remote)
+        return godwit_remote_read(vm->remote, hva, buffer, length);
+    const struct iovec local = {buffer, length};
+    const struct iovec there = {(void *)(uintptr_t)hva, length};
+    return process_vm_readv(godwit_vm_pid(vm), &local, 1, &there, 1, 0);
+}
+
 /* Returns whether those bytes are known to be zero without a read. A page that a postcopy has not
  * brought yet is also absent, but is not zero. */
 static bool is_untouched(struct godwit_vm *vm, const struct godwit_block *block, uint64_t offset,
                          uint64_t length)
 {
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    return block->private && !vm->pmemsave && length >= UNTOUCHED_LEAST &&
+    return block->private && !vm->pmemsave && !vm->remote && length >= UNTOUCHED_LEAST &&
            (block->hva + offset) % page == 0 && length % page == 0 &&
            !godwit_json_true(vm->capabilities, "postcopy-ram") &&
            godwit_untouched(pagemap_of(vm), block->hva + offset, length);
@@ -173,9 +183,7 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
         return true;
     }
     while (block->hva && !vm->pmemsave && length > 0) {
-        const struct iovec local = {buffer, length};
-        const struct iovec remote = {(void *)(uintptr_t)(block->hva + offset), length};
-        const ssize_t n = process_vm_readv(godwit_vm_pid(vm), &local, 1, &remote, 1, 0);
+        const ssize_t n = read_qemu(vm, block->hva + offset, buffer, length);
         if (n > 0) {
             buffer = (char *)buffer + n;
             offset += (uint64_t)n;
@@ -203,6 +211,19 @@ bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *b
     return read_by_pmemsave(vm, piece->gpa + (offset - piece->offset), buffer, length, error);
 }
 
+bool godwit_memory_read_likely(struct godwit_vm *vm, const struct godwit_block *block,
+                               uint64_t offset, const void *likely, void *buffer, size_t length,
+                               GError **error)
+{
+    if (vm->remote && !vm->kept && block->hva && length % GODWIT_REMOTE_PAGE == 0 &&
+        godwit_memory_readable(vm, block, offset, length) &&
+        godwit_remote_same(vm->remote, block->hva + offset, likely, length) > 0) {
+        memcpy(buffer, likely, length);
+        return true;
+    }
+    return godwit_memory_read_block(vm, block, offset, buffer, length, error);
+}
+
 bool godwit_memory_read(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
                         GError **error)
 {
@@ -214,6 +235,7 @@ bool godwit_memory_read(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t
 /* A read that may block until a postcopy brings the page. */
 struct fetch {
     pid_t pid;
+    struct godwit_remote *remote; /* of a QEMU on another host; NULL: it is here */
     uint64_t hva;
     size_t length;
     unsigned char *bytes; /* owned */
@@ -230,10 +252,12 @@ static void fetch_in_thread(GTask *task, gpointer source, gpointer data, GCancel
 {
     const struct fetch *fetch = data;
     const struct iovec local = {fetch->bytes, fetch->length};
-    const struct iovec remote = {(void *)(uintptr_t)fetch->hva, fetch->length};
+    const struct iovec there = {(void *)(uintptr_t)fetch->hva, fetch->length};
     (void)source;
     (void)cancel;
-    const ssize_t n = process_vm_readv(fetch->pid, &local, 1, &remote, 1, 0);
+    const ssize_t n =
+        fetch->remote ? godwit_remote_read(fetch->remote, fetch->hva, fetch->bytes, fetch->length)
+                      : process_vm_readv(fetch->pid, &local, 1, &there, 1, 0);
     g_task_return_int(task, n == (ssize_t)fetch->length ? 0 : n < 0 ? errno : EFAULT);
 }
 
@@ -251,7 +275,7 @@ bool godwit_memory_fetch(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_
     if (!hva)
         return read_by_pmemsave(vm, gpa, buffer, length, error);
     struct fetch *fetch = g_new0(struct fetch, 1);
-    *fetch = (struct fetch){godwit_vm_pid(vm), hva, length, g_malloc(length)};
+    *fetch = (struct fetch){godwit_vm_pid(vm), vm->remote, hva, length, g_malloc(length)};
     g_autoptr(GTask) task = g_task_new(NULL, NULL, NULL, NULL);
     g_task_set_task_data(task, fetch, fetch_free);
     g_task_run_in_thread(task, fetch_in_thread);
@@ -274,11 +298,12 @@ bool godwit_memory_fetch(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_
 
 bool godwit_memory_peek(struct godwit_vm *vm, uint64_t hva, void *buffer, size_t length)
 {
-    const struct iovec local = {buffer, length};
-    const struct iovec remote = {(void *)(uintptr_t)hva, length};
+    if (!hva || vm->exited)
+        return false;
     /* Reading an absent page might block until a postcopy brings it. */
-    return hva && !vm->exited && godwit_untouched_there(pagemap_of(vm), hva) &&
-           process_vm_readv(godwit_vm_pid(vm), &local, 1, &remote, 1, 0) == (ssize_t)length;
+    return vm->remote ? godwit_remote_peek(vm->remote, hva, buffer, length) == (ssize_t)length
+                      : godwit_untouched_there(pagemap_of(vm), hva) &&
+                            read_qemu(vm, hva, buffer, length) == (ssize_t)length;
 }
 
 bool godwit_memory_mailbox(struct godwit_vm *vm, unsigned cpu, struct godwit_mailbox *mailbox,

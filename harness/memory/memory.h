@@ -74,6 +74,12 @@ bool godwit_memory_fetch(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_
 bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *block,
                               uint64_t offset, void *buffer, size_t length, GError **error);
 
+/* Likewise, bytes that probably are those of LIKELY: of a VM on another host only hashes come over,
+ * unless they differ. */
+bool godwit_memory_read_likely(struct godwit_vm *vm, const struct godwit_block *block,
+                               uint64_t offset, const void *likely, void *buffer, size_t length,
+                               GError **error);
+
 /* Returns whether the block's bytes [OFFSET, OFFSET + LENGTH) can be read, given what this QEMU
  * reports. */
 bool godwit_memory_readable(const struct godwit_vm *vm, const struct godwit_block *block,

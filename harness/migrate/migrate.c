@@ -179,7 +179,9 @@ static char *ask_port(struct godwit_vm *destination, GError **error)
     g_autoptr(json_t) info = godwit_vm_execute(destination, "query-migrate", NULL, error);
     if (!info)
         return NULL;
-    const json_t *address = json_array_get(json_object_get(info, "socket-address"), 0);
+    /* The address of a recovery comes behind that of the migration. */
+    const json_t *addresses = json_object_get(info, "socket-address");
+    const json_t *address = json_array_get(addresses, json_array_size(addresses) - 1);
     const char *port = godwit_json_string(address, "port", NULL);
     if (!port)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
@@ -207,6 +209,9 @@ char *godwit_migrate_listen(struct godwit_vm *source, struct godwit_vm *destinat
      * So it fits into a socket address, however long the directory's path is. */
     const char *host = destination->host ? destination->host : "127.0.0.1";
     g_autofree char *uri = NULL;
+    /* Another host has no socket of this one. */
+    if (destination->remote && transport == GODWIT_TRANSPORT_UNIX)
+        transport = GODWIT_TRANSPORT_TCP;
     switch (transport) {
     case GODWIT_TRANSPORT_UNIX:
         uri = g_strdup_printf("unix:%s.migrate.sock", destination->name);
@@ -291,6 +296,18 @@ bool godwit_migrate_recover(struct godwit_vm *destination, const char *uri, GErr
     destination->migration_leg = destination->qmp->events->len;
     return godwit_vm_command_oob(destination, "migrate-recover", address_arguments(uri, false),
                                  error);
+}
+
+char *godwit_migrate_recover_at(struct godwit_vm *destination, const char *local, GError **error)
+{
+    g_autofree char *uri =
+        destination->remote ? g_strdup_printf("tcp:%s:0", destination->host) : g_strdup(local);
+    if (!godwit_migrate_recover(destination, uri, error))
+        return NULL;
+    if (!destination->remote)
+        return g_steal_pointer(&uri);
+    g_autofree char *port = ask_port(destination, error);
+    return port ? g_strdup_printf("tcp:%s:%s", destination->host, port) : NULL;
 }
 
 bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **error)

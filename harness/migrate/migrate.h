@@ -127,6 +127,10 @@ bool godwit_migrate_start_channels(struct godwit_vm *source, json_t *channels, G
 /* Makes a destination whose postcopy is paused take the rest of the migration from URI. */
 bool godwit_migrate_recover(struct godwit_vm *destination, const char *uri, GError **error);
 
+/* Likewise, at LOCAL, or, if the destination is on another host, at a port of its own. Returns the
+ * address at which to resume the source, which the caller frees. */
+char *godwit_migrate_recover_at(struct godwit_vm *destination, const char *local, GError **error);
+
 /* Resumes a source's paused postcopy over URI. */
 bool godwit_migrate_resume(struct godwit_vm *source, const char *uri, GError **error);
 

@@ -28,10 +28,17 @@ const char *godwit_tls_needs(const struct godwit_tls *tls)
                  "parameter:tls-hostname parameter:tls-authz";
 }
 
-/* Makes the folder of a VM's credentials. Returns its absolute path, which the caller frees. */
+/* Returns the name of the folder of a VM's credentials, in its working directory. The caller frees
+ * it. */
+static char *name_folder(const struct godwit_vm *vm)
+{
+    return g_strconcat(vm->name, ".tls", NULL);
+}
+
+/* Makes that folder. Returns its absolute path, which the caller frees. */
 static char *make_folder(const struct godwit_vm *vm, GError **error)
 {
-    g_autofree char *name = g_strconcat(vm->name, ".tls", NULL);
+    g_autofree char *name = name_folder(vm);
     g_autofree char *path = g_build_filename(vm->testbed->directory, name, NULL);
     return godwit_files_folder(path, error) ? g_steal_pointer(&path) : NULL;
 }
@@ -111,9 +118,11 @@ static bool add_object(struct godwit_vm *vm, json_t *properties, GError **error)
 }
 
 /* Gives one side its credentials and makes migrations use them. */
-static bool give(struct godwit_vm *vm, bool client, const char *folder,
-                 const struct godwit_tls *tls, GError **error)
+static bool give(struct godwit_vm *vm, bool client, const struct godwit_tls *tls, GError **error)
 {
+    g_autofree char *folder = name_folder(vm);
+    if (!godwit_vm_send_folder(vm, folder, error))
+        return false;
     json_t *credentials = json_pack("{s:s, s:s, s:s}", "id", GODWIT_TLS_CREDENTIALS, "dir", folder,
                                     "endpoint", client ? "client" : "server");
     if (tls->kind == GODWIT_TLS_PSK) {
@@ -152,7 +161,7 @@ bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
         return false;
     const double ms = (double)(g_get_monotonic_time() - began) / 1000.0;
     godwit_testbed_measure_member(source->testbed, "tls", "made-in-ms", json_real(ms));
-    return give(destination, false, to, tls, error) && give(source, true, from, tls, error);
+    return give(destination, false, tls, error) && give(source, true, tls, error);
 }
 
 /* Fails with MIGRATION unless a VM's migration parameter still has the value WANTED. */

@@ -68,8 +68,8 @@ static bool compare(struct view *source, struct view *destination, const struct 
     for (const uint64_t end = offset + length; offset < end;) {
         const size_t size = (size_t)MIN(chunk, end - offset);
         if (!godwit_memory_read_block(source->vm, here, offset, source->buffer, size, error) ||
-            !godwit_memory_read_block(destination->vm, there, offset, destination->buffer, size,
-                                      error))
+            !godwit_memory_read_likely(destination->vm, there, offset, source->buffer,
+                                       destination->buffer, size, error))
             return false;
         if (memcmp(source->buffer, destination->buffer, size) != 0)
             note_difference(difference, here, offset, source->buffer, destination->buffer, size,

@@ -110,16 +110,17 @@ char *godwit_qemu_find(const struct godwit_machine *machine, const char *path, G
 
 json_t *godwit_qemu_to_json(const struct godwit_qemu *qemu)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:O, s:s, s:O, s:f}", "path", qemu->path, "version",
-                     qemu->version, "package", qemu->package, "arch", qemu->arch, "machines",
-                     qemu->machines, "usual_type", qemu->usual_type, "features", qemu->features,
-                     "start_ms", qemu->start_ms);
+    return json_pack("{s:s, s:s*, s:s, s:s, s:s, s:O, s:s, s:O, s:f}", "path", qemu->path, "remote",
+                     qemu->remote, "version", qemu->version, "package", qemu->package, "arch",
+                     qemu->arch, "machines", qemu->machines, "usual_type", qemu->usual_type,
+                     "features", qemu->features, "start_ms", qemu->start_ms);
 }
 
 struct godwit_qemu *godwit_qemu_from_json(const json_t *json)
 {
     struct godwit_qemu *qemu = g_new0(struct godwit_qemu, 1);
     qemu->path = g_strdup(godwit_json_string(json, "path", ""));
+    qemu->remote = g_strdup(godwit_json_string(json, "remote", NULL));
     qemu->version = g_strdup(godwit_json_string(json, "version", ""));
     qemu->package = g_strdup(godwit_json_string(json, "package", ""));
     qemu->arch = g_strdup(godwit_json_string(json, "arch", ""));
@@ -152,6 +153,7 @@ void godwit_qemu_free(struct godwit_qemu *qemu)
     if (!qemu)
         return;
     g_free(qemu->path);
+    g_free(qemu->remote);
     g_free(qemu->version);
     g_free(qemu->package);
     g_free(qemu->arch);

@@ -14,6 +14,8 @@ struct godwit_machine;
 
 struct godwit_qemu {
     char *path;       /* absolute */
+    char *remote;     /* its name or path on another host, of a binary whose PATH is a program that
+                         stands for it; NULL: it is on this host */
     char *version;    /* "7.2.22" */
     char *package;    /* the distributor's version string, "" if there is none */
     char *arch;       /* as query-target reports it */

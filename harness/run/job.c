@@ -41,6 +41,8 @@ void godwit_job_free(struct godwit_job *job)
     g_strfreev(job->source_words);
     g_strfreev(job->destination_words);
     g_free(job->after);
+    g_free(job->peer);
+    g_free(job->peer_address);
     g_free(job->command);
     json_decref(job->source_recipe);
     json_decref(job->destination_recipe);
@@ -209,7 +211,12 @@ char *godwit_job_again(const struct godwit_job *job)
         godwit_shell_append_option(line, "--parameter", value);
     }
     godwit_shell_append_option(line, "--arch", setup->machine->arch);
-    if (!strcmp(setup->source->path, setup->destination->path)) {
+    if (setup->peer) {
+        godwit_shell_append_option(line, "--qemu-src", setup->source->path);
+        godwit_shell_append_option(line, "--qemu-dst", setup->destination->remote);
+        godwit_shell_append_option(line, "--peer", setup->peer);
+        godwit_shell_append_option(line, "--peer-address", setup->peer_address);
+    } else if (!strcmp(setup->source->path, setup->destination->path)) {
         godwit_shell_append_option(line, "--qemu", setup->source->path);
     } else {
         godwit_shell_append_option(line, "--qemu-src", setup->source->path);
@@ -327,6 +334,10 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
     json_object_set_new(json, "theirs", json_boolean(setup->theirs));
     json_object_set_new(json, "unthrottled", json_boolean(setup->unthrottled));
     json_object_set_new(json, "give_up", json_real(setup->give_up));
+    if (setup->peer) {
+        json_object_set_new(json, "peer", godwit_json_text(setup->peer));
+        json_object_set_new(json, "peer_address", godwit_json_text(setup->peer_address));
+    }
     if (setup->after)
         json_object_set_new(json, "after", godwit_json_text(setup->after));
     if (job->settings)
@@ -400,6 +411,10 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->unthrottled = godwit_json_true(json, "unthrottled");
     setup->give_up = json_number_value(json_object_get(json, "give_up"));
     godwit_job_set_settings(job, json_object_get(json, "settings"));
+    job->peer = g_strdup(godwit_json_string(json, "peer", NULL));
+    job->peer_address = g_strdup(godwit_json_string(json, "peer_address", NULL));
+    setup->peer = job->peer;
+    setup->peer_address = job->peer_address;
     job->after = g_strdup(godwit_json_string(json, "after", NULL));
     setup->after = job->after;
     job->source_words = get_words(json, "source_words");

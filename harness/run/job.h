@@ -49,7 +49,8 @@ struct godwit_job {
     char **source_words;      /* setup.source_words points to it; NULL: none */
     char **destination_words; /* likewise */
     char *after;              /* setup.after points to it; NULL: none */
-    json_t *source_recipe;    /* setup.source_recipe is this; NULL: none */
+    char *peer, *peer_address;  /* those of setup point to them; NULL: none */
+    json_t *source_recipe;      /* setup.source_recipe is this; NULL: none */
     json_t *destination_recipe; /* likewise */
     json_t *settings;           /* setup.settings is this; NULL: none */
     unsigned command_words;     /* how many of the setup's words, its first ones, come from there */

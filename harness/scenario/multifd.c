@@ -324,6 +324,7 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
 GODWIT_SCENARIOS(multifd) = {
     {
         .name = "multifd/tcp/uri/plain",
+        .anywhere = true,
         .quick = true,
         .summary = "live, over 16 channels",
         .qemu_name = "/migration/multifd/tcp/uri/plain/none",
@@ -336,6 +337,7 @@ GODWIT_SCENARIOS(multifd) = {
     },
     {
         .name = "multifd/tcp/channels/plain",
+        .anywhere = true,
         .summary = "live, over 16 channels, the address given by the `channels` argument",
         .qemu_name = "/migration/multifd/tcp/channels/plain/none",
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
@@ -347,6 +349,7 @@ GODWIT_SCENARIOS(multifd) = {
     },
     {
         .name = "multifd/tcp/zero-page/legacy",
+        .anywhere = true,
         .content = GODWIT_FLAG_ZERO,
         .summary = "live, zero pages detected by the migration thread",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/legacy",
@@ -359,6 +362,7 @@ GODWIT_SCENARIOS(multifd) = {
     },
     {
         .name = "multifd/tcp/zero-page/none",
+        .anywhere = true,
         .content = GODWIT_FLAG_ZERO,
         .summary = "live, without zero page detection",
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/none",

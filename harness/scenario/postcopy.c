@@ -124,6 +124,7 @@ static bool judge_reads(struct godwit_vm *source, struct godwit_vm *destination,
 GODWIT_SCENARIOS(postcopy) = {
     {
         .name = "postcopy/plain",
+        .anywhere = true,
         .quick = true,
         .summary = "live, switched to postcopy once memory is dirty again",
         .qemu_name = "/migration/postcopy/plain",
@@ -134,6 +135,7 @@ GODWIT_SCENARIOS(postcopy) = {
     },
     {
         .name = "postcopy/held",
+        .anywhere = true,
         .summary = "postcopy to a paused destination: all of RAM is compared",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY_PAUSED,
@@ -145,6 +147,7 @@ GODWIT_SCENARIOS(postcopy) = {
     },
     {
         .name = "postcopy/preempt/held",
+        .anywhere = true,
         .summary = "postcopy-preempt to a paused destination: all of RAM is compared",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY_PAUSED,

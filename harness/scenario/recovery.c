@@ -157,8 +157,8 @@ static bool resume(struct godwit_vm *source, struct godwit_vm *destination, cons
 bool godwit_recovery_recover(struct godwit_vm *source, struct godwit_vm *destination,
                              const char *uri, const struct godwit_account *before, GError **error)
 {
-    return godwit_migrate_recover(destination, uri, error) &&
-           resume(source, destination, uri, before, error);
+    g_autofree char *address = godwit_migrate_recover_at(destination, uri, error);
+    return address && resume(source, destination, address, before, error);
 }
 
 /* Interrupts a recovery. A QEMU that has the state postcopy-recover-setup must allow that. An older
@@ -209,8 +209,8 @@ static bool fail_reconnect(struct godwit_vm *source, struct godwit_vm *destinati
     if (!fail_network(source, destination, &account, error))
         return false;
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_RECONNECT);
-    if (!godwit_migrate_recover(destination, RECOVER_URI, error) ||
-        !godwit_peer_busy(&busy, source->testbed, "busy.sock", error) ||
+    g_autofree char *address = godwit_migrate_recover_at(destination, RECOVER_URI, error);
+    if (!address || !godwit_peer_busy(&busy, source->testbed, "busy.sock", error) ||
         !godwit_migrate_resume(source, "unix:busy.sock", error) ||
         !godwit_migrate_wait(source, "postcopy-recover-setup", error) ||
         !ask_account(source, "postcopy-recover-setup", &account, error))
@@ -224,7 +224,7 @@ static bool fail_reconnect(struct godwit_vm *source, struct godwit_vm *destinati
         godwit_peer_close(&busy);
     }
     return godwit_migrate_wait(source, "postcopy-paused", error) &&
-           resume(source, destination, RECOVER_URI, &account, error);
+           resume(source, destination, address, &account, error);
 }
 
 bool godwit_recovery_fail_and_recover(struct godwit_vm *source, struct godwit_vm *destination,
@@ -249,6 +249,7 @@ static bool throttle_precopy(struct godwit_vm *source, struct godwit_vm *destina
 GODWIT_SCENARIOS(recovery) = {
     {
         .name = "postcopy/preempt/plain",
+        .anywhere = true,
         .summary = "postcopy with a preempt channel for requested pages",
         .qemu_name = "/migration/postcopy/preempt/plain",
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
@@ -259,6 +260,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/recovery/plain",
+        .anywhere = true,
         .quick = true,
         .summary = "the network fails during postcopy, which recovers over a new connection",
         .qemu_name = "/migration/postcopy/recovery/plain",
@@ -269,6 +271,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/preempt/recovery/plain",
+        .anywhere = true,
         .summary =
             "the network fails during postcopy-preempt, which recovers over a new connection",
         .qemu_name = "/migration/postcopy/preempt/recovery/plain",
@@ -280,6 +283,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/preempt/tls/psk",
+        .anywhere = true,
         .summary = "postcopy-preempt, both channels encrypted with a pre-shared key",
         .qemu_name = "/migration/postcopy/preempt/tls/psk",
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
@@ -291,6 +295,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/recovery/tls/psk",
+        .anywhere = true,
         .summary = "the network fails during postcopy; both connections are encrypted",
         .qemu_name = "/migration/postcopy/recovery/tls/psk",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
@@ -301,6 +306,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/preempt/recovery/tls/psk",
+        .anywhere = true,
         .summary = "the network fails during postcopy-preempt; all connections are encrypted",
         .qemu_name = "/migration/postcopy/preempt/recovery/tls/psk",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
@@ -312,6 +318,7 @@ GODWIT_SCENARIOS(recovery) = {
     },
     {
         .name = "postcopy/recovery/double-failures/reconnect",
+        .anywhere = true,
         .summary = "the first recovery fails while the source connects; the second succeeds",
         .qemu_name = "/migration/postcopy/recovery/double-failures/reconnect",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,

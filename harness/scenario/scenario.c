@@ -286,9 +286,21 @@ bool godwit_scenario_is_measurable(const struct godwit_scenario *scenario)
            !spec->released && spec->move != GODWIT_MOVE_POSTCOPY_PAUSED;
 }
 
+/* Returns whether the scenario can run with QEMUs on two hosts. */
+static bool is_for_two_hosts(const struct godwit_scenario *scenario)
+{
+    const struct godwit_spec *spec = &scenario->spec;
+    const bool own = scenario->run || spec->configure || spec->started || spec->live ||
+                     spec->released || spec->judge;
+    return scenario->anywhere || (!own && spec->transport == GODWIT_TRANSPORT_TCP &&
+                                  !spec->source_arguments && !spec->destination_arguments);
+}
+
 struct godwit_lack *godwit_scenario_lacks(const struct godwit_scenario *scenario,
                                           const struct godwit_setup *setup)
 {
+    if (setup->peer && !is_for_two_hosts(scenario))
+        return godwit_lack_new(g_strdup("both QEMUs on one host"), NULL);
     if (setup->unthrottled && !godwit_scenario_is_measurable(scenario))
         return godwit_lack_new(g_strdup("a migration whose speed can be measured"),
                                g_strdup("this one has steps of its own"));

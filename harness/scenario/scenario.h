@@ -40,6 +40,8 @@ struct godwit_scenario {
     bool whole;     /* uses all of the image's window, unless the user chooses one ... */
     bool wide;      /* ... or more of it than the default, as every postcopy does */
     bool order;     /* tests `order`, or hardly memory at all: does not run with `stamp` */
+    bool anywhere; /* can run between two hosts, over TCP in place of its spec's transport; one over
+                    * TCP, with no steps of its own, can without this */
     bool cold; /* what is sent does not depend on what is dirty, so that a known bug that loses the
                 * last writes to few pages leaves them alone: the window may be small */
     uint32_t

@@ -18,12 +18,14 @@ static bool see_all_run(struct godwit_vm *source, struct godwit_vm *destination,
 GODWIT_SCENARIOS(smp) = {
     {
         .name = "smp/2",
+        .anywhere = true,
         .summary = "live, two CPUs dirty memory at the same time",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX, .started = see_all_run},
         .cpus = 2,
     },
     {
         .name = "smp/4",
+        .anywhere = true,
         .summary = "live, four CPUs dirty memory at the same time",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_ITERATE,
@@ -32,6 +34,7 @@ GODWIT_SCENARIOS(smp) = {
     },
     {
         .name = "smp/postcopy",
+        .anywhere = true,
         .summary = "postcopy, four CPUs wait for missing pages on the destination",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,

@@ -67,15 +67,19 @@ struct address {
     };
 };
 
-/* Returns the address that URI names. A unix path goes through FOLDER's descriptor to be short. */
+/* Returns the address that URI names: "tcp:HOST:PORT" with an IPv4 address, "tcp:PORT" of this
+ * host, or "unix:PATH". A unix path goes through FOLDER's descriptor to be short. */
 static struct address address_of(int folder, const char *uri)
 {
     struct address address = {0};
     if (g_str_has_prefix(uri, "tcp:")) {
         address.length = sizeof(address.inet);
         address.inet.sin_family = AF_INET;
-        address.inet.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        address.inet.sin_port = htons((uint16_t)g_ascii_strtoull(strrchr(uri, ':') + 1, NULL, 10));
+        const char *host = uri + strlen("tcp:"), *port = strrchr(uri, ':') + 1;
+        g_autofree char *number = g_strndup(host, port > host ? (gsize)(port - 1 - host) : 0);
+        if (inet_pton(AF_INET, number, &address.inet.sin_addr) != 1)
+            address.inet.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        address.inet.sin_port = htons((uint16_t)g_ascii_strtoull(port, NULL, 10));
     } else {
         address.length = sizeof(address.local);
         address.local.sun_family = AF_UNIX;

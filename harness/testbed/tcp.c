@@ -164,10 +164,21 @@ unsigned godwit_tcp_narrow(pid_t pid, uint16_t port)
     return narrowed;
 }
 
+/* Returns a VM on this host at one end of the migration's connections. */
+static struct godwit_vm *near_end(struct godwit_vm *vm)
+{
+    for (guint i = vm->testbed->vms->len; vm->remote && i-- > 0;) {
+        struct godwit_vm *other = g_ptr_array_index(vm->testbed->vms, i);
+        if (other->source && !other->remote)
+            return other;
+    }
+    return vm;
+}
+
 bool godwit_tcp_await(struct godwit_vm *vm, unsigned wanted, const char *what,
                       struct godwit_tcp *tcp, GError **error)
 {
-    while (godwit_tcp_ask(godwit_vm_pid(vm), tcp, error)) {
+    while (godwit_tcp_ask(godwit_vm_pid(near_end(vm)), tcp, error)) {
         if (tcp->connections == wanted)
             return true;
         if (tcp->connections > wanted)

@@ -44,7 +44,10 @@ struct godwit_setup {
     uint64_t seed; /* of all random choices of a scenario */
     unsigned hops; /* migrations in a chain, for the scenarios that send a guest to and fro */
     double timeout_scale;
-    bool pmemsave;                  /* read guest memory by QMP, not by process_vm_readv */
+    bool pmemsave; /* read guest memory by QMP, not by process_vm_readv */
+    /* Destinations run on another host, to which the command PEER connects, and which the source
+     * reaches at PEER_ADDRESS; NULL: on this one. */
+    const char *peer, *peer_address;
     unsigned oracles_off;           /* a bit for each enum godwit_oracle that must not judge */
     struct godwit_bug_set accepted; /* known bugs that are not failures */
     bool strict;                    /* every known bug that is not accepted is a failure */

@@ -173,6 +173,20 @@ static bool add_hand(struct godwit_vm *vm, GSubprocessLauncher *launcher, GError
     return true;
 }
 
+/* Gives the program that stands for a QEMU on another host a socket for requests for memory. */
+static bool add_remote(struct godwit_vm *vm, GSubprocessLauncher *launcher, GError **error)
+{
+    int fd;
+    if (!vm->qemu->remote)
+        return true;
+    vm->remote = godwit_remote_new(vm->testbed->deadline, &fd);
+    if (!vm->remote)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "no socket pair for %s: %s", vm->name,
+                           g_strerror(errno));
+    g_subprocess_launcher_take_fd(launcher, fd, GODWIT_REMOTE_FD);
+    return true;
+}
+
 /* Forks and executes vm->arguments with the descriptors above. */
 static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GError **error)
 {
@@ -217,7 +231,8 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
         return false;
     }
     vm->errors = godwit_drain_new(said[0], err, GODWIT_STDERR_MAX, error);
-    if (!vm->errors || !add_hand(vm, launcher, error) || !godwit_vm_add_tpm(vm, launcher, error))
+    if (!vm->errors || !add_hand(vm, launcher, error) || !godwit_vm_add_tpm(vm, launcher, error) ||
+        !add_remote(vm, launcher, error))
         return false;
 
     g_ptr_array_add(vm->arguments, NULL);
@@ -319,6 +334,7 @@ static struct godwit_vm *vm_new_in(struct godwit_testbed *testbed, const char *n
     const bool first = source != testbed->turned;
     struct godwit_vm *vm = vm_new(testbed, name, first ? setup->source : setup->destination);
     vm->source = source;
+    vm->host = vm->qemu->remote ? setup->peer_address : NULL;
     return vm;
 }
 
@@ -448,6 +464,7 @@ void godwit_vm_free(struct godwit_vm *vm)
     while (vm->watched)
         g_main_context_iteration(NULL, TRUE);
     godwit_vm_end_tpm(vm);
+    g_clear_pointer(&vm->remote, godwit_remote_free);
     g_clear_object(&vm->process);
     g_clear_object(&vm->cancel);
     g_clear_pointer(&vm->qmp, godwit_qmp_free);

@@ -19,6 +19,7 @@
 #include "qemu/qmp.h"
 #include "qemu/qtest.h"
 #include "qemu/qtree.h"
+#include "remote/client.h"
 #include "testbed/testbed.h"
 #include <gio/gio.h>
 
@@ -58,14 +59,15 @@ struct godwit_vm {
     struct godwit_qmp *qmp;
     struct godwit_console *console; /* NULL for a QEMU without a guest */
     struct godwit_qtest *qtest;     /* accesses to the machine; NULL unless testbed->hand was set */
-    GSubprocess *tpm;               /* its TPM; NULL: none */
-    struct godwit_drain *errors;    /* its standard error; NULL before the start */
-    GArray *blocks;                 /* of struct godwit_block, see memory.h; NULL: not yet mapped */
-    GArray *pieces;                 /* of struct godwit_piece, likewise */
-    GPtrArray *kept;                /* copies of the blocks, by godwit_memory_keep(), or NULL */
-    guint migration_first;          /* index of the first event of its latest migration ... */
-    gint64 migration_began;         /* ... when it was started, in monotonic microseconds ... */
-    guint migration_leg;            /* ... and of the first since it was last resumed or
+    struct godwit_remote *remote; /* reads the memory of a QEMU on another host; NULL: it is here */
+    GSubprocess *tpm;             /* its TPM; NULL: none */
+    struct godwit_drain *errors;  /* its standard error; NULL before the start */
+    GArray *blocks;               /* of struct godwit_block, see memory.h; NULL: not yet mapped */
+    GArray *pieces;               /* of struct godwit_piece, likewise */
+    GPtrArray *kept;              /* copies of the blocks, by godwit_memory_keep(), or NULL */
+    guint migration_first;        /* index of the first event of its latest migration ... */
+    gint64 migration_began;       /* ... when it was started, in monotonic microseconds ... */
+    guint migration_leg;          /* ... and of the first since it was last resumed or
                                        recovered */
     json_t *capabilities; /* the migration capabilities that were set: name -> on; owned, or NULL */
     GCancellable *cancel; /* ends the wait for the process when the VM is freed */
@@ -124,6 +126,10 @@ struct godwit_vm *godwit_vm_start_storage(struct godwit_testbed *testbed, const 
 /* Waits for the QMP greeting and leaves negotiation mode. Fails with ENVIRONMENT, and quotes the
  * standard error, if the QEMU does not get this far. */
 bool godwit_vm_handshake(struct godwit_vm *vm, GError **error);
+
+/* Makes the files of the folder NAME of the testbed's directory those of the folder of that name in
+ * the QEMU's working directory: if the QEMU is on another host, sends them. */
+bool godwit_vm_send_folder(struct godwit_vm *vm, const char *name, GError **error);
 
 /* Returns whether ARGUMENT is a word of the VM's command line. */
 bool godwit_vm_has_argument(const struct godwit_vm *vm, const char *argument);

@@ -6,8 +6,10 @@
  */
 #include "testbed/vm_parts.h"
 
+#include "base/file.h"
 #include "base/text.h"
 #include "godwit/guest_abi.h"
+#include <errno.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -311,4 +313,24 @@ bool godwit_vm_has_argument(const struct godwit_vm *vm, const char *argument)
         if (!g_strcmp0(g_ptr_array_index(vm->arguments, i), argument))
             return true;
     return false;
+}
+
+bool godwit_vm_send_folder(struct godwit_vm *vm, const char *name, GError **error)
+{
+    if (!vm->remote)
+        return true;
+    g_autofree char *folder = g_build_filename(vm->testbed->directory, name, NULL);
+    g_autoptr(GDir) files = g_dir_open(folder, 0, error);
+    for (const char *file; files && (file = g_dir_read_name(files));) {
+        g_autofree char *path = g_build_filename(folder, file, NULL);
+        g_autofree char *inside = g_build_filename(name, file, NULL);
+        size_t size = 0;
+        g_autofree char *bytes = godwit_file_read(path, GODWIT_REMOTE_READ_MAX, &size, error);
+        if (!bytes)
+            return false;
+        if (!godwit_remote_put(vm->remote, inside, bytes, size))
+            return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot send %s to the %s: %s",
+                               inside, vm->name, g_strerror(errno));
+    }
+    return files != NULL;
 }

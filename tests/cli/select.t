@@ -36,7 +36,7 @@ sub statuses_of {
 my $help = run(['--help']);
 is($help->{status}, 0, '--help: exit status');
 my @commands = $help->{out} =~ /^  (\w+) {2,}\w/mg;
-is_deeply(\@commands, [qw(run list migrate doctor selftest bench compare sweep compat stream report)], '--help: the commands');
+is_deeply(\@commands, [qw(run list migrate doctor selftest bench compare sweep compat stream serve report)], '--help: the commands');
 is(run([$_])->{out}, $help->{out}, "$_: the same") for qw(-h help);
 like(run(['--version'])->{out}, qr/\Agodwit \d+\.\d+\.\d+\n\z/, '--version');
 for my $command (@commands) {
