@@ -78,8 +78,8 @@ struct godwit_options {
 bool godwit_peer_check(const struct godwit_options *options, GError **error);
 
 /* Writes programs that stand for the QEMUs of MACHINES on the other host, and makes OPTIONS, a
- * copy, name them as destinations. *PROGRAMS are their folders, which the caller frees after OPTIONS are
- * no longer used. */
+ * copy, name them as destinations. *PROGRAMS are their folders, which the caller frees once OPTIONS
+ * are no longer used. */
 bool godwit_peer_wrap(const struct godwit_process *process, const GPtrArray *machines,
                       struct godwit_options *options, char ***programs, GError **error);
 
