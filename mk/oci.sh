@@ -21,7 +21,7 @@ if [ -z "$site" ]; then
     echo 'oci: apt knows no Debian mirror here: name one in $DEBIAN_MIRROR' >&2
     exit 2
 fi
-packages=libglib2.0-0,libjansson4,libgnutls30,zlib1g,libgsl27,ca-certificates
+packages=libglib2.0-0,libjansson4,libgnutls30,zlib1g,libgsl27,libxxhash0,ca-certificates
 packages=$packages,qemu-system-x86,qemu-system-arm,qemu-system-ppc,qemu-system-misc
 
 rm -rf "$folder"

@@ -10,7 +10,7 @@
 set -eu
 
 build='gcc make libc6-dev pkg-config libglib2.0-dev libjansson-dev libgnutls28-dev zlib1g-dev
-       libgsl-dev'
+       libgsl-dev libxxhash-dev'
 run='qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-system-misc'
 guests='nasm binutils gcc-aarch64-linux-gnu gcc-powerpc64-linux-gnu gcc-s390x-linux-gnu
         gcc-riscv64-linux-gnu'
