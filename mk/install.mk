@@ -33,27 +33,48 @@ check-images: images $(IMAGES:%=$(GUEST)/%.bin)
 
 # A quarter of an hour, and a network: not a part of any check.
 SUITE ?= bookworm
-.PHONY: deb
-## deb: build and try the Debian packages of HEAD in a clean Debian [SUITE=bookworm|trixie]
+.PHONY: deb deb-check
+## deb: build and try the Debian packages of HEAD in a clean Debian [SUITE=bookworm|trixie] [OLDER=COMMIT]
 deb:
 	@mk/setup.sh qemus
-	mk/deb.sh $(SUITE) build/deb/$(SUITE)
+	OLDER='$(OLDER)' mk/deb.sh $(SUITE) build/deb/$(SUITE)
 
-## dist: build/godwit-VERSION.tar.gz of what is committed
+## deb-check: install, upgrade, remove, purge and run what make deb has built [SUITE=bookworm|trixie]
+deb-check:
+	@mk/setup.sh qemus
+	mk/deb.sh $(SUITE) build/deb/$(SUITE) piuparts try
+
+# The bytes depend on the commit alone: neither on the user's umask, nor on git's own way to compress,
+# which is not the same in each version.
+DIST := godwit-$(VERSION)
+.PHONY: check-dist
+## dist: build/godwit-VERSION.tar.gz of what is committed, the same bytes each time
 dist:
-	mkdir -p build
-	git archive --format=tar.gz --prefix=godwit-$(VERSION)/ -o build/godwit-$(VERSION).tar.gz HEAD
+	@git diff --quiet HEAD || echo 'dist: what is not committed is not in the archive' >&2
+	@mkdir -p $(O)
+	git -c tar.umask=0022 archive --format=tar --prefix=$(DIST)/ -o $(O)/$(DIST).tar HEAD
+	gzip -9nf $(O)/$(DIST).tar
+	@sha256sum $(O)/$(DIST).tar.gz
+
+## check-dist: build and test the archive of make dist, in a folder of its own
+check-dist: dist
+	rm -rf $(O)/dist
+	mkdir -p $(O)/dist
+	tar -xzf $(O)/$(DIST).tar.gz -C $(O)/dist
+	$(MAKE) -C $(O)/dist/$(DIST) O=build build images check-unit
+	$(O)/dist/$(DIST)/build/godwit --version
+	rm -rf $(O)/dist
 
 # What a Debian has of it: the RPMs of another distribution are built there, by the same file.
 RPM_FOLDER := build/rpm
 .PHONY: rpm
 ## rpm: build and lint the RPM packages of HEAD (rpmbuild and rpmlint), into build/rpm
-rpm:
+rpm: dist
 	@command -v rpmbuild >/dev/null && command -v rpmlint >/dev/null || \
 		{ echo 'rpm: needs rpmbuild and rpmlint: apt-get install rpm rpmlint' >&2; exit 2; }
 	rpmlint --strict --config mk/package/rpmlint.toml mk/package/godwit.spec
 	mkdir -p $(RPM_FOLDER)
-	git archive --format=tar.gz --prefix=godwit-$(VERSION)/ -o $(RPM_FOLDER)/godwit-$(VERSION).tar.gz HEAD
+	cp $(O)/$(DIST).tar.gz $(RPM_FOLDER)
 	rpmbuild -bb --nodeps --define '_topdir $(abspath $(RPM_FOLDER))' \
 		--define '_sourcedir $(abspath $(RPM_FOLDER))' mk/package/godwit.spec >$(RPM_FOLDER)/log 2>&1 || \
 		{ tail -n 20 $(RPM_FOLDER)/log >&2; exit 1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
-# The Debian packaging, as far as it can be checked without a build: its version, its libraries, and
-# the exit statuses of the script of its autopkgtest.
+# The packaging, as far as it can be checked without a build: versions, Debian's libraries, and the exit
+# statuses of the script of its autopkgtest.
 #
 # SPDX-License-Identifier: MIT
 use strict;
@@ -21,6 +21,20 @@ sub slurp {
 my ($version)  = slurp('harness/base/version.h') =~ /GODWIT_VERSION "(.*)"/;
 my ($packaged) = slurp('debian/changelog') =~ /\Agodwit \(([^~)]+)/;
 is $packaged, $version, 'the packages have the version of the program';
+my $spec = slurp('mk/package/godwit.spec');
+is(($spec =~ /^Version:\s+(\S+)$/m)[0], $version, 'the RPM packages have it');
+my ($changed, $date) = slurp('CHANGELOG.md') =~ /^## (\S+) - (\S+)$/m;
+is $changed, $version, 'the change log begins with it';
+
+# A release is one in each of the files (docs/releasing.md), and so is what is on its way to one.
+my %released = (
+    'CHANGELOG.md'           => scalar($date =~ /^\d{4}-\d\d-\d\d$/),
+    'mk/package/godwit.spec' => scalar($spec !~ /^Release:\s+0\./m),
+    'debian/changelog'       => scalar(slurp('debian/changelog') !~ /\A[^\n]*~dev\)/),
+);
+my @released = grep { $released{$_} } sort keys %released;
+ok @released == 0 || @released == keys %released, 'all files agree if this is a release'
+    or diag "a release: @released; unreleased: @{[grep { !$released{$_} } sort keys %released]}";
 
 # What `make setup` installs to build with is what the package builds with.
 my ($setup) = slurp('mk/setup.sh') =~ /^build='(.*?)'/ms;
