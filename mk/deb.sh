@@ -1,15 +1,22 @@
 #!/bin/sh
-# Builds the Debian packages of what is committed, in a clean Debian, and tries them in another one.
+# Builds the Debian packages of what is committed, in a clean Debian, and tries them in others.
 #
-#   mk/deb.sh SUITE FOLDER      SUITE: bookworm (Debian 12), trixie (Debian 13)
+#   mk/deb.sh SUITE FOLDER [STEP...]      SUITE: bookworm (Debian 12), trixie (Debian 13)
 #
-# mmdebstrap makes both systems, and removes them at the end; as root or not, it runs the hooks below
-# inside. The packages come from where this system's own do, or from $DEBIAN_MIRROR. FOLDER receives
-# the packages, the logs of each step, and what autopkgtest writes.
+# The steps are build, piuparts and try; without any, all of them. Those without `build` take the
+# packages that are in FOLDER already. Each has a system of its own, which mmdebstrap makes, and
+# removes at the end; as root or not, it runs the hooks below inside. The packages come from where
+# this system's own do, or from $DEBIAN_MIRROR. FOLDER receives the packages, the logs of each step,
+# and what autopkgtest writes.
+#
+# $OLDER names the commit from whose packages piuparts upgrades. Its default is the newest tag below
+# HEAD. As long as there is no tag, it is the commit that brought the first packages.
 #
 # SPDX-License-Identifier: MIT
 set -eu
 suite=$1 folder=$2
+shift 2
+[ $# -gt 0 ] || set -- build piuparts try
 
 say() {
     echo "deb: $*" >&2
@@ -30,21 +37,37 @@ if [ -z "$site" ]; then
     say 'apt knows no Debian mirror here: name one in $DEBIAN_MIRROR'
     exit 2
 fi
-git diff --quiet HEAD || say 'what is not committed is not built'
-rm -rf "$folder"
-mkdir -p "$folder/source/godwit" "$folder/result"
-git archive HEAD | tar -x -C "$folder/source/godwit"
 
-# inside NAME SCRIPT: runs mk/package/SCRIPT in a new system, where /work is a copy of the source and
-# of the results so far. /work/result comes back, from a step that fails as well.
+older_commit() {
+    git describe --tags --abbrev=0 HEAD^ 2>/dev/null ||
+        git log --diff-filter=A --format=%h -- debian/control | tail -n 1
+}
+
+# Two source trees: of HEAD, and of the older commit. An older commit with HEAD's version gets a lower
+# one, so that dpkg takes HEAD's packages for an upgrade.
+sources() {
+    git diff --quiet HEAD || say 'what is not committed is not built'
+    older=${OLDER:-$(older_commit)}
+    rm -rf "$folder"
+    mkdir -p "$folder/source/godwit" "$folder/source/older" "$folder/result"
+    git archive HEAD | tar -x -C "$folder/source/godwit"
+    git archive "$older" | tar -x -C "$folder/source/older"
+    if [ "$(head -n 1 "$folder/source/older/debian/changelog")" = \
+        "$(head -n 1 "$folder/source/godwit/debian/changelog")" ]; then
+        sed -i '1s/)/~older)/' "$folder/source/older/debian/changelog"
+    fi
+}
+
+# inside NAME: runs mk/package/NAME.sh in a new system, where /work is a copy of the sources and of
+# the results so far. /work/result comes back, from a step that fails as well.
 inside() {
-    name=$1 script=$2
+    name=$1
     say "$suite: $name (log: $folder/$name.log)"
     # shellcheck disable=SC2016 # for mmdebstrap's shell
     if ! mmdebstrap --variant=buildd --format=null \
         --customize-hook='mkdir -p "$1/work"' \
-        --customize-hook="copy-in '$folder/source/godwit' '$folder/result' /work" \
-        --customize-hook="DEB_BUILD_OPTIONS='${DEB_BUILD_OPTIONS:-}' chroot \"\$1\" sh /work/godwit/mk/package/$script && touch \"\$1/work/result/$name-ok\" || true" \
+        --customize-hook="copy-in '$folder/source/godwit' '$folder/source/older' '$folder/result' /work" \
+        --customize-hook="DEB_BUILD_OPTIONS='${DEB_BUILD_OPTIONS:-}' SUITE='$suite' SITE='$site' chroot \"\$1\" sh /work/godwit/mk/package/$name.sh && touch \"\$1/work/result/$name-ok\" || true" \
         --customize-hook="sync-out /work/result '$folder/result'" \
         "$suite" /dev/null "deb $site $suite main" >"$folder/$name.log" 2>&1 ||
         [ ! -e "$folder/result/$name-ok" ]; then
@@ -56,6 +79,25 @@ inside() {
     sed -n 's/^deb: /  /p' "$folder/$name.log"
 }
 
-inside build build.sh
-inside try try.sh
+for step; do
+    case $step in
+    build)
+        sources
+        inside build
+        ;;
+    piuparts)
+        # piuparts makes a system inside this one, with device nodes, which only root may make.
+        if [ "$(id -u)" -eq 0 ]; then
+            inside piuparts
+        else
+            say "$suite: piuparts is left out: it needs root, to make device nodes"
+        fi
+        ;;
+    try) inside try ;;
+    *)
+        say "unknown step \"$step\" (expected build, piuparts or try)"
+        exit 2
+        ;;
+    esac
+done
 say "$suite: everything is in $folder/result"

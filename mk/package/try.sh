@@ -1,6 +1,7 @@
 #!/bin/sh
-# Inside a clean Debian, for mk/deb.sh: installs the packages, runs the command, removes the packages,
-# looks for files that stayed, and runs autopkgtest with this Debian's QEMU.
+# Inside a clean Debian, for mk/deb.sh: installs the packages, runs the command as an ordinary user,
+# removes and purges the packages, looks for files that stayed, and runs autopkgtest with this
+# Debian's QEMU.
 #
 # SPDX-License-Identifier: MIT
 set -eu
@@ -21,21 +22,50 @@ install() {
     apt-get --quiet --yes install --no-install-recommends "$@"
 }
 
+# No check of files can be right while an ordinary user's are among them: they have a folder in /tmp.
+useradd --home-dir /tmp/visitor --create-home visitor
+visitor() {
+    (cd /tmp/visitor && runuser -u visitor -- env HOME=/tmp/visitor "$@")
+}
+compare() {
+    files >"/tmp/files-$1"
+    packages >"/tmp/packages-$1"
+    diff /tmp/files-before "/tmp/files-$1"
+    diff /tmp/packages-before "/tmp/packages-$1"
+}
+
 # What the packages need is installed first, so that the comparison is about the packages alone.
-install ./godwit_*.deb ./godwit-guests_*.deb
+install man-db qemu-system-x86 ./godwit_*.deb ./godwit-guests_*.deb
 apt-get --quiet --yes purge godwit godwit-guests
 files >/tmp/files-before
 packages >/tmp/packages-before
 install ./godwit_*.deb ./godwit-guests_*.deb
 dpkg --verify godwit godwit-guests
-godwit --version
-godwit list | grep '^precopy/unix/plain '
+dpkg -L godwit godwit-guests | sort -u >/tmp/files-of-packages
+
+visitor godwit --version
+visitor godwit doctor
+visitor godwit list | grep '^precopy/unix/plain '
+# Each page that the package has, by name, without a complaint.
+for page in /usr/share/man/man[157]/godwit*; do
+    page=${page##*/}
+    page=${page%.gz}
+    section=${page##*.}
+    visitor man --warnings "$section" "${page%."$section"}" >/tmp/page 2>/tmp/complaints
+    if [ "$(wc -l </tmp/page)" -lt 20 ] || [ -s /tmp/complaints ]; then
+        cat /tmp/page /tmp/complaints
+        exit 1
+    fi
+done
+echo "deb: $(godwit --version), $(find /usr/share/man/man[157]/godwit* | wc -l) man pages, as an ordinary user"
+visitor godwit run --quick --accel tcg --arch x86_64 | tee /tmp/quick
+sed -n 's/^\([0-9]* passed, .*\)/deb: godwit run --quick: \1/p' /tmp/quick
+
+apt-get --quiet --yes remove godwit godwit-guests
+compare removed
 apt-get --quiet --yes purge godwit godwit-guests
-files >/tmp/files-after
-packages >/tmp/packages-after
-diff /tmp/files-before /tmp/files-after
-diff /tmp/packages-before /tmp/packages-after
-echo 'deb: installed, ran, and left no file when removed'
+compare purged
+echo "deb: installed, ran, and left none of $(wc -l </tmp/files-of-packages) files and folders when removed"
 
 install autopkgtest
 start=$(date +%s)
