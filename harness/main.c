@@ -53,7 +53,11 @@ static void help(void)
         "error or if nothing ran, 128 + N after signal N (SIGINT, SIGTERM or SIGHUP). Skips are\n"
         "not failures. A known bug of QEMU is a failure only if it loses the guest; see\n"
         "--accept-known and --strict.\n\n"
-        "Try: godwit doctor; godwit run 'precopy/*' --arch x86_64\n");
+        "First steps:\n"
+        "  godwit doctor                         what this host and its QEMUs can run\n"
+        "  godwit run --quick                    a first answer, some ten seconds an architecture\n"
+        "  godwit run 'precopy/*' --arch x86_64  one family of scenarios, on one architecture\n\n"
+        "Documents: man godwit; README.md, which packages install into /usr/share/doc/godwit\n");
 }
 
 static int dispatch(struct godwit_process *process, int argc, char **argv, GError **error)

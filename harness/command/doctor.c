@@ -109,9 +109,20 @@ static void describe_target(struct doctor *doctor, const struct godwit_target *t
         target->setup.image->name, able, scenarios->len);
 }
 
+/* Orders reasons by the number of scenarios, the greatest first, then by what is lacking. */
+static int compare_reasons(const void *a, const void *b)
+{
+    const struct reason *left = *(const struct reason *const *)a;
+    const struct reason *right = *(const struct reason *const *)b;
+    const unsigned lefts = g_hash_table_size(left->scenarios);
+    const unsigned rights = g_hash_table_size(right->scenarios);
+    return lefts != rights ? (lefts < rights ? 1 : -1) : strcmp(left->need, right->need);
+}
+
 /* Prints why scenarios cannot run, with counts. */
 static void describe_reasons(const struct doctor *doctor)
 {
+    g_ptr_array_sort(doctor->reasons, compare_reasons);
     for (guint i = 0; i < doctor->reasons->len; i++) {
         const struct reason *reason = g_ptr_array_index(doctor->reasons, i);
         const unsigned scenarios = g_hash_table_size(reason->scenarios);
@@ -170,6 +181,8 @@ static bool examine(struct godwit_process *process, const struct godwit_options 
         return false;
     }
     describe_reasons(&doctor);
+    if (found)
+        row("next", "godwit run --quick: a first answer, some ten seconds an architecture");
     *status = found ? 0 : 2;
     return true;
 }

@@ -45,6 +45,17 @@ static bool add_made(GPtrArray *chosen, const char *glob)
     return false;
 }
 
+/* Returns the question that a message asks if NAME is a family of scenarios; otherwise an empty
+ * string. */
+static char *family(const GPtrArray *all, const char *name)
+{
+    g_autofree char *glob = g_strconcat(name, g_str_has_suffix(name, "/") ? "*" : "/*", NULL);
+    g_autoptr(GPtrArray) members = g_ptr_array_new();
+    const bool matches = add_matches(members, all, glob);
+    return add_made(members, glob) || matches ? g_strdup_printf("did you mean '%s'? ", glob)
+                                              : g_strdup("");
+}
+
 GPtrArray *godwit_match_scenarios(char **globs, GError **error)
 {
     g_autoptr(GPtrArray) all = godwit_scenario_all();
@@ -57,8 +68,9 @@ GPtrArray *godwit_match_scenarios(char **globs, GError **error)
         const bool matches = add_matches(chosen, all, globs[g]);
         if (add_made(chosen, globs[g]) || matches)
             continue;
-        godwit_fail(error, GODWIT_ERROR_USAGE, "no scenario matches \"%s\" (see `godwit list`)",
-                    globs[g]);
+        g_autofree char *hint = family(all, globs[g]);
+        godwit_fail(error, GODWIT_ERROR_USAGE, "no scenario matches \"%s\" (%ssee `godwit list`)",
+                    globs[g], hint);
         return NULL;
     }
     return g_steal_pointer(&chosen);

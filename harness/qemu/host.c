@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <grp.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -43,11 +45,25 @@ bool godwit_host_userfaultfd_threads(void)
     return answers && (api.features & UFFD_FEATURE_THREAD_ID);
 }
 
+/* Returns why opening /dev/kvm failed with CAUSE, and which group may open it. */
+static char *kvm_closed(int cause)
+{
+    struct stat status;
+    const mode_t both = S_IRGRP | S_IWGRP;
+    const struct group *group = cause == EACCES && !stat("/dev/kvm", &status) &&
+                                        (status.st_mode & both) == both && status.st_gid
+                                    ? getgrgid(status.st_gid)
+                                    : NULL;
+    return group ? g_strdup_printf("/dev/kvm cannot be opened: %s (members of group \"%s\" can)",
+                                   g_strerror(cause), group->gr_name)
+                 : g_strdup_printf("/dev/kvm cannot be opened: %s", g_strerror(cause));
+}
+
 char *godwit_host_lacks_kvm(void)
 {
     const int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (fd < 0)
-        return g_strdup_printf("/dev/kvm cannot be opened: %s", g_strerror(errno));
+        return kvm_closed(errno);
     const int version = ioctl(fd, KVM_GET_API_VERSION, 0);
     const int cause = errno;
     close(fd);

@@ -46,8 +46,7 @@ static struct godwit_lack *lacks_recognition(const struct godwit_setup *setup)
     return !version || strtol(version, NULL, 10) >= 8
                ? NULL
                : godwit_lack_new(
-                     g_strdup("a destination that knows its connections by what they "
-                              "begin with"),
+                     g_strdup("a destination that identifies connections by their first bytes"),
                      g_strdup_printf("QEMU %s takes the first as the main one", version));
 }
 

@@ -81,6 +81,9 @@ for my $command (qw(run list migrate doctor bench compare stream)) {
 refuses([$_, 'fly'], qr/$_: unexpected argument "fly"/) for qw(migrate doctor);
 refuses([$_, 'precopy/fly'], qr/no scenario matches "precopy\/fly" .*godwit list/)
     for qw(run list bench);
+refuses(['run', $_], qr/no scenario matches "$_" \(did you mean '\Q$_\E\/\*'\? see `godwit list`\)/)
+    for qw(precopy precopy/tcp device);
+refuses(['run', 'fly'], qr/no scenario matches "fly" \(see `godwit list`\)/);
 
 # How much of it.
 run_refuses(['-j', $_], qr/-j needs a number from 1 to 256/) for qw(0 -1 257);

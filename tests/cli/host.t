@@ -6,6 +6,7 @@
 # SPDX-License-Identifier: MIT
 use strict;
 use warnings;
+use File::Temp qw(tempdir);
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Cli;
@@ -75,12 +76,29 @@ SKIP: {
     like($output, qr{accelerator tcg: /dev/kvm does not answer: }, 'a /dev/kvm that is none is no slow one');
 }
 
-# An unprivileged user of a host that allows userfaultfd to root only.
+# An unprivileged user, who is in no group.
 my @nobody = qw(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all);
 SKIP: {
-    skip 'needs a QEMU for x86_64', 6 unless $qemu;
-    skip 'needs to be root', 6 if $> || system("@nobody true 2>/dev/null");
-    skip 'needs a host that allows userfaultfd to root only', 6
+    skip 'needs a QEMU for x86_64', 2 unless $qemu;
+    skip 'needs to be root, to mount a file system, and /dev/kvm', 2
+        if $> || system("unshare -m --propagation private mount --bind /dev/null /dev/kvm 2>/dev/null && @nobody true 2>/dev/null");
+    my $folder = tempdir(CLEANUP => 1);
+    open my $node, '>', "$folder/kvm" or die "$folder/kvm: $!\n";
+    close $node or die "$folder/kvm: $!\n";
+    chown 0, scalar(getgrnam 'daemon'), "$folder/kvm" or die "$folder/kvm: $!\n";
+    for ([0660, qr{Permission denied \(members of group "daemon" can\)$}m], [0600, qr{Permission denied$}m]) {
+        my ($mode, $expected) = @$_;
+        chmod $mode, "$folder/kvm" or die "$folder/kvm: $!\n";
+        my $output = qx{unshare -m --propagation private sh -c 'mount --bind $folder/kvm /dev/kvm && exec "\$@"' sh @nobody env TMPDIR=/tmp $godwit doctor --arch x86_64 --qemu $qemu 2>&1};
+        like($output, qr{^kvm +no: /dev/kvm cannot be opened: $expected}m, sprintf 'doctor on a /dev/kvm of mode %o', $mode);
+    }
+}
+
+# The same user of a host that allows userfaultfd to root only.
+SKIP: {
+    skip 'needs a QEMU for x86_64', 8 unless $qemu;
+    skip 'needs to be root', 8 if $> || system("@nobody true 2>/dev/null");
+    skip 'needs a host that allows userfaultfd to root only', 8
         if slurp('/proc/sys/vm/unprivileged_userfaultfd') !~ /^0$/ || !system("@nobody test -w /dev/userfaultfd");
     my $why = qr/this host allows it to root only \(sysctl vm\.unprivileged_/;
     my $reason = qr/needs userfaultfd: $why/;
@@ -93,6 +111,9 @@ SKIP: {
     cmp_ok(scalar(@lacking), '>=', 20, 'list names those that need userfaultfd');
     like(join("", @usual), qr/\Q${\ scalar @lacking} scenarios on 1 target: needs userfaultfd\E$/m, 'doctor counts them');
     like("@usual", qr/userfaultfd +no postcopy: $why/, 'doctor says what is missing');
+    my @counts = map { /(\d+) scenarios? on 1 target: needs/ ? $1 : () } @usual;
+    is("@counts", join(' ', sort { $b <=> $a } @counts), 'what most scenarios lack stands first');
+    like($usual[-1], qr/^next +godwit run --quick/, 'doctor says how to go on');
     for my $scenario ('postcopy/plain', 'multifd/tcp/postcopy') {
         like(join('', $as_nobody->('run', '-w', 'order', '--allow-all-skipped', '-o', '/nonexistent', $scenario)),
             qr/^skip .* 0\.00 s +$reason/m, "$scenario is skipped before it starts");
