@@ -12,8 +12,9 @@ apt-get --quiet --yes install --no-install-recommends piuparts
 
 mkdir /work/repository
 cp /work/result/older/*.deb /work/repository
-cd /work/repository
-dpkg-scanpackages . >Packages
+# Not from within that folder: piuparts fails for each process that stands in what it mounts.
+(cd /work/repository && dpkg-scanpackages . >Packages)
+cd /
 
 # Of all packages, only these two are named: the third one has their debugging symbols.
 log=/work/result/piuparts.log
