@@ -59,7 +59,8 @@ sources() {
 }
 
 # inside NAME: runs mk/package/NAME.sh in a new system, where /work is a copy of the sources and of
-# the results so far. /work/result comes back, from a step that fails as well.
+# the results so far. /work/result comes back, from a step that fails as well. What the step mounts
+# is gone with its processes.
 inside() {
     name=$1
     say "$suite: $name (log: $folder/$name.log)"
@@ -67,7 +68,7 @@ inside() {
     if ! mmdebstrap --variant=buildd --format=null \
         --customize-hook='mkdir -p "$1/work"' \
         --customize-hook="copy-in '$folder/source/godwit' '$folder/source/older' '$folder/result' /work" \
-        --customize-hook="DEB_BUILD_OPTIONS='${DEB_BUILD_OPTIONS:-}' SUITE='$suite' SITE='$site' chroot \"\$1\" sh /work/godwit/mk/package/$name.sh && touch \"\$1/work/result/$name-ok\" || true" \
+        --customize-hook="DEB_BUILD_OPTIONS='${DEB_BUILD_OPTIONS:-}' SUITE='$suite' SITE='$site' unshare --mount chroot \"\$1\" sh /work/godwit/mk/package/$name.sh && touch \"\$1/work/result/$name-ok\" || true" \
         --customize-hook="sync-out /work/result '$folder/result'" \
         "$suite" /dev/null "deb $site $suite main" >"$folder/$name.log" 2>&1 ||
         [ ! -e "$folder/result/$name-ok" ]; then

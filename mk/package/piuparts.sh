@@ -17,9 +17,8 @@ cp /work/result/older/*.deb /work/repository
 cd /
 
 # Of all packages, only these two are named: the third one has their debugging symbols.
-# What piuparts mounts is gone with it, even if it is killed.
 log=/work/result/piuparts.log
-unshare --mount piuparts --distribution="$SUITE" --mirror="$SITE main" --install-remove-install \
+piuparts --distribution="$SUITE" --mirror="$SITE main" --install-remove-install \
     --bindmount=/work/repository --extra-repo='deb [trusted=yes] file:///work/repository ./' \
     --pedantic-purge-test --log-file="$log" \
     /work/result/godwit_*.deb /work/result/godwit-guests_*.deb
