@@ -8,7 +8,7 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 # This system does not outlive the script: nothing must wait for a disk.
 echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/unsafe-io
-apt-get --quiet --yes install --no-install-recommends piuparts
+apt-get --quiet --yes install --no-install-recommends piuparts debootstrap
 
 mkdir /work/repository
 cp /work/result/older/*.deb /work/repository
@@ -16,7 +16,7 @@ cp /work/result/older/*.deb /work/repository
 (cd /work/repository && dpkg-scanpackages . >Packages)
 cd /
 
-# Of all packages, only these two are named: the third one has their debugging symbols.
+# Of all packages, only these two are named: the third one has debugging symbols.
 log=/work/result/piuparts.log
 piuparts --distribution="$SUITE" --mirror="$SITE main" --install-remove-install \
     --bindmount=/work/repository --extra-repo='deb [trusted=yes] file:///work/repository ./' \
