@@ -18,6 +18,7 @@ cd /
 
 # Of all packages, only these two are named: the third one has debugging symbols.
 log=/work/result/piuparts.log
+rm -f "$log"
 piuparts --distribution="$SUITE" --mirror="$SITE main" --install-remove-install \
     --bindmount=/work/repository --extra-repo='deb [trusted=yes] file:///work/repository ./' \
     --pedantic-purge-test --log-file="$log" \
