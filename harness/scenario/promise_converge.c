@@ -1,0 +1,284 @@
+/*
+ * Promises about auto-converge: the percentage that QEMU reports is the part of the time in which
+ * it keeps its guest from running, and it grows by the steps that were set.
+ *
+ * The guest's account is read at the beginning of each iteration, and the seconds between two
+ * readings count for the percentage that QEMU reports at both. The throttle only ever grows, so it
+ * was the same in between. Time in which the guest's CPU waited for a processor of the host does
+ * not count: a busy host takes it from a throttled guest and from a free one. What is left is time
+ * in which the guest ran, or in which QEMU let it sleep. A guest is compared with itself before
+ * the throttle began.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "scenario/scenario.h"
+
+#include "godwit/guest_abi.h"
+#include "guest/image.h"
+#include "memory/memory.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Half of the time, and then four fifths, which is all that is allowed. */
+#define SPEED_INITIAL   50
+#define SPEED_INCREMENT 30
+#define SPEED_MAXIMUM   80
+/* Without tailslow the second step would be the last. */
+#define TAIL_INITIAL   20
+#define TAIL_INCREMENT 79
+#define TAIL_MAXIMUM   90
+
+/* How long the guest must be observed for its speed to be known, in seconds: before the throttle
+ * begins, at a percentage, and at the maximum, where that is longer than QEMU takes for a step. */
+#define FREE_SECONDS 0.2
+#define STEP_SECONDS 0.5
+#define LAST_SECONDS 2.5
+
+/*
+ * How fast a throttled guest may be: by the part that it is left, half as much again and a tenth
+ * of the whole. QEMU lets it run for 10 ms and then sleep; a main loop that is late by 5 ms makes
+ * 15 ms of that. The tenth is for a processor that was slower before, because the host used its
+ * other half, and for a pass that is counted twice at the edge of a reading.
+ */
+#define MORE_PART  1.5
+#define MORE_WHOLE 0.1
+/*
+ * The least time for which it must run is a third of what it is left: at the end of its sleep it
+ * waits for QEMU's main loop, which may wait for the host. Its speed has no such bound. In each
+ * iteration its first write to a page is slow, and the less it runs, the more of its writes are
+ * the first.
+ */
+#define LESS_PART 3
+
+#define NS_PER_SECOND 1e9
+
+/* The guest at the beginning of an iteration. */
+struct sample {
+    json_int_t percent; /* of the CPU throttle; 0: none */
+    uint64_t pages;     /* that the guest has written */
+    gint64 now;         /* the host's time, in nanoseconds */
+    gint64 ran, waited; /* how long the guest's CPU had a processor, and waited for one, likewise */
+};
+
+/* What the guest did at one percentage. */
+struct speed {
+    double pages, ran, seconds;
+};
+
+static bool take_pages(struct godwit_vm *source, uint64_t *pages, GError **error)
+{
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
+    struct godwit_mailbox mailbox;
+    if (!godwit_memory_mailbox(source, 0, &mailbox, error))
+        return false;
+    *pages = mailbox.passes * godwit_workload_pages(workload) +
+             (mailbox.position - workload->window_start) / workload->page_size;
+    return true;
+}
+
+/* Reads the first two numbers of a thread's schedstat. */
+static bool take_times(json_int_t thread, struct sample *sample, GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%" JSON_INTEGER_FORMAT "/schedstat", thread);
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, error))
+        return false;
+    char *second;
+    sample->ran = g_ascii_strtoll(text, &second, 10);
+    sample->waited = g_ascii_strtoll(second, NULL, 10);
+    return true;
+}
+
+static bool take(struct godwit_vm *source, json_int_t thread, struct sample *sample, GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info || !take_times(thread, sample, error) || !take_pages(source, &sample->pages, error))
+        return false;
+    sample->now = g_get_monotonic_time() * 1000;
+    sample->percent = godwit_json_integer(info, "cpu-throttle-percentage", 0);
+    return true;
+}
+
+/* Sets *THREAD to that of the only CPU. */
+static bool ask_thread(struct godwit_vm *source, json_int_t *thread, GError **error)
+{
+    g_autoptr(json_t) cpus = godwit_vm_execute(source, "query-cpus-fast", NULL, error);
+    *thread = godwit_json_integer(json_array_get(cpus, 0), "thread-id", 0);
+    return cpus != NULL;
+}
+
+static void count(struct speed *speed, const struct sample *early, const struct sample *late)
+{
+    const gint64 offered = (late->now - early->now) - (late->waited - early->waited);
+    speed->pages += (double)(late->pages - early->pages);
+    speed->ran += (double)(late->ran - early->ran) / NS_PER_SECOND;
+    speed->seconds += (double)MAX(offered, 0) / NS_PER_SECOND;
+}
+
+/* Fails unless PERCENT comes after BEFORE by the steps that were set. */
+static bool judge_step(json_int_t before, json_int_t percent, GError **error)
+{
+    const bool is_step = percent == SPEED_INITIAL || percent == SPEED_MAXIMUM;
+    return (is_step && percent >= before) || (percent == 0 && before == 0) ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source's CPU throttle went from %" JSON_INTEGER_FORMAT
+                       " %% to %" JSON_INTEGER_FORMAT
+                       " %%, expected %d %%, and %d %% more in each step up to %d %%",
+                       before, percent, SPEED_INITIAL, SPEED_INCREMENT, SPEED_MAXIMUM);
+}
+
+/* Returns pages a second. */
+static double rate(const struct speed *speed)
+{
+    return speed->seconds > 0 ? speed->pages / speed->seconds : 0;
+}
+
+/* Fails unless the guest was as slow as PERCENT says, and was left what that leaves. */
+static bool judge_speed(struct godwit_testbed *testbed, json_int_t percent,
+                        const struct speed *free_speed, const struct speed *speed, GError **error)
+{
+    const double left = (double)(100 - percent) / 100;
+    const double part = rate(speed) / rate(free_speed), ran = speed->ran / speed->seconds;
+    const double most = left * MORE_PART + MORE_WHOLE, least = left / LESS_PART;
+    godwit_testbed_measure_item(testbed, "throttled",
+                                json_pack("{s:I, s:f, s:f, s:f}", "percent", percent, "speed", part,
+                                          "ran", ran, "seconds", speed->seconds));
+    if (part > most)
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the source reported a CPU throttle of %" JSON_INTEGER_FORMAT
+                           " %%, but its guest ran at %.1f %% of its speed before: expected %.1f "
+                           "%% or less",
+                           percent, part * 100, most * 100);
+    return ran >= least ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source reported a CPU throttle of %" JSON_INTEGER_FORMAT
+                       " %%, but let its guest run for %.1f %% of the time only: expected %.1f %% "
+                       "or more",
+                       percent, ran * 100, least * 100);
+}
+
+/* Watches the guest from before the throttle begins until it was at its maximum for a while. The
+ * migration is throttled by bandwidth meanwhile. */
+static bool see_speed(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct godwit_testbed *testbed = source->testbed;
+    struct speed speeds[100] = {{0}};
+    struct sample before, now;
+    json_int_t thread;
+    guint iteration = 1;
+    (void)destination;
+    if (!ask_thread(source, &thread, error) || !take(source, thread, &before, error))
+        return false;
+    while (speeds[SPEED_MAXIMUM].seconds < LAST_SECONDS) {
+        if (!godwit_migrate_next_iteration(source, &iteration, error) ||
+            !take(source, thread, &now, error) || !judge_step(before.percent, now.percent, error))
+            return false;
+        if (now.percent == before.percent)
+            count(&speeds[now.percent], &before, &now);
+        before = now;
+    }
+    if (speeds[0].seconds < FREE_SECONDS)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                           "the host let the guest run for %.2f s before the CPU throttle began, "
+                           "needs %.2f s to know its speed; run fewer jobs (-j), or use a quieter "
+                           "host",
+                           speeds[0].seconds, FREE_SECONDS);
+    for (json_int_t percent = 1; percent <= SPEED_MAXIMUM; percent++)
+        if (speeds[percent].seconds >= STEP_SECONDS &&
+            !judge_speed(testbed, percent, &speeds[0], &speeds[percent], error))
+            return false;
+    return true;
+}
+
+/* Fails unless PERCENT comes after BEFORE by a step that tailslow allows. */
+static bool judge_tail(json_int_t before, json_int_t percent, GError **error)
+{
+    if (percent < before || percent > TAIL_MAXIMUM || (percent && percent < TAIL_INITIAL))
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the source's CPU throttle went from %" JSON_INTEGER_FORMAT
+                           " %% to %" JSON_INTEGER_FORMAT
+                           " %%, expected it to grow from %d %% to %d %%",
+                           before, percent, TAIL_INITIAL, TAIL_MAXIMUM);
+    return percent < TAIL_MAXIMUM || before > TAIL_INITIAL ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the source's CPU throttle went from %" JSON_INTEGER_FORMAT
+                       " %% to %d %% in one step, although cpu-throttle-tailslow is on",
+                       before, TAIL_MAXIMUM);
+}
+
+/* Watches the CPU throttle until it is at its maximum. */
+static bool see_tail(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    json_int_t thread;
+    struct sample before = {0}, now = {0};
+    (void)destination;
+    if (!ask_thread(source, &thread, error))
+        return false;
+    for (guint iteration = 1; now.percent < TAIL_MAXIMUM; before = now) {
+        if (!godwit_migrate_next_iteration(source, &iteration, error) ||
+            !take(source, thread, &now, error) || !judge_tail(before.percent, now.percent, error))
+            return false;
+        if (now.percent > before.percent)
+            godwit_testbed_measure_item(source->testbed, "throttle", json_integer(now.percent));
+    }
+    return true;
+}
+
+/* The account is that of a guest which goes through its window in ascending order, and that never
+ * waits. */
+static struct godwit_lack *lacks_speed(const struct godwit_setup *setup)
+{
+    const uint32_t others = GODWIT_FLAG_STRIDE | GODWIT_FLAG_RANDOM;
+    if ((setup->workload.flags & others) || setup->workload.page_ticks)
+        return godwit_lack_new(g_strdup("a guest that writes the pages of its window in ascending "
+                                        "order, as fast as it can"),
+                               NULL);
+    return g_file_test("/proc/self/schedstat", G_FILE_TEST_EXISTS)
+               ? NULL
+               : godwit_lack_new(g_strdup("/proc/PID/schedstat"),
+                                 g_strdup("this kernel has none (CONFIG_SCHED_INFO)"));
+}
+
+static const struct godwit_capability auto_converge[] = {{"auto-converge", true}, {NULL, false}};
+static const struct godwit_parameter speed[] = {{"cpu-throttle-initial", SPEED_INITIAL, NULL},
+                                                {"cpu-throttle-increment", SPEED_INCREMENT, NULL},
+                                                {"max-cpu-throttle", SPEED_MAXIMUM, NULL},
+                                                {NULL, 0, NULL}};
+static const struct godwit_parameter tail[] = {{"cpu-throttle-initial", TAIL_INITIAL, NULL},
+                                               {"cpu-throttle-increment", TAIL_INCREMENT, NULL},
+                                               {"max-cpu-throttle", TAIL_MAXIMUM, NULL},
+                                               {NULL, 0, NULL}};
+
+/* A parameter that is true or false. */
+static bool set_tailslow(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    return godwit_vm_command(source, "migrate-set-parameters",
+                             json_pack("{s:b}", "cpu-throttle-tailslow", 1), error);
+}
+
+#define COMMON .cpus = 1, .wide = true, .slow = true, .lacks = lacks_speed
+
+GODWIT_SCENARIOS(promise_converge) = {
+    {
+        .name = "promise/auto-converge/speed",
+        .summary = "the guest is slowed down by the percentage that QEMU reports",
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .capabilities = auto_converge,
+                 .parameters = speed,
+                 .live = see_speed},
+        COMMON,
+    },
+    {
+        .name = "promise/auto-converge/tailslow",
+        .summary = "cpu-throttle-tailslow makes the last steps smaller",
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .capabilities = auto_converge,
+                 .parameters = tail,
+                 .configure = set_tailslow,
+                 .live = see_tail},
+        .needs = "parameter:cpu-throttle-tailslow",
+        COMMON,
+    },
+};
+GODWIT_SCENARIOS_END(promise_converge);
