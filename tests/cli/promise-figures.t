@@ -1,7 +1,6 @@
 #!/usr/bin/env perl
-# The scenarios promise/auto-converge/* can fail: each meets a QEMU that throttles its guest by
-# something else than it reports, or in other steps. An editor between Godwit and the QEMU's monitor
-# sees to that.
+# The scenarios of figures that QEMU reports can fail: each meets a QEMU that reports something else
+# than it does. An editor between Godwit and the QEMU's monitor sees to that.
 #
 # SPDX-License-Identifier: MIT
 use strict;
@@ -25,11 +24,14 @@ sub other {
 my @rows = (
     ['auto-converge/speed', other(1),  qr/throttle of 80 %, but its guest ran at .* of its speed before: expected 40\.0 % or less/],
     ['auto-converge/speed', other(99), qr/throttle of 80 %, but let its guest run for .* of the time only: expected 6\.7 % or more/],
-    ['auto-converge/speed', q{s/"cpu-throttle-initial":50/"cpu-throttle-initial":40/}, qr/throttle went from 0 % to 40 %, expected 50 %, and 30 % more/],
     ['auto-converge/tailslow', q{s/("cpu-throttle-tailslow"): ?true/$1:false/}, qr/throttle went from 20 % to 90 % in one step, although/],
+    ['downtime/expected', q{s/("expected-downtime": \d+)/${1}0/}, qr/reported an expected downtime of \d{4,} ms, but what was left took/],
+    ['downtime/expected', q{s/("downtime": \d+)\d\b/$1/}, qr/reported a downtime of \d+ ms, in which it sent \d+ bytes over a network that needs/],
+    ['remaining', q{s/("remaining": \d+)/${1}00/g}, qr/reports ram.remaining: \d+ in iteration 1, expected \d+ or less/],
+    ['remaining', q{s/("remaining"): 0\b/$1: 1/ if /"completed"/}, qr/reports ram.remaining: 1 after the migration, expected 0/],
 );
 my $number = 0;
-my @runs = run_all(2, map {
+my @runs = run_all(3, map {
     my ($scenario, $edit) = @$_;
     [['run', "promise/$scenario", '--arch', 'x86_64', '--accel', 'tcg', '--workload', 'order', '--qemu',
         qemu_edited($edit, $newest, ++$number)]]
