@@ -35,12 +35,14 @@
 #define LAST_SECONDS 2.5
 
 /*
- * How fast a throttled guest may be: by the part that it is left, half as much again and a tenth
- * of the whole. QEMU lets it run for 10 ms and then sleep; a main loop that is late by 5 ms makes
- * 15 ms of that. The tenth is for a processor that was slower before, because the host used its
- * other half, and for a pass that is counted twice at the edge of a reading.
+ * QEMU lets the guest run for 10 ms, puts it to sleep for as long as the percentage asks for, and
+ * does that again. If the host lets the guest's CPU go to sleep 10 ms late, it still sleeps when
+ * it should do so again, and that time is lost. At worst each second one is, and the guest runs
+ * for the half of the time in addition to half of what it is left: for 60 % at a throttle of 80 %.
+ * A load of 10 on two processors shows that at 99 % in one run of five. The tenth is for a
+ * processor that was slower before, because the host used its other half, and for a pass that is
+ * counted twice at the edge of a reading.
  */
-#define MORE_PART  1.5
 #define MORE_WHOLE 0.1
 /*
  * The least time for which it must run is a third of what it is left: at the end of its sleep it
@@ -139,7 +141,7 @@ static bool judge_speed(struct godwit_testbed *testbed, json_int_t percent,
 {
     const double left = (double)(100 - percent) / 100;
     const double part = rate(speed) / rate(free_speed), ran = speed->ran / speed->seconds;
-    const double most = left * MORE_PART + MORE_WHOLE, least = left / LESS_PART;
+    const double most = (1 + left) / 2 + MORE_WHOLE, least = left / LESS_PART;
     godwit_testbed_measure_item(testbed, "throttled",
                                 json_pack("{s:I, s:f, s:f, s:f}", "percent", percent, "speed", part,
                                           "ran", ran, "seconds", speed->seconds));

@@ -22,8 +22,7 @@ sub other {
 }
 
 my @rows = (
-    ['auto-converge/speed', other(1),  qr/throttle of 80 %, but its guest ran at .* of its speed before: expected 40\.0 % or less/],
-    ['auto-converge/speed', other(99), qr/throttle of 80 %, but let its guest run for .* of the time only: expected 6\.7 % or more/],
+    ['auto-converge/speed', other(1),  qr/throttle of 80 %, but its guest ran at .* of its speed before: expected 70\.0 % or less/],
     ['auto-converge/tailslow', q{s/("cpu-throttle-tailslow"): ?true/$1:false/}, qr/throttle went from 20 % to 90 % in one step, although/],
     ['downtime/expected', q{s/("expected-downtime": \d+)/${1}0/}, qr/reported an expected downtime of \d{4,} ms, but what was left took/],
     ['downtime/expected', q{s/("downtime": \d+)\d\b/$1/}, qr/reported a downtime of \d+ ms, in which it sent \d+ bytes over a network that needs/],
