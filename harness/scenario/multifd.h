@@ -12,6 +12,12 @@
  * name both in its refusal and leave both off. Fails if anything else happens. */
 bool godwit_multifd_ask_postcopy(struct godwit_vm *vm, bool *both, GError **error);
 
+/* Turns multifd and postcopy on, on both sides. Fails with SKIP if a QEMU refuses that, or if the
+ * known bug of the combination would hide what becomes of it: multifd/tcp/postcopy and
+ * multifd/postcopy/held show that bug. */
+bool godwit_multifd_accept_postcopy(struct godwit_vm *source, struct godwit_vm *destination,
+                                    GError **error);
+
 /* Does what godwit_course_move() does, for a spec with both. A known bug may keep the migration
  * from its end; the failure names it then. */
 bool godwit_multifd_move_postcopy(struct godwit_testbed *testbed, const struct godwit_spec *spec,

@@ -70,9 +70,8 @@ static bool accept(struct godwit_vm *vm, GError **error)
                         vm->qemu->version));
 }
 
-/* Turns both on, on both sides. Fails with SKIP if the known bug would hide what becomes of it:
- * multifd/tcp/postcopy and multifd/postcopy/held show that bug. */
-static bool accept_sound(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+bool godwit_multifd_accept_postcopy(struct godwit_vm *source, struct godwit_vm *destination,
+                                    GError **error)
 {
     return accept(source, error) && accept(destination, error) &&
            (!is_broken(source, destination) ||
@@ -92,7 +91,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     testbed->state->channels = *(const unsigned *)scenario->data;
     return godwit_course_both(testbed, "destination", paused, &source, &destination, error) &&
            (paused ? accept(source, error) && accept(destination, error)
-                   : accept_sound(source, destination, error)) &&
+                   : godwit_multifd_accept_postcopy(source, destination, error)) &&
            godwit_multifd_move_postcopy(testbed, &scenario->spec, source, destination, error);
 }
 
@@ -187,7 +186,7 @@ static bool change(struct godwit_testbed *testbed, const struct godwit_scenario 
     testbed->oob = true;
     struct godwit_vm *last = godwit_course_ahead(testbed, "last", true, error);
     return last && godwit_course_both(testbed, "middle", true, &source, &middle, error) &&
-           accept_sound(source, middle, error) &&
+           godwit_multifd_accept_postcopy(source, middle, error) &&
            set_channels(source, middle, CHANNELS_FIRST, error) &&
            godwit_course_leg(testbed, spec, source, middle, error) &&
            godwit_vm_quit(source, error) && godwit_vm_handshake(last, error) &&
@@ -199,8 +198,10 @@ static bool change(struct godwit_testbed *testbed, const struct godwit_scenario 
  * goes to another destination in the same way. */
 static bool judge_cancelled(struct godwit_held *held, GError **error)
 {
-    static const struct godwit_capability unpaused[] = {
-        {"multifd", true}, {"pause-before-switchover", false}, {NULL, false}};
+    static const struct godwit_capability unpaused[] = {{"multifd", true},
+                                                        {"pause-before-switchover", false},
+                                                        {"return-path", false},
+                                                        {NULL, false}};
     static const struct godwit_spec again = {.transport = GODWIT_TRANSPORT_UNIX,
                                              .move = GODWIT_MOVE_POSTCOPY_PAUSED,
                                              .capabilities = unpaused,
@@ -246,7 +247,8 @@ static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario 
     held->survives = postcopy;
     held->elsewhere = !postcopy;
     testbed->oob = true;
-    if (!godwit_held_start(held, error) || !accept_sound(held->source, held->destination, error) ||
+    if (!godwit_held_start(held, error) ||
+        !godwit_multifd_accept_postcopy(held->source, held->destination, error) ||
         !godwit_held_connect(held, multifd, error) || !godwit_held_reach(held, error) ||
         !godwit_held_expect(held, "just before migrate_cancel", error))
         return false;

@@ -23,6 +23,8 @@ my @rows = (
     ['channels/changed', q{s/"multifd-channels":5/"multifd-channels":4/}, qr/has 5 TCP connections .*expected 6/],
     ['preempt', q{s/\{"capability":"postcopy-preempt","state":true\}/{"capability":"events","state":true}/}, qr/has 5 TCP connections .*expected 6/],
     ['cancel/postcopy-active', $TAKES, qr/source accepted migrate_cancel in postcopy-active, expected a refusal/],
+    ['channels/fewer', q{s/"exec-oob": ?"yank".*?"id"/"exec-oob":"query-yank","id"/}, qr/timed out after .* waiting for the source's migration to end/],
+    ['channels/more', q{$name eq 'source' && s/"status": "running"/"status": "paused"/}, qr/run state after the failed migration is "paused"/],
     ['cancel/active', $IDLE, qr/instead of "?cancelled|timed out after .* to be cancelled/],
 );
 
