@@ -195,16 +195,17 @@ static bool change(struct godwit_testbed *testbed, const struct godwit_scenario 
 }
 
 /* Judges a migration that was cancelled while the guest belonged to the source: it runs on, and
- * goes to another destination in the same way. */
+ * goes to another destination in the same way, over another number of channels. */
 static bool judge_cancelled(struct godwit_held *held, GError **error)
 {
     static const struct godwit_capability unpaused[] = {{"multifd", true},
                                                         {"pause-before-switchover", false},
                                                         {"return-path", false},
                                                         {NULL, false}};
-    static const struct godwit_spec again = {.transport = GODWIT_TRANSPORT_UNIX,
+    static const struct godwit_spec again = {.transport = GODWIT_TRANSPORT_TCP,
                                              .move = GODWIT_MOVE_POSTCOPY_PAUSED,
                                              .capabilities = unpaused,
+                                             .live = see_channels,
                                              .judge = judge_used};
     struct godwit_vm *source = held->source;
     /* A gate would keep from the destination that the connections are closed. */
@@ -215,6 +216,7 @@ static bool judge_cancelled(struct godwit_held *held, GError **error)
     return godwit_course_refused(held->destination, error) &&
            godwit_course_expect_status(source, "running", "after migrate_cancel", error) &&
            godwit_course_see_it_run(source, error) && godwit_vm_handshake(held->second, error) &&
+           set_channels(source, held->second, CHANNELS_SECOND, error) &&
            godwit_multifd_move_postcopy(held->testbed, &again, source, held->second, error);
 }
 
