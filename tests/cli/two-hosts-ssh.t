@@ -8,21 +8,24 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+
+# The first host: this test once more, in namespaces of its own, before Cli makes a folder.
+my $namespaces;
+
+BEGIN {
+    $namespaces = !$> && !system 'unshare --net ip link add name near type veth peer name far 2>/dev/null';
+    if (!$^C && $namespaces && ($ENV{GODWIT_TEST_HOST} // '') ne 'first') {
+        $ENV{GODWIT_TEST_HOST} = 'first';
+        exec qw(unshare --mount --net --pid --fork --mount-proc --kill-child), $^X, $0 or die "unshare: $!";
+    }
+}
 use Cli;
 use Test::More;
 
 my ($sshd) = grep { -x } qw(/usr/sbin/sshd /usr/bin/sshd);
-plan skip_all => 'no qemu-system-x86_64'                    unless $qemu;
-plan skip_all => 'no sshd (Debian: openssh-server)'         unless $sshd;
-plan skip_all => 'needs root, to make network namespaces'   if $>;
-plan skip_all => 'no network namespaces with a veth here'
-    if system 'unshare --net ip link add name near type veth peer name far 2>/dev/null';
-
-# The first host: this test once more, in namespaces of its own.
-if (($ENV{GODWIT_TEST_HOST} // '') ne 'first') {
-    $ENV{GODWIT_TEST_HOST} = 'first';
-    exec qw(unshare --mount --net --pid --fork --mount-proc --kill-child), $^X, $0 or die "unshare: $!";
-}
+plan skip_all => 'no qemu-system-x86_64' unless $qemu;
+plan skip_all => 'no sshd (Debian: openssh-server)' unless $sshd;
+plan skip_all => 'needs root, and network namespaces with a veth' unless $namespaces;
 
 my $folder = File::Temp->newdir('godwit-ssh-XXXXXX', TMPDIR => 1);
 system "ssh-keygen -q -t ed25519 -N '' -f $folder/$_" and BAIL_OUT('ssh-keygen failed') for qw(host client);
