@@ -151,6 +151,21 @@ class Qemu:
         self.process.communicate()
 
 
+def rom(pages):
+    """The boot sector, where it would be loaded, as the BIOS's last 64 KiB: with an end that makes it
+    PAGES, its table where the ROM is below 1 MiB, and a jump to it where a CPU begins."""
+    guest = GUEST.replace(END.to_bytes(4, "little"), (START + pages * PAGE).to_bytes(4, "little"))
+    guest = guest.replace((0x7c3a).to_bytes(4, "little"), (0xf7c3a).to_bytes(4, "little"))
+    return (bytes(0x7c00) + guest).ljust(0xfff0, b"\0") + b"\xe9\x0d\x7c".ljust(16, b"\0")
+
+
+def memory(side, name, pages):
+    """The first bytes of the guest's PAGES. SIDE writes them into the file NAME."""
+    side.tell("pmemsave", val=START, size=pages * PAGE, filename=name)
+    with open(name, "rb") as file:
+        return file.read()[::PAGE]
+
+
 def version(binary):
     return subprocess.run([program(binary), "--version"], stdout=subprocess.PIPE, check=True,
                           text=True).stdout.splitlines()[0]

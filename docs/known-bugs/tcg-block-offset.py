@@ -13,24 +13,9 @@ Exit status: 0 both sides are equal, 1 they are not or the source has ended, 2 t
 """
 import sys
 
-from qemu import END, GUEST, PAGE, START, Qemu, folder, version
+from qemu import Qemu, folder, memory, rom, version
 
 PAGES, RAM = 8, 64
-
-
-def rom():
-    """The boot sector, where it would be loaded, as the BIOS's last 64 KiB: with an end that makes it
-    PAGES, its table where the ROM is below 1 MiB, and a jump to it where a CPU begins."""
-    guest = GUEST.replace(END.to_bytes(4, "little"), (START + PAGES * PAGE).to_bytes(4, "little"))
-    guest = guest.replace((0x7c3a).to_bytes(4, "little"), (0xf7c3a).to_bytes(4, "little"))
-    return (bytes(0x7c00) + guest).ljust(0xfff0, b"\0") + b"\xe9\x0d\x7c".ljust(16, b"\0")
-
-
-def memory(side, name):
-    """The first bytes of the guest's pages."""
-    side.tell("pmemsave", val=START, size=PAGES * PAGE, filename=name)
-    with open(name, "rb") as file:
-        return file.read()[::PAGE]
 
 
 def completes(source):
@@ -62,7 +47,7 @@ def migrate(binary, dimm):
         print(f"the source has ended with status {source.process.wait()}")
         return None
     destination.await_event("MIGRATION", status="completed")
-    return memory(source, "source.memory"), memory(destination, "destination.memory")
+    return memory(source, "source.memory", PAGES), memory(destination, "destination.memory", PAGES)
 
 
 def main():
@@ -71,7 +56,7 @@ def main():
     print(version(binary), flush=True)
     with folder():
         with open("rom", "wb") as file:
-            file.write(rom())
+            file.write(rom(PAGES))
         both = migrate(binary, dimm)
     if not both:
         return 1

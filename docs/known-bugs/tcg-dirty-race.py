@@ -20,14 +20,9 @@ Exit status: 0 both sides were always equal, 1 they were not, 2 that could not b
 import os
 import sys
 
-from qemu import END, PAGE, START, Qemu, folder, version
+from qemu import END, PAGE, START, Qemu, folder, memory, version
 
-
-def memory(side, name):
-    """The first bytes of the guest's pages."""
-    side.tell("pmemsave", val=START, size=END - START, filename=name)
-    with open(name, "rb") as file:
-        return file.read()[::PAGE]
+PAGES = (END - START) // PAGE
 
 
 def migrate(image, binary, console):
@@ -49,7 +44,7 @@ def migrate(image, binary, console):
         source.set(max_bandwidth=1 << 40, downtime_limit=10000)
         source.await_event("MIGRATION", status="completed")
         destination.await_event("MIGRATION", status="completed")
-        return memory(source, "source.memory"), memory(destination, "destination.memory")
+        return memory(source, "source.memory", PAGES), memory(destination, "destination.memory", PAGES)
     finally:
         source.end()
         destination.end()

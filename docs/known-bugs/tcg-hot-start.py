@@ -13,27 +13,12 @@ Exit status: 0 both sides were always equal, 1 they were not, 2 that could not b
 """
 import sys
 
-from qemu import END, GUEST, PAGE, START, Qemu, folder, version
+from qemu import PAGE, START, Qemu, folder, memory, rom, version
 
 PAGES = 8
 # Enough for an empty guest, all of whose other pages are zero; and in the 0.1 s until QEMU looks up
 # from sending a part of it, which the guest's pages are in.
 FAST, SLOW = 1 << 30, 600_000
-
-
-def rom():
-    """The boot sector, where it would be loaded, as the BIOS's last 64 KiB: with an end that makes it
-    PAGES, its table where the ROM is below 1 MiB, and a jump to it where a CPU begins."""
-    guest = GUEST.replace(END.to_bytes(4, "little"), (START + PAGES * PAGE).to_bytes(4, "little"))
-    guest = guest.replace((0x7c3a).to_bytes(4, "little"), (0xf7c3a).to_bytes(4, "little"))
-    return (bytes(0x7c00) + guest).ljust(0xfff0, b"\0") + b"\xe9\x0d\x7c".ljust(16, b"\0")
-
-
-def memory(side, name):
-    """The first bytes of the guest's pages."""
-    side.tell("pmemsave", val=START, size=PAGES * PAGE, filename=name)
-    with open(name, "rb") as file:
-        return file.read()[::PAGE]
 
 
 def migrate(binary, postcopy):
@@ -54,7 +39,7 @@ def migrate(binary, postcopy):
             source.tell("migrate-start-postcopy")
         source.await_event("MIGRATION", status="completed")
         destination.await_event("MIGRATION", status="completed")
-        return memory(source, "source.memory"), memory(destination, "destination.memory")
+        return memory(source, "source.memory", PAGES), memory(destination, "destination.memory", PAGES)
     finally:
         source.end()
         destination.end()
@@ -67,7 +52,7 @@ def main():
     wrong = {"precopy": 0, "postcopy": 0}
     with folder():
         with open("rom", "wb") as file:
-            file.write(rom())
+            file.write(rom(PAGES))
         for i in range(count):
             for how in wrong:
                 here, there = migrate(binary, how == "postcopy")
