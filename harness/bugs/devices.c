@@ -93,6 +93,14 @@ static bool is_namespace(const struct godwit_symptom *symptom, char **seen)
     return !strcmp(symptom->text, "nvme-ns") && was_killed(symptom->source, SIGSEGV, NULL, seen);
 }
 
+/* A QEMU of either side dies whenever it plugs the device. */
+#define PLUGGED(NAME, SUMMARY, REFERENCE, MATCHES)                                                 \
+    {                                                                                              \
+        .id = NAME, .summary = SUMMARY, .reference = REFERENCE, .kind = GODWIT_SYMPTOM_PLUG,       \
+        .role = GODWIT_BUG_EITHER, .effect = GODWIT_BUG_LOST, .strikes = 1, .runs = 1,             \
+        .matches = MATCHES                                                                         \
+    }
+
 const struct godwit_bug godwit_bugs_devices[] = {
     {
         .id = "device-vmbus",
@@ -161,38 +169,12 @@ const struct godwit_bug godwit_bugs_devices[] = {
         .runs = 1,
         .matches = is_namespace,
     },
-    {
-        .id = "device-hv-syndbg",
-        .summary = "plugging hv-syndbg beside a vmbus-bridge without SynIC crashes QEMU",
-        .reference = "not known to be fixed in any release",
-        .kind = GODWIT_SYMPTOM_PLUG,
-        .role = GODWIT_BUG_EITHER,
-        .effect = GODWIT_BUG_LOST,
-        .strikes = 1,
-        .runs = 1,
-        .matches = is_syndbg,
-    },
-    {
-        .id = "device-k230-soc",
-        .summary = "plugging riscv.k230.soc aborts QEMU, because the chip brings CPUs",
-        .reference = "measured in QEMU 11.1; 10.0 does not have this device",
-        .kind = GODWIT_SYMPTOM_PLUG,
-        .role = GODWIT_BUG_EITHER,
-        .effect = GODWIT_BUG_LOST,
-        .strikes = 1,
-        .runs = 1,
-        .matches = is_k230,
-    },
-    {
-        .id = "device-pnv-nmmu",
-        .summary = "plugging pnv-nmmu aborts QEMU, because it has no chip",
-        .reference = "measured in QEMU 11.1; 10.0 does not have this device",
-        .kind = GODWIT_SYMPTOM_PLUG,
-        .role = GODWIT_BUG_EITHER,
-        .effect = GODWIT_BUG_LOST,
-        .strikes = 1,
-        .runs = 1,
-        .matches = is_pnv_nmmu,
-    },
+    PLUGGED("device-hv-syndbg",
+            "plugging hv-syndbg beside a vmbus-bridge without SynIC crashes QEMU",
+            "not known to be fixed in any release", is_syndbg),
+    PLUGGED("device-k230-soc", "plugging riscv.k230.soc aborts QEMU, because the chip brings CPUs",
+            "measured in QEMU 11.1; 10.0 does not have this device", is_k230),
+    PLUGGED("device-pnv-nmmu", "plugging pnv-nmmu aborts QEMU, because it has no chip",
+            "measured in QEMU 11.1; 10.0 does not have this device", is_pnv_nmmu),
     {.id = NULL},
 };
