@@ -30,7 +30,7 @@ like($results->{'precopy/tcp/plain'}{again},
     'how to run it again');
 ok_clean($run, 'nothing is left');
 
-# What comes from the other host is judged: a byte of memory, and a page that its hash hides.
+# What arrives on the other host is judged: a bit is flipped on the way.
 my $flipped = run(['migrate', '--transport', 'tcp', '--fault', 'flip-bit', '--seed', 1, peer($serve)]);
 is($flipped->{status}, 1, 'a flipped bit: exit status') or diag($flipped->{out}, $flipped->{err});
 like($flipped->{out}, qr/^FAIL/m, 'a flipped bit is found');
