@@ -121,9 +121,11 @@ static bool begin(struct proxy *proxy, const char *program, char **arguments, GE
     godwit_frames_put(proxy->frames, GODWIT_FRAME_HELLO, text, strlen(text), NULL, 0);
     size_t i;
     json_t *name;
-    json_array_foreach(
-        proxy->files, i,
-        name) if (!put_file(proxy, (uint8_t)i, json_string_value(name), error)) return false;
+    json_array_foreach(proxy->files, i, name)
+    {
+        if (!put_file(proxy, (uint8_t)i, json_string_value(name), error))
+            return false;
+    }
     godwit_frames_put(proxy->frames, GODWIT_FRAME_START, NULL, 0, NULL, 0);
     return true;
 }

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 /* Bounds of what a client may ask for. */
-enum { ARGUMENTS_MAX = 4096, CHANNELS_MAX = 8, FILES_MAX = 256 };
+enum { ARGUMENTS_MAX = 4096, CHANNELS_MAX = 8, CHANNEL_LAST = 9, FILES_MAX = 256 };
 #define FILE_BYTES_MAX ((size_t)256 << 20) /* all files together */
 
 /* How long a client may stay silent before it has said what to run, and the last answers may take
@@ -69,7 +69,11 @@ static bool are_strings(const json_t *array, size_t most)
     json_t *value;
     if (!json_is_array(array) || json_array_size(array) > most)
         return false;
-    json_array_foreach(array, i, value) if (!json_is_string(value)) return false;
+    json_array_foreach(array, i, value)
+    {
+        if (!json_is_string(value))
+            return false;
+    }
     return true;
 }
 
@@ -102,14 +106,18 @@ static bool greet(struct session *session, const unsigned char *content, size_t 
     if (!are_strings(json_object_get(session->hello, "arguments"), ARGUMENTS_MAX) ||
         !are_strings(json_object_get(session->hello, "files"), FILES_MAX) ||
         !json_is_array(channels) || json_array_size(channels) > CHANNELS_MAX)
-        return bad(error, "no list of arguments, files and channels");
-    json_array_foreach(
-        json_object_get(session->hello, "files"), i,
-        value) if (!is_inside(json_string_value(value))) return bad(error, "the name of a file "
-                                                                           "outside of its folder");
-    json_array_foreach(channels, i, value) if (json_integer_value(value) < GODWIT_STREAM_FIRST ||
-                                               json_integer_value(value) >
-                                                   9) return bad(error, "a channel that cannot be");
+        return bad(error, "no lists of arguments, files and channels");
+    json_array_foreach(json_object_get(session->hello, "files"), i, value)
+    {
+        if (!is_inside(json_string_value(value)))
+            return bad(error, "the name of a file outside of its folder");
+    }
+    json_array_foreach(channels, i, value)
+    {
+        const json_int_t number = json_integer_value(value);
+        if (number < GODWIT_STREAM_FIRST || number > CHANNEL_LAST)
+            return bad(error, "a channel number that is out of range");
+    }
     g_autoptr(json_t) answer =
         json_pack("{s:i, s:s}", "protocol", GODWIT_REMOTE_PROTOCOL, "godwit", GODWIT_VERSION);
     g_autofree char *text = godwit_json_dump(answer, JSON_COMPACT);
@@ -150,7 +158,7 @@ static bool put_file(struct session *session, const unsigned char *content, size
     const unsigned char *zero =
         size > sizeof(number) ? memchr(name, 0, size - sizeof(number)) : NULL;
     if (!zero || !g_utf8_validate((const char *)name, -1, NULL) || !is_inside((const char *)name))
-        return bad(error, "a file without a name that can be");
+        return bad(error, "a file without a usable name");
     const size_t length = size - (size_t)(zero + 1 - content);
     memcpy(&number, content, sizeof(number));
     if (!count(session, length, error) ||

@@ -70,7 +70,7 @@ my @served = (
     ['another program' => hello(program => '/bin/sh'), qr/"\/bin\/sh" is no QEMU by its name/],
     ['a file outside' => hello(files => ['../x']), qr/a file outside of its folder/],
     ['an absolute file' => hello(files => ['/etc/x']), qr/a file outside of its folder/],
-    ['a channel of its own' => hello(channels => [0]), qr/a channel that cannot be/],
+    ['a channel of its own' => hello(channels => [0]), qr/a channel number that is out of range/],
     ['memory of nothing' => hello() . frame('R', "\0" x 17), qr/a frame that does not fit here/],
     ['data for nobody' => hello() . frame('D', "\x09abc"), qr/a frame that does not fit here/],
     ['a file without a name' => hello() . frame('F', "\x01abc"), qr/a part of a file that it has not named/],
