@@ -50,9 +50,33 @@ static void take(gpointer data, const json_t *result)
     struct godwit_compat_run *compat = data;
     g_autofree char *key = godwit_compat_job_key(godwit_json_string(result, "target", ""),
                                                  godwit_json_string(result, "scenario", ""));
-    struct godwit_compat_cell *cell = g_hash_table_lookup(compat->cell_of, key);
-    if (cell)
+    const GPtrArray *cells = g_hash_table_lookup(compat->cells_of, key);
+    const bool pass = !strcmp(godwit_json_string(result, "status", ""), "pass");
+    /* What befell several devices at once befell one of them: each is tried alone. */
+    for (guint i = 0; cells && (pass || cells->len == 1) && i < cells->len; i++) {
+        struct godwit_compat_cell *cell = g_ptr_array_index(cells, i);
+        cell->together = cells->len > 1;
         godwit_compat_take(cell, result);
+    }
+}
+
+/* Runs the run's jobs. */
+static void run_jobs(struct godwit_compat_run *compat)
+{
+    struct godwit_observer observer = {.data = compat, .result = take};
+    g_autoptr(GPtrArray) observers = g_ptr_array_new();
+    g_autoptr(GPtrArray) none = g_ptr_array_new();
+    g_ptr_array_add(observers, &observer);
+    struct godwit_run todo = {
+        .jobs = compat->jobs,
+        .skipped = none,
+        .parallel = (unsigned)compat->options->jobs,
+        .folder = compat->process->folder,
+        .janitor = compat->process->janitor,
+        .observers = observers,
+        .interrupted = &compat->process->interrupted,
+    };
+    godwit_run_jobs(&todo);
 }
 
 static bool write_formats(const struct godwit_compat_run *compat, const GPtrArray *causes,
@@ -162,35 +186,32 @@ static bool run_compat(struct godwit_process *process, const struct godwit_compa
         .lists = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_strfreev),
         .recipes =
             g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref),
+        .numbered =
+            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref),
         .jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free),
-        .cell_of = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+        .cells_of = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                          (GDestroyNotify)g_ptr_array_unref),
+        .later = g_ptr_array_new_with_free_func(g_free),
         .paths = g_ptr_array_new(),
         .table = godwit_compat_table_new(),
     };
-    struct godwit_observer observer = {.data = &run, .result = take};
-    g_autoptr(GPtrArray) observers = g_ptr_array_new();
-    g_autoptr(GPtrArray) none = g_ptr_array_new();
-    g_ptr_array_add(observers, &observer);
     add_binaries(&run);
     bool good = godwit_compat_jobs(&run, error) &&
                 godwit_compat_descriptions(process, run.paths, run.table, error);
     if (good) {
-        struct godwit_run todo = {
-            .jobs = run.jobs,
-            .skipped = none,
-            .parallel = (unsigned)options->jobs,
-            .folder = process->folder,
-            .janitor = process->janitor,
-            .observers = observers,
-            .interrupted = &process->interrupted,
-        };
-        godwit_run_jobs(&todo);
+        run_jobs(&run);
+        godwit_compat_together(&run);
+        run_jobs(&run);
+        godwit_compat_alone(&run);
+        run_jobs(&run);
         good = conclude(&run, baseline, status, error);
     }
     godwit_compat_table_free(run.table);
     g_ptr_array_unref(run.paths);
-    g_hash_table_unref(run.cell_of);
+    g_hash_table_unref(run.cells_of);
+    g_ptr_array_unref(run.later);
     g_ptr_array_unref(run.jobs);
+    g_hash_table_unref(run.numbered);
     g_hash_table_unref(run.recipes);
     g_hash_table_unref(run.lists);
     return good;

@@ -11,11 +11,6 @@
 #include "testbed/probe.h"
 #include <string.h>
 
-/* The prototypes whose scenarios are tried. */
-#define DEVICES  "prelaunch/"
-#define MODELS   "prelaunch-cpu/"
-#define MACHINES "machine/"
-
 unsigned godwit_compat_number(const struct godwit_compat_run *run, const struct godwit_qemu *qemu)
 {
     guint i = 0;
@@ -73,7 +68,8 @@ static json_t *recipes_of(struct godwit_compat_run *run, const struct godwit_tar
     const guint count = chosen->len;
     g_ptr_array_add(chosen, NULL);
     recipes = json_object();
-    const struct godwit_device_recipes wanted = {(char **)chosen->pdata, recipes};
+    json_t *numbered = json_object();
+    const struct godwit_device_recipes wanted = {(char **)chosen->pdata, recipes, numbered};
     bool more = count > 0;
     while (more) {
         const size_t before = json_object_size(recipes);
@@ -84,6 +80,7 @@ static json_t *recipes_of(struct godwit_compat_run *run, const struct godwit_tar
                json_object_size(recipes) > before && json_object_size(recipes) < count;
     }
     g_hash_table_insert(run->recipes, g_strdup(qemu->path), recipes);
+    g_hash_table_insert(run->numbered, g_strdup(qemu->path), numbered);
     return recipes;
 }
 
@@ -95,15 +92,26 @@ static const char *version_of(const char *type)
     return dash && g_ascii_isdigit(dash[1]) && strchr(dash, '.') ? dash + 1 : NULL;
 }
 
-/* Orders machine types: families by name, then the newest version first. */
+/* Compares the names of two machine types without their versions. */
+static int compare_families(const char *one, const char *other)
+{
+    const char *v = version_of(one), *w = version_of(other);
+    g_autofree char *family = v ? g_strndup(one, (gsize)(v - one)) : g_strdup(one);
+    g_autofree char *other_family = w ? g_strndup(other, (gsize)(w - other)) : g_strdup(other);
+    return strcmp(family, other_family);
+}
+
+static bool is_same_family(const char *one, const char *other)
+{
+    return !compare_families(one, other);
+}
+
+/* Orders machine types with versions: families by name, then the newest version first. */
 static int by_family(gconstpointer a, gconstpointer b)
 {
     const char *one = *(const char *const *)a, *other = *(const char *const *)b;
-    const char *v = version_of(one), *w = version_of(other);
-    g_autofree char *family = g_strndup(one, (gsize)(v - one));
-    g_autofree char *other_family = g_strndup(other, (gsize)(w - other));
-    const int order = strcmp(family, other_family);
-    return order ? order : strverscmp(w, v);
+    const int order = compare_families(one, other);
+    return order ? order : strverscmp(version_of(other), version_of(one));
 }
 
 static bool has_type(GPtrArray *types, const char *type)
@@ -187,10 +195,10 @@ static void set_missing(struct godwit_compat_cell *cell, const char *what)
     cell->reason = g_strdup_printf("the destination has no such %s", what);
 }
 
-/* Adds a job, which fills CELL in. Returns it, borrowed. */
-static struct godwit_job *add_job(struct godwit_compat_run *run, const struct godwit_target *target,
-                                  struct godwit_compat_cell *cell, const char *prefix,
-                                  const char *name)
+struct godwit_job *godwit_compat_add_job(struct godwit_compat_run *run,
+                                         const struct godwit_target *target,
+                                         struct godwit_compat_cell *cell, const char *prefix,
+                                         const char *name)
 {
     g_autofree char *full = g_strconcat(prefix, name, NULL);
     const struct godwit_scenario *scenario = godwit_scenario_find(full);
@@ -201,30 +209,59 @@ static struct godwit_job *add_job(struct godwit_compat_run *run, const struct go
     job->setup.type = job->type = g_strdup(cell->machine);
     job->repetition = job->repetitions = 1;
     g_ptr_array_add(run->jobs, job);
-    g_hash_table_insert(run->cell_of, godwit_compat_job_key(job->target, scenario->name), cell);
+    GPtrArray *cells = g_ptr_array_new();
+    g_ptr_array_add(cells, cell);
+    g_hash_table_insert(run->cells_of, godwit_compat_job_key(job->target, scenario->name), cells);
     return job;
 }
 
-/* Adds the devices of a target with one machine type. */
-static bool add_devices(struct godwit_compat_run *run, const struct godwit_target *target,
-                        const char *type, GError **error)
+void godwit_compat_add_device(struct godwit_compat_run *run, const struct godwit_target *target,
+                              struct godwit_compat_cell *cell)
 {
-    char **here = list_of(run, target, target->source, DEVICES, error);
-    char **there = here ? list_of(run, target, target->destination, DEVICES, error) : NULL;
+    struct godwit_job *job =
+        godwit_compat_add_job(run, target, cell, GODWIT_COMPAT_DEVICES, cell->subject);
+    const json_t *ours = g_hash_table_lookup(run->recipes, target->source->path);
+    const json_t *theirs = g_hash_table_lookup(run->recipes, target->destination->path);
+    godwit_job_set_recipes(job, json_object_get(ours, cell->subject),
+                           json_object_get(theirs, cell->subject));
+}
+
+/* Adds a device that is tried after FIRST, the cell of the same one on a newer machine type. */
+static void add_later(struct godwit_compat_run *run, const struct godwit_target *target,
+                      struct godwit_compat_cell *cell, const struct godwit_compat_cell *first)
+{
+    struct godwit_compat_later *later = g_new0(struct godwit_compat_later, 1);
+    later->target = target;
+    later->cell = cell;
+    later->first = first;
+    g_ptr_array_add(run->later, later);
+}
+
+/* Adds the devices of a target with one machine type. NEWEST has device -> cell of the newest
+ * type of its family, and is filled in if this is the one. */
+static bool add_devices(struct godwit_compat_run *run, const struct godwit_target *target,
+                        const char *type, GHashTable *newest, GError **error)
+{
+    char **here = list_of(run, target, target->source, GODWIT_COMPAT_DEVICES, error);
+    char **there =
+        here ? list_of(run, target, target->destination, GODWIT_COMPAT_DEVICES, error) : NULL;
     if (!there)
         return false;
-    const json_t *ours = recipes_of(run, target, target->source, here);
-    const json_t *theirs = recipes_of(run, target, target->destination, there);
+    recipes_of(run, target, target->source, here);
+    recipes_of(run, target, target->destination, there);
     for (guint i = 0; here[i]; i++) {
         if (!godwit_compat_has_device(run->options, here[i]))
             continue;
         struct godwit_compat_cell *cell = add_cell(run, target, type, here[i]);
-        if (g_strv_contains((const char *const *)there, here[i]))
-            godwit_job_set_recipes(add_job(run, target, cell, DEVICES, here[i]),
-                                   json_object_get(ours, here[i]),
-                                   json_object_get(theirs, here[i]));
-        else
+        const struct godwit_compat_cell *first = g_hash_table_lookup(newest, here[i]);
+        if (!g_strv_contains((const char *const *)there, here[i])) {
             set_missing(cell, "device");
+        } else if (first) {
+            add_later(run, target, cell, first);
+        } else {
+            godwit_compat_add_device(run, target, cell);
+            g_hash_table_insert(newest, cell->subject, cell);
+        }
     }
     return true;
 }
@@ -243,8 +280,9 @@ static bool add_models(struct godwit_compat_run *run, const struct godwit_target
 {
     if (!g_strcmp0(run->options->cpu_models, "none"))
         return true;
-    char **here = list_of(run, target, target->source, MODELS, error);
-    char **there = here ? list_of(run, target, target->destination, MODELS, error) : NULL;
+    char **here = list_of(run, target, target->source, GODWIT_COMPAT_MODELS, error);
+    char **there =
+        here ? list_of(run, target, target->destination, GODWIT_COMPAT_MODELS, error) : NULL;
     for (guint i = 0; there && here[i]; i++) {
         if (!godwit_compat_has_model(run->options, here[i], newest))
             continue;
@@ -252,7 +290,7 @@ static bool add_models(struct godwit_compat_run *run, const struct godwit_target
         cell->cpu = true;
         cell->unpromised = is_unpromised(here[i]);
         if (g_strv_contains((const char *const *)there, here[i]))
-            add_job(run, target, cell, MODELS, here[i]);
+            godwit_compat_add_job(run, target, cell, GODWIT_COMPAT_MODELS, here[i]);
         else
             set_missing(cell, "CPU model");
     }
@@ -287,10 +325,14 @@ bool godwit_compat_jobs(struct godwit_compat_run *run, GError **error)
         if (run->options->find_newest && strcmp(target->source->path, first) != 0)
             continue;
         g_autoptr(GPtrArray) types = types_of(run, target);
+        g_autoptr(GHashTable) newest = g_hash_table_new(g_str_hash, g_str_equal);
         for (guint i = 0; i < types->len; i++) {
             const char *type = g_ptr_array_index(types, i);
-            add_job(run, target, add_cell(run, target, type, ""), MACHINES, type);
-            if (!add_devices(run, target, type, error) ||
+            if (i && !is_same_family(type, g_ptr_array_index(types, i - 1)))
+                g_hash_table_remove_all(newest);
+            godwit_compat_add_job(run, target, add_cell(run, target, type, ""),
+                                  GODWIT_COMPAT_MACHINES, type);
+            if (!add_devices(run, target, type, newest, error) ||
                 !add_models(run, target, type, i == 0, error))
                 return false;
         }

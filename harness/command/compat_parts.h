@@ -1,6 +1,7 @@
 /*
  * Shared by the files of `godwit compat`: compat.c runs it and reports, compat_options.c has what
- * the user chooses, compat_jobs.c makes the jobs, compat_static.c compares descriptions.
+ * the user chooses, compat_jobs.c makes the jobs, compat_together.c makes those of several devices
+ * at once, compat_static.c compares descriptions.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -38,24 +39,58 @@ bool godwit_compat_has_model(const struct godwit_compat_options *options, const 
 struct godwit_compat_run {
     struct godwit_process *process;
     const struct godwit_compat_options *options;
-    GPtrArray *targets;  /* of struct godwit_target, one for each ordered pair */
-    GPtrArray *paths;    /* of the binaries, by their number in the table; borrowed */
-    GHashTable *lists;   /* prefix of a prototype and path of a binary -> names; both owned */
-    GHashTable *recipes; /* path of a binary -> JSON: device -> recipe; both owned */
-    GPtrArray *jobs;     /* of struct godwit_job */
-    GHashTable *cell_of; /* godwit_compat_job_key() of a job -> its cell; keys owned */
+    GPtrArray *targets;   /* of struct godwit_target, one for each ordered pair */
+    GPtrArray *paths;     /* of the binaries, by their number in the table; borrowed */
+    GHashTable *lists;    /* prefix of a prototype and path of a binary -> names; both owned */
+    GHashTable *recipes;  /* path of a binary -> JSON: device -> recipe; both owned */
+    GHashTable *numbered; /* likewise, recipes that can be joined */
+    GPtrArray *jobs;      /* of struct godwit_job */
+    GHashTable *cells_of; /* godwit_compat_job_key() of a job -> GPtrArray of its cells, borrowed;
+                             both owned */
+    GPtrArray *later;     /* of struct godwit_compat_later */
     struct godwit_compat_table *table;
+};
+
+/* A device on a machine type that is not the newest of its family. It is tried after those. */
+struct godwit_compat_later {
+    const struct godwit_target *target;
+    struct godwit_compat_cell *cell;
+    const struct godwit_compat_cell *first; /* the same device on the newest machine type */
+    bool together;                          /* others are tried at the same time */
 };
 
 /* Returns the number of a binary that the table has. */
 unsigned godwit_compat_number(const struct godwit_compat_run *run, const struct godwit_qemu *qemu);
 
-/* Returns the key of the job of that target and scenario in CELL_OF. The caller frees it. */
+/* Returns the key of the job of that target and scenario in CELLS_OF. The caller frees it. */
 char *godwit_compat_job_key(const char *target, const char *scenario);
 
+/* The prototypes whose scenarios are tried. */
+#define GODWIT_COMPAT_DEVICES  "prelaunch/"
+#define GODWIT_COMPAT_MODELS   "prelaunch-cpu/"
+#define GODWIT_COMPAT_MACHINES "machine/"
+
+/* Adds a job with the scenario PREFIX NAME for a cell. Returns it, borrowed. */
+struct godwit_job *godwit_compat_add_job(struct godwit_compat_run *run,
+                                         const struct godwit_target *target,
+                                         struct godwit_compat_cell *cell, const char *prefix,
+                                         const char *name);
+
+/* Adds a job that tries a device alone. */
+void godwit_compat_add_device(struct godwit_compat_run *run, const struct godwit_target *target,
+                              struct godwit_compat_cell *cell);
+
+/* Makes the jobs of the run those that try what is to be tried later: several devices at once if
+ * each of them arrived as it was on the newest machine type, else alone. */
+void godwit_compat_together(struct godwit_compat_run *run);
+
+/* Makes the jobs of the run those that try each device alone that was tried together with others
+ * which did not all arrive as they were. */
+void godwit_compat_alone(struct godwit_compat_run *run);
+
 /* Fills the table with a cell for each thing that is tried, and the run with a job for each that
- * can be tried. Fails with USAGE if a choice matches nothing, and with what asking a binary
- * fails with. */
+ * can be tried at first. Fails with USAGE if a choice matches nothing, and with what asking a
+ * binary fails with. */
 bool godwit_compat_jobs(struct godwit_compat_run *run, GError **error);
 
 /* Adds to TABLE the suspicions that the descriptions of its machine types give. PATHS are those of

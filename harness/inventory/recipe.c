@@ -300,6 +300,39 @@ struct godwit_recipe *godwit_recipe_new(const struct godwit_device_type *device,
     return recipe;
 }
 
+/* Appends an option and its value unless they are there. */
+static void add_option(GPtrArray *arguments, const char *option, const char *value)
+{
+    for (guint i = 0; i + 1 < arguments->len; i += 2)
+        if (!strcmp(g_ptr_array_index(arguments, i), option) &&
+            !strcmp(g_ptr_array_index(arguments, i + 1), value))
+            return;
+    add_words(arguments, (const char *const[]){option, value, NULL});
+}
+
+struct godwit_recipe *godwit_recipe_join(const GPtrArray *recipes)
+{
+    g_autoptr(GPtrArray) arguments = g_ptr_array_new_with_free_func(g_free);
+    const struct godwit_recipe *last = NULL;
+    for (guint r = 0; r < recipes->len; r++) {
+        const struct godwit_recipe *recipe = g_ptr_array_index(recipes, r);
+        if (last)
+            add_words(arguments, (const char *const[]){"-device", last->device, NULL});
+        last = recipe;
+        if (recipe->board || g_strv_contains((const char *const *)recipe->machine, "-machine") ||
+            g_strv_contains((const char *const *)recipe->machine, "-m"))
+            return NULL;
+        for (guint i = 0; recipe->machine[i]; i += 2)
+            add_option(arguments, recipe->machine[i], recipe->machine[i + 1]);
+    }
+    struct godwit_recipe *joined = g_new0(struct godwit_recipe, 1);
+    g_ptr_array_add(arguments, NULL);
+    g_ptr_array_set_free_func(arguments, NULL);
+    joined->machine = (char **)g_ptr_array_free(g_steal_pointer(&arguments), FALSE);
+    joined->device = g_strdup(last->device);
+    return joined;
+}
+
 bool godwit_recipe_use_port(struct godwit_recipe *recipe)
 {
     static const char *const port[] = {"-device", "pcie-root-port,id=socket,chassis=7"};

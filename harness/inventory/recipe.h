@@ -37,6 +37,11 @@ struct godwit_recipe *godwit_recipe_new(const struct godwit_device_type *device,
                                         const json_t *properties, const struct godwit_offer *offer,
                                         unsigned number);
 
+/* Returns one recipe that plugs the devices of all of RECIPES, an array of struct godwit_recipe
+ * with numbers that differ, or NULL if one of them needs another machine, or other options of it.
+ * What several need is there once. The caller frees it. */
+struct godwit_recipe *godwit_recipe_join(const GPtrArray *recipes);
+
 /* Adds a PCI Express port to the machine and plugs the device into it, as a machine needs that
  * cannot plug anything into its root bus while it runs. Returns false if the device is not for PCI,
  * or needs another place. */

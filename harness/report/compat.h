@@ -33,6 +33,7 @@ struct godwit_compat_cell {
     char *arch, *machine;         /* "x86_64", "pc-q35-7.2" */
     char *subject;                /* the device or CPU model, or "" for the machine as it is */
     bool cpu;                     /* the subject is a CPU model */
+    bool together;                /* it was tried with other devices, which arrived as well */
     bool unpromised;              /* no QEMU promises that others have the same under this name */
     enum godwit_compat compat;
     char *reason; /* one line; "" if there is nothing to say */

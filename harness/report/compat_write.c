@@ -203,12 +203,13 @@ static void write_json(FILE *out, const struct godwit_compat_table *table, const
     json_t *cells = json_array(), *list = json_array();
     for (guint i = 0; i < table->cells->len; i++) {
         const struct godwit_compat_cell *cell = g_ptr_array_index(table->cells, i);
-        json_array_append_new(
-            cells,
-            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "arch", cell->arch, "source",
-                      binary(table, cell->source), "destination", binary(table, cell->destination),
-                      "machine", cell->machine, "kind", kind_of(cell), "subject", cell->subject,
-                      "result", godwit_compat_name(cell->compat), "reason", cell->reason));
+        json_array_append_new(cells,
+                              json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "arch",
+                                        cell->arch, "source", binary(table, cell->source),
+                                        "destination", binary(table, cell->destination), "machine",
+                                        cell->machine, "kind", kind_of(cell), "subject",
+                                        cell->subject, "result", godwit_compat_name(cell->compat),
+                                        "reason", cell->reason, "together", cell->together));
     }
     for (guint i = 0; i < causes->len; i++) {
         const struct godwit_compat_cause *cause = g_ptr_array_index(causes, i);

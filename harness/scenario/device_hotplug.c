@@ -95,7 +95,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
                 GError **error)
 {
     g_autoptr(godwit_plug) plug =
-        godwit_plug_ask(testbed, godwit_scenario_subject(scenario), error);
+        godwit_plug_ask(testbed, godwit_scenario_subject(scenario), false, error);
     return plug && migrate(testbed, scenario, plug, error);
 }
 

@@ -36,9 +36,10 @@ struct godwit_plug {
 /* Returns the names of the devices that VM's binary has, as the hook `names` of a prototype. */
 char **godwit_device_names(struct godwit_vm *vm, GError **error);
 
-/* Asks both binaries how to plug the device NAME, which is borrowed. Fails with SKIP if one has no
- * such device, or if it must not be migrated here. Returns what godwit_plug_free() frees. */
-struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *name,
+/* Asks both binaries how to plug the device NAME, which is borrowed, or, if SEVERAL are welcome,
+ * the devices between whose names there is a plus sign. Fails with SKIP if one has no such device,
+ * or if it must not be migrated here. Returns what godwit_plug_free() frees. */
+struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *name, bool several,
                                     GError **error);
 
 void godwit_plug_free(struct godwit_plug *plug);

@@ -93,9 +93,10 @@ static void list_clear(struct list *list)
     g_clear_pointer(&list->machines, json_decref);
 }
 
-/* Returns the recipe for the device NAME. Fails with SKIP if the binary has none. */
+/* Returns the recipe for the device NAME, with that NUMBER. Fails with SKIP if the binary has
+ * none. */
 static struct godwit_recipe *make_recipe(struct godwit_vm *vm, const struct list *list,
-                                         const char *name, GError **error)
+                                         const char *name, unsigned number, GError **error)
 {
     const struct godwit_device_type *type = godwit_device_types_find(list->types, name);
     if (!type) {
@@ -108,9 +109,48 @@ static struct godwit_recipe *make_recipe(struct godwit_vm *vm, const struct list
     /* QEMU 7.2 ends when it is asked about a type whose module is not installed. */
     if (!properties)
         godwit_plug_refused(vm, name, error);
-    return properties ? godwit_recipe_new(type, properties,
-                                          &(struct godwit_offer){list->types, list->machines}, 0)
-                      : NULL;
+    return properties
+               ? godwit_recipe_new(type, properties,
+                                   &(struct godwit_offer){list->types, list->machines}, number)
+               : NULL;
+}
+
+/* Returns the recipe for a device, or for several with a plus sign between their names. Fails with
+ * SKIP if the binary lacks one of them, or if one does not fit beside others. */
+static struct godwit_recipe *make_joined(struct godwit_vm *vm, const struct list *list,
+                                         const char *names, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(names, "+", -1);
+    if (g_strv_length(parts) < 2)
+        return make_recipe(vm, list, names, 0, error);
+    g_autoptr(GPtrArray) recipes =
+        g_ptr_array_new_with_free_func((GDestroyNotify)godwit_recipe_free);
+    for (unsigned i = 0; parts[i]; i++) {
+        struct godwit_recipe *recipe = make_recipe(vm, list, parts[i], i + 1, error);
+        if (!recipe)
+            return NULL;
+        g_ptr_array_add(recipes, recipe);
+    }
+    struct godwit_recipe *joined = godwit_recipe_join(recipes);
+    if (!joined)
+        godwit_fail(error, GODWIT_ERROR_SKIP,
+                    "needs devices that fit into one machine: one of %s needs a machine, or "
+                    "memory, of its own",
+                    names);
+    return joined;
+}
+
+/* Adds the recipe of a device with that NUMBER to RECIPES, or null if QEMU ends: then this is the
+ * device that did it, and those that follow are missing. */
+static bool add_recipe(struct godwit_vm *vm, const struct list *list, const char *name,
+                       unsigned number, json_t *recipes, GError **error)
+{
+    json_object_set_new(recipes, name, json_null());
+    struct godwit_recipe *recipe = make_recipe(vm, list, name, number, error);
+    if (recipe)
+        json_object_set_new(recipes, name, godwit_recipe_to_json(recipe));
+    godwit_recipe_free(recipe);
+    return recipe != NULL;
 }
 
 bool godwit_device_recipes(struct godwit_vm *vm, gpointer data, GError **error)
@@ -120,23 +160,17 @@ bool godwit_device_recipes(struct godwit_vm *vm, gpointer data, GError **error)
     bool good = read_list(vm, &list, error);
     for (guint i = 0; good && wanted->names[i]; i++) {
         const char *name = wanted->names[i];
-        if (json_object_get(wanted->recipes, name))
-            continue;
-        /* If QEMU ends, the device that did it has no recipe, and those that follow are missing. */
-        json_object_set_new(wanted->recipes, name, json_null());
-        struct godwit_recipe *recipe = make_recipe(vm, &list, name, error);
-        if (recipe)
-            json_object_set_new(wanted->recipes, name, godwit_recipe_to_json(recipe));
-        else
-            good = false;
-        godwit_recipe_free(recipe);
+        if (!json_object_get(wanted->recipes, name))
+            good =
+                add_recipe(vm, &list, name, 0, wanted->recipes, error) &&
+                (!wanted->numbered || add_recipe(vm, &list, name, i + 1, wanted->numbered, error));
     }
     list_clear(&list);
     return good;
 }
 
-/* Returns the recipe for the device, as this binary wants it. KNOWN is one that is known, or
- * NULL. */
+/* Returns the recipe for the device, or for several, as this binary wants it. KNOWN is one that is
+ * known, or NULL. */
 static struct godwit_recipe *ask_recipe(struct godwit_testbed *testbed,
                                         const struct godwit_qemu *qemu, const json_t *known,
                                         const char *name, GError **error)
@@ -147,7 +181,7 @@ static struct godwit_recipe *ask_recipe(struct godwit_testbed *testbed,
     struct list list = {0};
     struct godwit_vm *vm = godwit_vm_start_bare(testbed, qemu, error);
     if (vm && godwit_vm_handshake(vm, error) && read_list(vm, &list, error))
-        recipe = make_recipe(vm, &list, name, error);
+        recipe = make_joined(vm, &list, name, error);
     list_clear(&list);
     if (recipe && !godwit_vm_quit(vm, error))
         g_clear_pointer(&recipe, godwit_recipe_free);
@@ -170,16 +204,21 @@ static void use_common_type(const struct godwit_setup *setup, struct godwit_reci
     }
 }
 
-struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *name,
+struct godwit_plug *godwit_plug_ask(struct godwit_testbed *testbed, const char *name, bool several,
                                     GError **error)
 {
     const struct godwit_setup *setup = testbed->setup;
+    g_auto(GStrv) names = g_strsplit(name, "+", -1);
     for (size_t i = 0; i < G_N_ELEMENTS(writers); i++)
-        if (!strcmp(writers[i][0], name)) {
+        if (g_strv_contains((const char *const *)names, writers[i][0])) {
             godwit_fail(error, GODWIT_ERROR_SKIP, "needs memory that stays as it is: %s",
                         writers[i][1]);
             return NULL;
         }
+    if (!several && names[1]) {
+        godwit_fail(error, GODWIT_ERROR_SKIP, "needs one device: %s names several", name);
+        return NULL;
+    }
     struct godwit_plug *plug = g_new0(struct godwit_plug, 1);
     plug->name = name;
     plug->source = ask_recipe(testbed, setup->source, setup->source_recipe, name, error);

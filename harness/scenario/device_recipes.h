@@ -11,6 +11,8 @@
 struct godwit_device_recipes {
     char *const *names; /* of devices, NULL-terminated */
     json_t *recipes;    /* name -> a recipe as JSON, or null: QEMU did not live to answer */
+    json_t *numbered;   /* likewise, for godwit_recipe_join(): each with its own number; NULL: not
+                         * wanted */
 };
 
 /* Asks VM, a QEMU without a machine, for the recipes of DATA, a struct godwit_device_recipes, that

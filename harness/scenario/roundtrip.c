@@ -160,7 +160,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
                 GError **error)
 {
     const char *name = godwit_scenario_subject(scenario);
-    g_autoptr(godwit_plug) plug = godwit_plug_ask(testbed, name, error);
+    g_autoptr(godwit_plug) plug = godwit_plug_ask(testbed, name, false, error);
     if (!plug || !godwit_plug_agreed(testbed, plug, error))
         return false;
     g_auto(GStrv) here = godwit_plug_arguments(plug->source, true);

@@ -96,11 +96,17 @@ if (/"numa-mem-supported"/) {
     s/, \\]/]/;
 }
 END
+my $old = "pc-q35-$both{q35}[1]";
 my $few = script_file('few', <<"END");
 case "\$*" in
 *'-machine none'*) exec "$lists" "\$@" ;;
+*-incoming*) ;;
 *) exec "$qemu" "\$@" ;;
 esac
+case "\$*" in
+*'-machine $old,'*'-device usb-tablet,'*) echo 'no such tablet' >&2; exit 1 ;;
+esac
+exec "$qemu" "\$@"
 END
 $run = run(['compat', @on, '--devices', 'none', '--cpu-models', 'none', '--all-machines', '--find-newest',
         '-f', "json:$dir/all.json", '-f', "text:$dir/all.txt", $qemu, $few]);
@@ -108,6 +114,21 @@ is($run->{status}, 0, 'all machines: exit status') or diag $run->{err};
 $report = JSON::PP->new->utf8->decode(slurp("$dir/all.json"));
 my @machines = map { $_->{machine} } @{$report->{cells}};
 is_deeply([sort @machines], [sort @few], 'each version of each family that both have, and nothing else');
+
+# Two devices at once on the older of two versions, and alone what is refused there.
+$run = run(['compat', @on, '--devices', 'e1000,usb-tablet', '--cpu-models', 'none', '--all-machines',
+        '--direction', 'both', '-f', "json:$dir/later.json", $qemu, $few]);
+is($run->{status}, 1, 'devices on all machines: exit status') or diag $run->{err};
+$report = JSON::PP->new->utf8->decode(slurp("$dir/later.json"));
+my @cells = grep { $_->{kind} eq 'device' && $_->{destination} =~ /few/ } @{$report->{cells}};
+my %older = map { ("pc-$_-$both{$_}[1]" => 1) } keys %both;
+is_deeply([map { "$_->{machine} $_->{subject}" } grep { $_->{result} ne 'same' } @cells],
+    ["$old usb-tablet"], 'one is refused on one machine type');
+like((grep { $_->{result} ne 'same' } @cells)[0]{reason}, qr/no such tablet/, 'its reason');
+is_deeply(
+    [sort map { "$_->{machine} $_->{subject}" } grep { $_->{together} } @cells],
+    [sort map { my $type = $_; map {"$type $_"} qw(e1000 usb-tablet) } grep { $_ ne $old } keys %older],
+    'the others of the older types are tried together, and those of that type alone');
 
 # What is in the baseline is accepted, and nothing else.
 $run = compat('--baseline', "$dir/baseline", $qemu, $broken);

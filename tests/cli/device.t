@@ -33,6 +33,15 @@ my %names = map { $_ => 1 } keys %$results;
 ok($names{"device/$_"}, "a glob: $_") for qw(virtio-rng-pci usb-tablet);
 is_deeply([grep { !/-rng-pci$|usb-t/ } keys %names], [], 'a glob: nothing else');
 
+# Several in one machine.
+($run, $results) = results_of('prelaunch/e1000+usb-tablet+e1000', 'prelaunch/e1000+pc-dimm', 'hotplug/e1000+e1000');
+is_deeply([map { "$_ $results->{$_}{status}" } sort keys %$results],
+    ['hotplug/e1000+e1000 skip', 'prelaunch/e1000+pc-dimm skip', 'prelaunch/e1000+usb-tablet+e1000 pass'],
+    'several devices in one machine');
+like($results->{'prelaunch/e1000+pc-dimm'}{message}, qr/memory, of its own/, 'one that does not fit: the reason');
+like($results->{'hotplug/e1000+e1000'}{message}, qr/names several/, 'one that is for a single device: the reason');
+cmp_ok($results->{'prelaunch/e1000+usb-tablet+e1000'}{measurements}{state_fields}, '>', 1000, 'their state is compared');
+
 # What cannot be tried is skipped for a reason.
 ($run, $results) = results_of('device/no-such', 'device/virtio-input-host-pci', 'device/usb-audio',
     '--allow-all-skipped');
