@@ -80,6 +80,18 @@ static double tolerance_of(const struct godwit_row *row, const struct godwit_rul
     return kinds[row->metric].scale == GODWIT_SCALE_RATIO ? rules->part : rules->ms;
 }
 
+/* Returns what B is compared with, the means of A and A', which the caller frees: a pair then
+ * scatters less than with A alone. */
+static double *mean_of_equals(enum godwit_scale scale, const struct values *values)
+{
+    double *mean = g_new(double, values->count + 1);
+    for (size_t i = 0; i < values->count; i++) {
+        const double a = values->arm[GODWIT_ARM_A][i], control = values->arm[GODWIT_ARM_CONTROL][i];
+        mean[i] = scale == GODWIT_SCALE_RATIO ? sqrt(a * control) : (a + control) / 2;
+    }
+    return mean;
+}
+
 /* Returns the row of one metric of one scenario, without its verdict. */
 static struct godwit_row row_of(const GArray *rounds, unsigned scenario, enum godwit_metric metric,
                                 double level, gsl_rng *random)
@@ -89,14 +101,16 @@ static struct godwit_row row_of(const GArray *rounds, unsigned scenario, enum go
     for (int arm = 0; arm < GODWIT_ARMS; arm++)
         row.median[arm] = godwit_median(values.arm[arm], values.count);
     double *const *arm = values.arm;
-    row.known = godwit_estimate(kinds[metric].scale, arm[GODWIT_ARM_A], arm[GODWIT_ARM_B],
-                                values.count, level, random, &row.effect) &&
-                godwit_estimate(kinds[metric].scale, arm[GODWIT_ARM_A], arm[GODWIT_ARM_CONTROL],
-                                values.count, level, random, &row.control);
+    const enum godwit_scale scale = kinds[metric].scale;
+    g_autofree double *equals = mean_of_equals(scale, &values);
+    row.known = godwit_estimate(scale, equals, arm[GODWIT_ARM_B], values.count, level, random,
+                                &row.effect) &&
+                godwit_estimate(scale, arm[GODWIT_ARM_A], arm[GODWIT_ARM_CONTROL], values.count,
+                                level, random, &row.control);
     row.effect.pairs = row.control.pairs = values.count;
-    if (values.count)
+    if (row.known)
         row.p = row.adjusted =
-            godwit_mann_whitney(arm[GODWIT_ARM_A], values.count, arm[GODWIT_ARM_B], values.count);
+            godwit_aligned_ranks(scale, values.arm, GODWIT_ARMS, values.count, GODWIT_ARM_B);
     values_clear(&values);
     return row;
 }
@@ -109,6 +123,11 @@ static bool estimate_mean(GArray *const *rounds, unsigned count, enum godwit_arm
     g_autofree struct godwit_pairs *pairs = g_new(struct godwit_pairs, count);
     for (unsigned s = 0; s < count; s++) {
         values[s] = values_of(rounds[s], GODWIT_METRIC_TOTAL);
+        if (arm == GODWIT_ARM_B) {
+            double *equals = mean_of_equals(GODWIT_SCALE_RATIO, &values[s]);
+            g_free(values[s].arm[GODWIT_ARM_A]);
+            values[s].arm[GODWIT_ARM_A] = equals;
+        }
         pairs[s] =
             (struct godwit_pairs){values[s].arm[GODWIT_ARM_A], values[s].arm[arm], values[s].count};
     }

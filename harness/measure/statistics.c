@@ -155,33 +155,42 @@ bool godwit_estimate_mean(const struct godwit_pairs *ratios, size_t count, doubl
     return estimate_all(GODWIT_SCALE_RATIO, ratios, count, level, random, estimate);
 }
 
-double godwit_mann_whitney(const double *a, size_t a_count, const double *b, size_t b_count)
+/* Sets RANKS to the ranks of VALUES, from 1 on; equal values share the mean of theirs. */
+static void rank(const double *values, size_t count, double *ranks)
 {
-    const size_t count = a_count + b_count;
-    if (!a_count || !b_count)
-        return 1;
-    g_autofree double *all = g_new(double, count);
     g_autofree size_t *order = g_new(size_t, count);
-    memcpy(all, a, a_count * sizeof(*a));
-    memcpy(all + a_count, b, b_count * sizeof(*b));
-    gsl_sort_index(order, all, 1, count);
-    double ranks = 0, ties = 0; /* the sum of the ranks of A, and of t^3 - t of each tie */
+    gsl_sort_index(order, values, 1, count);
     for (size_t first = 0, next; first < count; first = next) {
-        for (next = first + 1; next < count && all[order[next]] == all[order[first]]; next++)
+        for (next = first + 1; next < count && values[order[next]] <= values[order[first]]; next++)
             ;
-        const double tied = (double)(next - first);
-        ties += tied * tied * tied - tied;
         for (size_t i = first; i < next; i++)
-            if (order[i] < a_count)
-                ranks += (double)(first + next + 1) / 2;
+            ranks[order[i]] = (double)(first + 1 + next) / 2;
     }
-    const double n = (double)a_count, m = (double)b_count, whole = n + m;
-    const double u = ranks - n * (n + 1) / 2;
-    const double variance = n * m / 12 * (whole + 1 - ties / (whole * (whole - 1)));
-    if (!(variance > 0))
-        return 1;
-    const double z = MAX(fabs(u - n * m / 2) - 0.5, 0) / sqrt(variance);
-    return 2 * gsl_cdf_ugaussian_Q(z);
+}
+
+double godwit_aligned_ranks(enum godwit_scale scale, double *const *arms, size_t count,
+                            size_t rounds, size_t which)
+{
+    g_autofree double *aligned = g_new(double, count *rounds + 1);
+    g_autofree double *ranks = g_new(double, count *rounds + 1);
+    double distance = 0, variance = 0;
+    for (size_t r = 0; r < rounds; r++) {
+        double *const row = aligned + r * count;
+        for (size_t i = 0; i < count; i++)
+            row[i] = scale == GODWIT_SCALE_RATIO ? log(arms[i][r]) : arms[i][r];
+        const double level = gsl_stats_mean(row, 1, count);
+        for (size_t i = 0; i < count; i++)
+            row[i] -= level;
+    }
+    rank(aligned, count * rounds, ranks);
+    /* If the arms are equal, each order of a round's ranks is as likely as any other. */
+    for (size_t r = 0; r < rounds; r++) {
+        const double *const row = ranks + r * count;
+        const double mean = gsl_stats_mean(row, 1, count);
+        distance += row[which] - mean;
+        variance += gsl_stats_variance_with_fixed_mean(row, 1, count, mean);
+    }
+    return variance > 0 ? 2 * gsl_cdf_ugaussian_Q(fabs(distance) / sqrt(variance)) : 1;
 }
 
 void godwit_holm(double *p, size_t count)
@@ -217,9 +226,12 @@ enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_es
         return GODWIT_VERDICT_SAME;
     if (!isnan(p) && p >= GODWIT_SIGNIFICANCE)
         return GODWIT_VERDICT_CANNOT_TELL;
-    return estimate->low > most     ? GODWIT_VERDICT_MORE
-           : estimate->high < least ? GODWIT_VERDICT_LESS
-                                    : GODWIT_VERDICT_CANNOT_TELL;
+    /* With a test, the interval need not be beyond the tolerance: it shows that they differ, and
+     * is not within the tolerance, or they would be the same. */
+    const double equal = ratio ? 1 : 0;
+    return estimate->low > (isnan(p) ? most : equal)     ? GODWIT_VERDICT_MORE
+           : estimate->high < (isnan(p) ? least : equal) ? GODWIT_VERDICT_LESS
+                                                         : GODWIT_VERDICT_CANNOT_TELL;
 }
 
 double godwit_smallest_change(enum godwit_scale scale, const struct godwit_estimate *estimate,
@@ -231,5 +243,6 @@ double godwit_smallest_change(enum godwit_scale scale, const struct godwit_estim
     const double margin = (gsl_cdf_tdist_Qinv(GODWIT_SIGNIFICANCE / 2, freedom) +
                            gsl_cdf_tdist_Pinv(POWER, freedom)) *
                           estimate->error;
-    return scale == GODWIT_SCALE_RATIO ? (1 + tolerance) * exp(margin) - 1 : tolerance + margin;
+    /* What is smaller than the tolerance is the same. */
+    return MAX(tolerance, scale == GODWIT_SCALE_RATIO ? exp(margin) - 1 : margin);
 }

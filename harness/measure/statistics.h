@@ -68,18 +68,25 @@ struct godwit_pairs {
 bool godwit_estimate_mean(const struct godwit_pairs *ratios, size_t count, double level,
                           gsl_rng *random, struct godwit_estimate *estimate);
 
-/* Returns the two-sided p of the test of Mann and Whitney, by the normal approximation with
- * corrections for ties and for continuity; 1 if a sample is empty or all values are equal. */
-double godwit_mann_whitney(const double *a, size_t a_count, const double *b, size_t b_count);
+/*
+ * Returns the two-sided p that the arm WHICH of COUNT ARMS is no other than the rest of them, in so
+ * many ROUNDS; 1 if all values are equal. ARMS has an array for each arm, with a value for each
+ * round. This is the test of Hodges and Lehmann by aligned ranks, in the normal approximation: the
+ * test of Mann and Whitney for runs in rounds, each of which has its own load of the host. The
+ * values of a ratio are positive.
+ */
+double godwit_aligned_ranks(enum godwit_scale scale, double *const *arms, size_t count,
+                            size_t rounds, size_t which);
 
 /* Replaces each of COUNT p by the one that Holm's correction for all of them gives. NaNs stay, and
  * do not count. */
 void godwit_holm(double *p, size_t count);
 
 /*
- * Judges an estimate. It is MORE or LESS if the whole interval is beyond TOLERANCE and P, unless it
- * is NaN, is below GODWIT_SIGNIFICANCE; SAME if the whole interval is within TOLERANCE. TOLERANCE
- * is a part for a ratio, 0.05 for example: 1.05 and 1 / 1.05 are within it.
+ * Judges an estimate. It is SAME if the whole interval is within TOLERANCE. Otherwise it is MORE or
+ * LESS if the interval excludes that they are equal, and P is below GODWIT_SIGNIFICANCE; or, if P
+ * is NaN, if the whole interval is beyond TOLERANCE. TOLERANCE is a part for a ratio, 0.05 for
+ * example: 1.05 and 1 / 1.05 are within it.
  */
 enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_estimate *estimate,
                                  double tolerance, double p);

@@ -109,18 +109,52 @@ static void few_pairs_give_no_interval(void **state)
     gsl_rng_free(random);
 }
 
-static void mann_whitney_by_hand(void **state)
+static void aligned_ranks_by_hand(void **state)
 {
-    const double low[] = {1, 2, 3}, high[] = {4, 5, 6};
-    const double tied[] = {1, 2, 2}, other[] = {2, 3, 4}, same[] = {7, 7, 7};
+    /* Less the means of the rounds, 3 and 2: -2 3 -1, 0 1 -1, with the ranks 1 6 2.5, 4 5 2.5. B
+     * has 11, and 7 if nothing differs; the variances of the rounds are 4.3889 and 1.0556. */
+    double a[] = {1, 2}, b[] = {6, 3}, control[] = {2, 1}, same[] = {7, 7};
+    double *arms[] = {a, b, control}, *equal[] = {same, same, same};
     (void)state;
-    /* U = 0, mean 4.5, variance 3 * 3 * 7 / 12: z = 4 / 2.2913 = 1.7457. */
-    assert_true(fabs(godwit_mann_whitney(low, 3, high, 3) - 0.080856) < 1e-5);
-    assert_true(fabs(godwit_mann_whitney(high, 3, low, 3) - 0.080856) < 1e-5);
-    /* Ranks 1, 3, 3: U = 1; a tie of three lowers the variance to 4.65: z = 3 / 2.1564 = 1.3912. */
-    assert_true(fabs(godwit_mann_whitney(tied, 3, other, 3) - 0.164159) < 1e-5);
-    assert_true(godwit_mann_whitney(same, 3, same, 3) >= 1);
-    assert_true(godwit_mann_whitney(low, 3, high, 0) >= 1);
+    assert_true(fabs(godwit_aligned_ranks(GODWIT_SCALE_DIFFERENCE, arms, 3, 2, 1) - 0.086476) <
+                1e-4);
+    assert_true(godwit_aligned_ranks(GODWIT_SCALE_DIFFERENCE, equal, 3, 2, 1) >= 1);
+    assert_true(godwit_aligned_ranks(GODWIT_SCALE_RATIO, equal, 3, 2, 1) >= 1);
+    assert_true(godwit_aligned_ranks(GODWIT_SCALE_RATIO, arms, 3, 0, 1) >= 1);
+    /* A round that is ten times as slow tells the same of ratios. */
+    const double before = godwit_aligned_ranks(GODWIT_SCALE_RATIO, arms, 3, 2, 1);
+    a[0] *= 10;
+    b[0] *= 10;
+    control[0] *= 10;
+    assert_true(fabs(godwit_aligned_ranks(GODWIT_SCALE_RATIO, arms, 3, 2, 1) - before) < 1e-9);
+}
+
+/* Equals have a p below 0.05 about once in twenty, and one that is a little slower nearly always,
+ * whatever the load of the round. */
+static void aligned_ranks_are_fair(void **state)
+{
+    enum { TRIALS = 400, ROUNDS = 12 };
+    gsl_rng *random = random_new(12);
+    double values[3][ROUNDS], *arms[] = {values[0], values[1], values[2]};
+    int wrong = 0, found = 0;
+    (void)state;
+    for (int t = 0; t < TRIALS; t++) {
+        for (int r = 0; r < ROUNDS; r++) {
+            const double load = gsl_ran_gaussian(random, 0.2);
+            for (int arm = 0; arm < 3; arm++)
+                values[arm][r] = 100 * exp(load + noise(random, t % 2));
+        }
+        wrong += godwit_aligned_ranks(GODWIT_SCALE_RATIO, arms, 3, ROUNDS, 1) < 0.05;
+        for (int r = 0; r < ROUNDS; r++)
+            values[1][r] *= 1.1;
+        found += godwit_aligned_ranks(GODWIT_SCALE_RATIO, arms, 3, ROUNDS, 1) < 0.05;
+    }
+    print_message("%d of %d equals were called different, and %d of what is slower\n", wrong,
+                  TRIALS, found);
+    /* 20 are expected; four standard deviations are 17. */
+    assert_in_range(wrong, 3, 37);
+    assert_in_range(found, TRIALS * 9 / 10, TRIALS);
+    gsl_rng_free(random);
 }
 
 static void holm_by_hand(void **state)
@@ -151,18 +185,24 @@ static void verdicts_at_their_bounds(void **state)
         {GODWIT_SCALE_RATIO, 1 / 1.05, 1.05, 1, GODWIT_VERDICT_SAME},
         {GODWIT_SCALE_RATIO, 0.95, 1.04, 1, GODWIT_VERDICT_CANNOT_TELL}, /* 1 / 1.05 > 0.95 */
         {GODWIT_SCALE_RATIO, 0.96, 1.06, 1, GODWIT_VERDICT_CANNOT_TELL},
-        {GODWIT_SCALE_RATIO, 1.04, 1.20, 0.0001, GODWIT_VERDICT_CANNOT_TELL},
-        {GODWIT_SCALE_RATIO, 1.05, 1.20, 0.0001, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_RATIO, 1, 1.20, 0.0001, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_RATIO, 1.001, 1.20, 0.0001, GODWIT_VERDICT_MORE},
+        {GODWIT_SCALE_RATIO, 1.001, 1.051, 0.0001, GODWIT_VERDICT_MORE},
+        {GODWIT_SCALE_RATIO, 1.001, 1.20, 0.05, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_RATIO, 1.05, 1.20, NAN, GODWIT_VERDICT_CANNOT_TELL},
         {GODWIT_SCALE_RATIO, 1.051, 1.20, 0.0001, GODWIT_VERDICT_MORE},
         {GODWIT_SCALE_RATIO, 1.051, 1.20, 0.05, GODWIT_VERDICT_CANNOT_TELL},
         {GODWIT_SCALE_RATIO, 1.051, 1.20, NAN, GODWIT_VERDICT_MORE},
         {GODWIT_SCALE_RATIO, 0.5, 0.95, 0.04, GODWIT_VERDICT_LESS},
-        {GODWIT_SCALE_RATIO, 0.5, 0.953, 0.04, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_RATIO, 0.5, 0.999, 0.04, GODWIT_VERDICT_LESS},
+        {GODWIT_SCALE_RATIO, 0.5, 1, 0.04, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_RATIO, 0.5, 0.953, NAN, GODWIT_VERDICT_CANNOT_TELL},
         {GODWIT_SCALE_RATIO, 0.5, 2, 0.04, GODWIT_VERDICT_CANNOT_TELL},
         {GODWIT_SCALE_DIFFERENCE, -0.05, 0.05, 1, GODWIT_VERDICT_SAME},
         {GODWIT_SCALE_DIFFERENCE, 0.051, 0.06, 0.01, GODWIT_VERDICT_MORE},
         {GODWIT_SCALE_DIFFERENCE, -1, -0.051, 0.01, GODWIT_VERDICT_LESS},
-        {GODWIT_SCALE_DIFFERENCE, -1, -0.05, 0.01, GODWIT_VERDICT_CANNOT_TELL},
+        {GODWIT_SCALE_DIFFERENCE, -1, -0.01, 0.01, GODWIT_VERDICT_LESS},
+        {GODWIT_SCALE_DIFFERENCE, -1, 0, 0.01, GODWIT_VERDICT_CANNOT_TELL},
         {GODWIT_SCALE_DIFFERENCE, 0, 0, 1, GODWIT_VERDICT_SAME},
     };
     (void)state;
@@ -188,17 +228,16 @@ static void smallest_change_is_found(void **state)
         struct godwit_estimate estimate;
         make_pairs(random, false, 1, PAIRS, a, b);
         assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, PAIRS, 0.95, random, &estimate));
-        const double change = godwit_smallest_change(GODWIT_SCALE_RATIO, &estimate, 0.05);
-        assert_true(change > 0.05);
+        const double change = godwit_smallest_change(GODWIT_SCALE_RATIO, &estimate, 0.01);
+        assert_true(change > 0.01);
         for (int i = 1; i <= 2; i++) {
-            make_pairs(random, false, i == 1 ? 1 + change : 1.05 + (change - 0.05) / 2, PAIRS, a,
-                       b);
+            make_pairs(random, false, 1 + change / i, PAIRS, a, b);
             assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, PAIRS, 0.95, random, &estimate));
             *(i == 1 ? &found : &half) +=
-                godwit_judge(GODWIT_SCALE_RATIO, &estimate, 0.05, NAN) == GODWIT_VERDICT_MORE;
+                godwit_judge(GODWIT_SCALE_RATIO, &estimate, 0.01, 0.01) == GODWIT_VERDICT_MORE;
         }
     }
-    print_message("the smallest change was found %d times of %d; half way to it %d times\n", found,
+    print_message("the smallest change was found %d times of %d; half of it %d times\n", found,
                   TRIALS, half);
     assert_in_range(found, TRIALS * 60 / 100, TRIALS * 92 / 100);
     assert_in_range(half, 0, TRIALS / 2);
@@ -416,7 +455,8 @@ int main(void)
         cmocka_unit_test(intervals_contain_the_truth),
         cmocka_unit_test(estimates_mirror),
         cmocka_unit_test(few_pairs_give_no_interval),
-        cmocka_unit_test(mann_whitney_by_hand),
+        cmocka_unit_test(aligned_ranks_by_hand),
+        cmocka_unit_test(aligned_ranks_are_fair),
         cmocka_unit_test(holm_by_hand),
         cmocka_unit_test(verdicts_at_their_bounds),
         cmocka_unit_test(smallest_change_is_found),
