@@ -85,6 +85,11 @@ check-hold: build $(O)/tests/stall
 check-compare: build
 	GODWIT=$(abspath $(O)/godwit) tests/compare.sh $(or $(QEMU),qemu-system-x86_64)
 
+.PHONY: check-pages
+## check-pages: whether the pages that Godwit writes can be read by all, in Chromium [QEMU=qemu-system-x86_64]
+check-pages: build
+	GODWIT=$(abspath $(O)/godwit) tests/pages.sh $(abspath $(O))/pages $(or $(QEMU),qemu-system-x86_64)
+
 $(O)/tests/stall: tests/stress/stall.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS)

@@ -283,7 +283,7 @@ void godwit_compare_write_html(FILE *out, const struct godwit_compare_report *re
 {
     GString *page = godwit_page_begin("Godwit: comparison of migrations");
     char *head = CAPTURE(godwit_compare_write_head, report);
-    godwit_page_text(page, "<pre>", head, "</pre>\n");
+    godwit_page_code(page, head);
     free(head);
     contents(page, report);
     table(page, report, 0, true, "geometric mean over all scenarios");
@@ -292,7 +292,7 @@ void godwit_compare_write_html(FILE *out, const struct godwit_compare_report *re
         g_string_append_printf(page, "<h2 id=\"s%u\">", s);
         godwit_page_text(page, "", scenario->name, "</h2>\n");
         char *text = CAPTURE(godwit_compare_write_scenario, scenario);
-        godwit_page_text(page, "<pre>", g_strchug(text), "</pre>\n");
+        godwit_page_code(page, g_strchug(text));
         free(text);
         if (scenario->skipped)
             continue;

@@ -7,7 +7,7 @@
 #include "report/compat.h"
 
 #include "base/text.h"
-#include "report/report.h"
+#include "report/page.h"
 #include <errno.h>
 #include <string.h>
 
@@ -229,80 +229,78 @@ static void write_json(FILE *out, const struct godwit_compat_table *table, const
     fprintf(out, "%s\n", text);
 }
 
-static void put(FILE *out, const char *before, const char *text, const char *after)
+static void suspicions_html(GString *page, const struct godwit_compat_table *table)
 {
-    g_autofree char *escaped = godwit_report_xml(text);
-    fprintf(out, "%s%s%s", before, escaped, after);
-}
-
-static void suspicions_html(FILE *out, const struct godwit_compat_table *table)
-{
+    static const char *const heads[] = {"tried", "device", "from", "to", "machine", "what", NULL};
     if (!table->suspicions->len)
         return;
-    fputs("<h2>Suspicions: descriptions of state that differ</h2>\n<table>\n", out);
+    godwit_page_table(page, false, "Suspicions: descriptions of state that differ", heads);
     for (guint i = 0; i < table->suspicions->len; i++) {
         const struct godwit_compat_suspicion *suspicion = g_ptr_array_index(table->suspicions, i);
-        put(out, "<tr><td>", godwit_compat_trial_name(godwit_compat_trial(table, suspicion)),
-            suspicion->certain ? ", certain</td>" : "</td>");
-        put(out, "<td>", suspicion->subject, "</td>");
-        put(out, "<td>", binary(table, suspicion->source), "</td>");
-        put(out, "<td>", binary(table, suspicion->destination), "</td>");
-        put(out, "<td>", suspicion->machine, "</td>");
-        put(out, "<td>", suspicion->text, "</td></tr>\n");
+        g_autofree char *trial =
+            g_strconcat(godwit_compat_trial_name(godwit_compat_trial(table, suspicion)),
+                        suspicion->certain ? ", certain" : "", NULL);
+        godwit_page_row(page, (const char *const[]){trial, suspicion->subject,
+                                                    binary(table, suspicion->source),
+                                                    binary(table, suspicion->destination),
+                                                    suspicion->machine, suspicion->text, NULL});
     }
-    fputs("</table>\n", out);
+    godwit_page_table_end(page, false);
+}
+
+/* Writes a row for each pair of binaries and machine type. */
+static void counts_html(GString *page, const struct godwit_compat_table *table)
+{
+    const char *heads[4 + GODWIT_COMPATS + 1] = {"arch", "from", "to", "machine"};
+    g_autoptr(GArray) rows = rows_of(table);
+    for (enum godwit_compat c = 0; c < GODWIT_COMPATS; c++)
+        heads[4 + c] = godwit_compat_name(c);
+    godwit_page_table(page, false, "What came of each machine", heads);
+    for (guint r = 0; r < rows->len; r++) {
+        const struct row *row = &g_array_index(rows, struct row, r);
+        godwit_page_text(page, "<tr><th scope=\"row\">", row->arch, "</th>");
+        godwit_page_text(page, "<td class=\"num\">", binary(table, row->source), "</td>");
+        godwit_page_text(page, "<td class=\"num\">", binary(table, row->destination), "</td>");
+        godwit_page_text(page, "<td>", row->machine, "</td>");
+        for (enum godwit_compat c = 0; c < GODWIT_COMPATS; c++)
+            g_string_append_printf(
+                page, "<td%s>%u</td>",
+                !row->counts[c] || c == GODWIT_COMPAT_UNTRIED || c == GODWIT_COMPAT_VARIES ? ""
+                : c == GODWIT_COMPAT_SAME  ? " class=\"ok\""
+                : c == GODWIT_COMPAT_KNOWN ? " class=\"known\""
+                                           : " class=\"FAIL\"",
+                row->counts[c]);
+        g_string_append(page, "</tr>\n");
+    }
+    godwit_page_table_end(page, false);
 }
 
 static void write_html(FILE *out, const struct godwit_compat_table *table, const GPtrArray *causes,
                        bool judged)
 {
-    g_autoptr(GArray) rows = rows_of(table);
-    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<title>Godwit: what can go where</title>\n<style>\n"
-          "body { font-family: sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; }\n"
-          "table { border-collapse: collapse; }\n"
-          "th, td { text-align: left; padding: 0.2em 1em 0.2em 0; }\n"
-          "tr { border-bottom: 1px solid #ddd; }\n"
-          ".bad { color: #b00; } .good { color: #060; }\n</style>\n</head>\n<body>\n<table>\n"
-          "<tr><th>arch</th><th>from</th><th>to</th><th>machine</th>",
-          out);
-    for (enum godwit_compat c = 0; c < GODWIT_COMPATS; c++)
-        put(out, "<th>", godwit_compat_name(c), "</th>");
-    fputs("</tr>\n", out);
-    for (guint r = 0; r < rows->len; r++) {
-        const struct row *row = &g_array_index(rows, struct row, r);
-        put(out, "<tr><td>", row->arch, "</td>");
-        put(out, "<td>", binary(table, row->source), "</td>");
-        put(out, "<td>", binary(table, row->destination), "</td>");
-        put(out, "<td>", row->machine, "</td>");
-        for (enum godwit_compat c = 0; c < GODWIT_COMPATS; c++)
-            fprintf(out, "<td%s>%u</td>",
-                    !row->counts[c] || c == GODWIT_COMPAT_UNTRIED || c == GODWIT_COMPAT_VARIES ? ""
-                    : c == GODWIT_COMPAT_SAME ? " class=\"good\""
-                                              : " class=\"bad\"",
-                    row->counts[c]);
-        fputs("</tr>\n", out);
-    }
-    fputs("</table>\n", out);
+    GString *page = godwit_page_begin("Godwit: what can go where");
+    counts_html(page, table);
     for (guint i = 0; i < causes->len; i++) {
         const struct godwit_compat_cause *cause = g_ptr_array_index(causes, i);
         g_autofree char *subjects = subjects_of(cause, 0);
         g_autofree char *machines = names_of(cause->machines, 0);
-        put(out, "<h2>", judged && cause->new ? "new: " : "", "");
-        put(out, "", godwit_compat_name(cause->compat), ", ");
-        put(out, "", cause->arch, " from ");
-        put(out, "", binary(table, cause->source), " to ");
-        put(out, "", binary(table, cause->destination), "</h2>\n");
-        put(out, "<p>", cause->reason, "</p>\n");
-        put(out, "<p>Strikes: ", subjects, "</p>\n");
-        put(out, "<p>Machines: ", machines, "</p>\n");
+        g_autofree char *heading =
+            g_strdup_printf("%s%s, %s from %s to %s", judged && cause->new ? "new: " : "",
+                            godwit_compat_name(cause->compat), cause->arch,
+                            binary(table, cause->source), binary(table, cause->destination));
+        godwit_page_text(page, "<h2>", heading, "</h2>\n");
+        godwit_page_text(page, "<p>", cause->reason, "</p>\n");
+        godwit_page_text(page, "<p>Strikes: ", subjects, "</p>\n");
+        godwit_page_text(page, "<p>Machines: ", machines, "</p>\n");
         if (cause->again)
-            put(out, "<pre>", cause->again, "</pre>\n");
+            godwit_page_code(page, cause->again);
     }
     for (guint i = 0; i < table->notes->len; i++)
-        put(out, "<p>", g_ptr_array_index(table->notes, i), "</p>\n");
-    suspicions_html(out, table);
-    fputs("</body>\n</html>\n", out);
+        godwit_page_text(page, "<p>", g_ptr_array_index(table->notes, i), "</p>\n");
+    suspicions_html(page, table);
+    godwit_page_end(page);
+    fwrite(page->str, 1, page->len, out);
+    g_string_free(page, TRUE);
 }
 
 bool godwit_compat_write(const char *format, const struct godwit_compat_table *table,

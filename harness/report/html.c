@@ -52,13 +52,20 @@ static void row(GString *out, const struct godwit_html_matrix *matrix, const jso
     put(out, "<td>", proof, "</td></tr>\n");
 }
 
+/* What a page's square stands for. */
+static const struct {
+    char kind;
+    const char *colour, *name;
+} kinds[] = {
+    {'.', "#d8e8d8", "right"},     {'s', "#e08020", "stale"}, {'0', "#404040", "zero"},
+    {'m', "#8040c0", "misplaced"}, {'t', "#c02060", "torn"},  {'f', "#d02020", "foreign"},
+};
+
 static const char *colour_of(char kind)
 {
-    static const char *const colours[][2] = {{".", "#d8e8d8"}, {"s", "#e08020"}, {"0", "#404040"},
-                                             {"m", "#8040c0"}, {"t", "#c02060"}, {"f", "#d02020"}};
-    for (size_t i = 0; i < G_N_ELEMENTS(colours); i++)
-        if (*colours[i][0] == kind)
-            return colours[i][1];
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+        if (kinds[i].kind == kind)
+            return kinds[i].colour;
     return "#000000"; /* of several kinds */
 }
 
@@ -70,13 +77,11 @@ static void map(GString *out, const json_t *map_)
     const size_t length = strlen(picture), rows = (length + COLUMNS - 1) / COLUMNS;
     put(out, "<p>Pages of the ", godwit_json_string(map_, "vm", ""), "");
     g_string_append_printf(
-        out,
-        ", %" JSON_INTEGER_FORMAT " to a square: right, <b style=\"color:%s\">stale</b>, "
-        "<b style=\"color:%s\">zero</b>, <b style=\"color:%s\">misplaced</b>, "
-        "<b style=\"color:%s\">torn</b>, <b style=\"color:%s\">foreign</b>, or of several "
-        "kinds (black).</p>\n",
-        godwit_json_integer(map_, "step", 1), colour_of('s'), colour_of('0'), colour_of('m'),
-        colour_of('t'), colour_of('f'));
+        out, ", %" JSON_INTEGER_FORMAT " to a square:", godwit_json_integer(map_, "step", 1));
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+        g_string_append_printf(out, " <span class=\"swatch\" style=\"background:%s\"></span> %s,",
+                               kinds[i].colour, kinds[i].name);
+    g_string_append(out, " or of several kinds (black).</p>\n");
     g_string_append_printf(
         out,
         "<svg width=\"%d\" height=\"%zu\" role=\"img\" style=\"background:#fff\">"
@@ -122,13 +127,15 @@ static void section(GString *out, const json_t *result_, size_t index)
         godwit_measured_write(out, measurements, godwit_json_string(result_, "scenario", ""));
     g_autofree char *known = godwit_report_known(result_, "");
     if (*known)
-        put(out, "<pre>", known, "</pre>\n");
+        godwit_page_code(out, known);
     json_array_foreach(json_object_get(json_object_get(result_, "measurements"), "pages"), i, map_)
     {
         map(out, map_);
     }
     timeline(out, json_object_get(result_, "timeline"));
-    put(out, "<details><summary>The whole report</summary><pre>", report, "</pre></details>\n");
+    g_string_append(out, "<details><summary>The whole report</summary>");
+    godwit_page_code(out, report);
+    g_string_append(out, "</details>\n");
 }
 
 /* Writes the rows of all results with that word. NOT_RUN selects either the results of scenarios

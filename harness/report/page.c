@@ -30,6 +30,8 @@ static const char style[] =
     ".boxes, .boxes ~ label { display: inline; margin-right: 0.8em; }\n"
     ".ok { color: var(--ok); } .known, .skip { color: var(--known); }"
     " .FAIL, .ERROR { color: var(--bad); }\n"
+    ".swatch { display: inline-block; width: 0.8em; height: 0.8em;"
+    " border: 1px solid var(--text); }\n"
     "pre, .wide { overflow-x: auto; } pre { background: var(--pale); padding: 1em; }\n"
     "figure { margin: 1.5em 0; max-width: 62em; overflow-x: auto; break-inside: avoid; }\n"
     "figcaption { font-weight: bold; } figure svg { width: 100%; min-width: 36em; height: auto; }\n"
@@ -53,6 +55,12 @@ void godwit_page_text(GString *page, const char *before, const char *text, const
 {
     g_autofree char *escaped = godwit_report_xml(text);
     g_string_append_printf(page, "%s%s%s", before, escaped, after);
+}
+
+void godwit_page_code(GString *page, const char *text)
+{
+    /* What scrolls must be within reach of the keyboard. */
+    godwit_page_text(page, "<pre tabindex=\"0\">", text, "</pre>\n");
 }
 
 GString *godwit_page_begin(const char *title)

@@ -17,6 +17,9 @@ void godwit_page_end(GString *page);
 /* Appends BEFORE, TEXT as text, and AFTER. */
 void godwit_page_text(GString *page, const char *before, const char *text, const char *after);
 
+/* Appends TEXT as it is, lines and all. */
+void godwit_page_code(GString *page, const char *text);
+
 /* A table: begins it with its caption, which is folded away if FOLDED, and with the heads of its
  * columns, NULL-terminated. Then come the cells of each row, then the end. */
 void godwit_page_table(GString *page, bool folded, const char *caption, const char *const *heads);

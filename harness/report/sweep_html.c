@@ -189,7 +189,7 @@ void godwit_sweep_write_html(FILE *out, const struct godwit_sweep_report *report
     FILE *memory = open_memstream(&head, &length);
     godwit_sweep_write_head(memory, report);
     fclose(memory);
-    godwit_page_text(page, "<pre>", head, "</pre>\n");
+    godwit_page_code(page, head);
     free(head);
     table(page, report);
     cells(page, report, GODWIT_CELL_TOTAL, "Total time of each cell", "total in ms");
