@@ -82,8 +82,12 @@ check-hold: build $(O)/tests/stall
 
 .PHONY: check-compare
 ## check-compare: whether `godwit compare` finds a known slowdown, and none between equals [QEMU=qemu-system-x86_64]
-check-compare: build
-	GODWIT=$(abspath $(O)/godwit) tests/compare.sh $(or $(QEMU),qemu-system-x86_64)
+check-compare: build $(O)/tests/slow.so
+	GODWIT=$(abspath $(O)/godwit) tests/compare.sh $(abspath $(O)/tests/slow.so) $(or $(QEMU),qemu-system-x86_64)
+
+$(O)/tests/slow.so: tests/stress/slow.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -shared -fPIC -o $@ $< $(LDFLAGS) -ldl
 
 .PHONY: check-pages
 ## check-pages: whether the pages that Godwit writes can be read by all, in Chromium [QEMU=qemu-system-x86_64]
