@@ -84,7 +84,7 @@
 #define WINDOW_END        x21
 #define PAGE_SIZE         x22 /* from one page of the CPU's to its next */
 #define PAGE_TICKS        x23
-#define CHECKING          w24 /* 0: VERIFY is not set */
+#define CHECKING          x24 /* 0: VERIFY is not set; or by how much EXPECTED grows, see there */
 #define PASSES_PER_REPORT w25
 #define PASSES_LEFT       w26 /* until the next PASS, modulo 2^32 */
 #define PASSES            x27
@@ -94,6 +94,12 @@
 #define CPU               x16
 #define MORE_CPUS         x15 /* beside the first one */
 #define ENTRY_EL          x14
+
+/* Not held by C. What a page has to hold is in bits 8 to 15; below them is the fraction of it, and
+ * what is above them does not matter. So CHECKING has a bit there that keeps it from being 0. */
+#define EXPECTED x13
+#define STEP     x12 /* from page to page, of what they start with */
+#define NONZERO  0x10000
 
 /* The low halves of those that are loaded from fields of 32 bits. */
 #define PAGE_SIZE_LOW  w22
@@ -223,9 +229,14 @@ uart_on:
         ldr     PAGE_SIZE_LOW, [x0, #GODWIT_PARAMS_OFF_PAGE_SIZE]
         ldr     PASSES_PER_REPORT, [x0, #GODWIT_PARAMS_OFF_PASSES_PER_REPORT]
         ldr     PAGE_TICKS_LOW, [x0, #GODWIT_PARAMS_OFF_PAGE_TICKS]
-        ldr     CHECKING, [x0, #GODWIT_PARAMS_OFF_FLAGS]
-        ubfx    MORE_CPUS_LOW, CHECKING, #GODWIT_FLAGS_MORE_SHIFT, #8
-        and     CHECKING, CHECKING, #GODWIT_FLAG_VERIFY
+        ldr     w1, [x0, #GODWIT_PARAMS_OFF_FLAGS]
+        ubfx    MORE_CPUS_LOW, w1, #GODWIT_FLAGS_MORE_SHIFT, #8
+        mov     x2, #GODWIT_STAGGER_STEP
+        tst     w1, #GODWIT_FLAG_STAGGER
+        csel    STEP, x2, xzr, ne
+        orr     x2, STEP, #NONZERO
+        tst     w1, #GODWIT_FLAG_VERIFY
+        csel    CHECKING, x2, xzr, ne
         ldr     MAILBOX, =GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
         cbnz    CPU, stripe
 
@@ -241,9 +252,17 @@ clear_mailbox:
         /* What a reset left in RAM must not pass for this run's memory. */
         if_stamp fill
         mov     POSITION, WINDOW_START
+        mov     x1, #0
+        mov     x2, MORE_CPUS
 clear_page:
-        strb    wzr, [POSITION]
+        lsr     x3, x1, #8
+        strb    w3, [POSITION]
         add     POSITION, POSITION, PAGE_SIZE
+        subs    x2, x2, #1
+        b.pl    same_turn
+        add     x1, x1, STEP
+        mov     x2, MORE_CPUS
+same_turn:
         cmp     POSITION, WINDOW_END
         b.lo    clear_page
         strb    wzr, [WINDOW_START, #GODWIT_SUSPENDED_OFFSET]
@@ -311,11 +330,16 @@ set_up:
         dmb     ish
         str     w0, [MAILBOX, #GODWIT_MAILBOX_OFF_MAGIC]
         if_stamp run
-        cbnz    CPU, next_page
+        cbnz    CPU, next_pass
         if_flag GODWIT_FLAG_IDENTIFY, identify
 identified:
         mov     w0, #GODWIT_CONSOLE_READY
         bl      godwit_arch_print
+
+next_pass:
+        mov     POSITION, WINDOW_START
+        str     POSITION, [MAILBOX, #GODWIT_MAILBOX_OFF_POSITION]
+        lsl     EXPECTED, PASSES, #8
 
         /* One page: the path without waiting and checking runs straight through. */
 next_page:
@@ -345,10 +369,7 @@ count_pass:
         cbnz    CPU, next_pass
         mov     w0, #GODWIT_CONSOLE_PASS
         bl      godwit_arch_print
-next_pass:
-        mov     POSITION, WINDOW_START
-        str     POSITION, [MAILBOX, #GODWIT_MAILBOX_OFF_POSITION]
-        b       next_page
+        b       next_pass
 
         /* Until page_ticks have gone by since the latest increment. */
 wait_ticks:
@@ -360,7 +381,8 @@ wait_ticks:
 
         /* Every pass so far has added one to the byte in w0. */
 check_byte:
-        and     x1, PASSES, #0xff
+        ubfx    x1, EXPECTED, #8, #8
+        add     EXPECTED, EXPECTED, CHECKING
         cmp     x0, x1
         b.eq    byte_right
 

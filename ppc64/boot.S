@@ -53,6 +53,9 @@
 #define TIMER             %r23 /* as stored in the mailbox */
 #define CPU               %r24
 #define MORE_CPUS         %r25 /* beside the first one */
+#define STEP              %r29 /* from page to page, of what they start with */
+#define EXPECTED          %r30 /* what a page has to hold, in bits 8 to 15 from the right; below them
+                                  is the fraction of it, and what is above does not matter */
 #define NO_WAITING        %cr2 /* eq: page_ticks is 0 */
 #define NO_CHECKING       %cr3 /* eq: VERIFY is not set */
 #define NO_STAMP          %cr4 /* eq: STAMP is not set */
@@ -107,6 +110,10 @@ load_parameters:
         lwz     %r4, GODWIT_PARAMS_OFF_FLAGS(%r3)
         andi.   %r5, %r4, GODWIT_FLAG_VERIFY
         mcrf    NO_CHECKING, %cr0
+        andi.   STEP, %r4, GODWIT_FLAG_STAGGER
+        beq     step_known
+        li      STEP, GODWIT_STAGGER_STEP
+step_known:
         andis.  %r5, %r4, GODWIT_FLAG_STAMP >> 16
         mcrf    NO_STAMP, %cr0
         lbz     MORE_CPUS, FLAGS_MORE(%r3)
@@ -129,12 +136,20 @@ clear_mailboxes:
         /* What a reset left in RAM must not pass for this run's memory. */
         bne     NO_STAMP, fill
         li      %r3, 0
+        mr      %r4, MORE_CPUS
         mr      POSITION, WINDOW_START
 clear_page:
-        stb     %r3, 0(POSITION)
+        srdi    %r5, %r3, 8
+        stb     %r5, 0(POSITION)
         add     POSITION, POSITION, PAGE_SIZE
+        addic.  %r4, %r4, -1
+        bge     same_turn
+        add     %r3, %r3, STEP
+        mr      %r4, MORE_CPUS
+same_turn:
         cmpld   POSITION, WINDOW_END
         blt     clear_page
+        li      %r3, 0
         stb     %r3, GODWIT_SUSPENDED_OFFSET(WINDOW_START)
 
         /* The others, each when the one before it has set up its mailbox. */
@@ -195,11 +210,16 @@ set_up_mailbox:
         stw     %r3, GODWIT_MAILBOX_OFF_MAGIC(MAILBOX)
         bne     NO_STAMP, stamp
         cmpdi   CPU, 0
-        bne     next_page
+        bne     next_pass
         if_identify identify
 identified:
         li      %r3, GODWIT_CONSOLE_READY
         bl      print
+
+next_pass:
+        mr      POSITION, WINDOW_START
+        std     POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
+        sldi    EXPECTED, PASSES, 8
 
         /* One page: the path without waiting and checking runs straight through. */
 next_page:
@@ -230,10 +250,7 @@ count_pass:
         bne     next_pass
         li      %r3, GODWIT_CONSOLE_PASS
         bl      print
-next_pass:
-        mr      POSITION, WINDOW_START
-        std     POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
-        b       next_page
+        b       next_pass
 
         /* Until page_ticks have gone by since the latest increment. */
 wait_ticks:
@@ -245,7 +262,8 @@ wait_ticks:
 
         /* Every pass so far has added one to the byte in r3. */
 check_byte:
-        clrldi  %r4, PASSES, 56
+        rldicl  %r4, EXPECTED, 56, 56
+        add     EXPECTED, EXPECTED, STEP
         cmpld   %r3, %r4
         beq     byte_right
 

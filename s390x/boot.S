@@ -47,7 +47,7 @@
 #define FLAGS_STAMP (GODWIT_PARAMS_OFF_FLAGS + 1)                               /* a byte, and ... */
 #define IS_STAMP    (GODWIT_FLAG_STAMP >> 16)                                   /* ... a bit in it */
 
-#define FLAGS_IDENTIFY (GODWIT_PARAMS_OFF_FLAGS + 3) /* a byte, with GODWIT_FLAG_IDENTIFY */
+#define FLAGS_LOW (GODWIT_PARAMS_OFF_FLAGS + 3) /* a byte: GODWIT_FLAG_IDENTIFY and lower ones */
 
 #define RETURN     0x07fe /* the instruction br %r14 */
 #define CODE_PAGE  0x1000 /* each of the stacks' pages begins with it */
@@ -62,7 +62,7 @@
 #define ASCII_CONSOLE_EVENT 0x40 /* ... and its bit in event masks */
 
 /* Held from the start to the end. */
-#define CHECKING          %r2 /* 0: VERIFY is not set */
+#define CHECKING          %r2 /* 0: VERIFY is not set; or by how much EXPECTED grows, see there */
 #define PAGE_TICKS        %r3
 #define PASSES_PER_REPORT %r4
 #define PASSES_LEFT       %r5 /* until the next PASS, modulo 2^32 */
@@ -76,11 +76,26 @@
 #define CPU               %r13
 #define MORE_CPUS         %r15 /* beside the first one */
 
+/* Held during a pass. What a page has to hold is in bits 8 to 15; below them is the fraction of it,
+ * and what is above them does not matter. So CHECKING has a bit there that keeps it from being 0. */
+#define EXPECTED %r14
+#define IN_BYTE  2 /* mask that selects bits 8 to 15 */
+#define NONZERO  1 /* in bits 16 to 31 */
+
         .globl  godwit_start, godwit_params, godwit_mailbox, godwit_ram_base
         .set    godwit_ram_base, GODWIT_RAM_BASE
         .globl  godwit_identity
         .set    godwit_mailbox, GODWIT_RAM_BASE + GODWIT_MAILBOX_OFFSET
         .set    godwit_identity, GODWIT_RAM_BASE + GODWIT_IDENTITY_OFFSET
+
+        /* Puts what the pages start with into REGISTER: its step from page to page. */
+        .macro  load_step register
+        lghi    \register, 0
+        tm      godwit_params - data + FLAGS_LOW(DATA), GODWIT_FLAG_STAGGER
+        jz      1f
+        lghi    \register, GODWIT_STAGGER_STEP
+1:
+        .endm
 
         /* Service Call: the assembler has no name for it. */
         .macro  call_service command, sccb
@@ -111,8 +126,12 @@ load_parameters:
         llgf    PAGE_SIZE, godwit_params - data + GODWIT_PARAMS_OFF_PAGE_SIZE(DATA)
         llgf    PASSES_PER_REPORT, godwit_params - data + GODWIT_PARAMS_OFF_PASSES_PER_REPORT(DATA)
         llgf    PAGE_TICKS, godwit_params - data + GODWIT_PARAMS_OFF_PAGE_TICKS(DATA)
-        llgf    CHECKING, godwit_params - data + GODWIT_PARAMS_OFF_FLAGS(DATA)
-        nilf    CHECKING, GODWIT_FLAG_VERIFY
+        lghi    CHECKING, 0
+        tm      godwit_params - data + FLAGS_LOW(DATA), GODWIT_FLAG_VERIFY
+        jz      checking_known
+        load_step CHECKING
+        oilh    CHECKING, NONZERO
+checking_known:
         llgc    MORE_CPUS, godwit_params - data + FLAGS_MORE(DATA)
         llilf   MAILBOX, godwit_mailbox
         cgijne  CPU, 0, stripe
@@ -130,9 +149,17 @@ clear_mailbox:
         tm      godwit_params - data + FLAGS_STAMP(DATA), IS_STAMP
         jnz     fill
         lgr     POSITION, WINDOW_START
+        lghi    %r0, 0
+        lgr     %r1, MORE_CPUS
+        load_step %r14
 clear_page:
-        mvi     0(POSITION), 0
+        stcm    %r0, IN_BYTE, 0(POSITION)
         agr     POSITION, PAGE_SIZE
+        aghi    %r1, -1
+        jnm     same_turn
+        agr     %r0, %r14
+        lgr     %r1, MORE_CPUS
+same_turn:
         clgrjl  POSITION, WINDOW_END, clear_page
         mvi     GODWIT_SUSPENDED_OFFSET(WINDOW_START), 0
 
@@ -191,12 +218,17 @@ set_up_mailbox:
         st      %r1, GODWIT_MAILBOX_OFF_MAGIC(MAILBOX)
         tm      godwit_params - data + FLAGS_STAMP(DATA), IS_STAMP
         jnz     stamp
-        cgijne  CPU, 0, next_page
-        tm      godwit_params - data + FLAGS_IDENTIFY(DATA), GODWIT_FLAG_IDENTIFY
+        cgijne  CPU, 0, next_pass
+        tm      godwit_params - data + FLAGS_LOW(DATA), GODWIT_FLAG_IDENTIFY
         jnz     identify
 identified:
         lghi    %r1, GODWIT_CONSOLE_READY
         brasl   %r14, print
+
+next_pass:
+        lgr     POSITION, WINDOW_START
+        stg     POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
+        sllg    EXPECTED, PASSES, 8
 
         /* One page: the path without waiting and checking runs straight through. */
 next_page:
@@ -213,7 +245,7 @@ byte_right:
         clgrjl  POSITION, WINDOW_END, next_page
 
         cgijne  CPU, 0, count_pass
-        tm      godwit_params - data + FLAGS_IDENTIFY(DATA), GODWIT_FLAG_IDENTIFY
+        tm      godwit_params - data + FLAGS_LOW(DATA), GODWIT_FLAG_IDENTIFY
         jnz     identify_again
 count_pass:
         /* One pass: a 32-bit count makes 0 passes per PASS stand for 2^32 of itself. */
@@ -224,10 +256,7 @@ count_pass:
         cgijne  CPU, 0, next_pass
         lghi    %r1, GODWIT_CONSOLE_PASS
         brasl   %r14, print
-next_pass:
-        lgr     POSITION, WINDOW_START
-        stg     POSITION, GODWIT_MAILBOX_OFF_POSITION(MAILBOX)
-        j       next_page
+        j       next_pass
 
         /* Until page_ticks have gone by since the latest increment. */
 wait_ticks:
@@ -241,7 +270,9 @@ wait_ticks:
 
         /* Every pass so far has added one to the byte in r1. */
 check_byte:
-        llgcr   %r0, PASSES
+        srlg    %r0, EXPECTED, 8
+        llgcr   %r0, %r0
+        agr     EXPECTED, CHECKING
         cgrje   %r1, %r0, byte_right
 
         /* The state follows the record, so that who sees FAULT sees a whole record. */

@@ -23,6 +23,10 @@ STACK_TOP               equ 0x7000
 %endmacro
 %macro UNLESS_FIRST 1
 %endmacro
+%macro FIRST_TURN 0
+%endmacro
+%macro UNLESS_NEXT_TURN 1
+%endmacro
 %macro STAMP_FILL 1
 %endmacro
 %macro STAMP_RUN 0

@@ -150,6 +150,17 @@ NEAR_RETURN             equ 0xc3
         jne     %1
 %endmacro
 
+        ; In each turn of the window each CPU has one page.
+%macro FIRST_TURN 0
+        movzx   ecx, byte [MORE_CPUS]
+%endmacro
+
+%macro UNLESS_NEXT_TURN 1
+        sub     ecx, 1
+        jnc     %1
+        movzx   ecx, byte [MORE_CPUS]
+%endmacro
+
         ; Each page of stacks begins with an instruction that returns: workload/workload.h. The other
         ; CPUs do not run yet.
 %macro STAMP_FILL 1
@@ -204,10 +215,8 @@ NEAR_RETURN             equ 0xc3
         test    byte [PARAM(FLAGS)], GODWIT_FLAG_IDENTIFY
         jz      %%done
         UNLESS_FIRST %%done
-        push    ecx
         mov     eax, ebp
         call    godwit_identify_again
-        pop     ecx
 %%done:
 %endmacro
 

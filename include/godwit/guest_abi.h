@@ -21,7 +21,7 @@
 /*
  * Console. The guest writes only these three characters.
  *   READY  once per start, when the window is ready. At a cold start that is after the guest has
- *          cleared the first byte of every page; after a wake-up from suspend it is immediately,
+ *          set the first byte of every page; after a wake-up from suspend it is immediately,
  *          with memory untouched.
  *   PASS   after every passes_per_report passes.
  *   FAULT  when the guest finds a wrong byte. It has written a fault record to the mailbox, and
@@ -45,8 +45,15 @@
  * then adds one (modulo 256) to the first byte of each page, in ascending order. The guest writes
  * only one other byte of the window: the byte at SUSPENDED_OFFSET is 0 at a cold start, and the
  * guest sets it to 1 just before it suspends itself.
+ *
+ * With STAGGER, the first byte of page number N starts at N * STAGGER_STEP / 256, rounded down and
+ * modulo 256, instead of 0. So each pass turns some pages from data to zero and others from zero to
+ * data. The step is a little more than 256/256, so that pages whose distance is a power of two (up
+ * to 32768 pages) differ, and the pages that are zero at one time have different places in the
+ * 64-bit words of a dirty bitmap. With several CPUs, N counts the pages of one CPU.
  */
 #define GODWIT_SUSPENDED_OFFSET 4
+#define GODWIT_STAGGER_STEP     257
 
 /*
  * Parameter block. Every image contains one at the exported symbol godwit_params, 8-byte aligned,
@@ -81,6 +88,7 @@
  *            counter, which is kept in a register. If they differ, fill in the fault record, write
  *            FAULT and halt.
  *   IDENTIFY keep the identity table; see below. Not every image has it.
+ *   STAGGER  with `order`, start each page with another first byte; see above
  *   STAMP    run the workload `stamp` instead of `order`; see below. Not every image has it.
  *   SPARSE, ZERO, MIXED
  *            contents that `stamp` writes: parts of pages, some all-zero pages, or some pages in
@@ -91,6 +99,7 @@
 #define GODWIT_FLAG_SUSPEND      1
 #define GODWIT_FLAG_VERIFY       2
 #define GODWIT_FLAG_IDENTIFY     4
+#define GODWIT_FLAG_STAGGER      8
 #define GODWIT_FLAG_STAMP        0x10000
 #define GODWIT_FLAG_SPARSE       0x20000
 #define GODWIT_FLAG_ZERO         0x40000

@@ -16,13 +16,16 @@
  * 256 passes of all pages, swapped pages whose bytes are equal, or any byte that it does not read.
  * It can say nothing about a window of one page.
  *
+ * A staggered guest starts page n with godwit_page_order_first(n) instead of 0. Then all of this
+ * holds for the differences: godwit_page_order_stagger() makes a check subtract the first value.
+ *
  * You can copy this file anywhere. It needs only the C standard library, compiles as C99, C11 and
  * C++17, and keeps no state. There are three ways to use it:
  *
  *   godwit_page_order_check_buffer()    the whole window is in memory
  *   godwit_page_order_check_callback()  your function reads one byte at a time
  *   godwit_page_order_init(), _feed(), _finish()
- *                                       the window arrives in pieces of any size
+ *                                       it arrives in pieces of any size, or is staggered
  *
  * SPDX-License-Identifier: MIT
  */
@@ -67,7 +70,9 @@ struct godwit_page_order_result {
     unsigned char base;     /* v: byte of the highest page in order */
     bool has_next;          /* there was a page after `address`, and it was read */
     bool has_edge;
-    uint64_t edge_address; /* of the lowest byte after the edge, if has_edge */
+    uint64_t edge_address;  /* of the lowest byte after the edge, if has_edge */
+    bool staggered;         /* the bytes above are less what their pages started with */
+    unsigned char start_at; /* ... which is this for the page at `address`, if it broke a rule */
 };
 
 /* A check in progress. Everything but the result is private. */
@@ -98,12 +103,35 @@ static inline bool godwit_page_order_init(struct godwit_page_order *check,
     return true;
 }
 
+/* Returns the value with which a staggered guest starts page number PAGE of a window. */
+static inline unsigned char godwit_page_order_first(uint64_t page)
+{
+    return (unsigned char)(page + page / 256);
+}
+
+/* Makes a check expect a staggered guest. Call it between godwit_page_order_init() and the first
+ * godwit_page_order_feed(). */
+static inline void godwit_page_order_stagger(struct godwit_page_order *check)
+{
+    check->result.staggered = true;
+}
+
+/* Returns the value with which the guest has started page number PAGE. Private. */
+static inline unsigned char godwit_page_order_start_of(const struct godwit_page_order *check,
+                                                       uint64_t page)
+{
+    return check->result.staggered ? godwit_page_order_first(page) : 0;
+}
+
 /* Checks the byte of the next page. Private. */
 static inline void godwit_page_order_step(struct godwit_page_order *check, unsigned char byte)
 {
     struct godwit_page_order_result *result = &check->result;
     uint64_t address = check->window.start + check->at;
+    uint64_t page = check->at / check->window.page_size;
+    unsigned char start = godwit_page_order_start_of(check, page);
 
+    byte = (unsigned char)(byte - start);
     check->at += check->window.page_size;
     if (result->rule != GODWIT_PAGE_ORDER_HOLDS) {
         if (!result->has_next) {
@@ -122,6 +150,7 @@ static inline void godwit_page_order_step(struct godwit_page_order *check, unsig
             result->address = address;
             result->previous = result->base;
             result->found = byte;
+            result->start_at = start;
             return;
         }
         result->has_edge = true;
@@ -154,15 +183,23 @@ static inline bool godwit_page_order_feed(struct godwit_page_order *check,
         const unsigned char *byte = buffer + (check->at - check->fed);
         uint64_t left = length - (check->at - check->fed);
 
-        /* Most pages equal the one before: skip over those in a tight loop. */
+        /* Most pages follow the one before: skip over those in a tight loop. */
         if (result->rule == GODWIT_PAGE_ORDER_HOLDS && result->pages != 0) {
             uint64_t stride = check->window.page_size;
             uint64_t run = 0;
             uint64_t limit = (left - 1) / stride + 1;
+            uint64_t page = result->pages;
             unsigned char base = result->base;
 
-            while (run < limit && byte[run * stride] == base) {
-                run++;
+            if (result->staggered) {
+                while (run < limit && byte[run * stride] ==
+                                          (unsigned char)(base + page + run + (page + run) / 256)) {
+                    run++;
+                }
+            } else {
+                while (run < limit && byte[run * stride] == base) {
+                    run++;
+                }
             }
             result->pages += run;
             check->at += run * stride;
@@ -245,37 +282,43 @@ static inline int godwit_page_order_format(const struct godwit_page_order_result
     const unsigned previous = result->previous;
     const unsigned found = result->found;
     const unsigned next = result->next;
+    const char *more = result->staggered ? " (more than each page started with)" : "";
     char after[32] = "the last page";
+    char less[80] = "";
 
     if (result->has_next) {
         snprintf(after, sizeof(after), "before 0x%02x", next);
+    }
+    if (result->staggered) {
+        snprintf(less, sizeof(less), " (each less what its page started with, here 0x%02x)",
+                 (unsigned)result->start_at);
     }
     switch (result->rule) {
     case GODWIT_PAGE_ORDER_HOLDS:
         if (result->has_edge) {
             return snprintf(buffer, size,
-                            "page order holds: 0x%02x below 0x%" PRIx64 ", 0x%02x from there up",
-                            first, result->edge_address, base);
+                            "page order holds: 0x%02x below 0x%" PRIx64 ", 0x%02x from there up%s",
+                            first, result->edge_address, base, more);
         }
-        return snprintf(buffer, size, "page order holds: 0x%02x in every page", base);
+        return snprintf(buffer, size, "page order holds: 0x%02x in every page%s", base, more);
     case GODWIT_PAGE_ORDER_SECOND_EDGE:
         return snprintf(buffer, size,
                         "page order broken at 0x%" PRIx64 ": 0x%02x after 0x%02x (%s) is a second "
-                        "edge, after the one at 0x%" PRIx64,
-                        result->address, found, previous, after, result->edge_address);
+                        "edge, after the one at 0x%" PRIx64 "%s",
+                        result->address, found, previous, after, result->edge_address, less);
     case GODWIT_PAGE_ORDER_BAD_STEP:
         if (result->has_edge) {
             return snprintf(buffer, size,
                             "page order broken at 0x%" PRIx64 ": 0x%02x after 0x%02x (%s), where "
-                            "above the edge at 0x%" PRIx64 " only 0x%02x may follow",
-                            result->address, found, previous, after, result->edge_address,
-                            previous);
+                            "above the edge at 0x%" PRIx64 " only 0x%02x may follow%s",
+                            result->address, found, previous, after, result->edge_address, previous,
+                            less);
         }
         return snprintf(buffer, size,
                         "page order broken at 0x%" PRIx64 ": 0x%02x after 0x%02x (%s), where only "
-                        "0x%02x or 0x%02x may follow",
+                        "0x%02x or 0x%02x may follow%s",
                         result->address, found, previous, after, previous,
-                        (previous + 255u) & 0xffu);
+                        (previous + 255u) & 0xffu, less);
     case GODWIT_PAGE_ORDER_UNREADABLE:
         return snprintf(buffer, size,
                         "page order unknown: the byte at 0x%" PRIx64 " could not be read",

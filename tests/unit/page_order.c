@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "godwit/guest_abi.h"
 #include "godwit/page_order.h"
 
 #define PAGES_MAX     8
@@ -195,6 +196,27 @@ static void check_all(const uint8_t *bytes, size_t pages, const struct layout *l
     rule = godwit_page_order_finish(&check);
     assert_int_equal(rule, check.result.rule);
     expect(&check.result, bytes, pages, layout);
+
+    /* A staggered guest has left the same if each byte is as much more as its page started with. */
+    for (size_t i = 0; i < pages; i++) {
+        buffer[i * layout->page_size + layout->offset] =
+            (uint8_t)(bytes[i] + godwit_page_order_first(i));
+    }
+    assert_true(godwit_page_order_init(&check, &window));
+    godwit_page_order_stagger(&check);
+    piece = 0;
+    for (fed = 0; fed < window.length; fed += piece) {
+        size_t left = (size_t)window.length - fed;
+
+        piece = layout->chunk ? layout->chunk : piece + 1;
+        piece = piece < left ? piece : left;
+        godwit_page_order_feed(&check, buffer + fed, piece);
+    }
+    godwit_page_order_finish(&check);
+    expect(&check.result, bytes, pages, layout);
+    if (check.result.rule != GODWIT_PAGE_ORDER_HOLDS) {
+        assert_int_equal(check.result.start_at, godwit_page_order_first(check.result.pages));
+    }
 }
 
 static void test_legal(void **state)
@@ -289,6 +311,61 @@ static void test_default_window(void **state)
                      GODWIT_PAGE_ORDER_BAD_STEP);
     assert_true(result.address == 0x100000 + page_size);
     assert_int_equal(result.next, 1);
+    free(buffer);
+}
+
+/* The real size, staggered: in each pass some pages are zero, which pages they are differs, and in
+ * 256 passes each page is zero once. */
+static void test_staggered_window(void **state)
+{
+    enum { PAGE = 4096, PAGES = 25344, PASSES = 256 };
+    struct godwit_page_order_window window = {0x100000, (uint64_t)PAGES * PAGE, PAGE, 0};
+    uint8_t *buffer = calloc(PAGES, PAGE);
+    uint8_t *zeros = calloc(PAGES, 1);
+
+    (void)state;
+    assert_non_null(buffer);
+    assert_non_null(zeros);
+    for (unsigned pass = 0; pass < PASSES; pass++) {
+        struct godwit_page_order check;
+        uint64_t edge = (uint64_t)pass * 12345 % PAGES;
+        unsigned zero = 0;
+
+        for (uint64_t page = 0; page < PAGES; page++) {
+            uint8_t first = (uint8_t)(page * GODWIT_STAGGER_STEP / 256);
+
+            assert_int_equal(godwit_page_order_first(page), first);
+            buffer[page * PAGE] = (uint8_t)(first + pass + (page < edge));
+            zero += (uint8_t)(first + pass) == 0;
+            zeros[page] = (uint8_t)(zeros[page] + ((uint8_t)(first + pass) == 0));
+        }
+        assert_in_range(zero, PAGES / 256 - 2, PAGES / 256 + 2);
+        assert_true(godwit_page_order_init(&check, &window));
+        godwit_page_order_stagger(&check);
+        assert_true(godwit_page_order_feed(&check, buffer, window.length));
+        assert_int_equal(godwit_page_order_finish(&check), GODWIT_PAGE_ORDER_HOLDS);
+        assert_int_equal(check.result.pages, PAGES);
+        assert_int_equal(check.result.has_edge, edge != 0);
+        assert_int_equal(check.result.first, (uint8_t)(pass + (edge != 0)));
+        assert_int_equal(check.result.base, pass);
+        if (edge) {
+            assert_true(check.result.edge_address == window.start + edge * PAGE);
+        }
+        /* Without being told, the check sees no order at all. */
+        assert_int_equal(godwit_page_order_check_buffer(&window, buffer, &check.result),
+                         GODWIT_PAGE_ORDER_BAD_STEP);
+    }
+    for (uint64_t page = 0; page < PAGES; page++) {
+        assert_int_equal(zeros[page], 1);
+    }
+    /* A page in place of one that is a power of two away is noticed. */
+    for (uint64_t distance = 1; distance < 65536; distance *= 2) {
+        for (uint64_t page = 0; page < 1024; page++) {
+            assert_int_not_equal(godwit_page_order_first(page),
+                                 godwit_page_order_first(page + distance));
+        }
+    }
+    free(zeros);
     free(buffer);
 }
 
@@ -392,6 +469,21 @@ static void expect_sentence(const char *bytes, size_t pages, const char *wanted)
     assert_int_equal(godwit_page_order_format(&result, NULL, 0), strlen(wanted));
 }
 
+static void expect_staggered(const char *bytes, size_t pages, const char *wanted)
+{
+    struct godwit_page_order_window window = {0x1000, pages, 1, 0};
+    struct godwit_page_order check;
+    char sentence[240];
+
+    assert_true(godwit_page_order_init(&check, &window));
+    godwit_page_order_stagger(&check);
+    godwit_page_order_feed(&check, (const unsigned char *)bytes, pages);
+    godwit_page_order_finish(&check);
+    assert_int_equal(godwit_page_order_format(&check.result, sentence, sizeof(sentence)),
+                     strlen(wanted));
+    assert_string_equal(sentence, wanted);
+}
+
 static void test_sentences(void **state)
 {
     struct godwit_page_order_result result = {.rule = GODWIT_PAGE_ORDER_UNREADABLE,
@@ -411,6 +503,23 @@ static void test_sentences(void **state)
                     "page order broken at 0x1001: 0x09 after 0x00 (before 0x09), where only 0x00 "
                     "or 0xff may follow");
     expect_sentence("", 0, "page order unknown: the window is invalid");
+    expect_staggered("\x07\x08", 2,
+                     "page order holds: 0x07 in every page (more than each page started with)");
+    expect_staggered("\x01\x02\x02", 3,
+                     "page order holds: 0x01 below 0x1002, 0x00 from there up (more than each page "
+                     "started with)");
+    expect_staggered(
+        "\x05\x05\x05", 3,
+        "page order broken at 0x1002: 0x03 after 0x04 (the last page) is a second edge, "
+        "after the one at 0x1001 (each less what its page started with, here 0x02)");
+    expect_staggered("\x05\x00\x07", 3,
+                     "page order broken at 0x1001: 0xff after 0x05 (before 0x05), where only 0x05 "
+                     "or 0x04 may follow (each less what its page started with, here 0x01)");
+    expect_staggered(
+        "\x05\x05\x0b", 3,
+        "page order broken at 0x1002: 0x09 after 0x04 (the last page), where above the "
+        "edge at 0x1001 only 0x04 may follow (each less what its page started with, "
+        "here 0x02)");
 
     godwit_page_order_format(&result, sentence, sizeof(sentence));
     assert_string_equal(sentence, "page order unknown: the byte at 0x1234 could not be read");
@@ -426,7 +535,7 @@ int main(void)
         cmocka_unit_test(test_legal),          cmocka_unit_test(test_single_page_deviations),
         cmocka_unit_test(test_default_window), cmocka_unit_test(test_bad_windows),
         cmocka_unit_test(test_bad_lengths),    cmocka_unit_test(test_unreadable),
-        cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_sentences),      cmocka_unit_test(test_staggered_window),
     };
 
     return cmocka_run_group_tests_name("page order", tests, setup, NULL);
