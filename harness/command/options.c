@@ -134,7 +134,7 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
         {"cpus", 0, 0, G_OPTION_ARG_INT, &o->cpus,
          "CPUs of the guest; each dirties every N-th page of the window (default: 1)", "N"},
         {"workload", 'w', 0, G_OPTION_ARG_STRING, &o->workload,
-         "Workload of the guest: order, or "
+         "Workload of the guest: order[:staggered|:uniform], or "
          "stamp[:whole|:sparse|:zero|:mixed][:stride|:random]; several separated by commas "
          "(default: order,stamp for run and selftest, otherwise order)",
          "NAME"},

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "godwit/guest_abi.h"
+#include "godwit/page_order.h"
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -115,56 +116,63 @@ bool godwit_image_write(const struct godwit_image *image, bool big_endian,
     return godwit_file_write(path, file, image->file_size, error);
 }
 
-/* The words after "stamp:", each with its flag and the flags that it excludes. */
+/* The words after "order:" and "stamp:", each with its flag and the flags that it excludes. */
 static const struct {
+    uint32_t workload;
     const char *word;
     uint32_t flag, choice;
-} stamp_words[] = {
-    {"whole", 0, GODWIT_FLAG_CONTENT_MASK},
-    {"sparse", GODWIT_FLAG_SPARSE, GODWIT_FLAG_CONTENT_MASK},
-    {"zero", GODWIT_FLAG_ZERO, GODWIT_FLAG_CONTENT_MASK},
-    {"mixed", GODWIT_FLAG_MIXED, GODWIT_FLAG_CONTENT_MASK},
-    {"stride", GODWIT_FLAG_STRIDE, GODWIT_FLAG_ORDER_MASK},
-    {"random", GODWIT_FLAG_RANDOM, GODWIT_FLAG_ORDER_MASK},
+} words_known[] = {
+    {0, "staggered", GODWIT_FLAG_STAGGER, GODWIT_FLAG_STAGGER},
+    {0, "uniform", 0, GODWIT_FLAG_STAGGER},
+    {GODWIT_FLAG_STAMP, "whole", 0, GODWIT_FLAG_CONTENT_MASK},
+    {GODWIT_FLAG_STAMP, "sparse", GODWIT_FLAG_SPARSE, GODWIT_FLAG_CONTENT_MASK},
+    {GODWIT_FLAG_STAMP, "zero", GODWIT_FLAG_ZERO, GODWIT_FLAG_CONTENT_MASK},
+    {GODWIT_FLAG_STAMP, "mixed", GODWIT_FLAG_MIXED, GODWIT_FLAG_CONTENT_MASK},
+    {GODWIT_FLAG_STAMP, "stride", GODWIT_FLAG_STRIDE, GODWIT_FLAG_ORDER_MASK},
+    {GODWIT_FLAG_STAMP, "random", GODWIT_FLAG_RANDOM, GODWIT_FLAG_ORDER_MASK},
 };
 
-#define STAMP_FLAGS (GODWIT_FLAG_STAMP | GODWIT_FLAG_CONTENT_MASK | GODWIT_FLAG_ORDER_MASK)
+/* The flags of contents, of either workload. */
+#define CONTENT_FLAGS (GODWIT_FLAG_STAGGER | GODWIT_FLAG_CONTENT_MASK)
+#define WORKLOAD_FLAGS                                                                             \
+    (GODWIT_FLAG_STAMP | GODWIT_FLAG_STAGGER | GODWIT_FLAG_CONTENT_MASK | GODWIT_FLAG_ORDER_MASK)
 
 bool godwit_workload_choose(struct godwit_workload *workload, const char *name, GError **error)
 {
     g_auto(GStrv) words = g_strsplit(name, ":", -1);
-    uint32_t flags = 0, chosen = 0;
-    bool good = words[0] && (!strcmp(words[0], "stamp") || !strcmp(name, "order"));
-    if (good && !strcmp(words[0], "stamp"))
-        flags = GODWIT_FLAG_STAMP;
+    const bool stamp = words[0] && !strcmp(words[0], "stamp");
+    const uint32_t which = stamp ? GODWIT_FLAG_STAMP : 0;
+    uint32_t flags = which, chosen = 0;
+    bool good = stamp || (words[0] && !strcmp(words[0], "order"));
     for (guint i = 1; good && words[i]; i++) {
         good = false;
-        for (size_t j = 0; j < G_N_ELEMENTS(stamp_words); j++)
-            if (!strcmp(words[i], stamp_words[j].word) && !(chosen & stamp_words[j].choice)) {
-                flags |= stamp_words[j].flag;
-                chosen |= stamp_words[j].choice;
+        for (size_t j = 0; j < G_N_ELEMENTS(words_known); j++)
+            if (words_known[j].workload == which && !strcmp(words[i], words_known[j].word) &&
+                !(chosen & words_known[j].choice)) {
+                flags |= words_known[j].flag;
+                chosen |= words_known[j].choice;
                 good = true;
             }
     }
     if (!good)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "unknown workload \"%s\" (known: order, "
+                           "unknown workload \"%s\" (known: order[:staggered|:uniform], "
                            "stamp[:whole|:sparse|:zero|:mixed][:stride|:random])",
                            name);
-    workload->flags = (workload->flags & ~(uint32_t)STAMP_FLAGS) | flags;
-    workload->usual_content = (flags & GODWIT_FLAG_STAMP) && !(chosen & GODWIT_FLAG_CONTENT_MASK);
+    workload->flags = (workload->flags & ~(uint32_t)WORKLOAD_FLAGS) | flags;
+    workload->usual_content = !(chosen & CONTENT_FLAGS);
     return true;
 }
 
 char *godwit_workload_name(const struct godwit_workload *workload)
 {
-    if (!(workload->flags & GODWIT_FLAG_STAMP))
-        return g_strdup("order");
-    GString *name = g_string_new("stamp");
-    for (size_t j = 0; j < G_N_ELEMENTS(stamp_words); j++)
-        if ((workload->flags & stamp_words[j].choice) == stamp_words[j].flag &&
-            !(stamp_words[j].choice == GODWIT_FLAG_CONTENT_MASK && workload->usual_content))
-            g_string_append_printf(name, ":%s", stamp_words[j].word);
+    const uint32_t which = workload->flags & GODWIT_FLAG_STAMP;
+    GString *name = g_string_new(which ? "stamp" : "order");
+    for (size_t j = 0; j < G_N_ELEMENTS(words_known); j++)
+        if (words_known[j].workload == which &&
+            (workload->flags & words_known[j].choice) == words_known[j].flag &&
+            !(words_known[j].choice & CONTENT_FLAGS && workload->usual_content))
+            g_string_append_printf(name, ":%s", words_known[j].word);
     return g_string_free(name, FALSE);
 }
 
@@ -179,6 +187,12 @@ const char *godwit_workload_stamp_wrong(const struct godwit_workload *workload)
     if (workload->window_start % workload->page_size)
         return "the stamp workload's window must begin at a multiple of the page size";
     return NULL;
+}
+
+unsigned char godwit_workload_first_byte(const struct godwit_workload *workload, uint64_t page)
+{
+    return workload->flags & GODWIT_FLAG_STAGGER ? godwit_page_order_first(page / workload->cpus)
+                                                 : 0;
 }
 
 uint64_t godwit_workload_pages(const struct godwit_workload *workload)

@@ -22,7 +22,7 @@ struct godwit_workload {
     uint32_t page_ticks;
     uint32_t cpus;      /* number of CPUs that share the work */
     uint64_t seed;      /* seed of the workload `stamp` */
-    bool usual_content; /* `stamp`: the user has chosen no content, so the scenario does */
+    bool usual_content; /* the user has chosen no content, so the scenario does */
 };
 
 /* Returns the workload in the unmodified parameter block of an image. */
@@ -41,9 +41,10 @@ bool godwit_workload_check(const struct godwit_workload *workload,
                            unsigned memory_mib, GError **error);
 
 /*
- * Sets the flags of WORKLOAD to those of NAME: "order", or "stamp", optionally followed by what it
- * writes ("whole", "sparse", "zero", "mixed") and in which order ("stride", "random"), each after a
- * colon. Without the former, sets usual_content. Fails with USAGE for any other name.
+ * Sets the flags of WORKLOAD to those of NAME: "order" or "stamp", optionally followed by what it
+ * writes, after a colon ("staggered", "uniform"; "whole", "sparse", "zero", "mixed"), and `stamp`
+ * also by the order in which it does ("stride", "random"). Without contents, sets usual_content.
+ * Fails with USAGE for any other name.
  */
 bool godwit_workload_choose(struct godwit_workload *workload, const char *name, GError **error);
 
@@ -53,6 +54,9 @@ char *godwit_workload_name(const struct godwit_workload *workload);
 /* Returns why no guest could run this `stamp` workload, or NULL. Checks only the rules that apply
  * to `stamp` in addition to those for all workloads. */
 const char *godwit_workload_stamp_wrong(const struct godwit_workload *workload);
+
+/* Returns the byte with which `order` starts page number PAGE of the window. */
+unsigned char godwit_workload_first_byte(const struct godwit_workload *workload, uint64_t page);
 
 /* Returns the number of pages of the window. */
 uint64_t godwit_workload_pages(const struct godwit_workload *workload);

@@ -104,8 +104,9 @@ bool godwit_memory_write(struct godwit_vm *vm, uint64_t gpa, const void *bytes, 
 /*
  * Writes a mark with the page's number into each page of the window, next to the byte that `order`
  * changes. So no two pages are alike, and none is all zero when that byte wraps to zero: a
- * throttled migration would complete at once if it could send zero pages. Does nothing if the
- * system does not allow writes to QEMU's memory.
+ * throttled migration would complete at once if it could send zero pages. A staggered guest gets a
+ * mark in one of four pages only: its other pages must become zero, a few at a time. Does nothing
+ * if the system does not allow writes to QEMU's memory.
  */
 void godwit_memory_mark(struct godwit_vm *vm);
 

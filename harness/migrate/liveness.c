@@ -103,8 +103,9 @@ static bool read_samples(const struct proof *proof, unsigned char (*samples)[PRO
     return true;
 }
 
-/* Searches the page at GPA for a byte that the destination has received (it is not zero) and that
- * the source has changed since. Sets *PROVEN to whether there is one, and records it. */
+/* Searches the page at GPA for a byte that the destination has received (it is not zero, or the
+ * caller has seen the page being sent) and that the source has changed since. Sets *PROVEN to
+ * whether there is one, and records it. */
 static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError **error)
 {
     struct godwit_vm *source = proof->source;
@@ -116,8 +117,8 @@ static bool seek_in_page(struct proof *proof, uint64_t gpa, bool *proven, GError
         !godwit_memory_read(source, gpa, present, length, error))
         return false;
     for (size_t b = 0; b < length && !*proven; b++) {
-        proof->received |= received[b] != 0;
-        if (received[b] == 0 || received[b] == present[b])
+        proof->received |= received[b] != 0 || proof->gpa;
+        if ((received[b] == 0 && !proof->gpa) || received[b] == present[b])
             continue;
         *proven = godwit_migration_of(source->testbed)->live = true;
         godwit_testbed_measure(source->testbed, "live",

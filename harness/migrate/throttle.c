@@ -48,14 +48,15 @@
 #include <string.h>
 
 /*
- * Waits until `order` is far from the pass in which its bytes wrap to zero, if its pages are not
- * marked. In that pass pages are all zero and take almost no bandwidth, so nothing would throttle
- * the first iteration.
+ * Waits until `order` is far from the pass in which its bytes wrap to zero, if they all do in the
+ * same one and its pages are not marked. In that pass pages are all zero and take almost no
+ * bandwidth, so nothing would throttle the first iteration.
  */
 static bool avoid_zeros(struct godwit_vm *source, GError **error)
 {
     const struct godwit_workload *workload = &source->testbed->setup->workload;
-    if ((workload->flags & GODWIT_FLAG_STAMP) || godwit_memory_marked(source))
+    if ((workload->flags & (GODWIT_FLAG_STAMP | GODWIT_FLAG_STAGGER)) ||
+        godwit_memory_marked(source))
         return true;
     for (unsigned cpu = 0; cpu < workload->cpus;) {
         struct godwit_mailbox mailbox;

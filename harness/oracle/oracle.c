@@ -75,6 +75,8 @@ bool godwit_view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm
             .offset = workload->page_size * (uint64_t)cpu,
         };
         godwit_page_order_init(&view->order[cpu], &window);
+        if (workload->flags & GODWIT_FLAG_STAGGER)
+            godwit_page_order_stagger(&view->order[cpu]);
     }
     view->buffer = g_malloc(CHUNK);
     return true;

@@ -69,13 +69,13 @@ static enum godwit_page_kind by_pass(const struct godwit_page *page, unsigned ch
 struct godwit_page_verdict godwit_page_classify_order(const struct godwit_page *page)
 {
     struct godwit_page_verdict verdict = {.kind = GODWIT_PAGE_RIGHT};
+    const unsigned char expected = (unsigned char)(page->first + page->passes);
     if (!page->right) {
-        if (page->found[0] == (unsigned char)page->passes)
+        if (page->found[0] == expected)
             return verdict;
         verdict.differs = 1;
-        verdict.kind = all_zero(page->found, page->size)
-                           ? GODWIT_PAGE_ZERO
-                           : by_pass(page, (unsigned char)page->passes, &verdict.behind);
+        verdict.kind = all_zero(page->found, page->size) ? GODWIT_PAGE_ZERO
+                                                         : by_pass(page, expected, &verdict.behind);
         return verdict;
     }
     size_t last = 0;
@@ -201,6 +201,7 @@ static void take(struct map *map, const struct godwit_block *block, uint64_t off
             return;
         }
         page.written = passes_of(map, bad.page, &page.passes, &or_next);
+        page.first = godwit_workload_first_byte(workload, bad.page);
     }
     if (!right && !page.written)
         return;

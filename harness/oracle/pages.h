@@ -26,7 +26,8 @@ struct godwit_page {
     const unsigned char *right; /* the expected content; NULL if only the workload defines it */
     size_t size;
     bool written;    /* the guest's workload writes it ... */
-    uint64_t passes; /* ... and has done so that often */
+    uint64_t passes; /* ... and has done so that often ... */
+    uint8_t first;   /* ... beginning with this byte, with `order` */
 };
 
 struct godwit_page_verdict {

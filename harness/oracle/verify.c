@@ -244,6 +244,8 @@ static bool judge_order(struct godwit_stream_guest *guest, GError **error)
             .offset = (uint64_t)workload->page_size * cpu,
         };
         godwit_page_order_init(&stripes->check[cpu], &window);
+        if (workload->flags & GODWIT_FLAG_STAGGER)
+            godwit_page_order_stagger(&stripes->check[cpu]);
     }
     if (!walk_window(guest, feed_stripes, stripes, error))
         return false;

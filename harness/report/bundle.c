@@ -208,10 +208,14 @@ static void write_scenario(GString *text, const json_t *result)
             : "It adds one (modulo 256) to\nthe first byte of each %" INT
               "-byte page from 0x%" G_GINT64_MODIFIER "x to 0x%" G_GINT64_MODIFIER
               "x, upwards, over and over; one\nrun over all of them is a pass. At any instant, "
-              "therefore, all those bytes are equal, or\ndrop by one in a single place, where the "
+              "therefore, all those bytes%s are equal, or\ndrop by one in a single place, where "
+              "the "
               "guest is.",
         integer(guest, "page_size"), (gint64)integer(guest, "window_start"),
-        (gint64)integer(guest, "window_end"));
+        (gint64)integer(guest, "window_end"),
+        integer(guest, "flags") & GODWIT_FLAG_STAGGER
+            ? ", less what\neach page started with (include/godwit/page_order.h),"
+            : "");
     g_string_append_printf(
         text,
         "%s It also keeps an\naccount, the mailbox, at 0x%" G_GINT64_MODIFIER

@@ -226,12 +226,10 @@ char *godwit_job_again(const struct godwit_job *job)
     if (!setup->theirs)
         godwit_shell_append_option(line, "--image", setup->image->name);
     godwit_shell_append_option(line, "--accel", setup->accel);
-    if (workload->flags & GODWIT_FLAG_STAMP) {
-        g_autofree char *name = godwit_workload_name(workload);
+    /* A run without this option has both workloads, an ad-hoc migration `order`. */
+    g_autofree char *name = godwit_workload_name(workload);
+    if (job->scenario || strcmp(name, "order") != 0)
         godwit_shell_append_option(line, "--workload", name);
-    } else if (job->scenario) {
-        g_string_append(line, " --workload order");
-    }
     if (setup->memory_given)
         g_string_append_printf(line, " --memory %u", setup->memory_mib);
     if (setup->window_given)
@@ -310,8 +308,8 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
     }
     json_t *json = json_pack(
         "{s:s*, s:{s:i, s:i, s:b, s:s*, s:o, s:o}, s:s, s:s, s:s, s:s, s:i, s:o, s:o,"
-        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:b, s:b, s:I, s:i, s:f, s:b, s:i, s:s*, "
-        "s:b, s:b,"
+        " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}, s:b, s:b, s:I, s:i, s:f, s:b, s:i, "
+        "s:s*, s:b, s:b,"
         " s:b}",
         "scenario", job->scenario ? job->scenario->name : NULL, "spec", "transport",
         (int)job->spec.transport, "move", (int)job->spec.move, "suspend", job->spec.suspend,
@@ -323,11 +321,12 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
         (json_int_t)workload->window_end, "page_size", (json_int_t)workload->page_size,
         "passes_per_report", (json_int_t)workload->passes_per_report, "flags",
         (json_int_t)workload->flags, "page_ticks", (json_int_t)workload->page_ticks, "cpus",
-        (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "window_given",
-        setup->window_given, "memory_given", setup->memory_given, "seed", (json_int_t)setup->seed,
-        "hops", (int)setup->hops, "timeout_scale", setup->timeout_scale, "pmemsave",
-        setup->pmemsave, "oracles_off", (int)setup->oracles_off, "accepted", accepted, "strict",
-        setup->strict, "progress", job->progress, "keep", job->keep);
+        (json_int_t)workload->cpus, "seed", (json_int_t)workload->seed, "usual_content",
+        workload->usual_content, "window_given", setup->window_given, "memory_given",
+        setup->memory_given, "seed", (json_int_t)setup->seed, "hops", (int)setup->hops,
+        "timeout_scale", setup->timeout_scale, "pmemsave", setup->pmemsave, "oracles_off",
+        (int)setup->oracles_off, "accepted", accepted, "strict", setup->strict, "progress",
+        job->progress, "keep", job->keep);
     set_words(json, "source_words", setup->source_words);
     set_words(json, "destination_words", setup->destination_words);
     json_object_set_new(json, "machine_cpus", json_integer(setup->machine_cpus));
@@ -438,6 +437,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
         .page_ticks = (uint32_t)godwit_json_integer(workload, "page_ticks", 0),
         .cpus = (uint32_t)godwit_json_integer(workload, "cpus", 0),
         .seed = (uint64_t)godwit_json_integer(workload, "seed", 0),
+        .usual_content = godwit_json_true(workload, "usual_content"),
     };
 
     const json_t *spec = json_object_get(json, "spec");

@@ -191,7 +191,7 @@ static bool stop_often(struct godwit_testbed *testbed, const struct godwit_scena
 static void prepare_stop_often(const struct godwit_scenario *scenario,
                                struct godwit_workload *workload)
 {
-    (void)scenario;
+    workload->flags |= scenario->flags;
     workload->window_end = workload->window_start + (4 << 20);
     workload->passes_per_report = 100;
 }
@@ -243,8 +243,11 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
     const guint64 passes = vm->console->passes;
     if (!godwit_course_stop(vm, error) || !godwit_memory_mailbox(vm, cpu, &mailbox, error))
         return false;
+    const struct godwit_workload *workload = &testbed->setup->workload;
+    const unsigned char first = godwit_workload_first_byte(
+        workload, (address - workload->window_start) / workload->page_size);
     if (mailbox.state != GODWIT_STATE_FAULT || mailbox.fault_address != address ||
-        mailbox.fault_found != byte || mailbox.fault_expected != mailbox.passes % 256 ||
+        mailbox.fault_found != byte || mailbox.fault_expected != (mailbox.passes + first) % 256 ||
         mailbox.position != address)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "%s: 0x%02x was written to " HEX ", but the guest recorded 0x%02" PRIx64
@@ -459,6 +462,40 @@ GODWIT_SCENARIOS(guest) = {
         .prepare = prepare_window,
         .order = true,
         .flags = GODWIT_FLAG_VERIFY,
+        .cpus = 2,
+    },
+    {
+        .name = "guest/stagger/window",
+        .summary = "with STAGGER each page starts with another byte: nothing else is written",
+        .run = watch,
+        .prepare = prepare_window,
+        .order = true,
+        .flags = GODWIT_FLAG_STAGGER,
+    },
+    {
+        .name = "guest/stagger/cpus",
+        .summary = "the same with three CPUs, each of which has pages of its own",
+        .run = watch,
+        .prepare = prepare_window,
+        .order = true,
+        .flags = GODWIT_FLAG_STAGGER | GODWIT_FLAG_VERIFY,
+        .cpus = 3,
+    },
+    {
+        .name = "guest/stagger/order",
+        .summary = "stopped forty times: page order holds and agrees with the mailbox",
+        .run = stop_often,
+        .prepare = prepare_stop_often,
+        .order = true,
+        .flags = GODWIT_FLAG_STAGGER | GODWIT_FLAG_VERIFY,
+    },
+    {
+        .name = "guest/stagger/verify",
+        .summary = "with VERIFY, the guest finds a corrupted byte among those that differ anyway",
+        .run = verify,
+        .prepare = prepare_window,
+        .order = true,
+        .flags = GODWIT_FLAG_STAGGER | GODWIT_FLAG_VERIFY,
         .cpus = 2,
     },
     {

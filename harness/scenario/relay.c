@@ -74,6 +74,20 @@ static bool prepare_attempt(struct attempt *attempt, GError **error)
     return true;
 }
 
+/* Returns whether both pages at the edge hold something else than zero. With STAGGER, zero must not
+ * be the value before that, either: with a zero page instead, the edge would only be elsewhere. */
+static bool is_clear_of_zero(const struct godwit_workload *stripe,
+                             const struct godwit_page_order_result *order)
+{
+    if (!(stripe->flags & GODWIT_FLAG_STAGGER))
+        return order->base != 0 && order->base != UINT8_MAX;
+    const uint64_t edge = (order->edge_address - stripe->window_start) / stripe->page_size;
+    const unsigned char above = (unsigned char)(order->base + godwit_page_order_first(edge));
+    const unsigned char below =
+        (unsigned char)(order->base + 1 + godwit_page_order_first(edge - 1));
+    return order->has_edge && above != 0 && below > 1;
+}
+
 /* Stops the guest in the middle of a pass, when its pages hold two different values, neither of
  * which is zero. */
 static bool stop_in_pass(struct godwit_vm *source, GError **error)
@@ -89,7 +103,7 @@ static bool stop_in_pass(struct godwit_vm *source, GError **error)
         const bool stamped = source->testbed->setup->workload.flags & GODWIT_FLAG_STAMP;
         /* When the account has only come to the last page, that page may be written already. */
         if (position > stripe.window_start && position < stripe.window_end - stripe.page_size &&
-            (stamped || (reading.order->base != 0 && reading.order->base != UINT8_MAX)))
+            (stamped || is_clear_of_zero(&stripe, reading.order)))
             return true;
         if (!godwit_vm_run(source, error) || !godwit_course_see_it_run(source, error))
             return false;
@@ -335,12 +349,21 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
     workload->window_end = workload->window_start + 512 * (uint64_t)workload->page_size;
 }
 
-/* `order` clears no page. */
-static void prepare_mixed(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+/* Makes the window large enough to have some zero pages at any time. */
+static void prepare_zeros(const struct godwit_scenario *scenario, struct godwit_workload *workload)
 {
-    workload->flags |= GODWIT_FLAG_STAMP | GODWIT_FLAG_MIXED;
     godwit_scenario_default(scenario, workload);
     workload->window_end = workload->window_start + 1024 * (uint64_t)workload->page_size;
+}
+
+/* The contents are unknown until the scenario may choose them, unless the user has. */
+static struct godwit_lack *lacks_zeros(const struct godwit_setup *setup)
+{
+    const struct godwit_workload *workload = &setup->workload;
+    if (workload->usual_content || workload->flags & (GODWIT_FLAG_STAGGER | GODWIT_FLAG_ZERO))
+        return NULL;
+    return godwit_lack_new(g_strdup("a workload whose pages become zero"),
+                           g_strdup("with these contents none does"));
 }
 
 #define STATE .state = sizeof(struct godwit_scenario_state), .clear = clear_state
@@ -391,9 +414,8 @@ GODWIT_SCENARIOS(relay) = {
         .name = "relay/drop-zero",
         .summary = "live; pages that become zero after they were sent are left out",
         .run = run_fault,
-        .prepare = prepare_mixed,
-        .lacks = godwit_scenario_lacks_stamp,
-        .order = true,
+        .prepare = prepare_zeros,
+        .lacks = lacks_zeros,
         .random = true, /* as every fault that `selftest` injects */
         STATE,
         .data = &(const struct trial){"drop-zero", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL},

@@ -100,9 +100,10 @@ void godwit_scenario_default(const struct godwit_scenario *scenario,
                              struct godwit_workload *workload)
 {
     workload->flags |= (scenario ? scenario->flags : 0) | GODWIT_FLAG_VERIFY;
-    if (workload->usual_content)
+    if (workload->usual_content && !(workload->flags & GODWIT_FLAG_STAMP))
+        workload->flags |= GODWIT_FLAG_STAGGER;
+    else if (workload->usual_content)
         workload->flags |= scenario && scenario->content ? scenario->content : GODWIT_FLAG_MIXED;
-    workload->usual_content = false;
     workload->passes_per_report = 1;
 }
 
@@ -207,6 +208,7 @@ void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godw
         godwit_scenario_default(scenario, workload);
     if (setup->image->identity && !setup->theirs && !(scenario && scenario->prepare))
         workload->flags |= GODWIT_FLAG_IDENTIFY;
+    workload->usual_content = false;
     godwit_workload_share(workload);
     if (scenario && scenario->lap_ms)
         slow_down(setup, scenario->lap_ms, workload);

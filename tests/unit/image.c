@@ -379,13 +379,17 @@ static void test_check(void **state)
 static void test_workload_names(void **state)
 {
     (void)state;
-    static const char *const good[] = {"order",        "stamp",
-                                       "stamp:sparse", "stamp:whole",
-                                       "stamp:mixed",  "stamp:zero:random",
-                                       "stamp:stride", "stamp:whole:random"};
+    static const char *const good[] = {
+        "order",        "order:uniform",     "stamp",       "order:staggered",
+        "stamp:sparse", "stamp:whole",       "stamp:mixed", "stamp:zero:random",
+        "stamp:stride", "stamp:whole:random"};
     static const char *const bad[] = {"",
                                       "stomp",
                                       "order:zero",
+                                      "order:",
+                                      "order:uniform:staggered",
+                                      "order:stride",
+                                      "stamp:uniform",
                                       "stamp:",
                                       "stamp:zero:sparse",
                                       "stamp:whole:sparse",
@@ -400,8 +404,9 @@ static void test_workload_names(void **state)
         assert_true(godwit_workload_choose(&w, good[i], NULL));
         assert_true(w.flags & GODWIT_FLAG_VERIFY);
         assert_int_equal(!!(w.flags & GODWIT_FLAG_STAMP), good[i][0] == 's');
-        assert_int_equal(w.usual_content,
-                         !strcmp(good[i], "stamp") || !strcmp(good[i], "stamp:stride"));
+        assert_int_equal(w.usual_content, !strcmp(good[i], "stamp") || !strcmp(good[i], "order") ||
+                                              !strcmp(good[i], "stamp:stride"));
+        assert_int_equal(!!(w.flags & GODWIT_FLAG_STAGGER), !strcmp(good[i], "order:staggered"));
         g_autofree char *name = godwit_workload_name(&w);
         assert_string_equal(name, good[i]);
     }

@@ -65,6 +65,7 @@ static struct godwit_job *job_new(const char *scenario)
         .page_ticks = 0xfffffffe,
         .cpus = 1,
         .seed = UINT64_MAX - 1,
+        .usual_content = true,
     };
     setup->timeout_scale = 0.1; /* no sum of powers of two */
     setup->pmemsave = true;
@@ -392,7 +393,8 @@ static void test_again(void **state)
     (void)state;
     struct godwit_job *job = job_new("precopy/unix/plain");
     struct godwit_setup *setup = &job->setup;
-    const struct godwit_workload usual = godwit_image_workload(setup->machine, setup->image);
+    struct godwit_workload usual = godwit_image_workload(setup->machine, setup->image);
+    usual.usual_content = true;
     g_array_set_size(job->capabilities, 0);
     g_array_set_size(job->parameters, 0);
     godwit_qemu_free((struct godwit_qemu *)(uintptr_t)setup->destination);
@@ -470,6 +472,9 @@ static void test_again(void **state)
     setup->workload.passes_per_report = 1;
     g_autofree char *line = godwit_job_again(job);
     assert_null(strstr(line, "VERIFY"));
+    setup->workload.usual_content = false;
+    g_autofree char *uniform = godwit_job_again(job);
+    assert_true(g_str_has_suffix(uniform, " --workload order:uniform"));
     setup->workload.flags |= GODWIT_FLAG_STAMP | GODWIT_FLAG_ZERO | GODWIT_FLAG_RANDOM;
     setup->seed = UINT64_MAX;
     g_autofree char *stamped = godwit_job_again(job);
@@ -485,6 +490,7 @@ static void test_again_migrate(void **state)
     struct godwit_job *job = job_new(NULL);
     struct godwit_qemu *source = (struct godwit_qemu *)(uintptr_t)job->setup.source;
     job->setup.workload = godwit_image_workload(job->setup.machine, job->setup.image);
+    job->setup.workload.usual_content = true;
     job->setup.pmemsave = false;
     g_free(source->path);
     source->path = g_strdup("/my qemu's/$HOME");
@@ -614,6 +620,46 @@ static void test_prepare(void **state)
     }
 }
 
+/* The contents of either workload, which are the scenario's unless the user has chosen them. They
+ * are settled in the worker, so that the choice must have come there. */
+static void test_contents(void **state)
+{
+    static const struct {
+        const char *workload, *scenario;
+        uint32_t content;
+    } rows[] = {
+        {"order", NULL, GODWIT_FLAG_STAGGER},
+        {"order", "precopy/unix/plain", GODWIT_FLAG_STAGGER},
+        {"order", "relay/drop-zero", GODWIT_FLAG_STAGGER},
+        {"order:staggered", "precopy/unix/plain", GODWIT_FLAG_STAGGER},
+        {"order:uniform", "precopy/unix/plain", 0},
+        {"order", "guest/defaults", 0},
+        {"order", "guest/stagger/window", GODWIT_FLAG_STAGGER},
+        {"stamp", NULL, GODWIT_FLAG_MIXED},
+        {"stamp", "precopy/unix/plain", GODWIT_FLAG_MIXED},
+        {"stamp", "precopy/unix/xbzrle", GODWIT_FLAG_SPARSE},
+        {"stamp", "multifd/tcp/zero-page/legacy", GODWIT_FLAG_ZERO},
+        {"stamp", "relay/drop-zero", GODWIT_FLAG_MIXED},
+        {"stamp:whole", "precopy/unix/xbzrle", 0},
+        {"stamp:zero:random", "precopy/unix/plain", GODWIT_FLAG_ZERO},
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct godwit_job *job = job_new(rows[i].scenario);
+        job->setup.workload = godwit_image_workload(job->setup.machine, job->setup.image);
+        assert_true(godwit_workload_choose(&job->setup.workload, rows[i].workload, NULL));
+        struct godwit_job *there = across(job, NULL);
+        assert_non_null(there);
+        godwit_scenario_prepare(there->scenario, &there->setup);
+        const struct godwit_workload *workload = &there->setup.workload;
+        assert_int_equal(workload->flags & (GODWIT_FLAG_CONTENT_MASK | GODWIT_FLAG_STAGGER),
+                         rows[i].content);
+        assert_false(workload->usual_content);
+        job_end(there);
+        job_end(job);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -622,7 +668,7 @@ int main(void)
         cmocka_unit_test(test_foreign),      cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_spoiled),      cmocka_unit_test(test_without_image),
         cmocka_unit_test(test_again),        cmocka_unit_test(test_again_migrate),
-        cmocka_unit_test(test_prepare),
+        cmocka_unit_test(test_prepare),      cmocka_unit_test(test_contents),
     };
     return cmocka_run_group_tests_name("job", tests, NULL, NULL);
 }

@@ -581,6 +581,23 @@ static void test_mark(void **state)
     GList *values = g_hash_table_get_keys(seen);
     g_list_free_full(values, g_free);
 
+    /* A staggered guest has marks in every fourth page, and the others are as they were. */
+    memset(guest->fake->memory + START, 0, PAGES * SPACING);
+    workload->flags = GODWIT_FLAG_STAGGER;
+    assert_false(godwit_memory_marked(guest->vm));
+    godwit_memory_mark(guest->vm);
+    assert_true(godwit_memory_marked(guest->vm));
+    for (size_t page = 0; page < PAGES; page++) {
+        gint64 value;
+        memcpy(&value, guest->fake->memory + START + page * SPACING + 8, sizeof(value));
+        assert_int_equal(value != 0, page % 4 == 1);
+    }
+    workload->window_end = workload->window_start + SPACING; /* no page with a mark */
+    assert_false(godwit_memory_marked(guest->vm));
+    workload->window_end = BASE + START + PAGES * SPACING;
+    workload->flags = 0;
+    memcpy(guest->fake->memory, before, SIZE);
+
     workload->page_size = 8; /* no room */
     assert_false(godwit_memory_marked(guest->vm));
     godwit_memory_mark(guest->vm);

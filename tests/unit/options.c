@@ -288,7 +288,8 @@ static void test_targets(void **state)
     for (guint i = 0; i < 3; i++) {
         const struct godwit_setup *setup = &target_at(i)->setup;
         const struct godwit_machine *machine = godwit_machine_find(arches[i]);
-        const struct godwit_workload usual = godwit_image_workload(machine, machine->images[0]);
+        struct godwit_workload usual = godwit_image_workload(machine, machine->images[0]);
+        usual.usual_content = true;
         g_autofree char *binary = qemu(2, arches[i]);
         assert_ptr_equal(setup->machine, machine);
         assert_ptr_equal(setup->image, machine->images[0]);
@@ -560,7 +561,8 @@ static void test_workload_refused(void **state)
         {"--page-size 12", "multiple of 8"},
         {"--memory 99", "inside the guest's RAM"},
         {"--cpus 65", "this guest supports 1 to 64 CPUs, not 65"},
-        {"--workload stomp", "unknown workload \"stomp\" (known: order, stamp"},
+        {"--workload stomp",
+         "unknown workload \"stomp\" (known: order[:staggered|:uniform], stamp["},
         {"--workload stamp,", "unknown workload \"\""},
         {"--workload stamp --page-size 256", "a page size that is a power of two, 512 or more"},
         {"--image x86_rom", "ppc64 has no image \"x86_rom\""},

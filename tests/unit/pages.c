@@ -23,7 +23,8 @@ static void fill(unsigned char *page, unsigned passes, unsigned char own)
 static struct godwit_page_verdict judge(const unsigned char *found, const unsigned char *right,
                                         bool written, uint64_t passes)
 {
-    const struct godwit_page page = {found, right, SIZE, written, passes};
+    const struct godwit_page page = {
+        .found = found, .right = right, .size = SIZE, .written = written, .passes = passes};
     return godwit_page_classify_order(&page);
 }
 
@@ -109,6 +110,17 @@ static void test_alone(void **state)
     assert_int_equal(judge(found, NULL, true, 256).kind, GODWIT_PAGE_RIGHT);
     found[9] = 1;
     assert_int_equal(judge(found, NULL, true, 3).kind, GODWIT_PAGE_STALE);
+
+    /* A page that did not start with zero. */
+    struct godwit_page page = {
+        .found = found, .size = SIZE, .written = true, .passes = 7, .first = 253};
+    found[0] = 4;
+    assert_int_equal(godwit_page_classify_order(&page).kind, GODWIT_PAGE_RIGHT);
+    found[0] = 7;
+    assert_int_equal(godwit_page_classify_order(&page).kind, GODWIT_PAGE_FOREIGN);
+    found[0] = 254;
+    assert_int_equal(godwit_page_classify_order(&page).kind, GODWIT_PAGE_STALE);
+    assert_int_equal(godwit_page_classify_order(&page).behind, 6);
 }
 
 static void test_names(void **state)

@@ -33,6 +33,7 @@
         assert_int_equal((one)->page_ticks, (other)->page_ticks);                                  \
         assert_int_equal((one)->cpus, (other)->cpus);                                              \
         assert_true((one)->seed == (other)->seed);                                                 \
+        assert_int_equal((one)->usual_content, (other)->usual_content);                            \
     } while (0)
 
 /* Group fixtures: *STATE is the path of an empty folder. */
