@@ -63,6 +63,8 @@ enum godwit_symptom_kind {
                                 with FAILURE: source */
     GODWIT_SYMPTOM_BACK,     /* a guest whose snapshot was loaded where it was saved is in order but
                                 for its timer, which has gone back: vm */
+    GODWIT_SYMPTOM_UNCLEARED, /* RAM that was loaded from a snapshot, DESTINATION, is not as it was,
+                                 SOURCE */
     GODWIT_SYMPTOM_ANNOUNCED, /* an announcement came early; it was due LAST ms after the arrival of
                                  a guest that was resumed MS after it: vm, text */
     GODWIT_SYMPTOM_NO_CPR_CHANNEL,  /* a source has ended when it was asked for a cpr-transfer

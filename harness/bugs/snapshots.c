@@ -5,6 +5,7 @@
  */
 #include "bugs/bugs.h"
 
+#include "memory/memory.h"
 #include "migrate/migrate.h"
 #include <signal.h>
 #include <string.h>
@@ -85,6 +86,52 @@ static bool is_back(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* The smallest page that QEMU sends as zero. */
+#define UNIT ((size_t)4096)
+
+/* Adds the number of pages of BLOCK that differ from those in THERE to *BAD. Returns false if one
+ * of them is not all zero in BLOCK, or cannot be read. */
+static bool only_zeros_differ(const struct godwit_symptom *symptom,
+                              const struct godwit_block *block, const struct godwit_block *there,
+                              uint64_t *bad)
+{
+    static const unsigned char zeros[UNIT];
+    unsigned char right[UNIT], found[UNIT];
+    for (uint64_t offset = 0; offset < block->length; offset += UNIT) {
+        const size_t size = (size_t)MIN(UNIT, block->length - offset);
+        if (!godwit_memory_read_block(symptom->source, block, offset, right, size, NULL) ||
+            !godwit_memory_read_block(symptom->destination, there, offset, found, size, NULL))
+            return false;
+        if (!memcmp(right, found, size))
+            continue;
+        ++*bad;
+        if (memcmp(right, zeros, size) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Pages that are zero in the snapshot are as they were before it was loaded. */
+static bool is_uncleared(const struct godwit_symptom *symptom, char **seen)
+{
+    struct godwit_vm *saved = symptom->source, *loaded = symptom->destination;
+    uint64_t bad = 0;
+    if (!godwit_json_true(loaded->capabilities, "mapped-ram"))
+        return false;
+    for (guint i = 0; i < saved->blocks->len; i++) {
+        const struct godwit_block *block = &g_array_index(saved->blocks, struct godwit_block, i);
+        const struct godwit_block *there = godwit_memory_block(loaded, block->name);
+        if (!there || there->length != block->length ||
+            !only_zeros_differ(symptom, block, there, &bad))
+            return false;
+    }
+    *seen =
+        g_strdup_printf("%" G_GUINT64_FORMAT " pages that are zero in the snapshot are not after "
+                        "it was loaded",
+                        bad);
+    return bad > 0;
+}
+
 #define CANCEL                                                                                     \
     .id = "background-snapshot-cancel",                                                            \
     .summary = "once its background snapshot was cancelled, a guest may stand still for ever, or " \
@@ -128,6 +175,18 @@ const struct godwit_bug godwit_bugs_snapshots[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_back,
+    },
+    {
+        .id = "snapshot-zero-pages",
+        .summary = "a snapshot with mapped-ram leaves RAM as it is where it should become zero",
+        .reference = "measured in QEMU 11.1; 10.0 cannot save one",
+        .kind = GODWIT_SYMPTOM_UNCLEARED,
+        .role = GODWIT_BUG_DESTINATION,
+        .since = {11, 1},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_uncleared,
     },
     {
         .id = "background-snapshot-resumes",

@@ -182,12 +182,31 @@ static bool judge_progress(const struct godwit_vm *vm, const struct godwit_momen
     return true;
 }
 
+/* Compares the guest that was loaded with the one that was saved. Marks the failure if a known bug
+ * explains it. */
+static bool judge_ram(struct godwit_vm *vm, const struct godwit_moment *moment,
+                      struct godwit_reading *loaded, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (godwit_oracle_twin(moment->ram, vm, loaded, &cause))
+        return true;
+    const struct godwit_symptom symptom = {
+        .kind = GODWIT_SYMPTOM_UNCLEARED, .source = moment->ram, .destination = vm};
+    const struct godwit_bug *bug = g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ORACLE)
+                                       ? godwit_bug_explain(&symptom)
+                                       : NULL;
+    if (bug)
+        godwit_bug_mark(&cause, bug);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
+}
+
 bool godwit_moment_judge_loaded(struct godwit_vm *vm, struct godwit_moment *moment,
                                 const struct godwit_snapshot_disks *disks, GError **error)
 {
     struct godwit_reading loaded;
     godwit_testbed_phase(vm->testbed, GODWIT_PHASE_VERIFY);
-    if (moment->ram && !godwit_oracle_twin(moment->ram, vm, &loaded, error))
+    if (moment->ram && !judge_ram(vm, moment, &loaded, error))
         return false;
     if (!godwit_oracle_look(vm, &loaded, error) ||
         (moment->running && !judge_progress(vm, moment, &loaded, error)))

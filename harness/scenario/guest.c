@@ -388,6 +388,9 @@ static bool suspend(struct godwit_testbed *testbed, const struct godwit_scenario
     return godwit_course_end(vm, NULL, error);
 }
 
+#define STAGGERED(what, how)                                                                       \
+    .run = what, .prepare = how, .order = true, .flags = GODWIT_FLAG_STAGGER | GODWIT_FLAG_VERIFY
+
 GODWIT_SCENARIOS(guest) = {
     {
         .name = "guest/defaults",
@@ -464,40 +467,20 @@ GODWIT_SCENARIOS(guest) = {
         .flags = GODWIT_FLAG_VERIFY,
         .cpus = 2,
     },
-    {
-        .name = "guest/stagger/window",
-        .summary = "with STAGGER each page starts with another byte: nothing else is written",
-        .run = watch,
-        .prepare = prepare_window,
-        .order = true,
-        .flags = GODWIT_FLAG_STAGGER,
-    },
-    {
-        .name = "guest/stagger/cpus",
-        .summary = "the same with three CPUs, each of which has pages of its own",
-        .run = watch,
-        .prepare = prepare_window,
-        .order = true,
-        .flags = GODWIT_FLAG_STAGGER | GODWIT_FLAG_VERIFY,
-        .cpus = 3,
-    },
-    {
-        .name = "guest/stagger/order",
-        .summary = "stopped forty times: page order holds and agrees with the mailbox",
-        .run = stop_often,
-        .prepare = prepare_stop_often,
-        .order = true,
-        .flags = GODWIT_FLAG_STAGGER | GODWIT_FLAG_VERIFY,
-    },
-    {
-        .name = "guest/stagger/verify",
-        .summary = "with VERIFY, the guest finds a corrupted byte among those that differ anyway",
-        .run = verify,
-        .prepare = prepare_window,
-        .order = true,
-        .flags = GODWIT_FLAG_STAGGER | GODWIT_FLAG_VERIFY,
-        .cpus = 2,
-    },
+    {.name = "guest/stagger/window",
+     .summary = "with STAGGER each page starts with another byte: nothing else is written",
+     STAGGERED(watch, prepare_window)},
+    {.name = "guest/stagger/cpus",
+     .summary = "with STAGGER and three CPUs, each of which has pages of its own",
+     STAGGERED(watch, prepare_window),
+     .cpus = 3},
+    {.name = "guest/stagger/order",
+     .summary = "with STAGGER, stopped forty times: page order holds and agrees with the mailbox",
+     STAGGERED(stop_often, prepare_stop_often)},
+    {.name = "guest/stagger/verify",
+     .summary = "with STAGGER and VERIFY, the guest finds a corrupted byte where all differ anyway",
+     STAGGERED(verify, prepare_window),
+     .cpus = 2},
     {
         .name = "guest/suspend",
         .summary = "the guest suspends itself once (ACPI S3), wakes up and continues",

@@ -225,12 +225,12 @@ struct godwit_injection *godwit_injection_new(struct godwit_relay *relay,
         injection->chosen = fault->given[GODWIT_FAULT_SECTION] || which < early;
         injection->section = (unsigned)godwit_fault_value(injection, GODWIT_FAULT_SECTION, which);
     }
-    /* A stream is at least as long as the window. */
-    injection->offset =
-        kind->at_once
-            ? godwit_fault_value(injection, GODWIT_FAULT_OFFSET, 0)
-            : godwit_fault_choose(injection, GODWIT_FAULT_OFFSET,
-                                  fault->given[GODWIT_FAULT_OFFSET] ? UINT64_MAX : window->length);
+    /* A stream is at least as long as half of the window: some of its pages are zero and take a few
+     * bytes, one in four with `stamp`. */
+    const uint64_t certain = fault->given[GODWIT_FAULT_OFFSET] ? UINT64_MAX : window->length / 2;
+    injection->offset = kind->at_once
+                            ? godwit_fault_value(injection, GODWIT_FAULT_OFFSET, 0)
+                            : godwit_fault_choose(injection, GODWIT_FAULT_OFFSET, certain);
     godwit_relay_greet(relay, greet, injection);
     return injection;
 }
