@@ -3,7 +3,7 @@
 QEMUS_FOLDER ?= build/qemus
 QEMU_VERSIONS ?= 10.0 11.1
 
-.PHONY: qemus check-matrix check-load
+.PHONY: qemus check-matrix check-load qemu-coverage
 ## qemus: unpack newer QEMUs from Debian's newer suites into build/qemus [QEMU_VERSIONS="10.0 11.1"]
 qemus:
 	@mk/setup.sh qemus
@@ -20,3 +20,11 @@ check-matrix: build qemus
 check-load: build qemus
 	GODWIT=$(abspath $(O)/godwit) LOAD_JSON=$(O)/load.json tests/load.sh $(or $(LOOPS),4) /usr/bin \
 		$(addprefix $(QEMUS_FOLDER)/,$(QEMU_VERSIONS))
+
+# An hour on two cores with the build: not a part of check-all. mk/qemu-coverage.sh names what else can
+# be set.
+## qemu-coverage: what of QEMU's migration code the scenarios reach; writes docs/coverage.md [GLOBS=...]
+qemu-coverage: build
+	@mk/setup.sh build run qemus suite coverage
+	mk/qemus.sh $(QEMUS_FOLDER) 10.0
+	mk/qemu-coverage.sh $(O)/godwit $(O)/qemu-coverage $(QEMUS_FOLDER)/10.0 $(GLOBS)

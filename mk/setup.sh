@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, after saying which and why.
 #
-#   mk/setup.sh GROUP...      groups: build, run, guests, test, qemus, suite
+#   mk/setup.sh GROUP...      groups: build, run, guests, test, qemus, suite, coverage
 #
 # Nothing is asked of the network, and no privilege is used, when nothing is missing. As root it
 # calls apt-get, otherwise sudo apt-get. On a system without dpkg it only says what is needed.
@@ -18,6 +18,7 @@ test='perl g++ clang clang-format cppcheck shellcheck mandoc libcmocka-dev valgr
       libxml2-utils meson cmake bsdutils iproute2 swtpm python3-jsonschema python3-yaml zsh fish git'
 qemus='mmdebstrap'
 suite='ninja-build dpkg-dev python3-venv flex bison libpixman-1-dev'
+coverage='gcovr libzstd-dev libfdt-dev libslirp-dev'
 
 wanted=
 for group; do
@@ -28,8 +29,10 @@ for group; do
     test) wanted="$wanted $test" ;;
     qemus) wanted="$wanted $qemus" ;;
     suite) wanted="$wanted $suite" ;;
+    coverage) wanted="$wanted $coverage" ;;
     *)
-        echo "setup: unknown group \"$group\": there are build, run, guests, test, qemus and suite" >&2
+        echo "setup: unknown group \"$group\": there are build, run, guests, test, qemus, suite and" \
+            "coverage" >&2
         exit 2
         ;;
     esac

@@ -36,36 +36,6 @@ die() {
     exit 2
 }
 
-# apt-get with lists and sources of its own, so that the system's stay as they are. The mirror is
-# the one that the system itself has.
-private_apt() {
-    apt-get -qq -o Dir::Etc::sourcelist="$work/apt/sources.list" -o Dir::Etc::sourceparts=- \
-        -o Dir::State::lists="$work/apt/lists" -o Dir::Cache="$work/apt/cache" \
-        -o APT::Sandbox::User="$(id -un)" "$@"
-}
-
-fetch() {
-    local codename mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
-    # shellcheck source=/dev/null
-    codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    # shellcheck disable=SC2016 # apt's own variables
-    mirror=$(apt-get indextargets --format '$(CODENAME) $(SITE)' 'Created-By: Packages' |
-        sed -n "s/^$codename //p" | sed -n 1p)
-    [ -n "$mirror" ] || die "the system's apt sources name no mirror of $codename"
-    mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial"
-    printf '%s [signed-by=%s] %s %s main\n' deb "$keyring" "$mirror" "$suite" \
-        deb-src "$keyring" "$mirror" "$suite" >"$work/apt/sources.list"
-    private_apt update
-    (
-        cd "$work"
-        private_apt source --download-only "qemu/$suite"
-        private_apt download meson # as new as this QEMU wants it
-        dpkg-deb -x meson_*.deb meson
-        touch fetched
-    )
-}
-
 # Leaves QEMU's source, with GUESTS (godwit or qemu) to come, in $work/GUESTS/source. The program of
 # QEMU 7.2 would skip s390x without KVM; that is taken out.
 unpack() {
@@ -111,8 +81,8 @@ build() {
     mkdir -p "$build"
     (
         cd "$build"
-        export PATH=$work/meson/usr/bin:/usr/bin:/bin
-        export PYTHONPATH=$work/meson/usr/lib/python3/dist-packages
+        export PATH=$work/tools/usr/bin:/usr/bin:/bin
+        export PYTHONPATH=$work/tools/usr/lib/python3/dist-packages
         [ -e build.ninja ] || ../source/configure --target-list=s390x-softmmu \
             --without-default-features --disable-install-blobs --disable-werror
         ninja -j "$(nproc)" tests/qtest/migration-test
@@ -244,7 +214,7 @@ failed=0
 for suite in "${@:-bookworm}"; do
     mkdir -p "$directory/$suite/bin"
     work=$(cd "$directory/$suite" && pwd)
-    [ -e "$work/fetched" ] || fetch
+    mk/qemu-source.sh "$work" "$suite" meson
     build "$guests"
     # Newer test programs hold most of their tests back unless asked.
     options=()
