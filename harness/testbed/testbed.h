@@ -139,6 +139,7 @@ struct godwit_testbed {
     bool apart;          /* start each QEMU in an empty network namespace of its own */
     bool hand;           /* give each VM that has a machine a qtest connection, vm->qtest */
     bool oob;            /* let QEMU execute some commands while its main loop waits */
+    bool by_monitor;     /* give commands of a migration by lines of the human monitor */
     bool turned;         /* destinations use the source's binary, and sources the destination's */
     bool fault_injected; /* fault injection is on: never excuse a stale page as a known bug */
     bool stale;          /* a known bug has left stale mailboxes on the destination */

@@ -173,6 +173,15 @@ json_t *godwit_vm_ask(struct godwit_vm *vm, const char *command, const char *arg
 /* Runs a line of the human monitor. Returns its output, which the caller frees. */
 char *godwit_vm_monitor(struct godwit_vm *vm, const char *line, GError **error);
 
+/* Runs a line of the human monitor that prints nothing if it is obeyed. Fails with QMP if it prints
+ * something. */
+bool godwit_vm_obey(struct godwit_vm *vm, const char *line, GError **error);
+
+/* Return the human monitor's line that sets a migration parameter to VALUE, or a capability. The
+ * caller frees it. */
+char *godwit_vm_parameter_line(const char *name, const json_t *value);
+char *godwit_vm_capability_line(const char *name, bool on);
+
 /* Read what is where in the machine, and what is plugged into it. The caller frees the result with
  * godwit_mtree_free() and godwit_qtree_free(). */
 struct godwit_mtree *godwit_vm_mtree(struct godwit_vm *vm, GError **error);

@@ -1,5 +1,5 @@
 /*
- * Shared by vm.c, vm_talk.c, vm_hand.c, vm_tpm.c and vm_report.c.
+ * Shared by vm.c, vm_talk.c, vm_monitor.c, vm_hand.c, vm_tpm.c and vm_report.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -30,6 +30,12 @@ char *godwit_vm_tpm_by_hand(const struct godwit_vm *vm);
 
 /* Ends the TPM, if there is one. QEMU has ended before. */
 void godwit_vm_end_tpm(struct godwit_vm *vm);
+
+/* Returns whether the human monitor gets COMMAND with ARGUMENTS, which may be NULL: the testbed
+ * wants that, and there are lines for it. If so, takes ARGUMENTS, runs the lines, and sets *OBEYED
+ * to whether all were obeyed, and ERROR if not. */
+bool godwit_vm_by_line(struct godwit_vm *vm, const char *command, json_t *arguments, bool *obeyed,
+                       GError **error);
 
 /* Returns the error code for the end of the VM's process: CRASH, or ENVIRONMENT if it exceeded a
  * limit of the host. */

@@ -197,12 +197,18 @@ json_t *godwit_vm_execute_oob(struct godwit_vm *vm, const char *command, json_t 
 bool godwit_vm_command_oob(struct godwit_vm *vm, const char *command, json_t *arguments,
                            GError **error)
 {
+    bool obeyed;
+    if (godwit_vm_by_line(vm, command, arguments, &obeyed, error))
+        return obeyed;
     g_autoptr(json_t) value = godwit_vm_execute_oob(vm, command, arguments, error);
     return value != NULL;
 }
 
 bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *arguments, GError **error)
 {
+    bool obeyed;
+    if (godwit_vm_by_line(vm, command, arguments, &obeyed, error))
+        return obeyed;
     g_autoptr(json_t) value = godwit_vm_execute(vm, command, arguments, error);
     return value != NULL;
 }
