@@ -12,6 +12,8 @@
 #include "testbed/tcp.h"
 #include <inttypes.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 /* More channels than the pages can keep busy, and many more than the default of two. */
 #define CHANNELS 16
@@ -216,7 +218,39 @@ static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario 
            godwit_course_move(testbed, spec, source, second, error);
 }
 
+/* The kernel counts pages that it sends in place as locked by their owner. */
+static struct godwit_lack *lacks_locked(const struct godwit_setup *setup)
+{
+    const rlim_t wanted = (rlim_t)setup->memory_mib << 20;
+    struct rlimit limit;
+    if (geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur >= wanted)
+        return NULL;
+    return godwit_lack_new(
+        g_strdup("to lock as much memory as the guest has"),
+        g_strdup_printf("ulimit -l is %ju KiB", (uintmax_t)limit.rlim_cur >> 10));
+}
+
+/* Checks what judge_plain() does, and that zero-copy-send had an effect: on one host the kernel
+ * always has to copy nevertheless, and QEMU counts that. */
+static bool judge_zero_copy(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    const json_int_t copied =
+        godwit_json_integer(json_object_get(info, "ram"), "dirty-sync-missed-zero-copy", 0);
+    godwit_testbed_measure(source->testbed, "zero-copy-missed", json_integer(copied));
+    if (!destination->remote && copied == 0)
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the source reports no page that the kernel had to copy, although it "
+                           "sends with zero-copy-send to its own host");
+    return judge_plain(source, destination, error);
+}
+
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
+static const struct godwit_capability zero_copy[] = {
+    {"multifd", true}, {"zero-copy-send", true}, {NULL, false}};
 static const struct godwit_capability multifd_postcopy[] = {
     {"multifd", true}, {"postcopy-ram", true}, {NULL, false}};
 
@@ -346,6 +380,18 @@ GODWIT_SCENARIOS(multifd) = {
                  .parameters = sixteen,
                  .live = see_channels,
                  .judge = judge_plain},
+    },
+    {
+        .name = "multifd/tcp/zero-copy",
+        .anywhere = true,
+        .summary = "live, zero-copy-send: the kernel sends pages from where they are",
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
+                 .move = GODWIT_MOVE_ITERATE,
+                 .capabilities = zero_copy,
+                 .parameters = sixteen,
+                 .live = see_channels,
+                 .judge = judge_zero_copy},
+        .lacks = lacks_locked,
     },
     {
         .name = "multifd/tcp/zero-page/legacy",
