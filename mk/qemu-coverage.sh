@@ -15,9 +15,10 @@
 #
 # Environment:
 #   COVERAGE_JOBS     scenarios at a time; default 2
-#   COVERAGE_SUITE    "no": without QEMU's suite, "keep": with the figures of its last run; default
-#                     "run". It is run with Godwit's guests, see tests/vendor/qemu-suite.sh.
-#   COVERAGE_TABLES   "yes": run nothing, write the tables from the last run's figures
+#   COVERAGE_RUNS     what to run; default "godwit devices suite". The figures of what is not run are
+#                     those of its last run. godwit is the catalogue; devices is roundtrip/*, for
+#                     each device of this QEMU, and `godwit compat`, and counts as Godwit's as well;
+#                     suite is QEMU's, with Godwit's guests, see tests/vendor/qemu-suite.sh.
 #
 # Exit status: 1 if a reason in mk/coverage/reasons is wrong, 2 if something else failed. Scenarios
 # that fail are printed, and count: what they have reached is reached.
@@ -30,6 +31,7 @@ firmware=$(cd "$3" && pwd)
 shift 3
 top=$(pwd)
 jobs=${COVERAGE_JOBS:-2}
+runs=${COVERAGE_RUNS-godwit devices suite}
 suite=trixie
 fetched=$folder/$suite
 source=$folder/source
@@ -62,8 +64,10 @@ build_qemu() {
             --target-list=x86_64-softmmu --without-default-features --enable-tcg --enable-tools \
             --enable-replication --enable-colo-proxy --enable-zstd --enable-gnutls --enable-pixman \
             --enable-fdt --enable-tpm --enable-slirp --enable-vhost-kernel --enable-vhost-net \
-            --enable-vhost-user --disable-install-blobs --disable-werror --disable-docs
-        # ninja does not know what cc.sh adds to each program.
+            --enable-vhost-user --enable-vvfat --disable-install-blobs --disable-werror --disable-docs
+        # ninja does not know what cc.sh adds.
+        [ ! "$top/mk/coverage/cc.sh" -nt qemu-system-x86_64 ] ||
+            find . -name '*.gcno' | sed 's/gcno$/o/' | xargs -r rm -f
         [ ! "$top/mk/coverage/counters.c" -nt qemu-system-x86_64 ] || rm -f qemu-system-x86_64
         nice ninja -j "$(nproc)" qemu-system-x86_64 qemu-img storage-daemon/qemu-storage-daemon
     ) >"$build.log" 2>&1 || die "building failed, see $build.log"
@@ -115,8 +119,24 @@ run_godwit() {
         --format text:"$folder/godwit.log" --format json:"$folder/godwit.json" "$@" || status=$?
     [ $status -le 1 ] || die "the scenarios could not be run"
     grep '^FAIL' "$folder/godwit.log" >&2 || true
-    sed -n '/passed/s/^/qemu-coverage: /p' "$folder/godwit.log" >&2
+    sed -n '/^[0-9]* passed/s/^/qemu-coverage: /p' "$folder/godwit.log" >&2
     collect godwit
+}
+
+# compat asks a QEMU for the description of its state, and needs a second QEMU.
+# shellcheck disable=SC2317 # count calls it
+move_devices() {
+    "$godwit" compat --arch x86_64 --devices none --cpu-models none "$folder/bin" "$firmware/bin" \
+        >"$folder/compat.log" || [ $? = 1 ] || return 2
+    "$godwit" run 'roundtrip/*' --accel tcg --workload order -j "$jobs" --qemu "$folder/bin" \
+        --accept-known @tests/accepted-bugs --output "$folder/output" --format text:"$folder/devices.log" ||
+        [ $? = 1 ]
+}
+
+run_devices() {
+    say "migrating each device"
+    count devices move_devices || die "the devices could not be migrated"
+    collect devices
 }
 
 run_suite() {
@@ -131,23 +151,32 @@ run_suite() {
 title() {
     local log=$folder/$1.log
     case $1 in
-    godwit) echo "$(sed -n 's/ in [0-9.]* s$//; /passed,/p' "$log"); $(<"$folder/godwit.qemus") QEMUs" ;;
+    godwit)
+        echo "the catalogue: $(sed -n 's/ in [0-9.]* s$//; /^[0-9]* passed,/p' "$log"), $(<"$folder/godwit.qemus")" \
+            "QEMUs$([ ! -e "$folder/devices.gcov" ] || echo "; each device: $(<"$folder/devices.qemus") QEMUs")"
+        ;;
     suite) echo "its migration-test with Godwit's guests: $(sed -n "s/^# $suite x86_64: //p" "$log")" ;;
     esac
 }
 
-if [ "${COVERAGE_TABLES:-no}" != yes ]; then
-    build_qemu
-    run_godwit "$@"
-    [ "${COVERAGE_SUITE:-run}" != run ] || run_suite
+[ -z "$runs" ] || build_qemu
+case " $runs " in *' godwit '*) run_godwit "$@" ;; esac
+case " $runs " in *' devices '*) run_devices ;; esac
+case " $runs " in *' suite '*) run_suite ;; esac
+if [ ! -e "$folder/godwit.gcov" ]; then
+    say "no tables: Godwit's scenarios have not been run"
+    exit 0
 fi
-columns=("Godwit:$(title godwit):$folder/godwit.gcov")
-if [ "${COVERAGE_SUITE:-run}" != no ] && [ -e "$folder/suite.gcov" ]; then
-    columns+=("QEMU's suite:$(title suite):$folder/suite.gcov")
+# gcovr takes all of Godwit's runs for one.
+own=("$folder/sum/godwit") measured=$folder/godwit.gcov
+if [ -e "$folder/devices.gcov" ]; then
+    own+=("$folder/sum/devices") measured=$measured,$folder/devices.gcov
 fi
+columns=(Godwit "$(title godwit)" "$measured")
+[ ! -e "$folder/suite.gcov" ] || columns+=("QEMU's suite" "$(title suite)" "$folder/suite.gcov")
 gcovr --root "$source" --filter "$source/migration/" --filter "$source/system/" \
     --filter "$source/include/exec/ram_addr.h" --gcov-ignore-parse-errors --html-title "QEMU, reached by Godwit" \
-    --html-details "$(mkdir -p "$folder/html" && echo "$folder/html/index.html")" "$folder/sum/godwit" \
+    --html-details "$(mkdir -p "$folder/html" && echo "$folder/html/index.html")" "${own[@]}" \
     >"$folder/gcovr.log" 2>&1 || die "gcovr failed, see $folder/gcovr.log"
 status=0
 mk/coverage/table.pl docs/coverage.md mk/coverage/reasons "$source" "$folder/missing.txt" \

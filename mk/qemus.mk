@@ -21,8 +21,8 @@ check-load: build qemus
 	GODWIT=$(abspath $(O)/godwit) LOAD_JSON=$(O)/load.json tests/load.sh $(or $(LOOPS),4) /usr/bin \
 		$(addprefix $(QEMUS_FOLDER)/,$(QEMU_VERSIONS))
 
-# An hour on two cores with the build: not a part of check-all. mk/qemu-coverage.sh names what else can
-# be set.
+# Three quarters of an hour on two cores: not a part of check-all. mk/qemu-coverage.sh names what else
+# can be set.
 ## qemu-coverage: what of QEMU's migration code the scenarios reach; writes docs/coverage.md [GLOBS=...]
 qemu-coverage: build
 	@mk/setup.sh build run qemus suite coverage

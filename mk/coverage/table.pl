@@ -5,13 +5,14 @@
 # file: a table by file, the functions that no scenario reaches, with their reasons, and those of
 # which it reaches less than half.
 #
-#   table.pl FILE REASONS SOURCE MISSING COLUMN:TITLE:GCOV...
+#   table.pl FILE REASONS SOURCE MISSING (COLUMN TITLE GCOV)...
 #
 # REASONS has a line for each function that cannot be reached, or for several:
 #   FILE FUNCTION REASON    FUNCTION may have * in it; REASON is the rest of the line
 # SOURCE is QEMU's folder. MISSING gets each line that the first column does not reach. GCOV is what
-# `gcov --json-format --stdout` has printed, one document a line. COLUMN names the suite in a
-# heading, TITLE the run in a sentence. The first column is Godwit's.
+# `gcov --json-format --stdout` has printed, one document a line; several files, separated by commas,
+# are added up. COLUMN names a suite in a heading, TITLE describes its run. The first column is
+# Godwit's.
 #
 # Exit status: 1 if a reason is wrong: its function is reached, or there is no such function. The
 # tables are written all the same.
@@ -20,7 +21,7 @@ use warnings;
 use JSON::PP;
 
 my ($file, $reasons, $source, $missing, @columns) = @ARGV;
-die "usage: $0 FILE REASONS SOURCE MISSING COLUMN:TITLE:GCOV...\n" unless @columns;
+die "usage: $0 FILE REASONS SOURCE MISSING (COLUMN TITLE GCOV)...\n" if !@columns || @columns % 3;
 my ($begin, $end) = ('<!-- tables: make qemu-coverage -->', '<!-- end of tables -->');
 
 # Of these files only the functions count whose names match: the rest has to do with no migration.
@@ -30,12 +31,13 @@ my %only = (
 );
 
 my (%lines, %functions, @titles);
-for my $i (0 .. $#columns) {
-    my ($name, $title, $gcov) = split /:/, $columns[$i], 3;
+while (my ($name, $title, $gcov) = splice @columns, 0, 3) {
     push @titles, [$name, $title];
-    open my $in, '<', $gcov or die "$gcov: $!\n";
-    take(decode_json($_), $i) while <$in>;
-    close $in;
+    for my $path (split /,/, $gcov) {
+        open my $in, '<', $path or die "$path: $!\n";
+        take(decode_json($_), $#titles) while <$in>;
+        close $in;
+    }
 }
 die "no file of $source has been measured\n" unless %lines;
 
@@ -43,7 +45,7 @@ die "no file of $source has been measured\n" unless %lines;
 sub short {
     my ($path) = @_;
     my $name = $path =~ s{^\Q$source\E/}{}r;
-    return $name =~ m{^(?:migration/|system/|include/exec/ram_addr\.h$)} ? $name : undef;
+    return $only{$name} || $name =~ m{^(?:migration/|system/dirtylimit\.c$|include/exec/ram_addr\.h$)} ? $name : undef;
 }
 
 sub take {
@@ -89,11 +91,10 @@ while (<$in>) {
     my ($name, $glob, $text) = /^(\S+)\s+(\S+)\s+(\S.*?)\s*$/ or die "$reasons:$.: not FILE FUNCTION REASON\n";
     my $pattern = join '.*', map { quotemeta } split /\*/, $glob, -1;
     my @matched = grep { /^$pattern$/ } keys %{$functions{$name}};
+    my @missed = grep { !$functions{$name}{$_}[0] } @matched;
     complain("$name $glob: there is no such function") unless @matched;
-    for my $function (@matched) {
-        complain("$name $function: is reached") if $functions{$name}{$function}[0];
-        $reason{$name}{$function} = $text;
-    }
+    complain("$name $glob: is reached") if @matched && !@missed;
+    $reason{$name}{$_} = $text for @missed;
 }
 close $in;
 
@@ -110,7 +111,7 @@ for my $name (sort keys %lines) {
         my @of = counts($name, $function);
         next unless $of[0];
         if (!$functions{$name}{$function}[0]) {
-            my $why = $functions{$name}{$function}[0] ? undef : $reason{$name}{$function};
+            my $why = $reason{$name}{$function};
             $can -= $of[0] if $why;
             push @unreached, [$name, $function, @of, $why];
         } elsif ($of[1] * 2 < $of[0]) {

@@ -100,10 +100,11 @@ ok $? == 9 && 3 == (() = glob "$dir/counters/*"), 'without a folder nothing is c
 # table REASONS...: the tables' text, the exit status, what is printed.
 sub table {
     my @reasons = @_;
+    write_file("$dir/none", '');
     write_file("$dir/reasons", join "\n", '# comment', '', @reasons, '');
     write_file("$dir/page.md", "head\n<!-- tables: make qemu-coverage -->\nold\n<!-- end of tables -->\ntail\n");
-    my ($status, $output) = run("$top/mk/coverage/table.pl page.md reasons $source missing 'Godwit:2 passed:measured'"
-        . " 'Other:nothing:measured'");
+    my ($status, $output) = run("$top/mk/coverage/table.pl page.md reasons $source missing Godwit 'run: 2 passed' measured,none"
+        . " Other nothing measured");
     return (slurp("$dir/page.md"), $status >> 8, $output);
 }
 
@@ -111,6 +112,7 @@ my ($text, $exit, $printed) = table('migration/ram.c needs_* needs hardware');
 is $exit, 0, 'right reasons' or diag $printed;
 like $text, qr/^head\n.*\ntail\n\z/s, 'the page keeps what is around the tables';
 unlike $text, qr/old/, 'and the old ones are gone';
+like $text, qr/^- Godwit: run: 2 passed\.$/m, 'it says what was run';
 like $text, qr/^\| migration\/ram\.c \| 11 \| 9 \| 6 \| 66 % \| 6 \| 66 % \|$/m,
     'what has a reason does not count as what can run';
 like $text, qr/^\| migration\/ram\.c \| `needs_hardware` \| 2 \| 0 \| needs hardware \|$/m, 'a reason is printed';
