@@ -5,6 +5,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "godwit/guest_abi.h"
+
 #include "bugs/bugs.h"
 #include "scenario/conformance.h"
 #include "scenario/recovery.h"
@@ -357,6 +359,7 @@ GODWIT_SCENARIOS(monitor) = {
     },
     {
         .name = "monitor/xbzrle",
+        .content = GODWIT_FLAG_ZERO, /* the cache must forget pages that turn zero */
         .summary = "by the human monitor: the xbzrle cache becomes smaller in the middle",
         .run = run,
         .spec = {.move = GODWIT_MOVE_ITERATE,

@@ -79,10 +79,33 @@ static bool await_channels(struct godwit_vm *destination, unsigned channels, GEr
     return all;
 }
 
+/* Checks that the source names a thread of its own for each channel, if it has the command. */
+static bool see_threads(struct godwit_vm *source, GError **error)
+{
+    unsigned count = 0;
+    size_t i;
+    json_t *one;
+    if (!godwit_qemu_has(source->qemu, "command", "query-migrationthreads"))
+        return true;
+    g_autoptr(json_t) threads = godwit_vm_execute(source, "query-migrationthreads", NULL, error);
+    json_array_foreach(threads, i, one)
+    {
+        g_autofree char *task =
+            g_strdup_printf("/proc/%d/task/%" JSON_INTEGER_FORMAT, (int)godwit_vm_pid(source),
+                            godwit_json_integer(one, "thread-id", 0));
+        count += strstr(godwit_json_string(one, "name", ""), "send") &&
+                 g_file_test(task, G_FILE_TEST_IS_DIR);
+    }
+    return threads &&
+           (count == CHANNELS || godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                                             "the source's query-migrationthreads names %u threads "
+                                             "that send, expected %d",
+                                             count, CHANNELS));
+}
+
 static bool see_channels(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    (void)source;
-    return await_channels(destination, CHANNELS, error);
+    return await_channels(destination, CHANNELS, error) && see_threads(source, error);
 }
 
 /* Waits until at least PAGES pages with contents have been sent, which takes an iteration or
