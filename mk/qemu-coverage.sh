@@ -64,7 +64,7 @@ build_qemu() {
             --target-list=x86_64-softmmu --without-default-features --enable-tcg --enable-tools \
             --enable-replication --enable-colo-proxy --enable-zstd --enable-gnutls --enable-pixman \
             --enable-fdt --enable-tpm --enable-slirp --enable-vhost-kernel --enable-vhost-net \
-            --enable-vhost-user --enable-vvfat --disable-install-blobs --disable-werror --disable-docs
+            --enable-vhost-user --enable-vvfat --enable-qcow1 --disable-install-blobs --disable-werror --disable-docs
         # ninja does not know what cc.sh adds.
         [ ! "$top/mk/coverage/cc.sh" -nt qemu-system-x86_64 ] ||
             find . -name '*.gcno' | sed 's/gcno$/o/' | xargs -r rm -f
