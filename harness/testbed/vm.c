@@ -348,12 +348,13 @@ static void add_qtest(struct godwit_vm *vm)
 }
 
 /* Adds what a measured VM needs: threads with names, and a file for trace events with times. Which
- * of them it writes is chosen later. */
+ * of them it writes is chosen later. Its RAM is there from the start: what a host takes to find and
+ * clear a page differs by a factor of ten from one moment to the next, and would hide the QEMU. */
 static void add_measures(struct godwit_vm *vm)
 {
     g_autofree char *name = g_strconcat(vm->name, ",debug-threads=on", NULL);
     g_autofree char *trace = g_strconcat(vm->name, GODWIT_VM_TRACE, NULL);
-    add(vm->arguments, "-name", name, "-D", trace, "-msg", "timestamp=on", NULL);
+    add(vm->arguments, "-name", name, "-D", trace, "-msg", "timestamp=on", "-mem-prealloc", NULL);
 }
 
 /* Adds what makes the QEMU a source or a destination, and its QMP. */
