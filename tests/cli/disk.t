@@ -57,7 +57,7 @@ push @broken, (
     ['disk/inactive/resize', filtered('resizes', q~if (/"error".*inactive node/) { my ($id) = /"id": (\d+)/; $_ = qq({"return": {}, "id": $id}\n) }~),
         qr/^the source accepted block_resize with .*, although another QEMU has its disk/, '--slow'],
     ['disk/inactive/bitmap', filtered('dies', q~if ($from eq 'godwit' && $name eq 'source' && s/"block-dirty-bitmap-add"/"quit"/) { s/,"arguments":\{.*?\}// }~),
-        qr/^the source's QEMU exited with status 0/, '--slow'],
+        qr/^(sending \S+ to the source: )?the source's QEMU exited with status 0/, '--slow'],
     ['disk/inactive/threshold', filtered('loses-there', sprintf $loses, 'destination', 12), $wrong, '--slow'],
 ) if $newer;
 # Which disk is active is known since 10.0 only.
