@@ -89,6 +89,12 @@ $(O)/tests/slow.so: tests/stress/slow.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -shared -fPIC -o $@ $< $(LDFLAGS) -ldl
 
+.PHONY: measured
+## measured: compare QEMU 7.2, 10.0 and 11.1, and write docs/measured.md anew [BUDGET=8m]
+measured: build
+	GODWIT=$(abspath $(O)/godwit) mk/measured.sh docs/measured.md $(or $(BUDGET),8m) qemu-system-x86_64 \
+		build/qemus/10.0 build/qemus/11.1
+
 .PHONY: check-pages
 ## check-pages: whether the pages that Godwit writes can be read by all, in Chromium [QEMU=qemu-system-x86_64]
 check-pages: build
