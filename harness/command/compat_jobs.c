@@ -52,23 +52,22 @@ static char **list_of(struct godwit_compat_run *run, const struct godwit_target 
     return names;
 }
 
-/* Returns the recipes of a binary for the devices that are chosen, borrowed. Asks it once:
- * otherwise every job would start it for that. A device of whose question QEMU dies has none, so
- * that its job asks again, and reports that. */
-static json_t *recipes_of(struct godwit_compat_run *run, const struct godwit_target *target,
-                          const struct godwit_qemu *qemu, char **devices)
+/* Asks a binary for its recipes for the devices that are chosen, unless they are known: otherwise
+ * every job would start it for that. With all machine types, also for those that can be joined. A
+ * device of whose question QEMU dies has none, so that its job asks again, and reports that. */
+static void ask_recipes(struct godwit_compat_run *run, const struct godwit_target *target,
+                        const struct godwit_qemu *qemu, char **devices)
 {
-    json_t *recipes = g_hash_table_lookup(run->recipes, qemu->path);
-    if (recipes)
-        return recipes;
+    if (g_hash_table_contains(run->recipes, qemu->path))
+        return;
     g_autoptr(GPtrArray) chosen = g_ptr_array_new();
     for (guint i = 0; devices[i]; i++)
         if (godwit_compat_has_device(run->options, devices[i]))
             g_ptr_array_add(chosen, devices[i]);
     const guint count = chosen->len;
     g_ptr_array_add(chosen, NULL);
-    recipes = json_object();
-    json_t *numbered = json_object();
+    json_t *recipes = json_object();
+    json_t *numbered = run->options->all_machines ? json_object() : NULL;
     const struct godwit_device_recipes wanted = {(char **)chosen->pdata, recipes, numbered};
     bool more = count > 0;
     while (more) {
@@ -80,8 +79,8 @@ static json_t *recipes_of(struct godwit_compat_run *run, const struct godwit_tar
                json_object_size(recipes) > before && json_object_size(recipes) < count;
     }
     g_hash_table_insert(run->recipes, g_strdup(qemu->path), recipes);
-    g_hash_table_insert(run->numbered, g_strdup(qemu->path), numbered);
-    return recipes;
+    if (numbered)
+        g_hash_table_insert(run->numbered, g_strdup(qemu->path), numbered);
 }
 
 /* Returns the place of the number at the end of a machine type, and of what follows it, or NULL if
@@ -247,8 +246,8 @@ static bool add_devices(struct godwit_compat_run *run, const struct godwit_targe
         here ? list_of(run, target, target->destination, GODWIT_COMPAT_DEVICES, error) : NULL;
     if (!there)
         return false;
-    recipes_of(run, target, target->source, here);
-    recipes_of(run, target, target->destination, there);
+    ask_recipes(run, target, target->source, here);
+    ask_recipes(run, target, target->destination, there);
     for (guint i = 0; here[i]; i++) {
         if (!godwit_compat_has_device(run->options, here[i]))
             continue;

@@ -300,8 +300,7 @@ struct godwit_recipe *godwit_recipe_new(const struct godwit_device_type *device,
     return recipe;
 }
 
-/* Appends an option and its value unless they are there. */
-static void add_option(GPtrArray *arguments, const char *option, const char *value)
+void godwit_recipe_add_option(GPtrArray *arguments, const char *option, const char *value)
 {
     for (guint i = 0; i + 1 < arguments->len; i += 2)
         if (!strcmp(g_ptr_array_index(arguments, i), option) &&
@@ -323,7 +322,7 @@ struct godwit_recipe *godwit_recipe_join(const GPtrArray *recipes)
             g_strv_contains((const char *const *)recipe->machine, "-m"))
             return NULL;
         for (guint i = 0; recipe->machine[i]; i += 2)
-            add_option(arguments, recipe->machine[i], recipe->machine[i + 1]);
+            godwit_recipe_add_option(arguments, recipe->machine[i], recipe->machine[i + 1]);
     }
     struct godwit_recipe *joined = g_new0(struct godwit_recipe, 1);
     g_ptr_array_add(arguments, NULL);

@@ -37,6 +37,9 @@ struct godwit_recipe *godwit_recipe_new(const struct godwit_device_type *device,
                                         const json_t *properties, const struct godwit_offer *offer,
                                         unsigned number);
 
+/* Appends copies of an option and its value to ARGUMENTS, pairs of these, unless they are there. */
+void godwit_recipe_add_option(GPtrArray *arguments, const char *option, const char *value);
+
 /* Returns one recipe that plugs the devices of all of RECIPES, an array of struct godwit_recipe
  * with numbers that differ, or NULL if one of them needs another machine, or other options of it.
  * What several need is there once. The caller frees it. */

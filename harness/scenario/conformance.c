@@ -41,6 +41,17 @@ bool godwit_conformance_begin(struct godwit_conformance *conformance, struct god
            godwit_conformance_renew(conformance, error);
 }
 
+struct godwit_vm *godwit_conformance_begin_source(struct godwit_conformance *conformance,
+                                                  struct godwit_testbed *testbed, GError **error)
+{
+    struct godwit_vm *source = godwit_course_source(testbed, error);
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
+    return source && godwit_course_stop(source, error) &&
+                   godwit_conformance_begin(conformance, source, error)
+               ? source
+               : NULL;
+}
+
 /* Appends "KEY went from OLD to NEW" to TEXT for each member that differs. */
 static void compare_members(GString *text, const json_t *before, const json_t *after,
                             const char *except)

@@ -28,6 +28,11 @@ void godwit_conformance_clear(struct godwit_conformance *conformance);
 bool godwit_conformance_begin(struct godwit_conformance *conformance, struct godwit_vm *vm,
                               GError **error);
 
+/* Starts a source, stops its guest, and begins with it, in phase CHECK. Returns the source, which
+ * the testbed owns, or NULL. */
+struct godwit_vm *godwit_conformance_begin_source(struct godwit_conformance *conformance,
+                                                  struct godwit_testbed *testbed, GError **error);
+
 /* Records the state once more, after an intended change. Fails if the VM does not answer. */
 bool godwit_conformance_renew(struct godwit_conformance *conformance, GError **error);
 

@@ -240,10 +240,8 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
                 GError **error)
 {
     GODWIT_CONFORMANCE conformance = {0};
-    struct godwit_vm *source = godwit_course_source(testbed, error);
-    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
-    return source && godwit_course_stop(source, error) &&
-           godwit_conformance_begin(&conformance, source, error) &&
+    struct godwit_vm *source = godwit_conformance_begin_source(&conformance, testbed, error);
+    return source &&
            godwit_conformance_requests(&conformance, malformed, G_N_ELEMENTS(malformed), error) &&
            check_each(&conformance, error) && check_combinations(&conformance, error) &&
            check_dependence(&conformance, "return-path", "switchover-ack", error) &&

@@ -317,10 +317,8 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
                 GError **error)
 {
     GODWIT_CONFORMANCE conformance = {0};
-    struct godwit_vm *source = godwit_course_source(testbed, error);
-    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
-    if (!source || !godwit_course_stop(source, error) ||
-        !godwit_conformance_begin(&conformance, source, error) || !check_all(&conformance, error))
+    struct godwit_vm *source = godwit_conformance_begin_source(&conformance, testbed, error);
+    if (!source || !check_all(&conformance, error))
         return false;
     return godwit_conformance_move_on(testbed, &scenario->spec, source, error);
 }

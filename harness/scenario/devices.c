@@ -148,26 +148,15 @@ static bool ask(struct godwit_testbed *testbed, struct choice *choice, bool all,
     return godwit_vm_quit(vm, error);
 }
 
-static bool has_argument(const GPtrArray *arguments, const char *option, const char *value)
-{
-    for (guint i = 0; i + 1 < arguments->len; i += 2)
-        if (!strcmp(g_ptr_array_index(arguments, i), option) &&
-            !strcmp(g_ptr_array_index(arguments, i + 1), value))
-            return true;
-    return false;
-}
-
 /* Adds what the recipes need and is no device, each only once, and ports. */
 static void add_backends(struct choice *choice, bool ports)
 {
     for (guint i = 0; i < choice->recipes->len; i++) {
         const struct godwit_recipe *recipe = g_ptr_array_index(choice->recipes, i);
         for (guint a = 0; recipe->machine[a]; a += 2)
-            if (strcmp(recipe->machine[a], "-device") != 0 &&
-                !has_argument(choice->backends, recipe->machine[a], recipe->machine[a + 1])) {
-                g_ptr_array_add(choice->backends, g_strdup(recipe->machine[a]));
-                g_ptr_array_add(choice->backends, g_strdup(recipe->machine[a + 1]));
-            }
+            if (strcmp(recipe->machine[a], "-device") != 0)
+                godwit_recipe_add_option(choice->backends, recipe->machine[a],
+                                         recipe->machine[a + 1]);
     }
     for (unsigned i = 0; ports && i < MIN(PORTS, choice->recipes->len); i++) {
         g_ptr_array_add(choice->backends, g_strdup("-device"));

@@ -338,11 +338,8 @@ static bool run_settings(struct godwit_testbed *testbed, const struct godwit_sce
                          GError **error)
 {
     GODWIT_CONFORMANCE conformance = {0};
-    struct godwit_vm *source = godwit_course_source(testbed, error);
-    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
-    return source && godwit_course_stop(source, error) &&
-           godwit_conformance_begin(&conformance, source, error) &&
-           check_parameters(&conformance, error) && check_capabilities(source, error) &&
+    struct godwit_vm *source = godwit_conformance_begin_source(&conformance, testbed, error);
+    return source && check_parameters(&conformance, error) && check_capabilities(source, error) &&
            check_refused(&conformance, error) &&
            godwit_conformance_move_on(testbed, &scenario->spec, source, error);
 }
