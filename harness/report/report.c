@@ -345,6 +345,8 @@ char *godwit_report_proof(const json_t *result)
     const json_t *blackout = json_object_get(measurements, "blackout_ms");
     if (blackout)
         g_string_append_printf(text, ", blackout %.0f ms", json_number_value(blackout));
+    if (json_object_get(measurements, "plain_link"))
+        g_string_append(text, ", a link without delay and loss");
     g_autofree char *fault = godwit_report_fault(result);
     if (fault)
         g_string_append_printf(text, "%sfault %s", text->len ? "; " : "", fault);
