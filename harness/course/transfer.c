@@ -146,6 +146,17 @@ static bool await_source(struct godwit_vm *source, GError **error)
     return false;
 }
 
+/* Continues a source that waits in pre-switchover because a user asked for that: no step of the
+ * spec's own does it. */
+static bool pass_pre_switchover(const struct godwit_spec *spec, struct godwit_vm *source,
+                                GError **error)
+{
+    if (spec->released || !godwit_json_true(source->capabilities, "pause-before-switchover"))
+        return true;
+    return godwit_migrate_wait(source, "pre-switchover", error) &&
+           godwit_migrate_continue(source, error);
+}
+
 /* Migrates through a file. The source writes all of it before the destination reads any of it. */
 static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error)
@@ -159,6 +170,7 @@ static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *s
         return false;
     if (!await_proof(spec, source, destination, error) ||
         !godwit_course_step(spec->live, source, destination, error) || !unthrottle(source, error) ||
+        !pass_pre_switchover(spec, source, error) ||
         !godwit_course_step(spec->released, source, destination, error) ||
         !await_source(source, error))
         return false;
@@ -239,6 +251,7 @@ static bool switch_to_postcopy(const struct godwit_spec *spec, struct godwit_vm 
     godwit_wire_ungate(source->testbed->wire);
     godwit_blackout_near(source->testbed);
     return godwit_vm_command(source, "migrate-start-postcopy", NULL, error) &&
+           pass_pre_switchover(spec, source, error) &&
            (!throttles || (godwit_vm_wait_event(destination, 0, "RESUME", NULL, error) &&
                            godwit_course_unthrottle_postcopy(source, error))) &&
            godwit_settings_apply(source, false, error);
@@ -266,7 +279,7 @@ static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm 
     if (godwit_spec_is_postcopy(spec)) {
         if (!switch_to_postcopy(spec, source, destination, error))
             return false;
-    } else if (!unthrottle(source, error)) {
+    } else if (!unthrottle(source, error) || !pass_pre_switchover(spec, source, error)) {
         return false;
     }
     return godwit_course_step(spec->released, source, destination, error) &&

@@ -157,6 +157,15 @@ is(scalar @set, 3, '--set: all of it reached QEMU') or diag slurp($transcript //
 like(slurp($transcript // ''), qr/"execute": ?"migrate",.*max-bandwidth": ?900000000/s,
     '--set: the bandwidth is set when the migration is unthrottled');
 
+# A source that a setting makes wait in pre-switchover is continued, before a switch to postcopy, too.
+for my $how ([], ['--postcopy'], [qw(-t tcp --stopped)]) {
+    my $paused = run(['migrate', @guest, '-c', 'pause-before-switchover', @$how, '-f', 'json', '--keep', '-o', "$dir/paused@$how"]);
+    is($paused->{status}, 0, "pause-before-switchover @$how: exit status") or diag $paused->{out};
+    my ($log) = glob "'$dir/paused@$how/'*migrate/source.qmp";
+    like(slurp($log // ''), qr/"status": "pre-switchover".*"migrate-continue".*"status": "completed"/s,
+        "pause-before-switchover @$how: it did wait, and went on");
+}
+
 # A QEMU whose migrations always fail: counted and named, and no verdict.
 my $dies = qemu_but('*-incoming*', 'exit 3', 'dies');
 my $fails = run(['compare', @on, '--a', $qemu, '--b', $dies, '-f', "json:$dir/fails", '-f', 'text']);
