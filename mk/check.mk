@@ -95,6 +95,11 @@ measured: build
 	GODWIT=$(abspath $(O)/godwit) mk/measured.sh docs/measured.md $(or $(BUDGET),8m) qemu-system-x86_64 \
 		build/qemus/10.0 build/qemus/11.1
 
+.PHONY: check-hosts
+## check-hosts: two hosts: all that can run there, and each of them dying in each state [QEMUS="PATH ..."]
+check-hosts: build
+	QEMUS='$(QEMUS)' $(PROVE) tests/hosts/*.t
+
 .PHONY: check-pages
 ## check-pages: whether the pages that Godwit writes can be read by all, in Chromium [QEMU=qemu-system-x86_64]
 check-pages: build

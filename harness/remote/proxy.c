@@ -29,6 +29,8 @@ struct proxy {
     struct godwit_frames *frames, *memory; /* MEMORY is NULL if nobody asks for it */
     struct godwit_streams *streams;
     pid_t transport;
+    int errors;    /* what the transport writes to its standard error; -1: ended */
+    GString *said; /* the latest of it */
     bool channels[GODWIT_REMOTE_FD]; /* by number: it was open when this process began */
     json_t *files;                   /* their names */
     bool greeted;                    /* the server has */
@@ -192,6 +194,43 @@ static bool take(struct proxy *proxy, GError **error)
     return kind == 0;
 }
 
+/* Passes on what the transport says on its standard error, and remembers the latest. */
+static void hear(struct proxy *proxy)
+{
+    enum { LATEST = 1000 };
+    char buffer[4096];
+    const ssize_t n = read(proxy->errors, buffer, sizeof(buffer));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        close(proxy->errors);
+        proxy->errors = -1;
+        return;
+    }
+    for (ssize_t done = 0, some; done < n; done += some) {
+        some = write(STDERR_FILENO, buffer + done, (size_t)(n - done));
+        if (some <= 0)
+            break;
+    }
+    g_string_append_len(proxy->said, buffer, n);
+    if (proxy->said->len > LATEST)
+        g_string_erase(proxy->said, 0, (gssize)proxy->said->len - LATEST);
+}
+
+/* Fails because the connection was lost, and quotes what the transport says of that, which may take
+ * it a moment. */
+static bool lost(struct proxy *proxy, GError **error)
+{
+    enum { PATIENCE_MS = 1000 };
+    struct pollfd ready = {.fd = proxy->errors, .events = POLLIN};
+    while (proxy->errors >= 0 && poll(&ready, 1, PATIENCE_MS) > 0)
+        hear(proxy);
+    g_autofree char *reason = godwit_text_reason(proxy->said->str);
+    return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                       "the connection to the other host was lost%s%s", reason ? ": " : "",
+                       reason ? reason : "");
+}
+
 /* Passes requests for memory on. Returns false if the harness is gone. */
 static bool pass_requests(struct proxy *proxy, const struct pollfd *ready)
 {
@@ -212,23 +251,25 @@ static bool carry(struct proxy *proxy, GError **error)
     bool alive = true;
     while (alive && !(proxy->ended && godwit_streams_written(proxy->streams))) {
         g_autoptr(GArray) polls = g_array_new(FALSE, TRUE, sizeof(struct pollfd));
-        const struct pollfd own = {
-            .fd = proxy->memory ? godwit_frames_in(proxy->memory) : -1,
-            .events =
-                (short)(POLLIN |
-                        (proxy->memory && godwit_frames_pending(proxy->memory) ? POLLOUT : 0))};
-        g_array_append_val(polls, own);
+        const bool answers = proxy->memory && godwit_frames_pending(proxy->memory);
+        const struct pollfd own[] = {
+            {.fd = proxy->memory ? godwit_frames_in(proxy->memory) : -1,
+             .events = (short)(POLLIN | (answers ? POLLOUT : 0))},
+            {.fd = proxy->errors, .events = POLLIN},
+        };
+        g_array_append_vals(polls, own, G_N_ELEMENTS(own));
         godwit_streams_poll(proxy->streams, polls);
         if (poll((struct pollfd *)(void *)polls->data, polls->len, -1) < 0 && errno != EINTR)
             return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "poll: %s", g_strerror(errno));
         if (!pass_requests(proxy, &g_array_index(polls, struct pollfd, 0)))
             g_clear_pointer(&proxy->memory, godwit_frames_free);
-        alive = godwit_streams_carry(proxy->streams, polls, 1);
+        if (g_array_index(polls, struct pollfd, 1).revents)
+            hear(proxy);
+        alive = godwit_streams_carry(proxy->streams, polls, G_N_ELEMENTS(own));
         if (!take(proxy, error))
             return false;
     }
-    return proxy->ended || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
-                                       "the connection to the other host was lost");
+    return proxy->ended || lost(proxy, error);
 }
 
 static void in_child(gpointer parent)
@@ -236,20 +277,26 @@ static void in_child(gpointer parent)
     godwit_contain_child(GPOINTER_TO_INT(parent));
 }
 
-/* Starts the transport. Its errors are ours. */
+/* Starts the transport. */
 static bool connect_by(struct proxy *proxy, const char *command, GError **error)
 {
-    int pair[2];
+    int pair[2], errors[2];
     const char *const argv[] = {"/bin/sh", "-c", command, NULL};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "no socket pair: %s",
                            g_strerror(errno));
+    proxy->frames = godwit_frames_new(pair[0], pair[0]);
+    if (pipe2(errors, O_CLOEXEC)) {
+        close(pair[1]);
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "no pipe: %s", g_strerror(errno));
+    }
+    proxy->errors = errors[0];
     g_autoptr(GError) cause = NULL;
     const bool started = g_spawn_async_with_pipes_and_fds(
         NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, in_child, GINT_TO_POINTER(getpid()), pair[1],
-        pair[1], STDERR_FILENO, NULL, NULL, 0, &proxy->transport, NULL, NULL, NULL, &cause);
+        pair[1], errors[1], NULL, NULL, 0, &proxy->transport, NULL, NULL, NULL, &cause);
     close(pair[1]);
-    proxy->frames = godwit_frames_new(pair[0], pair[0]);
+    close(errors[1]);
     return started || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot start \"%s\": %s",
                                   command, cause->message);
 }
@@ -257,7 +304,7 @@ static bool connect_by(struct proxy *proxy, const char *command, GError **error)
 bool godwit_remote_run(const char *command, const char *program, char **arguments, int *status,
                        GError **error)
 {
-    struct proxy proxy = {0};
+    struct proxy proxy = {.errors = -1, .said = g_string_new(NULL)};
     if (is_open(GODWIT_REMOTE_FD)) {
         fcntl(GODWIT_REMOTE_FD, F_SETFD, FD_CLOEXEC);
         proxy.memory = godwit_frames_new(GODWIT_REMOTE_FD, GODWIT_REMOTE_FD);
@@ -279,5 +326,8 @@ bool godwit_remote_run(const char *command, const char *program, char **argument
     godwit_frames_free(proxy.memory);
     godwit_frames_free(proxy.frames);
     json_decref(proxy.files);
+    g_string_free(proxy.said, TRUE);
+    if (proxy.errors >= 0)
+        close(proxy.errors);
     return good;
 }

@@ -37,7 +37,8 @@ like($flipped->{out}, qr/^FAIL/m, 'a flipped bit is found');
 
 # Peers that are none.
 my @refused = (
-    ['false',                      qr/the connection to the other host was lost/],
+    ['false',                      qr/the connection to the other host was lost"$/],
+    ['echo no way to b >&2; exit 9', qr/the connection to the other host was lost: no way to b"$/],
     ['echo Hello there from a shell', qr/sent something that is not Godwit's protocol/],
     [q{printf '\0\0\0\017H{"protocol":99}'; cat >/dev/null}, qr/speaks version 99 of the protocol/],
     ['no-such-command-of-ours',    qr/the connection to the other host was lost/],
