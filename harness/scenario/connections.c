@@ -17,7 +17,7 @@
 #define LISTEN_URI "unix:destination.migrate.sock"
 
 /* What happens to the channel. */
-enum accident { ACCIDENT_CUT, ACCIDENT_CANCEL, ACCIDENT_YANK };
+enum accident { ACCIDENT_CUT, ACCIDENT_SILENT, ACCIDENT_CANCEL, ACCIDENT_YANK };
 
 struct godwit_scenario_state {
     struct godwit_held held;
@@ -36,6 +36,7 @@ static const struct godwit_capability multifd[] = {
  * completion-stalls-monitor). On a host that does not let the guest run, it would get there. */
 static const struct godwit_capability paused[] = {
     {"multifd", true}, {"pause-before-switchover", true}, {NULL, false}};
+static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 static const struct godwit_parameter four[] = {{"multifd-channels", CHANNELS, NULL},
                                                {NULL, 0, NULL}};
 
@@ -148,34 +149,80 @@ static bool run_channel(struct godwit_testbed *testbed, const struct godwit_scen
     return accident == ACCIDENT_CANCEL ? cancel(held, spec, error) : yank(held, spec, error);
 }
 
-/* Makes the whole network silent in postcopy. Neither side notices, so both are paused by hand. */
-static bool run_silent(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
-                       GError **error)
+/* Brings a postcopy to where its guest waits for memory, its connections known by their roles. */
+static bool reach_postcopy(struct godwit_testbed *testbed,
+                           const struct godwit_capability *capabilities, GError **error)
 {
     struct godwit_scenario_state *state = testbed->state;
     struct godwit_held *held = &state->held;
-    struct godwit_reading before = {0};
-    (void)scenario;
     godwit_held_init(held, testbed, GODWIT_HELD_POSTCOPY_ACTIVE);
     held->survives = true;
     testbed->oob = true;
     if (!godwit_held_start(held, error) ||
+        (capabilities &&
+         (!godwit_migrate_set_capabilities(held->source, capabilities, error) ||
+          !godwit_migrate_set_capabilities(held->destination, capabilities, error))) ||
         !godwit_migrate_incoming(held->destination, LISTEN_URI, false, error))
         return false;
     held->relay = godwit_wire_relay(testbed->wire, LISTEN_URI, error);
     if (!held->relay)
         return false;
     state->roles = godwit_roles_new(held->relay);
-    if (!godwit_held_reach(held, error))
+    return godwit_held_reach(held, error);
+}
+
+/* Recovers a postcopy that is paused, and judges what came of it. */
+static bool recover(struct godwit_held *held, GError **error)
+{
+    struct godwit_reading before = {0};
+    return godwit_held_complete(held, true, &before, error) &&
+           godwit_held_judge_running(held->destination, &before, error) &&
+           godwit_course_end(held->destination, held->source, error);
+}
+
+/* Makes the whole network silent in postcopy. Neither side notices, so both are paused by hand. */
+static bool run_silent(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    struct godwit_held *held = &testbed->state->held;
+    (void)scenario;
+    if (!reach_postcopy(testbed, NULL, error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_FAIL);
-    godwit_roles_silence_all(state->roles);
+    godwit_roles_silence_all(testbed->state->roles);
     return godwit_held_expect(held, "although the network is silent", error) &&
            godwit_vm_command_oob(held->source, "migrate-pause", NULL, error) &&
            godwit_vm_command_oob(held->destination, "migrate-pause", NULL, error) &&
-           godwit_held_complete(held, true, &before, error) &&
-           godwit_held_judge_running(held->destination, &before, error) &&
-           godwit_course_end(held->destination, held->source, error);
+           recover(held, error);
+}
+
+/*
+ * Lets something happen to the preempt channel of a postcopy alone. If it is silent, what the guest
+ * asks for does not come, and nobody notices: the source is paused by hand. If it is cut, the side
+ * that notices pauses. Either takes the other with it, as it closes the main connection.
+ */
+static bool run_preempt(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                        GError **error)
+{
+    const enum accident accident = *(const enum accident *)scenario->data;
+    struct godwit_held *held = &testbed->state->held;
+    if (!reach_postcopy(testbed, preempt, error))
+        return false;
+    struct godwit_roles *roles = testbed->state->roles;
+    if (godwit_roles_place(roles, GODWIT_ROLE_OTHER, 0) != 1)
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the second connection of a postcopy with postcopy-preempt was not "
+                           "recognized as the preempt channel");
+    godwit_testbed_phase(testbed, GODWIT_PHASE_FAIL);
+    if (accident == ACCIDENT_CUT) {
+        godwit_roles_cut(roles, GODWIT_ROLE_OTHER, 0);
+    } else {
+        godwit_roles_silence(roles, GODWIT_ROLE_OTHER, 0);
+        if (!godwit_held_expect(held, "although the preempt channel is silent", error) ||
+            !godwit_vm_command_oob(held->source, "migrate-pause", NULL, error))
+            return false;
+    }
+    return recover(held, error);
 }
 
 #define STATE .state = sizeof(struct godwit_scenario_state), .clear = clear_state
@@ -187,6 +234,16 @@ static bool run_silent(struct godwit_testbed *testbed, const struct godwit_scena
         .data = &(const enum accident){ACCIDENT_##ACCIDENT}, .spec = {                             \
             .capabilities = multifd,                                                               \
             .parameters = four,                                                                    \
+        }                                                                                          \
+    }
+
+#define PREEMPT(NAME, SUMMARY, ACCIDENT)                                                           \
+    {                                                                                              \
+        .name = "connections/preempt/" NAME, .summary = SUMMARY, .run = run_preempt, .wide = true, \
+        .slow = true, .needs = "capability:postcopy-preempt", STATE,                               \
+        .data = &(const enum accident)                                                             \
+        {                                                                                          \
+            ACCIDENT_##ACCIDENT                                                                    \
         }                                                                                          \
     }
 
@@ -215,5 +272,9 @@ GODWIT_SCENARIOS(connections) = {
         .needs = "capability:postcopy-ram",
         STATE,
     },
+    PREEMPT("silent",
+            "the preempt channel is silent in postcopy: the source is paused, and both recover",
+            SILENT),
+    PREEMPT("cut", "the preempt channel is cut in postcopy: both pause, and recover", CUT),
 };
 GODWIT_SCENARIOS_END(connections);

@@ -23,6 +23,8 @@ my @rows = (
     # The relay waits for a fourth channel before it lets the main connection through.
     ['main/last', q{s/"multifd-channels":4/"multifd-channels":3/}, qr/timed out after .* proven live/],
     ['channel/cut', $PAUSED, qr/run state after the failed migration is "paused"/],
+    ['preempt/silent', q{s/(postcopy-preempt"[^\}]*)true/${1}false/}, qr/was not recognized as the preempt channel/],
+    ['preempt/cut', q{$name eq 'destination' && s/"status": "postcopy-paused"/"status": "active"/}, qr/timed out after .* postcopy-paused/],
     ['channel/silent/yank', $FEWER, qr/multifd channel 1 was not recognized by what it sends/],
 );
 
