@@ -15,7 +15,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 mkdir -p "$pictures"
 
-scenarios="precopy/tcp/plain postcopy/plain"
+scenarios="precopy/tcp/plain multifd/tcp/uri/plain postcopy/plain"
 # shellcheck disable=SC2086 # words
 listed=$(printf -- '--scenarios %s ' $scenarios)
 

@@ -61,6 +61,7 @@ struct godwit_spec {
     godwit_step configure; /* before the destination listens */
     godwit_step started;   /* once the source has accepted `migrate` */
     godwit_step live;      /* once it is proven to be live; it is still throttled */
+    bool live_looks;       /* "live" changes nothing: left out if the speed is measured */
     godwit_step released;  /* once it is unthrottled, or switched to postcopy */
     godwit_step judge;     /* once it is over and verified; no guest runs, except after postcopy */
 };

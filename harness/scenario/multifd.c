@@ -374,7 +374,8 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
         .spec = {.transport = GODWIT_TRANSPORT_TCP,                                                \
                  .capabilities = multifd,                                                          \
                  .parameters = WITH(CHANNELS_COMPRESSED, "multifd-compression", method),           \
-                 .live = see_compression},                                                         \
+                 .live = see_compression,                                                          \
+                 .live_looks = true},                                                              \
         .needs = "multifd-compression:" method,                                                    \
     }
 
@@ -390,6 +391,7 @@ GODWIT_SCENARIOS(multifd) = {
                  .capabilities = multifd,
                  .parameters = sixteen,
                  .live = see_channels,
+                 .live_looks = true,
                  .judge = judge_plain},
     },
     {
@@ -402,6 +404,7 @@ GODWIT_SCENARIOS(multifd) = {
                  .capabilities = multifd,
                  .parameters = sixteen,
                  .live = see_channels,
+                 .live_looks = true,
                  .judge = judge_plain},
     },
     {
@@ -413,6 +416,7 @@ GODWIT_SCENARIOS(multifd) = {
                  .capabilities = zero_copy,
                  .parameters = sixteen,
                  .live = see_channels,
+                 .live_looks = true,
                  .judge = judge_zero_copy},
         .lacks = lacks_locked,
     },
@@ -455,6 +459,7 @@ GODWIT_SCENARIOS(multifd) = {
                  .capabilities = multifd,
                  .parameters = sixteen,
                  .live = see_channels,
+                 .live_looks = true,
                  .judge = judge_plain},
     },
     {
@@ -465,6 +470,7 @@ GODWIT_SCENARIOS(multifd) = {
                  .capabilities = multifd,
                  .parameters = sixteen,
                  .live = see_channels,
+                 .live_looks = true,
                  .judge = judge_used},
         .needs = "capability:postcopy-ram",
     },

@@ -284,8 +284,9 @@ bool godwit_scenario_is_measurable(const struct godwit_scenario *scenario)
 {
     const struct godwit_spec *spec = &scenario->spec;
     return !scenario->run && spec->outcome == GODWIT_OUTCOME_ARRIVES && !spec->suspend &&
-           !spec->no_ram && !spec->fault && !spec->watch && !spec->started && !spec->live &&
-           !spec->released && spec->move != GODWIT_MOVE_POSTCOPY_PAUSED;
+           !spec->no_ram && !spec->fault && !spec->watch && !spec->started &&
+           (!spec->live || spec->live_looks) && !spec->released &&
+           spec->move != GODWIT_MOVE_POSTCOPY_PAUSED;
 }
 
 /* Returns whether the scenario can run with QEMUs on two hosts. */

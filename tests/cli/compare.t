@@ -67,6 +67,12 @@ my $own = run(['compare', '--arch', 'x86_64', '--accel', 'tcg', '--a', $qemu, '-
 is($own->{status}, 2, 'a scenario with steps of its own: exit status');
 like($own->{err}, qr/none of these scenarios can be compared: needs a migration whose speed can be measured/, 'the reason');
 
+# One whose step only looks can be measured: the step is left out.
+my ($looked, $multifd) = results_by_scenario('multifd/tcp/uri/plain', '--unthrottled', qw(--arch x86_64 --accel tcg
+    --window 0x100000:0x500000 --dirty-rate 20000 --qemu), $qemu);
+is($looked->{status}, 0, 'a step that only looks: exit status') or diag $looked->{out};
+cmp_ok($multifd->{'multifd/tcp/uri/plain'}{measurements}{pace}{total_ms} // 0, '>', 0, 'a step that only looks: measured');
+
 # A against A, with two runs each: nothing can be told, and that is not "same".
 my $equal = run(['compare', @on, '--a', $qemu, '--b', $qemu, '-n', 2, '--seed', 7, '-f', 'text', '-f', "json:$dir/equal",
     '-f', "csv:$dir/equal.csv", '-f', "html:$dir/equal.html", '-f', "bmf:$dir/equal.bmf", '-f', "openmetrics:$dir/equal.om"]);
