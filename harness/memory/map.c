@@ -32,12 +32,23 @@ static void parse_blocks(const char *text, GArray *blocks)
 
 static const guint no_block = G_MAXUINT;
 
+/* Returns the index of the block of the region NAME. The name of a block that belongs to a device
+ * on a bus has the device's place before the region's: "0000:00:02.0/vga.vram". If several devices
+ * have such a block, NAME is that of none. */
 static guint find(const struct godwit_vm *vm, const char *name)
 {
-    for (guint i = 0; i < vm->blocks->len; i++)
-        if (!strcmp(g_array_index(vm->blocks, struct godwit_block, i).name, name))
+    guint found = no_block, matches = 0;
+    for (guint i = 0; i < vm->blocks->len; i++) {
+        const char *block = g_array_index(vm->blocks, struct godwit_block, i).name;
+        const char *last = strrchr(block, '/');
+        if (!strcmp(block, name))
             return i;
-    return no_block;
+        if (last && !strcmp(last + 1, name)) {
+            found = i;
+            matches++;
+        }
+    }
+    return matches == 1 ? found : no_block;
 }
 
 /* Parses `info mtree -f`: the flat view of the address space "memory" has a line "START-END (prio

@@ -37,9 +37,11 @@ enum {
 #define MEMORY_GRAIN   UINT64_C(0x100000)
 #define LARGE          (UINT64_C(16) << 20)
 #define FOUR_GIB       (UINT64_C(1) << 32)
-#define BARS_MAX       7
-#define WINDOW_CLOSED  0x0000fff0u /* base above limit */
-#define IO_CLOSED      0x00f0u
+/* A PC has room for memory to be plugged above 4 GiB and RAM. The room is not in any view. */
+#define PLUGGED_END   (UINT64_C(32) << 30)
+#define BARS_MAX      7
+#define WINDOW_CLOSED 0x0000fff0u /* base above limit */
+#define IO_CLOSED     0x00f0u
 
 /* The host bridge of q35, and its register for the place of ECAM: bit 0 enables it. */
 #define Q35_HOST_BRIDGE 0x29c08086u
@@ -146,7 +148,7 @@ void godwit_pci_find_windows(struct godwit_pci *pci, const struct godwit_view *m
             largest_gap(memory, GODWIT_Q35_ECAM, GODWIT_Q35_ECAM + GODWIT_Q35_ECAM_SIZE - 1, NULL);
         pci->can_ecam = gap.last - gap.next == GODWIT_Q35_ECAM_SIZE - 1;
         pci->low = largest_gap(memory, MEMORY_GRAIN, FOUR_GIB - 1, NULL);
-        pci->high = largest_gap(memory, FOUR_GIB, (UINT64_C(1) << 39) - 1, NULL);
+        pci->high = largest_gap(memory, PLUGGED_END, (UINT64_C(1) << 39) - 1, NULL);
     }
 }
 

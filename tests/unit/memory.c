@@ -37,6 +37,8 @@
     "    /rom@etc/acpi/tables    4 KiB  0x0000000000100000 0x0000000000010000 "                    \
     "0x0000000000200000\n"
 
+#define RAM_LINE "the.ram 4 KiB 0x0 0x20000 0x20000\n"
+
 /* The RAM in two pieces with a hole between them, a device over a part of it, a ROM, a name that is
  * no block's; and before and after it views that are none of the guest's. */
 #define MTREE                                                                                      \
@@ -277,6 +279,42 @@ static void test_locate(void **state)
         assert_contains(error->message, where);
     }
     guest_free(guest);
+}
+
+/* The block of a device on a bus has the device's place in its name, which the guest's view leaves
+ * out. If two devices have such a block, the view does not say whose it is. */
+static void test_locate_device(void **state)
+{
+    static const char heading[] = "Block Name PSize Offset Used Total\n";
+    static const char one[] = "0000:00:01.0/vga.vram 4 KiB 0x20000 0x10000 0x10000\n";
+    static const char other[] = "0000:00:02.0/vga.vram 4 KiB 0x30000 0x10000 0x10000\n";
+    static const char its_own[] = "vga.vram 4 KiB 0x40000 0x10000 0x10000\n";
+    static const char stranger[] = "0000:00:03.0/other.vga.vram 4 KiB 0x50000 0x10000 0x10000\n";
+    static const struct {
+        const char *blocks[3];
+        int block; /* index of the one that is found; -1: none */
+    } rows[] = {
+        {{one, "", ""}, 0},         {{stranger, one, ""}, 1}, {{one, other, ""}, -1},
+        {{one, other, its_own}, 2}, {{its_own, one, ""}, 0},  {{stranger, "", ""}, -1},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct guest *guest = guest_new(state, false);
+        uint64_t offset = 1;
+        g_autoptr(GError) error = NULL;
+        g_autofree char *ramblock = g_strconcat(heading, rows[i].blocks[0], rows[i].blocks[1],
+                                                rows[i].blocks[2], RAM_LINE, NULL);
+        guest->fake->ramblock = ramblock;
+        guest->fake->mtree = "FlatView #1\n AS \"memory\", root: system\n"
+                             "  0000000040000000-000000004001ffff (prio 0, ram): the.ram\n"
+                             "  00000000e0000000-00000000e000ffff (prio 1, ram): vga.vram\n";
+        const struct godwit_block *block =
+            godwit_memory_locate(guest->vm, 0xe0000000, 0x10000, &offset, &error);
+        if (rows[i].block < 0)
+            assert_null(block);
+        else
+            assert_ptr_equal(block, block_at(guest, (guint)rows[i].block));
+        guest_free(guest);
+    }
 }
 
 /* A block that QEMU tells the place of, one that the guest sees a half of, and one that neither. */
@@ -677,6 +715,7 @@ int main(void)
         cmocka_unit_test(test_map_offset),
         cmocka_unit_test(test_map_fails),
         cmocka_unit_test(test_locate),
+        cmocka_unit_test(test_locate_device),
         cmocka_unit_test(test_readable),
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_fetch),
