@@ -205,7 +205,98 @@ static bool judge_during(struct godwit_vm *source, struct godwit_vm *destination
     return true;
 }
 
-#define PLUGGED "pc-dimm,id=" DEVICE ",memdev=" MEMORY
+/* The registers of ACPI memory hotplug: the number of a DIMM, and a bit that ejects it. */
+#define REGISTERS     "acpi-mem-hotplug"
+#define SELECT        0
+#define CONTROL       0x14
+#define CONTROL_EJECT 0x08
+
+/* Asks VM to unplug the DIMM, which it does when the guest ejects it. Fails with SKIP if QEMU
+ * refuses. */
+static bool ask_to_unplug(struct godwit_vm *vm, GError **error)
+{
+    g_autoptr(GError) refusal = NULL;
+    return godwit_vm_command(vm, "device_del", json_pack("{s:s}", "id", DEVICE), &refusal) ||
+           godwit_fail(error, GODWIT_ERROR_SKIP, "needs a machine whose DIMMs are unplugged: %s",
+                       refusal->message);
+}
+
+/* Sets *PORT, where the registers are, or 0 if the machine has none. Does not ask for the flat view,
+ * since QEMU then keeps what is in it for good. */
+static bool find_registers(struct godwit_vm *vm, uint16_t *port, GError **error)
+{
+    g_autofree char *tree = godwit_vm_monitor(vm, "info mtree", error);
+    if (!tree)
+        return false;
+    const char *name = strstr(tree, "): " REGISTERS);
+    const char *line = name ? g_strrstr_len(tree, name - tree, "\n") : NULL;
+    *port = line ? (uint16_t)g_ascii_strtoull(line, NULL, 16) : 0;
+    return true;
+}
+
+/* Ejects the DIMM, as the guest would that was asked to, and checks that it is gone. PORT is where
+ * the registers are. */
+static bool eject(struct godwit_vm *vm, uint16_t port, GError **error)
+{
+    const guint first = vm->qmp->events->len;
+    if (!godwit_qtest_out(vm->qtest, 4, port + SELECT, 0, error) ||
+        !godwit_qtest_out(vm->qtest, 1, port + CONTROL, CONTROL_EJECT, error) ||
+        !godwit_vm_wait_event(vm, first, "DEVICE_DELETED", NULL, error))
+        return false;
+    godwit_memory_forget(vm);
+    g_autoptr(json_t) devices = godwit_vm_execute(vm, "query-memory-devices", NULL, error);
+    return devices &&
+           (!json_array_size(devices) ||
+            godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                        "%s: query-memory-devices lists a DIMM that was unplugged", vm->name));
+}
+
+/* Fills the DIMM, which the guest then does not give up. A spec's hook `configure`. */
+static bool fill_and_ask(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    return fill(source, destination, error) && ask_to_unplug(source, error) &&
+           see_dimm(source, &source->testbed->state->pattern, error);
+}
+
+/* The request has not arrived with the DIMM: the destination takes it once more, and ejects the
+ * DIMM, if this machine does so by registers. A spec's hook `judge`. */
+static bool judge_pending(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    uint16_t port;
+    return judge(source, destination, error) && ask_to_unplug(destination, error) &&
+           find_registers(destination, &port, error) && (!port || eject(destination, port, error));
+}
+
+/* Sets *LINES, the number of lines in the list of RAM blocks. */
+static bool count_blocks(struct godwit_vm *vm, unsigned *lines, GError **error)
+{
+    g_autofree char *blocks = godwit_vm_monitor(vm, "info ramblock", error);
+    *lines = 0;
+    for (const char *at = blocks; at && (at = strchr(at, '\n')); at++)
+        ++*lines;
+    return blocks != NULL;
+}
+
+/* Removes the DIMM's memory from the source, and waits until its RAM block is gone. QEMU frees it
+ * when no thread can use it any more, and does not say when. */
+static bool remove_memory(struct godwit_vm *source, GError **error)
+{
+    unsigned before, now;
+    if (!count_blocks(source, &before, error) ||
+        !godwit_vm_command(source, "object-del", json_pack("{s:s}", "id", MEMORY), error))
+        return false;
+    while (count_blocks(source, &now, error)) {
+        if (now < before)
+            return true;
+        if (!godwit_testbed_rest(source->testbed, GODWIT_REST_MS,
+                                 "the source to free the memory of its DIMM", error))
+            return false;
+    }
+    return false;
+}
+
+#define RAM_FIRST "memory-backend=ram"
+#define PLUGGED   "pc-dimm,id=" DEVICE ",memdev=" MEMORY
 
 /* Starts both sides with ARGUMENTS, which have the DIMM, and takes the common course. */
 static bool take_course(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
@@ -232,9 +323,9 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     g_autofree char *ram = g_strdup_printf(OBJECT ",id=ram,size=%uM", testbed->setup->memory_mib);
     g_autofree char *object = object_of(testbed, MEMORY);
     g_autofree char *other = object_of(testbed, OTHER_MEMORY);
-    const char *const arguments[] = {
-        "-m",      room,    "-object", ram,   "-machine", "memory-backend=ram", "-object", object,
-        "-device", PLUGGED, "-object", other, NULL};
+    const char *const arguments[] = {"-m",      room,      "-object", ram,       "-machine",
+                                     RAM_FIRST, "-object", object,    "-device", PLUGGED,
+                                     "-object", other,     NULL};
     return take_course(testbed, scenario, arguments, error);
 }
 
@@ -273,6 +364,36 @@ static bool run_plugged(struct godwit_testbed *testbed, const struct godwit_scen
            plug(source, error) && godwit_course_move(testbed, &spec, source, destination, error);
 }
 
+/* The source has the DIMM, and gives it up before its guest runs, when nothing has asked for the
+ * flat view yet. The destination never has a DIMM. */
+static bool run_unplugged(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                          GError **error)
+{
+    g_autofree char *room = with_room(testbed);
+    g_autofree char *ram = g_strdup_printf(OBJECT ",id=ram,size=%uM", testbed->setup->memory_mib);
+    g_autofree char *object = object_of(testbed, MEMORY);
+    const char *const here[] = {"-m",      room,   "-object", ram,     "-machine", RAM_FIRST,
+                                "-object", object, "-device", PLUGGED, NULL};
+    const char *const there[] = {"-m", room, "-object", ram, "-machine", RAM_FIRST, NULL};
+    uint16_t port;
+    testbed->hand = true;
+    godwit_testbed_phase(testbed, GODWIT_PHASE_START);
+    struct godwit_vm *source = godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, here, error);
+    if (!source || !godwit_course_try_start(source, "with a DIMM", error) ||
+        !find_registers(source, &port, error))
+        return false;
+    if (!port)
+        return godwit_fail(error, GODWIT_ERROR_SKIP, "needs a machine with ports " REGISTERS);
+    if (!ask_address(source, error) || !ask_to_unplug(source, error) ||
+        !eject(source, port, error) || !remove_memory(source, error))
+        return false;
+    struct godwit_vm *destination =
+        godwit_vm_start(testbed, "destination", GODWIT_VM_DESTINATION_PAUSED, there, error);
+    return destination && godwit_vm_handshake(destination, error) && godwit_vm_run(source, error) &&
+           godwit_course_see_first_pass(source, error) &&
+           godwit_course_move(testbed, &scenario->spec, source, destination, error);
+}
+
 #define ROW(name_, text, run_, move_, live_, judge_, ...)                                          \
     {                                                                                              \
         .name = "memory/dimm" name_, .summary = text, .run = run_,                                 \
@@ -295,5 +416,18 @@ GODWIT_SCENARIOS(dimm) = {
         change, judge),
     ROW("/during", "a DIMM that must not be plugged or unplugged during the migration", run,
         GODWIT_MOVE_LIVE, try_during, judge_during),
+    {
+        .name = "memory/dimm/unplug-pending",
+        .summary = "a DIMM that was asked to be unplugged, and is still there",
+        .run = run,
+        .state = sizeof(struct godwit_scenario_state),
+        .spec = {.configure = fill_and_ask, .live = change, .judge = judge_pending},
+    },
+    {
+        .name = "memory/dimm/unplugged",
+        .summary = "a DIMM that is unplugged before the migration",
+        .run = run_unplugged,
+        .state = sizeof(struct godwit_scenario_state),
+    },
 };
 GODWIT_SCENARIOS_END(dimm);
