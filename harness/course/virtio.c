@@ -81,6 +81,13 @@ bool godwit_virtio_own(const struct godwit_virtio *virtio, unsigned offset, unsi
     return get(virtio->vm, virtio->own + offset, size, value, error);
 }
 
+bool godwit_virtio_set_own(const struct godwit_virtio *virtio, unsigned offset, unsigned size,
+                           uint64_t value, GError **error)
+{
+    const uint64_t little = GUINT64_TO_LE(value);
+    return godwit_qtest_write_bytes(virtio->vm->qtest, virtio->own + offset, &little, size, error);
+}
+
 /* Finds the region "virtio-pci-PART-TYPE", and sets its ADDRESS. */
 static bool find_region(const struct godwit_mtree *mtree, const char *part, const char *type,
                         uint64_t *address, GError **error)
@@ -281,4 +288,11 @@ bool godwit_virtio_request(const struct godwit_virtio *virtio, struct godwit_vir
            describe(virtio, queue, 1, queue->memory + ANSWER, room, WRITABLE, error) &&
            submit(virtio, queue, error) && await_use(virtio, queue, error) &&
            (!room || godwit_qtest_read_bytes(qtest, queue->memory + ANSWER, answer, room, error));
+}
+
+bool godwit_virtio_offer(const struct godwit_virtio *virtio, struct godwit_virtqueue *queue,
+                         uint64_t address, size_t length, GError **error)
+{
+    return describe(virtio, queue, 0, address, length, WRITABLE, error) &&
+           submit(virtio, queue, error) && await_use(virtio, queue, error);
 }

@@ -66,9 +66,18 @@ bool godwit_virtio_request(const struct godwit_virtio *virtio, struct godwit_vir
                            const void *request, size_t length, void *answer, size_t room,
                            GError **error);
 
+/* Offers the device LENGTH bytes of memory at ADDRESS to write to, and waits until it has used them.
+ * Otherwise like godwit_virtio_request(). */
+bool godwit_virtio_offer(const struct godwit_virtio *virtio, struct godwit_virtqueue *queue,
+                         uint64_t address, size_t length, GError **error);
+
 /* Reads the little-endian number of SIZE bytes, 2, 4 or 8, at OFFSET of the device's own
  * registers. */
 bool godwit_virtio_own(const struct godwit_virtio *virtio, unsigned offset, unsigned size,
                        uint64_t *value, GError **error);
+
+/* Writes such a number, of 2 or 4 bytes. */
+bool godwit_virtio_set_own(const struct godwit_virtio *virtio, unsigned offset, unsigned size,
+                           uint64_t value, GError **error);
 
 #endif

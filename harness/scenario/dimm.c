@@ -221,8 +221,8 @@ static bool ask_to_unplug(struct godwit_vm *vm, GError **error)
                        refusal->message);
 }
 
-/* Sets *PORT, where the registers are, or 0 if the machine has none. Does not ask for the flat view,
- * since QEMU then keeps what is in it for good. */
+/* Sets *PORT, where the registers are, or 0 if the machine has none. Does not ask for the flat
+ * view, since QEMU then keeps what is in it for good. */
 static bool find_registers(struct godwit_vm *vm, uint16_t *port, GError **error)
 {
     g_autofree char *tree = godwit_vm_monitor(vm, "info mtree", error);
