@@ -41,6 +41,8 @@
 static const char *const arguments[] = {
     "-global",
     "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
+    "-global",
+    "PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off",
     "-netdev",
     "hubport,hubid=0,id=net0",
     "-netdev",
