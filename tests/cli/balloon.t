@@ -37,7 +37,7 @@ my @rows = (
     # With postcopy-ram on, a QEMU never asks for free pages.
     ['/free-page-hint', edited(q{s/"capabilities":\s*\[/"capabilities": [{"capability": "postcopy-ram", "state": true},/}),
         qr/timed out after .* waiting for (?:the virtio-balloon to ask for free pages|the source's answer to|an answer)/,
-        '--timeout-scale', '0.05'],
+        '--timeout-scale', '0.2'],
 );
 my @runs = run_all(2, map {
     my ($scenario, $binary, undef, @more) = @$_;

@@ -22,7 +22,7 @@ sub with {
 sub edited { my ($edit, $real) = @_; return qemu_edited($edit, $real // $qemu, ++$number) }
 
 my $LOST = q{$from eq 'qemu' && s/"event": "%s"/"event": "X_LOST"/;};
-my @short = ('--timeout-scale', '0.05');
+my @short = ('--timeout-scale', '0.2');
 
 my @rows = (
     # A primary that is no primary.

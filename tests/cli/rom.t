@@ -53,7 +53,7 @@ my @rows = (
     ['dimm/unplugged', answer('source', 'info mtree', '"return": "nothing"'),
         qr/needs a machine with ports acpi-mem-hotplug/, 'skip'],
     ['dimm/unplugged', edited(q{s/"object-del"/"query-name"/, s/,"arguments":\{"id":"dimm-memory"\}// if /"object-del"/}),
-        qr/timed out after .* waiting for the source/, '--timeout-scale', '0.05'],
+        qr/timed out after .* waiting for the source/, '--timeout-scale', '0.2'],
 );
 my @runs = run_all(2, map {
     my ($scenario, $binary, undef, @more) = @$_;
