@@ -38,7 +38,7 @@ for my $binary (@binaries) {
     $count{$_->{status}}++ for @{$report->{results}};
     my $name = "$path: " . join ', ', map {"$count{$_} $_"} sort keys %count;
     is($run->{status}, 0, $name)
-        or diag($run->{err}, map {"$_->{scenario} $_->{workload}: $_->{message}\n"} grep { $_->{status} =~ /fail|error/ } @{$report->{results}});
+        or diag($run->{err}, map {"$_->{scenario}: $_->{message}\n"} grep { $_->{status} =~ /fail|error/ } @{$report->{results}});
     cmp_ok($count{pass} // 0, '>=', 20, "$path: many passed");
     ok_clean($run, "$path: nothing is left on the first host");
     ok(eventually(sub { $hosts->idle }), "$path: nothing is left on the second host");
