@@ -22,16 +22,10 @@ say() {
     echo "deb: $*" >&2
 }
 
-# shellcheck disable=SC1091 # of the host
-# The first of apt's sites that has this system's release.
-mirror() {
-    # shellcheck disable=SC2016 # for apt to expand
-    apt-get indextargets --format '$(SITE) $(CODENAME)' 'Created-By: Packages' |
-        awk -v release="$(. /etc/os-release && echo "$VERSION_CODENAME")" \
-            '$2 == release { print $1; exit }'
-}
+# shellcheck source-path=SCRIPTDIR
+. "${0%/*}/debian-mirror.sh"
 
-site=${DEBIAN_MIRROR:-$(mirror)}
+site=$(debian_mirror)
 if [ -z "$site" ]; then
     # shellcheck disable=SC2016
     say 'apt knows no Debian mirror here: name one in $DEBIAN_MIRROR'

@@ -13,9 +13,9 @@ build=$1 qemus=$2 folder=$3
 
 # shellcheck disable=SC1091 # of the host
 release=$(. /etc/os-release && echo "$VERSION_CODENAME")
-# shellcheck disable=SC2016 # for apt to expand
-site=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE) $(CODENAME)' 'Created-By: Packages' |
-    awk -v release="$release" '$2 == release { print $1; exit }')}
+# shellcheck source-path=SCRIPTDIR
+. "${0%/*}/debian-mirror.sh"
+site=$(debian_mirror)
 if [ -z "$site" ]; then
     # shellcheck disable=SC2016
     echo 'oci: apt knows no Debian mirror here: name one in $DEBIAN_MIRROR' >&2

@@ -21,25 +21,19 @@ packages="$packages,qemu-system-riscv,qemu-system-data"
 # for `-device help`, which loads all that there are.
 packages="$packages,qemu-system-gui,qemu-system-modules-opengl,qemu-system-modules-spice"
 packages="$packages,qemu-block-extra"
-targets='x86_64 i386 aarch64 ppc64 s390x riscv64'
+targets=$("${0%/*}/arches.sh")
 
 say() {
     echo "qemus: $*" >&2
 }
 
-# shellcheck disable=SC1091 # of the host
-# The first of apt's sites that has this system's release, and is not its security archive.
-mirror() {
-    # shellcheck disable=SC2016 # for apt to expand
-    apt-get indextargets --format '$(SITE) $(CODENAME)' 'Created-By: Packages' |
-        awk -v release="$(. /etc/os-release && echo "$VERSION_CODENAME")" \
-            '$2 == release { print $1; exit }'
-}
+# shellcheck source-path=SCRIPTDIR
+. "${0%/*}/debian-mirror.sh"
 
 # unpack VERSION INTO: the packages and all that they depend on.
 unpack() {
     into=$2
-    site=${DEBIAN_MIRROR:-$(mirror)}
+    site=$(debian_mirror)
     if [ -z "$site" ]; then
         # shellcheck disable=SC2016
         say 'apt knows no Debian mirror here: name one in $DEBIAN_MIRROR'
@@ -76,35 +70,43 @@ exec "\$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "\$root/usr/lib/x86_
 EOF
 }
 
+# make_wrapper TARGET, in $place, if the package has it and it is not there yet.
+make_wrapper() {
+    start=$place/bin/qemu-system-$1
+    [ ! -e "$start" ] || return 0
+    wrapper "$1" >"$start.new"
+    chmod +x "$start.new"
+    if ! "$start.new" -device help >/dev/null 2>>"$place/log"; then
+        rm "$start.new"
+        say "QEMU $version for $1 does not even list its devices:"
+        tail -n 3 "$place/log" >&2
+        exit 2
+    fi
+    mv "$start.new" "$start"
+}
+
 for version; do
     place=$folder/$version
     if [ "$(cat "$place/complete" 2>/dev/null)" = "$packages" ]; then
         say "$version is there: $place"
-        continue
-    fi
-    if ! command -v mmdebstrap >/dev/null; then
-        say 'mmdebstrap is needed: apt-get install mmdebstrap'
-        exit 2
-    fi
-    say "unpacking QEMU $version into $place (about 500 MiB; half a minute, and the download)"
-    rm -rf "$place"
-    mkdir -p "$place/bin"
-    if ! unpack "$version" "$place/root" 2>"$place/log"; then
-        say "QEMU $version could not be unpacked:"
-        tail -n 5 "$place/log" >&2
-        exit 2
-    fi
-    for target in $targets; do
-        wrapper "$target" >"$place/bin/qemu-system-$target"
-        chmod +x "$place/bin/qemu-system-$target"
-    done
-    "$place/bin/qemu-system-x86_64" --version | sed -n '1s/^/qemus: /p' >&2
-    for target in $targets; do
-        if ! "$place/bin/qemu-system-$target" -device help >/dev/null 2>>"$place/log"; then
-            say "QEMU $version for $target does not even list its devices:"
-            tail -n 3 "$place/log" >&2
+    else
+        if ! command -v mmdebstrap >/dev/null; then
+            say 'mmdebstrap is needed: apt-get install mmdebstrap'
             exit 2
         fi
+        say "unpacking QEMU $version into $place (about 500 MiB; half a minute, and the download)"
+        rm -rf "$place"
+        mkdir -p "$place/bin"
+        if ! unpack "$version" "$place/root" 2>"$place/log"; then
+            say "QEMU $version could not be unpacked:"
+            tail -n 5 "$place/log" >&2
+            exit 2
+        fi
+    fi
+    # Each time: a target that is new here has its package there already.
+    for target in $targets; do
+        make_wrapper "$target"
     done
+    [ -e "$place/complete" ] || "$place/bin/qemu-system-x86_64" --version | sed -n '1s/^/qemus: /p' >&2
     echo "$packages" >"$place/complete"
 done

@@ -20,6 +20,19 @@ $(UNIT_TESTS): $(O)/tests/unit/%: tests/unit/%.c $(HARNESS_OBJECTS) $(OBJECT_LIS
 # These run the guest's C code.
 $(O)/tests/unit/stamp $(O)/tests/unit/cpu_identity: HARNESS_CPPFLAGS += -Iworkload -Itests/unit/guest
 
+# All images and targets that there are, as the folders name them, for the test that they agree.
+$(O)/tests/unit/machine: HARNESS_CPPFLAGS += -I$(O)/tests
+$(O)/tests/unit/machine: $(O)/tests/images.h
+$(O)/tests/images.h: mk/test.mk $(wildcard */arch.mk */machine.c)
+	@mkdir -p $(@D)
+	$(call short,GEN){ for image in $(IMAGES); do \
+			macro=GODWIT_$$(echo $$image | tr a-z A-Z)_IDENTITY_ADDR; \
+			printf '#include "%s.h"\n#ifndef %s\n#define %s 0\n#endif\n' $$image $$macro $$macro; \
+		done; \
+		printf '#define ALL_IMAGES(X)'; \
+		for image in $(IMAGES); do printf ' X(%s, %s)' $$image $$(echo $$image | tr a-z A-Z); done; \
+		printf '\n#define ALL_ARCHES'; printf ' "%s",' $$(mk/arches.sh); echo; } >$@
+
 $(FAKE_QEMU): tests/fake-qemu.c
 	@mkdir -p $(@D)
 	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -o $@ $< $(LDFLAGS) $(HARNESS_LIBS)

@@ -13,7 +13,7 @@ use Cli;
 use Test::More;
 
 my $folder  = $ENV{QEMUS} || abs_path("$FindBin::Bin/../..") . '/build/qemus';
-my @targets = qw(x86_64 i386 aarch64 ppc64 s390x riscv64);
+chomp(my @targets = `"$FindBin::Bin/../../mk/arches.sh"`);
 
 for my $place ('installed', map {"$folder/$_"} qw(10.0 11.1)) {
   SKIP: {

@@ -10,13 +10,8 @@
 
 #include <string.h>
 
-#include "aarch64_kernel.h"
-#include "ppc64_bios.h"
-#include "riscv64_bios.h"
-#include "s390x_bios.h"
+#include "images.h" /* made by mk/test.mk: the headers in gen/, ALL_IMAGES and ALL_ARCHES */
 #include "unit.h"
-#include "x86_bootsect.h"
-#include "x86_rom.h"
 
 /* What a header says of its image. */
 struct header {
@@ -31,30 +26,26 @@ struct header {
     const char *sha256;
 };
 
-/* Of the one image without the symbol. */
-#define GODWIT_X86_BOOTSECT_IDENTITY_ADDR 0
-
 #define HEADER(image, IMAGE)                                                                       \
-    {                                                                                              \
-        .name = #image, .bytes = godwit_##image, .array_size = sizeof(godwit_##image),             \
-        .abi_version = GODWIT_##IMAGE##_ABI_VERSION, .big_endian = GODWIT_##IMAGE##_BIG_ENDIAN,    \
-        .length = GODWIT_##IMAGE##_LENGTH, .file_size = GODWIT_##IMAGE##_FILE_SIZE,                \
-        .file_offset = GODWIT_##IMAGE##_FILE_OFFSET,                                               \
-        .params_offset = GODWIT_##IMAGE##_PARAMS_OFFSET,                                           \
-        .start_offset = GODWIT_##IMAGE##_START_OFFSET,                                             \
-        .image_address = GODWIT_##IMAGE##_IMAGE_ADDR,                                              \
-        .start_address = GODWIT_##IMAGE##_START_ADDR,                                              \
-        .params_address = GODWIT_##IMAGE##_PARAMS_ADDR,                                            \
-        .mailbox_address = GODWIT_##IMAGE##_MAILBOX_ADDR,                                          \
-        .identity_address = GODWIT_##IMAGE##_IDENTITY_ADDR,                                        \
-        .ram_base = GODWIT_##IMAGE##_RAM_BASE_ADDR, .sha256 = GODWIT_##IMAGE##_SHA256              \
-    }
+    {.name = #image,                                                                               \
+     .bytes = godwit_##image,                                                                      \
+     .array_size = sizeof(godwit_##image),                                                         \
+     .abi_version = GODWIT_##IMAGE##_ABI_VERSION,                                                  \
+     .big_endian = GODWIT_##IMAGE##_BIG_ENDIAN,                                                    \
+     .length = GODWIT_##IMAGE##_LENGTH,                                                            \
+     .file_size = GODWIT_##IMAGE##_FILE_SIZE,                                                      \
+     .file_offset = GODWIT_##IMAGE##_FILE_OFFSET,                                                  \
+     .params_offset = GODWIT_##IMAGE##_PARAMS_OFFSET,                                              \
+     .start_offset = GODWIT_##IMAGE##_START_OFFSET,                                                \
+     .image_address = GODWIT_##IMAGE##_IMAGE_ADDR,                                                 \
+     .start_address = GODWIT_##IMAGE##_START_ADDR,                                                 \
+     .params_address = GODWIT_##IMAGE##_PARAMS_ADDR,                                               \
+     .mailbox_address = GODWIT_##IMAGE##_MAILBOX_ADDR,                                             \
+     .identity_address = GODWIT_##IMAGE##_IDENTITY_ADDR,                                           \
+     .ram_base = GODWIT_##IMAGE##_RAM_BASE_ADDR,                                                   \
+     .sha256 = GODWIT_##IMAGE##_SHA256},
 
-static const struct header headers[] = {
-    HEADER(aarch64_kernel, AARCH64_KERNEL), HEADER(ppc64_bios, PPC64_BIOS),
-    HEADER(riscv64_bios, RISCV64_BIOS),     HEADER(s390x_bios, S390X_BIOS),
-    HEADER(x86_bootsect, X86_BOOTSECT),     HEADER(x86_rom, X86_ROM),
-};
+static const struct header headers[] = {ALL_IMAGES(HEADER)};
 
 static const struct header *header_of(const struct godwit_image *image)
 {
@@ -80,7 +71,7 @@ static void each_image(void (*check)(const struct godwit_machine *machine,
 static void test_lookup(void **state)
 {
     (void)state;
-    static const char *const arches[] = {"aarch64", "i386", "ppc64", "riscv64", "s390x", "x86_64"};
+    static const char *const arches[] = {ALL_ARCHES};
     assert_int_equal(godwit_machine_count(), G_N_ELEMENTS(arches));
     for (size_t i = 0; i < G_N_ELEMENTS(arches); i++) {
         assert_string_equal(godwit_machine_at(i)->arch, arches[i]);
@@ -161,6 +152,13 @@ static void test_headers(void **state)
 {
     (void)state;
     each_image(check_header);
+    /* No image is left that no machine takes. */
+    for (size_t i = 0; i < G_N_ELEMENTS(headers); i++) {
+        bool taken = false;
+        for (size_t m = 0; m < godwit_machine_count(); m++)
+            taken |= godwit_machine_image(godwit_machine_at(m), headers[i].name) != NULL;
+        assert_true(taken);
+    }
 }
 
 /* The file is the array and zeros, and is what the header's hash was taken of. */

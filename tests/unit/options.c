@@ -77,15 +77,14 @@ static char *qemu(int version, const char *arch)
 static int suite_begin(void **state)
 {
     (void)state;
-    static const char *const arches[] = {"aarch64", "i386",   "ppc64", "riscv64",
-                                         "s390x",   "x86_64", "vax"};
     folder = g_dir_make_tmp("godwit-unit-XXXXXX", NULL);
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     for (int version = 1; version <= 2; version++) {
         g_autofree char *where = g_strdup_printf("%s/%d", folder, version);
         g_mkdir(where, 0700);
-        for (size_t i = 0; i < G_N_ELEMENTS(arches); i++) {
-            g_autofree char *link = qemu(version, arches[i]);
+        for (size_t i = 0; i <= godwit_machine_count(); i++) {
+            const bool known = i < godwit_machine_count();
+            g_autofree char *link = qemu(version, known ? godwit_machine_at(i)->arch : "vax");
             if (symlink(self, link))
                 return -1;
         }
@@ -255,8 +254,7 @@ static void test_refused(void **state)
          "unknown direction \"up\" (expected upgrade, downgrade or both)"},
         {"godwit --direction both", "--direction needs two QEMUs: --cross, or --qemu-src and"},
         {"godwit --qemu a --direction both", "--direction needs two QEMUs"},
-        {"godwit --arch vax", "unknown architecture \"vax\" (expected one of aarch64, i386, ppc64, "
-                              "riscv64, s390x, x86_64"},
+        {"godwit --arch vax", "unknown architecture \"vax\" (expected one of aarch64, "},
         {"godwit --arch ppc64,vax", "unknown architecture \"vax\""},
         {"godwit --arch ppc64 --arch PPC64", "unknown architecture \"PPC64\""},
         {"godwit --arch ppc64,", "unknown architecture \"\""},
