@@ -75,6 +75,7 @@ static const struct behaviour behaviours[] = {
     {"stays", .deaf = true, .stays = true},
     {"vax", .arch = "vax"},
     {"no-machine", .machine = "microvm"},
+    {"large-pages", .refuses_at = "migrate-set-parameters"},
     {"microvm", .usual = "microvm"},
     /* It is one, until a scenario runs. */
     {"no-start", .dies_with_machine = true},
@@ -215,10 +216,11 @@ static json_t *good_answer(const struct behaviour *behaviour, const char *comman
     if (!strcmp(command, "query-qmp-schema") && behaviour->poor)
         return json_array();
     if (!strcmp(command, "query-qmp-schema"))
-        return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:[{s:s, s:s}, {s:s, s:s}]}]", "name",
-                         "migrate-set-parameters", "meta-type", "command", "arg-type", "1", "name",
-                         "1", "meta-type", "object", "members", "name", "max-bandwidth", "type",
-                         "int", "name", "downtime-limit", "type", "int");
+        return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]}]",
+                         "name", "migrate-set-parameters", "meta-type", "command", "arg-type", "1",
+                         "name", "1", "meta-type", "object", "members", "name", "max-bandwidth",
+                         "type", "int", "name", "downtime-limit", "type", "int", "name",
+                         "xbzrle-cache-size", "type", "int");
     return NULL;
 }
 

@@ -44,60 +44,6 @@ static bool right_arch(const struct godwit_qemu *qemu, const struct godwit_machi
     return false;
 }
 
-static bool parse_window(const char *text, struct godwit_workload *workload, GError **error)
-{
-    char *end = NULL;
-    workload->window_start = g_ascii_strtoull(text, &end, 0);
-    if (end == text || *end != ':')
-        return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--window needs START:END, for example 0x100000:0x6400000, not \"%s\"",
-                           text);
-    const char *second = end + 1;
-    workload->window_end = g_ascii_strtoull(second, &end, 0);
-    if (end == second || *end)
-        return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--window needs START:END, for example 0x100000:0x6400000, not \"%s\"",
-                           text);
-    return true;
-}
-
-bool godwit_target_choose(struct godwit_setup *setup, const struct godwit_options *options,
-                          const char *name, GError **error)
-{
-    struct godwit_workload *workload = &setup->workload;
-    *workload = godwit_image_workload(setup->machine, setup->image);
-    if (!godwit_workload_choose(workload, name, error))
-        return false;
-    if (workload->flags & GODWIT_FLAG_STAMP)
-        workload->seed = setup->seed;
-    if (options->window && !parse_window(options->window, workload, error))
-        return false;
-    setup->window_given = options->window != NULL;
-    if (options->page_size != GODWIT_NOT_GIVEN)
-        workload->page_size = (uint32_t)options->page_size;
-    if (options->page_ticks != GODWIT_NOT_GIVEN)
-        workload->page_ticks = (uint32_t)options->page_ticks;
-    if (options->cpus != GODWIT_NOT_GIVEN)
-        workload->cpus = (uint32_t)options->cpus;
-    if (setup->machine_cpus && workload->cpus > setup->machine_cpus)
-        return godwit_fail(error, GODWIT_ERROR_USAGE,
-                           "--cpus %u: the machine has fewer, %u by -smp", workload->cpus,
-                           setup->machine_cpus);
-    if (!options->window && workload->page_size)
-        godwit_workload_share(workload);
-    if (options->dirty_rate != GODWIT_NOT_GIVEN) {
-        const uint64_t hz =
-            setup->machine->timer_hz ? setup->machine->timer_hz : godwit_host_timer_hz();
-        if (!hz)
-            return godwit_fail(error, GODWIT_ERROR_USAGE,
-                               "--dirty-rate: the frequency of this guest's timer is not known on "
-                               "this host; use --page-ticks");
-        workload->page_ticks = (uint32_t)MIN(hz / (uint64_t)options->dirty_rate, UINT32_MAX);
-    }
-    return setup->theirs ||
-           godwit_workload_check(workload, setup->machine, setup->image, setup->memory_mib, error);
-}
-
 /* Returns the size of a guest's RAM in MiB, if no scenario chooses less. */
 static unsigned memory_of(const struct godwit_options *options,
                           const struct godwit_machine *machine)
@@ -218,7 +164,7 @@ struct binaries {
     unsigned parallel;   /* as godwit_targets() has it */
     GHashTable *probed;  /* path -> struct godwit_qemu, both owned */
     GHashTable *tried;   /* as in godwit_target_try() */
-    GPtrArray *left_out; /* of char *: pairs that make no target, and why */
+    GPtrArray *left_out; /* of char *: binaries and pairs that make no target, and why */
     /* With --peer, the user's options; OPTIONS then name the programs that stand for the
      * destinations. NULL: no --peer. */
     const struct godwit_options *peer;
@@ -236,10 +182,26 @@ static const struct godwit_qemu *probe(struct binaries *binaries, const char *pa
     return qemu;
 }
 
+/* Notes that QEMU is left out if no guest of it can be migrated here, and returns whether that is
+ * so. */
+static bool is_unfit(const struct binaries *binaries, const struct godwit_qemu *qemu)
+{
+    if (!godwit_qemu_has(qemu, "pages", "large"))
+        return false;
+    g_autofree char *text = g_strdup_printf(
+        "%s with QEMU %s is left out: its pages are larger than this host's, and QEMU does not "
+        "migrate RAM in such pages",
+        qemu->arch, qemu->version);
+    if (!g_ptr_array_find_with_equal_func(binaries->left_out, text, g_str_equal, NULL))
+        g_ptr_array_add(binaries->left_out, g_steal_pointer(&text));
+    return true;
+}
+
 /*
  * Returns the machine's binaries among those NAMED, or the one in $PATH if NAMED is NULL. If the
  * machine was ASKED_FOR, each binary must be for it; otherwise binaries for another architecture
- * are ignored. Returns NULL with ERROR set if a binary is not usable.
+ * are ignored. One that is unfit is left out. Returns NULL with ERROR set if a binary is not
+ * usable.
  */
 static GPtrArray *binaries_for(struct binaries *binaries, const struct godwit_machine *machine,
                                char *const *named, bool asked_for, GError **error)
@@ -265,7 +227,7 @@ static GPtrArray *binaries_for(struct binaries *binaries, const struct godwit_ma
             continue;
         if (!right_arch(qemu, machine, error))
             return NULL;
-        if (!g_ptr_array_find(found, qemu, NULL))
+        if (!is_unfit(binaries, qemu) && !g_ptr_array_find(found, qemu, NULL))
             g_ptr_array_add(found, (gpointer)(uintptr_t)qemu);
     } while (named && named[++i]);
     return g_steal_pointer(&found);

@@ -78,6 +78,7 @@ const char *godwit_qemu_usual_type(const struct godwit_qemu *source,
  *   object NAME       a type of object that `object-add` knows ("tls-creds-psk")
  *   state NAME        a state of the migration ("postcopy-recover-setup")
  *   PARAMETER NAME    a value that the parameter can have ("multifd-compression zstd")
+ *   pages large       the target's pages are larger than the host's: it migrates no RAM here
  */
 bool godwit_qemu_has(const struct godwit_qemu *qemu, const char *kind, const char *name);
 

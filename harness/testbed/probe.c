@@ -10,6 +10,7 @@
 #include "testbed/vm.h"
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* Inverts the answer of query-machines: maps each name of a machine type, or alias, to its full
  * name. */
@@ -183,6 +184,26 @@ static json_t *features_of(const json_t *schema, const json_t *capabilities)
     return features;
 }
 
+/*
+ * Adds the feature "pages large" if the target's pages are larger than the host's. No query has the
+ * size of a page, but no XBZRLE cache may be smaller than one.
+ */
+static bool ask_pages(struct godwit_vm *vm, json_t *features, GError **error)
+{
+    g_autoptr(GError) refusal = NULL;
+    if (!json_object_get(features, "parameter:xbzrle-cache-size") ||
+        godwit_vm_command(
+            vm, "migrate-set-parameters",
+            json_pack("{s:I}", "xbzrle-cache-size", (json_int_t)sysconf(_SC_PAGESIZE)), &refusal))
+        return true;
+    if (refusal->code != GODWIT_ERROR_QMP) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return false;
+    }
+    add_feature(features, "pages", "large");
+    return true;
+}
+
 static bool ask_all(struct godwit_vm *vm, gpointer data, GError **error)
 {
     struct godwit_qemu *qemu = data;
@@ -205,7 +226,7 @@ static bool ask_all(struct godwit_vm *vm, gpointer data, GError **error)
     qemu->machines = machine_types(machines);
     qemu->usual_type = g_strdup(usual_type(machines));
     qemu->features = features_of(schema, capabilities);
-    return true;
+    return ask_pages(vm, qemu->features, error);
 }
 
 bool godwit_qemu_ask_all(const struct godwit_qemu *qemu,
