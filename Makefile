@@ -24,6 +24,6 @@ setup:
 
 ## help: this list
 help:
-	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 20
+	@sed -n 's/^## \([a-z0-9-]*\): /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 24
 
 include mk/guest.mk mk/vendor.mk mk/harness.mk mk/test.mk mk/check.mk mk/hostile.mk mk/mitm.mk mk/fuzz.mk mk/qemus.mk mk/install.mk

@@ -20,6 +20,13 @@
 # away from floating-point and vector registers, and from those that hold patterns. The identity
 # table is compiled likewise, from $(IDENTIFY) and ARCH/identify_arch.h into $(GUEST)/NAME.identify.o.
 # Both workloads call it, so its FLAGS must suit every CPU that `order` runs on.
+#
+# A compiler that Debian 12 does not have can be unpacked into $(TOOLCHAINS) by mk/toolchain.sh. An
+# image that needs one is left out where it is not there:
+#
+#   PREFIX := $(call unpacked_tools,TRIPLET)                      the one unpacked, or the system's
+#   WITHOUT_COMPILER += $(call without_compiler,$(ARCH_CC),NAME)  NAME, if there is no compiler
+#   COMPILER_OF_NAME := make toolchain-ARCH                       how to get one
 
 GUEST := build/guest
 GUEST_ABI := include/godwit/guest_abi.h
@@ -27,9 +34,19 @@ WORKLOAD := workload/stamp.c workload/workload.h workload/identify.h include/god
 	$(GUEST_ABI) mk/guest.mk
 IDENTIFY := workload/identify.c $(filter-out workload/stamp.c,$(WORKLOAD))
 IMAGES :=
+
+TOOLCHAINS ?= build/toolchain
+unpacked_tools = $(if $(wildcard $(TOOLCHAINS)/$(1)/complete),$(abspath $(TOOLCHAINS))/$(1)/bin/)$(1)-
+WITHOUT_COMPILER :=
+without_compiler = $(if $(shell command -v $(1)),,$(2))
+
 include $(wildcard */arch.mk)
 
 GUEST_HEADERS := $(patsubst %,gen/%.h,$(IMAGES))
+
+# What is left out is named each time, with what helps.
+IMAGES_HERE := $(filter-out $(WITHOUT_COMPILER),$(IMAGES))
+LEFT_OUT := $(WITHOUT_COMPILER:%=left-out/%)
 
 # Same sources, same bytes, wherever they are built.
 GUEST_ASFLAGS := -x assembler-with-cpp -nostdlib -nostdinc -static -no-pie -Iinclude \
@@ -45,9 +62,12 @@ WORKLOAD_CFLAGS := -std=gnu11 -O2 -g0 -Wall -Wextra -Wshadow -Wconversion -Iincl
 # A symbol list without what a guest's own parts call each other by.
 WITHOUT_WORKLOAD := sed '/ godwit_\(stamp\|arch\|identify\)_/d'
 
-.PHONY: bootsect headers check-headers
+.PHONY: bootsect headers check-headers $(LEFT_OUT)
+$(LEFT_OUT): left-out/%:
+	@echo "$* is left out: there is no compiler for it here ($(COMPILER_OF_$*) brings one)"
+
 ## bootsect: assemble every guest image into build/guest/ (needs nasm and the cross toolchains)
-bootsect: $(IMAGES:%=$(GUEST)/%.bin) $(IMAGES:%=$(GUEST)/%.sym)
+bootsect: $(IMAGES_HERE:%=$(GUEST)/%.bin) $(IMAGES_HERE:%=$(GUEST)/%.sym) $(LEFT_OUT)
 
 $(GUEST):
 	@mkdir -p $@
@@ -72,7 +92,7 @@ GUEST_HEADER_TARGETS := $(IMAGES:%=headers/%)
 .PHONY: $(GUEST_HEADER_TARGETS)
 
 ## headers: make gen/*.h anew from the guest images; headers/IMAGE makes one
-headers: $(GUEST_HEADER_TARGETS)
+headers: $(IMAGES_HERE:%=headers/%) $(LEFT_OUT)
 
 $(GUEST_HEADER_TARGETS): headers/%: $(GUEST)/%.bin $(GUEST)/%.sym $(MKHEADER)
 	$(MKHEADER) --name=$* --image=$(GUEST)/$*.bin --symbols=$(GUEST)/$*.sym --output=gen/$*.h
@@ -81,8 +101,8 @@ $(GUEST)/%.h: $(GUEST)/%.bin $(GUEST)/%.sym $(MKHEADER)
 	$(call short,GEN)$(MKHEADER) --name=$* --image=$(GUEST)/$*.bin --symbols=$(GUEST)/$*.sym --output=$@
 
 ## check-headers: fail, naming them, if committed headers are not what the guest sources make
-check-headers: $(IMAGES:%=$(GUEST)/%.h)
-	@status=0; for image in $(IMAGES); do \
+check-headers: $(IMAGES_HERE:%=$(GUEST)/%.h) $(LEFT_OUT)
+	@status=0; for image in $(IMAGES_HERE); do \
 		cmp -s $(GUEST)/$$image.h gen/$$image.h && continue; status=1; \
 		echo "gen/$$image.h is not what its sources make: run make headers/$$image" >&2; \
 	done; \

@@ -14,18 +14,27 @@ build='gcc make libc6-dev pkg-config libglib2.0-dev libjansson-dev libgnutls28-d
 run='qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-system-misc'
 guests='nasm binutils gcc-aarch64-linux-gnu gcc-powerpc64-linux-gnu gcc-s390x-linux-gnu
         gcc-riscv64-linux-gnu'
+# Where there is one: for Debian 12 make toolchain-loongarch64 unpacks a compiler.
+newer_guests='gcc-loongarch64-linux-gnu'
 test='perl g++ clang clang-format cppcheck shellcheck mandoc libcmocka-dev valgrind procps
       libxml2-utils meson cmake bsdutils iproute2 swtpm python3-jsonschema python3-yaml zsh fish git'
 qemus='mmdebstrap'
 suite='ninja-build dpkg-dev python3-venv flex bison libpixman-1-dev'
 coverage='gcovr libzstd-dev libfdt-dev libslirp-dev'
 
+# Those of the packages that this system's release has.
+available() {
+    for package; do
+        [ -z "$(apt-cache --quiet=0 policy "$package" 2>/dev/null)" ] || echo "$package"
+    done
+}
+
 wanted=
 for group; do
     case $group in
     build) wanted="$wanted $build" ;;
     run) wanted="$wanted $run" ;;
-    guests) wanted="$wanted $guests" ;;
+    guests) wanted="$wanted $guests $(available $newer_guests)" ;;
     test) wanted="$wanted $test" ;;
     qemus) wanted="$wanted $qemus" ;;
     suite) wanted="$wanted $suite" ;;
