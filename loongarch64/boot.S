@@ -165,13 +165,15 @@ window_ready:
         dbar    0
         b       stripe
 
-        /* What an interrupt wakes up from goes on without taking it: none is enabled as such. */
+        /* What an interrupt wakes up from goes on without taking it: none is enabled as such. QEMU
+         * withdraws an interrupt from the CPU only if it is cleared while it is enabled. One that was
+         * left from before a reset would keep QEMU 11.1 from waking up by the next. */
 other_cpu:
-        li.w    $t0, IPI_CLEAR
-        addi.w  $t1, $zero, -1
-        iocsrwr.w $t1, $t0
         li.w    $t0, IPI_ENABLE
         li.w    $t1, 1
+        iocsrwr.w $t1, $t0
+        li.w    $t0, IPI_CLEAR
+        addi.w  $t1, $zero, -1
         iocsrwr.w $t1, $t0
         li.w    $t0, ECFG_IPI
         csrwr   $t0, CSR_ECFG
@@ -181,10 +183,10 @@ wait_for_start:
         iocsrrd.w $t1, $t0
         beqz    $t1, wait_for_start
         csrwr   $zero, CSR_ECFG
-        li.w    $t0, IPI_ENABLE
-        iocsrwr.w $zero, $t0
         li.w    $t0, IPI_CLEAR
         iocsrwr.w $t1, $t0
+        li.w    $t0, IPI_ENABLE
+        iocsrwr.w $zero, $t0
         dbar    0
         slli.d  $t0, CPU, MAILBOX_SHIFT
         add.d   MAILBOX, MAILBOX, $t0

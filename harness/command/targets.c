@@ -430,7 +430,11 @@ GPtrArray *godwit_targets(struct godwit_process *process, const struct godwit_op
     for (size_t i = 0; good && i < G_N_ELEMENTS(lists); i++)
         good = all_used(&binaries, lists[i], error);
     g_hash_table_unref(binaries.probed);
-    if (good && targets->len == 0)
+    const bool pairs = options->cross || options->qemu_src || options->qemu_dst;
+    if (good && targets->len == 0 && left_out->len && !pairs)
+        good = godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s",
+                           (const char *)g_ptr_array_index(left_out, 0));
+    else if (good && targets->len == 0)
         good =
             godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
                         "no two of these QEMUs can migrate to each other%s%s%s",
