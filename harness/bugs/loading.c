@@ -153,7 +153,36 @@ static bool is_queue_size(const struct godwit_symptom *symptom, char **seen)
                        "VQ [0-9]+ vring\\.num 1024 exceeds allocated max [0-9]+", seen);
 }
 
+#define SERIAL(device)                                                                             \
+    "load of migration failed: [^:]+: " LOADING(device) ": post load hook failed for: serial, .+"
+
+/* A card on the source's command line is reset before the guest starts, and is sound. */
+static bool is_plugged_serial(const struct godwit_symptom *symptom, char **seen)
+{
+    const GPtrArray *arguments = symptom->source ? symptom->source->arguments : NULL;
+    if (!arguments)
+        return false;
+    for (guint i = 0; i < arguments->len; i++) {
+        const char *argument = g_ptr_array_index(arguments, i);
+        if (argument && g_str_has_prefix(argument, "pci-serial"))
+            return false;
+    }
+    return has_refused(symptom->destination, SERIAL("\\S+/pci-serial(?:-multi)?"), seen);
+}
+
 const struct godwit_bug godwit_bugs_loading[] = {
+    {
+        .id = "plugged-serial",
+        .summary = "no destination can load a serial card that was plugged while the source ran",
+        .reference = "measured in QEMU 11.1, and not in 7.2 and 10.0",
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .role = GODWIT_BUG_SOURCE,
+        .since = {11, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_plugged_serial,
+    },
     {
         .id = "virtio-queue-size",
         .summary = "QEMU 11.1 does not take a virtio device of QEMU 10.0 that no driver has set up",
