@@ -28,6 +28,7 @@ for my $place ('installed', map {"$folder/$_"} qw(10.0 11.1)) {
                 is($run->{status}, 0, "$place: -device help for $target")
                     or diag("$run->{err}\n(an older tree: make qemus unpacks it anew)");
                 my $probe = run(['doctor', '--arch', $target, '--qemu', $binary, '--accel', 'tcg']);
+                skip "$place: $1", 1 if $probe->{err} =~ /^godwit: ($target .* is left out: its pages .*)/m;
                 is($probe->{status}, 0, "$place: godwit doctor for $target")
                     or diag($probe->{err});
             }
