@@ -248,11 +248,14 @@ static bool is_omap(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
-/* How often the configuration has changed; and an interrupt that a device must not raise while it
- * is no bus master, and which loading raises. virtio saves its state as one field. */
+/* Which part of the configuration its driver has selected, and how often it has changed; and an
+ * interrupt that a device must not raise while it is no bus master, and which loading raises.
+ * virtio saves its state as one field. */
 static bool is_virtio_config_state(const struct godwit_symptom_register *lost)
 {
     return is_lost(lost, "^virtio-[a-z]+-pci, virtio-pci-common-virtio-input 0x15 ") ||
+           is_lost(lost, "^virtio-[a-z]+-pci, virtio-pci-device-virtio-input 0x[0-9a-f]+ "
+                         "\\(memory 0x[0-9a-f]+\\): 0x[0-9a-f]+ -> 0x0+$") ||
            is_lost(lost, "^virtio-[a-z]+-pci, [0-9a-f:.]+ config 0x4: 0x0010[0-9a-f]{4} -> "
                          "0x0018[0-9a-f]{4}$") ||
            is_lost(lost, "^PCIBUS \\d+: irq_count\\[\\d\\] 0x00000000 -> 0x00000001$") ||
@@ -307,6 +310,21 @@ static bool is_smbus(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* Loading computes the interrupt status anew, from that of the streams. */
+static bool is_hda_state(const struct godwit_symptom_register *lost)
+{
+    return is_lost(lost, "/intel-hda \\d+: int_sts 0x[0-9a-f]{8} -> 0x") ||
+           is_lost(lost, "^(ich9-)?intel-hda, intel-hda 0x24 \\(memory 0x[0-9a-f]+\\): 0x");
+}
+
+static bool is_hda(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!symptom->poked || !are_own(symptom, is_hda_state))
+        return false;
+    *seen = g_strdup(symptom->lost[0].text);
+    return true;
+}
+
 /* A write to Slot Control has closed the interlock; its bit in Slot Status keeps the destination
  * from loading the configuration space. */
 static bool is_interlock(const struct godwit_symptom *symptom, char **seen)
@@ -353,10 +371,12 @@ const struct godwit_bug godwit_bugs_registers[] = {
     REGISTERS("device-can-irq", "a PCI card with CAN controllers loses an interrupt, or gets one",
               is_can_irq, GODWIT_BUG_LOST),
     REGISTERS("device-virtio-input-config",
-              "a virtio input device loses how often its configuration has changed",
+              "a virtio input device loses what its driver has selected, and how often",
               is_virtio_config, GODWIT_BUG_SURVIVED),
     REGISTERS("device-smbus", "the SMBus of a q35 that the guest has disabled is enabled again",
               is_smbus, GODWIT_BUG_SURVIVED),
+    REGISTERS("device-hda-status", "an HDA controller gets an interrupt that it did not have",
+              is_hda, GODWIT_BUG_SURVIVED),
     REGISTERS("device-interlock", "a PCI Express slot whose interlock was closed cannot be loaded",
               is_interlock, GODWIT_BUG_LOST),
     REGISTERS("device-openpic-mode",
