@@ -92,7 +92,7 @@ void godwit_text_complain(const char *format, ...)
 }
 
 /* How well a line explains a failure. */
-enum weight { WEIGHT_NONE, WEIGHT_WARNING, WEIGHT_SUMMARY, WEIGHT_PLAIN, WEIGHT_ERROR };
+enum weight { WEIGHT_NONE, WEIGHT_WARNING, WEIGHT_SUMMARY, WEIGHT_PLAIN, WEIGHT_ERROR, WEIGHT_OWN };
 
 static enum weight weigh(const char *line)
 {
@@ -104,6 +104,9 @@ static enum weight weigh(const char *line)
     g_autofree char *lower = g_ascii_strdown(line, -1);
     if (!*g_strstrip(lower))
         return WEIGHT_NONE;
+    /* What stands for a QEMU on another host says why it ends, and quotes others. */
+    if (g_str_has_prefix(line, "godwit: "))
+        return WEIGHT_OWN;
     if (strstr(lower, "warning:"))
         return WEIGHT_WARNING;
     if (strstr(lower, "load of migration failed"))

@@ -38,10 +38,10 @@ void godwit_text_complain(const char *format, ...) G_GNUC_PRINTF(1, 2);
 const char *godwit_text_last_lines(const char *text, unsigned lines);
 
 /*
- * Returns the line of LINES, a program's standard error, that best explains its failure: the first
- * that reports an error, or else the last that is not a warning, or else the last. QEMU's "load of
- * migration failed" only summarises earlier messages, so it is chosen only if there is nothing
- * better. The caller frees the line. Returns NULL if all lines are empty.
+ * Returns the line of LINES, a program's standard error, that best explains its failure: Godwit's
+ * own, or else the first that reports an error, or else the last that is not a warning, or else the
+ * last. QEMU's "load of migration failed" only summarises earlier messages, so it is chosen only if
+ * there is nothing better. The caller frees the line. Returns NULL if all lines are empty.
  */
 char *godwit_text_reason(const char *lines);
 

@@ -168,9 +168,9 @@ SKIP: {
 }
 
 # Words of the command line and names of files are no better.
-for my $args (["\e[31mcommand"], ['run', "\e[31m\xe2\x80\xaeglob"], ['run', '--qemu', "/no/\e[31m\xff\n\x7f"],
-    ['stream', 'inspect', "/no/\e[31m\xff\nfile"], ['run', '--format', "tap:/no/\e[31m/\n/file"],
-    ['migrate', '--fault', "\e[31m\n"]) {
+for my $args (["\e[31mcommand"], ['run', '--arch', 'x86_64', "\e[31m\xe2\x80\xaeglob"], ['run', '--qemu', "/no/\e[31m\xff\n\x7f"],
+    ['stream', 'inspect', "/no/\e[31m\xff\nfile"], ['run', '--arch', 'x86_64', '--format', "tap:/no/\e[31m/\n/file"],
+    ['migrate', '--arch', 'x86_64', '--fault', "\e[31m\n"]) {
     my $run = run($args);
     is($run->{status}, 2, 'wild words of a command line: exit status');
     ok_tame($run->{err}, 'wild words of a command line');

@@ -160,6 +160,8 @@ static void test_reason(void **state)
         {"qemu: load of migration failed: Input/output error\n",
          "qemu: load of migration failed: Input/output error"},
         {"one\ntwo\nqemu: warning: three\n", "two"},
+        {"sh: ssh: not found\ngodwit: qemu on the other host (ssh b): lost: sh: ssh: not found\n",
+         "godwit: qemu on the other host (ssh b): lost: sh: ssh: not found"},
         {"qemu: warning: error of no account\nqemu: error while loading state for instance 0x0 of "
          "device 'cpu'\nqemu: load of migration failed: Operation not permitted",
          "qemu: error while loading state for instance 0x0 of device 'cpu'"},
