@@ -17,12 +17,13 @@ fuzz-stream: fuzzers
 	$(FUZZ)/stream-fuzzer $(FUZZ_OPTIONS) -dict=tests/fuzz/stream.dict $(FUZZ)/corpus tests/fuzz/seeds
 
 # Without names of functions: what finds them is a child of the fuzzer, which looks for children that are
-# left. And without GLib's slices: what they keep for a thread that just ends looks like a leak.
+# left. Without a search for leaks: once in 30,000 inputs it reports 2032 bytes that GLib has for a thread,
+# and never again for the same input. `make check-sanitize` looks for leaks in the same code.
 ## fuzz-remote: bytes that are almost what the other host of `godwit run --peer` sends
 fuzz-remote: fuzzers
 	mkdir -p $(FUZZ)/remote-corpus
-	FUZZ_PATH='$(abspath tests/fuzz)' G_SLICE=always-malloc $(FUZZ)/remote-fuzzer $(FUZZ_OPTIONS) \
-		-close_fd_mask=3 -print_funcs=0 -dict=$(abspath tests/fuzz/remote.dict) $(abspath $(FUZZ)/remote-corpus tests/fuzz/remote-seeds)
+	FUZZ_PATH='$(abspath tests/fuzz)' $(FUZZ)/remote-fuzzer $(FUZZ_OPTIONS) \
+		-close_fd_mask=3 -print_funcs=0 -detect_leaks=0 -dict=$(abspath tests/fuzz/remote.dict) $(abspath $(FUZZ)/remote-corpus tests/fuzz/remote-seeds)
 
 fuzzers:
 	$(MAKE) O=$(FUZZ) CC=clang \

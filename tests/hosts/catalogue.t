@@ -22,13 +22,14 @@ my $accepted = '@' . abs_path("$FindBin::Bin/../accepted-bugs");
 my $hosts    = Hosts->new($godwit);
 
 # Everything that can run, for each QEMU and architecture.
-my @folders = map { abs_path("$_/bin") // abs_path($_) } split ' ', $ENV{QEMUS} // '';
+my @folders = map { abs_path(-d "$_/bin" ? "$_/bin" : $_) } split ' ', $ENV{QEMUS} // '';
 my @binaries;
-for my $arch (qw(aarch64 i386 ppc64 riscv64 s390x x86_64)) {
+for my $arch (split ' ', qx('$FindBin::Bin/../../mk/arches.sh')) {
     my %seen;
     push @binaries, map { [$arch, $_] } grep { -x && !$seen{abs_path($_)}++ }
         map {"$_/qemu-system-$arch"} @folders ? @folders : split /:/, $ENV{PATH};
 }
+ok(scalar @binaries, 'there are QEMUs');
 for my $binary (@binaries) {
     my ($arch, $path) = @$binary;
     my $run = run(['run', '-a', $arch, '-w', 'order,stamp', qw(--accel tcg -j2 -f json --accept-known), $accepted, '--qemu-src', $path,
