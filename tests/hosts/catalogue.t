@@ -49,7 +49,8 @@ for my $binary (@binaries) {
 my @slow = ('netem delay 25ms', 'tbf rate 40mbit burst 32k latency 200ms');
 my ($queue) = grep { Hosts::shell("tc qdisc add dev near root $_ 2>/dev/null") } @slow;
 diag("a slow link: $queue");
-my @here = (qw(-a x86_64 --accel tcg), '--qemu-src', $qemu);
+# A small window: ssh, which shares the link, must not fall silent for longer than its limits.
+my @here = (qw(-a x86_64 --accel tcg --window 0x100000:0x500000), '--qemu-src', $qemu);
 my ($late, $results) = results_by_scenario(qw(precopy/tcp/plain postcopy/recovery/plain multifd/tcp/uri/plain), @here, $hosts->peer);
 is($late->{status}, 0, 'a slow link: exit status') or diag($late->{out}, $late->{err});
 my $measured = $results->{'precopy/tcp/plain'}{measurements};
