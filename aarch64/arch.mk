@@ -26,7 +26,7 @@ $(GUEST)/aarch64_kernel.identify.o: $(IDENTIFY) aarch64/identify_arch.h aarch64/
 AARCH64_OBJECTS := $(GUEST)/aarch64_kernel.o $(GUEST)/aarch64_kernel.identify.o
 
 $(GUEST)/aarch64_kernel.elf: aarch64/boot.S aarch64/registers.S $(AARCH64_OBJECTS) \
-		aarch64/boot.ld aarch64/arch.mk $(GUEST_ABI) | $(GUEST)
+		aarch64/boot.ld aarch64/arch.mk $(GUEST_PARAMS) | $(GUEST)
 	$(call short,LD)$(AARCH64_CC) $(GUEST_ASFLAGS) -DGODWIT_RAM_BASE=$(AARCH64_RAM_BASE) -Wl,-n \
 		-Wl,-T,aarch64/boot.ld -o $@ aarch64/boot.S aarch64/registers.S \
 		-x none $(AARCH64_OBJECTS)

@@ -480,14 +480,5 @@ take_stack:
 return:
         ret
 
-        .balign 8
-godwit_params:
-        .long   GODWIT_PARAMS_MAGIC
-        .long   GODWIT_ABI_VERSION
-        .quad   GODWIT_RAM_BASE + GODWIT_WINDOW_OFFSET
-        .quad   GODWIT_RAM_BASE + GODWIT_WINDOW_END_OFFSET
-        .long   GODWIT_PAGE_SIZE
-        .long   GODWIT_PASSES_PER_REPORT
-        .long   0 /* flags */
-        .long   0 /* page_ticks: nanoseconds */
-        .quad   0 /* seed */
+        .balign 8 /* in the block, page_ticks are nanoseconds */
+#include "params.S"

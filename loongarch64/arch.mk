@@ -43,7 +43,7 @@ $(GUEST)/loongarch64_bios.identify.o: $(IDENTIFY) loongarch64/identify_arch.h lo
 LOONGARCH64_OBJECTS := $(GUEST)/loongarch64_bios.o $(GUEST)/loongarch64_bios.identify.o
 
 $(GUEST)/loongarch64_bios.elf: loongarch64/boot.S loongarch64/registers.S $(LOONGARCH64_OBJECTS) \
-		loongarch64/boot.ld loongarch64/arch.mk $(GUEST_ABI) | $(GUEST)
+		loongarch64/boot.ld loongarch64/arch.mk $(GUEST_PARAMS) | $(GUEST)
 	$(call short,LD)$(LOONGARCH64_CC) $(LOONGARCH64_ASFLAGS) -DGODWIT_RAM_BASE=$(LOONGARCH64_RAM_BASE) -Wl,-n \
 		-Wl,-T,loongarch64/boot.ld -o $@ loongarch64/boot.S loongarch64/registers.S \
 		-x none $(LOONGARCH64_OBJECTS)

@@ -30,6 +30,7 @@
 
 GUEST := build/guest
 GUEST_ABI := include/godwit/guest_abi.h
+GUEST_PARAMS := workload/params.S $(GUEST_ABI)
 WORKLOAD := workload/stamp.c workload/workload.h workload/identify.h include/godwit/stamp.h \
 	$(GUEST_ABI) mk/guest.mk
 IDENTIFY := workload/identify.c $(filter-out workload/stamp.c,$(WORKLOAD))
@@ -49,7 +50,7 @@ IMAGES_HERE := $(filter-out $(WITHOUT_COMPILER),$(IMAGES))
 LEFT_OUT := $(WITHOUT_COMPILER:%=left-out/%)
 
 # Same sources, same bytes, wherever they are built.
-GUEST_ASFLAGS := -x assembler-with-cpp -nostdlib -nostdinc -static -no-pie -Iinclude \
+GUEST_ASFLAGS := -x assembler-with-cpp -nostdlib -nostdinc -static -no-pie -Iinclude -Iworkload \
 	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
 
 # Freestanding and without data: no calls of memset(), no tables of addresses, no unwinding. Nothing

@@ -28,7 +28,7 @@ PPC64_OBJECTS := $(GUEST)/ppc64_bios.o $(GUEST)/ppc64_bios.identify.o
 PPC64_SOURCES := ppc64/boot.S ppc64/registers.S
 
 $(GUEST)/ppc64_bios.elf: $(PPC64_SOURCES) $(PPC64_OBJECTS) ppc64/boot.ld ppc64/arch.mk \
-		$(GUEST_ABI) | $(GUEST)
+		$(GUEST_PARAMS) | $(GUEST)
 	$(call short,LD)$(PPC64_CC) $(GUEST_ASFLAGS) $(PPC64_MACHINE) -DGODWIT_RAM_BASE=$(PPC64_RAM_BASE) \
 		-Wl,-n -Wl,-T,ppc64/boot.ld -o $@ $(PPC64_SOURCES) -x none $(PPC64_OBJECTS)
 

@@ -370,16 +370,7 @@ put_character:
         blr
 
         .balign 8
-godwit_params:
-        .long   GODWIT_PARAMS_MAGIC
-        .long   GODWIT_ABI_VERSION
-        .quad   GODWIT_RAM_BASE + GODWIT_WINDOW_OFFSET
-        .quad   GODWIT_RAM_BASE + GODWIT_WINDOW_END_OFFSET
-        .long   GODWIT_PAGE_SIZE
-        .long   GODWIT_PASSES_PER_REPORT
-        .long   0 /* flags */
-        .long   0 /* page_ticks */
-        .quad   0 /* seed */
+#include "params.S"
 
 start_cpu:
         .long   RTAS_START_CPU

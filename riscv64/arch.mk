@@ -32,7 +32,7 @@ $(GUEST)/riscv64_bios.identify.o: $(IDENTIFY) riscv64/identify_arch.h riscv64/se
 RISCV64_OBJECTS := $(GUEST)/riscv64_bios.o $(GUEST)/riscv64_bios.identify.o
 
 $(GUEST)/riscv64_bios.elf: riscv64/boot.S riscv64/registers.S $(RISCV64_OBJECTS) \
-		riscv64/boot.ld riscv64/arch.mk $(GUEST_ABI) | $(GUEST)
+		riscv64/boot.ld riscv64/arch.mk $(GUEST_PARAMS) | $(GUEST)
 	$(call short,LD)$(RISCV64_CC) $(RISCV64_ASFLAGS) -DGODWIT_RAM_BASE=$(RISCV64_RAM_BASE) -Wl,-n \
 		-Wl,-T,riscv64/boot.ld -o $@ riscv64/boot.S riscv64/registers.S \
 		-x none $(RISCV64_OBJECTS)

@@ -27,7 +27,7 @@ S390X_OBJECTS := $(GUEST)/s390x_bios.o $(GUEST)/s390x_bios.identify.o
 S390X_SOURCES := s390x/boot.S s390x/registers.S
 
 $(GUEST)/s390x_bios.elf: $(S390X_SOURCES) $(S390X_OBJECTS) s390x/boot.ld s390x/arch.mk \
-		$(GUEST_ABI) | $(GUEST)
+		$(GUEST_PARAMS) | $(GUEST)
 	$(call short,LD)$(S390X_CC) $(GUEST_ASFLAGS) $(S390X_MACHINE) -DGODWIT_RAM_BASE=$(S390X_RAM_BASE) \
 		-Wl,-n -Wl,-T,s390x/boot.ld -o $@ $(S390X_SOURCES) -x none $(S390X_OBJECTS)
 
