@@ -151,6 +151,46 @@ class Qemu:
         self.process.communicate()
 
 
+@contextlib.contextmanager
+def postcopy(binary, console, *capabilities):
+    """Source and destination of a postcopy whose guest runs on the destination and waits for memory: it
+    gets 4 KiB/s. Both have the CAPABILITIES, and both end."""
+    machine = ("-machine", "pc,accel=tcg", "-m", "24", "-snapshot", "-drive",
+               "file=disk,format=raw,if=ide", "-debugcon", "file:console",
+               "-name", "guest,debug-threads=on")
+    destination = Qemu(binary, *machine, "-incoming", "defer")
+    source = Qemu(binary, *machine)
+    try:
+        os.read(console, 1)
+        for side in destination, source:
+            side.enable("postcopy-ram", *capabilities)
+        destination.tell("migrate-incoming", uri="unix:migrate.sock")
+        source.set(max_bandwidth=(END - START) // 8, max_postcopy_bandwidth=4096)
+        source.tell("migrate", uri="unix:migrate.sock")
+        source.await_event("MIGRATION_PASS")
+        source.tell("migrate-start-postcopy")
+        destination.await_event("RESUME")
+        source.await_event("MIGRATION", status="postcopy-active")
+        yield source, destination
+    finally:
+        source.end()
+        destination.end()
+
+
+def until_it_dies(binary, times, sides, outcome):
+    """Takes OUTCOME(console, number) up to TIMES times, until SIGSEGV kills one of the SIDES. Prints how
+    often each outcome came, and returns whether one was killed."""
+    crash = f"killed by signal {int(signal.SIGSEGV)}"
+    outcomes = []
+    print(version(binary))
+    with folder() as console:
+        while len(outcomes) < times and crash not in outcomes:
+            outcomes.append(outcome(console, len(outcomes)))
+    for state in sorted(set(outcomes)):
+        print(f"{outcomes.count(state)} of {len(outcomes)} {sides}: {state}")
+    return crash in outcomes
+
+
 def rom(pages):
     """The boot sector, where it would be loaded, as the BIOS's last 64 KiB: with an end that makes it
     PAGES, its table where the ROM is below 1 MiB, and a jump to it where a CPU begins."""

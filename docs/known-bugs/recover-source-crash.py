@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 
-from qemu import END, START, Qemu, folder, version
+from qemu import postcopy, until_it_dies
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
@@ -83,22 +83,7 @@ def next_state(source, *states):
 
 def recover(binary, console, delay):
     """What becomes of the source, as words."""
-    machine = ("-machine", "pc,accel=tcg", "-m", "24", "-snapshot", "-drive",
-               "file=disk,format=raw,if=ide", "-debugcon", "file:console",
-               "-name", "guest,debug-threads=on")
-    destination = Qemu(binary, *machine, "-incoming", "defer")
-    source = Qemu(binary, *machine)
-    try:
-        os.read(console, 1)
-        for side in destination, source:
-            side.enable("postcopy-ram")
-        destination.tell("migrate-incoming", uri="unix:migrate.sock")
-        source.set(max_bandwidth=(END - START) // 8, max_postcopy_bandwidth=4096)
-        source.tell("migrate", uri="unix:migrate.sock")
-        source.await_event("MIGRATION_PASS")
-        source.tell("migrate-start-postcopy")
-        destination.await_event("RESUME")
-        source.await_event("MIGRATION", status="postcopy-active")
+    with postcopy(binary, console) as (source, destination):
         with held(return_path(source.process)):
             source.send("migrate-pause")
             if next_state(source, "postcopy-paused") != "postcopy-paused":
@@ -109,23 +94,13 @@ def recover(binary, console, delay):
             time.sleep(delay)
         return next_state(source, "postcopy-active", "completed", "postcopy-paused") or \
             "postcopy-recover, for good"
-    finally:
-        source.end()
-        destination.end()
 
 
 def main():
     binary = sys.argv[1] if len(sys.argv) > 1 else "qemu-system-x86_64"
     times = int(sys.argv[2]) if len(sys.argv) > 2 else 100
-    crash = f"killed by signal {int(signal.SIGSEGV)}"
-    outcomes = []
-    print(version(binary))
-    with folder() as console:
-        while len(outcomes) < times and crash not in outcomes:
-            outcomes.append(recover(binary, console, DELAYS[len(outcomes) % len(DELAYS)]))
-    for state in sorted(set(outcomes)):
-        print(f"{outcomes.count(state)} of {len(outcomes)} sources: {state}")
-    return 1 if crash in outcomes else 0
+    return until_it_dies(binary, times, "sources",
+                         lambda console, number: recover(binary, console, DELAYS[number % len(DELAYS)]))
 
 
 sys.exit(main())
