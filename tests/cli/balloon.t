@@ -39,17 +39,6 @@ my @rows = (
         qr/timed out after .* waiting for (?:the virtio-balloon to ask for free pages|the source's answer to|an answer)/,
         '--timeout-scale', '0.2'],
 );
-my @runs = run_all(2, map {
-    my ($scenario, $binary, undef, @more) = @$_;
-    [['run', "memory/balloon$scenario", '--arch', 'x86_64', '--accel', 'tcg', '--workload', 'stamp', '--qemu', $binary, @more]]
-} @rows);
-for my $row (@rows) {
-    my ($scenario, undef, $message) = @$row;
-    my $run = shift @runs;
-    is($run->{status}, 1, "memory/balloon$scenario fails");
-    my ($what) = $run->{out} =~ /^ +what +(.*\n.*)$/m;
-    like($what // '', $message, "memory/balloon$scenario: $message") or diag($run->{out}, $run->{err});
-    ok_clean($run, "memory/balloon$scenario: nothing is left behind");
-}
+ok_rows('memory/balloon', @rows);
 
 done_testing;

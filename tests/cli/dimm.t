@@ -39,17 +39,6 @@ my @rows = (
     ['/during', edited("$ADDS " . q~$_ = qq({"error": {"class": "GenericError", "desc": "no"}, "id": $add}\n) if $answer && $adds == 2~),
         qr/device_add after the migration: obeyed: the source refused it after the migration, too/],
 );
-my @runs = run_all(2, map {
-    my ($scenario, $binary, undef, @more) = @$_;
-    [['run', "memory/dimm$scenario", '--arch', 'x86_64', '--accel', 'tcg', '--workload', 'stamp', '--qemu', $binary, @more]]
-} @rows);
-for my $row (@rows) {
-    my ($scenario, undef, $message) = @$row;
-    my $run = shift @runs;
-    is($run->{status}, 1, "memory/dimm$scenario fails");
-    my ($what) = $run->{out} =~ /^ +what +(.*\n.*)$/m;
-    like($what // '', $message, "memory/dimm$scenario: $message") or diag($run->{out}, $run->{err});
-    ok_clean($run, "memory/dimm$scenario: nothing is left behind");
-}
+ok_rows('memory/dimm', @rows);
 
 done_testing;

@@ -46,17 +46,6 @@ my @rows = (
     ['wait-unplug', edited(q{s/"status": "wait-unplug"/"status": "active"/ if $name eq 'source' && /"event"/}),
         qr/waiting for .*wait-unplug/, @short],
 );
-my @runs = run_all(2, map {
-    my ($scenario, $binary, undef, @more) = @$_;
-    [['run', "failover/$scenario", '--arch', 'x86_64', '--accel', 'tcg', '--workload', 'stamp', '--qemu', $binary, @more]]
-} @rows);
-for my $row (@rows) {
-    my ($scenario, undef, $message) = @$row;
-    my $run = shift @runs;
-    is($run->{status}, 1, "failover/$scenario fails");
-    my ($what) = $run->{out} =~ /^ +what +(.*\n.*)$/m;
-    like($what // '', $message, "failover/$scenario: $message") or diag($run->{out}, $run->{err});
-    ok_clean($run, "failover/$scenario: nothing is left behind");
-}
+ok_rows('failover/', @rows);
 
 done_testing;

@@ -55,19 +55,6 @@ my @rows = (
     ['dimm/unplugged', edited(q{s/"object-del"/"query-name"/, s/,"arguments":\{"id":"dimm-memory"\}// if /"object-del"/}),
         qr/timed out after .* waiting for the source/, '--timeout-scale', '0.2'],
 );
-my @runs = run_all(2, map {
-    my ($scenario, $binary, undef, @more) = @$_;
-    @more = ('--allow-all-skipped') if "@more" eq 'skip';
-    [['run', "memory/$scenario", '--arch', 'x86_64', '--accel', 'tcg', '--workload', 'stamp', '--qemu', $binary, @more]]
-} @rows);
-for my $row (@rows) {
-    my ($scenario, undef, $message, $skip) = @$row;
-    my $run = shift @runs;
-    my $skips = ($skip // '') eq 'skip';
-    is($run->{status}, $skips ? 0 : 1, "memory/$scenario " . ($skips ? 'is skipped' : 'fails'));
-    my ($what) = $skips ? $run->{out} =~ /^skip (.*)$/m : $run->{out} =~ /^ +what +(.*\n.*)$/m;
-    like($what // '', $message, "memory/$scenario: $message") or diag($run->{out}, $run->{err});
-    ok_clean($run, "memory/$scenario: nothing is left behind");
-}
+ok_rows('memory/', @rows);
 
 done_testing;

@@ -52,20 +52,6 @@ my @rows = (
     ['/refused/address', with("$ON_DESTINATION s/,memaddr=.*//, s/block-size=1M/block-size=2M/ for \@a;"),
         qr/the destination's virtio-mem has another "memaddr", and it ended without naming that: ".*block-size/],
 );
-my @runs = run_all(2, map {
-    my ($scenario, $binary, undef, @more) = @$_;
-    @more = ('--allow-all-skipped') if "@more" eq 'skip';
-    [['run', "memory/virtio-mem$scenario", '--arch', 'x86_64', '--accel', 'tcg', '--workload', 'stamp', '--qemu', $binary,
-        @more]]
-} @rows);
-for my $row (@rows) {
-    my ($scenario, undef, $message, $skip) = @$row;
-    my $run = shift @runs;
-    my $skips = ($skip // '') eq 'skip';
-    is($run->{status}, $skips ? 0 : 1, "memory/virtio-mem$scenario " . ($skips ? 'is skipped' : 'fails'));
-    my ($what) = $skips ? $run->{out} =~ /^skip (.*)$/m : $run->{out} =~ /^ +what +(.*\n.*)$/m;
-    like($what // '', $message, "memory/virtio-mem$scenario: $message") or diag($run->{out}, $run->{err});
-    ok_clean($run, "memory/virtio-mem$scenario: nothing is left behind");
-}
+ok_rows('memory/virtio-mem', @rows);
 
 done_testing;

@@ -20,7 +20,7 @@ use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw($godwit $qemu unpacked fake script_file qemu_but qemu_edited fifo slurp start finish run run_all
-    results_by_scenario processes files_of ok_clean ok_page eventually told);
+    results_by_scenario processes files_of ok_clean ok_page ok_rows eventually told);
 
 # Nothing here takes as long on any machine; it only ends what hangs.
 use constant PATIENCE => 120;
@@ -261,7 +261,30 @@ sub ok_clean {
     return is(join("\n", @{$run->{left}}), '', $name);
 }
 
-# Whether the condition comes true, for what tells nobody that it has: the end of a grandchild.
+# Runs the rows, each [SCENARIO, QEMU, PATTERN, OPTION...]: with that QEMU, PREFIX and SCENARIO name one that
+# must fail, for a reason that PATTERN matches, and leave nothing behind. With "skip" in place of options it
+# must be skipped.
+sub ok_rows {
+    my ($prefix, @rows) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my @runs = run_all(2, map {
+        my ($scenario, $binary, undef, @more) = @$_;
+        @more = ('--allow-all-skipped') if "@more" eq 'skip';
+        [['run', "$prefix$scenario", '--arch', 'x86_64', '--accel', 'tcg', '--workload', 'stamp', '--qemu', $binary, @more]]
+    } @rows);
+    for my $row (@rows) {
+        my ($scenario, undef, $message, $skip) = @$row;
+        my $run   = shift @runs;
+        my $skips = ($skip // '') eq 'skip';
+        my $name  = "$prefix$scenario";
+        is($run->{status}, $skips ? 0 : 1, "$name " . ($skips ? 'is skipped' : 'fails'));
+        my ($what) = $skips ? $run->{out} =~ /^skip (.*)$/m : $run->{out} =~ /^ +what +(.*\n.*)$/m;
+        like($what // '', $message, "$name: $message") or diag($run->{out}, $run->{err});
+        ok_clean($run, "$name: nothing is left behind");
+    }
+    return;
+}
+
 # Asserts that the page FILE needs nothing else, and that its pictures are those TITLES, each complete.
 sub ok_page {
     my ($file, $name, @titles) = @_;
@@ -281,6 +304,7 @@ sub ok_page {
     return;
 }
 
+# Whether the condition comes true, for what tells nobody that it has: the end of a grandchild.
 sub eventually {
     my ($condition) = @_;
     my $end = Time::HiRes::time() + PATIENCE;
