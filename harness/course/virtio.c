@@ -21,9 +21,8 @@
 #define VENDOR           0x1af4
 #define COMMAND          0x04
 #define COMMAND_ON       0x406 /* memory, DMA, no INTx */
-#define CAPABILITIES     0x34
-#define CAPABILITY_OWN   0x09 /* the vendor's: virtio's */
-#define CAPABILITY_TYPE  3    /* offsets in such a capability */
+#define CAPABILITY_OWN   0x09  /* the vendor's: virtio's */
+#define CAPABILITY_TYPE  3     /* offsets in such a capability */
 #define CAPABILITY_STEP  16
 #define CAPABILITY_LEAST 20
 #define TYPE_NOTIFY      2
@@ -107,16 +106,14 @@ static bool find_region(const struct godwit_mtree *mtree, const char *part, cons
  * in BYTES. Returns false if it has none. */
 static bool find_step(struct godwit_virtio *virtio, const unsigned char *bytes, size_t length)
 {
-    size_t at = bytes[CAPABILITIES];
-    /* No list is longer than its room, so that a loop in it ends as well. */
-    for (size_t seen = 0; at && at + CAPABILITY_LEAST <= length && seen < length; seen++) {
-        if (bytes[at] == CAPABILITY_OWN && bytes[at + CAPABILITY_TYPE] == TYPE_NOTIFY) {
-            uint32_t little;
-            memcpy(&little, bytes + at + CAPABILITY_STEP, sizeof(little));
-            virtio->notify_step = GUINT32_FROM_LE(little);
-            return true;
-        }
-        at = bytes[at + 1];
+    size_t at;
+    for (unsigned i = 0; (at = godwit_pci_capability(bytes, length, CAPABILITY_OWN, i)); i++) {
+        if (at + CAPABILITY_LEAST > length || bytes[at + CAPABILITY_TYPE] != TYPE_NOTIFY)
+            continue;
+        uint32_t little;
+        memcpy(&little, bytes + at + CAPABILITY_STEP, sizeof(little));
+        virtio->notify_step = GUINT32_FROM_LE(little);
+        return true;
     }
     return false;
 }
@@ -129,13 +126,8 @@ static bool enable(struct godwit_virtio *virtio, const struct godwit_mtree *mtre
     unsigned char bytes[256];
     struct godwit_pci *pci = godwit_pci_new(vm->qtest, mtree, error);
     struct godwit_qtree *qtree = pci ? godwit_vm_pci(vm, error) : NULL;
-    const struct godwit_pci_function *function = NULL;
-    for (guint i = 0; qtree && i < qtree->functions->len; i++) {
-        const struct godwit_pci_function *each =
-            &g_array_index(qtree->functions, struct godwit_pci_function, i);
-        if (each->vendor == VENDOR && each->device == GODWIT_VIRTIO_PCI_DEVICE(id))
-            function = each;
-    }
+    const struct godwit_pci_function *function =
+        qtree ? godwit_qtree_find(qtree, VENDOR, GODWIT_VIRTIO_PCI_DEVICE(id)) : NULL;
     bool good = qtree != NULL;
     if (good && !function)
         good =

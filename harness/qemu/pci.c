@@ -16,6 +16,8 @@
 
 #define ADDRESS_PORT 0xcf8
 #define DATA_PORT    0xcfc
+/* Where configuration space has the offset of the first capability. */
+#define CAPABILITIES 0x34
 
 /* The layout of the scratch RAM: arguments, then results, as 32-bit words. */
 #define SCRATCH_RESULTS 32
@@ -229,6 +231,19 @@ struct godwit_pci *godwit_pci_new(struct godwit_qtest *qtest, const struct godwi
     }
     godwit_pci_find_windows(&pci, memory, ports);
     return g_memdup2(&pci, sizeof(pci));
+}
+
+size_t godwit_pci_capability(const unsigned char *config, size_t length, uint8_t id,
+                             unsigned number)
+{
+    size_t at = config[CAPABILITIES];
+    /* No list is longer than its room, so that a loop in it ends as well. */
+    for (size_t seen = 0; at && at + 2 <= length && seen < length; seen++) {
+        if (config[at] == id && number-- == 0)
+            return at;
+        at = config[at + 1];
+    }
+    return 0;
 }
 
 void godwit_pci_free(struct godwit_pci *pci)

@@ -59,6 +59,11 @@ bool godwit_pci_run(struct godwit_pci *pci, struct godwit_pci_access *accesses, 
 bool godwit_pci_config(struct godwit_pci *pci, unsigned bus, unsigned place, unsigned size,
                        unsigned char *bytes, size_t length, GError **error);
 
+/* Returns where a capability ID is in CONFIG, LENGTH bytes of configuration space from offset 0 on.
+ * Of several, NUMBER, counted from 0, says which. Returns 0 if there is none. */
+size_t godwit_pci_capability(const unsigned char *config, size_t length, uint8_t id,
+                             unsigned number);
+
 /*
  * Does what firmware does: enables ECAM on q35; numbers the buses behind all bridges of the root
  * buses ROOTS (COUNT of them, ascending, godwit_qtree.roots) and opens the bridges' windows; gives

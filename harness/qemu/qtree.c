@@ -321,3 +321,15 @@ const struct godwit_pci_function *godwit_qtree_function(const struct godwit_qtre
 {
     return find_function(qtree, bus << 8 | slot << 3 | function);
 }
+
+const struct godwit_pci_function *godwit_qtree_find(const struct godwit_qtree *qtree,
+                                                    uint16_t vendor, uint16_t device)
+{
+    for (guint i = qtree->functions->len; i > 0; i--) {
+        const struct godwit_pci_function *function =
+            &g_array_index(qtree->functions, struct godwit_pci_function, i - 1);
+        if (function->vendor == vendor && function->device == device)
+            return function;
+    }
+    return NULL;
+}

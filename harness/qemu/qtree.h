@@ -71,4 +71,8 @@ const struct godwit_pci_function *godwit_qtree_function(const struct godwit_qtre
                                                         unsigned bus, unsigned slot,
                                                         unsigned function);
 
+/* Returns the last PCI function with these numbers, or NULL. Borrowed. */
+const struct godwit_pci_function *godwit_qtree_find(const struct godwit_qtree *qtree,
+                                                    uint16_t vendor, uint16_t device);
+
 #endif

@@ -29,7 +29,6 @@
 /* The primary's port: its numbers in configuration space, and the register of its slot. */
 #define PORT_VENDOR     0x1b36
 #define PORT_DEVICE     0x000c
-#define CAPABILITIES    0x34
 #define CAPABILITY_PCIE 0x10
 #define SLOT_CONTROL    0x18
 #define SLOT_PRESENT    0x40u   /* of the status, after it */
@@ -122,18 +121,6 @@ static bool negotiate(struct godwit_vm *source, GError **error)
            expect_primary(source, true, "after FAILOVER_NEGOTIATED", error);
 }
 
-/* Returns where the PCI Express capability is in configuration space, or 0. */
-static unsigned find_capability(const unsigned char *bytes, size_t length)
-{
-    unsigned at = bytes[CAPABILITIES];
-    for (size_t seen = 0; at && at + 2 <= length && seen < length; seen++) {
-        if (bytes[at] == CAPABILITY_PCIE)
-            return at;
-        at = bytes[at + 1];
-    }
-    return 0;
-}
-
 /* Reads the registers of the slot in the port FUNCTION, and returns its *STATUS. Sets its BITS
  * afterwards, unless they are 0. */
 static bool access_slot(struct godwit_pci *pci, const struct godwit_pci_function *function,
@@ -143,10 +130,10 @@ static bool access_slot(struct godwit_pci *pci, const struct godwit_pci_function
     const unsigned place = function->slot * 8u + function->function;
     if (!godwit_pci_config(pci, function->bus, place, 4, bytes, sizeof(bytes), error))
         return false;
-    const unsigned at = find_capability(bytes, sizeof(bytes));
+    const size_t at = godwit_pci_capability(bytes, sizeof(bytes), CAPABILITY_PCIE, 0);
     if (!at)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION, "the root port has no PCI Express slot");
-    const unsigned offset = at + SLOT_CONTROL;
+    const size_t offset = at + SLOT_CONTROL;
     const uint32_t control = (uint32_t)bytes[offset + 1] << 8 | bytes[offset];
     struct godwit_pci_access access = {.bus = function->bus,
                                        .place = (uint8_t)place,
@@ -164,13 +151,8 @@ static bool use_slot(struct godwit_vm *vm, uint32_t bits, uint32_t *status, GErr
     struct godwit_mtree *mtree = godwit_vm_mtree(vm, error);
     struct godwit_pci *pci = mtree ? godwit_pci_new(vm->qtest, mtree, error) : NULL;
     struct godwit_qtree *qtree = pci ? godwit_vm_pci(vm, error) : NULL;
-    const struct godwit_pci_function *port = NULL;
-    for (guint i = 0; qtree && i < qtree->functions->len; i++) {
-        const struct godwit_pci_function *each =
-            &g_array_index(qtree->functions, struct godwit_pci_function, i);
-        if (each->vendor == PORT_VENDOR && each->device == PORT_DEVICE)
-            port = each;
-    }
+    const struct godwit_pci_function *port =
+        qtree ? godwit_qtree_find(qtree, PORT_VENDOR, PORT_DEVICE) : NULL;
     const bool good = port ? access_slot(pci, port, bits, status, error)
                            : qtree && godwit_fail(error, GODWIT_ERROR_MIGRATION,
                                                   "%s: query-pci lists no root port", vm->name);

@@ -596,12 +596,29 @@ static void test_death(void **state)
     }
 }
 
+static void test_capability(void **state)
+{
+    (void)state;
+    unsigned char config[256] = {
+        [0x34] = 0x40, [0x40] = 9, [0x41] = 0x50, [0x50] = 16, [0x51] = 0x60, [0x60] = 9};
+    assert_int_equal(godwit_pci_capability(config, sizeof(config), 9, 0), 0x40);
+    assert_int_equal(godwit_pci_capability(config, sizeof(config), 9, 1), 0x60);
+    assert_int_equal(godwit_pci_capability(config, sizeof(config), 9, 2), 0);
+    assert_int_equal(godwit_pci_capability(config, sizeof(config), 16, 0), 0x50);
+    assert_int_equal(godwit_pci_capability(config, sizeof(config), 5, 0), 0);
+    assert_int_equal(godwit_pci_capability(config, 0x50, 16, 0), 0);
+    config[0x61] = 0x40; /* a list without an end */
+    assert_int_equal(godwit_pci_capability(config, sizeof(config), 5, 0), 0);
+    assert_int_equal(godwit_pci_capability(config, sizeof(config), 9, 1000), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_assign),         cmocka_unit_test(test_access),
         cmocka_unit_test(test_out_of_reach),   cmocka_unit_test(test_no_way),
-        cmocka_unit_test(test_too_many_buses), cmocka_unit_test(test_death),
+        cmocka_unit_test(test_too_many_buses), cmocka_unit_test(test_capability),
+        cmocka_unit_test(test_death),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

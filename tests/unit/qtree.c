@@ -80,6 +80,10 @@ static void test_files(void **state)
         assert_int_equal(qtree->roots->len, strstr(name, "q35") ? 2 : 1);
         assert_int_equal(g_array_index(qtree->roots, uint8_t, 0), 0);
         assert_null(godwit_qtree_function(qtree, 3, 0, 0));
+        assert_null(godwit_qtree_find(qtree, 0xffff, 0xffff));
+        const struct godwit_pci_function *last =
+            &g_array_index(qtree->functions, struct godwit_pci_function, qtree->functions->len - 1);
+        assert_ptr_equal(godwit_qtree_find(qtree, last->vendor, last->device), last);
         godwit_qtree_free(qtree);
     }
     assert_int_equal(files, 18);
