@@ -190,7 +190,7 @@ static bool is_unfit(const struct binaries *binaries, const struct godwit_qemu *
         return false;
     g_autofree char *text = g_strdup_printf(
         "%s with QEMU %s is left out: its pages are larger than this host's, and QEMU does not "
-        "migrate RAM in such pages",
+        "migrate RAM in such pages; a newer QEMU may have smaller ones",
         qemu->arch, qemu->version);
     if (!g_ptr_array_find_with_equal_func(binaries->left_out, text, g_str_equal, NULL))
         g_ptr_array_add(binaries->left_out, g_steal_pointer(&text));
