@@ -32,4 +32,6 @@ static inline void arch_publish(void)
 
 #define ARCH_STORE_WORD(at, word) (*(at) = (word))
 
+enum { ARCH_UNROLL = 4 };
+
 #endif

@@ -68,6 +68,8 @@ uint32_t godwit_arch_check_registers(uint32_t cpu, struct godwit_register *wrong
  *   static inline void arch_publish(void);          orders earlier stores before later ones
  *   ARCH_STORE_WORD(at, word)                       stores 64 bits; if that takes two stores, the
  *                                                   half at the lower address comes first
+ *   enum { ARCH_UNROLL = N };                       words that the loops over a page do in each
+ *                                                   turn: 1, 2 or 4
  */
 #include "workload_arch.h"
 

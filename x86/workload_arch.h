@@ -35,4 +35,7 @@ static inline void arch_publish(void)
         half_[1] = (uint32_t)((word) >> 32);                                                       \
     } while (0)
 
+/* More would need the stack, whose stores cost most; see stamp.c. */
+enum { ARCH_UNROLL = 1 };
+
 #endif

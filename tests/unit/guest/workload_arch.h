@@ -32,5 +32,6 @@ static inline void arch_publish(void)
 }
 
 #define ARCH_STORE_WORD(at, word) machine_store(at, word)
+enum { ARCH_UNROLL = 4 };
 
 #endif
