@@ -381,7 +381,23 @@ static inline uint32_t godwit_stamp_mismatch(const struct godwit_stamp *stamp, u
     for (i = from; i < from + classes; i++) {
         next[i % classes] = godwit_stamp_word(stamp, page, i, generation);
     }
-    for (i = from; i < words; i++) {
+    i = from;
+    /* Four words at once, whose differences are collected: a branch for each word would take longer
+     * than all the rest. */
+    while (classes == 1 && i + 4 <= words) {
+        const uint64_t first = next[0];
+        const uint64_t differs =
+            (godwit_stamp_load(bytes, i, big_endian) ^ first) |
+            (godwit_stamp_load(bytes, i + 1, big_endian) ^ (first + step)) |
+            (godwit_stamp_load(bytes, i + 2, big_endian) ^ (first + 2 * step)) |
+            (godwit_stamp_load(bytes, i + 3, big_endian) ^ (first + 3 * step));
+        if (differs) {
+            break;
+        }
+        next[0] += 4 * step;
+        i += 4;
+    }
+    for (; i < words; i++) {
         uint64_t *word = &next[classes == 1 ? 0 : i % GODWIT_STAMP_CLASSES];
         if (godwit_stamp_load(bytes, i, big_endian) != *word) {
             break;
