@@ -164,6 +164,14 @@ static bool is_untouched(struct godwit_vm *vm, const struct godwit_block *block,
            godwit_untouched(pagemap_of(vm), block->hva + offset, length);
 }
 
+bool godwit_memory_is_direct(struct godwit_vm *vm, const struct godwit_block *block,
+                             uint64_t offset, uint64_t length)
+{
+    return godwit_memory_readable(vm, block, offset, length) && block->hva && !vm->pmemsave &&
+           !vm->remote && !vm->kept && godwit_vm_pid(vm) > 0 &&
+           !is_untouched(vm, block, offset, length);
+}
+
 bool godwit_memory_read_block(struct godwit_vm *vm, const struct godwit_block *block,
                               uint64_t offset, void *buffer, size_t length, GError **error)
 {

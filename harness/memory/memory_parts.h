@@ -1,5 +1,5 @@
 /*
- * Shared by map.c, memory.c and write.c.
+ * Shared by ahead.c, map.c, memory.c and write.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,5 +20,10 @@
 const struct godwit_piece *godwit_memory_piece(const struct godwit_vm *vm,
                                                const struct godwit_block *block, uint64_t offset,
                                                uint64_t length);
+
+/* Returns whether process_vm_readv(2) reads the LENGTH bytes at OFFSET of BLOCK: they are readable,
+ * here, not in a copy, and not known to be zero without a read. */
+bool godwit_memory_is_direct(struct godwit_vm *vm, const struct godwit_block *block,
+                             uint64_t offset, uint64_t length);
 
 #endif

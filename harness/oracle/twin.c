@@ -11,11 +11,15 @@
 #include "oracle/oracle_parts.h"
 
 #include "bugs/bugs.h"
+#include "memory/ahead.h"
 #include "oracle/ledger.h"
 #include "oracle/pages.h"
 #include <string.h>
 
 #define HEX "0x%" G_GINT64_MODIFIER "x"
+
+/* Blocks with fewer bytes are compared without a second thread: starting it would take longer. */
+#define AHEAD_LEAST ((uint64_t)4 << 20)
 
 /* The differences between two VMs. */
 struct difference {
@@ -65,9 +69,14 @@ static bool compare(struct view *source, struct view *destination, const struct 
     const size_t page_size = source->vm->testbed->setup->workload.page_size;
     /* Chunks are whole pages if the buffer is large enough, because wrong pages are counted. */
     const size_t chunk = page_size < CHUNK ? CHUNK - CHUNK % page_size : CHUNK;
+    g_autoptr(godwit_ahead) ahead = length >= AHEAD_LEAST ? godwit_ahead_new() : NULL;
     for (const uint64_t end = offset + length; offset < end;) {
         const size_t size = (size_t)MIN(chunk, end - offset);
-        if (!godwit_memory_read_block(source->vm, here, offset, source->buffer, size, error) ||
+        if (ahead)
+            godwit_ahead_begin(ahead, destination->vm, there, offset, destination->buffer, size);
+        if (!godwit_memory_read_block(source->vm, here, offset, source->buffer, size, error))
+            return false;
+        if (!(ahead && godwit_ahead_finish(ahead)) &&
             !godwit_memory_read_likely(destination->vm, there, offset, source->buffer,
                                        destination->buffer, size, error))
             return false;
