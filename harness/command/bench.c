@@ -18,6 +18,9 @@ struct bench_options {
     char **globs;
 };
 
+/* The index of a column below. */
+#define COLUMN_VERIFY 3
+
 /* The columns of the table. Each adds up the named phases of the course. */
 static const struct {
     const char *heading;
@@ -26,7 +29,7 @@ static const struct {
     {"to A", {"start", "to A", NULL}},
     {"to B", {"to B", NULL}},
     {"migrate", {"migrate", NULL}},
-    {"verify", {"verify", NULL}},
+    [COLUMN_VERIFY] = {"verify", {"verify", NULL}},
     {"resume", {"resume", NULL}},
     {"verify again", {"verify again", NULL}},
     {"end", {"end", NULL}},
@@ -116,6 +119,66 @@ static void print_row(const json_t *results, int width, const char *target, cons
     putchar('\n');
 }
 
+/* The comparison of less memory than this says nothing about its speed: it begins with questions to
+ * both QEMUs. */
+#define LEAST_COMPARED (256e6)
+
+/* The size of the buffers with which memcpy() is measured, beyond any cache, and how often. */
+#define COPIED ((size_t)128 << 20)
+#define COPIES 5
+
+/* Returns the speed of memcpy() in one thread of this host, in bytes per second: the best of some
+ * copies. */
+static double copy_speed(void)
+{
+    g_autofree char *from = g_malloc(COPIED), *to = g_malloc(COPIED);
+    memset(from, 1, COPIED);
+    memset(to, 2, COPIED);
+    gint64 best = G_MAXINT64;
+    for (int i = 0; i < COPIES; i++) {
+        const gint64 start = g_get_monotonic_time();
+        from[i] = (char)(to[COPIED - 1] + i);
+        memcpy(to, from, COPIED);
+        best = MIN(best, g_get_monotonic_time() - start);
+    }
+    return (double)COPIED * G_USEC_PER_SEC / (double)MAX(best, 1);
+}
+
+/* Returns how many bytes the RAM compare of a result has compared. */
+static double compared(const json_t *result)
+{
+    size_t i;
+    json_t *oracle;
+    json_array_foreach(json_object_get(result, "oracles"), i, oracle)
+    {
+        if (!strcmp(godwit_json_string(oracle, "name", ""), "twin"))
+            return json_number_value(json_object_get(oracle, "bytes"));
+    }
+    return 0;
+}
+
+/* Prints how fast the memory of large guests was verified, beside the speed of memcpy(). */
+static void print_speeds(const json_t *results)
+{
+    double copy = 0;
+    size_t i;
+    json_t *result;
+    json_array_foreach(results, i, result)
+    {
+        const double bytes = compared(result), ms = column_time(result, COLUMN_VERIFY);
+        if (bytes < LEAST_COMPARED || ms <= 0 || !godwit_result_passed(result))
+            continue;
+        if (copy == 0)
+            copy = copy_speed();
+        const double speed = bytes / ms * 1000;
+        g_autofree char *name = godwit_text_line(godwit_report_target(result));
+        printf("%s %s: verified %.0f MiB of each side at %.1f GB/s, %.0f %% of memcpy() (%.1f GB/s)"
+               "\n",
+               name, godwit_json_string(result, "scenario", ""), bytes / 1048576, speed / 1e9,
+               100 * speed / copy, copy / 1e9);
+    }
+}
+
 static bool bench(struct godwit_process *process, const struct bench_options *options, int *status,
                   GError **error)
 {
@@ -146,6 +209,7 @@ static bool bench(struct godwit_process *process, const struct bench_options *op
                 print_row(results, width, target->name, scenario->name);
         }
     }
+    print_speeds(results);
     printf("%u passed, %u failed, %u skipped\n", summary.passed + summary.known,
            summary.failed + summary.errors, summary.skipped);
     return godwit_summary_check(&summary, options->allow_all_skipped, error);
