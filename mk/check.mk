@@ -6,7 +6,7 @@ PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) HOSTILE_
 	MITM_PROGRAM=$(abspath $(MITM)) mk/prove.pl
 
 .PHONY: check check-scenarios check-lint check-all check-sanitize check-valgrind check-repeat \
-	check-hold bench format conformance-table fault-table
+	check-hold bench bench-suite format conformance-table fault-table
 
 ## check: set up, build, and all quick tests: units, headers, lint, bad input, scenarios
 check:
@@ -117,6 +117,10 @@ check-all: check check-scenarios check-sanitize check-valgrind check-repeat chec
 bench: build
 	$(O)/godwit bench --accel tcg --runs $(or $(RUNS),5) $(or $(GLOBS),precopy/unix/plain \
 		precopy/tcp/plain 'precopy/unix/suspend/*' precopy/bad-dest postcopy/plain)
+
+## bench-suite: how long a test takes in Godwit's catalogue and in QEMU's own migration-test
+bench-suite: build
+	tests/bench-suite.sh
 
 ## format: clang-format over every C file of ours
 format:

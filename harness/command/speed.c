@@ -12,7 +12,7 @@
 /* How many pages the guest dirties per second, unless the user chooses. A guest that dirties as
  * many as it can makes the number of iterations, and with it each time, a matter of luck. One that
  * dirties 40000 does not converge on a host with a load of 16. */
-#define DIRTY_RATE 10000
+#define DIRTY_RATE 20000
 /* The window, in bytes, unless the user chooses one. A smaller one would measure little but the
  * host's hiccups; a larger one would take the guest long to write. */
 #define WINDOW ((uint64_t)16 << 20)
