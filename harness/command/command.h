@@ -65,6 +65,7 @@ struct godwit_options {
     json_t *settings;          /* --set, see migrate/settings.h; NULL: none */
     gboolean unthrottled;
     double give_up; /* in seconds; 0: not given */
+    int pause_iteration, postcopy_iteration;
     /* What comes of them and of the words behind "--", see godwit_options_further(). */
     char **source_words, **destination_words; /* NULL: none */
     unsigned machine_cpus;

@@ -22,6 +22,8 @@ void godwit_options_init(struct godwit_options *options)
     options->dirty_rate = GODWIT_NOT_GIVEN;
     options->page_ticks = GODWIT_NOT_GIVEN;
     options->cpus = GODWIT_NOT_GIVEN;
+    options->pause_iteration = GODWIT_NOT_GIVEN;
+    options->postcopy_iteration = GODWIT_NOT_GIVEN;
     options->seed = g_random_int();
 }
 
@@ -168,6 +170,12 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "With --unthrottled: a migration that takes longer has not converged, for example 10s "
          "(default: its deadline; 10s for sweep)",
          "TIME"},
+        {"pause-iteration", 0, 0, G_OPTION_ARG_INT, &o->pause_iteration,
+         "With --unthrottled: stop the guest of a precopy when this iteration begins", "N"},
+        {"postcopy-iteration", 0, 0, G_OPTION_ARG_INT, &o->postcopy_iteration,
+         "With --unthrottled: switch to postcopy in this iteration (default: as soon as the "
+         "migration is proven to be live)",
+         "N"},
         {"strict", 0, 0, G_OPTION_ARG_NONE, &o->strict,
          "Fail for every known bug of QEMU that --accept-known does not name, even if the guest "
          "survives it",
@@ -280,6 +288,8 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
         {"--page-ticks", "ticks", options->page_ticks, 0},
         {"--cpus", "CPUs", options->cpus, 1},
         {"--hops", "migrations", options->hops, 1},
+        {"--pause-iteration", "an iteration", options->pause_iteration, 1},
+        {"--postcopy-iteration", "an iteration", options->postcopy_iteration, 1},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
         if (numbers[i].value != GODWIT_NOT_GIVEN && numbers[i].value < numbers[i].least)
@@ -300,7 +310,11 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
     if (options->page_ticks != GODWIT_NOT_GIVEN && options->dirty_rate != GODWIT_NOT_GIVEN)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "--dirty-rate and --page-ticks exclude each other: use one of them");
-    return true;
+    const bool turns = options->pause_iteration != GODWIT_NOT_GIVEN ||
+                       options->postcopy_iteration != GODWIT_NOT_GIVEN;
+    return options->unthrottled || !turns ||
+           godwit_fail(error, GODWIT_ERROR_USAGE,
+                       "--pause-iteration and --postcopy-iteration need --unthrottled");
 }
 
 bool godwit_enough_memory(unsigned mib, unsigned parallel, GError **error)

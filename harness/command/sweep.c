@@ -33,6 +33,8 @@ static struct godwit_job *make_job(const struct sweep *sweep, unsigned number, u
     struct godwit_job *job = godwit_target_job(sweep->target, plan->scenario);
     job->setup.workload = plan->setup.workload;
     job->setup.memory_mib = plan->setup.memory_mib;
+    job->setup.pause_iteration = plan->setup.pause_iteration;
+    job->setup.postcopy_iteration = plan->setup.postcopy_iteration;
     job->setup.window_given = job->setup.memory_given = true;
     json_decref(job->settings);
     godwit_job_set_settings(job, plan->settings);

@@ -10,12 +10,23 @@
 #include <string.h>
 
 static const char dirty_rate[] = "dirty-rate", window[] = "window", cpus[] = "cpus",
-                  workload[] = "workload";
+                  workload[] = "workload", pause_iteration[] = "pause-iteration",
+                  postcopy_iteration[] = "postcopy-iteration";
+
+/* Returns the number in OPTIONS that an axis chooses, NULL if it chooses none. */
+static int *number_of(struct godwit_options *options, const char *axis)
+{
+    return !strcmp(axis, dirty_rate)           ? &options->dirty_rate
+           : !strcmp(axis, cpus)               ? &options->cpus
+           : !strcmp(axis, pause_iteration)    ? &options->pause_iteration
+           : !strcmp(axis, postcopy_iteration) ? &options->postcopy_iteration
+                                               : NULL;
+}
 
 bool godwit_axis_is_own(const char *name)
 {
-    return !strcmp(name, dirty_rate) || !strcmp(name, window) || !strcmp(name, cpus) ||
-           !strcmp(name, workload);
+    struct godwit_options options;
+    return number_of(&options, name) || !strcmp(name, window) || !strcmp(name, workload);
 }
 
 /* Sets *SIZE to the bytes that TEXT stands for, "16M" for example. */
@@ -49,12 +60,12 @@ bool godwit_axis_check(const struct godwit_axis *axis, GError **error)
     for (guint i = 0; axis->values[i]; i++) {
         const char *value = axis->values[i];
         struct godwit_workload chosen = {0};
+        struct godwit_options options;
         uint64_t size;
         int number;
         if (!strcmp(axis->name, window) && !parse_size(value, &size, error))
             return false;
-        if ((!strcmp(axis->name, dirty_rate) || !strcmp(axis->name, cpus)) &&
-            !parse_number(axis->name, value, &number, error))
+        if (number_of(&options, axis->name) && !parse_number(axis->name, value, &number, error))
             return false;
         if (!strcmp(axis->name, workload) && !godwit_workload_choose(&chosen, value, error))
             return false;
@@ -82,10 +93,8 @@ static bool choose_guest(const struct godwit_sweep_options *options, const struc
         const struct godwit_axis *axis = g_ptr_array_index(options->axes, a);
         const char *value = axis->values[cell->choice[a]];
         uint64_t size = 0;
-        if (!strcmp(axis->name, dirty_rate) &&
-            !parse_number(axis->name, value, &own.dirty_rate, error))
-            return false;
-        if (!strcmp(axis->name, cpus) && !parse_number(axis->name, value, &own.cpus, error))
+        int *number = number_of(&own, axis->name);
+        if (number && !parse_number(axis->name, value, number, error))
             return false;
         if (!strcmp(axis->name, workload))
             name = value;
@@ -97,6 +106,8 @@ static bool choose_guest(const struct godwit_sweep_options *options, const struc
             own.window = range;
         }
     }
+    plan->setup.pause_iteration = MAX(own.pause_iteration, 0);
+    plan->setup.postcopy_iteration = MAX(own.postcopy_iteration, 0);
     if (godwit_target_choose(&plan->setup, &own, name, error))
         return true;
     g_autofree char *text = godwit_cell_text(options->axes, cell);

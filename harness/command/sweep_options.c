@@ -109,6 +109,9 @@ static bool check_conflicts(const struct godwit_sweep_options *options, GError *
         {"window", "--window", target->window},
         {"cpus", "--cpus", target->cpus != GODWIT_NOT_GIVEN},
         {"workload", "--workload", target->workload},
+        {"pause-iteration", "--pause-iteration", target->pause_iteration != GODWIT_NOT_GIVEN},
+        {"postcopy-iteration", "--postcopy-iteration",
+         target->postcopy_iteration != GODWIT_NOT_GIVEN},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(conflicts); i++)
         if (conflicts[i].given && find_axis(options->axes, conflicts[i].axis) < options->axes->len)

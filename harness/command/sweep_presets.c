@@ -16,12 +16,14 @@ static const struct godwit_preset presets[] = {
     {
         .name = "pause-iters",
         .summary = "the guest is paused in a later and later iteration",
-        .missing = "a migration that Godwit measures never pauses the guest by itself",
+        .over = {"pause-iteration=1,2,4,8", "max-bandwidth=30000000", "dirty-rate=20000"},
+        .scenarios = {precopy},
     },
     {
         .name = "post-copy-iters",
         .summary = "postcopy begins in a later and later iteration",
-        .missing = "Godwit switches to postcopy as soon as the migration is proven to be live",
+        .over = {"postcopy-iteration=1,2,4"},
+        .scenarios = {"postcopy/plain"},
     },
     {
         .name = "post-copy-bandwidth",

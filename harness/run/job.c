@@ -150,6 +150,10 @@ static void append_settings(GString *line, const struct godwit_setup *setup)
         g_string_append(line, " --unthrottled");
     if (setup->give_up > 0)
         g_string_append_printf(line, " --give-up %gs", setup->give_up);
+    if (setup->pause_iteration)
+        g_string_append_printf(line, " --pause-iteration %d", setup->pause_iteration);
+    if (setup->postcopy_iteration)
+        g_string_append_printf(line, " --postcopy-iteration %d", setup->postcopy_iteration);
     json_object_foreach((json_t *)(uintptr_t)setup->settings, name, value)
     {
         g_autofree char *word = godwit_settings_value(value);
@@ -333,6 +337,8 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
     json_object_set_new(json, "theirs", json_boolean(setup->theirs));
     json_object_set_new(json, "unthrottled", json_boolean(setup->unthrottled));
     json_object_set_new(json, "give_up", json_real(setup->give_up));
+    json_object_set_new(json, "pause_iteration", json_integer(setup->pause_iteration));
+    json_object_set_new(json, "postcopy_iteration", json_integer(setup->postcopy_iteration));
     if (setup->peer) {
         json_object_set_new(json, "peer", godwit_json_text(setup->peer));
         json_object_set_new(json, "peer_address", godwit_json_text(setup->peer_address));
@@ -409,6 +415,8 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->theirs = godwit_json_true(json, "theirs");
     setup->unthrottled = godwit_json_true(json, "unthrottled");
     setup->give_up = json_number_value(json_object_get(json, "give_up"));
+    setup->pause_iteration = (int)godwit_json_integer(json, "pause_iteration", 0);
+    setup->postcopy_iteration = (int)godwit_json_integer(json, "postcopy_iteration", 0);
     godwit_job_set_settings(job, json_object_get(json, "settings"));
     job->peer = g_strdup(godwit_json_string(json, "peer", NULL));
     job->peer_address = g_strdup(godwit_json_string(json, "peer_address", NULL));

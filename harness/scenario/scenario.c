@@ -309,6 +309,10 @@ struct godwit_lack *godwit_scenario_lacks(const struct godwit_scenario *scenario
                                g_strdup("this one has steps of its own"));
     if (setup->settings && scenario->run)
         return godwit_lack_new(g_strdup("the common course, because of --set"), NULL);
+    if (setup->pause_iteration && godwit_spec_is_postcopy(&scenario->spec))
+        return godwit_lack_new(g_strdup("a precopy, because of --pause-iteration"), NULL);
+    if (setup->postcopy_iteration && !godwit_spec_is_postcopy(&scenario->spec))
+        return godwit_lack_new(g_strdup("a postcopy, because of --postcopy-iteration"), NULL);
     if ((scenario->flags & GODWIT_FLAG_SUSPEND) && !setup->machine->can_suspend)
         return godwit_lack_new(
             g_strdup("suspend to RAM"),

@@ -62,6 +62,8 @@ struct godwit_setup {
     bool unthrottled;       /* do not prove that the migration is live: measure its speed */
     double give_up;         /* after so many seconds such a migration has not converged; 0: at the
                                deadline */
+    int pause_iteration;    /* such a precopy's guest is stopped in this iteration; 0: never */
+    int postcopy_iteration; /* such a postcopy begins in this iteration; 0: as soon as proven live */
     /* How each side's binary plugs the device that the scenario is about, in the form of
      * godwit_recipe_to_json(). NULL: unknown, ask the binary. */
     const json_t *source_recipe, *destination_recipe;

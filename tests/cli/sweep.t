@@ -53,7 +53,13 @@ for my $case (
     [['--over', 'max-bandwidth=1', 'cancel/after/active'],
         qr/^godwit: no cell can run: needs a migration whose speed can be measured/, 'a report'],
     [['--preset', 'no-such'],     qr/^godwit: unknown preset "no-such" \(see `--preset list`\)$/],
-    [['--preset', 'pause-iters'], qr/^godwit: there is no sweep for guestperf's pause-iters: /],
+    [['--preset', 'compr-dirty-limit'], qr/^godwit: there is no sweep for guestperf's compr-dirty-limit: /],
+    [['--over', 'pause-iteration=0'], qr/^godwit: --over pause-iteration needs numbers of 1 or more, not "0"$/],
+    [['--over', 'pause-iteration=1', '--pause-iteration', 1],
+        qr/^godwit: --over pause-iteration and --pause-iteration exclude each other$/],
+    [['--over', 'pause-iteration=1', 'postcopy/plain'], qr/no cell can run: needs a precopy, because of --pause-iteration$/,
+        'a report'],
+    [['--over', 'postcopy-iteration=1'], qr/no cell can run: needs a postcopy, because of --postcopy-iteration$/, 'a report'],
 ) {
     my ($args, $message, $report) = @$case;
     my $run = run(['sweep', @arch, @$args]);
@@ -78,6 +84,25 @@ SKIP: {
     is($gone->{status}, 2, 'a preset that is gone: exit status');
     like($gone->{err}, qr/"compress" \(QEMU 9\.1 removed compression by threads/, 'a preset that is gone: the reason');
 }
+
+# A guest that is stopped in the second iteration, of a migration that would not converge otherwise; and
+# a postcopy that begins in the third.
+my $paused = run(['run', 'precopy/tcp/plain', @small, qw(-w order --dirty-rate 20000 --unthrottled --pause-iteration 2
+    --set max-bandwidth=6000000 --set downtime-limit=20 -f), "json:$dir/paused"]);
+is($paused->{status}, 0, 'a paused guest: exit status') or diag $paused->{err};
+my $stopped = report_of('paused')->{results}[0] // {};
+is($stopped->{measurements}{paused}, 2, 'it is stopped in the second iteration');
+my %at = map { ("$_->{side} $_->{state}" => $_->{at_ms}) } @{$stopped->{measurements}{transfer}{states} // []};
+cmp_ok($at{'source completed'} // 0, '>', ($at{'source STOP'} // 0) + 100, 'the rest takes its time while it stands still');
+like($stopped->{again}, qr/ --pause-iteration 2 /, 'what runs it again');
+# In a small window, QEMU before 9.0 loses pages that are written between the iterations.
+my $later = run(['run', 'postcopy/plain', @arch, qw(-w order --window 0x100000:0x1100000 --dirty-rate 20000 --unthrottled
+    --postcopy-iteration 3 -f), "json:$dir/later"]);
+is($later->{status}, 0, 'a later postcopy: exit status') or diag $later->{err};
+my $transfer = report_of('later')->{results}[0]{measurements}{transfer} // {};
+my ($third)    = grep { $_->{iteration} == 3 } @{$transfer->{iterations} // []};
+my ($switched) = grep { "$_->{side} $_->{state}" eq 'source postcopy-active' } @{$transfer->{states} // []};
+ok($third && $switched && $third->{at_ms} < $switched->{at_ms}, 'the third iteration has begun before');
 
 # A grid in which a row cannot converge: a whole window takes minutes at its bandwidth.
 my @over = ('--over', 'dirty-rate=20000,40000', '--over', 'max-bandwidth=20000,900000000');
