@@ -63,7 +63,7 @@ struct godwit_setup {
     double give_up;         /* after so many seconds such a migration has not converged; 0: at the
                                deadline */
     int pause_iteration;    /* such a precopy's guest is stopped in this iteration; 0: never */
-    int postcopy_iteration; /* such a postcopy begins in this iteration; 0: as soon as proven live */
+    int postcopy_iteration; /* such a postcopy begins in this one; 0: once it is proven live */
     /* How each side's binary plugs the device that the scenario is about, in the form of
      * godwit_recipe_to_json(). NULL: unknown, ask the binary. */
     const json_t *source_recipe, *destination_recipe;
