@@ -92,9 +92,11 @@ static bool read_mailboxes(struct godwit_vm *source, struct godwit_mailbox *mail
     return true;
 }
 
-/* Migrates and judges, while the blackout is measured. */
-static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spec *spec,
-                         struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+/* Migrates and judges, while the blackout is measured. PAST is the source, or a copy of it if its
+ * memory will not be there afterwards. */
+static bool migrate_from(struct godwit_testbed *testbed, const struct godwit_spec *spec,
+                         struct godwit_vm *source, struct godwit_vm *past,
+                         struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading before = {0}, after = {0};
     if (spec->move == GODWIT_MOVE_STOPPED && !stop_source(source, error))
@@ -127,7 +129,7 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
     godwit_testbed_phase(testbed, GODWIT_PHASE_VERIFY);
     if (godwit_course_runs_unasked(spec)) {
         if (!godwit_course_judge_postcopy(destination, error) ||
-            !read_mailboxes(source, before.mailbox, error))
+            !read_mailboxes(past, before.mailbox, error))
             return false;
     } else if (!godwit_oracle_twin(source, destination, &before, error))
         return false;
@@ -156,7 +158,21 @@ static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spe
     return !awake || (godwit_oracle_look(destination, &after, error) &&
                       godwit_oracle_continuity(destination, before.mailbox, after.mailbox,
                                                !spec->suspend, error) &&
-                      godwit_oracle_identity(source, destination, error));
+                      godwit_oracle_identity(past, destination, error));
+}
+
+/* Migrates and judges. A source that gives up the memory that it has sent is remembered as it was
+ * before: its passes then are the least that the destination must have. */
+static bool migrate_once(struct godwit_testbed *testbed, const struct godwit_spec *spec,
+                         struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    if (!godwit_spec_is_postcopy(spec) || !godwit_json_true(source->capabilities, "release-ram"))
+        return migrate_from(testbed, spec, source, source, destination, error);
+    struct godwit_vm *past = godwit_memory_remember(source, source->name, error);
+    const bool good = past && migrate_from(testbed, spec, source, past, destination, error);
+    if (past)
+        godwit_vm_free(past);
+    return good;
 }
 
 bool godwit_course_leg(struct godwit_testbed *testbed, const struct godwit_spec *spec,

@@ -140,6 +140,11 @@ json_t *godwit_migrate_channels(const char *uri)
         g_autofree char *host = g_strndup(rest, (gsize)(port - rest));
         address = json_pack("{s:s, s:s, s:s, s:s}", "transport", "socket", "type", "inet", "host",
                             host, "port", port + 1);
+    } else if (g_str_has_prefix(uri, "exec:")) {
+        address =
+            json_pack("{s:s, s:[s, s, s]}", "transport", "exec", "args", "/bin/sh", "-c", rest);
+    } else if (g_str_has_prefix(uri, "fd:")) {
+        address = json_pack("{s:s, s:s, s:s}", "transport", "socket", "type", "fd", "str", rest);
     } else {
         address = json_pack("{s:s, s:s, s:i}", "transport", "file", "filename", rest, "offset", 0);
     }
@@ -153,9 +158,13 @@ static json_t *address_arguments(const char *uri, bool channels)
                     : json_pack("{s:s}", "uri", uri);
 }
 
-/* Sends migrate-incoming with ARGUMENTS (taken). */
+/* Sends migrate-incoming with ARGUMENTS (taken), unless the destination listens already. */
 static bool listen_for(struct godwit_vm *destination, json_t *arguments, GError **error)
 {
+    if (destination->listens) {
+        json_decref(arguments);
+        return true;
+    }
     destination->migration_first = destination->migration_leg = destination->qmp->events->len;
     return godwit_vm_command(destination, "migrate-incoming", arguments, error);
 }

@@ -103,11 +103,12 @@ char *godwit_migrate_listen(struct godwit_vm *source, struct godwit_vm *destinat
 char *godwit_migrate_file_address(struct godwit_vm *source, enum godwit_transport transport,
                                   GError **error);
 
-/* Returns a `channels` argument with one "main" channel to URI (unix:, tcp: or file:). The caller
- * owns it. */
+/* Returns a `channels` argument with one "main" channel to URI (unix:, tcp:, fd:, exec: or file:).
+ * The caller owns it. */
 json_t *godwit_migrate_channels(const char *uri);
 
-/* Makes a waiting destination take its migration from URI. */
+/* Makes a waiting destination take its migration from URI. Does nothing with one that listens by
+ * its command line (`listens`). */
 bool godwit_migrate_incoming(struct godwit_vm *destination, const char *uri, bool channels,
                              GError **error);
 

@@ -20,10 +20,18 @@ enum godwit_tls_kind {
     GODWIT_TLS_X509, /* certificates */
 };
 
+/* Which sides encrypt. A migration that only one side encrypts must fail. */
+enum godwit_tls_sides {
+    GODWIT_TLS_BOTH,
+    GODWIT_TLS_SOURCE,
+    GODWIT_TLS_DESTINATION,
+};
+
 /* The keys and certificates. With zeros, the default, both sides have the same key (PSK), or each
  * side has a certificate that the other one trusts (X509). */
 struct godwit_tls {
     enum godwit_tls_kind kind;
+    enum godwit_tls_sides sides; /* the other side has no credentials */
     bool strangers; /* PSK: the keys differ; X509: another authority signed the client's */
 
     /* X509 only: */
@@ -59,8 +67,8 @@ bool godwit_tls_set_up(struct godwit_vm *source, struct godwit_vm *destination,
 bool godwit_tls_judge(struct godwit_vm *source, struct godwit_vm *destination,
                       const struct godwit_tls *tls, GError **error);
 
-/* Fails with MIGRATION unless a migration failed for the reason that TLS requires, and only TLS
- * records passed the relay. Call it when both sides have ended. */
+/* Fails with MIGRATION unless a migration failed for the reason that TLS requires, and each side
+ * that encrypts sent only TLS records through the relay. Call it when both sides have ended. */
 bool godwit_tls_judge_failure(struct godwit_vm *source, struct godwit_vm *destination,
                               const struct godwit_tls *tls, GError **error);
 

@@ -1,6 +1,6 @@
 /*
- * Kinds of addresses that no other family migrates over: IPv6, and the `channels` argument with a
- * socket and with a file.
+ * Kinds of addresses that no other family migrates over: IPv6, and the `channels` argument with
+ * each transport.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -66,6 +66,16 @@ GODWIT_SCENARIOS(address) = {
         .name = "address/unix/channels",
         .summary = "live, over a unix socket, given by the `channels` argument",
         .spec = {.channels = true},
+    },
+    {
+        .name = "address/fd/channels",
+        .summary = "live, through a socket pair, given by the `channels` argument",
+        .spec = {.transport = GODWIT_TRANSPORT_FD, .channels = true},
+    },
+    {
+        .name = "address/exec/channels",
+        .summary = "live, by commands, given by the `channels` argument",
+        .spec = {.transport = GODWIT_TRANSPORT_EXEC, .channels = true},
     },
     {
         .name = "address/file/channels",

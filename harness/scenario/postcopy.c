@@ -66,6 +66,10 @@ static const struct godwit_parameter throttled[] = {
     {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
+static const struct godwit_capability release[] = {{"release-ram", true}, {NULL, false}};
+static const struct godwit_capability preempt_release[] = {
+    {"postcopy-preempt", true}, {"release-ram", true}, {NULL, false}};
+
 /*
  * Makes the paused destination's QEMU read some missing pages. Nothing else requests pages, since
  * the guest does not run, and the source is throttled meanwhile. Each page must equal the page of
@@ -121,6 +125,29 @@ static bool judge_reads(struct godwit_vm *source, struct godwit_vm *destination,
                        wrong);
 }
 
+/* Checks that the source has given up the memory that it has sent: at least three of four pages of
+ * the window are not present any more. It keeps host pages of which it has not sent all. */
+static bool judge_given_up(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const struct godwit_workload *workload = &source->testbed->setup->workload;
+    const uint64_t pages = godwit_workload_pages(workload);
+    uint64_t hva, present = 0;
+    unsigned char byte;
+    (void)destination;
+    if (!godwit_memory_hva(source, workload->window_start,
+                           workload->window_end - workload->window_start, &hva, error))
+        return false;
+    if (!hva)
+        return godwit_fail(error, GODWIT_ERROR_SKIP, "needs to read QEMU's page table");
+    for (uint64_t page = 0; page < pages; page++)
+        present += godwit_memory_peek(source, hva + page * workload->page_size, &byte, 1);
+    godwit_testbed_measure(source->testbed, "pages_kept", json_integer((json_int_t)present));
+    return present <= pages / 4 || godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                                               "the source still has %" PRIu64 " of the %" PRIu64
+                                               " pages of the window, although release-ram is on",
+                                               present, pages);
+}
+
 GODWIT_SCENARIOS(postcopy) = {
     {
         .name = "postcopy/plain",
@@ -144,6 +171,19 @@ GODWIT_SCENARIOS(postcopy) = {
                  .judge = judge_reads},
         .state = sizeof(struct godwit_scenario_state),
         .clear = clear_state,
+    },
+    {
+        .name = "postcopy/release-ram",
+        .summary = "postcopy with release-ram: the source gives up the memory that it has sent",
+        .spec = {.move = GODWIT_MOVE_POSTCOPY, .capabilities = release, .judge = judge_given_up},
+    },
+    {
+        .name = "postcopy/preempt/release-ram",
+        .summary = "postcopy-preempt with release-ram",
+        .spec = {.move = GODWIT_MOVE_POSTCOPY,
+                 .capabilities = preempt_release,
+                 .judge = judge_given_up},
+        .slow = true,
     },
     {
         .name = "postcopy/preempt/held",

@@ -157,6 +157,7 @@ static const struct godwit_capability switchover_ack[] = {
     {"return-path", true}, {"switchover-ack", true}, {NULL, false}};
 static const struct godwit_capability pause_before_switchover[] = {
     {"pause-before-switchover", true}, {NULL, false}};
+static const struct godwit_capability release_ram[] = {{"release-ram", true}, {NULL, false}};
 
 GODWIT_SCENARIOS(precopy) = {
     {
@@ -198,6 +199,11 @@ GODWIT_SCENARIOS(precopy) = {
                  .released = pause_and_continue,
                  .judge = judge_pause},
         .state = sizeof(struct godwit_scenario_state),
+    },
+    {
+        .name = "precopy/release-ram",
+        .summary = "release-ram without postcopy: the source keeps all memory until the end",
+        .spec = {.capabilities = release_ram, .move = GODWIT_MOVE_ITERATE},
     },
     {
         .name = "precopy/unix/suspend/live",

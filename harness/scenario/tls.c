@@ -5,7 +5,11 @@
  */
 #include "scenario/scenario.h"
 
+#include <stdlib.h>
+
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
+static const struct godwit_capability preempt[] = {
+    {"postcopy-ram", true}, {"postcopy-preempt", true}, {NULL, false}};
 /* Each channel has its own handshake, one after the other. */
 static const struct godwit_parameter channels[] = {{"multifd-channels", 4, NULL}, {NULL, 0, NULL}};
 
@@ -67,12 +71,42 @@ static const struct godwit_tls reject_anon_client = {
     .reason = "No certificate was found",
 };
 
+/* One side has no credentials. */
+static const struct godwit_tls only_source = {
+    .kind = GODWIT_TLS_PSK,
+    .sides = GODWIT_TLS_SOURCE,
+    .reason = "TLS handshake failed",
+};
+
+static const struct godwit_tls only_destination = {
+    .kind = GODWIT_TLS_PSK,
+    .sides = GODWIT_TLS_DESTINATION,
+    .reason = "TLS handshake failed",
+};
+
+/* Before QEMU 8.0 a destination waits for all connections before it reads what comes by the first
+ * one. The source waits for the end of the handshake on that, and its monitor does not answer. */
+static struct godwit_lack *lacks_recognition(const struct godwit_setup *setup)
+{
+    const char *version = setup->destination->version;
+    return !version || strtol(version, NULL, 10) >= 8
+               ? NULL
+               : godwit_lack_new(
+                     g_strdup("a destination that identifies connections by their first bytes"),
+                     g_strdup_printf("QEMU %s waits for good", version));
+}
+
 /* The entries differ so little that each fits on two lines: name, summary, then the spec. */
 #define FIELDS(row, words, ...)                                                                    \
     .name = row, .summary = words, .qemu_name = "/migration/" row, .spec = {__VA_ARGS__}
 #define ROW(...)                                                                                   \
     {                                                                                              \
         FIELDS(__VA_ARGS__)                                                                        \
+    }
+/* A test that QEMU's own migration-test does not have. */
+#define OWN(row, words, ...)                                                                       \
+    {                                                                                              \
+        .name = row, .summary = words, .spec = { __VA_ARGS__ }                                     \
     }
 #define UNIX    .transport = GODWIT_TRANSPORT_UNIX
 #define TCP     .transport = GODWIT_TRANSPORT_TCP
@@ -114,12 +148,29 @@ GODWIT_SCENARIOS(tls) = {
     ROW("precopy/tcp/tls/x509/reject-anon-client",
         "a source without a certificate is rejected: must fail", TCP, .tls = &reject_anon_client,
         FAILS),
+    OWN("precopy/tcp/tls/x509/stranger-client",
+        "the source's certificate is from a forged authority of the same name: must fail", TCP,
+        .tls = &stranger_client, FAILS),
+
+    OWN("precopy/unix/tls/no-tls/destination", "the destination has no TLS: must fail", UNIX,
+        .tls = &only_source, FAILS),
+    OWN("precopy/unix/tls/no-tls/source", "the source has no TLS: must fail", UNIX,
+        .tls = &only_destination, FAILS),
+    OWN("precopy/tcp/tls/no-tls/destination", "over TCP, the destination has no TLS: must fail",
+        TCP, .tls = &only_source, FAILS),
+    OWN("precopy/tcp/tls/no-tls/source", "over TCP, the source has no TLS: must fail", TCP,
+        .tls = &only_destination, FAILS),
     {
-        .name = "precopy/tcp/tls/x509/stranger-client",
-        .summary =
-            "the source's certificate is from a forged authority of the same name: must fail",
-        .spec = {TCP, .tls = &stranger_client, FAILS},
+        .name = "multifd/tcp/tls/no-tls/destination",
+        .summary = "multifd, the destination has no TLS: must fail",
+        .lacks = lacks_recognition,
+        .spec = {MULTIFD, .tls = &only_source, FAILS},
     },
+    OWN("multifd/tcp/tls/no-tls/source", "multifd, the source has no TLS: must fail", MULTIFD,
+        .tls = &only_destination, FAILS),
+    OWN("postcopy/preempt/tls/no-tls/source",
+        "postcopy-preempt, the source has no TLS: must fail before the switch", UNIX,
+        .capabilities = preempt, .tls = &only_destination, FAILS),
 
     ROW("multifd/tcp/tls/x509/default-host",
         "multifd, the certificate matches the host that the source connects to", MULTIFD,

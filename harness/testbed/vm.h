@@ -51,6 +51,7 @@ struct godwit_vm {
     bool may_exit;               /* the harness asked it to quit: its end is not a failure */
     bool alarms_judged; /* the harness corrupted the guest, or made it panic, and the scenario
                              judges its alarms */
+    bool listens;       /* it listens since its start, by -incoming, and gets no migrate-incoming */
     bool was_reset;     /* the guest was reset, and has not run since */
     bool snapshots;     /* it saves snapshots: QEMU reports each as a migration that is set up and
                              completed, and nothing between */
