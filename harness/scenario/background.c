@@ -14,11 +14,10 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "scenario/scenario.h"
+#include "scenario/background.h"
 
 #include "base/file.h"
 #include "bugs/bugs.h"
-#include "course/snapshot.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
@@ -38,20 +37,11 @@
 /* The longest that a guest may take for a pass once it need not wait for its pages to be saved. */
 #define GO_ON_SECONDS 10
 
-/* From the FIFO into the file. */
-struct flow {
-    int fifo, file; /* if open */
-    bool open;
-    guint source;    /* reads whatever comes; 0: nothing does */
-    GError *failure; /* of that */
-};
-
 struct godwit_scenario_state {
-    struct godwit_moment moment;
-    struct flow flow;
+    struct godwit_background background;
 };
 
-static void flow_close(struct flow *flow)
+static void flow_close(struct godwit_background_flow *flow)
 {
     if (flow->source)
         g_source_remove(flow->source);
@@ -60,23 +50,21 @@ static void flow_close(struct flow *flow)
         close(flow->file);
     }
     g_clear_error(&flow->failure);
-    *flow = (struct flow){0};
+    *flow = (struct godwit_background_flow){0};
+}
+
+void godwit_background_clear(struct godwit_background *background)
+{
+    flow_close(&background->flow);
+    godwit_moment_clear(&background->moment);
 }
 
 static void clear(struct godwit_scenario_state *state)
 {
-    flow_close(&state->flow);
-    godwit_moment_clear(&state->moment);
+    godwit_background_clear(&state->background);
 }
 
-/* What the guest does. */
-enum guest {
-    STOPPED, /* it is stopped all the time */
-    RESUMED, /* it is stopped, and resumed once the snapshot is under way */
-    RUNNING, /* it runs all the time */
-};
-
-static const struct godwit_capability background[] = {{"background-snapshot", true}, {NULL, false}};
+static const struct godwit_capability on[] = {{"background-snapshot", true}, {NULL, false}};
 static const struct godwit_capability off[] = {{"background-snapshot", false}, {NULL, false}};
 static const struct godwit_snapshot_disks no_disks = {{NULL}, 0};
 
@@ -90,7 +78,8 @@ static enum godwit_transport transport_of(const struct godwit_setup *setup)
 }
 
 /* Makes the FIFO, and the file, in place of those of an earlier snapshot. */
-static bool flow_open(struct godwit_testbed *testbed, struct flow *flow, GError **error)
+static bool flow_open(struct godwit_testbed *testbed, struct godwit_background_flow *flow,
+                      GError **error)
 {
     g_autofree char *fifo = g_build_filename(testbed->directory, FIFO, NULL);
     g_autofree char *path = g_build_filename(testbed->directory, GODWIT_MIGRATE_FILE, NULL);
@@ -107,7 +96,8 @@ static bool flow_open(struct godwit_testbed *testbed, struct flow *flow, GError 
 }
 
 /* Moves at most MOST bytes that the FIFO has. Sets *MOVED to their number, 0 if it has none. */
-static bool flow_move(const struct flow *flow, size_t most, size_t *moved, GError **error)
+static bool flow_move(const struct godwit_background_flow *flow, size_t most, size_t *moved,
+                      GError **error)
 {
     char bytes[16 << 10];
     for (*moved = 0; *moved < most;) {
@@ -132,7 +122,7 @@ static bool flow_move(const struct flow *flow, size_t most, size_t *moved, GErro
 
 static gboolean readable(gint fd, GIOCondition condition, gpointer data)
 {
-    struct flow *flow = data;
+    struct godwit_background_flow *flow = data;
     size_t moved;
     (void)fd;
     (void)condition;
@@ -154,8 +144,10 @@ static uint64_t pages_of(const struct godwit_vm *vm, const struct godwit_mailbox
 
 /* Waits until the guest has written pages while the snapshot is under way, and reads what its CPUs
  * have done by then. No event reports a page. */
-static bool see_it_write(struct godwit_vm *source, struct godwit_moment *moment, GError **error)
+static bool see_it_write(struct godwit_background *background, struct godwit_vm *source,
+                         GError **error)
 {
+    struct godwit_moment *moment = &background->moment;
     struct godwit_mailbox begin, now;
     size_t moved;
     if (!godwit_memory_mailbox(source, 0, &begin, error))
@@ -175,7 +167,7 @@ static bool see_it_write(struct godwit_vm *source, struct godwit_moment *moment,
                                    json_integer((json_int_t)(after - before)));
             break;
         }
-        if (!flow_move(&source->testbed->state->flow, SIP, &moved, error) ||
+        if (!flow_move(&background->flow, SIP, &moved, error) ||
             !godwit_testbed_rest(source->testbed, GODWIT_REST_MS, "the guest to write", error))
             return false;
     }
@@ -203,30 +195,30 @@ static bool await_page(struct godwit_vm *source, GError **error)
 
 /* Begins a background snapshot, which cannot complete, of a guest as GUEST has it. Returns when the
  * guest has been seen to write, unless it is stopped all the time. */
-static bool begin(struct godwit_vm *source, enum guest guest, struct godwit_moment *moment,
-                  GError **error)
+static bool begin(struct godwit_background *background, struct godwit_vm *source,
+                  enum godwit_background_guest guest, GError **error)
 {
-    struct flow *flow = &source->testbed->state->flow;
-    if (!godwit_migrate_set_capabilities(source, background, error) ||
-        !godwit_moment_begin(source, "the file", guest == RUNNING, 0, &no_disks, NULL, moment,
-                             error))
+    if (!godwit_migrate_set_capabilities(source, on, error) ||
+        !godwit_moment_begin(source, "the file", guest == GODWIT_BACKGROUND_RUNNING, 0, &no_disks,
+                             NULL, &background->moment, error))
         return false;
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
-    return flow_open(source->testbed, flow, error) &&
+    return flow_open(source->testbed, &background->flow, error) &&
            godwit_migrate_start(source, "exec:cat > " FIFO, false, error) &&
            godwit_migrate_wait(source, "active", error) && await_page(source, error) &&
-           (guest != RESUMED || godwit_vm_run(source, error)) &&
-           (guest == STOPPED || see_it_write(source, moment, error));
+           (guest != GODWIT_BACKGROUND_RESUMED || godwit_vm_run(source, error)) &&
+           (guest == GODWIT_BACKGROUND_STOPPED || see_it_write(background, source, error));
 }
 
 static bool is_read(gpointer data)
 {
-    const struct flow *flow = data;
+    const struct godwit_background_flow *flow = data;
     return !flow->source;
 }
 
 /* Waits until all of a completed snapshot is in the file. */
-static bool flow_finish(struct godwit_testbed *testbed, struct flow *flow, GError **error)
+static bool flow_finish(struct godwit_testbed *testbed, struct godwit_background_flow *flow,
+                        GError **error)
 {
     if (!godwit_testbed_wait(testbed, is_read, flow, "the end of the snapshot", error))
         return false;
@@ -253,67 +245,82 @@ static bool judge_stopped(struct godwit_vm *source, GError **error)
 }
 
 /* Lets a background snapshot complete. The guest must then run on with its memory in order. */
-static bool complete(struct godwit_vm *source, enum guest guest, GError **error)
+static bool complete(struct godwit_background *background, struct godwit_vm *source,
+                     enum godwit_background_guest guest, GError **error)
 {
     struct godwit_reading reading;
-    struct flow *flow = &source->testbed->state->flow;
+    struct godwit_background_flow *flow = &background->flow;
     flow->source = g_unix_fd_add(flow->fifo, G_IO_IN | G_IO_HUP, readable, flow);
     if (!godwit_migrate_wait(source, "completed", error) || !godwit_migrate_note(source, error) ||
         !flow_finish(source->testbed, flow, error))
         return false;
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_RUN_ON);
-    return (guest == STOPPED ? judge_stopped(source, error)
-                             : godwit_course_expect_status(
-                                   source, "running", "after the background snapshot", error)) &&
+    return (guest == GODWIT_BACKGROUND_STOPPED
+                ? judge_stopped(source, error)
+                : godwit_course_expect_status(source, "running", "after the background snapshot",
+                                              error)) &&
            godwit_course_see_it_run(source, error) && godwit_course_stop(source, error) &&
            godwit_oracle_look(source, &reading, error);
 }
 
-/* Makes the destination load the file, and judges it. */
-static bool judge(struct godwit_vm *source, struct godwit_vm *destination,
-                  enum godwit_transport transport, struct godwit_moment *moment, GError **error)
+bool godwit_background_save(struct godwit_background *background, struct godwit_vm *source,
+                            enum godwit_background_guest guest, GError **error)
 {
+    return begin(background, source, guest, error) && complete(background, source, guest, error);
+}
+
+static bool load(struct godwit_background *background, struct godwit_vm *source,
+                 struct godwit_vm *destination, GError **error)
+{
+    const enum godwit_transport transport = transport_of(source->testbed->setup);
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_RESTART);
     g_autofree char *from = godwit_migrate_listen(source, destination, transport, false, error);
     if (!from || !godwit_migrate_wait(destination, "completed", error))
         return false;
     godwit_memory_forget(destination);
-    return godwit_moment_judge(destination, moment, &no_disks, error);
+    return godwit_moment_judge(destination, &background->moment, &no_disks, error);
 }
 
-/* Makes a background snapshot, twice if the row's data says so, and loads the last one. */
-static bool take(struct godwit_testbed *testbed, enum guest guest, bool twice, GError **error)
+bool godwit_background_load(struct godwit_background *background, struct godwit_vm *source,
+                            struct godwit_vm *destination, GError **error)
 {
-    struct godwit_moment *moment = &testbed->state->moment;
-    const enum godwit_transport transport = transport_of(testbed->setup);
-    struct godwit_vm *source, *destination;
     g_autoptr(GError) cause = NULL;
-    if (!godwit_course_both(testbed, "destination", true, &source, &destination, error) ||
-        !godwit_migrate_set_capabilities(destination, NULL, error))
-        return false;
-    for (unsigned i = 0; i <= twice; i++)
-        if ((i && !godwit_vm_run(source, error)) || !begin(source, guest, moment, error) ||
-            !complete(source, guest, error))
-            return false;
-    if (judge(source, destination, transport, moment, &cause))
-        return godwit_course_end(source, destination, error);
-    godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
+    if (load(background, source, destination, &cause))
+        return true;
+    godwit_testbed_phase(source->testbed, GODWIT_PHASE_MIGRATE);
     godwit_bug_explain_failure(source, destination, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }
 
+/* Makes a background snapshot, twice if the row's data says so, and loads the last one. */
+static bool take(struct godwit_testbed *testbed, enum godwit_background_guest guest, bool twice,
+                 GError **error)
+{
+    struct godwit_background *background = &testbed->state->background;
+    struct godwit_vm *source, *destination;
+    if (!godwit_course_both(testbed, "destination", true, &source, &destination, error) ||
+        !godwit_migrate_set_capabilities(destination, NULL, error))
+        return false;
+    for (unsigned i = 0; i <= twice; i++)
+        if ((i && !godwit_vm_run(source, error)) ||
+            !godwit_background_save(background, source, guest, error))
+            return false;
+    return godwit_background_load(background, source, destination, error) &&
+           godwit_course_end(source, destination, error);
+}
+
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {
-    const enum guest *guest = scenario->data;
+    const enum godwit_background_guest *guest = scenario->data;
     return take(testbed, *guest, false, error);
 }
 
 static bool run_twice(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                       GError **error)
 {
-    const enum guest *guest = scenario->data;
+    const enum godwit_background_guest *guest = scenario->data;
     return take(testbed, *guest, true, error);
 }
 
@@ -344,13 +351,13 @@ static bool run_cancel(struct godwit_testbed *testbed, const struct godwit_scena
     (void)scenario;
     if (!godwit_course_both(testbed, "destination", true, &source, &destination, error) ||
         !godwit_migrate_set_capabilities(destination, NULL, error) ||
-        !begin(source, RUNNING, &testbed->state->moment, error))
+        !begin(&testbed->state->background, source, GODWIT_BACKGROUND_RUNNING, error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_CANCEL);
     if (!godwit_vm_command(source, "migrate_cancel", NULL, error))
         return false;
     /* A thread that waits for the full FIFO notices the cancellation only now. */
-    flow_close(&testbed->state->flow);
+    flow_close(&testbed->state->background.flow);
     return godwit_migrate_wait(source, "cancelled", error) &&
            godwit_course_expect_status(source, "running", "after the cancellation", error) &&
            see_it_go_on(source, error) && godwit_migrate_set_capabilities(source, off, error) &&
@@ -358,8 +365,7 @@ static bool run_cancel(struct godwit_testbed *testbed, const struct godwit_scena
 }
 
 #define BACKGROUND                                                                                 \
-    .state = sizeof(struct godwit_scenario_state), .clear = clear,                                 \
-    .needs = "capability:background-snapshot", .lacks = godwit_scenario_lacks_userfaultfd
+    .state = sizeof(struct godwit_scenario_state), .clear = clear, GODWIT_BACKGROUND_NEEDS
 
 GODWIT_SCENARIOS(background) = {
     {
@@ -368,7 +374,7 @@ GODWIT_SCENARIOS(background) = {
         .summary = "of a stopped guest, which stays stopped: the file holds every byte",
         .run = run,
         .cold = true,
-        .data = &(const enum guest){STOPPED},
+        .data = &(const enum godwit_background_guest){GODWIT_BACKGROUND_STOPPED},
     },
     {
         BACKGROUND,
@@ -376,7 +382,7 @@ GODWIT_SCENARIOS(background) = {
         .summary = "the guest is resumed meanwhile: the file holds every byte as at the start",
         .run = run,
         .cold = true,
-        .data = &(const enum guest){RESUMED},
+        .data = &(const enum godwit_background_guest){GODWIT_BACKGROUND_RESUMED},
     },
     {
         BACKGROUND,
@@ -384,7 +390,7 @@ GODWIT_SCENARIOS(background) = {
         .summary = "the guest runs all the time: the file holds memory and CPU of one instant",
         .run = run,
         .cold = true,
-        .data = &(const enum guest){RUNNING},
+        .data = &(const enum godwit_background_guest){GODWIT_BACKGROUND_RUNNING},
     },
     {
         BACKGROUND,
@@ -393,7 +399,7 @@ GODWIT_SCENARIOS(background) = {
         .run = run_twice,
         .cold = true,
         .slow = true,
-        .data = &(const enum guest){RESUMED},
+        .data = &(const enum godwit_background_guest){GODWIT_BACKGROUND_RESUMED},
     },
     {
         BACKGROUND,

@@ -9,8 +9,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "course/virtio.h"
+#include "scenario/background.h"
 #include "scenario/pattern.h"
-#include "scenario/scenario.h"
 
 #include "base/json.h"
 #include "memory/memory.h"
@@ -50,6 +50,7 @@ struct godwit_scenario_state {
     struct godwit_virtio device;
     struct godwit_virtqueue inflate, deflate, free_pages;
     struct godwit_pattern pattern;
+    struct godwit_background background;
     uint64_t ram; /* what query-balloon reports while nothing is in the balloon */
 };
 
@@ -284,25 +285,55 @@ static bool judge_undriven(struct godwit_vm *source, struct godwit_vm *destinati
     return expect_pages(source, 0, error) && expect_pages(destination, 0, error);
 }
 
+static void clear(struct godwit_scenario_state *state)
+{
+    godwit_background_clear(&state->background);
+}
+
+/* Starts both sides, with DEVICE. */
+static bool start(struct godwit_testbed *testbed, const char *device, struct godwit_vm **source,
+                  struct godwit_vm **destination, GError **error)
+{
+    const char *const arguments[] = {"-object", "iothread,id=thread", "-device", device, NULL};
+    testbed->hand = true;
+    return godwit_course_try_both(testbed, WHAT, arguments, arguments, GODWIT_VM_DESTINATION_PAUSED,
+                                  source, destination, error) &&
+           godwit_course_migrates(*source, "machine", error);
+}
+
+/* Saves a background snapshot of a guest that has given pages, which QEMU must not give back when it
+ * protects all RAM, and loads it. */
+static bool run_background(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                           GError **error)
+{
+    struct godwit_scenario_state *state = testbed->state;
+    const unsigned pages = INFLATED - DEFLATED;
+    struct godwit_vm *source, *destination;
+    if (!start(testbed, scenario->data, &source, &destination, error) ||
+        !godwit_migrate_set_capabilities(destination, NULL, error) ||
+        !inflate(source, destination, error) ||
+        !godwit_background_save(&state->background, source, GODWIT_BACKGROUND_RESUMED, error) ||
+        !judge_pages(source, error) || !expect_pages(source, pages, error))
+        return false;
+    return godwit_background_load(&state->background, source, destination, error) &&
+           judge_pages(destination, error) && expect_pages(destination, pages, error) &&
+           godwit_course_end(source, destination, error);
+}
+
 /* Both sides have the device that is the scenario's data. */
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {
-    const char *const arguments[] = {"-object", "iothread,id=thread", "-device", scenario->data,
-                                     NULL};
     struct godwit_vm *source, *destination;
-    testbed->hand = true;
     testbed->oob = godwit_spec_is_postcopy(&scenario->spec);
-    return godwit_course_try_both(testbed, WHAT, arguments, arguments, GODWIT_VM_DESTINATION_PAUSED,
-                                  &source, &destination, error) &&
-           godwit_course_migrates(source, "machine", error) &&
+    return start(testbed, scenario->data, &source, &destination, error) &&
            godwit_course_move(testbed, &scenario->spec, source, destination, error);
 }
 
 #define ROW(name_, text, device, ...)                                                              \
     {                                                                                              \
         .name = "memory/balloon" name_, .summary = text, .run = run, .data = device,               \
-        .state = sizeof(struct godwit_scenario_state), __VA_ARGS__                                 \
+        .state = sizeof(struct godwit_scenario_state), .clear = clear, __VA_ARGS__                 \
     }
 #define ON_PCI "virtio-balloon-pci,disable-legacy=on,id=" DEVICE
 
@@ -321,6 +352,16 @@ GODWIT_SCENARIOS(balloon) = {
                  .started = hint,
                  .live = see_unsent,
                  .judge = judge_hints}),
+    {
+        .name = "background-snapshot/balloon",
+        .summary = "pages in a virtio-balloon: the file has zeros there, and all else",
+        .run = run_background,
+        .data = ON_PCI,
+        .cold = true,
+        .state = sizeof(struct godwit_scenario_state),
+        .clear = clear,
+        GODWIT_BACKGROUND_NEEDS,
+    },
     ROW("/undriven", "a virtio-balloon without a driver, with free page hints on",
         "virtio-balloon,id=" DEVICE ",free-page-hint=on,iothread=thread",
         .spec = {.configure = want_before, .live = want_during, .judge = judge_undriven}),

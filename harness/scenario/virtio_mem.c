@@ -10,8 +10,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "course/virtio.h"
+#include "scenario/background.h"
 #include "scenario/pattern.h"
-#include "scenario/scenario.h"
 
 #include "base/json.h"
 #include "memory/memory.h"
@@ -55,7 +55,13 @@ struct godwit_scenario_state {
     bool plugged[BLOCKS];
     const struct sides *sides;
     const char *type; /* of the device */
+    struct godwit_background background;
 };
+
+static void clear(struct godwit_scenario_state *state)
+{
+    godwit_background_clear(&state->background);
+}
 
 /* Returns the block of a page of the pattern. */
 static unsigned block_of(unsigned page)
@@ -344,22 +350,47 @@ static void add_arguments(GPtrArray *words, const struct godwit_testbed *testbed
     g_ptr_array_add(words, NULL);
 }
 
-/* Starts both sides with the device and the PROPERTIES that each has of it, and takes the common
- * course. */
-static bool take_course(struct godwit_testbed *testbed, const struct godwit_spec *spec,
-                        const char *here, const char *there, GError **error)
+/* Starts both sides with the device and the properties that each has of it: HERE and THERE. */
+static bool start(struct godwit_testbed *testbed, const char *here, const char *there,
+                  struct godwit_vm **source, struct godwit_vm **destination, GError **error)
 {
     g_autoptr(GPtrArray) source_words = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) destination_words = g_ptr_array_new_with_free_func(g_free);
-    struct godwit_vm *source, *destination;
     add_arguments(source_words, testbed, here);
     add_arguments(destination_words, testbed, there);
     testbed->hand = true;
-    testbed->oob = godwit_spec_is_postcopy(spec);
     return godwit_course_try_both(testbed, WHAT, (const char *const *)source_words->pdata,
                                   (const char *const *)destination_words->pdata,
-                                  GODWIT_VM_DESTINATION_PAUSED, &source, &destination, error) &&
+                                  GODWIT_VM_DESTINATION_PAUSED, source, destination, error);
+}
+
+/* Likewise, and takes the common course. */
+static bool take_course(struct godwit_testbed *testbed, const struct godwit_spec *spec,
+                        const char *here, const char *there, GError **error)
+{
+    struct godwit_vm *source, *destination;
+    testbed->oob = godwit_spec_is_postcopy(spec);
+    return start(testbed, here, there, &source, &destination, error) &&
            godwit_course_move(testbed, spec, source, destination, error);
+}
+
+/* Saves a background snapshot, for which QEMU populates and protects what is plugged and nothing
+ * else, and loads it into a destination whose memory is full of other contents. */
+static bool run_background(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                           GError **error)
+{
+    const struct sides *sides = scenario->data;
+    struct godwit_background *background = &testbed->state->background;
+    struct godwit_vm *source, *destination;
+    return choose(testbed, error) &&
+           start(testbed, sides->here, sides->there, &source, &destination, error) &&
+           godwit_migrate_set_capabilities(destination, NULL, error) &&
+           configure(source, destination, error) &&
+           godwit_background_save(background, source, GODWIT_BACKGROUND_RESUMED, error) &&
+           judge_memory(source, WANTED_THEN, error) && judge_blocks(source, error) &&
+           godwit_background_load(background, source, destination, error) &&
+           judge_memory(destination, WANTED_THEN, error) && judge_blocks(destination, error) &&
+           godwit_course_end(source, destination, error);
 }
 
 /* From the one address of the memory to the other. */
@@ -425,7 +456,7 @@ static bool judge_refusal(struct godwit_vm *source, struct godwit_vm *destinatio
 #define ROW(name_, text, run_, ...)                                                                \
     {                                                                                              \
         .name = "memory/virtio-mem" name_, .summary = text, .run = run_,                           \
-        .state = sizeof(struct godwit_scenario_state), __VA_ARGS__                                 \
+        .state = sizeof(struct godwit_scenario_state), .clear = clear, __VA_ARGS__                 \
     }
 #define DRIVEN(move_, ...)                                                                         \
     .spec = {.transport = GODWIT_TRANSPORT_UNIX,                                                   \
@@ -450,6 +481,16 @@ GODWIT_SCENARIOS(virtio_mem) = {
         .data = &dynamic, DRIVEN(GODWIT_MOVE_LIVE, )),
     ROW("/late", "virtio-mem that sends its bitmap after RAM, as before QEMU 8.1", run,
         .data = &late, DRIVEN(GODWIT_MOVE_LIVE, )),
+    {
+        .name = "background-snapshot/virtio-mem",
+        .summary = "RAM by virtio-mem: the file has what is plugged, and zeros elsewhere",
+        .run = run_background,
+        .data = &same,
+        .cold = true,
+        .state = sizeof(struct godwit_scenario_state),
+        .clear = clear,
+        GODWIT_BACKGROUND_NEEDS,
+    },
     ROW("/undriven", "virtio-mem without a driver: nothing is plugged", run, .data = &same,
         .spec = {.configure = configure_undriven,
                  .live = change_undriven,

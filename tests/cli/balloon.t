@@ -40,5 +40,7 @@ my @rows = (
         '--timeout-scale', '0.2'],
 );
 ok_rows('memory/balloon', @rows);
+ok_rows('background-snapshot/balloon', ['', edited(q{s/"actual": (\d+)/'"actual": ' . ($1 - 4096 * ($name eq 'destination'))/e}),
+    qr/destination: query-balloon reports \d+ bytes, expected \d+ with 64 pages in the balloon/]);
 
 done_testing;

@@ -53,5 +53,8 @@ my @rows = (
         qr/the destination's virtio-mem has another "memaddr", and it ended without naming that: ".*block-size/],
 );
 ok_rows('memory/virtio-mem', @rows);
+ok_rows('background-snapshot/virtio-mem',
+    ['', edited(q{s/"size": 4194304,/"size": 5242880,/ if $name eq 'destination'}),
+        qr/destination: virtio-mem has 5242880 bytes plugged of 4194304 requested, expected 4194304 of 4194304/]);
 
 done_testing;
