@@ -301,8 +301,8 @@ static bool start(struct godwit_testbed *testbed, const char *device, struct god
            godwit_course_migrates(*source, "machine", error);
 }
 
-/* Saves a background snapshot of a guest that has given pages, which QEMU must not give back when it
- * protects all RAM, and loads it. */
+/* Saves a background snapshot of a guest that has given pages, which QEMU must not give back when
+ * it protects all RAM, and loads it. */
 static bool run_background(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                            GError **error)
 {

@@ -4,8 +4,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "scenario/cancel.h"
+
 #include "bugs/bugs.h"
-#include "migrate/peer.h"
 #include "scenario/scenario.h"
 
 #include <string.h>
@@ -122,10 +123,8 @@ static bool ask_pending(struct godwit_vm *vm, bool *pending, GError **error)
     return instances != NULL;
 }
 
-/* Waits until the source is cancelled. It may notice only when its connection is refused. A source
- * that reports "cancelled" while it still connects has a known bug, and cannot migrate again before
- * the connection has ended. */
-static bool settle_cancelled(struct godwit_vm *source, godwit_peer *busy, GError **error)
+/* A source that reports "cancelled" while it still connects has a known bug. */
+bool godwit_cancel_settle(struct godwit_vm *source, godwit_peer *busy, GError **error)
 {
     bool pending;
     g_autofree char *state = godwit_migrate_state(source, error);
@@ -161,7 +160,7 @@ static bool after_setup(struct godwit_testbed *testbed, const struct godwit_scen
     struct godwit_vm *source = start_source(testbed, error);
     return source && godwit_peer_busy(&busy, testbed, "busy.sock", error) &&
            godwit_migrate_start(source, BUSY_URI, false, error) &&
-           cancel_in(source, "setup", error) && settle_cancelled(source, &busy, error) &&
+           cancel_in(source, "setup", error) && godwit_cancel_settle(source, &busy, error) &&
            migrate_afterwards(source, scenario, error);
 }
 

@@ -149,28 +149,35 @@ static bool take_item(const struct godwit_stream_item *item, gpointer data, GErr
 
 /* Filter: lets everything pass until the sluice is shut. The end of the connection always passes:
  * the destination sees a stream that was cut off. */
-static void filter(struct godwit_flow *flow, gpointer data, const unsigned char *bytes,
-                   size_t length)
+static void filter_channel(struct godwit_flow *flow, gpointer data, const unsigned char *bytes,
+                           size_t length)
 {
-    struct godwit_sluice *sluice = data;
-    if (!length) {
+    const struct godwit_sluice *sluice = data;
+    if (!length)
         godwit_flow_close(flow);
-        return;
-    }
-    if (sluice->stream && !godwit_stream_feed(sluice->stream, bytes, length, NULL))
-        g_clear_pointer(&sluice->stream, godwit_stream_free);
-    if (!sluice->shut)
+    else if (!sluice->shut)
         godwit_flow_send(flow, bytes, length);
 }
 
+/* Filter: likewise, and reads the stream. */
+static void filter_main(struct godwit_flow *flow, gpointer data, const unsigned char *bytes,
+                        size_t length)
+{
+    struct godwit_sluice *sluice = data;
+    if (length && sluice->stream && !godwit_stream_feed(sluice->stream, bytes, length, NULL))
+        g_clear_pointer(&sluice->stream, godwit_stream_free);
+    filter_channel(flow, data, bytes, length);
+}
+
+/* The first connection is the main one: multifd channels follow it. */
 static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
                   gpointer data)
 {
     struct godwit_sluice *sluice = data;
     (void)answered;
-    (void)index;
-    sluice->stream = godwit_stream_new(0, take_item, sluice);
-    godwit_flow_filter_by(sent, filter, sluice);
+    if (!index)
+        sluice->stream = godwit_stream_new(0, take_item, sluice);
+    godwit_flow_filter_by(sent, index ? filter_channel : filter_main, sluice);
 }
 
 /* Returns whether all that is to be kept back has come, or the stream cannot be read. */
@@ -186,6 +193,7 @@ static bool shut_off(struct godwit_held *held, GError **error)
 {
     struct godwit_vm *source = held->source;
     held->sluice.postcopy = held->state == GODWIT_HELD_POSTCOPY_DEVICE;
+    godwit_wire_ungate(held->testbed->wire);
     if (held->sluice.postcopy) {
         held->sluice.shut = true;
         if (!godwit_vm_command(source, "migrate-start-postcopy", NULL, error))
@@ -288,6 +296,21 @@ bool godwit_held_await_failure(struct godwit_held *held, GError **error)
            godwit_migrate_note_failure(source, error) &&
            (!stopped ||
             godwit_vm_wait_event(source, source->migration_first, "RESUME", NULL, error));
+}
+
+bool godwit_held_await_cancelled(struct godwit_held *held, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    const bool cancelled = godwit_migrate_wait(held->source, "cancelled", &cause);
+    g_autofree char *state = godwit_migrate_state(held->source, error);
+    if (!state)
+        return false;
+    godwit_testbed_measure(held->testbed, "ended", json_string(state));
+    if (cancelled || (held->state == GODWIT_HELD_DEVICE && cause->code == GODWIT_ERROR_MIGRATION &&
+                      !strcmp(state, "failed")))
+        return true;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
 }
 
 bool godwit_held_elsewhere(struct godwit_held *held, GError **error)

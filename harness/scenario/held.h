@@ -30,12 +30,13 @@ enum godwit_held_state {
 
 struct godwit_stream;
 
-/* What the relay does with the source's stream. */
+/* What the relay does with the source's stream, and with multifd channels. */
 struct godwit_sluice {
-    struct godwit_stream *stream; /* reads it; owned. NULL: not needed, or it cannot be read */
-    bool shut;                    /* nothing passes any more */
-    bool over;                    /* all that is to be kept back has come */
-    bool postcopy;                /* ... which is a package, otherwise the rest of the stream */
+    struct godwit_stream
+        *stream;   /* reads the main one; owned. NULL: not needed, or it cannot be read */
+    bool shut;     /* nothing passes any more */
+    bool over;     /* all that is to be kept back has come */
+    bool postcopy; /* ... which is a package, otherwise the rest of the stream */
 };
 
 /* It must live as long as the testbed's wire: in the scenario's state. */
@@ -99,6 +100,11 @@ bool godwit_held_go_on(struct godwit_held *held, GError **error);
 /* Waits until the source of a migration that was broken off before it left the source reports that
  * it failed, and that the guest resumed if the migration had stopped it. */
 bool godwit_held_await_failure(struct godwit_held *held, GError **error);
+
+/* Waits until a cancelled migration is over, and records as what ("ended"): as cancelled. In device
+ * it may be failed, because QEMU first breaks the connection and then changes the state: its thread
+ * may see only the former. */
+bool godwit_held_await_cancelled(struct godwit_held *held, GError **error);
 
 /* Checks that the source's guest runs on and can be migrated to another destination. */
 bool godwit_held_elsewhere(struct godwit_held *held, GError **error);

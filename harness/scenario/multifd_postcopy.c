@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "scenario/cancel.h"
 #include "scenario/held.h"
 #include "scenario/multifd.h"
 
@@ -210,12 +211,14 @@ static bool judge_cancelled(struct godwit_held *held, GError **error)
     struct godwit_vm *source = held->source;
     /* A gate would keep from the destination that the connections are closed. */
     godwit_wire_ungate(held->testbed->wire);
-    if (!godwit_migrate_wait(source, "cancelled", error))
+    if (!(held->destination ? godwit_held_await_cancelled(held, error)
+                            : godwit_cancel_settle(source, &held->here, error)))
         return false;
     godwit_testbed_phase(held->testbed, GODWIT_PHASE_ELSEWHERE);
-    return godwit_course_refused(held->destination, error) &&
+    return (!held->destination || godwit_course_refused(held->destination, error)) &&
            godwit_course_expect_status(source, "running", "after migrate_cancel", error) &&
-           godwit_course_see_it_run(source, error) && godwit_vm_handshake(held->second, error) &&
+           godwit_course_see_it_run(source, error) &&
+           (held->second->answers || godwit_vm_handshake(held->second, error)) &&
            set_channels(source, held->second, CHANNELS_SECOND, error) &&
            godwit_multifd_move_postcopy(held->testbed, &again, source, held->second, error);
 }
@@ -237,6 +240,16 @@ static bool judge_refused(struct godwit_held *held, const char *refusal, GError 
            godwit_course_end(held->destination, held->source, error);
 }
 
+/* Turns both on, and makes the destination listen. In setup there is none yet. */
+static bool connect_held(struct godwit_held *held, GError **error)
+{
+    struct godwit_vm *last = held->destination ? held->destination : held->second;
+    return (last->answers || godwit_vm_handshake(last, error)) &&
+           godwit_multifd_accept_postcopy(held->source, last, error) &&
+           (held->destination ? godwit_held_connect(held, multifd, error)
+                              : godwit_migrate_set_capabilities(held->source, multifd, error));
+}
+
 /* Brings a migration with both into a state, and sends migrate_cancel. */
 static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                    GError **error)
@@ -249,9 +262,8 @@ static bool cancel(struct godwit_testbed *testbed, const struct godwit_scenario 
     held->survives = postcopy;
     held->elsewhere = !postcopy;
     testbed->oob = true;
-    if (!godwit_held_start(held, error) ||
-        !godwit_multifd_accept_postcopy(held->source, held->destination, error) ||
-        !godwit_held_connect(held, multifd, error) || !godwit_held_reach(held, error) ||
+    if (!godwit_held_start(held, error) || !connect_held(held, error) ||
+        !godwit_held_reach(held, error) ||
         !godwit_held_expect(held, "just before migrate_cancel", error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_CANCEL);
@@ -362,6 +374,8 @@ GODWIT_SCENARIOS(multifd_postcopy) = {
         .slow = true,
         COMMON,
     },
+    CANCEL("setup", SETUP, "cancelled while the source connects"),
+    CANCEL("device", DEVICE, "cancelled when everything was sent, but not confirmed: it resumes"),
     CANCEL("active", ACTIVE, "cancelled in precopy: migrated with both to another destination"),
     CANCEL("pre-switchover", PRE_SWITCHOVER,
            "cancelled when the guest is already stopped: it resumes"),
