@@ -49,4 +49,38 @@ for my $row (@rows) {
     like($run->{out}, $message, "monitor/$scenario: $message") or diag($edit, $run->{out}, $run->{err});
 }
 
+# A QEMU on whose terminal EDIT, Perl code, changes what is typed: $_.
+sub typed {
+    my ($edit) = @_;
+    return script_file('typed-' . ++$number, <<"END");
+exec perl -MSocket -MPOSIX -e '
+    my \@a = map { s/readline[.]sock/real.sock/r } \@ARGV;
+    "\@a" =~ /real[.]sock/ or exec "$newest", \@a;
+    socket my \$listener, AF_UNIX, SOCK_STREAM, 0;
+    bind \$listener, sockaddr_un("readline.sock") and listen \$listener, 1 or die \$!;
+    my \$pid = fork // die;
+    if (\$pid) { POSIX::dup2(0, fileno \$listener); exec "$newest", \@a }
+    POSIX::close(\$_) for grep { \$_ != fileno \$listener } 1 .. 20;
+    accept my \$near, \$listener;
+    socket my \$far, AF_UNIX, SOCK_STREAM, 0;
+    select undef, undef, undef, 0.02 until connect \$far, sockaddr_un("real.sock");
+    while (1) {
+        my (\$ready, \$keys) = ("", "");
+        vec(\$ready, fileno \$_, 1) = 1 for \$near, \$far;
+        select \$ready, undef, undef, undef;
+        for my \$from (\$near, \$far) {
+            next if !vec \$ready, fileno \$from, 1;
+            sysread \$from, \$_, 4096 or exit;
+            if (\$from == \$near) { $edit }
+            syswrite \$from == \$near ? \$far : \$near, \$_;
+        }
+    }' -- "\$@"
+END
+}
+ok_rows('monitor/readline/',
+    ['completion', qemu_edited('s/"xbzrle"/"no-such-name"/', $newest, ++$number),
+        qr/completion of "migrate_set_capability " does not offer no-such-name/],
+    ['completion', typed('s/delvm/loadvn/;'), qr/timed out/, '--timeout-scale', '0.1'],
+    ['migrate', typed('s/migrate /migrate -d /;'), qr/"migrate" gave the prompt back before the migration was over/]);
+
 done_testing;
