@@ -39,7 +39,7 @@ static bool is_of_version(const struct godwit_vm *daemon, GError **error)
 }
 
 struct godwit_vm *godwit_mirror_daemon(struct godwit_testbed *testbed, const char *driver,
-                                       const char *file, GError **error)
+                                       const char *file, bool any, GError **error)
 {
     g_autofree char *folder = g_path_get_dirname(testbed->setup->destination->path);
     g_autofree char *beside = g_build_filename(folder, DAEMON, NULL);
@@ -55,7 +55,7 @@ struct godwit_vm *godwit_mirror_daemon(struct godwit_testbed *testbed, const cha
     json_t *options = json_pack("{s:s, s:s, s:{s:s, s:s, s:{s:b}}}", "driver", driver, "node-name",
                                 GODWIT_STORAGE_NODE, "file", "driver", "file", "filename", file,
                                 "cache", "no-flush", 1);
-    if (daemon && godwit_vm_handshake(daemon, error) && is_of_version(daemon, error) &&
+    if (daemon && godwit_vm_handshake(daemon, error) && (any || is_of_version(daemon, error)) &&
         godwit_vm_command(daemon, "blockdev-add", json_incref(options), error)) {
         json_decref(options);
         return daemon;

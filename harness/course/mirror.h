@@ -26,10 +26,10 @@ struct godwit_mirror {
 /*
  * Starts a qemu-storage-daemon that has the image FILE of a DRIVER, to be an exporter. It is the
  * one beside the destination's QEMU, or that in $PATH. Fails with SKIP if there is none of the
- * destination's version. The testbed owns it.
+ * destination's version, or none at all if ANY version will do. The testbed owns it.
  */
 struct godwit_vm *godwit_mirror_daemon(struct godwit_testbed *testbed, const char *driver,
-                                       const char *file, GError **error);
+                                       const char *file, bool any, GError **error);
 
 /* Makes the exporter export its disk, and connects the source to it. With TLS, a source that asks
  * for no encryption must be refused first: fails with MIGRATION if it is not. */

@@ -269,17 +269,26 @@ static bool await_use(const struct godwit_virtio *virtio, const struct godwit_vi
     return false;
 }
 
+bool godwit_virtio_request_into(const struct godwit_virtio *virtio, struct godwit_virtqueue *queue,
+                                const void *request, size_t length, uint64_t address, size_t room,
+                                GError **error)
+{
+    g_assert(length <= GODWIT_VIRTQUEUE_BUFFER);
+    return godwit_qtest_write_bytes(virtio->vm->qtest, queue->memory + REQUEST, request, length,
+                                    error) &&
+           describe(virtio, queue, 0, queue->memory + REQUEST, length, room ? NEXT : 0, error) &&
+           describe(virtio, queue, 1, address, room, WRITABLE, error) &&
+           submit(virtio, queue, error) && await_use(virtio, queue, error);
+}
+
 bool godwit_virtio_request(const struct godwit_virtio *virtio, struct godwit_virtqueue *queue,
                            const void *request, size_t length, void *answer, size_t room,
                            GError **error)
 {
-    struct godwit_qtest *qtest = virtio->vm->qtest;
-    g_assert(length <= GODWIT_VIRTQUEUE_BUFFER && room <= GODWIT_VIRTQUEUE_BUFFER);
-    return godwit_qtest_write_bytes(qtest, queue->memory + REQUEST, request, length, error) &&
-           describe(virtio, queue, 0, queue->memory + REQUEST, length, room ? NEXT : 0, error) &&
-           describe(virtio, queue, 1, queue->memory + ANSWER, room, WRITABLE, error) &&
-           submit(virtio, queue, error) && await_use(virtio, queue, error) &&
-           (!room || godwit_qtest_read_bytes(qtest, queue->memory + ANSWER, answer, room, error));
+    const uint64_t there = queue->memory + ANSWER;
+    g_assert(room <= GODWIT_VIRTQUEUE_BUFFER);
+    return godwit_virtio_request_into(virtio, queue, request, length, there, room, error) &&
+           (!room || godwit_qtest_read_bytes(virtio->vm->qtest, there, answer, room, error));
 }
 
 bool godwit_virtio_offer(const struct godwit_virtio *virtio, struct godwit_virtqueue *queue,

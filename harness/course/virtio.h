@@ -66,6 +66,11 @@ bool godwit_virtio_request(const struct godwit_virtio *virtio, struct godwit_vir
                            const void *request, size_t length, void *answer, size_t room,
                            GError **error);
 
+/* Likewise, but the answer goes to ADDRESS, away from the memory of the queue. */
+bool godwit_virtio_request_into(const struct godwit_virtio *virtio, struct godwit_virtqueue *queue,
+                                const void *request, size_t length, uint64_t address, size_t room,
+                                GError **error);
+
 /* Offers the device LENGTH bytes of memory at ADDRESS to write to, and waits until it has used
  * them. Otherwise like godwit_virtio_request(). */
 bool godwit_virtio_offer(const struct godwit_virtio *virtio, struct godwit_virtqueue *queue,

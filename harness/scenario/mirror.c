@@ -184,7 +184,7 @@ static bool start(struct godwit_testbed *testbed, const struct godwit_scenario *
         return false;
     if (state->plan->daemon) {
         state->daemon =
-            godwit_mirror_daemon(testbed, state->plan->driver, "destination.img", error);
+            godwit_mirror_daemon(testbed, state->plan->driver, "destination.img", false, error);
         if (!state->daemon)
             return false;
     }
