@@ -41,7 +41,8 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_CHANNELS,     /* a source has ended after a list of channels: source */
     GODWIT_SYMPTOM_CANCELLING,   /* a cancelled or failed one, in STATE, is not over: source */
     GODWIT_SYMPTOM_NO_END,       /* the migration stays in STATE: source, destination */
-    GODWIT_SYMPTOM_NO_ANSWER,    /* a source does not answer a command: source */
+    GODWIT_SYMPTOM_NO_ANSWER,    /* a source does not answer a command: source; TEXT: what its
+                                    migration waits for, if that is known */
     GODWIT_SYMPTOM_STUCK,        /* a destination whose migration failed answers nothing, and does
                                     not end: destination */
     GODWIT_SYMPTOM_INACTIVE,     /* a source has ended after block command TEXT: source */

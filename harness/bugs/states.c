@@ -109,6 +109,17 @@ static bool is_stalled(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* QEMU reads the peer's part of a handshake from a socket that blocks, in its main loop. */
+static bool is_stalled_handshake(const struct godwit_symptom *symptom, char **seen)
+{
+    if (g_strcmp0(symptom->text, "TLS handshake") != 0 ||
+        strcmp(godwit_migrate_reported_state(symptom->source), "setup") != 0)
+        return false;
+    *seen = g_strdup("the source answers nothing on QMP while its peer does not answer the TLS "
+                     "handshake");
+    return true;
+}
+
 /* The thread that loads waits for what the channels bring, and they have ended between two packets,
  * which QEMU does not take for an error. */
 static bool is_waiting_for_channels(const struct godwit_symptom *symptom, char **seen)
@@ -302,6 +313,16 @@ const struct godwit_bug godwit_bugs_states[] = {
         .runs = 108,
         .percent = 25,
         .matches = is_stalled,
+    },
+    {
+        .id = "tls-handshake-stalls-monitor",
+        .summary = "a source whose peer does not answer the TLS handshake does not answer on QMP",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_NO_ANSWER,
+        .role = GODWIT_BUG_SOURCE,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_stalled_handshake,
     },
     {
         .id = "multifd-hang",

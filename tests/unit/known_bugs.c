@@ -1331,6 +1331,7 @@ static void test_all_rows(void **state)
                                          "multifd-cancel-hangs",
                                          "multifd-postcopy",
                                          "completion-stalls-monitor",
+                                         "tls-handshake-stalls-monitor",
                                          "multifd-level-ignored",
                                          "tcp-port-wraps",
                                          "incoming-stuck",
@@ -1386,7 +1387,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 83);
+    assert_int_equal(rows, 84);
 }
 
 /* The set of accepted bugs, and back. */
@@ -2159,6 +2160,31 @@ static void test_colo(void **state)
     }
 }
 
+/* Only while the source waits for the handshake. */
+static void test_stalled_handshake(void **state)
+{
+    static const struct {
+        const char *state, *waits;
+        const char *id;
+    } rows[] = {
+        {"setup", "TLS handshake", "tls-handshake-stalls-monitor"},
+        {"active", "TLS handshake", NULL},
+        {"setup", "something else", NULL},
+        {"setup", NULL, NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, "11.1.3", "7.2.22");
+        g_ptr_array_add(
+            pair->source->vm->qmp->events,
+            json_pack("{s:s, s:{s:s}}", "event", "MIGRATION", "data", "status", rows[i].state));
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_NO_ANSWER, .source = pair->source->vm,
+                                     .text = rows[i].waits));
+        if (g_strcmp0(id, rows[i].id) != 0)
+            fail_msg("row %zu: %s", i, id);
+        fake_pair_free(pair);
+    }
+}
+
 static void test_colo_failed(void **state)
 {
 #define INVALID "Received invalid message 0x0000 length 0x0000"
@@ -2248,6 +2274,7 @@ int main(void)
         cmocka_unit_test(test_unreadable),
         cmocka_unit_test(test_stale_window),
         cmocka_unit_test(test_stalled_completion),
+        cmocka_unit_test(test_stalled_handshake),
         cmocka_unit_test(test_multifd_hang),
         cmocka_unit_test(test_inactive_resize),
         cmocka_unit_test(test_multifd_postcopy),
