@@ -182,6 +182,17 @@ struct extent {
     bool mailboxes;  /* the mailboxes may be stale as well */
 };
 
+/* Returns whether the parts begin at multiples of SIZE, in their block and in the window. */
+static bool in_steps(const GArray *parts, size_t size)
+{
+    for (guint i = 0; i < parts->len; i++) {
+        const struct godwit_part *part = &g_array_index(parts, struct godwit_part, i);
+        if (part->offset % size || part->at % size)
+            return false;
+    }
+    return true;
+}
+
 /* Returns true if only pages of the window differ, and they are stale within EXTENT. */
 static bool is_stale_window(const struct godwit_symptom *symptom, const struct extent *extent)
 {
@@ -190,15 +201,12 @@ static bool is_stale_window(const struct godwit_symptom *symptom, const struct e
     const struct godwit_workload *workload = &setup->workload;
     const struct godwit_block *there = godwit_memory_block(destination, symptom->block->name);
     const size_t size = workload->page_size;
-    const uint64_t length = workload->window_end - workload->window_start;
-    uint64_t window = 0, mailboxes = 0;
+    uint64_t mailboxes = 0;
     unsigned left = extent->pages;
-    if (!there ||
-        godwit_memory_locate(source, workload->window_start, length, &window, NULL) !=
-            symptom->block ||
-        godwit_memory_locate(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE, &mailboxes,
-                             NULL) != symptom->block ||
-        mailboxes % size || window % size)
+    g_autoptr(GArray) window = godwit_memory_window(source, NULL);
+    const bool beside = godwit_memory_locate(source, setup->image->mailbox, GODWIT_MAILBOX_SIZE,
+                                             &mailboxes, NULL) == symptom->block;
+    if (!there || !window || (beside && mailboxes % size) || !in_steps(window, size))
         return false;
     struct godwit_mailbox here[GODWIT_MAX_CPUS], old;
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++)
@@ -217,13 +225,15 @@ static bool is_stale_window(const struct godwit_symptom *symptom, const struct e
             !godwit_memory_read_block(destination, there, offset, found, size, NULL))
             return false;
         if (!memcmp(right, found, size) ||
-            (extent->mailboxes &&
+            (extent->mailboxes && beside &&
              only_mailboxes(right, found, size, offset - mailboxes, workload->cpus)))
             continue;
-        const uint32_t page = (uint32_t)((offset - window) / size);
+        const struct godwit_part *part = godwit_memory_part(window, symptom->block, offset);
+        if (!part || left-- == 0)
+            return false;
+        const uint32_t page = (uint32_t)((part->at + (offset - part->offset)) / size);
         how.latest = here[page % workload->cpus].passes + 1;
-        if (offset < window || offset - window >= length || left-- == 0 ||
-            !(workload->flags & GODWIT_FLAG_STAMP ? is_older(&how, page, right, found)
+        if (!(workload->flags & GODWIT_FLAG_STAMP ? is_older(&how, page, right, found)
                                                   : is_earlier_pass(&how, right, found, size)))
             return false;
     }

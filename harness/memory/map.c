@@ -175,6 +175,13 @@ const struct godwit_piece *godwit_memory_piece(const struct godwit_vm *vm,
     return NULL;
 }
 
+static void no_ram(const struct godwit_vm *vm, uint64_t gpa, uint64_t length, GError **error)
+{
+    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                "%s: guest-physical " HEX "+" HEX " is not RAM of this guest", vm->name, gpa,
+                length);
+}
+
 const struct godwit_block *godwit_memory_locate(struct godwit_vm *vm, uint64_t gpa, uint64_t length,
                                                 uint64_t *offset, GError **error)
 {
@@ -188,9 +195,79 @@ const struct godwit_block *godwit_memory_locate(struct godwit_vm *vm, uint64_t g
             return &g_array_index(vm->blocks, struct godwit_block, piece->block);
         }
     }
-    g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
-                "%s: guest-physical " HEX "+" HEX " is not RAM of this guest", vm->name, gpa,
-                length);
+    no_ram(vm, gpa, length, error);
+    return NULL;
+}
+
+/* Returns the piece with the byte at GPA, or NULL. */
+static const struct godwit_piece *piece_at(const struct godwit_vm *vm, uint64_t gpa)
+{
+    for (guint i = 0; i < vm->pieces->len; i++) {
+        const struct godwit_piece *piece = &g_array_index(vm->pieces, struct godwit_piece, i);
+        if (gpa >= piece->gpa && gpa - piece->gpa < piece->length)
+            return piece;
+    }
+    return NULL;
+}
+
+/* Returns whether any of the parts is of BLOCK. */
+static bool has_part(const GArray *parts, const struct godwit_block *block)
+{
+    for (guint i = 0; i < parts->len; i++)
+        if (g_array_index(parts, struct godwit_part, i).block == block)
+            return true;
+    return false;
+}
+
+/* A walk over the parts must come by each block once, from its beginning to its end, since that is
+ * how the RAM compare walks over blocks. */
+GArray *godwit_memory_parts(struct godwit_vm *vm, uint64_t gpa, uint64_t length, GError **error)
+{
+    if (!godwit_memory_map(vm, error))
+        return NULL;
+    g_autoptr(GArray) parts = g_array_new(FALSE, TRUE, sizeof(struct godwit_part));
+    for (uint64_t at = 0; at < length;) {
+        const struct godwit_piece *piece = piece_at(vm, gpa + at);
+        if (!piece) {
+            no_ram(vm, gpa, length, error);
+            return NULL;
+        }
+        const uint64_t into = gpa + at - piece->gpa;
+        const struct godwit_part part = {
+            .block = &g_array_index(vm->blocks, struct godwit_block, piece->block),
+            .offset = piece->offset + into,
+            .at = at,
+            .length = MIN(length - at, piece->length - into),
+        };
+        if (has_part(parts, part.block)) {
+            g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_QMP,
+                        "%s: guest-physical " HEX "+" HEX
+                        " has two parts of RAM block %s, expected "
+                        "one of each block",
+                        vm->name, gpa, length, part.block->name);
+            return NULL;
+        }
+        g_array_append_val(parts, part);
+        at += part.length;
+    }
+    return g_steal_pointer(&parts);
+}
+
+GArray *godwit_memory_window(struct godwit_vm *vm, GError **error)
+{
+    const struct godwit_workload *workload = &vm->testbed->setup->workload;
+    return godwit_memory_parts(vm, workload->window_start,
+                               workload->window_end - workload->window_start, error);
+}
+
+const struct godwit_part *godwit_memory_part(const GArray *parts, const struct godwit_block *block,
+                                             uint64_t offset)
+{
+    for (guint i = 0; i < parts->len; i++) {
+        const struct godwit_part *part = &g_array_index(parts, struct godwit_part, i);
+        if (part->block == block && offset >= part->offset && offset - part->offset < part->length)
+            return part;
+    }
     return NULL;
 }
 

@@ -61,6 +61,25 @@ const struct godwit_block *godwit_memory_block(const struct godwit_vm *vm, const
 const struct godwit_block *godwit_memory_locate(struct godwit_vm *vm, uint64_t gpa, uint64_t length,
                                                 uint64_t *offset, GError **error);
 
+/* A part of a range of guest-physical addresses: bytes that lie in one RAM block, in one piece. */
+struct godwit_part {
+    const struct godwit_block *block;
+    uint64_t offset; /* offset of its first byte in the block ... */
+    uint64_t at;     /* ... and in the range */
+    uint64_t length;
+};
+
+/* Returns the parts of [GPA, GPA + LENGTH), of struct godwit_part, in ascending order; no block has
+ * two of them. The caller frees it. Fails if not all of the range is RAM. */
+GArray *godwit_memory_parts(struct godwit_vm *vm, uint64_t gpa, uint64_t length, GError **error);
+
+/* Returns the parts of the guest's window. The caller frees it. */
+GArray *godwit_memory_window(struct godwit_vm *vm, GError **error);
+
+/* Returns the part that has OFFSET of BLOCK, or NULL. */
+const struct godwit_part *godwit_memory_part(const GArray *parts, const struct godwit_block *block,
+                                             uint64_t offset);
+
 /* Reads LENGTH bytes at guest-physical address GPA, which must lie in one piece. */
 bool godwit_memory_read(struct godwit_vm *vm, uint64_t gpa, void *buffer, size_t length,
                         GError **error);

@@ -54,34 +54,45 @@ static uint64_t count_marks(const struct godwit_workload *workload)
                : pages;
 }
 
-/* Returns the address where page 0 would have its mark in QEMU, or 0 if the VM has no marks
- * that could be written. */
-static uint64_t marks_begin(struct godwit_vm *vm)
+/* Returns the parts of the window, or NULL if the VM has no marks that could be written. The caller
+ * frees it. */
+static GArray *marks_begin(struct godwit_vm *vm)
 {
     const struct godwit_workload *workload = &vm->testbed->setup->workload;
-    uint64_t hva = 0;
-    if ((workload->flags & GODWIT_FLAG_STAMP) || workload->page_size < MARK_OFFSET + sizeof(MARK) ||
-        !godwit_memory_hva(vm, workload->window_start,
-                           workload->window_end - workload->window_start, &hva, NULL) ||
-        hva == 0)
-        return 0;
-    return hva + MARK_OFFSET;
+    if ((workload->flags & GODWIT_FLAG_STAMP) || workload->page_size < MARK_OFFSET + sizeof(MARK))
+        return NULL;
+    g_autoptr(GArray) parts = godwit_memory_window(vm, NULL);
+    for (guint i = 0; parts && i < parts->len; i++)
+        if (!g_array_index(parts, struct godwit_part, i).block->hva || vm->pmemsave)
+            return NULL;
+    return g_steal_pointer(&parts);
+}
+
+/* Returns the address in QEMU of the mark of page number PAGE. */
+static uint64_t mark_hva(const struct godwit_vm *vm, const GArray *parts, uint64_t page)
+{
+    const uint64_t at = page * vm->testbed->setup->workload.page_size + MARK_OFFSET;
+    const struct godwit_part *part = &g_array_index(parts, struct godwit_part, 0);
+    while (at - part->at >= part->length)
+        part++;
+    return part->block->hva + part->offset + (at - part->at);
 }
 
 void godwit_memory_mark(struct godwit_vm *vm)
 {
     enum { BATCH = 512 };
     const struct godwit_workload *workload = &vm->testbed->setup->workload;
-    const uint64_t count = count_marks(workload), begin = marks_begin(vm);
+    const uint64_t count = count_marks(workload);
+    g_autoptr(GArray) parts = marks_begin(vm);
     uint64_t marks[BATCH];
     struct iovec remote[BATCH];
-    for (uint64_t done = 0; begin && done < count; done += BATCH) {
+    for (uint64_t done = 0; parts && done < count; done += BATCH) {
         const size_t n = MIN(BATCH, count - done);
         for (size_t i = 0; i < n; i++) {
             const uint64_t page = marked_page(workload, done + i);
             marks[i] = MARK + page;
-            remote[i] = (struct iovec){(void *)(uintptr_t)(begin + page * workload->page_size),
-                                       sizeof(marks[i])};
+            remote[i] =
+                (struct iovec){(void *)(uintptr_t)mark_hva(vm, parts, page), sizeof(marks[i])};
         }
         const struct iovec local = {marks, n * sizeof(*marks)};
         if (process_vm_writev(godwit_vm_pid(vm), &local, 1, remote, n, 0) < 0)
@@ -92,10 +103,11 @@ void godwit_memory_mark(struct godwit_vm *vm)
 bool godwit_memory_marked(struct godwit_vm *vm)
 {
     const struct godwit_workload *workload = &vm->testbed->setup->workload;
-    const uint64_t count = count_marks(workload), begin = marks_begin(vm);
+    const uint64_t count = count_marks(workload);
     const uint64_t last = count ? marked_page(workload, count - 1) : 0;
+    g_autoptr(GArray) parts = marks_begin(vm);
     uint64_t mark = 0;
-    return begin && count &&
-           godwit_memory_peek(vm, begin + last * workload->page_size, &mark, sizeof(mark)) &&
+    return parts && count &&
+           godwit_memory_peek(vm, mark_hva(vm, parts, last), &mark, sizeof(mark)) &&
            mark == MARK + last;
 }

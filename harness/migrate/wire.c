@@ -8,9 +8,11 @@
  */
 #include "migrate/wire.h"
 
+#include "guest/image.h"
 #include "memory/memory.h"
 #include "migrate/limiter.h"
 #include "testbed/tcp.h"
+#include <inttypes.h>
 #include <string.h>
 
 static void drop_relay(struct godwit_wire *wire)
@@ -59,27 +61,59 @@ void godwit_wire_hang_up(struct godwit_wire *wire)
     godwit_relay_hang_up(wire->relay);
 }
 
+/* Returns the offset in the part's block of the page that the guest is at, or UINT64_MAX. */
+static uint64_t busy_in(struct godwit_vm *source, const struct godwit_part *part)
+{
+    struct godwit_mailbox mailbox;
+    if (!godwit_memory_mailbox(source, 0, &mailbox, NULL))
+        return UINT64_MAX;
+    const uint64_t at = mailbox.position - source->testbed->setup->workload.window_start;
+    return at - part->at < part->length ? part->offset + (at - part->at) : UINT64_MAX;
+}
+
+/* Returns the part of the window in which a fault hits pages, since it hits those of one RAM block
+ * only: the part with the fault's page, or the first one. Makes the page's number one in that part.
+ */
+static const struct godwit_part *choose_part(const GArray *parts, const struct godwit_workload *of,
+                                             struct godwit_fault *fault)
+{
+    const struct godwit_part *part = &g_array_index(parts, struct godwit_part, 0);
+    uint64_t *page = &fault->values[GODWIT_FAULT_PAGE];
+    if (!fault->given[GODWIT_FAULT_PAGE])
+        return part;
+    const uint64_t at = *page % godwit_workload_pages(of) * of->page_size;
+    while (at - part->at >= part->length)
+        part++;
+    *page = (at - part->at) / of->page_size;
+    return part;
+}
+
 struct godwit_injection *godwit_wire_inject(struct godwit_vm *source, const char *text,
                                             GError **error)
 {
     const struct godwit_setup *setup = source->testbed->setup;
     struct godwit_wire *wire = source->testbed->wire;
     struct godwit_fault fault;
-    struct godwit_fault_window window = {
-        .length = setup->workload.window_end - setup->workload.window_start,
+    if (!godwit_fault_parse(text, &fault, error))
+        return NULL;
+    g_autoptr(GArray) parts = godwit_memory_window(source, error);
+    if (!parts)
+        return NULL;
+    const struct godwit_part *part = choose_part(parts, &setup->workload, &fault);
+    if (part->length < setup->workload.page_size) {
+        godwit_fail(error, GODWIT_ERROR_SKIP,
+                    "needs a whole page of the window in RAM block %s, which has %" PRIu64
+                    " bytes of it",
+                    part->block->name, part->length);
+        return NULL;
+    }
+    const struct godwit_fault_window window = {
+        .block = g_intern_string(part->block->name),
+        .offset = part->offset,
+        .length = part->length,
         .page = setup->workload.page_size,
+        .busy = busy_in(source, part),
     };
-    if (!godwit_fault_parse(text, &fault, error) || !godwit_memory_map(source, error))
-        return NULL;
-    const struct godwit_block *block = godwit_memory_locate(source, setup->workload.window_start,
-                                                            window.length, &window.offset, error);
-    if (!block)
-        return NULL;
-    window.block = g_intern_string(block->name);
-    struct godwit_mailbox mailbox;
-    window.busy = godwit_memory_mailbox(source, 0, &mailbox, NULL)
-                      ? mailbox.position - setup->workload.window_start + window.offset
-                      : UINT64_MAX;
     if (!fault.given[GODWIT_FAULT_SEED])
         fault.values[GODWIT_FAULT_SEED] = setup->seed;
     g_clear_pointer(&wire->fault, godwit_injection_free);

@@ -50,9 +50,8 @@ bool godwit_view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm
         return true;
     }
     view->window_length = workload->window_end - workload->window_start;
-    view->window_block = godwit_memory_locate(vm, workload->window_start, view->window_length,
-                                              &view->window_offset, error);
-    if (!view->window_block)
+    view->window = godwit_memory_window(vm, error);
+    if (!view->window)
         return false;
     view->stamped = workload->flags & GODWIT_FLAG_STAMP;
     if (view->stamped) {
@@ -85,25 +84,31 @@ bool godwit_view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm
 void godwit_view_end(struct view *view)
 {
     g_clear_pointer(&view->buffer, g_free);
+    g_clear_pointer(&view->window, g_array_unref);
     g_clear_pointer(&view->stamp.partial, g_free);
+}
+
+/* Takes bytes of the window. */
+static void take(struct view *view, const unsigned char *bytes, size_t length)
+{
+    if (view->stamped)
+        godwit_stamp_walk_feed(&view->stamp, bytes, length);
+    for (unsigned cpu = 0; !view->stamped && cpu < view->vm->testbed->setup->workload.cpus; cpu++)
+        godwit_page_order_feed(&view->order[cpu], bytes, length);
+    if (view->summed)
+        view->checksum = checksum(view->checksum, bytes, length);
 }
 
 void godwit_view_take(struct view *view, const struct godwit_block *block, uint64_t offset,
                       size_t length)
 {
-    if (block != view->window_block)
-        return;
-    const uint64_t start = MAX(offset, view->window_offset);
-    const uint64_t end = MIN(offset + length, view->window_offset + view->window_length);
-    if (start >= end)
-        return;
-    const unsigned char *bytes = view->buffer + (start - offset);
-    if (view->stamped)
-        godwit_stamp_walk_feed(&view->stamp, bytes, (size_t)(end - start));
-    for (unsigned cpu = 0; !view->stamped && cpu < view->vm->testbed->setup->workload.cpus; cpu++)
-        godwit_page_order_feed(&view->order[cpu], bytes, (size_t)(end - start));
-    if (view->summed)
-        view->checksum = checksum(view->checksum, bytes, (size_t)(end - start));
+    for (guint i = 0; view->window && i < view->window->len; i++) {
+        const struct godwit_part *part = &g_array_index(view->window, struct godwit_part, i);
+        const uint64_t start = MAX(offset, part->offset);
+        const uint64_t end = MIN(offset + length, part->offset + part->length);
+        if (block == part->block && start < end)
+            take(view, view->buffer + (start - offset), (size_t)(end - start));
+    }
 }
 
 bool godwit_oracle_position(const struct godwit_workload *workload,
@@ -250,13 +255,16 @@ static bool walk_window(struct godwit_vm *vm, struct view *view, GError **error)
     if (!godwit_view_begin(view, vm, vm, error))
         return false;
     view->summed = true;
-    for (uint64_t done = 0; done < view->window_length;) {
-        const size_t length = (size_t)MIN(CHUNK, view->window_length - done);
-        const uint64_t offset = view->window_offset + done;
-        if (!godwit_memory_read_block(vm, view->window_block, offset, view->buffer, length, error))
-            return false;
-        godwit_view_take(view, view->window_block, offset, length);
-        done += length;
+    for (guint i = 0; i < view->window->len; i++) {
+        const struct godwit_part *part = &g_array_index(view->window, struct godwit_part, i);
+        for (uint64_t done = 0; done < part->length;) {
+            const size_t length = (size_t)MIN(CHUNK, part->length - done);
+            if (!godwit_memory_read_block(vm, part->block, part->offset + done, view->buffer,
+                                          length, error))
+                return false;
+            take(view, view->buffer, length);
+            done += length;
+        }
     }
     return true;
 }

@@ -16,8 +16,7 @@
 
 struct view {
     struct godwit_vm *vm;
-    const struct godwit_block *window_block; /* the block that holds the window ... */
-    uint64_t window_offset;                  /* ... and where in it the window begins */
+    GArray *window; /* the parts of the window, of struct godwit_part; NULL: it has none; owned */
     uint64_t window_length;
     bool stamped;                                    /* the workload is `stamp` */
     struct godwit_stamp_walk stamp;                  /* judges the window if it is */

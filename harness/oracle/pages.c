@@ -123,24 +123,20 @@ struct map {
     struct godwit_vm *source; /* what counts as correct; NULL: the mailboxes do */
     godwit_page_classifier classify;
     struct godwit_mailbox mailbox[GODWIT_MAX_CPUS];
-    const struct godwit_block *window_block; /* of VM */
-    uint64_t window_offset;                  /* of the window in its block */
-    uint64_t window_length;
-    GArray *bad; /* of struct bad */
+    GArray *window; /* the parts of VM's window, of struct godwit_part; owned */
+    GArray *bad;    /* of struct bad; owned */
 };
 
 static bool map_begin(struct map *map, struct godwit_vm *vm, struct godwit_vm *source)
 {
     const struct godwit_workload *workload = &vm->testbed->setup->workload;
     *map = (struct map){.vm = vm, .source = source, .classify = godwit_page_classify_order};
-    map->window_length = workload->window_end - workload->window_start;
-    map->window_block = godwit_memory_locate(vm, workload->window_start, map->window_length,
-                                             &map->window_offset, NULL);
-    if (!map->window_block)
-        return false;
     for (unsigned cpu = 0; cpu < workload->cpus; cpu++)
         if (!godwit_memory_mailbox(source ? source : vm, cpu, &map->mailbox[cpu], NULL))
             return false;
+    map->window = godwit_memory_window(vm, NULL);
+    if (!map->window)
+        return false;
     map->bad = g_array_new(FALSE, TRUE, sizeof(struct bad));
     g_array_set_clear_func(map->bad, bad_clear);
     return true;
@@ -192,10 +188,11 @@ static void take(struct map *map, const struct godwit_block *block, uint64_t off
     struct bad bad = {.block = block, .offset = offset, .size = size};
     struct godwit_page page = {.found = found, .right = right, .size = size};
     bool or_next = false;
-    bad.in_window = block == map->window_block && offset >= map->window_offset &&
-                    offset - map->window_offset < map->window_length;
+    /* A page that lies in two blocks is none that the account could explain. */
+    const struct godwit_part *part = godwit_memory_part(map->window, block, offset);
+    bad.in_window = part && size == workload->page_size;
     if (bad.in_window) {
-        bad.page = (offset - map->window_offset) / workload->page_size;
+        bad.page = (part->at + (offset - part->offset)) / workload->page_size;
         if (workload->flags & GODWIT_FLAG_STAMP) {
             take_stamped(map, &bad, found);
             return;
@@ -251,13 +248,26 @@ static bool visit(struct map *map, struct godwit_vm *vm, const struct godwit_blo
     return true;
 }
 
+/* Returns an offset of BLOCK, of any VM, at which a page begins. Pages are counted from the start
+ * of their block, except in blocks with a part of the window. */
+static uint64_t anchor_in(const struct map *map, const struct godwit_block *block)
+{
+    const size_t page_size = map->vm->testbed->setup->workload.page_size;
+    for (guint i = 0; i < map->window->len; i++) {
+        const struct godwit_part *part = &g_array_index(map->window, struct godwit_part, i);
+        if (!strcmp(part->block->name, block->name))
+            return part->offset % page_size + (page_size - part->at % page_size);
+    }
+    return 0;
+}
+
 /* Visits the pages of a whole block, or of its readable pieces. Does nothing if OTHER is not NULL
  * and has no block of the same name and size. */
 static void visit_block(struct map *map, struct godwit_vm *vm, const struct godwit_block *block,
                         struct godwit_vm *other, page_visitor visitor)
 {
     const struct godwit_block *others = other ? godwit_memory_block(other, block->name) : NULL;
-    const uint64_t anchor = block == map->window_block ? map->window_offset : 0;
+    const uint64_t anchor = anchor_in(map, block);
     if (other && (!others || others->length != block->length))
         return;
     if (godwit_memory_readable(vm, block, 0, block->length) &&
@@ -416,6 +426,7 @@ static void map_end(struct map *map)
     }
     g_string_free(picture, TRUE);
     g_array_unref(map->bad);
+    g_array_unref(map->window);
 }
 
 void godwit_pages_twin(struct godwit_vm *source, struct godwit_vm *destination,
@@ -427,8 +438,8 @@ void godwit_pages_twin(struct godwit_vm *source, struct godwit_vm *destination,
     const uint64_t page_size = source->testbed->setup->workload.page_size;
     const struct godwit_block *there = block ? godwit_memory_block(destination, block->name) : NULL;
     if (there) {
-        const uint64_t anchor = there == map.window_block ? map.window_offset % page_size : 0;
-        const uint64_t into = (first % page_size + page_size - anchor) % page_size;
+        const uint64_t anchor = anchor_in(&map, there);
+        const uint64_t into = (first % page_size + page_size - anchor % page_size) % page_size;
         const uint64_t from = first - MIN(into, first);
         const uint64_t to = MIN(from + ((last - from) / page_size + 1) * page_size, there->length);
         visit(&map, destination, there, source, block, anchor, from, to, take);
@@ -436,14 +447,9 @@ void godwit_pages_twin(struct godwit_vm *source, struct godwit_vm *destination,
     for (guint i = 0; !there && i < destination->blocks->len; i++)
         visit_block(&map, destination, &g_array_index(destination->blocks, struct godwit_block, i),
                     source, take);
-    /* Pages are counted from the start of their block, except in the block with the window. seek()
-     * walks over the source's blocks, so that block must also be one of the source. */
-    const struct godwit_block *window = map.window_block;
-    map.window_block = godwit_memory_block(source, window->name);
     for (guint i = 0; any_to_seek(&map) && i < source->blocks->len; i++)
         visit_block(&map, source, &g_array_index(source->blocks, struct godwit_block, i), NULL,
                     seek);
-    map.window_block = window;
     map_end(&map);
 }
 
@@ -452,7 +458,10 @@ void godwit_pages_alone(struct godwit_vm *vm)
     struct map map;
     if (!map_begin(&map, vm, NULL))
         return;
-    visit(&map, vm, map.window_block, NULL, NULL, map.window_offset, map.window_offset,
-          map.window_offset + map.window_length, take);
+    for (guint i = 0; i < map.window->len; i++) {
+        const struct godwit_part *part = &g_array_index(map.window, struct godwit_part, i);
+        visit(&map, vm, part->block, NULL, NULL, anchor_in(&map, part->block), part->offset,
+              part->offset + part->length, take);
+    }
     map_end(&map);
 }

@@ -144,11 +144,31 @@ static char *difference_text(const struct difference *difference)
                            difference->block->name, difference->here, difference->there);
 }
 
+/* Returns the VM's blocks, those with parts of the window first, in the order of its addresses:
+ * QEMU lists blocks in another order, and the view takes the window's bytes in theirs. The caller
+ * frees it. */
+static GPtrArray *blocks_in_order(const struct view *view)
+{
+    GPtrArray *blocks = g_ptr_array_new();
+    for (guint i = 0; view->window && i < view->window->len; i++)
+        g_ptr_array_add(blocks, (gpointer)g_array_index(view->window, struct godwit_part, i).block);
+    const guint in_window = blocks->len;
+    for (guint i = 0; i < view->vm->blocks->len; i++) {
+        struct godwit_block *block = &g_array_index(view->vm->blocks, struct godwit_block, i);
+        guint j = 0;
+        while (j < in_window && g_ptr_array_index(blocks, j) != block)
+            j++;
+        if (j == in_window)
+            g_ptr_array_add(blocks, block);
+    }
+    return blocks;
+}
+
 /* Compares all RAM blocks of two VMs. */
 static bool compare_blocks(struct view *here, struct view *there, struct difference *difference,
                            GError **error)
 {
-    const GArray *blocks = here->vm->blocks;
+    g_autoptr(GPtrArray) blocks = blocks_in_order(here);
     if (blocks->len != there->vm->blocks->len) {
         godwit_oracle_accuse(here->vm->testbed, GODWIT_ORACLE_TWIN, there->vm->name);
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
@@ -156,8 +176,7 @@ static bool compare_blocks(struct view *here, struct view *there, struct differe
                            there->vm->blocks->len);
     }
     for (guint i = 0; i < blocks->len; i++)
-        if (!compare_block(here, there, &g_array_index(blocks, struct godwit_block, i), difference,
-                           error))
+        if (!compare_block(here, there, g_ptr_array_index(blocks, i), difference, error))
             return false;
     return true;
 }

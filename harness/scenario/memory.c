@@ -133,6 +133,80 @@ static bool run_nodes(struct godwit_testbed *testbed, const struct godwit_scenar
            godwit_course_move(testbed, &spec, source, destination, error);
 }
 
+/* Returns how much of the window is in the first of two nodes: half of its pages. */
+static uint64_t lower_half(const struct godwit_workload *workload)
+{
+    return godwit_workload_pages(workload) / 2 * workload->page_size;
+}
+
+/* Moves the window to where the first of two nodes ends in it. The node has room for what is below
+ * the window, in steps that every machine takes. */
+static void place_blocks(struct godwit_setup *setup)
+{
+    struct godwit_workload *workload = &setup->workload;
+    const uint64_t half = lower_half(workload);
+    const uint64_t length = workload->window_end - workload->window_start;
+    const uint64_t step = (uint64_t)MAX(setup->machine->memory_least_mib, LOW_MIB) << 20;
+    const uint64_t low = (half + GODWIT_WINDOW_OFFSET + step - 1) / step * step;
+    workload->window_start = setup->machine->ram_base + low - half;
+    workload->window_end = workload->window_start + length;
+}
+
+static struct godwit_lack *lacks_blocks(const struct godwit_setup *setup)
+{
+    struct godwit_setup placed = *setup;
+    place_blocks(&placed);
+    const uint64_t end = setup->machine->ram_base + ((uint64_t)setup->memory_mib << 20);
+    if (!setup->memory_given || placed.workload.window_end <= end)
+        return NULL;
+    return godwit_lack_new(g_strdup("RAM for a window in two blocks"),
+                           g_strdup_printf("with --memory %u it ends before", setup->memory_mib));
+}
+
+/* Checks that the window begins in one of the two blocks and ends in the other. */
+static bool see_parts(struct godwit_vm *vm, GError **error)
+{
+    const uint64_t half = lower_half(&vm->testbed->setup->workload);
+    g_autoptr(GArray) parts = godwit_memory_window(vm, error);
+    if (!parts)
+        return false;
+    const struct godwit_part *low = &g_array_index(parts, struct godwit_part, 0);
+    if (parts->len == 2 && low->length == half && low->offset + half == low->block->length)
+        return true;
+    return godwit_fail(
+        error, GODWIT_ERROR_MIGRATION,
+        "%s: the window has %u parts, the first one of %" PRIu64 " bytes at 0x%" PRIx64
+        " of RAM block %s, which has %" PRIu64
+        " bytes; expected two parts, the first one of %" PRIu64 " bytes at the end of its block",
+        vm->name, parts->len, low->length, low->offset, low->block->name, low->block->length, half);
+}
+
+/* The second block's backend, with its options, is the scenario's data. */
+static bool run_blocks(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    const char *const high_backend = scenario->data;
+    const struct godwit_setup *setup = testbed->setup;
+    const uint64_t edge = setup->workload.window_start + lower_half(&setup->workload);
+    const unsigned low_mib = (unsigned)((edge - setup->machine->ram_base) >> 20);
+    struct godwit_spec spec = scenario->spec;
+    struct godwit_vm *source, *destination;
+    g_autofree char *low = g_strdup_printf("memory-backend-ram,id=low,size=%uM", low_mib);
+    g_autofree char *high =
+        g_strdup_printf("%s,id=high,size=%uM", high_backend, setup->memory_mib - low_mib);
+    const char *const arguments[] = {"-smp",    "2",
+                                     "-object", low,
+                                     "-object", high,
+                                     "-numa",   "node,nodeid=0,cpus=0,memdev=low",
+                                     "-numa",   "node,nodeid=1,cpus=1,memdev=high",
+                                     NULL};
+    spec.source_arguments = arguments;
+    spec.destination_arguments = arguments;
+    return start(testbed, &spec, &source, &destination, "with two NUMA nodes", error) &&
+           see_parts(source, error) && see_parts(destination, error) &&
+           godwit_course_move(testbed, &spec, source, destination, error);
+}
+
 /* The address that does not fit into 32 bits. */
 #define EDGE (UINT64_C(1) << 32)
 
@@ -196,6 +270,22 @@ static bool run_above(struct godwit_testbed *testbed, const struct godwit_scenar
 #define UNMERGED "memory-backend-ram", ",merge=off,dump=off", false, NULL
 #define HUGE     "memory-backend-memfd", ",hugetlb=on,hugetlbsize=2M", false, "share"
 
+/* Some machines want a CPU in each node. The guest has the first one only, since those of riscv64's
+ * second node get their interrupts from elsewhere. */
+#define BLOCKS(kind, backend, text, ...)                                                           \
+    {                                                                                              \
+        .name = "memory/blocks" kind, .summary = text, .run = run_blocks, .place = place_blocks,   \
+        .lacks = lacks_blocks, .cpus = 1, .data = backend, __VA_ARGS__                             \
+    }
+#define RAM          "memory-backend-ram"
+#define SHARED_MEMFD "memory-backend-memfd,share=on"
+
+/* With multifd and with mapped-ram, QEMU 10.0 and 11.1 leave a page of the destination as it is
+ * that is zero when it is sent first. At the end of its first node's RAM a pseries has a device
+ * tree, which the window covers, so these rows do without zero pages. */
+static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
+static const struct godwit_capability mapped_ram[] = {{"mapped-ram", true}, {NULL, false}};
+
 GODWIT_SCENARIOS(memory) = {
     PRECOPY("memfd", false, "guest RAM in a memfd", MEMFD),
     POSTCOPY("memfd", false, "guest RAM in a memfd, postcopy", MEMFD),
@@ -220,6 +310,20 @@ GODWIT_SCENARIOS(memory) = {
         .prepare = prepare_nodes,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY},
     },
+    BLOCKS("", RAM, "a window that begins in one RAM block and ends in another",
+           .spec = {.transport = GODWIT_TRANSPORT_UNIX}),
+    BLOCKS("/postcopy", RAM, "likewise, postcopy",
+           .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY}),
+    BLOCKS("/memfd", SHARED_MEMFD, "likewise, the second block in a memfd",
+           .spec = {.transport = GODWIT_TRANSPORT_UNIX}),
+    BLOCKS("/memfd/postcopy", SHARED_MEMFD, "likewise, the second block in a memfd, postcopy",
+           .slow = true,
+           .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY}),
+    BLOCKS("/multifd", RAM, "likewise, multifd", .content = GODWIT_FLAG_SPARSE,
+           .spec = {.transport = GODWIT_TRANSPORT_UNIX, .capabilities = multifd}),
+    BLOCKS("/mapped-ram", RAM, "likewise, into a file with mapped-ram",
+           .content = GODWIT_FLAG_SPARSE,
+           .spec = {.transport = GODWIT_TRANSPORT_FILE, .capabilities = mapped_ram}),
     {
         .name = "memory/above-4g",
         .summary = "a window that begins below 4 GiB and ends above",

@@ -210,6 +210,8 @@ void godwit_scenario_prepare(const struct godwit_scenario *scenario, struct godw
         workload->flags |= GODWIT_FLAG_IDENTIFY;
     workload->usual_content = false;
     godwit_workload_share(workload);
+    if (scenario && scenario->place)
+        scenario->place(setup);
     if (scenario && scenario->lap_ms)
         slow_down(setup, scenario->lap_ms, workload);
     if (!setup->memory_given)

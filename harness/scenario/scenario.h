@@ -51,6 +51,9 @@ struct godwit_scenario {
     /* Changes the guest's parameters, which are the image's own with what the user asked for. NULL:
      * godwit_scenario_default(). */
     void (*prepare)(const struct godwit_scenario *scenario, struct godwit_workload *workload);
+    /* Moves the window, which has its final size, to where the scenario needs it in the RAM of this
+     * machine. NULL: it stays where it is. */
+    void (*place)(struct godwit_setup *setup);
     /*
      * A row with this hook is a prototype: it stands for a scenario for each thing that a QEMU has,
      * and its name ends in GODWIT_NAME. The hook asks a QEMU without a machine for their names, as

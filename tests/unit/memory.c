@@ -281,6 +281,61 @@ static void test_locate(void **state)
     guest_free(guest);
 }
 
+/* A range over several blocks: its parts in the order of addresses, whatever the order of the
+ * blocks. No part of it may be missing, and no block may come twice. */
+static void test_parts(void **state)
+{
+    struct guest *guest = guest_new(state, false);
+    guest->fake->ramblock = "Block Name PSize Offset Used Total\n"
+                            "high 4 KiB 0x20000 0x40000 0x40000\n"
+                            "low 4 KiB 0x0 0x20000 0x20000\n";
+    guest->fake->mtree =
+        "FlatView #1\n AS \"memory\", root: system\n"
+        "  0000000000000000-000000000001ffff (prio 0, ram): low\n"
+        "  0000000000020000-000000000003ffff (prio 0, ram): high @0000000000010000\n"
+        "  0000000000050000-000000000005ffff (prio 0, ram): high @0000000000030000\n"
+        "  0000000000060000-000000000006ffff (prio 0, ram): low\n"
+        "  0000000000070000-000000000007ffff (prio 0, ram): high\n";
+    static const struct {
+        uint64_t gpa, length;
+        const char *parts; /* block, offset, place in the range, length; NULL: none */
+    } rows[] = {
+        {0, 0x20000, "low 0+0+20000 "},
+        {0x1000, 0x1000, "low 1000+0+1000 "},
+        {0, 0x20001, "low 0+0+20000 high 10000+20000+1 "},
+        {0x1f000, 0x21000, "low 1f000+0+1000 high 10000+1000+20000 "},
+        {0x20000, 0x20000, "high 10000+0+20000 "},
+        {0x58000, 0x10000, "high 38000+0+8000 low 0+8000+8000 "},
+        {0x1f000, 0x21001, NULL}, /* no RAM behind it */
+        {0x40000, 1, NULL},
+        {0x58000, 0x18001, NULL}, /* `high` again */
+        {UINT64_MAX, 2, NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GArray) parts =
+            godwit_memory_parts(guest->vm, rows[i].gpa, rows[i].length, &error);
+        if (!rows[i].parts) {
+            assert_null(parts);
+            assert_true(g_error_matches(error, GODWIT_ERROR, GODWIT_ERROR_QMP));
+            continue;
+        }
+        assert_non_null(parts);
+        g_autoptr(GString) text = g_string_new(NULL);
+        for (guint j = 0; j < parts->len; j++) {
+            const struct godwit_part *part = &g_array_index(parts, struct godwit_part, j);
+            g_string_append_printf(text, "%s %" PRIx64 "+%" PRIx64 "+%" PRIx64 " ",
+                                   part->block->name, part->offset, part->at, part->length);
+            assert_ptr_equal(godwit_memory_part(parts, part->block, part->offset), part);
+            assert_ptr_equal(
+                godwit_memory_part(parts, part->block, part->offset + part->length - 1), part);
+            assert_null(godwit_memory_part(parts, part->block, part->offset + part->length));
+        }
+        assert_string_equal(text->str, rows[i].parts);
+    }
+    guest_free(guest);
+}
+
 /* The block of a device on a bus has the device's place in its name, which the guest's view leaves
  * out. If two devices have such a block, the view does not say whose it is. */
 static void test_locate_device(void **state)
@@ -715,6 +770,7 @@ int main(void)
         cmocka_unit_test(test_map_offset),
         cmocka_unit_test(test_map_fails),
         cmocka_unit_test(test_locate),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_locate_device),
         cmocka_unit_test(test_readable),
         cmocka_unit_test(test_read),
