@@ -47,6 +47,13 @@ static inline uint64_t address_of(const struct share *share, uint32_t page)
     return share->start + ((uint64_t)page << share->stamp.page_shift);
 }
 
+/* Returns what a pointer to ADDRESS lacks of it: the upper half on 32-bit machines. All addresses
+ * of a window have the same one. */
+static inline uint64_t upper_of(uint64_t address)
+{
+    return address ^ (uintptr_t)address;
+}
+
 static inline uint64_t *page_at(const struct share *share, uint32_t page)
 {
     return (uint64_t *)(uintptr_t)address_of(share, page);
@@ -243,7 +250,7 @@ void godwit_stamp_run(const struct godwit_params *params, struct godwit_mailbox 
                 whole ? renew_whole(&share, page, at) : renew(&share, page, at);
             if (wrong)
                 give_up(
-                    mailbox, GODWIT_STATE_FAULT, (uintptr_t)wrong,
+                    mailbox, GODWIT_STATE_FAULT, upper_of(share.start) | (uintptr_t)wrong,
                     godwit_stamp_word(&share.stamp, page, (uint32_t)(wrong - at), share.generation),
                     *wrong);
             const uint64_t now = arch_timer();

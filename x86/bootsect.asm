@@ -35,6 +35,8 @@ STACK_TOP               equ 0x7000
 %endmacro
 %macro IDENTIFY_AGAIN 0
 %endmacro
+%macro STORE_UPPER 1
+%endmacro
 
 ; ACPI tables: where the root pointer may be, and offsets of the fields that lead on from it.
 RSDP_FIRST              equ 0xe0000

@@ -13,7 +13,15 @@
 
 static const struct godwit_image rom =
     GODWIT_IMAGE("x86_rom", GODWIT_LOAD_BIOS, godwit_x86_rom, GODWIT_X86_ROM, GODWIT_MAX_CPUS, 4,
-                 GODWIT_X86_ROM_IDENTITY_ADDR);
+                 GODWIT_X86_ROM_IDENTITY_ADDR, .beyond_gap = true);
+
+/* Both machines have one between their low RAM and 4 GiB. The guest has itself at the end of each
+ * 4 GiB: x86/rom.asm. */
+#define GAP(model)                                                                                 \
+    {                                                                                              \
+        .end = UINT64_C(1) << 32, .low_mib = 16, .option = "max-ram-below-4g", .room = 0xfe000000, \
+        .bits = "phys-bits", .cpu = model                                                          \
+    }
 
 static const struct godwit_image bootsect = GODWIT_IMAGE(
     "x86_bootsect", GODWIT_LOAD_DISK, godwit_x86_bootsect, GODWIT_X86_BOOTSECT, 1, 0, 0);
@@ -45,11 +53,13 @@ GODWIT_MACHINE(x86_64) = {
     .images = images,
     .memory_mib = 150,
     .memory_least_mib = 8,
-    .reach = 1ull << 31, /* with more RAM than that, some of it is above 4 GiB, out of reach */
+    .reach = 1ull << 31, /* with more RAM than that, some of it is above 4 GiB */
+    .gap = GAP(NULL),
     .ram_base = GODWIT_X86_ROM_RAM_BASE_ADDR,
     .can_suspend = true,
     .native_on_x86 = true,
     .position_label = "EDI=",
+    .half_position = true,
     .identity_text = identity_text,
 };
 
@@ -60,10 +70,12 @@ GODWIT_MACHINE(i386) = {
     .images = images,
     .memory_mib = 150,
     .memory_least_mib = 8,
-    .reach = 1ull << 31, /* with more RAM than that, some of it is above 4 GiB, out of reach */
+    .reach = 1ull << 31,         /* with more RAM than that, some of it is above 4 GiB */
+    .gap = GAP("qemu32,+pse36"), /* without that, before QEMU 8.0, 32 bits */
     .ram_base = GODWIT_X86_ROM_RAM_BASE_ADDR,
     .can_suspend = true,
     .native_on_x86 = true,
     .position_label = "EDI=",
+    .half_position = true,
     .identity_text = identity_text,
 };

@@ -12,6 +12,7 @@
 ;   0x8000              the other CPUs' first instruction
 ;   0x30000             stacks, GODWIT_STACK_SIZE for each CPU, of both workloads
 ;   0x40000             identity table, with IDENTIFY only
+;   0x50000             page tables, five pages, with a window above 4 GiB only
 ;
 ; All code is in one piece at the end of the ROM, where rom.ld puts it: the workload in C, then this
 ; file. The rest of the ROM is zero, so that a launcher need not carry more than that piece.
@@ -19,6 +20,14 @@
 ; The other CPUs are started by the first one through the local APIC, as far as the parameter block
 ; asks for them: in real mode, by a jump in RAM at 0x8000 that leads to the copy of the ROM below
 ; 1 MiB. A CPU's number is its APIC's.
+;
+; A window above 4 GiB is mapped by PAE paging, on each CPU, to the addresses that are the lower half
+; of its own. No code but `paging` takes notice of that. All that this guest has for itself is
+; mapped to where such a window must not be:
+;   OWN                 the first 2 MiB of RAM; ebp and esp, from which all of it is reached, move
+;   0xfee00000          the local APICs, as always
+;   0xffe00000          the ROM, as always
+; All pages are of 2 MiB, and marked as accessed and written to: the CPU never writes to the tables.
 
 %include "guest_abi.inc"
 
@@ -73,10 +82,33 @@ FAR_JUMP                equ 0xea
 ROM_SEGMENT             equ 0xf000      ; of the copy below 1 MiB
 
 STACKS                  equ GODWIT_RAM_BASE + GODWIT_STACK_OFFSET
-STACKS_END              equ STACKS + GODWIT_MAX_CPUS * GODWIT_STACK_SIZE
 STACK_TOP               equ STACKS + GODWIT_STACK_SIZE
 STACK_PAGE              equ 0x1000
+STACK_PAGES             equ GODWIT_MAX_CPUS * GODWIT_STACK_SIZE / STACK_PAGE
 NEAR_RETURN             equ 0xc3
+
+; The first CPU's mailbox begins a page, which the others' are in.
+MAILBOX_PAGE            equ 0x1000
+
+; Paging. The directories come first, then the table of the pointers to them.
+OWN                     equ 0xfe000000
+DIRECTORIES             equ GODWIT_RAM_BASE + 0x50000
+DIRECTORY_SIZE          equ 0x1000
+DIRECTORY_COUNT         equ 4
+POINTERS                equ DIRECTORIES + DIRECTORY_COUNT * DIRECTORY_SIZE
+PRESENT                 equ 1 << 0
+LARGE_PAGE              equ 0xe3        ; present, writable, accessed, written to, of 2 MiB
+LARGE_PAGE_SIZE         equ 1 << 21
+UNCACHED                equ 3 << 3
+APIC_PAGE               equ 0xfee00000
+ROM_PAGE                equ 0xffe00000
+%define OWN_ENTRY(page) ebx + ((page) - OWN) / LARGE_PAGE_SIZE * 8
+CR0_PAGING              equ 1 << 31
+CPUID_EDX_PAE           equ 1 << 6
+%define UPPER(field)    PARAM(field) + 4
+
+; What this guest has for itself, wherever that is mapped; on the first CPU, whose mailbox is at ebp.
+%define ITS(address)    ebp + (address) - godwit_mailbox
 
 ; How many CPUs there are beside the first; and, in each CPU's mailbox, what the ABI leaves to the
 ; guest.
@@ -98,6 +130,11 @@ NEAR_RETURN             equ 0xc3
         add     ebp, edx
         imul    edx, eax, GODWIT_STACK_SIZE
         add     esp, edx
+        cmp     dword [UPPER(WINDOW_END)], 0
+        je      %%mapped
+        call    paging
+        movzx   ecx, byte [MORE_CPUS]
+%%mapped:
 
         mov     edx, [PARAM(PAGE_SIZE)]
         inc     ecx
@@ -125,8 +162,8 @@ NEAR_RETURN             equ 0xc3
         mov     eax, ROM_OFFSET(other_cpu)
         shl     eax, 8
         mov     al, FAR_JUMP
-        mov     [STARTUP_CODE], eax
-        mov     byte [STARTUP_CODE + 4], ROM_SEGMENT >> 8
+        mov     [ITS(STARTUP_CODE)], eax
+        mov     byte [ITS(STARTUP_CODE + 4)], ROM_SEGMENT >> 8
 
         mov     edi, APIC_COMMAND
         mov     dword [edi], APIC_INIT
@@ -146,8 +183,8 @@ NEAR_RETURN             equ 0xc3
 %endmacro
 
 %macro UNLESS_FIRST 1
-        cmp     ebp, godwit_mailbox
-        jne     %1
+        test    ebp, MAILBOX_PAGE - 1
+        jnz     %1
 %endmacro
 
         ; In each turn of the window each CPU has one page.
@@ -166,12 +203,12 @@ NEAR_RETURN             equ 0xc3
 %macro STAMP_FILL 1
         test    dword [PARAM(FLAGS)], GODWIT_FLAG_STAMP | GODWIT_FLAG_IDENTIFY
         jz      %%order
-        mov     edi, STACKS
+        lea     edi, [ITS(STACKS)]
+        mov     ecx, STACK_PAGES
 %%page:
         mov     byte [edi], NEAR_RETURN
         add     edi, STACK_PAGE
-        cmp     edi, STACKS_END
-        jb      %%page
+        loop    %%page
         test    dword [PARAM(FLAGS)], GODWIT_FLAG_STAMP
         jz      %%order
         mov     eax, godwit_params
@@ -183,7 +220,8 @@ NEAR_RETURN             equ 0xc3
 %macro STAMP_RUN 0
         test    dword [PARAM(FLAGS)], GODWIT_FLAG_STAMP
         jz      %%order
-        lea     eax, [ebp - godwit_mailbox]
+        mov     eax, ebp
+        and     eax, MAILBOX_PAGE - 1
         xor     edx, edx
         mov     ecx, GODWIT_MAILBOX_STRIDE
         div     ecx
@@ -192,6 +230,7 @@ NEAR_RETURN             equ 0xc3
         mov     eax, godwit_params
         call    godwit_stamp_first
         mov     [MAILBOX(POSITION)], eax
+        mov     [MAILBOX(POSITION) + 4], edx
         mov     dword [MAILBOX(MAGIC)], GODWIT_MAILBOX_MAGIC
         mov     eax, godwit_params
         mov     edx, ebp
@@ -218,6 +257,12 @@ NEAR_RETURN             equ 0xc3
         mov     eax, ebp
         call    godwit_identify_again
 %%done:
+%endmacro
+
+        ; The window is in the same 4 GiB as its first page.
+%macro STORE_UPPER 1
+        mov     eax, [UPPER(WINDOW_START)]
+        mov     [MAILBOX(%1) + 4], eax
 %endmacro
 
 %macro OUT_BYTE 2       ; port, value
@@ -289,6 +334,75 @@ start:
 
 other_cpu:
 %include "order.inc"
+
+        ; Turns paging on. eax: the CPU's number. Returns with ebp and esp in OWN. Keeps eax; changes
+        ; all else. Without PAE, reports CR4 and halts: there is no other way to the window.
+paging:
+        pop     esi
+        test    eax, eax
+        jnz     .tables_made
+        push    eax
+        mov     eax, 1
+        cpuid
+        test    edx, CPUID_EDX_PAE
+        jz      .impossible
+
+        mov     ebx, DIRECTORIES
+        mov     eax, LARGE_PAGE
+        mov     ecx, [UPPER(WINDOW_START)]
+.window:
+        mov     [ebx], eax
+        mov     [ebx + 4], ecx
+        add     ebx, 8
+        add     eax, LARGE_PAGE_SIZE
+        cmp     eax, OWN
+        jb      .window
+
+        mov     edi, ebx
+        mov     ecx, (POINTERS - DIRECTORIES - (OWN / LARGE_PAGE_SIZE) * 8) / 4
+        xor     eax, eax
+        rep stosd                       ; now edi is at POINTERS
+        mov     dword [OWN_ENTRY(OWN)], LARGE_PAGE
+        mov     dword [OWN_ENTRY(APIC_PAGE)], APIC_PAGE | LARGE_PAGE | UNCACHED
+        mov     dword [OWN_ENTRY(ROM_PAGE)], ROM_PAGE | LARGE_PAGE
+
+        mov     eax, DIRECTORIES | PRESENT
+        mov     cl, DIRECTORY_COUNT     ; the rest of ecx is zero
+.pointer:
+        mov     [edi], eax
+        mov     dword [edi + 4], 0
+        add     edi, 8
+        add     eax, DIRECTORY_SIZE
+        loop    .pointer
+        pop     eax
+
+.tables_made:
+        mov     ecx, cr4
+        or      ecx, CR4_PAE
+        mov     cr4, ecx
+        mov     ecx, POINTERS
+        mov     cr3, ecx
+        mov     ecx, cr0
+        or      ecx, CR0_PAGING
+        mov     cr0, ecx
+        jmp     .on
+.on:
+        add     ebp, OWN
+        add     esp, OWN
+        jmp     esi
+
+.impossible:
+        mov     edi, ebp
+        mov     ecx, GODWIT_MAILBOX_SIZE / 4
+        xor     eax, eax
+        rep stosd
+        mov     byte [MAILBOX(FAULT_ADDRESS)], REGISTER_CR4
+        mov     byte [MAILBOX(FAULT_EXPECTED)], CR4_PAE
+        mov     byte [MAILBOX(STATE)], GODWIT_STATE_FAULT_REGISTER
+        mov     dword [MAILBOX(MAGIC)], GODWIT_MAILBOX_MAGIC
+        mov     al, GODWIT_CONSOLE_FAULT
+        call    console
+        jmp     halt
 
 %include "registers.inc"
 

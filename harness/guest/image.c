@@ -227,11 +227,74 @@ struct godwit_workload godwit_workload_stripe(const struct godwit_workload *work
     return stripe;
 }
 
+bool godwit_workload_is_beyond_gap(const struct godwit_workload *workload,
+                                   const struct godwit_machine *machine)
+{
+    return machine->gap.end && workload->window_end > machine->gap.end;
+}
+
+uint64_t godwit_workload_ram_offset(const struct godwit_workload *workload,
+                                    const struct godwit_machine *machine)
+{
+    return godwit_workload_is_beyond_gap(workload, machine)
+               ? workload->window_start - machine->gap.end + ((uint64_t)machine->gap.low_mib << 20)
+               : workload->window_start - machine->ram_base;
+}
+
+/* A 32-bit guest has no pointer to the first byte of 4 GiB that is not its null pointer, so that it
+ * does without the first MiB. */
+#define UPPER_HALF (~(uint64_t)UINT32_MAX)
+
+/* Returns what is wrong with a window behind the machine's gap, or NULL. Sets [*FIRST, *END) to
+ * where it may be. The image reaches beyond the gap. */
+static const char *wrong_beyond_gap(const struct godwit_workload *workload,
+                                    const struct godwit_machine *machine, unsigned memory_mib,
+                                    uint64_t *first, uint64_t *end)
+{
+    const uint64_t high_mib = memory_mib - MIN(memory_mib, machine->gap.low_mib);
+    const uint64_t ram_end = machine->gap.end + (high_mib << 20);
+    const uint64_t base = MAX(machine->gap.end, workload->window_start & UPPER_HALF);
+    const uint64_t last = workload->window_end + (workload->cpus - 1) * workload->page_size;
+    *first = base + GODWIT_WINDOW_OFFSET;
+    *end = MIN(ram_end, base + machine->gap.room);
+    if (workload->window_start < machine->gap.end)
+        return "the window must not extend over the gap in RAM";
+    if (workload->window_end > ram_end)
+        return "the window must lie inside the guest's RAM";
+    if (workload->window_start < *first || last > base + machine->gap.room)
+        return "the window must not extend beyond what this guest can address";
+    return NULL;
+}
+
+/* Likewise, for every other window. */
+static const char *wrong_before_gap(const struct godwit_workload *workload,
+                                    const struct godwit_machine *machine, unsigned memory_mib,
+                                    uint64_t *first, uint64_t *end)
+{
+    const uint64_t ram_end = machine->ram_base + ((uint64_t)memory_mib << 20);
+    const uint64_t tail = ram_end - machine->tail;
+    *first = machine->ram_base + GODWIT_WINDOW_OFFSET;
+    *end = machine->reach ? MIN(tail, machine->reach) : tail;
+    if (workload->window_start < machine->ram_base || workload->window_end > ram_end)
+        return "the window must lie inside the guest's RAM";
+    if (workload->window_start < *first)
+        return "the window must not cover the first MiB of RAM, which the guest itself occupies";
+    if (workload->window_end > tail)
+        return "the window must not cover the end of RAM, which the guest itself occupies";
+    if (workload->window_end > *end)
+        return "the window must not extend beyond what this guest can address";
+    return NULL;
+}
+
 bool godwit_workload_check(const struct godwit_workload *workload,
                            const struct godwit_machine *machine, const struct godwit_image *image,
                            unsigned memory_mib, GError **error)
 {
-    const uint64_t ram_end = machine->ram_base + ((uint64_t)memory_mib << 20);
+    const bool beyond = image->beyond_gap && godwit_workload_is_beyond_gap(workload, machine);
+    uint64_t usable, usable_end;
+    const char *const misplaced =
+        beyond ? wrong_beyond_gap(workload, machine, memory_mib, &usable, &usable_end)
+               : wrong_before_gap(workload, machine, memory_mib, &usable, &usable_end);
     const char *wrong = NULL;
     if (workload->cpus < 1 || workload->cpus > image->max_cpus) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
@@ -251,14 +314,8 @@ bool godwit_workload_check(const struct godwit_workload *workload,
         wrong = "the pages are too large for so many CPUs";
     else if (workload->window_start % 8)
         wrong = "the window must begin at a multiple of 8";
-    else if (workload->window_start < machine->ram_base || workload->window_end > ram_end)
-        wrong = "the window must lie inside the guest's RAM";
-    else if (workload->window_start < machine->ram_base + GODWIT_WINDOW_OFFSET)
-        wrong = "the window must not cover the first MiB of RAM, which the guest itself occupies";
-    else if (workload->window_end > ram_end - machine->tail)
-        wrong = "the window must not cover the end of RAM, which the guest itself occupies";
-    else if (machine->reach && workload->window_end > machine->reach)
-        wrong = "the window must not extend beyond what this guest can address";
+    else if (misplaced)
+        wrong = misplaced;
     else if ((workload->flags & GODWIT_FLAG_SUSPEND) && !machine->can_suspend)
         wrong = "this machine has no suspend to RAM";
     else if ((workload->flags & GODWIT_FLAG_SUSPEND) && workload->cpus > 1)
@@ -266,13 +323,12 @@ bool godwit_workload_check(const struct godwit_workload *workload,
     else if (workload->flags & GODWIT_FLAG_STAMP)
         wrong = image->stamp_store ? godwit_workload_stamp_wrong(workload)
                                    : "this guest has no stamp workload";
-    const uint64_t usable = MIN(ram_end - machine->tail, machine->reach ? machine->reach : ram_end);
     if (wrong)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
                     "%s %s: %s (window 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
                     "x, page size %u, usable RAM 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER
                     "x)",
                     machine->arch, image->name, wrong, workload->window_start, workload->window_end,
-                    workload->page_size, machine->ram_base + GODWIT_WINDOW_OFFSET, usable);
+                    workload->page_size, usable, usable_end);
     return !wrong;
 }

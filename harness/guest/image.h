@@ -34,6 +34,14 @@ struct godwit_workload godwit_image_workload(const struct godwit_machine *machin
 bool godwit_image_write(const struct godwit_image *image, bool big_endian,
                         const struct godwit_workload *workload, const char *path, GError **error);
 
+/* Returns whether the window is behind the machine's gap of RAM. */
+bool godwit_workload_is_beyond_gap(const struct godwit_workload *workload,
+                                   const struct godwit_machine *machine);
+
+/* Returns how far behind the first byte of RAM, gap not counted, the window begins. */
+uint64_t godwit_workload_ram_offset(const struct godwit_workload *workload,
+                                    const struct godwit_machine *machine);
+
 /* Checks that this guest can run WORKLOAD with MEMORY_MIB of RAM; guest_abi.h has the rules. Fails
  * with USAGE. */
 bool godwit_workload_check(const struct godwit_workload *workload,

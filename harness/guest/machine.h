@@ -35,6 +35,17 @@ struct godwit_image {
     unsigned max_cpus;          /* the most CPUs that it starts */
     unsigned stamp_store;       /* bytes that one store of its `stamp` workload writes, 4 or 8;
                                    0: it has no `stamp` */
+    bool beyond_gap;            /* it reaches a window behind the machine's gap of RAM */
+};
+
+/* How a machine has RAM behind a gap. A guest whose window is there gets little RAM before it. */
+struct godwit_gap {
+    uint64_t end;       /* guest-physical address at which RAM goes on; 0: the machine has no gap */
+    unsigned low_mib;   /* RAM before the gap ... */
+    const char *option; /* ... if this option of -machine has that size */
+    uint64_t room;      /* how much of each 4 GiB, from its beginning, the guest can reach */
+    const char *bits;   /* property of a CPU: how many bits its physical addresses have */
+    const char *cpu;    /* -cpu for such a window, or NULL for the usual one */
 };
 
 /* Bytes at the end of RAM to which some firmware writes. The default window of a guest avoids
@@ -55,14 +66,16 @@ struct godwit_machine {
     unsigned memory_mib;                      /* -m for the default window ... */
     unsigned memory_least_mib; /* ... and the least that the machine starts with, for a small
                                   window */
-    uint64_t reach;     /* guest-physical address up to which the guest can write, or at which
+    uint64_t reach;        /* guest-physical address up to which the guest can write, or at which
                            RAM has a gap; 0: no limit */
-    uint64_t tail;      /* bytes that the guest itself occupies at the end of RAM, or at the end
+    struct godwit_gap gap; /* for an image that reaches beyond it */
+    uint64_t tail;         /* bytes that the guest itself occupies at the end of RAM, or at the end
                            of its first 2 GiB */
-    uint64_t ram_base;  /* guest-physical address of the first byte of RAM */
-    bool big_endian;    /* byte order of parameter block and mailbox */
-    bool can_suspend;   /* GODWIT_FLAG_SUSPEND works */
-    bool native_on_x86; /* KVM on an x86 host can run it */
+    uint64_t ram_base;     /* guest-physical address of the first byte of RAM */
+    bool big_endian;       /* byte order of parameter block and mailbox */
+    bool can_suspend;      /* GODWIT_FLAG_SUSPEND works */
+    bool half_position;    /* that register has the lower 32 bits of the position only */
+    bool native_on_x86;    /* KVM on an x86 host can run it */
     const char *position_label; /* where `info registers` shows the register that holds the
                                    guest's position: the value after this label ... */
     unsigned position_index;    /* ... or this many values further on */
@@ -86,13 +99,13 @@ struct godwit_machine {
 
 /* Initializes an image from the macros of its generated header, whose names start with PREFIX
  * (GODWIT_X86_ROM, for example), the number of CPUs that it can start, the bytes that one store of
- * `stamp` writes, and the address of the identity table, or 0. */
-#define GODWIT_IMAGE(image_name, how, array, PREFIX, most_cpus, store, table)                      \
+ * `stamp` writes, the address of the identity table, or 0, and initializers of further members. */
+#define GODWIT_IMAGE(image_name, how, array, PREFIX, most_cpus, store, table, ...)                 \
     {                                                                                              \
         .name = image_name, .load = how, .bytes = array, .length = PREFIX##_LENGTH,                \
         .file_size = PREFIX##_FILE_SIZE, .file_offset = PREFIX##_FILE_OFFSET,                      \
         .params_offset = PREFIX##_PARAMS_OFFSET, .mailbox = PREFIX##_MAILBOX_ADDR,                 \
-        .identity = table, .max_cpus = most_cpus, .stamp_store = store                             \
+        .identity = table, .max_cpus = most_cpus, .stamp_store = store, __VA_ARGS__                \
     }
 
 /* Returns the number of registered machines. */

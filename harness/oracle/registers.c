@@ -82,6 +82,8 @@ bool godwit_oracle_registers(struct godwit_vm *vm, const struct godwit_mailbox *
         if (mailbox[cpu].state != GODWIT_STATE_RUNNING ||
             !godwit_registers_find(text, cpu, label, setup->machine->position_index, &position))
             continue;
+        if (setup->machine->half_position)
+            position |= mailbox[cpu].position & ~(uint64_t)UINT32_MAX;
         godwit_oracle_count(vm->testbed, GODWIT_ORACLE_POSITION, GODWIT_UNIT_REGISTERS, 1);
         if (godwit_registers_agree(&stripe, &mailbox[cpu], position))
             continue;

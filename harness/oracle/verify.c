@@ -129,13 +129,14 @@ static bool find_parameters(const struct godwit_stream_memory *memory,
 }
 
 /* Returns true if byte order and window fit the machine, with the block that was found as its RAM.
- */
+ * Behind a gap of RAM, the window is where it is if Godwit has started the machine. */
 static bool fits(const struct godwit_machine *machine, const struct godwit_stream_guest *guest)
 {
     const struct godwit_workload *workload = &guest->workload;
     return machine->big_endian == guest->big_endian &&
            workload->window_start >= machine->ram_base + GODWIT_WINDOW_OFFSET &&
-           workload->window_end <= machine->ram_base + guest->ram->length;
+           godwit_workload_ram_offset(workload, machine) <=
+               guest->ram->length - (workload->window_end - workload->window_start);
 }
 
 static bool find_base(const struct godwit_machine *machine, struct godwit_stream_guest *guest,
@@ -144,6 +145,7 @@ static bool find_base(const struct godwit_machine *machine, struct godwit_stream
     const uint64_t start = guest->workload.window_start, end = guest->workload.window_end;
     if (machine) {
         guest->ram_base = machine->ram_base;
+        guest->window_offset = godwit_workload_ram_offset(&guest->workload, machine);
         if (fits(machine, guest))
             return true;
         return godwit_fail(error, GODWIT_ERROR_USAGE,
@@ -156,12 +158,14 @@ static bool find_base(const struct godwit_machine *machine, struct godwit_stream
         const struct godwit_machine *other = godwit_machine_at(i);
         if (!fits(other, guest))
             continue;
-        if (found && found->ram_base != other->ram_base)
+        const uint64_t offset = godwit_workload_ram_offset(&guest->workload, other);
+        if (found && (found->ram_base != other->ram_base || guest->window_offset != offset))
             return godwit_fail(error, GODWIT_ERROR_USAGE,
                                "the window " HEX "-" HEX " could be in the RAM of %s and of %s: "
                                "choose one with --arch",
                                start, end, found->arch, other->arch);
         found = other;
+        guest->window_offset = offset;
     }
     if (!found)
         return godwit_fail(error, GODWIT_ERROR_STREAM,
@@ -180,7 +184,7 @@ static bool walk_window(const struct godwit_stream_guest *guest, take_piece *tak
 {
     const struct godwit_workload *workload = &guest->workload;
     const uint64_t length = workload->window_end - workload->window_start;
-    const uint64_t at = workload->window_start - guest->ram_base;
+    const uint64_t at = guest->window_offset;
     g_autofree unsigned char *buffer = g_malloc(PIECE);
     bool wanted = true;
     for (uint64_t done = 0; wanted && done < length;) {

@@ -16,6 +16,7 @@
 struct godwit_stream_guest {
     const struct godwit_stream_memory_block *ram; /* the block with window and mailboxes */
     uint64_t ram_base;                            /* guest-physical address of its first byte */
+    uint64_t window_offset;                       /* offset of the window in it */
     bool big_endian;
     struct godwit_workload workload;
     struct godwit_mailbox mailbox[GODWIT_MAX_CPUS];

@@ -31,7 +31,8 @@ static bool judge_reports(struct godwit_vm *vm, const struct godwit_mailbox *mai
 }
 
 /* The RAM between the ends of the default window, as far as the machine has it, before the guest's
- * first instruction. Firmware and QEMU may have put things there, for example a device tree. */
+ * first instruction. Firmware and QEMU may have put things there, for example a device tree. Places
+ * in it are offsets in the RAM block, in which there is no gap. */
 struct footprint {
     uint64_t start;
     size_t length;
@@ -43,11 +44,21 @@ static void footprint_clear(struct footprint *footprint)
     g_free(footprint->before);
 }
 
+static bool read_footprint(struct godwit_vm *vm, const struct footprint *footprint,
+                           unsigned char *bytes, GError **error)
+{
+    uint64_t first = 0;
+    const struct godwit_block *block =
+        godwit_memory_locate(vm, vm->testbed->setup->machine->ram_base, 1, &first, error);
+    return block && godwit_memory_read_block(vm, block, first + footprint->start, bytes,
+                                             footprint->length, error);
+}
+
 /* Starts a source, records its RAM before the guest's first instruction, and lets the guest run. */
 static struct godwit_vm *start(struct godwit_testbed *testbed, struct footprint *footprint,
                                GError **error)
 {
-    footprint->start = testbed->setup->machine->ram_base + GODWIT_WINDOW_OFFSET;
+    footprint->start = GODWIT_WINDOW_OFFSET;
     footprint->length = MIN(GODWIT_WINDOW_END_OFFSET,
                             ((uint64_t)testbed->setup->memory_mib << 20) - GODWIT_FIRMWARE_ROOM) -
                         GODWIT_WINDOW_OFFSET;
@@ -55,8 +66,7 @@ static struct godwit_vm *start(struct godwit_testbed *testbed, struct footprint 
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     struct godwit_vm *vm = godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, NULL, error);
     if (!vm || !godwit_vm_handshake(vm, error) ||
-        !godwit_memory_read(vm, footprint->start, footprint->before, footprint->length, error) ||
-        !godwit_vm_run(vm, error))
+        !read_footprint(vm, footprint, footprint->before, error) || !godwit_vm_run(vm, error))
         return NULL;
     godwit_testbed_phase(testbed, GODWIT_PHASE_OBSERVE);
     return vm;
@@ -67,28 +77,28 @@ static struct godwit_vm *start(struct godwit_testbed *testbed, struct footprint 
 static bool judge_footprint(struct godwit_vm *vm, const struct footprint *footprint, GError **error)
 {
     const struct godwit_workload *workload = &vm->testbed->setup->workload;
+    const uint64_t window = godwit_workload_ram_offset(workload, vm->testbed->setup->machine);
+    const uint64_t end = window + (workload->window_end - workload->window_start);
     enum { RUN = 64 }; /* bytes compared at a time, since most are unchanged */
     g_autofree unsigned char *now = g_malloc(footprint->length);
-    if (!godwit_memory_read(vm, footprint->start, now, footprint->length, error))
+    if (!read_footprint(vm, footprint, now, error))
         return false;
     for (size_t i = 0; i < footprint->length; i++) {
-        const uint64_t address = footprint->start + i;
+        const uint64_t offset = footprint->start + i;
         const size_t run = MIN(RUN, footprint->length - i);
         if (!memcmp(now + i, footprint->before + i, run)) {
             i += run - 1;
             continue;
         }
         if (now[i] == footprint->before[i] ||
-            (address >= workload->window_start && address < workload->window_end &&
-             (address - workload->window_start) % workload->page_size == 0) ||
-            address == workload->window_start + GODWIT_SUSPENDED_OFFSET)
+            (offset >= window && offset < end && (offset - window) % workload->page_size == 0) ||
+            offset == window + GODWIT_SUSPENDED_OFFSET)
             continue;
-        return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                           "%s: 0x%02x became 0x%02x at " HEX
-                           ", which the guest must not touch (window " HEX "-" HEX
-                           ", page size %u)",
-                           vm->name, footprint->before[i], now[i], address, workload->window_start,
-                           workload->window_end, workload->page_size);
+        return godwit_fail(
+            error, GODWIT_ERROR_ORACLE,
+            "%s: 0x%02x became 0x%02x at " HEX
+            " of RAM, which the guest must not touch (window " HEX "-" HEX ", page size %u)",
+            vm->name, footprint->before[i], now[i], offset, window, end, workload->page_size);
     }
     return true;
 }

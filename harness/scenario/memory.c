@@ -8,6 +8,7 @@
 #include "scenario/scenario.h"
 
 #include "base/json.h"
+#include "guest/image.h"
 #include "memory/memory.h"
 #include <inttypes.h>
 #include <string.h>
@@ -156,8 +157,8 @@ static struct godwit_lack *lacks_blocks(const struct godwit_setup *setup)
 {
     struct godwit_setup placed = *setup;
     place_blocks(&placed);
-    const uint64_t end = setup->machine->ram_base + ((uint64_t)setup->memory_mib << 20);
-    if (!setup->memory_given || placed.workload.window_end <= end)
+    if (!setup->memory_given || godwit_workload_check(&placed.workload, setup->machine,
+                                                      setup->image, setup->memory_mib, NULL))
         return NULL;
     return godwit_lack_new(g_strdup("RAM for a window in two blocks"),
                            g_strdup_printf("with --memory %u it ends before", setup->memory_mib));
@@ -210,26 +211,34 @@ static bool run_blocks(struct godwit_testbed *testbed, const struct godwit_scena
 /* The address that does not fit into 32 bits. */
 #define EDGE (UINT64_C(1) << 32)
 
-/* Moves the window to where half of it is beyond EDGE. */
-static void prepare_above(const struct godwit_scenario *scenario, struct godwit_workload *workload)
+/* Returns whether the machine has a gap of RAM at EDGE, and its guest reaches beyond. */
+static bool has_gap(const struct godwit_setup *setup)
 {
-    const uint64_t half = (workload->window_end - workload->window_start) / 2;
-    const uint64_t below = half - half % workload->page_size;
-    godwit_scenario_default(scenario, workload);
-    workload->window_end += EDGE - below - workload->window_start;
-    workload->window_start = EDGE - below;
+    return setup->image->beyond_gap && setup->machine->gap.end == EDGE;
+}
+
+/* Moves the window to where half of it is beyond EDGE or, if no RAM is in front of that, all of it.
+ */
+static void place_above(struct godwit_setup *setup)
+{
+    struct godwit_workload *workload = &setup->workload;
+    const uint64_t length = workload->window_end - workload->window_start;
+    workload->window_start =
+        has_gap(setup) ? EDGE + GODWIT_WINDOW_OFFSET : EDGE - lower_half(workload);
+    workload->window_end = workload->window_start + length;
 }
 
 static struct godwit_lack *lacks_above(const struct godwit_setup *setup)
 {
     const struct godwit_machine *machine = setup->machine;
-    const struct godwit_workload *workload = &setup->workload;
-    const uint64_t end = machine->ram_base + ((uint64_t)setup->memory_mib << 20) - machine->tail;
-    if (machine->reach && machine->reach <= EDGE)
+    struct godwit_setup placed = *setup;
+    place_above(&placed);
+    if (machine->reach && machine->reach <= EDGE && !has_gap(setup))
         return godwit_lack_new(
             g_strdup("a guest that reaches memory beyond 4 GiB"),
             g_strdup_printf("that of %s reaches 0x%" PRIx64, machine->arch, machine->reach));
-    if (setup->memory_given && end < EDGE + (workload->window_end - workload->window_start))
+    if (setup->memory_given &&
+        !godwit_workload_check(&placed.workload, machine, setup->image, setup->memory_mib, NULL))
         return godwit_lack_new(
             g_strdup("RAM for a window beyond 4 GiB"),
             g_strdup_printf("with --memory %u it ends before", setup->memory_mib));
@@ -326,9 +335,9 @@ GODWIT_SCENARIOS(memory) = {
            .spec = {.transport = GODWIT_TRANSPORT_FILE, .capabilities = mapped_ram}),
     {
         .name = "memory/above-4g",
-        .summary = "a window that begins below 4 GiB and ends above",
+        .summary = "a window of which at least the upper half is above 4 GiB",
         .run = run_above,
-        .prepare = prepare_above,
+        .place = place_above,
         .lacks = lacks_above,
         .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX},
@@ -337,7 +346,7 @@ GODWIT_SCENARIOS(memory) = {
         .name = "memory/above-4g/postcopy",
         .summary = "likewise, postcopy",
         .run = run_above,
-        .prepare = prepare_above,
+        .place = place_above,
         .lacks = lacks_above,
         .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY},

@@ -183,8 +183,10 @@ static void slow_down(const struct godwit_setup *setup, unsigned ms,
 static void fit_memory(struct godwit_setup *setup)
 {
     const struct godwit_machine *machine = setup->machine;
-    const uint64_t needed =
-        setup->workload.window_end - machine->ram_base + machine->tail + GODWIT_FIRMWARE_ROOM;
+    const struct godwit_workload *workload = &setup->workload;
+    const uint64_t needed = godwit_workload_ram_offset(workload, machine) +
+                            (workload->window_end - workload->window_start) + machine->tail +
+                            GODWIT_FIRMWARE_ROOM;
     const unsigned mib =
         (unsigned)((needed >> 20) + MEMORY_STEP_MIB) / MEMORY_STEP_MIB * MEMORY_STEP_MIB;
     const unsigned least = machine->memory_least_mib;

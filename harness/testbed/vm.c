@@ -285,6 +285,9 @@ static bool add_machine(struct godwit_vm *vm, const char *const *words,
         g_string_append_printf(options, ",%s", machine->machine_options);
     if (ours && machine->machine_options_tcg && !strcmp(setup->accel, "tcg"))
         g_string_append_printf(options, ",%s", machine->machine_options_tcg);
+    const bool beyond = ours && godwit_workload_is_beyond_gap(&setup->workload, machine);
+    if (beyond)
+        g_string_append_printf(options, ",%s=%uM", machine->gap.option, machine->gap.low_mib);
     g_autofree char *memory = g_strdup_printf("%u", setup->memory_mib);
     add(vm->arguments, "-machine", options->str, NULL);
     if (!has(arguments, "-accel") && !has(words, "-accel"))
@@ -294,8 +297,9 @@ static bool add_machine(struct godwit_vm *vm, const char *const *words,
         return true;
     }
     add(vm->arguments, "-m", memory, NULL);
-    if (machine->cpu)
-        add(vm->arguments, "-cpu", machine->cpu, NULL);
+    const char *const cpu = beyond && machine->gap.cpu ? machine->gap.cpu : machine->cpu;
+    if (cpu)
+        add(vm->arguments, "-cpu", cpu, NULL);
     if (setup->workload.cpus > 1 && !setup->machine_cpus) {
         g_autofree char *cpus = g_strdup_printf("%u", setup->workload.cpus);
         add(vm->arguments, "-smp", cpus, NULL);

@@ -37,6 +37,9 @@ void godwit_vm_end_tpm(struct godwit_vm *vm);
 bool godwit_vm_by_line(struct godwit_vm *vm, const char *command, json_t *arguments, bool *obeyed,
                        GError **error);
 
+/* Checks that the VM's CPU reaches the guest's window. Fails with SKIP if it does not. */
+bool godwit_vm_reaches_window(struct godwit_vm *vm, GError **error);
+
 /* Returns the error code for the end of the VM's process: CRASH, or ENVIRONMENT if it exceeded a
  * limit of the host. */
 enum godwit_error godwit_vm_end_code(const struct godwit_vm *vm);

@@ -215,7 +215,8 @@ bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *argume
 
 bool godwit_vm_run(struct godwit_vm *vm, GError **error)
 {
-    if (!godwit_testbed_take_turn(vm->testbed, error))
+    if (!godwit_testbed_take_turn(vm->testbed, error) ||
+        (vm->source && !godwit_vm_reaches_window(vm, error)))
         return false;
     /* The time for which the guest was stopped must not count as an interval. */
     vm->console->last = 0;

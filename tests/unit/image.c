@@ -374,6 +374,69 @@ static void test_check(void **state)
     assert_contains(error->message, "a guest with more than one CPU cannot suspend");
 }
 
+/* A window behind a gap of RAM: where an image that reaches it may have it. */
+static void test_check_gap(void **state)
+{
+    (void)state;
+    const uint64_t end = UINT64_C(1) << 32, far = 3 * end;
+    const struct godwit_machine machine = {
+        .arch = "some-arch",
+        .reach = 0x80000000,
+        .gap = {.end = end, .low_mib = 16, .option = "split", .room = 0xfe000000}};
+    const struct godwit_image wide = {.name = "wide", .max_cpus = 64, .beyond_gap = true};
+    const struct godwit_image narrow = {.name = "narrow", .max_cpus = 64};
+    const struct {
+        uint64_t start, end;
+        unsigned cpus, memory_mib;
+        uint64_t offset; /* in RAM; 0: it has none */
+        const char *wrong, *usable;
+    } rows[] = {
+        {MIB, 2 * MIB, 1, 32, MIB, NULL, NULL},
+        {end + MIB, end + 16 * MIB, 1, 32, 17 * MIB, NULL, NULL},
+        {end + MIB, end + 13 * MIB, 4, 32, 17 * MIB, NULL, NULL},
+        {far + MIB, far + 2 * MIB, 1, 16384, far - end + 17 * MIB, NULL, NULL},
+        {end + MIB, end + 0xfe000000, 1, 4096, 17 * MIB, NULL, NULL},
+        {end + MIB, end + 17 * MIB, 1, 32, 17 * MIB, "inside the guest's RAM",
+         "0x100100000-0x101000000"},
+        {end + MIB, end + 2 * MIB, 1, 8, 17 * MIB, "inside the guest's RAM",
+         "0x100100000-0x100000000"},
+        {end - MIB, end + 2 * MIB, 1, 32, 0, "over the gap", "0x100100000-0x101000000"},
+        {2 * MIB, end + MIB, 1, 32, 0, "over the gap", "0x100100000-0x101000000"},
+        {end - MIB, end, 1, 8192, 0, "what this guest can address", "0x100000-0x80000000"},
+        {end, end + 2 * MIB, 1, 32, 16 * MIB, "what this guest can address",
+         "0x100100000-0x101000000"},
+        {end + MIB, end + 0xfe000000, 2, 4096, 17 * MIB, "what this guest can address",
+         "0x100100000-0x1fe000000"},
+        {end + MIB, 2 * end + MIB, 1, 8192, 17 * MIB, "what this guest can address",
+         "0x100100000-0x1fe000000"},
+        {far, far + MIB, 1, 16384, far - end + 16 * MIB, "what this guest can address",
+         "0x300100000-0x3fe000000"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct godwit_workload w = {.window_start = rows[i].start,
+                                          .window_end = rows[i].end,
+                                          .page_size = 4096,
+                                          .cpus = rows[i].cpus};
+        const bool beyond = rows[i].end > end;
+        g_autoptr(GError) error = NULL, other = NULL;
+        assert_int_equal(godwit_workload_is_beyond_gap(&w, &machine), beyond);
+        if (rows[i].offset)
+            assert_int_equal(godwit_workload_ram_offset(&w, &machine), rows[i].offset);
+        assert_int_equal(godwit_workload_check(&w, &machine, &wide, rows[i].memory_mib, &error),
+                         !rows[i].wrong);
+        if (rows[i].wrong) {
+            assert_contains(error->message, rows[i].wrong);
+            assert_contains(error->message, rows[i].usable);
+            assert_null(strchr(error->message, '\n'));
+        }
+        /* An image that does not reach beyond the gap has no such window. */
+        assert_int_equal(godwit_workload_check(&w, &machine, &narrow, 16384, &other),
+                         !beyond && !rows[i].wrong);
+        if (beyond)
+            assert_contains(other->message, "what this guest can address");
+    }
+}
+
 /* CPUs: what the image can start, and the same number of pages for each. */
 /* Names of workloads, there and back. */
 static void test_workload_names(void **state)
@@ -521,7 +584,8 @@ int main(void)
         cmocka_unit_test(test_check),       cmocka_unit_test(test_check_memory),
         cmocka_unit_test(test_cpus),        cmocka_unit_test(test_stripes),
         cmocka_unit_test(test_share),       cmocka_unit_test(test_workload_names),
-        cmocka_unit_test(test_check_stamp), cmocka_unit_test(test_check_cpus),
+        cmocka_unit_test(test_check_stamp), cmocka_unit_test(test_check_gap),
+        cmocka_unit_test(test_check_cpus),
     };
     return cmocka_run_group_tests_name("image", tests, fill_bytes, unit_folder_end);
 }

@@ -125,12 +125,63 @@ static void test_memory(void **state)
     }
 }
 
+/* Where RAM has a gap that ends there, all of the window is behind it, and little RAM in front. */
+static void test_memory_behind_gap(void **state)
+{
+    static const struct {
+        bool reaches;
+        unsigned given; /* MiB of RAM; 0: none */
+        const char *reason;
+    } rows[] = {
+        {true, 0, NULL},
+        {true, 21, NULL},
+        {true, 20, "needs RAM for a window beyond 4 GiB: with --memory 20 it ends before"},
+        {false, 0,
+         "needs a guest that reaches memory beyond 4 GiB: that of any reaches 0x80000000"},
+    };
+    const struct godwit_scenario *scenario = godwit_scenario_find("memory/above-4g");
+    const struct godwit_machine machine = {
+        .arch = "any",
+        .memory_mib = 150,
+        .memory_least_mib = 8,
+        .reach = 0x80000000,
+        .gap = {.end = UINT64_C(1) << 32, .low_mib = 16, .option = "split", .room = 0xfe000000}};
+    const struct godwit_qemu qemu = {.version = (char *)(uintptr_t) "10.0.13"};
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct godwit_image image = {
+            .name = "the guest", .max_cpus = 1, .beyond_gap = rows[i].reaches};
+        struct godwit_setup setup = {
+            .machine = &machine,
+            .image = &image,
+            .accel = "tcg",
+            .source = &qemu,
+            .destination = &qemu,
+            .memory_given = rows[i].given > 0,
+            .memory_mib = rows[i].given,
+            .workload = {
+                .window_start = 1 << 20, .window_end = 5 << 20, .page_size = 4096, .cpus = 1}};
+        g_autofree char *reason = godwit_scenario_skip_reason(scenario, &setup);
+        if (rows[i].reason)
+            assert_string_equal(reason ? reason : "runs", rows[i].reason);
+        else
+            assert_null(reason);
+        if (rows[i].reason || rows[i].given)
+            continue;
+        godwit_scenario_prepare(scenario, &setup);
+        assert_int_equal(setup.workload.window_start, (UINT64_C(1) << 32) + (1 << 20));
+        assert_int_equal(setup.workload.window_end, (UINT64_C(1) << 32) + (5 << 20));
+        assert_int_equal(setup.memory_mib, 28);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_problems),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory_behind_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
