@@ -291,7 +291,7 @@ static bool run_above(struct godwit_testbed *testbed, const struct godwit_scenar
 
 /* With multifd and with mapped-ram, QEMU 10.0 and 11.1 leave a page of the destination as it is
  * that is zero when it is sent first. At the end of its first node's RAM a pseries has a device
- * tree, which the window covers, so these rows do without zero pages. */
+ * tree, which the window covers, so these rows do without zero pages (docs/known-bugs.md). */
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
 static const struct godwit_capability mapped_ram[] = {{"mapped-ram", true}, {NULL, false}};
 
