@@ -72,7 +72,7 @@ for my $case (@broken) {
 # with a corrupted byte, whose address it reports. `godwit stream` finds the window.
 {
     my @high = ('--accel', 'tcg', '--window', '0x100100000:0x100500000');
-    my @guest = qw(guest/cpus guest/suspend guest/verify guest/stagger/window guest/stamp/verify guest/stamp/mixed);
+    my @guest = qw(guest/cpus guest/suspend guest/verify guest/stamp/verify);
     my ($run) = results_by_scenario(@high, '--qemu', $qemu, '--workload', 'order,stamp', @guest, 'stream/analyze');
     is($run->{status}, 0, 'above 4 GiB: exit status') or diag($run->{out});
     my @others = grep { $_->{status} ne 'pass' } @{JSON::PP->new->utf8->decode($run->{out})->{results}};
@@ -86,8 +86,10 @@ for my $case (@broken) {
     my $boasts = qemu_edited(q~our $id; if ($from eq 'godwit' && /"phys-bits"/) { ($id) = /"id":\s*(\d+)/ }
         if (defined $id && $from eq 'qemu' && /"id": $id\b/) { s/"return": 32/"return": 40/; undef $id }~, $qemu, 'boasts');
     my $told = run(['migrate', '--qemu', $boasts, @cpu]);
-    like($told->{out}, qr/what +the source's guest itself found 0x0 in register 6 .* where 0x20 should be/,
+    # It may do so before QEMU answers the command that lets it run.
+    like($told->{out}, qr/what +(?:the source's guest itself found 0x0 in register 6 .* where 0x20 should be, .*|waiting for the source's answer to cont): source: the guest reports a fault/,
         'above 4 GiB, CPU without PAE: the guest reports CR4');
+    like($told->{out}, qr/^ +console +X$/m, 'above 4 GiB, CPU without PAE: and nothing else');
     my $lies = run(['migrate', '--qemu', qemu_edited(q~our $id; if ($from eq 'godwit' && /"phys-bits"/) { ($id) = /"id":\s*(\d+)/ }
         if (defined $id && $from eq 'qemu' && /"id": $id\b/) { s/"return": \d+/"return": "many"/; undef $id }~, $qemu, 'lies'), @high]);
     like($lies->{out}, qr/what +source: phys-bits of its CPU is "many", expected 1 to 63/, 'above 4 GiB: an answer that is no number');
@@ -95,12 +97,15 @@ for my $case (@broken) {
 }
 
 # A fault in a page of the second block: every check of it would have been of another page, had the window been
-# taken for one piece. The map names the page by its number, its address, and its place in the block.
+# taken for one piece. The map names the page by its number, its address, and its place in the block. Without the
+# fault the window is right, although QEMU lists the second block first, which is larger.
 for my $workload ('order', 'stamp:whole') {
-    my @nodes = map { ('-object', "memory-backend-ram,id=$_,size=32M") } qw(low high);
-    my $run = run(['migrate', '--arch', 'x86_64', '--accel', 'tcg', '--qemu', $qemu, '--stopped', '-w', $workload,
-        '--fault', 'flip-bit:page=300,byte=8,bit=0', '--memory', 64, '--window', '0x1f00000:0x2100000', '--format', 'json',
-        '--', '-smp', 2, @nodes, '-numa', 'node,cpus=0,memdev=low', '-numa', 'node,cpus=1,memdev=high']);
+    my @migrate = ('migrate', '--arch', 'x86_64', '--accel', 'tcg', '--qemu', $qemu, '--stopped', '-w', $workload,
+        '--memory', 96, '--window', '0x1f00000:0x2100000', '--format', 'json');
+    my @nodes = ('--', '-smp', 2, '-numa', 'node,cpus=0,memdev=low', '-numa', 'node,cpus=1,memdev=high',
+        map { ('-object', "memory-backend-ram,id=$_") } 'low,size=32M', 'high,size=64M');
+    my ($right, $run) = run_all(2, map { [[@migrate, @$_, @nodes]] } [], ['--fault', 'flip-bit:page=300,byte=8,bit=0']);
+    is($right->{status}, 0, "$workload, the larger block behind the edge: passes") or diag($right->{out}, $right->{err});
     my ($result) = @{(eval { JSON::PP->new->utf8->decode($run->{out}) } || {})->{results} || []};
     is($run->{status}, 1, "$workload, a fault behind the edge: exit status") or diag($run->{out}, $run->{err});
     like($result->{message} // '', qr/^twin: 1 bytes in 1 pages differ .* the first at 0x2c008 of RAM block high:/,
