@@ -230,7 +230,7 @@ struct godwit_workload godwit_workload_stripe(const struct godwit_workload *work
 bool godwit_workload_is_beyond_gap(const struct godwit_workload *workload,
                                    const struct godwit_machine *machine)
 {
-    return machine->gap.end && workload->window_end > machine->gap.end;
+    return machine->gap.end && workload->window_start >= machine->gap.end;
 }
 
 uint64_t godwit_workload_ram_offset(const struct godwit_workload *workload,
@@ -253,12 +253,10 @@ static const char *wrong_beyond_gap(const struct godwit_workload *workload,
 {
     const uint64_t high_mib = memory_mib - MIN(memory_mib, machine->gap.low_mib);
     const uint64_t ram_end = machine->gap.end + (high_mib << 20);
-    const uint64_t base = MAX(machine->gap.end, workload->window_start & UPPER_HALF);
+    const uint64_t base = workload->window_start & UPPER_HALF;
     const uint64_t last = workload->window_end + (workload->cpus - 1) * workload->page_size;
     *first = base + GODWIT_WINDOW_OFFSET;
     *end = MIN(ram_end, base + machine->gap.room);
-    if (workload->window_start < machine->gap.end)
-        return "the window must not extend over the gap in RAM";
     if (workload->window_end > ram_end)
         return "the window must lie inside the guest's RAM";
     if (workload->window_start < *first || last > base + machine->gap.room)

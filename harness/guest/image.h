@@ -34,7 +34,7 @@ struct godwit_workload godwit_image_workload(const struct godwit_machine *machin
 bool godwit_image_write(const struct godwit_image *image, bool big_endian,
                         const struct godwit_workload *workload, const char *path, GError **error);
 
-/* Returns whether the window is behind the machine's gap of RAM. */
+/* Returns whether the window begins behind the machine's gap of RAM. */
 bool godwit_workload_is_beyond_gap(const struct godwit_workload *workload,
                                    const struct godwit_machine *machine);
 
