@@ -80,10 +80,14 @@ check-hold: build $(O)/tests/stall
 	GODWIT=$(abspath $(O)/godwit) STALL=$(abspath $(O)/tests/stall) tests/stress/hold.sh \
 		$(or $(ROUNDS),1) $(QEMUS)
 
-.PHONY: check-compare
+.PHONY: check-compare check-lab
 ## check-compare: whether `godwit compare` finds a known slowdown, and none between equals [QEMU=qemu-system-x86_64]
 check-compare: build $(O)/tests/slow.so
 	GODWIT=$(abspath $(O)/godwit) tests/compare.sh $(abspath $(O)/tests/slow.so) $(or $(QEMU),qemu-system-x86_64)
+
+## check-lab: compare and each preset of sweep, once for each architecture and QEMU [QEMUS="build/qemus/10.0 ..."]
+check-lab: build
+	GODWIT=$(abspath $(O)/godwit) tests/lab.sh $(QEMUS)
 
 $(O)/tests/slow.so: tests/stress/slow.c
 	@mkdir -p $(@D)

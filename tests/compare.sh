@@ -1,21 +1,22 @@
 #!/bin/sh
 # `godwit compare` on what is known: equals, which it must not call slower or faster, and a QEMU whose
 # sending, or whose switchover, is slower by a known part (tests/stress/slow.c): how many of several
-# comparisons find it. Takes about half an hour on a quiet host.
+# comparisons find it. Takes about an hour on a quiet host.
 #
-#   tests/compare.sh SLOW QEMU [EQUALS [ROUNDS [REPEATS]]]
+#   tests/compare.sh SLOW QEMU [EQUALS [BUDGET [REPEATS]]]
 #
-# SLOW: tests/stress/slow.c as a library. EQUALS: comparisons of equals (default: 20). ROUNDS: how many
-# each comparison makes (default: 20). REPEATS: comparisons of each slowdown (default: 5). Fails if more
-# than one of 20 comparisons of equals finds a difference, or if the largest slowdowns are not found.
+# SLOW: tests/stress/slow.c as a library. EQUALS: comparisons of equals (default: 20), which end as
+# compare ends by itself. BUDGET: of each of them (default: 60s). REPEATS: comparisons of each slowdown
+# (default: 4). Fails if more than one of 20 comparisons of equals finds a difference, or if the largest
+# slowdowns are not found.
 #
 # SPDX-License-Identifier: MIT
 set -eu
 slow=$1
 qemu=$2
 equals=${3:-20}
-rounds=${4:-20}
-repeats=${5:-5}
+budget=${4:-60s}
+repeats=${5:-4}
 godwit=${GODWIT:-build/godwit}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -32,7 +33,7 @@ export SLOW="$slow" QEMU="$qemu"
 # Compares with the further arguments. Fails only if it could not be compared.
 compare() {
     status=0
-    "$godwit" compare --arch x86_64 --accel tcg --runs "$rounds" -f "csv:$folder/report" "$@" \
+    "$godwit" compare --arch x86_64 --accel tcg -f "csv:$folder/report" -f "text:$folder/text" "$@" \
         >"$folder/log" 2>&1 || status=$?
     [ "$status" -lt 2 ] || {
         cat "$folder/log"
@@ -47,12 +48,12 @@ rows() {
             unit == "ms" ? sprintf("+%.2f ms", $17) : sprintf("+%.1f %%", 100 * $17), $18 }' "$folder/report"
 }
 
-echo "$equals comparisons of equals, $rounds rounds each"
+echo "$equals comparisons of equals, $budget each"
 wrong=0
 i=0
 while [ "$i" -lt "$equals" ]; do
     i=$((i + 1))
-    compare --a "$qemu" --seed "$i"
+    compare --a "$qemu" --budget "$budget" --seed "$i"
     if grep -qE ',(slower|faster)$' "$folder/report"; then
         wrong=$((wrong + 1))
         grep -E ',(slower|faster)$' "$folder/report"
@@ -62,27 +63,34 @@ while [ "$i" -lt "$equals" ]; do
 done
 echo "$wrong of $equals comparisons of equals found something slower or faster"
 
-# Compares QEMU with the same one when it is slower, again and again. Sets $found.
+# slower METRIC UNIT ROUNDS WHAT: compares QEMU with the same one when it is slower, again and again. Sets
+# $found.
 slower() {
     found=0
     i=0
     while [ "$i" -lt "$repeats" ]; do
         i=$((i + 1))
-        compare --a "$qemu" --b "$folder/slower" --scenarios precopy/tcp/plain --seed "$i"
+        compare --a "$qemu" --b "$folder/slower" --scenarios precopy/tcp/plain --runs "$3" --seed "$i"
         rows "$1" "$2"
         verdict=$(awk -F, -v metric="$1" '$2 == metric && $1 != "geometric mean" { print $18 }' "$folder/report")
         [ "$verdict" != slower ] || found=$((found + 1))
     done
+    echo "$4: found in $found of $repeats, with $3 rounds$(sed -n 's/^ended after \([0-9]* s\):.*/ in \1/p' "$folder/text")"
 }
-for part in 5 10 20; do
-    export SLOW_PART=$part SLOW_US=0
-    slower total %
-    echo "sending takes $part % longer: found in $found of $repeats"
-done
+while read -r part rounds; do
+    export SLOW_PART="$part" SLOW_US=0
+    slower total % "$rounds" "sending takes $part % longer"
+done <<END
+5 100
+10 40
+20 16
+END
 all=$found
-for us in 2000 5000 10000; do
-    export SLOW_PART=0 SLOW_US=$us
-    slower blackout ms
-    echo "the switchover takes $((us / 1000)) ms longer: found in $found of $repeats"
-done
+while read -r us rounds; do
+    export SLOW_PART=0 SLOW_US="$us"
+    slower blackout ms "$rounds" "the switchover takes $((us / 1000)) ms longer"
+done <<END
+2000 40
+5000 16
+END
 [ $((wrong * 20)) -le "$equals" ] && [ "$all" = "$repeats" ] && [ "$found" = "$repeats" ]

@@ -1,0 +1,50 @@
+#!/bin/bash
+# Every command, preset and page of the lab, once for each architecture and QEMU: `godwit compare`, and
+# `godwit sweep` with each preset, with as few runs and as small a window as they take. Judges no time: a
+# command must end well, or say what its QEMU lacks, and each page must have its pictures.
+#
+#   tests/lab.sh [QEMUS...]      folders of QEMUs; default: those in PATH
+#
+# SPDX-License-Identifier: MIT
+set -uo pipefail
+
+godwit=${GODWIT:-build/godwit}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+good=0
+lacking=0
+bad=0
+
+# Runs a command of the lab on the QEMU $qemu for $arch, whose page must have at least PICTURES pictures.
+try() {
+    local pictures=$1 status=0
+    shift
+    "$godwit" "$@" --arch "$arch" --accel tcg --seed 1 -f "html:$folder/page.html" -f "json:$folder/report.json" \
+        >"$folder/out" 2>"$folder/err" </dev/null || status=$?
+    if [ "$status" = 0 ] && python3 -m json.tool "$folder/report.json" >/dev/null &&
+        [ "$(grep -o '<svg ' "$folder/page.html" | wc -l)" -ge "$pictures" ]; then
+        good=$((good + 1))
+    elif [ "$status" = 2 ] && grep -qE ' has no | does not take |no cell can run: |no scenario can run' "$folder/err"; then
+        lacking=$((lacking + 1))
+        echo "lacks $arch $qemu: $1 $2 $3: $(tail -n 1 "$folder/err")"
+    else
+        bad=$((bad + 1))
+        echo "BAD   $arch $qemu: $*: exit status $status"
+        tail -n 5 "$folder/out" "$folder/err"
+    fi
+}
+
+presets=$("$godwit" sweep --preset list | awk '/^[a-z-]+: / { name = $1; next } !/^   none: / && name { print name; name = "" }' | tr -d :)
+for arch in $(mk/arches.sh); do
+    for folder_of in "${@:-}"; do
+        qemu=qemu-system-$arch
+        [ -z "$folder_of" ] || qemu=$folder_of/bin/qemu-system-$arch
+        command -v "$qemu" >/dev/null || continue
+        try 4 compare --a "$qemu" --runs 6 --scenarios precopy/tcp/plain
+        for preset in $presets; do
+            try 3 sweep --preset "$preset" --qemu "$qemu" --runs 1 --give-up 8s
+        done
+    done
+done
+echo "$good good, $lacking lack something, $bad bad"
+[ "$bad" = 0 ] && [ "$good" != 0 ]
