@@ -45,6 +45,7 @@ bool godwit_view_begin(struct view *view, struct godwit_vm *vm, struct godwit_vm
     if (!godwit_memory_map(vm, error))
         return false;
     view->vm = vm;
+    view->accountant = accountant;
     if (setup->theirs) {
         view->buffer = g_malloc(CHUNK);
         return true;
@@ -109,6 +110,32 @@ void godwit_view_take(struct view *view, const struct godwit_block *block, uint6
         if (block == part->block && start < end)
             take(view, view->buffer + (start - offset), (size_t)(end - start));
     }
+}
+
+bool godwit_view_is_like(const struct view *view, const struct view *other)
+{
+    if (!view->window || !other->window || view->window->len != other->window->len ||
+        view->accountant != other->accountant)
+        return false;
+    for (guint i = 0; i < view->window->len; i++) {
+        const struct godwit_part *own = &g_array_index(view->window, struct godwit_part, i);
+        const struct godwit_part *its = &g_array_index(other->window, struct godwit_part, i);
+        if (strcmp(own->block->name, its->block->name) != 0 || own->offset != its->offset ||
+            own->length != its->length)
+            return false;
+    }
+    return true;
+}
+
+void godwit_view_follow(struct view *view, const struct view *other)
+{
+    unsigned char *partial = view->stamp.partial;
+    view->stamp = other->stamp;
+    view->stamp.partial = partial;
+    if (partial)
+        memcpy(partial, other->stamp.partial, other->stamp.have);
+    memcpy(view->order, other->order, sizeof(view->order));
+    view->checksum = other->checksum;
 }
 
 bool godwit_oracle_position(const struct godwit_workload *workload,

@@ -15,7 +15,7 @@
 #define CHUNK ((size_t)1 << 20)
 
 struct view {
-    struct godwit_vm *vm;
+    struct godwit_vm *vm, *accountant; /* the mailboxes are those of the latter */
     GArray *window; /* the parts of the window, of struct godwit_part; NULL: it has none; owned */
     uint64_t window_length;
     bool stamped;                                    /* the workload is `stamp` */
@@ -41,6 +41,13 @@ void godwit_view_end(struct view *view);
  * bytes must come in order. Bytes outside the window are ignored. */
 void godwit_view_take(struct view *view, const struct godwit_block *block, uint64_t offset,
                       size_t length);
+
+/* Returns whether both views have the same window, at the same offsets of blocks of the same names,
+ * and judge it by the same mailboxes: the same bytes then mean the same for both. */
+bool godwit_view_is_like(const struct view *view, const struct view *other);
+
+/* Lets VIEW, which is like OTHER, have taken what OTHER has. */
+void godwit_view_follow(struct view *view, const struct view *other);
 
 /* Judges what the view has taken and fills in READING. Checks the position only if POSITION is
  * true, which means that the VM's mailboxes can be trusted. Fails with ORACLE if the memory is

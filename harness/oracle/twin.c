@@ -29,6 +29,7 @@ struct difference {
     uint64_t offset;                  /* of that difference in BLOCK */
     unsigned char here, there;        /* its bytes on source and destination */
     bool sizes;               /* a block has different sizes on the two sides; it is not compared */
+    bool lags;                /* the destination's view has not taken what was equal so far */
     bool one_block;           /* all differences are in BLOCK ... */
     uint64_t lowest, highest; /* ... between these offsets; pieces come in any order */
 };
@@ -61,7 +62,17 @@ static void note_difference(struct difference *difference, const struct godwit_b
     }
 }
 
-/* Compares LENGTH bytes at OFFSET of a block that both VMs have. */
+/* Lets the destination's view take what it has not taken: all that the source's has. */
+static void catch_up(const struct view *source, struct view *destination,
+                     struct difference *difference)
+{
+    if (difference->lags)
+        godwit_view_follow(destination, source);
+    difference->lags = false;
+}
+
+/* Compares LENGTH bytes at OFFSET of a block that both VMs have. As long as no byte differs, only
+ * the source's view takes them. */
 static bool compare(struct view *source, struct view *destination, const struct godwit_block *here,
                     const struct godwit_block *there, uint64_t offset, uint64_t length,
                     struct difference *difference, GError **error)
@@ -70,21 +81,29 @@ static bool compare(struct view *source, struct view *destination, const struct 
     /* Chunks are whole pages if the buffer is large enough, because wrong pages are counted. */
     const size_t chunk = page_size < CHUNK ? CHUNK - CHUNK % page_size : CHUNK;
     g_autoptr(godwit_ahead) ahead = length >= AHEAD_LEAST ? godwit_ahead_new() : NULL;
+    if (ahead)
+        godwit_ahead_begin(ahead, destination->vm, there, offset, destination->buffer,
+                           (size_t)MIN(chunk, length));
     for (const uint64_t end = offset + length; offset < end;) {
         const size_t size = (size_t)MIN(chunk, end - offset);
-        if (ahead)
-            godwit_ahead_begin(ahead, destination->vm, there, offset, destination->buffer, size);
         if (!godwit_memory_read_block(source->vm, here, offset, source->buffer, size, error))
             return false;
         if (!(ahead && godwit_ahead_finish(ahead)) &&
             !godwit_memory_read_likely(destination->vm, there, offset, source->buffer,
                                        destination->buffer, size, error))
             return false;
-        if (memcmp(source->buffer, destination->buffer, size) != 0)
+        if (memcmp(source->buffer, destination->buffer, size) != 0) {
             note_difference(difference, here, offset, source->buffer, destination->buffer, size,
                             page_size);
+            catch_up(source, destination, difference);
+        }
+        if (!difference->lags)
+            godwit_view_take(destination, there, offset, size);
+        /* The next bytes of the destination come while the source's are judged. */
+        if (ahead && offset + size < end)
+            godwit_ahead_begin(ahead, destination->vm, there, offset + size, destination->buffer,
+                               (size_t)MIN(chunk, end - offset - size));
         godwit_view_take(source, here, offset, size);
-        godwit_view_take(destination, there, offset, size);
         if (godwit_oracle_judges(source->vm->testbed, GODWIT_ORACLE_TWIN))
             godwit_oracle_count(source->vm->testbed, GODWIT_ORACLE_TWIN, GODWIT_UNIT_BYTES, size);
         offset += size;
@@ -224,9 +243,11 @@ bool godwit_oracle_twin(struct godwit_vm *source, struct godwit_vm *destination,
     struct godwit_reading twin = {0};
     bool good = godwit_view_begin(&here, source, source, error) &&
                 godwit_view_begin(&there, destination, source, error);
+    difference.lags = good && godwit_view_is_like(&there, &here);
     /* Compare even if this oracle is switched off: the other oracles need the walk, and depend on
      * whether a known bug has left the destination's mailboxes out of date. */
     good = good && compare_blocks(&here, &there, &difference, error);
+    catch_up(&here, &there, &difference);
     bool stale = false;
     good = good && judge_difference(source, destination, &difference, &stale, error);
     /* Stale mailboxes prove nothing about the destination's memory. */
