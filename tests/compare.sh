@@ -12,7 +12,7 @@
 #
 # SPDX-License-Identifier: MIT
 set -eu
-slow=$1
+slow=$(realpath "$1") # QEMU has another working folder
 qemu=$2
 equals=${3:-20}
 budget=${4:-60s}
