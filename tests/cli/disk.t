@@ -30,7 +30,13 @@ sub filtered {
 
 my ($run, $results) = results_of('disk/*', 'dirty-bitmaps/*', 'disk/inactive/export', 'disk/inactive/mirror-to');
 is($run->{status}, 0, 'disks and bitmaps: exit status') or diag($run->{out});
-is(scalar(grep { $results->{$_}{status} ne 'pass' && !m{^disk/failing/} } keys %$results), 0, 'all of them pass');
+is(scalar(grep { $results->{$_}{status} ne 'pass' && !m{^disk/(?:failing|vhost-user)/} } keys %$results), 0, 'all of them pass');
+# These are live on memory that a QEMU before 9.0 does not carry over whole.
+my ($major) = `$binary --version` =~ /version (\d+)/;
+for my $name ('disk/vhost-user/plain', 'disk/vhost-user/postcopy') {
+    my $status = $results->{$name}{status} // 'not run';
+    is($status, $status eq 'known' && $major < 9 ? 'known' : 'pass', $name);
+}
 cmp_ok($results->{'disk/raw/plain'}{measurements}{disk_writes}, '>=', 40, 'their writes are recorded');
 like($results->{'disk/raw/plain'}{measurements}{refusals}[0], qr/write" lock/, 'and the refusal');
 ok_clean($run, 'nothing is left behind');
