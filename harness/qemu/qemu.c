@@ -177,6 +177,15 @@ struct godwit_lack *godwit_lack_new(char *need, char *why)
     return lack;
 }
 
+struct godwit_lack *godwit_lack_before(const struct godwit_qemu *qemu, long least, const char *need,
+                                       const char *does)
+{
+    return !qemu->version || strtol(qemu->version, NULL, 10) >= least
+               ? NULL
+               : godwit_lack_new(g_strdup(need),
+                                 g_strdup_printf("QEMU %s %s", qemu->version, does));
+}
+
 void godwit_lack_free(struct godwit_lack *lack)
 {
     if (!lack)

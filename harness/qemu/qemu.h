@@ -91,6 +91,11 @@ struct godwit_lack {
 /* Returns a lack; it takes both strings. The caller frees it with godwit_lack_free(). */
 struct godwit_lack *godwit_lack_new(char *need, char *why);
 
+/* Returns NULL if the QEMU's major version is LEAST or later, or not known. Otherwise returns that
+ * NEED is lacking, because "QEMU 7.2.22 DOES". */
+struct godwit_lack *godwit_lack_before(const struct godwit_qemu *qemu, long least, const char *need,
+                                       const char *does);
+
 /* Returns it as a reason to skip, "needs NEED: WHY", which the caller frees. Takes LACK, which may
  * be NULL: then NULL. */
 char *godwit_lack_reason(struct godwit_lack *lack);

@@ -20,11 +20,8 @@ static void clear_state(struct godwit_scenario_state *state)
 /* Before 10.0 a source obeys, and the guest is lost: neither side has all of its memory. */
 static struct godwit_lack *lacks_refusal(const struct godwit_setup *setup)
 {
-    const char *version = setup->source->version;
-    return !version || strtol(version, NULL, 10) >= 10
-               ? NULL
-               : godwit_lack_new(g_strdup("a source that refuses migrate_cancel in postcopy"),
-                                 g_strdup_printf("QEMU %s obeys, and loses the guest", version));
+    return godwit_lack_before(setup->source, 10, "a source that refuses migrate_cancel in postcopy",
+                              "obeys, and loses the guest");
 }
 
 /* A cancelled migration: the guest runs on, and goes to another destination. */

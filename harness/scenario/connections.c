@@ -43,12 +43,9 @@ static const struct godwit_parameter four[] = {{"multifd-channels", CHANNELS, NU
 /* Before QEMU 8.0 the destination takes the connection that it accepts first as the main one. */
 static struct godwit_lack *lacks_recognition(const struct godwit_setup *setup)
 {
-    const char *version = setup->destination->version;
-    return !version || strtol(version, NULL, 10) >= 8
-               ? NULL
-               : godwit_lack_new(
-                     g_strdup("a destination that identifies connections by their first bytes"),
-                     g_strdup_printf("QEMU %s takes the first as the main one", version));
+    return godwit_lack_before(setup->destination, 8,
+                              "a destination that identifies connections by their first bytes",
+                              "takes the first as the main one");
 }
 
 /* Makes the relay connect the channels first. */

@@ -31,11 +31,8 @@ struct numbers {
  * cannot start another one. */
 static struct godwit_lack *lacks_refusal(const struct godwit_setup *setup)
 {
-    const char *version = setup->destination->version;
-    return !version || strtol(version, NULL, 10) >= 8
-               ? NULL
-               : godwit_lack_new(g_strdup("a destination that survives surplus channels"),
-                                 g_strdup_printf("QEMU %s may crash or wait for good", version));
+    return godwit_lack_before(setup->destination, 8, "a destination that survives surplus channels",
+                              "may crash or wait for good");
 }
 
 static const struct godwit_capability on[] = {{"multifd", true}, {NULL, false}};

@@ -88,12 +88,9 @@ static const struct godwit_tls only_destination = {
  * one. The source waits for the end of the handshake on that, and its monitor does not answer. */
 static struct godwit_lack *lacks_recognition(const struct godwit_setup *setup)
 {
-    const char *version = setup->destination->version;
-    return !version || strtol(version, NULL, 10) >= 8
-               ? NULL
-               : godwit_lack_new(
-                     g_strdup("a destination that identifies connections by their first bytes"),
-                     g_strdup_printf("QEMU %s waits for good", version));
+    return godwit_lack_before(setup->destination, 8,
+                              "a destination that identifies connections by their first bytes",
+                              "waits for good");
 }
 
 /* The entries differ so little that each fits on two lines: name, summary, then the spec. */
