@@ -137,49 +137,22 @@ static void note_unconverged(struct godwit_vm *source, gint64 began, GError **ti
                 (double)remaining / 1048576);
 }
 
-/* An iteration that is waited for. */
-struct iteration {
-    const struct godwit_vm *source;
-    guint next; /* index of the first event that was not looked at */
-    json_int_t wanted, latest;
-    bool over; /* the migration is */
-};
-
-static bool is_reached(gpointer data)
-{
-    struct iteration *iteration = data;
-    const GPtrArray *events = iteration->source->qmp->events;
-    for (; iteration->next < events->len; iteration->next++) {
-        const json_t *event = g_ptr_array_index(events, iteration->next);
-        if (godwit_qmp_event_is(event, "MIGRATION_PASS", NULL))
-            iteration->latest =
-                godwit_json_integer(json_object_get(event, "data"), "pass", iteration->latest);
-        iteration->over = iteration->over || godwit_qmp_event_is(event, "MIGRATION", "completed") ||
-                          godwit_qmp_event_is(event, "MIGRATION", "failed");
-    }
-    return iteration->over || iteration->latest >= iteration->wanted;
-}
-
 /* Stops the guest of a precopy whose speed is measured in the iteration that the user has chosen,
- * unless the migration is over earlier. FIRST is the index of its first event. Records the
- * measurement "paused": that iteration, or false. */
-static bool pause_guest(struct godwit_vm *source, guint first, GError **error)
+ * unless the migration is over earlier. Records the measurement "paused": that iteration, or false.
+ */
+static bool pause_guest(struct godwit_vm *source, GError **error)
 {
     struct godwit_testbed *testbed = source->testbed;
-    struct iteration iteration = {
-        .source = source, .next = first, .wanted = testbed->setup->pause_iteration};
-    g_autofree char *what =
-        g_strdup_printf("iteration %" JSON_INTEGER_FORMAT " of the migration", iteration.wanted);
-    if (!godwit_testbed_wait(testbed, is_reached, &iteration, what, error))
+    guint iteration = 0;
+    if (!godwit_migrate_reach_iteration(source, (guint)testbed->setup->pause_iteration, &iteration,
+                                        error))
         return false;
-    godwit_testbed_measure(testbed, "paused",
-                           iteration.over ? json_false() : json_integer(iteration.latest));
-    return iteration.over || godwit_vm_command(source, "stop", NULL, error);
+    godwit_testbed_measure(testbed, "paused", iteration ? json_integer(iteration) : json_false());
+    return !iteration || godwit_vm_command(source, "stop", NULL, error);
 }
 
-/* Waits until the source is done. A migration whose speed is measured may be given up earlier.
- * FIRST is the index of its first event. */
-static bool await_source(struct godwit_vm *source, guint first, GError **error)
+/* Waits until the source is done. A migration whose speed is measured may be given up earlier. */
+static bool await_source(struct godwit_vm *source, GError **error)
 {
     struct godwit_testbed *testbed = source->testbed;
     const struct godwit_setup *setup = testbed->setup;
@@ -188,7 +161,7 @@ static bool await_source(struct godwit_vm *source, guint first, GError **error)
     if (setup->unthrottled && setup->give_up > 0)
         testbed->deadline =
             MIN(deadline, began + (gint64)(setup->give_up * (double)G_USEC_PER_SEC));
-    const bool completed = (!setup->pause_iteration || pause_guest(source, first, &cause)) &&
+    const bool completed = (!setup->pause_iteration || pause_guest(source, &cause)) &&
                            godwit_migrate_wait(source, "completed", &cause);
     testbed->deadline = deadline;
     if (completed)
@@ -214,7 +187,6 @@ static bool pass_pre_switchover(const struct godwit_spec *spec, struct godwit_vm
 static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *source,
                              struct godwit_vm *destination, GError **error)
 {
-    const guint first = source->qmp->events->len;
     g_autofree char *to = spec->uri ? g_strdup(spec->uri)
                                     : godwit_migrate_file_address(source, spec->transport, error);
     g_autoptr(GError) refusal = NULL;
@@ -226,7 +198,7 @@ static bool transfer_by_file(const struct godwit_spec *spec, struct godwit_vm *s
         !step_live(spec, source, destination, error) || !unthrottle(source, error) ||
         !pass_pre_switchover(spec, source, error) ||
         !godwit_course_step(spec->released, source, destination, error) ||
-        !await_source(source, first, error))
+        !await_source(source, error))
         return false;
     if (spec->uri) {
         if (!godwit_migrate_incoming(destination, spec->uri, spec->channels, error))
@@ -315,7 +287,6 @@ static bool switch_to_postcopy(const struct godwit_spec *spec, struct godwit_vm 
 static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm *source,
                                struct godwit_vm *destination, GError **error)
 {
-    const guint first = source->qmp->events->len;
     g_autofree char *address =
         godwit_migrate_listen(source, destination, spec->transport, spec->channels, error);
     if (!address)
@@ -338,8 +309,7 @@ static bool transfer_by_socket(const struct godwit_spec *spec, struct godwit_vm 
         return false;
     }
     return godwit_course_step(spec->released, source, destination, error) &&
-           await_source(source, first, error) &&
-           godwit_migrate_wait(destination, "completed", error);
+           await_source(source, error) && godwit_migrate_wait(destination, "completed", error);
 }
 
 bool godwit_course_transfer(const struct godwit_spec *spec, struct godwit_vm *source,

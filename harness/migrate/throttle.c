@@ -425,3 +425,27 @@ bool godwit_migrate_next_iteration(struct godwit_vm *source, guint *iteration, G
     *iteration = goal.throttle->iteration;
     return true;
 }
+
+struct reach_goal {
+    struct godwit_vm *source;
+    struct godwit_throttle events; /* only what godwit_throttle_take_events() keeps */
+    guint wanted;
+};
+
+static bool is_reached(gpointer data)
+{
+    struct reach_goal *goal = data;
+    godwit_throttle_take_events(goal->source, &goal->events);
+    return goal->events.over || goal->events.iteration >= goal->wanted;
+}
+
+bool godwit_migrate_reach_iteration(struct godwit_vm *source, guint wanted, guint *iteration,
+                                    GError **error)
+{
+    struct reach_goal goal = {.source = source, .wanted = wanted};
+    g_autofree char *what = g_strdup_printf("the source to begin iteration %u", wanted);
+    if (!godwit_testbed_wait(source->testbed, is_reached, &goal, what, error))
+        return false;
+    *iteration = goal.events.iteration >= wanted && !goal.events.over ? goal.events.iteration : 0;
+    return true;
+}

@@ -42,6 +42,11 @@ bool godwit_migrate_wait_throttled(struct godwit_vm *source, godwit_condition co
  * to its number. Fails as godwit_migrate_wait_throttled() does. */
 bool godwit_migrate_next_iteration(struct godwit_vm *source, guint *iteration, GError **error);
 
+/* Waits until a migration that is not throttled begins iteration WANTED or a later one, and sets
+ * *ITERATION to its number; 0 if the migration is over without it. */
+bool godwit_migrate_reach_iteration(struct godwit_vm *source, guint wanted, guint *iteration,
+                                    GError **error);
+
 /*
  * Waits until a throttled migration is proven to be live: the destination has received a page of
  * the window that the source has dirtied again since. Records the proof (address, both bytes,
