@@ -288,8 +288,8 @@ bool godwit_options_check(const struct godwit_options *options, GError **error)
         {"--page-ticks", "ticks", options->page_ticks, 0},
         {"--cpus", "CPUs", options->cpus, 1},
         {"--hops", "migrations", options->hops, 1},
-        {"--pause-iteration", "an iteration", options->pause_iteration, 1},
-        {"--postcopy-iteration", "an iteration", options->postcopy_iteration, 1},
+        {"--pause-iteration", "iterations", options->pause_iteration, 1},
+        {"--postcopy-iteration", "iterations", options->postcopy_iteration, 1},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
         if (numbers[i].value != GODWIT_NOT_GIVEN && numbers[i].value < numbers[i].least)

@@ -106,8 +106,6 @@ static bool choose_guest(const struct godwit_sweep_options *options, const struc
             own.window = range;
         }
     }
-    plan->setup.pause_iteration = MAX(own.pause_iteration, 0);
-    plan->setup.postcopy_iteration = MAX(own.postcopy_iteration, 0);
     if (godwit_target_choose(&plan->setup, &own, name, error))
         return true;
     g_autofree char *text = godwit_cell_text(options->axes, cell);

@@ -38,6 +38,8 @@ bool godwit_target_choose(struct godwit_setup *setup, const struct godwit_option
     if (options->window && !parse_window(options->window, workload, error))
         return false;
     setup->window_given = options->window != NULL;
+    setup->pause_iteration = MAX(options->pause_iteration, 0);
+    setup->postcopy_iteration = MAX(options->postcopy_iteration, 0);
     if (options->page_size != GODWIT_NOT_GIVEN)
         workload->page_size = (uint32_t)options->page_size;
     if (options->page_ticks != GODWIT_NOT_GIVEN)

@@ -76,8 +76,6 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->peer_address = options->peer_address;
     setup->unthrottled = options->unthrottled;
     setup->give_up = options->give_up;
-    setup->pause_iteration = MAX(options->pause_iteration, 0);
-    setup->postcopy_iteration = MAX(options->postcopy_iteration, 0);
     if (!godwit_settings_check(setup->settings, target->source, error) ||
         !godwit_settings_check(setup->settings, target->destination, error))
         return false;
