@@ -45,12 +45,12 @@ struct godwit_ahead *godwit_ahead_new(void)
     return ahead;
 }
 
-bool godwit_ahead_begin(struct godwit_ahead *ahead, struct godwit_vm *vm,
+void godwit_ahead_begin(struct godwit_ahead *ahead, struct godwit_vm *vm,
                         const struct godwit_block *block, uint64_t offset, void *buffer,
                         size_t length)
 {
-    if (!godwit_memory_is_direct(vm, block, offset, length))
-        return false;
+    if (!ahead || !godwit_memory_is_direct(vm, block, offset, length))
+        return;
     ahead->job = (struct job){
         .pid = godwit_vm_pid(vm),
         .local = {buffer, length},
@@ -58,12 +58,11 @@ bool godwit_ahead_begin(struct godwit_ahead *ahead, struct godwit_vm *vm,
     };
     ahead->busy = true;
     g_async_queue_push(ahead->begun, &ahead->job);
-    return true;
 }
 
 bool godwit_ahead_finish(struct godwit_ahead *ahead)
 {
-    if (!ahead->busy)
+    if (!ahead || !ahead->busy)
         return false;
     ahead->busy = false;
     const struct job *job = g_async_queue_pop(ahead->finished);

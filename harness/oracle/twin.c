@@ -81,14 +81,13 @@ static bool compare(struct view *source, struct view *destination, const struct 
     /* Chunks are whole pages if the buffer is large enough, because wrong pages are counted. */
     const size_t chunk = page_size < CHUNK ? CHUNK - CHUNK % page_size : CHUNK;
     g_autoptr(godwit_ahead) ahead = length >= AHEAD_LEAST ? godwit_ahead_new() : NULL;
-    if (ahead)
-        godwit_ahead_begin(ahead, destination->vm, there, offset, destination->buffer,
-                           (size_t)MIN(chunk, length));
+    godwit_ahead_begin(ahead, destination->vm, there, offset, destination->buffer,
+                       (size_t)MIN(chunk, length));
     for (const uint64_t end = offset + length; offset < end;) {
         const size_t size = (size_t)MIN(chunk, end - offset);
         if (!godwit_memory_read_block(source->vm, here, offset, source->buffer, size, error))
             return false;
-        if (!(ahead && godwit_ahead_finish(ahead)) &&
+        if (!godwit_ahead_finish(ahead) &&
             !godwit_memory_read_likely(destination->vm, there, offset, source->buffer,
                                        destination->buffer, size, error))
             return false;
@@ -100,7 +99,7 @@ static bool compare(struct view *source, struct view *destination, const struct 
         if (!difference->lags)
             godwit_view_take(destination, there, offset, size);
         /* The next bytes of the destination come while the source's are judged. */
-        if (ahead && offset + size < end)
+        if (offset + size < end)
             godwit_ahead_begin(ahead, destination->vm, there, offset + size, destination->buffer,
                                (size_t)MIN(chunk, end - offset - size));
         godwit_view_take(source, here, offset, size);
