@@ -9,6 +9,7 @@
  */
 #include "scenario/recovery.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The addresses of both ends, from a network that is reserved for examples (RFC 5737). */
@@ -23,6 +24,11 @@
 #define RECOVER_URI "tcp:" DESTINATION_ADDRESS ":4444"
 /* The size of the window. Over such a link a larger one would take minutes. */
 #define WINDOW ((uint64_t)8 << 20)
+
+struct godwit_scenario_state {
+    /* Bytes of pages that QEMU had sent, but that were still in its socket when the link was cut. */
+    json_int_t lost;
+};
 
 /* Runs a command and waits for it. Returns what it printed, which the caller frees. If it fails,
  * returns NULL with an error CODE set that quotes its stderr. */
@@ -126,33 +132,82 @@ static json_t *ask_first(struct godwit_vm *vm, const char *command, char **text,
     return json_incref(json_array_get(list, 0));
 }
 
-/* Checks that all pages were sent over the link, by the kernel's counters. */
+/* Asks the source's kernel how many BYTES it has sent over the link. The caller frees TEXT, all of
+ * the answer. */
+static bool ask_sent(struct godwit_vm *source, json_int_t *bytes, json_int_t *packets, char **text,
+                     GError **error)
+{
+    g_autoptr(json_t) interface =
+        ask_first(source, "ip -json -s link show dev " INTERFACE, text, error);
+    if (!*text)
+        return false;
+    const json_t *sent = json_object_get(json_object_get(interface, "stats64"), "tx");
+    *bytes = godwit_json_integer(sent, "bytes", 0);
+    *packets = godwit_json_integer(sent, "packets", 0);
+    return true;
+}
+
+/* Checks that all pages were sent over the link, by the kernel's counters, but for those that the
+ * scenario saw lost when it cut the link. */
 static bool judge_link(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;
+    const json_int_t lost = source->testbed->state->lost;
     g_autofree char *counted = NULL, *queued = NULL;
-    g_autoptr(json_t) interface =
-        ask_first(source, "ip -json -s link show dev " INTERFACE, &counted, error);
-    if (!counted)
+    json_int_t bytes, packets;
+    if (!ask_sent(source, &bytes, &packets, &counted, error))
         return false;
     g_autoptr(json_t) discipline =
         ask_first(source, "tc -json -s qdisc show dev " INTERFACE, &queued, error);
     if (!queued)
         return false;
-    const json_t *sent = json_object_get(json_object_get(interface, "stats64"), "tx");
-    const json_int_t bytes = godwit_json_integer(sent, "bytes", 0);
     const json_int_t pages =
         godwit_migration_of(source->testbed)->figures[GODWIT_FIGURE_NORMAL_BYTES];
     godwit_testbed_measure(source->testbed, "link",
-                           json_pack("{s:I, s:I, s:I}", "bytes", bytes, "packets",
-                                     godwit_json_integer(sent, "packets", 0), "lost",
-                                     godwit_json_integer(discipline, "drops", 0)));
-    return (pages > 0 && bytes >= pages) ||
+                           json_pack("{s:I, s:I, s:I, s:I}", "bytes", bytes, "packets", packets,
+                                     "lost", godwit_json_integer(discipline, "drops", 0), "cut off",
+                                     lost));
+    return (pages > 0 && bytes + lost >= pages) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the source sent %" JSON_INTEGER_FORMAT
                        " bytes of whole pages, but only %" JSON_INTEGER_FORMAT
-                       " bytes over its link: ip reports %s",
-                       pages, bytes, counted);
+                       " bytes over its link, and lost %" JSON_INTEGER_FORMAT
+                       " when the link was cut: ip reports %s",
+                       pages, bytes, lost, counted);
+}
+
+/*
+ * Records what the source had sent, but not over its link, before the link was cut: pages that its
+ * socket had accepted. The pages are sent again after the recovery, and count twice. Fails if it is
+ * more than a socket can hold.
+ */
+static bool record_lost(struct godwit_vm *source, GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
+    if (!info)
+        return false;
+    g_autofree char *counted = NULL;
+    json_int_t bytes, packets;
+    if (!ask_sent(source, &bytes, &packets, &counted, error))
+        return false;
+    /* The smallest, the initial and the largest buffer of a TCP socket, in bytes, see tcp(7). */
+    g_autofree char *buffers = ask_inside(source, "cat /proc/sys/net/ipv4/tcp_wmem", error);
+    if (!buffers)
+        return false;
+    const json_int_t pages = godwit_json_integer(json_object_get(info, "ram"), "normal-bytes", 0);
+    json_int_t largest;
+    if (sscanf(buffers, "%*s %*s %" JSON_INTEGER_FORMAT, &largest) != 1)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                           "/proc/sys/net/ipv4/tcp_wmem has \"%s\", not three sizes",
+                           g_strstrip(buffers));
+    source->testbed->state->lost = MAX(pages - bytes, 0);
+    return pages - bytes <= largest ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "when the link was cut, the source had sent %" JSON_INTEGER_FORMAT
+                       " bytes of whole pages, but only %" JSON_INTEGER_FORMAT
+                       " bytes over its link, and a socket holds %" JSON_INTEGER_FORMAT
+                       ": ip reports %s",
+                       pages, bytes, largest, counted);
 }
 
 /* Checks that the link is down, as the source's kernel reports it. */
@@ -182,6 +237,7 @@ static bool cut_and_recover(struct godwit_vm *source, struct godwit_vm *destinat
            judge_down(source, error) && godwit_vm_command(source, "migrate-pause", NULL, error) &&
            godwit_vm_command(destination, "migrate-pause", NULL, error) &&
            godwit_recovery_await_pause(source, destination, &account, error) &&
+           record_lost(source, error) &&
            do_inside(source, "ip link set dev " INTERFACE " up", error) &&
            godwit_recovery_recover(source, destination, RECOVER_URI, &account, error);
 }
@@ -220,6 +276,7 @@ GODWIT_SCENARIOS(netns) = {
         .summary = "live, between two network namespaces, with delay and packet loss",
         .run = run,
         .prepare = prepare,
+        .state = sizeof(struct godwit_scenario_state),
         .spec = {.transport = GODWIT_TRANSPORT_TCP, .judge = judge_link},
     },
     {
@@ -227,6 +284,7 @@ GODWIT_SCENARIOS(netns) = {
         .summary = "live, with 4 multifd channels, over a link with delay and packet loss",
         .run = run,
         .prepare = prepare,
+        .state = sizeof(struct godwit_scenario_state),
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = multifd,
                  .parameters = channels,
@@ -237,6 +295,7 @@ GODWIT_SCENARIOS(netns) = {
         .summary = "postcopy over such a link, which fails halfway and comes back",
         .run = run,
         .prepare = prepare,
+        .state = sizeof(struct godwit_scenario_state),
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .parameters = throttled,
