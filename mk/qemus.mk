@@ -16,9 +16,10 @@ check-matrix: build qemus
 	mk/matrix.pl $(O)/godwit docs/matrix.md $(shell nproc) /usr/bin \
 		$(addprefix $(QEMUS_FOLDER)/,$(QEMU_VERSIONS))
 
-## check-load: the whole catalogue on three QEMUs while [LOOPS=4] processes keep the processors busy
+## check-load: the whole catalogue on three QEMUs on a host that is busy with [LOOPS=2] processors, memory and disk
 check-load: build qemus
-	GODWIT=$(abspath $(O)/godwit) LOAD_JSON=$(O)/load.json tests/load.sh $(or $(LOOPS),4) /usr/bin \
+	@mk/setup.sh load
+	GODWIT=$(abspath $(O)/godwit) LOAD_JSON=$(O)/load.json tests/load.sh $(or $(LOOPS),2) /usr/bin \
 		$(addprefix $(QEMUS_FOLDER)/,$(QEMU_VERSIONS))
 
 # Three quarters of an hour on two cores: not a part of check-all. mk/qemu-coverage.sh names what else

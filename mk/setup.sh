@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, after saying which and why.
 #
-#   mk/setup.sh GROUP...      groups: build, run, guests, test, qemus, suite, coverage
+#   mk/setup.sh GROUP...      groups: build, run, guests, test, qemus, suite, coverage, load
 #
 # Nothing is asked of the network, and no privilege is used, when nothing is missing. As root it
 # calls apt-get, otherwise sudo apt-get. On a system without dpkg it only says what is needed.
@@ -21,6 +21,7 @@ test='perl g++ clang clang-format cppcheck shellcheck mandoc libcmocka-dev valgr
 qemus='mmdebstrap'
 suite='ninja-build dpkg-dev python3-venv flex bison libpixman-1-dev'
 coverage='gcovr libzstd-dev libfdt-dev libslirp-dev'
+load='stress-ng'
 
 # Those of the packages that this system's release has.
 available() {
@@ -39,9 +40,10 @@ for group; do
     qemus) wanted="$wanted $qemus" ;;
     suite) wanted="$wanted $suite" ;;
     coverage) wanted="$wanted $coverage" ;;
+    load) wanted="$wanted $load" ;;
     *)
-        echo "setup: unknown group \"$group\": there are build, run, guests, test, qemus, suite and" \
-            "coverage" >&2
+        echo "setup: unknown group \"$group\": there are build, run, guests, test, qemus, suite," \
+            "coverage and load" >&2
         exit 2
         ;;
     esac

@@ -4,8 +4,9 @@
 #
 #   tests/load.sh LOOPS QEMU-FOLDER...
 #
-# LOOPS processes keep the processors busy meanwhile. GODWIT is the binary (default: build/godwit),
-# LOAD_ARGS are more arguments for `godwit run`, LOAD_JSON is the file for its results.
+# Meanwhile stress-ng keeps LOOPS processors busy, writes to half of the memory that is free, and writes and
+# syncs files beside those of the scenarios. GODWIT is the binary (default: build/godwit), LOAD_ARGS are more
+# arguments for `godwit run`, LOAD_JSON is the file for its results.
 # Exit status: that of `godwit run`.
 #
 # SPDX-License-Identifier: MIT
@@ -19,18 +20,17 @@ shift
 godwit=${GODWIT:-build/godwit}
 json=${LOAD_JSON:-build/load.json}
 
-# A loop ends with this script, however that ends.
-busy=
-trap 'kill $busy 2>/dev/null || true' EXIT INT TERM
-while [ "$loops" -gt 0 ]; do
-    # shellcheck disable=SC2016 # $1 is the loop's own
-    sh -c 'while kill -0 "$1" 2>/dev/null; do
-               i=0
-               while [ "$i" -lt 100000 ]; do i=$((i + 1)); done
-           done' busy $$ &
-    busy="$busy $!"
-    loops=$((loops - 1))
-done
+# stress-ng and its files end with this script, however that ends.
+files=$(mktemp -d "${TMPDIR:-/tmp}/godwit-load-XXXXXX")
+free=$(awk '$1 == "MemAvailable:" { print int($2 / 2) }' /proc/meminfo)
+# With 0 processors stress-ng would take all.
+[ "$loops" -eq 0 ] || cpu="--cpu $loops"
+# shellcheck disable=SC2086 # two arguments
+setpriv --pdeathsig TERM stress-ng --quiet --temp-path "$files" ${cpu-} \
+    --vm 1 --vm-bytes "${free}k" --vm-keep --hdd 1 --hdd-bytes 256m --hdd-opts fsync,wr-seq &
+busy=$!
+trap 'kill $busy 2>/dev/null || true; wait $busy || true; rm -rf "$files"' EXIT
+trap 'exit 130' INT TERM
 
 for folder; do
     set -- "$@" --qemu "$folder"
