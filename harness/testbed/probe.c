@@ -204,6 +204,28 @@ static bool ask_pages(struct godwit_vm *vm, json_t *features, GError **error)
     return true;
 }
 
+/* Removes the feature "object:dbus-vmstate" if the binary was built without GIO: the schema has the
+ * object nevertheless. At this address no object can be made. */
+static bool ask_dbus(struct godwit_vm *vm, json_t *features, GError **error)
+{
+    static const char type[] = "dbus-vmstate";
+    g_autofree char *key = g_strconcat("object:", type, NULL);
+    g_autoptr(GError) refusal = NULL;
+    if (!json_object_get(features, key) ||
+        godwit_vm_command(vm, "object-add",
+                          json_pack("{s:s, s:s, s:s}", "qom-type", type, "id", "probe", "addr",
+                                    "unix:path=/nonexistent"),
+                          &refusal))
+        return true;
+    if (refusal->code != GODWIT_ERROR_QMP) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return false;
+    }
+    if (strstr(refusal->message, "invalid object type"))
+        json_object_del(features, key);
+    return true;
+}
+
 static bool ask_all(struct godwit_vm *vm, gpointer data, GError **error)
 {
     struct godwit_qemu *qemu = data;
@@ -226,7 +248,7 @@ static bool ask_all(struct godwit_vm *vm, gpointer data, GError **error)
     qemu->machines = machine_types(machines);
     qemu->usual_type = g_strdup(usual_type(machines));
     qemu->features = features_of(schema, capabilities);
-    return ask_pages(vm, qemu->features, error);
+    return ask_pages(vm, qemu->features, error) && ask_dbus(vm, qemu->features, error);
 }
 
 bool godwit_qemu_ask_all(const struct godwit_qemu *qemu,

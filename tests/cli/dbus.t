@@ -32,4 +32,11 @@ ok_rows('dbus-vmstate/',
     ['missing', with('s/id-list=first,,second/id-list=second/;'), qr/ended as completed instead of failed/],
     ['too-large', with('s/id-list=first,,second/id-list=second/;'), qr/ended as completed instead of failed/]);
 
+# A QEMU without GIO has the object in its schema, and nowhere else.
+my $lacks = qemu_edited(q{s/Parameter 'addr' is missing|failed to connect to DBus[^"]*/invalid object type: dbus-vmstate/ if $from eq 'qemu';},
+    $newest, 'lacks');
+my (undef, $results) = results_by_scenario('--arch', 'x86_64', '--accel', 'tcg', '-w', 'order', '--qemu', $lacks,
+    '--allow-all-skipped', 'dbus-vmstate/precopy');
+like($results->{'dbus-vmstate/precopy'}{message}, qr/^needs object dbus-vmstate: not in QEMU /, 'built without GIO: skipped');
+
 done_testing;
