@@ -26,7 +26,7 @@
 #define WINDOW ((uint64_t)8 << 20)
 
 struct godwit_scenario_state {
-    /* Bytes of pages that QEMU had sent, but that were still in its socket when the link was cut. */
+    /* Bytes of pages that QEMU had sent, and that were in its socket when the link was cut. */
     json_int_t lost;
 };
 
@@ -282,6 +282,7 @@ GODWIT_SCENARIOS(netns) = {
     {
         .name = "netns/two-hosts/multifd",
         .summary = "live, with 4 multifd channels, over a link with delay and packet loss",
+        .slow = true,
         .run = run,
         .prepare = prepare,
         .state = sizeof(struct godwit_scenario_state),
@@ -293,6 +294,7 @@ GODWIT_SCENARIOS(netns) = {
     {
         .name = "netns/two-hosts/postcopy/recovery",
         .summary = "postcopy over such a link, which fails halfway and comes back",
+        .slow = true,
         .run = run,
         .prepare = prepare,
         .state = sizeof(struct godwit_scenario_state),

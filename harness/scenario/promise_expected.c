@@ -1,7 +1,8 @@
 /*
  * The promise of `expected-downtime`: while the migration runs, the source reports how long the
  * guest would be stopped if it were stopped now. It divides what remained at the last look at what
- * is dirty by the bandwidth that it has measured.
+ * is dirty by the bandwidth that it has measured. It does so once it knows how fast the guest
+ * dirties memory, which takes a second; before, it reports downtime-limit.
  *
  * QEMU sends the last part without a limit, so only a network can be what limits both. The relay
  * is that network: it passes on one window a second. The guest dirties all of its window again and
@@ -92,6 +93,7 @@ struct report {
     json_int_t iteration, remaining;
     json_int_t expected; /* in milliseconds; -1: it has none */
     bool active;
+    bool rated; /* it knows the dirty rate */
 };
 
 static bool ask(struct godwit_vm *source, struct report *report, GError **error)
@@ -103,6 +105,7 @@ static bool ask(struct godwit_vm *source, struct report *report, GError **error)
         .remaining = godwit_json_integer(ram, "remaining", 0),
         .expected = godwit_json_integer(info, "expected-downtime", -1),
         .active = !strcmp(godwit_json_string(info, "status", ""), "active"),
+        .rated = godwit_json_integer(ram, "dirty-pages-rate", 0) > 0,
     };
     return info != NULL;
 }
@@ -113,7 +116,8 @@ static gint compare(gconstpointer a, gconstpointer b)
     return one < other ? -1 : one > other;
 }
 
-/* Fills EXPECTED with what the source expects in the iterations after the present one. */
+/* Fills EXPECTED with what the source expects in the iterations after the present one, or after the
+ * first one in which it knows the dirty rate. */
 static bool observe(struct godwit_vm *source, GArray *expected, GError **error)
 {
     struct godwit_scenario_state *state = source->testbed->state;
@@ -122,8 +126,10 @@ static bool observe(struct godwit_vm *source, GArray *expected, GError **error)
     gint64 began = 0;
     if (!ask(source, &report, error))
         return false;
-    const json_int_t first = report.iteration;
+    json_int_t first = report.iteration;
     while (report.active && report.iteration <= first + ITERATIONS) {
+        if (!report.rated)
+            first = report.iteration;
         if (report.iteration > first) {
             if (!began) {
                 began = g_get_monotonic_time();
