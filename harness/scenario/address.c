@@ -75,11 +75,13 @@ GODWIT_SCENARIOS(address) = {
     {
         .name = "address/exec/channels",
         .summary = "live, by commands, given by the `channels` argument",
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_EXEC, .channels = true},
     },
     {
         .name = "address/file/channels",
         .summary = "live, into a file, given by the `channels` argument",
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_FILE, .channels = true},
     },
 };

@@ -499,6 +499,7 @@ GODWIT_SCENARIOS(announce) = {
     {
         .name = "announce/postcopy",
         .summary = "likewise after the switch to postcopy",
+        .slow = true,
         .run = run_course,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
@@ -509,6 +510,7 @@ GODWIT_SCENARIOS(announce) = {
     {
         .name = "announce/paused",
         .summary = "a destination that was started paused announces nothing before `cont`",
+        .slow = true,
         .run = run_course,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX, .judge = judge_paused},
         .data = &moved,
@@ -517,6 +519,7 @@ GODWIT_SCENARIOS(announce) = {
     {
         .name = "announce/none",
         .summary = "with announce-rounds 0 nothing is announced but by announce-self",
+        .slow = true,
         .run = run_at_once,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX},
         .data = &silent,

@@ -372,6 +372,7 @@ GODWIT_SCENARIOS(background) = {
         BACKGROUND,
         .name = "background-snapshot/stopped",
         .summary = "of a stopped guest, which stays stopped: the file holds every byte",
+        .slow = true,
         .run = run,
         .cold = true,
         .data = &(const enum godwit_background_guest){GODWIT_BACKGROUND_STOPPED},

@@ -339,7 +339,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
 
 GODWIT_SCENARIOS(balloon) = {
     ROW("", "pages in a virtio-balloon, which are discarded", ON_PCI ",deflate-on-oom=on",
-        .spec = {.configure = inflate, .live = change, .judge = judge}),
+        .spec = {.configure = inflate, .live = change, .judge = judge}, .slow = true),
     ROW("/postcopy", "pages in a virtio-balloon, postcopy", ON_PCI,
         .spec = {.move = GODWIT_MOVE_POSTCOPY_PAUSED,
                  .configure = inflate,
@@ -351,10 +351,12 @@ GODWIT_SCENARIOS(balloon) = {
         .spec = {.configure = configure_hints,
                  .started = hint,
                  .live = see_unsent,
-                 .judge = judge_hints}),
+                 .judge = judge_hints},
+        .slow = true),
     {
         .name = "background-snapshot/balloon",
         .summary = "pages in a virtio-balloon: the file has zeros there, and all else",
+        .slow = true,
         .run = run_background,
         .data = ON_PCI,
         .cold = true,

@@ -255,9 +255,9 @@ static bool after_failed(struct godwit_testbed *testbed, const struct godwit_sce
     }
 
 GODWIT_SCENARIOS(cancel) = {
-    ROW("none", "migrate_cancel before any migration: no effect", .run = after_none),
+    ROW("none", "migrate_cancel before any migration: no effect", .run = after_none, .slow = true),
     ROW("setup", "migrate_cancel while the source connects", .run = after_setup,
-        .needs = "command:query-yank"),
+        .needs = "command:query-yank", .slow = true),
     ROW("active", "migrate_cancel while a live migration sends memory", .run = after_active,
         .quick = true),
     ROW("pre-switchover", "migrate_cancel when the guest is already stopped: it resumes",
@@ -265,9 +265,9 @@ GODWIT_SCENARIOS(cancel) = {
     ROW("completed", "migrate_cancel after a completed migration: no effect",
         .spec = {.judge = cancel_completed}),
     ROW("cancelling", "a second migrate_cancel while cancelling: no further effect",
-        .run = after_cancelling),
+        .run = after_cancelling, .slow = true),
     ROW("cancelled", "migrate_cancel after a cancelled migration: no effect",
-        .run = after_cancelled),
+        .run = after_cancelled, .slow = true),
     ROW("failed", "migrate_cancel after a failed migration: no effect", .run = after_failed),
 };
 GODWIT_SCENARIOS_END(cancel);

@@ -236,6 +236,7 @@ GODWIT_SCENARIOS(conformance_addresses) = {
     {
         .name = "conformance/refusals/addresses",
         .summary = "invalid and implausible addresses",
+        .slow = true,
         .run = run_addresses,
         .prepare = godwit_conformance_prepare,
         .order = true,
@@ -244,6 +245,7 @@ GODWIT_SCENARIOS(conformance_addresses) = {
     {
         .name = "conformance/refusals/no-main-channel",
         .summary = "a list of channels without a main channel",
+        .slow = true,
         .run = run_no_main_channel,
         .needs = "channel:cpr",
         .prepare = godwit_conformance_prepare,
@@ -253,6 +255,7 @@ GODWIT_SCENARIOS(conformance_addresses) = {
     {
         .name = "conformance/refusals/listening",
         .summary = "addresses where a destination cannot listen, then a valid one",
+        .slow = true,
         .run = run_listening,
         .prepare = godwit_conformance_prepare,
         .order = true,

@@ -113,6 +113,7 @@ GODWIT_SCENARIOS(conformance_blockers) = {
     {
         .name = "conformance/refusals/blocked",
         .summary = "a migration blocker, and --only-migratable",
+        .slow = true,
         .run = run_blocked,
         .prepare = godwit_conformance_prepare,
         .order = true,

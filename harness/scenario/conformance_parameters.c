@@ -327,6 +327,7 @@ GODWIT_SCENARIOS(conformance_parameters) = {
     {
         .name = "conformance/parameters",
         .summary = "sets each migration parameter to its bounds, beyond them, and to other types",
+        .slow = true,
         .run = run,
         .prepare = godwit_conformance_prepare,
         .order = true,

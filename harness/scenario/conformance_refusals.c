@@ -385,6 +385,7 @@ GODWIT_SCENARIOS(conformance_refusals) = {
     {
         .name = "conformance/refusals/waiting",
         .summary = "requests that a destination must refuse before a migration arrives",
+        .slow = true,
         .run = run_waiting,
         .prepare = godwit_conformance_prepare,
         .order = true,

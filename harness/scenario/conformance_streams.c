@@ -385,6 +385,7 @@ GODWIT_SCENARIOS(conformance_streams) = {
     {
         .name = "conformance/streams/foreign",
         .summary = "incoming data that is no stream, or a stream of another version",
+        .slow = true,
         .run = run_foreign,
         .prepare = prepare,
         .order = true,
@@ -392,6 +393,7 @@ GODWIT_SCENARIOS(conformance_streams) = {
     {
         .name = "conformance/streams/cut",
         .summary = "incoming streams that end too early",
+        .slow = true,
         .run = run_cut,
         .prepare = prepare,
         .order = true,
@@ -399,6 +401,7 @@ GODWIT_SCENARIOS(conformance_streams) = {
     {
         .name = "conformance/streams/other-machine",
         .summary = "an incoming stream from another machine type, and from another RAM size",
+        .slow = true,
         .run = run_other,
         .prepare = prepare,
         .order = true,

@@ -501,6 +501,7 @@ GODWIT_SCENARIOS(cpr) = {
     {
         .name = "mode/transfer/defer",
         .summary = "cpr-transfer: the destination runs only after `cont`",
+        .slow = true,
         .qemu_name = "/migration/mode/transfer/defer",
         .run = run_defer,
         .spec = {.capabilities = pause_before},

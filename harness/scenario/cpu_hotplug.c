@@ -88,6 +88,7 @@ GODWIT_SCENARIOS(cpu_hotplug) = {
     {
         .name = "smp/hotplug",
         .summary = "a CPU that is plugged while the guest runs: its state is compared",
+        .slow = true,
         .run = run,
         GODWIT_DEVICE_ROW(godwit_device_plug_running),
     },

@@ -321,6 +321,7 @@ GODWIT_SCENARIOS(devices) = {
     {
         .name = "devices/common",
         .summary = "the devices of an ordinary virtual machine, all at once",
+        .slow = true,
         .run = run,
         .deadlines = 3,
         .order = true,

@@ -413,12 +413,13 @@ GODWIT_SCENARIOS(dimm) = {
     ROW("/first", "RAM in a DIMM, whose memory QEMU allocates before the rest of RAM", run_first,
         GODWIT_MOVE_LIVE, change, judge, .wide = true, .slow = true),
     ROW("/plugged", "a DIMM that is plugged while the guest runs", run_plugged, GODWIT_MOVE_LIVE,
-        change, judge),
+        change, judge, .slow = true),
     ROW("/during", "a DIMM that must not be plugged or unplugged during the migration", run,
-        GODWIT_MOVE_LIVE, try_during, judge_during),
+        GODWIT_MOVE_LIVE, try_during, judge_during, .slow = true),
     {
         .name = "memory/dimm/unplug-pending",
         .summary = "a DIMM that was asked to be unplugged, and is still there",
+        .slow = true,
         .run = run,
         .state = sizeof(struct godwit_scenario_state),
         .spec = {.configure = fill_and_ask, .live = change, .judge = judge_pending},
@@ -426,6 +427,7 @@ GODWIT_SCENARIOS(dimm) = {
     {
         .name = "memory/dimm/unplugged",
         .summary = "a DIMM that is unplugged before the migration",
+        .slow = true,
         .run = run_unplugged,
         .state = sizeof(struct godwit_scenario_state),
     },

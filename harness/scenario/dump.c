@@ -256,6 +256,7 @@ GODWIT_SCENARIOS(dump) = {
     {
         .name = "dump/migrating",
         .summary = "dump-guest-memory before, during and after a migration, on both sides",
+        .slow = true,
         .spec = {.configure = dump_before, .live = try_both, .judge = dump_arrived},
     },
     {

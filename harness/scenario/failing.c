@@ -195,6 +195,7 @@ GODWIT_SCENARIOS(failing) = {
         .name = "disk/failing/activate",
         .summary =
             "another QEMU has the destination's image: the guest does not run until it quits",
+        .slow = true,
         .run = run_held,
         .needs = "command:block-export-add command:nbd-server-start",
         .spec = {.judge = judge_held},

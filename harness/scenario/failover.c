@@ -278,12 +278,14 @@ GODWIT_SCENARIOS(failover) = {
     {
         .name = "failover/hidden",
         .summary = "a failover pair that no driver knows of: the primary stays hidden",
+        .slow = true,
         .run = run,
         .spec = {.judge = judge_hidden},
     },
     {
         .name = "failover/off",
         .summary = "a failover pair whose primary is in a slot that is off: unplugged at once",
+        .slow = true,
         .run = run,
         .spec = {.configure = configure_off, .started = see_no_wait, .judge = judge},
     },
@@ -296,6 +298,7 @@ GODWIT_SCENARIOS(failover) = {
     {
         .name = "failover/cancel",
         .summary = "a failover pair: cancelled while it waits, the source keeps the primary",
+        .slow = true,
         .run = run_cancel,
     },
 };

@@ -137,10 +137,17 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
            godwit_vm_quit(held->source, error) && godwit_vm_quit(held->destination, error);
 }
 
+/* Whether a row is slow: those with a recovery are, and where a side stands still, but for a live
+ * precopy. */
+#define SLOW(state, blow)                                                                          \
+    ((state) > GODWIT_HELD_POSTCOPY_ACTIVE ||                                                      \
+     (((blow) == BLOW_STOP_DESTINATION || (blow) == BLOW_STOP_SOURCE) &&                           \
+      (state) != GODWIT_HELD_ACTIVE))
 #define ROW(STATE, name_, BLOW, what, text, needs_)                                                \
     {                                                                                              \
         .name = "faults/" name_ "/" what, .summary = text, .run = run, .needs = needs_,            \
         .wide = GODWIT_HELD_##STATE >= GODWIT_HELD_POSTCOPY_ACTIVE,                                \
+        .slow = SLOW(GODWIT_HELD_##STATE, BLOW_##BLOW),                                            \
         .state = sizeof(struct godwit_scenario_state), .clear = clear_state,                       \
         .data = &(const struct trial)                                                              \
         {                                                                                          \

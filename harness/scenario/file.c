@@ -379,6 +379,7 @@ GODWIT_SCENARIOS(file) = {
     {
         .name = "file/multifd/mapped-ram/live",
         .summary = "live, mapped-ram, written by several multifd threads",
+        .slow = true,
         .qemu_name = "/migration/multifd/file/mapped-ram/live",
         .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .move = GODWIT_MOVE_ITERATE,
@@ -389,6 +390,7 @@ GODWIT_SCENARIOS(file) = {
     {
         .name = "file/multifd/mapped-ram/dio",
         .summary = "live, mapped-ram with multifd and direct I/O",
+        .slow = true,
         .qemu_name = "/migration/multifd/file/mapped-ram/dio",
         .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .capabilities = multifd,
@@ -401,6 +403,7 @@ GODWIT_SCENARIOS(file) = {
     {
         .name = "file/multifd/mapped-ram/fdset",
         .summary = "live, mapped-ram with multifd, the file passed as an fdset",
+        .slow = true,
         .qemu_name = "/migration/multifd/file/mapped-ram/fdset",
         .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .uri = FDSET_ADDRESS,
@@ -412,6 +415,7 @@ GODWIT_SCENARIOS(file) = {
     {
         .name = "file/multifd/mapped-ram/fdset/dio",
         .summary = "live, mapped-ram with multifd and direct I/O, the file passed as an fdset",
+        .slow = true,
         .qemu_name = "/migration/multifd/file/mapped-ram/fdset/dio",
         .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .uri = FDSET_ADDRESS,

@@ -405,6 +405,7 @@ GODWIT_SCENARIOS(guest) = {
     {
         .name = "guest/defaults",
         .summary = "the unmodified image: default window, page size, and one B for every 8 passes",
+        .slow = true,
         .run = watch,
         .prepare = prepare_defaults,
         .whole = true,

@@ -181,20 +181,21 @@ static bool verify(struct godwit_testbed *testbed, const struct godwit_scenario 
     return godwit_vm_quit(vm, error);
 }
 
-#define STOPPED(kind, words, flag)                                                                 \
+#define STOPPED(kind, words, flag, slow_)                                                          \
     {                                                                                              \
         .name = "guest/stamp/" kind, .run = stop_often, .prepare = prepare, .order = true,         \
-        .flags = flag, .summary = "stamp, " words ": stopped thirty times, every byte is correct", \
+        .flags = flag, .slow = slow_,                                                              \
+        .summary = "stamp, " words ": stopped thirty times, every byte is correct",                \
         .lacks = godwit_scenario_lacks_stamp                                                       \
     }
 
 GODWIT_SCENARIOS(guest_stamp) = {
-    STOPPED("whole", "whole pages in ascending order", 0),
-    STOPPED("sparse", "one word in sixteen", GODWIT_FLAG_SPARSE),
-    STOPPED("zero", "with zero pages", GODWIT_FLAG_ZERO),
-    STOPPED("mixed", "some pages in each pass", GODWIT_FLAG_MIXED),
-    STOPPED("stride", "in steps of 2 MiB", GODWIT_FLAG_STRIDE),
-    STOPPED("random", "in random order", GODWIT_FLAG_RANDOM),
+    STOPPED("whole", "whole pages in ascending order", 0, false),
+    STOPPED("sparse", "one word in sixteen", GODWIT_FLAG_SPARSE, true),
+    STOPPED("zero", "with zero pages", GODWIT_FLAG_ZERO, true),
+    STOPPED("mixed", "some pages in each pass", GODWIT_FLAG_MIXED, true),
+    STOPPED("stride", "in steps of 2 MiB", GODWIT_FLAG_STRIDE, false),
+    STOPPED("random", "in random order", GODWIT_FLAG_RANDOM, false),
     {
         .name = "guest/stamp/rate",
         .summary = "stamp at a given rate: kept within 10 % by the guest's own timer",

@@ -85,6 +85,7 @@ GODWIT_SCENARIOS(hops) = {
         .summary =
             "one guest migrated back and forth (--hops N, default 10), and reset before each "
             "migration but the first",
+        .slow = true,
         .run = with_resets,
         .hops = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX},

@@ -86,17 +86,17 @@ static const struct listener unix_uri = {SOCKET, false}, unix_json = {SOCKET, tr
 #define EXEC .transport = GODWIT_TRANSPORT_EXEC, .uri = "exec:cat > " FIFO
 
 GODWIT_SCENARIOS(incoming) = {
-    ROW("uri/unix", "-incoming unix:", unix_uri, SPEC(.move = GODWIT_MOVE_LIVE), ),
+    ROW("uri/unix", "-incoming unix:", unix_uri, SPEC(.move = GODWIT_MOVE_LIVE), .slow = true),
     ROW("uri/tcp", "-incoming tcp:, at a port that the destination chooses", tcp_uri, SPEC(TCP), ),
     ROW("uri/exec", "-incoming exec:, from a command that reads while the source sends", exec_uri,
-        SPEC(EXEC), ),
+        SPEC(EXEC), .slow = true),
     ROW("json/unix", "-incoming with a channel as JSON: a unix socket", unix_json,
         SPEC(.channels = true), JSON),
     ROW("json/inet", "-incoming with a channel as JSON: TCP", tcp_json, SPEC(TCP, .channels = true),
         JSON),
     ROW("json/exec", "-incoming with a channel as JSON: a command", exec_json,
-        SPEC(EXEC, .channels = true), JSON),
+        SPEC(EXEC, .channels = true), JSON, .slow = true),
     ROW("json/postcopy", "-incoming with a channel as JSON, switched to postcopy", unix_json,
-        SPEC(.move = GODWIT_MOVE_POSTCOPY), JSON),
+        SPEC(.move = GODWIT_MOVE_POSTCOPY), JSON, .slow = true),
 };
 GODWIT_SCENARIOS_END(incoming);

@@ -117,6 +117,7 @@ GODWIT_SCENARIOS(legacy) = {
     {
         .name = "legacy/set-speed",
         .summary = "migrate_set_speed: works where it exists, unknown elsewhere",
+        .slow = true,
         .qemu_name = "/migration/deprecated",
         .spec = {.configure = use_set_speed},
     },

@@ -459,6 +459,10 @@ static const struct godwit_capability pausing[] = {{"pause-before-switchover", t
     {                                                                                              \
         .name = "lifecycle/" NAME, .summary = SUMMARY, .spec = {__VA_ARGS__},                      \
     }
+#define SLOW_HOOK(NAME, SUMMARY, ...)                                                              \
+    {                                                                                              \
+        .name = "lifecycle/" NAME, .summary = SUMMARY, .slow = true, .spec = {__VA_ARGS__},        \
+    }
 #define RUN(NAME, STATE, SUMMARY, RUNS, ...)                                                       \
     {                                                                                              \
         .name = "lifecycle/" NAME, .summary = SUMMARY, .run = RUNS,                                \
@@ -477,13 +481,14 @@ GODWIT_SCENARIOS(lifecycle) = {
     RUN("active/stop-arrives", ACTIVE, "the guest is stopped during the migration: it arrives so",
         run_stop),
     RUN("active/stop-fails", ACTIVE,
-        "the guest is stopped, then the migration fails: it stays stopped", run_stop_fail),
+        "the guest is stopped, then the migration fails: it stays stopped", run_stop_fail,
+        .slow = true),
     HOOK("active/reset", "the guest is reset during the migration", .live = reset_source),
-    HOOK("active/reset-destination", "a destination is reset while it loads",
-         .live = reset_destination),
-    HOOK("active/powerdown", "the power button of both sides is pressed", .live = power_down),
-    HOOK("active/parameters", "parameters are set on both sides during the migration",
-         .live = set_parameters),
+    SLOW_HOOK("active/reset-destination", "a destination is reset while it loads",
+              .live = reset_destination),
+    SLOW_HOOK("active/powerdown", "the power button of both sides is pressed", .live = power_down),
+    SLOW_HOOK("active/parameters", "parameters are set on both sides during the migration",
+              .live = set_parameters),
     {
         .name = "lifecycle/active/bandwidth",
         .summary = "the bandwidth is raised and lowered during the migration",
@@ -492,7 +497,7 @@ GODWIT_SCENARIOS(lifecycle) = {
     },
     HOOK("active/migrate-again", "a second migrate at once: refused", .started = migrate_again),
     RUN("cancelling/migrate-again", SETUP, "a second migrate while the first is cancelled: refused",
-        run_cancelling),
+        run_cancelling, .slow = true),
     HOOK("pre-switchover/cont", "cont while the guest waits for the switchover: refused",
          .capabilities = pausing, .released = pause_continue),
     RUN("pre-switchover/stop", PRE_SWITCHOVER,
@@ -507,9 +512,9 @@ GODWIT_SCENARIOS(lifecycle) = {
         "the guest is stopped while memory is missing: it stays stopped", run_postcopy_stop,
         POSTCOPY),
     RUN("postcopy-active/reset", POSTCOPY_ACTIVE, "the guest is reset while memory is missing",
-        run_postcopy_reset, POSTCOPY),
+        run_postcopy_reset, POSTCOPY, .slow = true),
     RUN("postcopy-active/powerdown", POSTCOPY_ACTIVE,
         "the power button of both sides is pressed while memory is missing",
-        run_postcopy_power_down, POSTCOPY),
+        run_postcopy_power_down, POSTCOPY, .slow = true),
 };
 GODWIT_SCENARIOS_END(lifecycle);

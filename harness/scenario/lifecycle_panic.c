@@ -136,6 +136,7 @@ GODWIT_SCENARIOS(lifecycle_panic) = {
     {
         .name = "lifecycle/active/panic",
         .summary = "the guest reports a panic: it arrives so",
+        .slow = true,
         .run = run,
         .state = sizeof(struct godwit_scenario_state),
         .clear = clear_state,

@@ -86,10 +86,16 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
                                                 : survive_source(held, error));
 }
 
+/* Whether a row is slow: where the source waits for the last answer, and where the destination
+ * quits, but for a live precopy. */
+#define SLOW(state, ending)                                                                        \
+    ((state) == GODWIT_HELD_DEVICE ||                                                              \
+     ((ending) == ENDING_QUIT_DESTINATION && (state) != GODWIT_HELD_ACTIVE))
 #define ROW(STATE, name_, ENDING, what, text, needs_)                                              \
     {                                                                                              \
         .name = "lifecycle/" name_ "/" what, .summary = text, .run = run, .needs = needs_,         \
         .wide = GODWIT_HELD_##STATE >= GODWIT_HELD_POSTCOPY_DEVICE,                                \
+        .slow = SLOW(GODWIT_HELD_##STATE, ENDING_##ENDING),                                        \
         .state = sizeof(struct godwit_scenario_state), .clear = clear_state,                       \
         .data = &(const struct trial)                                                              \
         {                                                                                          \

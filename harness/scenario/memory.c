@@ -255,17 +255,17 @@ static bool run_above(struct godwit_testbed *testbed, const struct godwit_scenar
 
 /* PRECOPY and POSTCOPY make rows of a backing. SELDOM marks a row that exercises little more than
  * another one does, and so does not run by default. */
-#define PRECOPY(kind, seldom, text, ...)                                                           \
+#define PRECOPY(kind, slow_, text, ...)                                                            \
     {                                                                                              \
-        .name = "memory/" kind, .summary = text, .run = run_backed, .slow = seldom,                \
+        .name = "memory/" kind, .summary = text, .run = run_backed, .slow = slow_,                 \
         .spec = {.transport = GODWIT_TRANSPORT_UNIX}, .data = &(const struct backing)              \
         {                                                                                          \
             __VA_ARGS__                                                                            \
         }                                                                                          \
     }
-#define POSTCOPY(kind, seldom, text, ...)                                                          \
+#define POSTCOPY(kind, slow_, text, ...)                                                           \
     {                                                                                              \
-        .name = "memory/" kind "/postcopy", .summary = text, .run = run_backed, .slow = seldom,    \
+        .name = "memory/" kind "/postcopy", .summary = text, .run = run_backed, .slow = slow_,     \
         .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY},                \
         .data = &(const struct backing)                                                            \
         {                                                                                          \
@@ -281,10 +281,10 @@ static bool run_above(struct godwit_testbed *testbed, const struct godwit_scenar
 
 /* Some machines want a CPU in each node. The guest has the first one only, since those of riscv64's
  * second node get their interrupts from elsewhere. */
-#define BLOCKS(kind, backend, text, ...)                                                           \
+#define BLOCKS(kind, slow_, backend, text, ...)                                                    \
     {                                                                                              \
         .name = "memory/blocks" kind, .summary = text, .run = run_blocks, .place = place_blocks,   \
-        .lacks = lacks_blocks, .cpus = 1, .data = backend, __VA_ARGS__                             \
+        .lacks = lacks_blocks, .cpus = 1, .slow = slow_, .data = backend, __VA_ARGS__              \
     }
 #define RAM          "memory-backend-ram"
 #define SHARED_MEMFD "memory-backend-memfd,share=on"
@@ -296,8 +296,8 @@ static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, fal
 static const struct godwit_capability mapped_ram[] = {{"mapped-ram", true}, {NULL, false}};
 
 GODWIT_SCENARIOS(memory) = {
-    PRECOPY("memfd", false, "guest RAM in a memfd", MEMFD),
-    POSTCOPY("memfd", false, "guest RAM in a memfd, postcopy", MEMFD),
+    PRECOPY("memfd", true, "guest RAM in a memfd", MEMFD),
+    POSTCOPY("memfd", true, "guest RAM in a memfd, postcopy", MEMFD),
     PRECOPY("file/private", true, "guest RAM in a private mapping of a file", PRIVATE),
     PRECOPY("file/shared", false, "guest RAM in a file of its own on each side", SHARED),
     PRECOPY("prealloc", true, "guest RAM that is populated at start", PREALLOC),
@@ -308,6 +308,7 @@ GODWIT_SCENARIOS(memory) = {
     {
         .name = "memory/nodes",
         .summary = "guest RAM in three blocks; the guest writes all of the second one",
+        .slow = true,
         .run = run_nodes,
         .prepare = prepare_nodes,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX},
@@ -319,18 +320,17 @@ GODWIT_SCENARIOS(memory) = {
         .prepare = prepare_nodes,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY},
     },
-    BLOCKS("", RAM, "a window that begins in one RAM block and ends in another",
+    BLOCKS("", false, RAM, "a window that begins in one RAM block and ends in another",
            .spec = {.transport = GODWIT_TRANSPORT_UNIX}),
-    BLOCKS("/postcopy", RAM, "likewise, postcopy",
+    BLOCKS("/postcopy", true, RAM, "likewise, postcopy",
            .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY}),
-    BLOCKS("/memfd", SHARED_MEMFD, "likewise, the second block in a memfd",
+    BLOCKS("/memfd", true, SHARED_MEMFD, "likewise, the second block in a memfd",
            .spec = {.transport = GODWIT_TRANSPORT_UNIX}),
-    BLOCKS("/memfd/postcopy", SHARED_MEMFD, "likewise, the second block in a memfd, postcopy",
-           .slow = true,
+    BLOCKS("/memfd/postcopy", true, SHARED_MEMFD, "likewise, the second block in a memfd, postcopy",
            .spec = {.transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY}),
-    BLOCKS("/multifd", RAM, "likewise, multifd", .content = GODWIT_FLAG_SPARSE,
+    BLOCKS("/multifd", true, RAM, "likewise, multifd", .content = GODWIT_FLAG_SPARSE,
            .spec = {.transport = GODWIT_TRANSPORT_UNIX, .capabilities = multifd}),
-    BLOCKS("/mapped-ram", RAM, "likewise, into a file with mapped-ram",
+    BLOCKS("/mapped-ram", true, RAM, "likewise, into a file with mapped-ram",
            .content = GODWIT_FLAG_SPARSE,
            .spec = {.transport = GODWIT_TRANSPORT_FILE, .capabilities = mapped_ram}),
     {

@@ -358,6 +358,7 @@ GODWIT_SCENARIOS(monitor) = {
         .name = "monitor/xbzrle",
         .content = GODWIT_FLAG_ZERO, /* the cache must forget pages that turn zero */
         .summary = "by the human monitor: the xbzrle cache becomes smaller in the middle",
+        .slow = true,
         .run = run,
         .spec = {.move = GODWIT_MOVE_ITERATE,
                  .capabilities = xbzrle,
@@ -368,6 +369,7 @@ GODWIT_SCENARIOS(monitor) = {
     {
         .name = "monitor/postcopy",
         .summary = "by the human monitor: postcopy that is paused, and recovers",
+        .slow = true,
         .run = run,
         .spec = {.move = GODWIT_MOVE_POSTCOPY,
                  .parameters = throttled,
@@ -376,11 +378,13 @@ GODWIT_SCENARIOS(monitor) = {
     {
         .name = "monitor/cancel",
         .summary = "by the human monitor: cancelled while active, then migrated elsewhere",
+        .slow = true,
         .run = run_cancel,
     },
     {
         .name = "monitor/settings",
         .summary = "sets each parameter and capability by the human monitor, and lines to refuse",
+        .slow = true,
         .run = run_settings,
         .prepare = godwit_conformance_prepare,
         .order = true,

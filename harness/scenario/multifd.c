@@ -368,7 +368,7 @@ static const struct godwit_parameter sixteen[] = {{"multifd-channels", CHANNELS,
 /* The entry of one compressor. */
 #define COMPRESSED(method, words)                                                                  \
     {                                                                                              \
-        .name = "multifd/tcp/" method, .order = true, .whole = true,                               \
+        .name = "multifd/tcp/" method, .order = true, .whole = true, .slow = true,                 \
         .summary = "live, pages compressed by " words,                                             \
         .qemu_name = "/migration/multifd/tcp/plain/" method,                                       \
         .spec = {.transport = GODWIT_TRANSPORT_TCP,                                                \
@@ -411,6 +411,7 @@ GODWIT_SCENARIOS(multifd) = {
         .name = "multifd/tcp/zero-copy",
         .anywhere = true,
         .summary = "live, zero-copy-send: the kernel sends pages from where they are",
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .move = GODWIT_MOVE_ITERATE,
                  .capabilities = zero_copy,
@@ -425,6 +426,7 @@ GODWIT_SCENARIOS(multifd) = {
         .anywhere = true,
         .content = GODWIT_FLAG_ZERO,
         .summary = "live, zero pages detected by the migration thread",
+        .slow = true,
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/legacy",
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .move = GODWIT_MOVE_ITERATE,
@@ -438,6 +440,7 @@ GODWIT_SCENARIOS(multifd) = {
         .anywhere = true,
         .content = GODWIT_FLAG_ZERO,
         .summary = "live, without zero page detection",
+        .slow = true,
         .qemu_name = "/migration/multifd/tcp/plain/zero-page/none",
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = multifd,

@@ -175,6 +175,7 @@ GODWIT_SCENARIOS(postcopy) = {
     {
         .name = "postcopy/release-ram",
         .summary = "postcopy with release-ram: the source gives up the memory that it has sent",
+        .slow = true,
         .spec = {.move = GODWIT_MOVE_POSTCOPY, .capabilities = release, .judge = judge_given_up},
     },
     {

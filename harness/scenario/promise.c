@@ -173,6 +173,7 @@ GODWIT_SCENARIOS(promise) = {
     {
         .name = "promise/bandwidth/plain",
         .summary = "max-bandwidth limits what goes over the wire",
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX, .watch = watch, .live = compare},
         .data = &plain,
         .wide = true,
@@ -181,6 +182,7 @@ GODWIT_SCENARIOS(promise) = {
     {
         .name = "promise/bandwidth/tls",
         .summary = "the same, encrypted",
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX, .tls = &psk, .watch = watch, .live = compare},
         .data = &encrypted,
         .wide = true,
@@ -189,6 +191,7 @@ GODWIT_SCENARIOS(promise) = {
     {
         .name = "promise/bandwidth/multifd",
         .summary = "the same over two multifd channels",
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = multifd,
                  .parameters = two_channels,
@@ -201,6 +204,7 @@ GODWIT_SCENARIOS(promise) = {
     {
         .name = "promise/bandwidth/postcopy",
         .summary = "max-postcopy-bandwidth limits what no guest has requested",
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY_PAUSED,
                  .parameters = throttled,

@@ -293,6 +293,7 @@ GODWIT_SCENARIOS(readline) = {
     {
         .name = "monitor/readline/migrate",
         .summary = "migrate without -d on a terminal: the prompt comes back at the end",
+        .slow = true,
         .run = run_migrate,
         STATE,
     },

@@ -379,33 +379,37 @@ static struct godwit_lack *lacks_zeros(const struct godwit_setup *setup)
     {                                                                                              \
         STOPPED_FIELDS(__VA_ARGS__)                                                                \
     }
+#define SLOW(...)                                                                                  \
+    {                                                                                              \
+        STOPPED_FIELDS(__VA_ARGS__), .slow = true                                                  \
+    }
 #define LIVE(what, text, ...)                                                                      \
     {                                                                                              \
         .name = "relay/" what, .summary = text, .run = run_fault, .random = true, STATE,           \
-        .data = &(const struct trial)                                                              \
+        .slow = true, .data = &(const struct trial)                                                \
         {                                                                                          \
             __VA_ARGS__                                                                            \
         }                                                                                          \
     }
 
 GODWIT_SCENARIOS(relay) = {
-    STOPPED("none", "a relay that changes nothing", "none", VERDICT_HARMLESS, 0,
-            "every byte is passed on"),
+    SLOW("none", "a relay that changes nothing", "none", VERDICT_HARMLESS, 0,
+         "every byte is passed on"),
     {STOPPED_FIELDS("flip-bit", "one bit of a page is flipped", "flip-bit", VERDICT_SEEN, BY(TWIN),
                     NULL),
      .quick = true},
-    STOPPED("flip-bit/first-byte", "one bit of the byte that the guest writes is flipped",
-            "flip-bit:byte=0", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL),
+    SLOW("flip-bit/first-byte", "one bit of the byte that the guest writes is flipped",
+         "flip-bit:byte=0", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL),
     STOPPED("drop-page", "a page is left out", "drop-page", VERDICT_SEEN, BY(TWIN) | BY(GUEST),
             NULL),
-    STOPPED("swap-pages", "two pages that differ change places", "swap-pages", VERDICT_SEEN,
-            BY(TWIN) | BY(GUEST), NULL),
+    SLOW("swap-pages", "two pages that differ change places", "swap-pages", VERDICT_SEEN,
+         BY(TWIN) | BY(GUEST), NULL),
     STOPPED("page-to-zero", "a page is sent as a zero page", "page-to-zero", VERDICT_SEEN,
             BY(TWIN) | BY(GUEST), NULL),
-    STOPPED("zero-to-page", "a zero page is sent as a page that is not", "zero-to-page",
-            VERDICT_SEEN, BY(TWIN), NULL),
-    STOPPED("wrong-offset", "a page is sent as the one before it", "wrong-offset", VERDICT_SEEN,
-            BY(TWIN) | BY(GUEST), NULL),
+    SLOW("zero-to-page", "a zero page is sent as a page that is not", "zero-to-page", VERDICT_SEEN,
+         BY(TWIN), NULL),
+    SLOW("wrong-offset", "a page is sent as the one before it", "wrong-offset", VERDICT_SEEN,
+         BY(TWIN) | BY(GUEST), NULL),
     LIVE("stale-page", "live; one page is sent as it was before, whenever it comes again",
          "stale-page", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL),
     LIVE("repeat-page", "live; after a page that comes again it is sent as it was before",
@@ -413,6 +417,7 @@ GODWIT_SCENARIOS(relay) = {
     {
         .name = "relay/drop-zero",
         .summary = "live; pages that become zero after they were sent are left out",
+        .slow = true,
         .run = run_fault,
         .prepare = prepare_zeros,
         .lacks = lacks_zeros,
@@ -420,32 +425,31 @@ GODWIT_SCENARIOS(relay) = {
         STATE,
         .data = &(const struct trial){"drop-zero", VERDICT_SEEN, BY(TWIN) | BY(GUEST), NULL},
     },
-    STOPPED("flip-state", "one bit of a device's state is flipped", "flip-state", VERDICT_FLIPPED,
-            0, "QEMU does not keep the flipped bit: it recomputes it, or the bit means nothing"),
+    SLOW("flip-state", "one bit of a device's state is flipped", "flip-state", VERDICT_FLIPPED, 0,
+         "QEMU does not keep the flipped bit: it recomputes it, or the bit means nothing"),
     STOPPED("magic", "the stream's magic is another", "magic", VERDICT_REFUSED, 0, NULL),
     STOPPED("version", "the stream's version is another", "version", VERDICT_REFUSED, 0, NULL),
     STOPPED("section-id", "a section's number is another", "section-id", VERDICT_REFUSED, 0, NULL),
-    STOPPED("section-name", "a section's name is another", "section-name", VERDICT_REFUSED, 0,
-            NULL),
+    SLOW("section-name", "a section's name is another", "section-name", VERDICT_REFUSED, 0, NULL),
     STOPPED("footer", "a section's footer is another", "footer", VERDICT_REFUSED, 0, NULL),
-    STOPPED("name-length", "the length of a section's name is another", "name-length",
-            VERDICT_REFUSED, 0, NULL),
+    SLOW("name-length", "the length of a section's name is another", "name-length", VERDICT_REFUSED,
+         0, NULL),
     STOPPED("ram-size", "the size of all RAM is another", "ram-size", VERDICT_REFUSED, 0, NULL),
     STOPPED("block-length", "the length of the first RAM block is another", "block-length",
             VERDICT_REFUSED, 0, NULL),
     STOPPED("truncate", "the connection is cut somewhere", "truncate", VERDICT_REFUSED, 0, NULL),
-    STOPPED("truncate-section", "the connection is cut before a section", "truncate-section",
-            VERDICT_REFUSED, 0, NULL),
+    SLOW("truncate-section", "the connection is cut before a section", "truncate-section",
+         VERDICT_REFUSED, 0, NULL),
     STOPPED("close", "the direction to the destination is closed, the other is not", "close",
             VERDICT_REFUSED, 0, NULL),
-    STOPPED("stall", "nothing is passed on for a while, then all the rest", "stall",
-            VERDICT_HARMLESS, 0, "a migration waits for its data"),
+    SLOW("stall", "nothing is passed on for a while, then all the rest", "stall", VERDICT_HARMLESS,
+         0, "a migration waits for its data"),
     STOPPED("hang", "nothing is passed on any more, until the migration is cancelled", "hang",
             VERDICT_STUCK, 0, NULL),
-    STOPPED("split", "bytes are passed on one by one", "split", VERDICT_HARMLESS, 0,
-            "a stream has no boundaries"),
-    STOPPED("throttle", "so many bytes are passed on in a second, and no more", "throttle",
-            VERDICT_HARMLESS, 0, "a migration waits for its data"),
+    SLOW("split", "bytes are passed on one by one", "split", VERDICT_HARMLESS, 0,
+         "a stream has no boundaries"),
+    SLOW("throttle", "so many bytes are passed on in a second, and no more", "throttle",
+         VERDICT_HARMLESS, 0, "a migration waits for its data"),
     {
         .name = "relay/truncate-sections",
         .summary = "the connection is cut before each section in turn, the last time not at all",

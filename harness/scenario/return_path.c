@@ -325,6 +325,7 @@ GODWIT_SCENARIOS(return_path) = {
     {
         .name = "relay/return-path/postcopy",
         .summary = "every request for pages is for whole pages of a RAM block that was announced",
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .parameters = throttled,
@@ -336,6 +337,7 @@ GODWIT_SCENARIOS(return_path) = {
     {
         .name = "relay/return-path/recovery",
         .summary = "a recovery reports for each RAM block what has arrived, and is confirmed",
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .parameters = throttled,
@@ -347,6 +349,7 @@ GODWIT_SCENARIOS(return_path) = {
     {
         .name = "relay/return-path/switchover-ack",
         .summary = "the destination acknowledges the switchover",
+        .slow = true,
         .run = run_switchover,
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .capabilities = switchover_ack,

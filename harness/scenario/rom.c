@@ -229,9 +229,9 @@ GODWIT_SCENARIOS(rom) = {
     ROW("option/refused", "a destination with a larger option ROM: refused", run_option, REFUSED,
         .data = ROM_OF("there.rom") "131072"),
     ROW("tables/larger", "ACPI tables that need more memory than the destination's", run_larger,
-        RESIZED(GODWIT_MOVE_LIVE)),
+        RESIZED(GODWIT_MOVE_LIVE), .slow = true),
     ROW("tables/smaller", "ACPI tables that need less memory than the destination's", run_smaller,
-        RESIZED(GODWIT_MOVE_LIVE)),
+        RESIZED(GODWIT_MOVE_LIVE), .slow = true),
     ROW("tables/postcopy", "ACPI tables that need more memory, postcopy", run_larger,
         RESIZED(GODWIT_MOVE_POSTCOPY_PAUSED), .slow = true),
 };

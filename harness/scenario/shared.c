@@ -171,6 +171,7 @@ GODWIT_SCENARIOS(shared) = {
     {
         .name = "memory/mapped-ram/ignore-shared",
         .summary = "mapped-ram with x-ignore-shared: the migration's file has no guest RAM",
+        .slow = true,
         .run = run_file,
         .spec = {.transport = GODWIT_TRANSPORT_FILE,
                  .no_ram = true,

@@ -36,6 +36,7 @@ GODWIT_SCENARIOS(smp) = {
         .name = "smp/postcopy",
         .anywhere = true,
         .summary = "postcopy, four CPUs wait for missing pages on the destination",
+        .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .started = see_all_run},

@@ -100,6 +100,10 @@ static struct godwit_lack *lacks_recognition(const struct godwit_setup *setup)
     {                                                                                              \
         FIELDS(__VA_ARGS__)                                                                        \
     }
+#define SLOW(...)                                                                                  \
+    {                                                                                              \
+        FIELDS(__VA_ARGS__), .slow = true                                                          \
+    }
 /* A test that QEMU's own migration-test does not have. */
 #define OWN(row, words, ...)                                                                       \
     {                                                                                              \
@@ -111,7 +115,7 @@ static struct godwit_lack *lacks_recognition(const struct godwit_setup *setup)
 #define FAILS   .outcome = GODWIT_OUTCOME_FAILS
 
 GODWIT_SCENARIOS(tls) = {
-    ROW("precopy/unix/tls/psk", "live, encrypted with a pre-shared key", UNIX, .tls = &psk),
+    SLOW("precopy/unix/tls/psk", "live, encrypted with a pre-shared key", UNIX, .tls = &psk),
     ROW("precopy/tcp/tls/psk/match", "over TCP, encrypted with a pre-shared key", TCP, .tls = &psk),
     ROW("precopy/tcp/tls/psk/mismatch", "the sides have different pre-shared keys: must fail", TCP,
         .tls = &psk_mismatch, FAILS),
@@ -125,23 +129,23 @@ GODWIT_SCENARIOS(tls) = {
 
     ROW("precopy/unix/tls/x509/default-host",
         "no host name to check the certificate against: must fail", UNIX, .tls = &no_host, FAILS),
-    ROW("precopy/unix/tls/x509/override-host", "tls-hostname names the host in the certificate",
-        UNIX, .tls = &override_host),
+    SLOW("precopy/unix/tls/x509/override-host", "tls-hostname names the host in the certificate",
+         UNIX, .tls = &override_host),
     {FIELDS("precopy/tcp/tls/x509/default-host",
             "the certificate matches the host that the source connects to", TCP,
             .tls = &default_host),
      .quick = true},
-    ROW("precopy/tcp/tls/x509/override-host",
-        "the certificate is for another host, which tls-hostname names", TCP,
-        .tls = &override_host),
+    SLOW("precopy/tcp/tls/x509/override-host",
+         "the certificate is for another host, which tls-hostname names", TCP,
+         .tls = &override_host),
     ROW("precopy/tcp/tls/x509/mismatch-host", "the certificate is for another host: must fail", TCP,
         .tls = &mismatch_host, FAILS),
     ROW("precopy/tcp/tls/x509/friendly-client", "tls-authz authorises this source", TCP,
         .tls = &friendly_client),
     ROW("precopy/tcp/tls/x509/hostile-client",
         "tls-authz authorises only another source: must fail", TCP, .tls = &hostile_client, FAILS),
-    ROW("precopy/tcp/tls/x509/allow-anon-client", "a source without a certificate is accepted", TCP,
-        .tls = &allow_anon_client),
+    SLOW("precopy/tcp/tls/x509/allow-anon-client", "a source without a certificate is accepted",
+         TCP, .tls = &allow_anon_client),
     ROW("precopy/tcp/tls/x509/reject-anon-client",
         "a source without a certificate is rejected: must fail", TCP, .tls = &reject_anon_client,
         FAILS),
@@ -172,14 +176,14 @@ GODWIT_SCENARIOS(tls) = {
     ROW("multifd/tcp/tls/x509/default-host",
         "multifd, the certificate matches the host that the source connects to", MULTIFD,
         .tls = &default_host),
-    ROW("multifd/tcp/tls/x509/override-host",
-        "multifd, the certificate is for another host, which tls-hostname names", MULTIFD,
-        .tls = &override_host),
+    SLOW("multifd/tcp/tls/x509/override-host",
+         "multifd, the certificate is for another host, which tls-hostname names", MULTIFD,
+         .tls = &override_host),
     ROW("multifd/tcp/tls/x509/mismatch-host",
         "multifd, the certificate is for another host: must fail", MULTIFD, .tls = &mismatch_host,
         FAILS),
-    ROW("multifd/tcp/tls/x509/allow-anon-client",
-        "multifd, a source without a certificate is accepted", MULTIFD, .tls = &allow_anon_client),
+    SLOW("multifd/tcp/tls/x509/allow-anon-client",
+         "multifd, a source without a certificate is accepted", MULTIFD, .tls = &allow_anon_client),
     ROW("multifd/tcp/tls/x509/reject-anon-client",
         "multifd, a source without a certificate is rejected: must fail", MULTIFD,
         .tls = &reject_anon_client, FAILS),

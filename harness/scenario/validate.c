@@ -113,6 +113,7 @@ GODWIT_SCENARIOS(validate) = {
     {
         .name = "validate/uuid/src-not-set",
         .summary = "validate-uuid without a UUID on the source: accepted",
+        .slow = true,
         .qemu_name = "/migration/validate_uuid_src_not_set",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .capabilities = validate_uuid,

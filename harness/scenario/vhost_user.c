@@ -240,7 +240,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
 
 #define ROW(name_, text, ...)                                                                      \
     {                                                                                              \
-        .name = "disk/vhost-user/" name_, .summary = text, .run = run,                             \
+        .name = "disk/vhost-user/" name_, .summary = text, .run = run, .slow = true,               \
         .needs = "object:memory-backend-memfd",                                                    \
         .spec = {.configure = begin, .live = change, .judge = judge, __VA_ARGS__},                 \
         .state = sizeof(struct godwit_scenario_state),                                             \

@@ -473,17 +473,18 @@ static const struct godwit_capability return_path[] = {{"return-path", true}, {N
     .spec = {.outcome = GODWIT_OUTCOME_FAILS, .capabilities = return_path, .judge = judge_refusal}
 
 GODWIT_SCENARIOS(virtio_mem) = {
-    ROW("", "RAM by virtio-mem, some blocks of which are plugged", run, .data = &same,
+    ROW("", "RAM by virtio-mem, some blocks of which are plugged", run, .data = &same, .slow = true,
         DRIVEN(GODWIT_MOVE_LIVE, )),
     ROW("/postcopy", "RAM by virtio-mem, postcopy", run, .data = &same, .slow = true,
         DRIVEN(GODWIT_MOVE_POSTCOPY_PAUSED, )),
     ROW("/dynamic-memslots", "RAM by virtio-mem that is mapped as it is plugged", run,
-        .data = &dynamic, DRIVEN(GODWIT_MOVE_LIVE, )),
+        .data = &dynamic, .slow = true, DRIVEN(GODWIT_MOVE_LIVE, )),
     ROW("/late", "virtio-mem that sends its bitmap after RAM, as before QEMU 8.1", run,
-        .data = &late, DRIVEN(GODWIT_MOVE_LIVE, )),
+        .data = &late, .slow = true, DRIVEN(GODWIT_MOVE_LIVE, )),
     {
         .name = "background-snapshot/virtio-mem",
         .summary = "RAM by virtio-mem: the file has what is plugged, and zeros elsewhere",
+        .slow = true,
         .run = run_background,
         .data = &same,
         .cold = true,
@@ -492,11 +493,13 @@ GODWIT_SCENARIOS(virtio_mem) = {
         GODWIT_BACKGROUND_NEEDS,
     },
     ROW("/undriven", "virtio-mem without a driver: nothing is plugged", run, .data = &same,
+        .slow = true,
         .spec = {.configure = configure_undriven,
                  .live = change_undriven,
                  .judge = judge_undriven}),
     ROW("/refused/block-size", "virtio-mem with blocks of another size: refused", run,
         .data = &other_blocks, REFUSED),
-    ROW("/refused/address", "virtio-mem at another address: refused", run_elsewhere, REFUSED),
+    ROW("/refused/address", "virtio-mem at another address: refused", run_elsewhere, REFUSED,
+        .slow = true),
 };
 GODWIT_SCENARIOS_END(virtio_mem);

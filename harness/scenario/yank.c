@@ -179,9 +179,9 @@ static bool run_none(struct godwit_testbed *testbed, const struct godwit_scenari
 }
 
 /* A row, with the capability that it needs and sets, or NULL. */
-#define ROW(NAME, SUMMARY, CAPABILITIES, ...)                                                      \
+#define ROW(NAME, slow_, SUMMARY, CAPABILITIES, ...)                                               \
     {                                                                                              \
-        .name = "yank/" NAME, .summary = SUMMARY, .run = run,                                      \
+        .name = "yank/" NAME, .slow = slow_, .summary = SUMMARY, .run = run,                       \
         .state = sizeof(struct godwit_scenario_state), .clear = clear_state,                       \
         .needs = "command:yank command:query-yank", .spec = {.capabilities = CAPABILITIES},        \
         .data = &(const struct trial)                                                              \
@@ -202,14 +202,16 @@ GODWIT_SCENARIOS(yank) = {
     {
         .name = "yank/none",
         .summary = "yank without a migration: refused",
+        .slow = true,
         .run = run_none,
         .needs = "command:yank command:query-yank",
     },
-    ROW("source", "the source is yanked: it runs on", NULL, .destination = false),
-    ROW("destination", "the destination is yanked: the source runs on", NULL, .destination = true),
-    ROW("multifd/source", "the source of a multifd migration is yanked", multifd_on,
+    ROW("source", false, "the source is yanked: it runs on", NULL, .destination = false),
+    ROW("destination", true, "the destination is yanked: the source runs on", NULL,
+        .destination = true),
+    ROW("multifd/source", true, "the source of a multifd migration is yanked", multifd_on,
         .destination = false),
-    ROW("multifd/destination", "the destination of a multifd migration is yanked", multifd_on,
+    ROW("multifd/destination", true, "the destination of a multifd migration is yanked", multifd_on,
         .destination = true),
     POSTCOPY("source", "the source of a postcopy is yanked: it pauses, and is recovered", false),
     POSTCOPY("destination", "the destination of a postcopy is yanked: likewise", true),

@@ -15,11 +15,11 @@ others() {
 }
 
 ways() {
-    run "$@" 'precopy/unix/*' precopy/tcp/plain precopy/bad-dest postcopy/recovery/plain multifd/tcp/uri/plain
+    run --slow "$@" 'precopy/unix/*' precopy/tcp/plain precopy/bad-dest postcopy/recovery/plain multifd/tcp/uri/plain
 }
 
 runs() {
-    run --arch "$(others)" 'guest/*' precopy/unix/plain postcopy/plain file/plain
+    run --slow --arch "$(others)" 'guest/*' precopy/unix/plain postcopy/plain file/plain
     ways -w stamp --arch "$(others)"
     ways -w order --arch "$(others aarch64 riscv64)" --window 0x100000:0x2100000
     ways -w order --arch aarch64 --window 0x40100000:0x42100000

@@ -17,7 +17,7 @@ runs() {
     run --arch x86_64 'guest/*' precopy/unix/plain 'precopy/unix/suspend/*' precopy/tcp/plain precopy/bad-dest \
         precopy/fd/socket postcopy/plain postcopy/recovery/plain file/plain \
         relay/none relay/flip-bit/first-byte relay/magic relay/truncate \
-        'smp/*' 'conformance/*' 'validate/*' 'netns/*' legacy/set-downtime legacy/set-speed
+        'smp/*' 'conformance/*' 'validate/*' 'netns/*' legacy/set-downtime legacy/set-speed --slow
     large -w stamp
     large -w order --window 0x100000:0x2100000
 }

@@ -28,7 +28,10 @@ sub filtered {
     return qemu_edited("our \$times; $change", $binary, $name);
 }
 
-my ($run, $results) = results_of('disk/*', 'dirty-bitmaps/*', 'disk/inactive/export', 'disk/inactive/mirror-to');
+my ($run, $results) = results_of(
+    qw(disk/raw/* disk/qcow2/* disk/vhost-user/* disk/cancelled disk/late-block-activate* disk/failing/activate
+        disk/pause-before-switchover disk/inactive/export disk/inactive/mirror-to dirty-bitmaps/* --slow)
+);
 is($run->{status}, 0, 'disks and bitmaps: exit status') or diag($run->{out});
 is(scalar(grep { $results->{$_}{status} ne 'pass' && !m{^disk/(?:failing|vhost-user)/} } keys %$results), 0, 'all of them pass');
 # These are live on memory that a QEMU before 9.0 does not carry over whole.

@@ -12,7 +12,7 @@ use JSON::PP ();
 use Test::More;
 
 # Every scenario fails on this one, and quickly.
-my @quick = ('--accel', 'tcg', '--qemu', fake('crashes'));
+my @quick = ('--slow', '--accel', 'tcg', '--qemu', fake('crashes'));
 
 # The names of all scenarios that match.
 sub listed {
