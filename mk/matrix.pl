@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Runs the catalogue on each QEMU alone, and the main families from each to each other one, and
-# writes what came of it to a Markdown file: a row a target, a column a family of scenarios.
+# writes what came of it to a Markdown file: a row a family of scenarios, a column a target.
 #
 #   matrix.pl GODWIT FILE JOBS QEMU-FOLDER...
 #
@@ -13,12 +13,13 @@
 use strict;
 use warnings;
 
-# The bugs that a guest does not survive, too, are to be seen in the table, and fail nothing.
-my $accepted = join ',', qw(aarch64-versions ppc64-versions cpr-versions recover-crash
-                            multifd-postcopy no-main-channel);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use JSON::PP;
+use List::Util qw(uniq);
+
+# The bugs that a guest does not survive, too, are to be seen in the table, and fail nothing.
+my $accepted = '@tests/accepted-bugs';
 
 my ($godwit, $file, $jobs, @qemus) = @ARGV;
 if (!@qemus) {
@@ -43,8 +44,9 @@ open my $out, '>', $file or die "$file: $!\n";
 print $out <<'END';
 # The matrix
 
-What came of every scenario on every QEMU, alone and from one version to another. Written by
-`make check-matrix`; "known" is a pass with a [known bug](known-bugs.md) of QEMU.
+What came of the scenarios on every QEMU, alone and from one version to another: those that a run
+without `--slow` has, with both workloads. Written by `make check-matrix`; "known" is a pass with a
+[known bug](known-bugs.md) of QEMU.
 
 END
 print $out "## Each QEMU alone\n\n", report($alone);
@@ -101,26 +103,37 @@ sub cell {
     return join(', ', @parts) || '-';
 }
 
-# The table, and below it what was skipped, known and failed, with the reasons.
+# A table for each version, or each pair of them: a row a family, a column a target. Below them is what was
+# skipped, known and failed, with the reasons.
 sub report {
     my ($results) = @_;
-    my (%cells, %families, @targets);
+    my (%cells, %arches);
     for my $result (@$results) {
-        my $target = join ' ', $result->{arch},
-            $result->{source_version} eq $result->{destination_version}
-            ? $result->{source_version}
-            : "$result->{source_version} to $result->{destination_version}";
-        push @targets, $target unless $cells{$target};
-        $families{ family($result) } = 1;
-        push @{ $cells{$target}{ family($result) } }, $result;
+        my $versions = join ' to ', uniq($result->{source_version}, $result->{destination_version});
+        $arches{ $result->{arch} } = 1;
+        push @{ $cells{$versions}{ family($result) }{ $result->{arch} } }, $result;
     }
-    my @families = sort keys %families;
-    my $text     = '| | ' . join(' | ', @families) . " |\n|---|" . '---|' x @families . "\n";
-    for my $target (sort @targets) {
-        $text .= "| $target | "
-            . join(' | ', map { cell(@{ $cells{$target}{$_} // [] }) } @families) . " |\n";
+    my @arches = sort keys %arches;
+    my $text   = '';
+    for my $versions (sort { by_version($a, $b) } keys %cells) {
+        $text .= "### $versions\n\n| | " . join(' | ', @arches) . " |\n|---|" . '---|' x @arches . "\n";
+        for my $family (sort keys %{ $cells{$versions} }) {
+            my $row = $cells{$versions}{$family};
+            $text .= "| $family | " . join(' | ', map { cell(@{ $row->{$_} // [] }) } @arches) . " |\n";
+        }
+        $text .= "\n";
     }
-    return "$text\n" . reasons($results);
+    return $text . reasons($results);
+}
+
+# Compares texts by the numbers in them.
+sub by_version {
+    my @numbers = map { [/\d+/g] } @_;
+    for my $place (0 .. $#{ $numbers[0] }) {
+        my $order = $numbers[0][$place] <=> ($numbers[1][$place] // -1);
+        return $order if $order;
+    }
+    return $_[0] cmp $_[1];
 }
 
 # Each distinct reason once, with how often it came up.
