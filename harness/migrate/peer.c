@@ -86,24 +86,51 @@ static int connect_to(const struct sockaddr_un *address, GError **error)
     return -1;
 }
 
+/* Listens on a unix socket NAME in the testbed's directory. *ADDRESS is valid as long as
+ * *DIRECTORY, which the caller closes unless it is -1. */
+static bool listen_in(godwit_peer *peer, const struct godwit_testbed *testbed, const char *name,
+                      struct sockaddr_un *address, int *directory, GError **error)
+{
+    /* The directory's path may be too long for a socket address. */
+    *directory = open(testbed->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (*directory < 0)
+        return fail(error, testbed->directory);
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    g_snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", *directory,
+               name);
+
+    unlink(address->sun_path); /* an earlier run may have used the folder */
+    peer->fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return (peer->fds[0] >= 0 &&
+            !bind(peer->fds[0], (const struct sockaddr *)address, sizeof(*address)) &&
+            !listen(peer->fds[0], 0)) ||
+           fail(error, "cannot listen on a socket in the testbed's directory");
+}
+
+bool godwit_peer_listen(godwit_peer *peer, const struct godwit_testbed *testbed, const char *name,
+                        GError **error)
+{
+    struct sockaddr_un address;
+    int directory = -1;
+    const bool good = listen_in(peer, testbed, name, &address, &directory, error);
+    close_one(&directory);
+    return good;
+}
+
+bool godwit_peer_accept(godwit_peer *peer, GError **error)
+{
+    peer->fds[1] = accept4(peer->fds[0], NULL, NULL, SOCK_CLOEXEC);
+    return peer->fds[1] >= 0 || fail(error, "cannot accept a connection");
+}
+
 bool godwit_peer_busy(godwit_peer *peer, struct godwit_testbed *testbed, const char *name,
                       GError **error)
 {
-    /* The directory's path may be too long for a socket address. */
-    const int directory = open(testbed->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0)
-        return fail(error, testbed->directory);
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    g_snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", directory, name);
-
-    unlink(address.sun_path); /* an earlier run may have used the folder */
-    peer->fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address;
+    int directory = -1;
     bool full = false;
-    if (peer->fds[0] < 0 ||
-        bind(peer->fds[0], (const struct sockaddr *)&address, sizeof(address)) ||
-        listen(peer->fds[0], 0)) {
-        fail(error, "cannot listen on a socket in the testbed's directory");
-    } else if ((peer->fds[1] = connect_to(&address, error)) >= 0) {
+    if (listen_in(peer, testbed, name, &address, &directory, error) &&
+        (peer->fds[1] = connect_to(&address, error)) >= 0) {
         /* A queue of length 0 has room for one connection. */
         const int another = connect_to(&address, NULL);
         full = another < 0 && errno == EAGAIN;
@@ -113,6 +140,6 @@ bool godwit_peer_busy(godwit_peer *peer, struct godwit_testbed *testbed, const c
             g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT,
                         "a listening socket with backlog 0 queued a second connection");
     }
-    close(directory);
+    close_one(&directory);
     return full;
 }

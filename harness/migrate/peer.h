@@ -43,6 +43,14 @@ bool godwit_peer_is_full(const godwit_peer *peer);
 bool godwit_peer_busy(godwit_peer *peer, struct godwit_testbed *testbed, const char *name,
                       GError **error);
 
+/* Makes a listening unix socket NAME, in the testbed's directory: fds[0], which is readable once
+ * somebody connects. */
+bool godwit_peer_listen(godwit_peer *peer, const struct godwit_testbed *testbed, const char *name,
+                        GError **error);
+
+/* Accepts a connection to such a socket: fds[1]. */
+bool godwit_peer_accept(godwit_peer *peer, GError **error);
+
 /* Closes the peer's descriptors. */
 void godwit_peer_close(godwit_peer *peer);
 

@@ -41,11 +41,18 @@ bool godwit_conformance_begin(struct godwit_conformance *conformance, struct god
            godwit_conformance_renew(conformance, error);
 }
 
+struct godwit_vm *godwit_conformance_source(struct godwit_testbed *testbed, GError **error)
+{
+    static const char *const arguments[] = {"-name", "debug-threads=on", NULL};
+    struct godwit_vm *source = godwit_course_source_with(testbed, arguments, error);
+    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
+    return source;
+}
+
 struct godwit_vm *godwit_conformance_begin_source(struct godwit_conformance *conformance,
                                                   struct godwit_testbed *testbed, GError **error)
 {
-    struct godwit_vm *source = godwit_course_source(testbed, error);
-    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
+    struct godwit_vm *source = godwit_conformance_source(testbed, error);
     return source && godwit_course_stop(source, error) &&
                    godwit_conformance_begin(conformance, source, error)
                ? source

@@ -28,6 +28,10 @@ void godwit_conformance_clear(struct godwit_conformance *conformance);
 bool godwit_conformance_begin(struct godwit_conformance *conformance, struct godwit_vm *vm,
                               GError **error);
 
+/* Starts a source whose threads have names, for godwit_conformance_settle(), and enters phase
+ * CHECK. Returns the source, which the testbed owns, or NULL. */
+struct godwit_vm *godwit_conformance_source(struct godwit_testbed *testbed, GError **error);
+
 /* Starts a source, stops its guest, and begins with it, in phase CHECK. Returns the source, which
  * the testbed owns, or NULL. */
 struct godwit_vm *godwit_conformance_begin_source(struct godwit_conformance *conformance,
@@ -65,7 +69,7 @@ bool godwit_conformance_request(struct godwit_conformance *conformance,
  * Waits until QEMU is done with a migration that has failed. QEMU reports the failure a moment
  * before and has no event for the end. If the next migration starts in between, QEMU 7.2 may crash
  * (docs/conformance.md). The end is the end of the sending thread, which is recognised by its name.
- * Before 8.0 it has that name only with -name debug-threads=on.
+ * QEMU 7.2 and 10.0 name their threads only for the sources of godwit_conformance_source().
  */
 bool godwit_conformance_settle(struct godwit_vm *vm, GError **error);
 

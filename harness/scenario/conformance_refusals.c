@@ -170,16 +170,11 @@ static bool check_postcopy_start(struct godwit_conformance *vm, GError **error)
            godwit_conformance_renew(vm, error);
 }
 
-/* Starts a source whose migrations are throttled, so that none ends before a request is refused.
- * Its threads have names, for godwit_conformance_settle(). */
+/* Starts a source whose migrations are throttled, so that none ends before a request is refused. */
 static struct godwit_vm *start_source(struct godwit_testbed *testbed, GError **error)
 {
-    static const char *const arguments[] = {"-name", "debug-threads=on", NULL};
-    struct godwit_vm *source = godwit_course_source_with(testbed, arguments, error);
-    if (!source)
-        return NULL;
-    godwit_testbed_phase(testbed, GODWIT_PHASE_CHECK);
-    return godwit_migrate_throttle(source, error) ? source : NULL;
+    struct godwit_vm *source = godwit_conformance_source(testbed, error);
+    return source && godwit_migrate_throttle(source, error) ? source : NULL;
 }
 
 struct godwit_vm *godwit_conformance_start_throttled(struct godwit_testbed *testbed,
