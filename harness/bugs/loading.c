@@ -116,6 +116,17 @@ static bool is_source_recovery(const struct godwit_symptom *symptom, char **seen
     return died_after(symptom->source, "postcopy-recover", seen);
 }
 
+/* The connection for urgent pages is made, or not, when the migration has already failed. */
+static bool is_late_channel(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *vm = symptom->source;
+    if (!godwit_bug_was_killed(vm, SIGABRT) ||
+        !godwit_json_true(vm->capabilities, "postcopy-preempt"))
+        return false;
+    *seen = find_line(vm, "\\S+/yank\\.c:[0-9]+: yank_register_function: Assertion .+ failed\\.");
+    return *seen != NULL;
+}
+
 /* QEMU does not refuse the combination of multifd and postcopy. The destination's clean-up of the
  * one then fails an assertion in that of the other. */
 static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
@@ -268,6 +279,19 @@ const struct godwit_bug godwit_bugs_loading[] = {
         .runs = 2000,
         .percent = 10,
         .matches = is_source_recovery,
+    },
+    {
+        .id = "preempt-late-channel",
+        .summary = "a source may abort if its migration with postcopy-preempt fails at once",
+        .reference = "measured in QEMU 7.2, and not in 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_SOURCE_DIED,
+        .role = GODWIT_BUG_SOURCE,
+        .fixed = {10, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 30,
+        .percent = 25,
+        .matches = is_late_channel,
     },
     {MULTIFD_POSTCOPY, .kind = GODWIT_SYMPTOM_LOAD, .fixed = {8, 1}, .matches = is_multifd},
     {

@@ -1292,6 +1292,39 @@ static void test_source_died(void **state)
     }
 }
 
+/* A source with postcopy-preempt that aborts, and says where. */
+static void test_late_channel(void **state)
+{
+#define LATE                                                                                       \
+    "qemu-system-x: ../../util/yank.c:122: yank_register_function: Assertion `entry' failed.\n"
+    static const struct {
+        const char *version;
+        int status;
+        const char *capability, *text, *id;
+    } rows[] = {
+        {"7.2.22", SIGNAL_6, "postcopy-preempt", LATE, "preempt-late-channel"},
+        {"10.0.13", SIGNAL_6, "postcopy-preempt", LATE, NULL},
+        {"7.2.22", SIGNAL_11, "postcopy-preempt", LATE, NULL},
+        {"7.2.22", SIGNAL_6, "postcopy-ram", LATE, NULL},
+        {"7.2.22", SIGNAL_6, "postcopy-preempt", "yank_register_function\n", NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm source = ended(state, pair, rows[i].status, rows[i].text);
+        source.qemu = pair->source->vm->qemu;
+        source.capabilities = json_pack("{s:b}", rows[i].capability, 1);
+        GError *failure = g_error_new(GODWIT_ERROR, GODWIT_ERROR_CRASH, "what was wrong");
+        godwit_bug_explain_failure(&source, pair->destination->vm, &failure);
+        const char *id = id_of(godwit_bug_of(failure));
+        if (g_strcmp0(id, rows[i].id) != 0)
+            fail_msg("row %zu is %s", i, id ? id : "not known");
+        g_error_free(failure);
+        json_decref(source.capabilities);
+        end_stderr(state, &source);
+        fake_pair_free(pair);
+    }
+}
+
 static bool is_loaded(const char *id)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(loads); i++)
@@ -1312,6 +1345,7 @@ static void test_all_rows(void **state)
                                          "suspend-lost",
                                          "recover-setup-event",
                                          "recover-source-crash",
+                                         "preempt-late-channel",
                                          "cancel-setup-early",
                                          "pre-switchover-stop-lost",
                                          "incoming-no-reason",
@@ -1387,7 +1421,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 84);
+    assert_int_equal(rows, 85);
 }
 
 /* The set of accepted bugs, and back. */
@@ -2298,6 +2332,7 @@ int main(void)
         cmocka_unit_test(test_cold_serial),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_source_died),
+        cmocka_unit_test(test_late_channel),
         cmocka_unit_test(test_refused_snapshot),
         cmocka_unit_test(test_all_rows),
         cmocka_unit_test(test_accepted),
