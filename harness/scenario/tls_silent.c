@@ -53,12 +53,6 @@ static bool ask(struct godwit_vm *source, const godwit_peer *peer, bool *stalled
     return false;
 }
 
-static bool has_reply(gpointer data)
-{
-    const struct godwit_vm *vm = data;
-    return vm->qmp->reply != NULL;
-}
-
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {
@@ -75,7 +69,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (!ask(source, &peer, &stalled, error))
         return false;
     godwit_peer_close(&peer);
-    if ((stalled && !godwit_testbed_wait(testbed, has_reply, source, "the late answer", error)) ||
+    if ((stalled && !godwit_vm_await_late(source, error)) ||
         !godwit_migrate_wait(source, "failed", error) ||
         !godwit_migrate_note_failure(source, error))
         return false;

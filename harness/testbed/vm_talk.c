@@ -157,6 +157,13 @@ static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent,
     return g_steal_pointer(&vm->qmp->reply);
 }
 
+bool godwit_vm_await_late(struct godwit_vm *vm, GError **error)
+{
+    json_t *reply = await_reply(vm, "the command that timed out", true, error);
+    json_decref(reply);
+    return reply != NULL;
+}
+
 json_t *godwit_vm_ask(struct godwit_vm *vm, const char *command, const char *arguments,
                       GError **error)
 {
