@@ -9,13 +9,14 @@
 #
 # REASONS has a line for each function that cannot be reached, or for several:
 #   FILE FUNCTION REASON    FUNCTION may have * in it; REASON is the rest of the line
+#   FILE FUNCTION+ REASON   likewise, for what is left of a function of which some lines are reached
 # SOURCE is QEMU's folder. MISSING gets each line that the first column does not reach. GCOV is what
 # `gcov --json-format --stdout` has printed, one document a line; several files, separated by commas,
 # are added up. COLUMN names a suite in a heading, TITLE describes its run. The first column is
 # Godwit's.
 #
-# Exit status: 1 if a reason is wrong: its function is reached, or there is no such function. The
-# tables are written all the same.
+# Exit status: 1 if a reason is wrong: its function is reached, or all of it, or there is no such
+# function. The tables are written all the same.
 use strict;
 use warnings;
 use JSON::PP;
@@ -76,7 +77,7 @@ sub counts {
     return @counts;
 }
 
-my (%reason, $wrong);
+my (%reason, %rest, $wrong);
 
 sub complain {
     my ($text) = @_;
@@ -88,11 +89,18 @@ sub complain {
 open my $in, '<', $reasons or die "$reasons: $!\n";
 while (<$in>) {
     next if /^\s*(?:#|$)/;
-    my ($name, $glob, $text) = /^(\S+)\s+(\S+)\s+(\S.*?)\s*$/ or die "$reasons:$.: not FILE FUNCTION REASON\n";
+    my ($name, $glob, $plus, $text) = /^(\S+)\s+(\S+?)(\+?)\s+(\S.*?)\s*$/
+        or die "$reasons:$.: not FILE FUNCTION REASON\n";
     my $pattern = join '.*', map { quotemeta } split /\*/, $glob, -1;
     my @matched = grep { /^$pattern$/ } keys %{$functions{$name}};
-    my @missed = grep { !$functions{$name}{$_}[0] } @matched;
     complain("$name $glob: there is no such function") unless @matched;
+    if ($plus) {
+        my @partly = grep { my ($all, $reached) = counts($name, $_); $reached && $reached < $all } @matched;
+        complain("$name $glob+: is reached as a whole, or not at all") if @matched && !@partly;
+        $rest{$name}{$_} = $text for @partly;
+        next;
+    }
+    my @missed = grep { !$functions{$name}{$_}[0] } @matched;
     complain("$name $glob: is reached") if @matched && !@missed;
     $reason{$name}{$_} = $text for @missed;
 }
@@ -103,7 +111,7 @@ sub percent {
     return $whole ? sprintf '%d %%', 100 * $part / $whole : '-';
 }
 
-my (@rows, @total, @unreached, @partly);
+my (@rows, @total, @unreached, @partly, @left);
 for my $name (sort keys %lines) {
     my @counts = counts($name);
     my $can = $counts[0];
@@ -114,6 +122,9 @@ for my $name (sort keys %lines) {
             my $why = $reason{$name}{$function};
             $can -= $of[0] if $why;
             push @unreached, [$name, $function, @of, $why];
+        } elsif (my $why = $rest{$name}{$function}) {
+            $can -= $of[0] - $of[1];
+            push @left, [$name, $function, @of, $why];
         } elsif ($of[1] * 2 < $of[0]) {
             push @partly, [$name, $function, @of];
         }
@@ -138,6 +149,9 @@ $text .= "\n## Functions not reached\n\n" . @unreached . " functions, $unexplain
     map { my ($name, $function, $all, undef, @more) = @$_;
           my $why = pop @more;
           [$name, "`$function`", $all, @more, $why // '**not explained**'] } @unreached);
+$text .= "\n## Functions of which the rest cannot be reached\n\n"
+    . table(['file', 'function', 'lines', map({ $_->[0] } @titles), 'reason for the rest'],
+    map { my ($name, $function, @of) = @$_; [$name, "`$function`", @of] } @left) if @left;
 $text .= "\n## Functions reached by less than half\n\n"
     . table(['file', 'function', 'lines', map { $_->[0] } @titles],
     map { my ($name, $function, @of) = @$_; [$name, "`$function`", @of] } @partly);
@@ -147,7 +161,7 @@ for my $name (sort keys %lines) {
     for my $number (sort { $a <=> $b } keys %{$lines{$name}}) {
         my $line = $lines{$name}{$number};
         next if $line->{count}[0];
-        my $why = $reason{$name}{$line->{function} // ''};
+        my $why = $reason{$name}{$line->{function} // ''} // $rest{$name}{$line->{function} // ''};
         print $list "$name:$number: $line->{function}", $why ? " ($why)" : '', "\n";
     }
 }

@@ -131,4 +131,14 @@ like $printed, qr/^reasons: migration\/ram\.c sent_page: there is no such functi
 (undef, $exit, $printed) = table('migration/ram.c send_nothing');
 isnt $exit, 0, 'a line without a reason is refused';
 like $printed, qr/reasons:3: not FILE FUNCTION REASON/, 'with its number';
+($text, $exit) = table('migration/ram.c needs_* needs hardware', 'migration/ram.c main+ is killed before it returns');
+is $exit, 0, 'a reason for the rest of a function';
+like $text, qr/^\| migration\/ram\.c \| 11 \| 8 \| 6 \| 75 % \|/m, 'the rest does not count as what can run';
+like $text, qr/^\| migration\/ram\.c \| `main` \| 5 \| 4 \| 4 \| is killed before it returns \|$/m, 'and has its reason';
+like slurp("$dir/missing"), qr/^migration\/ram\.c:\d+: main \(is killed before it returns\)$/m, 'in the list as well';
+for my $function (qw(send_page send_nothing)) {
+    (undef, $exit, $printed) = table("migration/ram.c $function+ needs luck");
+    is $exit, 1, "a reason for the rest of $function fails";
+    like $printed, qr/^reasons: migration\/ram\.c $function\+: is reached as a whole, or not at all$/m, 'and is named';
+}
 done_testing;
