@@ -20,13 +20,15 @@
 /* The channel whose first packet is changed. */
 #define VICTIM 1
 
-/* A destination that has not ended after so many seconds never will. */
-#define END_SECONDS 10
+/* A destination that has not ended after so many seconds is asked why, and may be in a known bug:
+ * the thread that loads waits for a channel that has failed. */
+#define END_SECONDS 3
 
 /* What is changed. */
 enum target {
     TARGET_FIRST,  /* the first packet of channel VICTIM */
     TARGET_PACKET, /* a packet with pages that are not zero */
+    TARGET_PART,   /* a packet with such pages, and room for one more */
     TARGET_ZEROES, /* a packet that has only zero pages */
     TARGET_DATA,   /* the data of a packet with pages that are not zero */
 };
@@ -63,6 +65,9 @@ struct damage {
 #define PACKET_BLOCK   64
 #define BLOCK_SIZE     256
 #define PACKET_OFFSETS (PACKET_BLOCK + BLOCK_SIZE)
+
+/* The pages that a packet has room for: 512 KiB of them. */
+#define ROOM 128
 
 /* An empty frame of zstd (RFC 8878): its magic, a header that announces 0 bytes, and a last block
  * that is empty. */
@@ -186,6 +191,9 @@ static bool is_due(struct channel *channel, const struct godwit_stream_item *ite
         return item->kind == GODWIT_STREAM_MULTIFD_INIT && channel->number == VICTIM;
     case TARGET_PACKET:
         return item->kind == GODWIT_STREAM_MULTIFD_PACKET && item->pages > 0;
+    case TARGET_PART:
+        return item->kind == GODWIT_STREAM_MULTIFD_PACKET && item->pages > 0 &&
+               item->pages + item->zero_pages < ROOM;
     case TARGET_ZEROES:
         return item->kind == GODWIT_STREAM_MULTIFD_PACKET && !item->pages && item->zero_pages > 0;
     case TARGET_DATA:
@@ -329,18 +337,16 @@ static bool judge_refusal(struct godwit_testbed *testbed, GError **error)
     if (!state->done)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the source sent nothing that the relay could change");
-    g_autofree char *reason = godwit_vm_reason(destination);
-    godwit_testbed_measure(testbed, "refused", json_string(reason));
-    if (!ended)
-        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                           "the relay %s, and the destination has not ended after %d s: %s",
-                           state->done, END_SECONDS, reason);
-    if (!destination->exited)
+    if (ended && !destination->exited)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "the relay %s, and the destination took the stream", state->done);
-    if (!godwit_course_refused(destination, error))
+    if (!godwit_course_refused(destination, error)) {
+        godwit_error_context(error, "the relay %s", state->done);
         return false;
-    return *reason ||
+    }
+    g_autofree char *reason = godwit_vm_reason(destination);
+    godwit_testbed_measure(testbed, "refused", json_string(reason));
+    return *reason || !destination->exited ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "the relay %s, and the destination ended without a message", state->done);
 }
@@ -427,7 +433,7 @@ GODWIT_SCENARIOS(malformed_multifd) = {
     PLAIN("packet/room", "a packet has room for 4294967295 pages", TARGET_PACKET, WAY_SET,
           PACKET_ROOM, 4, UINT32_MAX),
     PLAIN("packet/page-size", "a packet has room for twice the pages, as if they were smaller",
-          TARGET_PACKET, WAY_SET, PACKET_ROOM, 4, 256),
+          TARGET_PACKET, WAY_SET, PACKET_ROOM, 4, 2 * ROOM),
     PLAIN("packet/pages", "a packet has more pages than room for them", TARGET_PACKET, WAY_SET,
           PACKET_PAGES, 4, 1u << 20),
     PLAIN("packet/block", "a packet names a RAM block that does not exist", TARGET_PACKET, WAY_SET,
@@ -448,8 +454,8 @@ GODWIT_SCENARIOS(malformed_multifd) = {
            WAY_SET, PACKET_DATA, 4, 0x7fffffff),
     PACKED("length-0", "a packet has pages, but no data", TARGET_PACKET, WAY_SET, PACKET_DATA, 4,
            0),
-    PACKED("pages", "a packet has more pages than its data has", TARGET_PACKET, WAY_SET,
-           PACKET_PAGES, 4, 128),
+    PACKED("pages", "a packet has more pages than its data has", TARGET_PART, WAY_SET, PACKET_PAGES,
+           4, ROOM),
     PACKED("data", "the data of a packet is broken", TARGET_DATA, WAY_FILL, 0, 64, 0xff),
     PACKED("data/half", "a packet has only half of its data", TARGET_DATA, WAY_HALVE, 0, 0, 0),
     PACKED("data/cut", "a channel ends in the data of a packet", TARGET_DATA, WAY_CUT, 10, 0, 0),
