@@ -181,6 +181,44 @@ static bool is_plugged_serial(const struct godwit_symptom *symptom, char **seen)
     return has_refused(symptom->destination, SERIAL("\\S+/pci-serial(?:-multi)?"), seen);
 }
 
+/* A destination has room for as many channels as it was told, and takes a number that is one too
+ * large for one of them. */
+static bool is_channel_number(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *destination = symptom->destination;
+    if (g_strcmp0(symptom->text, "channel number") != 0 ||
+        !godwit_json_true(destination->capabilities, "multifd") ||
+        !godwit_bug_was_killed(destination, SIGSEGV))
+        return false;
+    g_autofree char *end = godwit_vm_end(destination);
+    *seen = g_strdup_printf("the destination's QEMU %s", end);
+    return true;
+}
+
+/* It takes the numbers in a stream for its own. */
+static bool has_asserted(const struct godwit_symptom *symptom, const char *pattern, char **seen)
+{
+    if (!godwit_json_true(symptom->destination->capabilities, "dirty-bitmaps") ||
+        !godwit_bug_was_killed(symptom->destination, SIGABRT))
+        return false;
+    *seen = find_line(symptom->destination, pattern);
+    return *seen != NULL;
+}
+
+static bool is_bitmap_chunk(const struct godwit_symptom *symptom, char **seen)
+{
+    return has_asserted(
+        symptom, "\\S*util/hbitmap\\.c:[0-9]+: serialization_chunk: Assertion .+ failed\\.", seen);
+}
+
+static bool is_bitmap_granularity(const struct godwit_symptom *symptom, char **seen)
+{
+    return has_asserted(symptom,
+                        "\\S*block/dirty-bitmap\\.c:[0-9]+: bdrv_create_dirty_bitmap: "
+                        "Assertion .+ failed\\.",
+                        seen);
+}
+
 const struct godwit_bug godwit_bugs_loading[] = {
     {
         .id = "plugged-serial",
@@ -292,6 +330,37 @@ const struct godwit_bug godwit_bugs_loading[] = {
         .runs = 30,
         .percent = 25,
         .matches = is_late_channel,
+    },
+    {
+        .id = "multifd-channel-number",
+        .summary = "a destination crashes if a multifd channel has a number that is one too large",
+        .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1",
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .role = GODWIT_BUG_DESTINATION,
+        .fixed = {11, 1},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_channel_number,
+    },
+    {
+        .id = "bitmap-chunk-abort",
+        .summary = "a destination aborts if a stream has bits beyond the end of a dirty bitmap",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .role = GODWIT_BUG_DESTINATION,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_bitmap_chunk,
+    },
+    {
+        .id = "bitmap-granularity-abort",
+        .summary = "a destination aborts if a stream has a dirty bitmap whose granularity is none",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_LOAD,
+        .role = GODWIT_BUG_DESTINATION,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_bitmap_granularity,
     },
     {MULTIFD_POSTCOPY, .kind = GODWIT_SYMPTOM_LOAD, .fixed = {8, 1}, .matches = is_multifd},
     {

@@ -292,6 +292,46 @@ static bool check_each(struct godwit_conformance *vm, const char *const *names, 
     return true;
 }
 
+/* Texts of 256 bytes, one more than the stream has room for, of 32 bytes, one more than the name of
+ * a node has, and of 1024, one more than that of a bitmap. */
+#define X16   "xxxxxxxxxxxxxxxx"
+#define X32   X16 X16
+#define X256  X32 X32 X32 X32 X32 X32 X32 X32
+#define X1024 X256 X256 X256 X256
+
+/* A mapping of a node, and one of a bitmap. */
+#define NODE(name, alias, bitmaps)                                                                 \
+    "{\"node-name\":\"" name "\",\"alias\":\"" alias "\",\"bitmaps\":[" bitmaps "]}"
+#define BITMAP(name, alias) "{\"name\":\"" name "\",\"alias\":\"" alias "\"}"
+#define TRANSFORM(text)     "{\"name\":\"a\",\"alias\":\"b\",\"transform\":" text "}"
+#define MAPPED(list)                                                                               \
+    "migrate-set-parameters", "{\"block-bitmap-mapping\":[" list "]}", GODWIT_REFUSED,             \
+        "parameter:block-bitmap-mapping"
+
+static const struct godwit_request mapped[] = {
+    {"block-bitmap-mapping with a node twice: refused",
+     MAPPED(NODE("a", "b", "") "," NODE("a", "c", ""))},
+    {"block-bitmap-mapping with a node's alias twice: refused",
+     MAPPED(NODE("a", "b", "") "," NODE("c", "b", ""))},
+    {"block-bitmap-mapping with a bitmap twice: refused",
+     MAPPED(NODE("a", "b", BITMAP("c", "d") "," BITMAP("c", "e")))},
+    {"block-bitmap-mapping with a bitmap's alias twice: refused",
+     MAPPED(NODE("a", "b", BITMAP("c", "d") "," BITMAP("e", "d")))},
+    {"block-bitmap-mapping with a node's name of 32 bytes: refused", MAPPED(NODE(X32, "b", ""))},
+    {"block-bitmap-mapping with a node's alias of 256 bytes: refused", MAPPED(NODE("a", X256, ""))},
+    {"block-bitmap-mapping with a node's alias that is no identifier: refused",
+     MAPPED(NODE("a", "#b", ""))},
+    {"block-bitmap-mapping with an empty alias of a node: refused", MAPPED(NODE("a", "", ""))},
+    {"block-bitmap-mapping with a bitmap's name of 1024 bytes: refused",
+     MAPPED(NODE("a", "b", BITMAP(X1024, "d")))},
+    {"block-bitmap-mapping with a bitmap's alias of 256 bytes: refused",
+     MAPPED(NODE("a", "b", BITMAP("c", X256)))},
+    {"block-bitmap-mapping with an unknown transform: refused",
+     MAPPED(NODE("a", "b", TRANSFORM("{\"reversed\":true}")))},
+    {"block-bitmap-mapping with a transform of another type: refused",
+     MAPPED(NODE("a", "b", TRANSFORM("{\"persistent\":1}")))},
+};
+
 static bool check_all(struct godwit_conformance *vm, GError **error)
 {
     static const char *const mappings[] = {"block-bitmap-mapping"};
@@ -310,6 +350,7 @@ static bool check_all(struct godwit_conformance *vm, GError **error)
            check_each(vm, strings, G_N_ELEMENTS(strings), check_string, error) &&
            check_each(vm, enumerations, G_N_ELEMENTS(enumerations), check_enumeration, error) &&
            check_each(vm, mappings, G_N_ELEMENTS(mappings), check_mapping, error) &&
+           godwit_conformance_requests(vm, mapped, G_N_ELEMENTS(mapped), error) &&
            godwit_conformance_requests(vm, odd, G_N_ELEMENTS(odd), error);
 }
 

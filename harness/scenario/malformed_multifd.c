@@ -8,6 +8,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "bugs/bugs.h"
 #include "scenario/scenario.h"
 
 #include "stream/reader.h"
@@ -340,7 +341,18 @@ static bool judge_refusal(struct godwit_testbed *testbed, GError **error)
     if (ended && !destination->exited)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "the relay %s, and the destination took the stream", state->done);
-    if (!godwit_course_refused(destination, error)) {
+    const bool numbered =
+        state->damage->target == TARGET_FIRST && state->damage->at == FIRST_CHANNEL;
+    g_autoptr(GError) wrong = NULL;
+    if (!godwit_course_refused(destination, &wrong)) {
+        if (godwit_bug_explain(
+                &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_LOAD,
+                                               .source = state->source,
+                                               .destination = destination,
+                                               .text = numbered ? "channel number" : NULL,
+                                               .failure = wrong}))
+            return true;
+        g_propagate_error(error, g_steal_pointer(&wrong));
         godwit_error_context(error, "the relay %s", state->done);
         return false;
     }

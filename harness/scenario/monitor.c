@@ -317,6 +317,19 @@ static const char *const refused[] = {
     "migrate_pause",
     "migrate_recover unix:nobody.sock",
     "migrate_start_postcopy",
+    "migrate_incoming nowhere",
+    "migrate_set_parameter max-bandwidth 8E",
+    "migrate_set_parameter xbzrle-cache-size 8E",
+    "migrate_set_parameter block-bitmap-mapping []",
+    "set_vcpu_dirty_limit 10",
+    "set_vcpu_dirty_limit 10 0",
+    "set_vcpu_dirty_limit -1",
+    "calc_dirty_rate 0",
+    "calc_dirty_rate 61",
+    "calc_dirty_rate -r -b 1",
+    "calc_dirty_rate 1 1",
+    "loadvm no-such-snapshot",
+    "snapshot_blkdev no-such-disk no-such-file",
 };
 
 static bool check_refused(struct godwit_conformance *vm, GError **error)

@@ -1036,6 +1036,12 @@ enum { STATUS_1 = 1 << 8, SIGNAL_6 = 6, SIGNAL_11 = 11, RUNS = -1 };
     "qemu-system-x: load of migration failed: Invalid argument: error while loading state for "    \
     "instance 0x0 of device '0000:00:01.0:00.0/pci-serial': post load hook failed for: serial, "   \
     "version_id: 3, minimum_version: 2, ret: -1"
+#define CHUNK_LINE                                                                                 \
+    "qemu-system-x: ../../util/hbitmap.c:647: serialization_chunk: Assertion "                     \
+    "`(last >> hb->granularity) < hb->size' failed."
+#define GRANULARITY_LINE                                                                           \
+    "qemu-system-x: block/dirty-bitmap.c:107: bdrv_create_dirty_bitmap: Assertion "                \
+    "`is_power_of_2(granularity) && granularity >= BDRV_SECTOR_SIZE' failed."
 #define QUEUE_LINE "qemu-system-x: VQ 0 vring.num 1024 exceeds allocated max 8"
 
 /* Destinations that did not load: each row's match, and each of its bounds missed by one. */
@@ -1128,6 +1134,15 @@ static const struct {
      "multifd,postcopy-ram", true},
     {NULL, "x86_64", "tcg", "8.1.0", "8.1.0", SIGNAL_6, "completed", YANK_LINE,
      "multifd,postcopy-ram", true},
+    {"bitmap-chunk-abort", "x86_64", "tcg", "11.1.3", "7.2.22", SIGNAL_6, "active", CHUNK_LINE,
+     "dirty-bitmaps", false},
+    {NULL, "x86_64", "tcg", "11.1.3", "7.2.22", SIGNAL_6, "active", CHUNK_LINE, "", false},
+    {NULL, "x86_64", "tcg", "11.1.3", "7.2.22", SIGNAL_11, "active", CHUNK_LINE, "dirty-bitmaps",
+     false},
+    {"bitmap-granularity-abort", "x86_64", "tcg", "7.2.22", "11.1.3", SIGNAL_6, "active",
+     GRANULARITY_LINE, "dirty-bitmaps", false},
+    {NULL, "x86_64", "tcg", "7.2.22", "11.1.3", SIGNAL_6, "active", GRANULARITY_LINE "x",
+     "dirty-bitmaps", false},
 };
 
 /* A set of capabilities that are on, from their names with commas. */
@@ -1353,6 +1368,7 @@ static void test_all_rows(void **state)
                                          "flush-no-reason",
                                          "announce-paused",
                                          "multifd-hang",
+                                         "multifd-channel-number",
                                          "inactive-resize",
                                          "cpr-transfer-uri",
                                          "cpr-exec-private",
@@ -1421,7 +1437,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 85);
+    assert_int_equal(rows, 88);
 }
 
 /* The set of accepted bugs, and back. */
@@ -1937,6 +1953,35 @@ static void test_dirty_rate_crash(void **state)
     }
 }
 
+/* Only a multifd destination before 11.1, and only if a channel's number was changed. */
+static void test_channel_number(void **state)
+{
+    static const struct {
+        const char *version, *capability, *text;
+        int status;
+        bool known;
+    } rows[] = {
+        {"7.2.22", "multifd", "channel number", 11, true},
+        {"10.0.13", "multifd", "channel number", 11, true},
+        {"11.1.3", "multifd", "channel number", 11, false},
+        {"10.0.13", "xbzrle", "channel number", 11, false},
+        {"10.0.13", "multifd", NULL, 11, false},
+        {"10.0.13", "multifd", "channel number", 6, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, "7.2.22", rows[i].version);
+        struct godwit_vm vm = ended(state, pair, rows[i].status, "");
+        vm.capabilities = capabilities_of(rows[i].capability);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_LOAD, .source = pair->source->vm,
+                                     .destination = &vm, .text = rows[i].text));
+        if (g_strcmp0(id, rows[i].known ? "multifd-channel-number" : NULL) != 0)
+            fail_msg("row %zu: %s", i, id);
+        json_decref(vm.capabilities);
+        end_stderr(state, &vm);
+        fake_pair_free(pair);
+    }
+}
+
 /* Only a multifd destination that has not ended. */
 static void test_multifd_hang(void **state)
 {
@@ -2310,6 +2355,7 @@ int main(void)
         cmocka_unit_test(test_stalled_completion),
         cmocka_unit_test(test_stalled_handshake),
         cmocka_unit_test(test_multifd_hang),
+        cmocka_unit_test(test_channel_number),
         cmocka_unit_test(test_inactive_resize),
         cmocka_unit_test(test_multifd_postcopy),
         cmocka_unit_test(test_notes),
