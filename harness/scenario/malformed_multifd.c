@@ -1,7 +1,7 @@
 /*
  * Malformed data on the channels of multifd: the relay changes one thing in the first packet of a
- * channel, in a packet of pages, or in the data that follows it. The destination must refuse it with
- * a reason and end, and never run its guest. The source's guest survives, and goes elsewhere.
+ * channel, in a packet of pages, or in the data that follows it. The destination must refuse it
+ * with a reason and end, and never run its guest. The source's guest survives, and goes elsewhere.
  *
  * The guest is stopped before the migration, so that each page is sent once. The relay reads the
  * channels item by item, as `godwit stream` does, and changes the first item that fits.
