@@ -76,9 +76,7 @@ static bool see_unlisted(struct godwit_vm *vm, GError **error)
     }
 }
 
-/* Waits for that on a source whose migration has failed. Sets *STUCK if a known bug keeps it from
- * that for good. */
-static bool await_unlisted(struct godwit_vm *source, bool *stuck, GError **error)
+bool godwit_yank_await_over(struct godwit_vm *source, bool *stuck, GError **error)
 {
     struct godwit_testbed *testbed = source->testbed;
     g_autoptr(GError) cause = NULL;
@@ -119,7 +117,7 @@ bool godwit_yank_judge_failed(struct godwit_held *held, const struct godwit_spec
 {
     struct godwit_vm *source = held->source;
     bool stuck;
-    if (!godwit_held_await_failure(held, error) || !await_unlisted(source, &stuck, error))
+    if (!godwit_held_await_failure(held, error) || !godwit_yank_await_over(source, &stuck, error))
         return false;
     godwit_testbed_phase(held->testbed, GODWIT_PHASE_SURVIVE);
     if (!godwit_course_refused(held->destination, error))

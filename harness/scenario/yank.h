@@ -15,4 +15,9 @@
 bool godwit_yank_judge_failed(struct godwit_held *held, const struct godwit_spec *spec,
                               GError **error);
 
+/* Waits until a source whose migration has failed lists no migration any more that could be yanked:
+ * before, it may refuse the next one. Sets *STUCK if a known bug keeps it from that for good. The
+ * testbed must have out-of-band commands. */
+bool godwit_yank_await_over(struct godwit_vm *source, bool *stuck, GError **error);
+
 #endif
