@@ -78,7 +78,8 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_DIRTY_RATE_TIME, /* it is accepted to be measured for MS seconds: vm */
     GODWIT_SYMPTOM_COLO_MAILBOX,    /* a COLO secondary has a mailbox with too few passes, after a
                                    checkpoint: source, destination */
-    GODWIT_SYMPTOM_COLO, /* a COLO pair was not made, with FAILURE: source, destination */
+    GODWIT_SYMPTOM_COLO,   /* a COLO pair was not made, with FAILURE: source, destination */
+    GODWIT_SYMPTOM_STREAM, /* a destination did not refuse a stream that is wrong as TEXT says: vm */
     GODWIT_SYMPTOM_DIRTY_RATE_DIED, /* a QEMU died when it was asked for it in mode TEXT: vm */
 };
 

@@ -219,6 +219,43 @@ static bool is_bitmap_granularity(const struct godwit_symptom *symptom, char **s
                         seen);
 }
 
+/* A length is taken as a negative number, and so much memory cannot be allocated. */
+static bool is_stream_length(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!godwit_bug_was_killed(symptom->vm, SIGTRAP))
+        return false;
+    *seen = find_line(symptom->vm, "GLib: \\S+gmem\\.c:[0-9]+: failed to allocate [0-9]+ bytes");
+    return *seen != NULL;
+}
+
+/* The bitmap of received pages is changed before the range is checked. */
+static bool is_discard(const struct godwit_symptom *symptom, char **seen)
+{
+    (void)seen;
+    return !strcmp(symptom->text, "RAM_DISCARD beyond its RAM block") &&
+           godwit_bug_was_killed(symptom->vm, SIGSEGV);
+}
+
+/* The size of pages is a divisor, and is not compared with the destination's own. */
+static bool is_mapped_page_size(const struct godwit_symptom *symptom, char **seen)
+{
+    (void)seen;
+    return !strcmp(symptom->text, "a header with pages of no bytes")
+               ? godwit_bug_was_killed(symptom->vm, SIGFPE)
+               : !strcmp(symptom->text, "a header with pages of 1 TiB") && !symptom->vm->exited;
+}
+
+/* The capability is not looked at. */
+static bool is_colo_unasked(const struct godwit_symptom *symptom, char **seen)
+{
+    (void)seen;
+    bool colo = false;
+    for (guint i = 0; i < symptom->vm->qmp->events->len && !colo; i++)
+        colo = godwit_qmp_event_is(g_ptr_array_index(symptom->vm->qmp->events, i), "MIGRATION",
+                                   "colo");
+    return colo && !strcmp(symptom->text, "ENABLE_COLO without x-colo");
+}
+
 const struct godwit_bug godwit_bugs_loading[] = {
     {
         .id = "plugged-serial",
@@ -361,6 +398,50 @@ const struct godwit_bug godwit_bugs_loading[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_bitmap_granularity,
+    },
+    {
+        .id = "stream-length-abort",
+        .summary = "a length of 2 GiB or more in a stream's configuration aborts QEMU",
+        .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1",
+        .kind = GODWIT_SYMPTOM_STREAM,
+        .role = GODWIT_BUG_DESTINATION,
+        .fixed = {11, 1},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_stream_length,
+    },
+    {
+        .id = "discard-crash",
+        .summary = "a RAM_DISCARD beyond its RAM block crashes QEMU",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_STREAM,
+        .role = GODWIT_BUG_DESTINATION,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_discard,
+    },
+    {
+        .id = "mapped-ram-page-size",
+        .summary = "mapped-ram with another page size crashes QEMU or loses memory",
+        .reference = "measured in QEMU 10.0, and not in 11.1",
+        .kind = GODWIT_SYMPTOM_STREAM,
+        .role = GODWIT_BUG_DESTINATION,
+        .since = {9, 0},
+        .fixed = {11, 1},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_mapped_page_size,
+    },
+    {
+        .id = "colo-unasked",
+        .summary = "a stream can start COLO on a destination without x-colo",
+        .reference = "measured in QEMU 7.2, and not in 10.0",
+        .kind = GODWIT_SYMPTOM_STREAM,
+        .role = GODWIT_BUG_DESTINATION,
+        .fixed = {10, 0},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_colo_unasked,
     },
     {MULTIFD_POSTCOPY, .kind = GODWIT_SYMPTOM_LOAD, .fixed = {8, 1}, .matches = is_multifd},
     {

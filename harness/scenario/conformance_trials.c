@@ -6,6 +6,7 @@
 #include "scenario/conformance_trials.h"
 
 #include "base/file.h"
+#include "bugs/bugs.h"
 #include "oracle/oracle.h"
 
 #include <errno.h>
@@ -23,16 +24,24 @@ enum { STREAM_HEADER = 8 };
 /* How many destinations run at a time. */
 enum { AT_ONCE = 4 };
 
-struct godwit_trial *godwit_trials_add(struct godwit_trials *trials, const char *name,
-                                       const void *bytes, size_t length)
+struct godwit_trial *godwit_trials_splice(struct godwit_trials *trials, const char *name,
+                                          size_t head, const void *bytes, size_t length,
+                                          size_t tail)
 {
     struct godwit_trial *trial = g_new0(struct godwit_trial, 1);
     trial->name = g_strdup(name);
-    trial->bytes = g_memdup2(bytes, length);
-    trial->length = length;
+    trial->head = head;
+    trial->bytes = g_bytes_new(bytes, length);
+    trial->tail = tail;
     trial->capabilities = trials->capabilities;
     g_ptr_array_add(trials->list, trial);
     return trial;
+}
+
+struct godwit_trial *godwit_trials_add(struct godwit_trials *trials, const char *name,
+                                       const void *bytes, size_t length)
+{
+    return godwit_trials_splice(trials, name, 0, bytes, length, trials->length);
 }
 
 static void trial_free(gpointer data)
@@ -40,16 +49,22 @@ static void trial_free(gpointer data)
     struct godwit_trial *trial = data;
     g_free(trial->name);
     g_free(trial->arguments);
-    g_free(trial->bytes);
+    g_bytes_unref(trial->bytes);
     g_free(trial);
+}
+
+/* Returns the path of the file with a VM's stream. The caller frees it. */
+static char *stream_path(const struct godwit_vm *vm)
+{
+    g_autofree char *file = g_strconcat(vm->name, ".stream", NULL);
+    return g_build_filename(vm->testbed->directory, file, NULL);
 }
 
 /* Writes the bytes to a file of the VM. Returns their address, which the caller frees. QEMU reads
  * the file by `file:` or, if it lacks that, from a descriptor. */
 static char *pass(struct godwit_vm *vm, const void *bytes, size_t length, GError **error)
 {
-    g_autofree char *file = g_strconcat(vm->name, ".stream", NULL);
-    g_autofree char *path = g_build_filename(vm->testbed->directory, file, NULL);
+    g_autofree char *path = stream_path(vm), *file = g_path_get_basename(path);
     if (!godwit_file_write(path, bytes, length, error))
         return NULL;
     if (godwit_qemu_has(vm->qemu, "transport", "file"))
@@ -97,14 +112,21 @@ static char *judge(const struct godwit_vm *vm, const char *said)
 }
 
 /* Gives the destination its stream. */
-static bool give(struct godwit_trial *trial, GError **error)
+static bool give(const struct godwit_trials *trials, struct godwit_trial *trial, GError **error)
 {
     struct godwit_vm *vm = trial->vm;
     if (!godwit_vm_handshake(vm, error) ||
         !godwit_migrate_set_capabilities(vm, trial->capabilities, error) ||
         (trial->postcopy && !godwit_course_enable_postcopy(vm, error)))
         return false;
-    g_autofree char *uri = pass(vm, trial->bytes, trial->length, error);
+    g_autoptr(GByteArray) stream = g_byte_array_new();
+    gsize length = 0;
+    const guint8 *bytes = g_bytes_get_data(trial->bytes, &length);
+    g_byte_array_append(stream, trials->stream, (guint)trial->head);
+    g_byte_array_append(stream, bytes, (guint)length);
+    g_byte_array_append(stream, trials->stream + trial->tail,
+                        (guint)(trials->length - trial->tail));
+    g_autofree char *uri = pass(vm, stream->data, stream->len, error);
     if (!uri)
         return false;
     g_autofree char *arguments = g_strdup_printf("{\"uri\":\"%s\"}", uri);
@@ -166,6 +188,14 @@ static bool judge_trial(const struct godwit_trials *trials, struct godwit_trial 
         reason = reason ? reason : "loaded";
     }
     godwit_testbed_check_answer(vm->testbed, trial->name, NULL, reason, problem);
+    const struct godwit_bug *bug =
+        problem && trial->what ? godwit_bug_explain(&(const struct godwit_symptom){
+                                     .kind = GODWIT_SYMPTOM_STREAM, .vm = vm, .text = trial->what})
+                               : NULL;
+    if (bug)
+        godwit_testbed_excuse_check(vm->testbed, bug->id);
+    g_autofree char *path = stream_path(vm);
+    (void)unlink(path);
     return vm->exited || godwit_vm_quit(vm, error);
 }
 
@@ -188,7 +218,7 @@ static bool run_trials(struct godwit_trials *trials, GError **error)
                 return false;
         }
         for (guint i = first; i < end; i++)
-            if (!give(g_ptr_array_index(trials->list, i), error))
+            if (!give(trials, g_ptr_array_index(trials->list, i), error))
                 return false;
         for (guint i = first; i < end; i++)
             if (!judge_trial(trials, g_ptr_array_index(trials->list, i), error))

@@ -20,13 +20,17 @@ enum godwit_trial_end {
 
 /* A stream, and the destination that gets it. */
 struct godwit_trial {
-    char *name;      /* of the check; owned */
+    char *name; /* of the check; owned */
+    const char
+        *what;       /* what is wrong with the stream, for the known bugs; NULL: none is expected */
     char *arguments; /* additional arguments, separated by spaces, or NULL; owned */
     const struct godwit_capability *capabilities; /* of the destination, or NULL */
     bool postcopy;                                /* the destination has postcopy-ram */
     enum godwit_trial_end end;
-    unsigned char *bytes; /* owned */
-    size_t length;
+    /* The stream: the first HEAD bytes of the good one, BYTES, and the good one's from TAIL on. A file
+     * with mapped-ram is as long as RAM, so that there is no copy for each trial. */
+    size_t head, tail;
+    GBytes *bytes; /* owned */
     struct godwit_vm *vm;
 };
 
@@ -49,6 +53,12 @@ typedef bool (*godwit_trials_make)(struct godwit_trials *trials, GError **error)
  * Returns the trial, which TRIALS owns. */
 struct godwit_trial *godwit_trials_add(struct godwit_trials *trials, const char *name,
                                        const void *bytes, size_t length);
+
+/* Likewise, with the first HEAD bytes of the good stream before the bytes, and what the good stream
+ * has from TAIL on behind them. */
+struct godwit_trial *godwit_trials_splice(struct godwit_trials *trials, const char *name,
+                                          size_t head, const void *bytes, size_t length,
+                                          size_t tail);
 
 /* Runs a scenario: records the good stream with CAPABILITIES, which may be NULL, makes the trials,
  * records each as a check, and loads the good stream. DATA is for MAKE. */

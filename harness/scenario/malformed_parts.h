@@ -48,6 +48,8 @@ enum godwit_setting {
  *   08 0001 000a  hexadecimal digits: bytes
  *   =NAME         a counted string: the length in a byte, and the name. "=@" is the first RAM block
  *   *SIZE         so many zeros, decimal
+ *   +length       two bytes: the length of the first RAM block's counted name
+ *   +discard      two bytes: the length of a RAM_DISCARD with that name and a pair of numbers
  *   +pages        the size of the host's pages, eight bytes
  *   +page         the size of the target's pages, eight bytes
  */

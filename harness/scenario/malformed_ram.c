@@ -69,6 +69,8 @@ static const struct godwit_malformed mapped[] = {
     {"a header of version 2", "00000002", HEADER, .remove = 4},
     {"a header of version 0x7fffffff", "7fffffff", HEADER, .remove = 4},
     {"a header that is cut", "", HEADER, .skip = 9, .cut = true},
+    {"a header with pages of no bytes", "0000000000000000", HEADER, .skip = 4, .remove = 8},
+    {"a header with pages of 1 TiB", "0000010000000000", HEADER, .skip = 4, .remove = 8},
     {"a bitmap beyond the file", "0000010000000000", HEADER, .skip = 12, .remove = 8},
     {"a bitmap at a negative offset", "ffffffffffffff00", HEADER, .skip = 12, .remove = 8},
     {"a bitmap that is cut", "", .place = GODWIT_PLACE_MAPPED_BITMAP, .skip = 5, .cut = true},
@@ -107,6 +109,7 @@ GODWIT_SCENARIOS(malformed_ram) = {
         .name = "malformed/mapped-ram",
         .summary = "files with mapped-ram whose headers, bitmaps or pages are wrong or cut",
         .needs = "capability:mapped-ram transport:file",
+        .deadlines = 4, /* each of the files is as long as RAM */
         .slow = true,
         .order = true,
         .run = godwit_malformed_run,

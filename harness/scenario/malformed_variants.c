@@ -135,7 +135,13 @@ static void append_name(GByteArray *bytes, const char *name)
 
 static void append_word(GByteArray *bytes, const struct map *map, const char *word)
 {
-    if (!strcmp(word, "+pages")) {
+    if (!strcmp(word, "+length")) {
+        const guint16 big = GUINT16_TO_BE((guint16)(1 + strlen(map->block)));
+        g_byte_array_append(bytes, (const guint8 *)&big, sizeof(big));
+    } else if (!strcmp(word, "+discard")) {
+        const guint16 big = GUINT16_TO_BE((guint16)(3 + strlen(map->block) + 16));
+        g_byte_array_append(bytes, (const guint8 *)&big, sizeof(big));
+    } else if (!strcmp(word, "+pages")) {
         append_number(bytes, (uint64_t)sysconf(_SC_PAGESIZE));
     } else if (!strcmp(word, "+page")) {
         append_number(bytes, map->page_size);
@@ -155,20 +161,6 @@ static void append_word(GByteArray *bytes, const struct map *map, const char *wo
     }
 }
 
-static GByteArray *make_bytes(const struct godwit_trials *trials, const struct map *map,
-                              const struct godwit_malformed *variant)
-{
-    const size_t from = map->at[variant->place] + variant->skip, to = from + variant->remove;
-    GByteArray *bytes = g_byte_array_new();
-    g_byte_array_append(bytes, trials->stream, (guint)from);
-    g_auto(GStrv) words = g_strsplit(variant->text, " ", -1);
-    for (guint i = 0; words[i]; i++)
-        append_word(bytes, map, words[i]);
-    if (!variant->cut)
-        g_byte_array_append(bytes, trials->stream + to, (guint)(trials->length - to));
-    return bytes;
-}
-
 static void add(struct godwit_trials *trials, const struct map *map,
                 const struct godwit_malformed *variant)
 {
@@ -178,9 +170,16 @@ static void add(struct godwit_trials *trials, const struct map *map,
         [GODWIT_TRIAL_LOADS] = "harmless",
         [GODWIT_TRIAL_EITHER] = "refused or harmless",
     };
-    g_autoptr(GByteArray) bytes = make_bytes(trials, map, variant);
+    const size_t head = map->at[variant->place] + variant->skip;
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_auto(GStrv) words = g_strsplit(variant->text, " ", -1);
+    for (guint i = 0; words[i]; i++)
+        append_word(bytes, map, words[i]);
     g_autofree char *name = g_strdup_printf("%s: %s", variant->name, ends[variant->end]);
-    struct godwit_trial *trial = godwit_trials_add(trials, name, bytes->data, bytes->len);
+    struct godwit_trial *trial =
+        godwit_trials_splice(trials, name, head, bytes->data, bytes->len,
+                             variant->cut ? trials->length : head + variant->remove);
+    trial->what = variant->name;
     trial->end = variant->end;
     trial->postcopy = variant->setting == GODWIT_SETTING_POSTCOPY;
     if (variant->setting == GODWIT_SETTING_SHARED)

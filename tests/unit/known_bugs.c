@@ -1425,6 +1425,10 @@ static void test_all_rows(void **state)
                                          "dirty-rate-wraps",
                                          "dirty-rate-crash",
                                          "cpu-rv128-registers",
+                                         "stream-length-abort",
+                                         "discard-crash",
+                                         "mapped-ram-page-size",
+                                         "colo-unasked",
                                          NULL};
     const struct godwit_bug *bug;
     size_t rows = 0;
@@ -1598,6 +1602,44 @@ static void test_no_reason(void **state)
                                      .text = rows[i].printed));
         if (g_strcmp0(id, rows[i].known ? "incoming-no-reason" : NULL) != 0)
             fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        fake_pair_free(pair);
+    }
+}
+
+/* Destinations that do not refuse a stream. The signal, what is wrong with the stream and, for a
+ * length, QEMU's line are all needed. */
+static void test_streams(void **state)
+{
+    static const char allocate[] = "qemu-system-x86_64: GLib: ../../../glib/gmem.c:106: failed to "
+                                   "allocate 18446744073709551615 "
+                                   "bytes\n";
+    static const struct {
+        const char *version, *text, *printed;
+        int status;
+        const char *id;
+    } rows[] = {
+        {"10.0.13", "a machine's name of 4 GiB", allocate, SIGTRAP, "stream-length-abort"},
+        {"7.2.22", "4 Gi of capabilities", allocate, SIGTRAP, "stream-length-abort"},
+        {"11.1.3", "a machine's name of 4 GiB", allocate, SIGTRAP, NULL},
+        {"10.0.13", "a machine's name of 4 GiB", allocate, SIGABRT, NULL},
+        {"10.0.13", "a machine's name of 4 GiB", "", SIGTRAP, NULL},
+        {"11.1.3", "RAM_DISCARD beyond its RAM block", "", SIGSEGV, "discard-crash"},
+        {"11.1.3", "RAM_DISCARD beyond its RAM block", "", SIGABRT, NULL},
+        {"11.1.3", "RAM_DISCARD of half a page", "", SIGSEGV, NULL},
+        {"10.0.13", "a header with pages of no bytes", "", SIGFPE, "mapped-ram-page-size"},
+        {"10.0.13", "a header with pages of no bytes", "", SIGSEGV, NULL},
+        {"10.0.13", "a header with pages of 1 TiB", "", SIGFPE, NULL},
+        {"11.1.3", "a header with pages of no bytes", "", SIGFPE, NULL},
+        {"7.2.22", "ENABLE_COLO without x-colo", "", SIGSEGV, NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm vm = ended(state, pair, rows[i].status, rows[i].printed);
+        const char *id =
+            id_of(KNOWN(.kind = GODWIT_SYMPTOM_STREAM, .vm = &vm, .text = rows[i].text));
+        if (g_strcmp0(id, rows[i].id) != 0)
+            fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        end_stderr(state, &vm);
         fake_pair_free(pair);
     }
 }
@@ -2388,6 +2430,7 @@ int main(void)
         cmocka_unit_test(test_run_states),
         cmocka_unit_test(test_stop_lost),
         cmocka_unit_test(test_no_reason),
+        cmocka_unit_test(test_streams),
         cmocka_unit_test(test_lock_ignored),
         cmocka_unit_test(test_flush_no_reason),
         cmocka_unit_test(test_announce_paused),
