@@ -27,8 +27,8 @@ struct godwit_trial {
     const struct godwit_capability *capabilities; /* of the destination, or NULL */
     bool postcopy;                                /* the destination has postcopy-ram */
     enum godwit_trial_end end;
-    /* The stream: the first HEAD bytes of the good one, BYTES, and the good one's from TAIL on. A file
-     * with mapped-ram is as long as RAM, so that there is no copy for each trial. */
+    /* The stream: the first HEAD bytes of the good one, BYTES, and the good one from TAIL on. A
+     * file with mapped-ram is as long as RAM, so that there is no copy for each trial. */
     size_t head, tail;
     GBytes *bytes; /* owned */
     struct godwit_vm *vm;
