@@ -79,7 +79,7 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_COLO_MAILBOX,    /* a COLO secondary has a mailbox with too few passes, after a
                                    checkpoint: source, destination */
     GODWIT_SYMPTOM_COLO,   /* a COLO pair was not made, with FAILURE: source, destination */
-    GODWIT_SYMPTOM_STREAM, /* a destination did not refuse a stream that is wrong as TEXT says: vm */
+    GODWIT_SYMPTOM_STREAM, /* a destination did not refuse a stream, in which TEXT is wrong: vm */
     GODWIT_SYMPTOM_DIRTY_RATE_DIED, /* a QEMU died when it was asked for it in mode TEXT: vm */
 };
 
