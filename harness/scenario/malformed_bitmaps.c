@@ -393,7 +393,7 @@ CHANGE(large_size, chunk->bits = more_bits, chunk->size = chunk->length = sizeof
 
 #define ROW(NAME, SUMMARY, VERDICT, ...)                                                           \
     {                                                                                              \
-        .name = "malformed-bitmaps/" NAME, .summary = SUMMARY, .run = run, .slow = true,           \
+        .name = "malformed/bitmaps/" NAME, .summary = SUMMARY, .run = run, .slow = true,           \
         .random = true, .state = sizeof(struct godwit_scenario_state), .clear = clear,             \
         .needs = "capability:dirty-bitmaps command:block-dirty-bitmap-add "                        \
                  "parameter:block-bitmap-mapping",                                                 \

@@ -410,7 +410,7 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
 
 #define ROW_OF(NAME, SUMMARY, COMPRESSION, NEEDS, ...)                                             \
     {                                                                                              \
-        .name = "malformed-multifd/" NAME, .summary = SUMMARY, .run = run, .slow = true,           \
+        .name = "malformed/multifd/" NAME, .summary = SUMMARY, .run = run, .slow = true,           \
         .prepare = prepare, .state = sizeof(struct godwit_scenario_state), .clear = clear_state,   \
         .needs = "capability:multifd parameter:multifd-compression" NEEDS,                         \
         .data = &(const struct row){COMPRESSION, {__VA_ARGS__}},                                   \
