@@ -331,6 +331,14 @@ static bool judge_refusal(struct godwit_testbed *testbed, GError **error)
         g_propagate_error(error, g_steal_pointer(&late));
         return false;
     }
+    /* A source that has failed, and hangs by a known bug, keeps the connection that the destination
+     * reads from. */
+    bool stuck = false;
+    if (!ended && !strcmp(godwit_migrate_reported_state(state->source), "failed") &&
+        !godwit_yank_await_over(state->source, &stuck, error))
+        return false;
+    if (stuck)
+        godwit_wire_hang_up(testbed->wire);
     if (!state->done)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the source sent nothing that the relay could change");
