@@ -62,7 +62,7 @@ check-lint:
 check-sanitize:
 	$(MAKE) O=build/sanitize CFLAGS='-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 		-fsanitize=address,undefined' build check-unit check-cli
-	build/sanitize/godwit run --arch x86_64 --accel tcg --accept-known @tests/accepted-bugs
+	build/sanitize/godwit run --slow --arch x86_64 --accel tcg --accept-known @tests/accepted-bugs
 
 ## check-valgrind: the x86_64 scenarios with the harness under valgrind
 check-valgrind: build

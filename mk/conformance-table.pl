@@ -20,7 +20,7 @@ for my $qemu (@qemus) {
     my ($version) = `$qemu --version` =~ /version (\S+)/ or die "$qemu: no QEMU\n";
     push @versions, $version;
     my $json = "$folder/$version.json";
-    system $godwit, 'run', '--accept-known', 'no-main-channel', '--accel', 'tcg', '--format', "json:$json", '--arch', arch($qemu),
+    system $godwit, 'run', '--slow', '--accept-known', 'no-main-channel', '--accel', 'tcg', '--format', "json:$json", '--arch', arch($qemu),
         '--qemu', $qemu, 'conformance/*';
     open my $in, '<', $json or die "$json: $!\n";
     local $/ = undef;

@@ -45,11 +45,12 @@ print $out <<'END';
 # The matrix
 
 What came of the scenarios on every QEMU, alone and from one version to another: those that a run
-without `--slow` has, with both workloads. Written by `make check-matrix`; "known" is a pass with a
-[known bug](known-bugs.md) of QEMU.
+without `--slow` has. Written by `make check-matrix`; "known" is a pass with a [known
+bug](known-bugs.md) of QEMU.
 
 END
-print $out "## Each QEMU alone\n\n", report($alone);
+my $choice = $ENV{MATRIX_ARGS} ? "With `$ENV{MATRIX_ARGS}`.\n\n" : '';
+print $out "## Each QEMU alone\n\n", $choice, report($alone);
 print $out "## From one version to another\n\n",
     "The families `", join('`, `', map {s{/\*}{}r} @main), "`",
     ($ENV{MATRIX_CROSS_ARGS} ? ", with `$ENV{MATRIX_CROSS_ARGS}`" : ''), ".\n\n", report($cross)
