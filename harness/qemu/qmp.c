@@ -100,6 +100,23 @@ static void take_event(struct godwit_qmp *qmp, json_t *event, const char *line)
     }
 }
 
+void godwit_qmp_give_up(struct godwit_qmp *qmp)
+{
+    g_array_append_val(qmp->given_up, qmp->last_id);
+}
+
+/* Returns whether nobody waits for the reply with that id, which may come only once. */
+static bool was_given_up(struct godwit_qmp *qmp, json_int_t id)
+{
+    for (guint i = 0; i < qmp->given_up->len; i++) {
+        if (g_array_index(qmp->given_up, json_int_t, i) == id) {
+            g_array_remove_index(qmp->given_up, i);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void take_line(struct godwit_qmp *qmp, const char *line)
 {
     record(qmp, '<', line);
@@ -116,10 +133,15 @@ static void take_line(struct godwit_qmp *qmp, const char *line)
         }
     } else if (json_object_get(message, "event")) {
         take_event(qmp, message, line);
-    } else if (godwit_json_integer(message, "id", -1) == qmp->last_id && !qmp->reply) {
-        qmp->reply = message;
     } else {
-        fail(qmp, "sent an unexpected answer", line);
+        const json_int_t id = godwit_json_integer(message, "id", -1);
+        const bool late = was_given_up(qmp, id);
+        if (id == qmp->last_id && !qmp->reply) {
+            qmp->reply = message;
+            return;
+        }
+        if (!late)
+            fail(qmp, "sent an unexpected answer", line);
         json_decref(message);
     }
 }
@@ -181,6 +203,7 @@ struct godwit_qmp *godwit_qmp_new(int fd, const char *path, GError **error)
     struct godwit_qmp *qmp = g_new0(struct godwit_qmp, 1);
     qmp->fd = fd;
     qmp->input = g_string_new(NULL);
+    qmp->given_up = g_array_new(FALSE, FALSE, sizeof(json_int_t));
     qmp->events = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
     qmp->transcript = transcript;
     qmp->began = g_get_monotonic_time();
@@ -209,6 +232,7 @@ void godwit_qmp_free(struct godwit_qmp *qmp)
     g_string_free(qmp->input, TRUE);
     json_decref(qmp->greeting);
     json_decref(qmp->reply);
+    g_array_unref(qmp->given_up);
     g_ptr_array_unref(qmp->events);
     g_free(qmp->failure);
     godwit_log_free(qmp->transcript);

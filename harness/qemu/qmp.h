@@ -30,6 +30,7 @@ struct godwit_qmp {
     json_t *greeting;   /* the first object, or NULL before it came; owned */
     json_int_t last_id; /* id of the latest command */
     json_t *reply;      /* reply to that command, or NULL before it came; owned */
+    GArray *given_up;   /* of json_int_t: ids of commands whose replies nobody waits for; owned */
     GPtrArray *events;  /* of json_t: all events since the start, in order; owned */
     size_t event_bytes; /* total length of their lines */
     bool oob;           /* commands may be executed out of band: see godwit_qmp_send_oob() */
@@ -65,6 +66,10 @@ bool godwit_qmp_send(struct godwit_qmp *qmp, const char *command, json_t *argume
  * keeps FD open and closes it. */
 bool godwit_qmp_send_fd(struct godwit_qmp *qmp, const char *command, json_t *arguments, int fd,
                         GError **error);
+
+/* Nobody waits for the reply to the latest command any more: if it comes after the next command was
+ * sent, it is dropped. */
+void godwit_qmp_give_up(struct godwit_qmp *qmp);
 
 /* Returns whether QEMU's greeting offers to execute commands out of band. */
 bool godwit_qmp_offers_oob(const struct godwit_qmp *qmp);

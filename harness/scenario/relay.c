@@ -217,11 +217,8 @@ static bool give_up(struct attempt *attempt, GError **error)
                            "the migration ended although its connection hung");
     if (!cancel(attempt, &stalled, error))
         return false;
-    if (stalled) {
+    if (stalled)
         godwit_wire_hang_up(attempt->testbed->wire);
-        if (!godwit_vm_await_late(attempt->source, error))
-            return false;
-    }
     if (!wait_for(attempt, source_ended, "the source to give up", error))
         return false;
     if (attempt->destination->exited && !stalled)

@@ -69,8 +69,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (!ask(source, &peer, &stalled, error))
         return false;
     godwit_peer_close(&peer);
-    if ((stalled && !godwit_vm_await_late(source, error)) ||
-        !godwit_migrate_wait(source, "failed", error) ||
+    if (!godwit_migrate_wait(source, "failed", error) ||
         !godwit_migrate_note_failure(source, error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_ELSEWHERE);

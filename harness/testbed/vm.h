@@ -154,11 +154,8 @@ json_t *godwit_vm_execute(struct godwit_vm *vm, const char *command, json_t *arg
 bool godwit_vm_command(struct godwit_vm *vm, const char *command, json_t *arguments,
                        GError **error);
 
-/* Waits for the answer to the last command, which has timed out, and drops it. */
-bool godwit_vm_await_late(struct godwit_vm *vm, GError **error);
-
-/* Like the first two, for commands that can be executed while QEMU's main loop waits for something.
- * They are if testbed->oob was set before the handshake and QEMU offers it. */
+/* Both likewise, for commands that can be executed while QEMU's main loop waits for something. They
+ * are if testbed->oob was set before the handshake and QEMU offers it. */
 json_t *godwit_vm_execute_oob(struct godwit_vm *vm, const char *command, json_t *arguments,
                               GError **error);
 bool godwit_vm_command_oob(struct godwit_vm *vm, const char *command, json_t *arguments,

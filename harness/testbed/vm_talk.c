@@ -144,8 +144,10 @@ static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent,
         return NULL;
     }
     g_autofree char *what = g_strdup_printf("the %s's answer to %s", vm->name, command);
-    if (!godwit_testbed_wait(vm->testbed, has_reply, vm, what, error))
+    if (!godwit_testbed_wait(vm->testbed, has_reply, vm, what, error)) {
+        godwit_qmp_give_up(vm->qmp);
         return NULL;
+    }
     if (!vm->qmp->reply) {
         g_autofree char *end = godwit_vm_end(vm);
         g_autofree char *said = godwit_vm_reason(vm);
@@ -155,13 +157,6 @@ static json_t *await_reply(struct godwit_vm *vm, const char *command, bool sent,
         return NULL;
     }
     return g_steal_pointer(&vm->qmp->reply);
-}
-
-bool godwit_vm_await_late(struct godwit_vm *vm, GError **error)
-{
-    json_t *reply = await_reply(vm, "the command that timed out", true, error);
-    json_decref(reply);
-    return reply != NULL;
 }
 
 json_t *godwit_vm_ask(struct godwit_vm *vm, const char *command, const char *arguments,

@@ -283,6 +283,30 @@ static void test_send(void **state)
     g_free(wire_end(state, &wire));
 }
 
+/* The reply to a command that was given up may come after the next command, once, and replaces none. */
+static void test_given_up(void **state)
+{
+    for (int times = 1; times <= 2; times++) {
+        struct wire wire = wire_new(state);
+        say(&wire, GREETING);
+        for (int command = 1; command <= 3; command++) {
+            assert_true(godwit_qmp_send(wire.qmp, "do-it", NULL, NULL));
+            json_decref(hear(&wire));
+            if (command < 3)
+                godwit_qmp_give_up(wire.qmp);
+        }
+        say(&wire, "{\"return\": {}, \"id\": 1}\n{\"error\": {}, \"id\": 2}\n");
+        assert_null(wire.qmp->reply);
+        assert_null(wire.qmp->failure);
+        if (times == 2)
+            say(&wire, "{\"return\": {}, \"id\": 1}\n");
+        assert_int_equal(wire.qmp->failure != NULL, times == 2);
+        say(&wire, "{\"return\": {}, \"id\": 3}\n");
+        assert_int_equal(wire.qmp->reply != NULL, times == 1);
+        g_free(wire_end(state, &wire));
+    }
+}
+
 /* A command is sent out of band only if that was offered and enabled. */
 static void test_oob(void **state)
 {
@@ -549,7 +573,8 @@ int main(void)
         cmocka_unit_test(test_end),          cmocka_unit_test(test_transcript),
         cmocka_unit_test(test_parse),        cmocka_unit_test(test_no_transcript),
         cmocka_unit_test(test_event_is),     cmocka_unit_test(test_successor),
-        cmocka_unit_test(test_flood),        cmocka_unit_test(test_oob),
+        cmocka_unit_test(test_given_up),     cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_oob),
     };
     return cmocka_run_group_tests_name("qmp", tests, unit_folder, unit_folder_end);
 }
