@@ -185,11 +185,11 @@ static bool run_refusals(struct godwit_testbed *testbed, const struct godwit_sce
            godwit_dirty_rate_await(vm, calculation, error) && finish(vm, false, error);
 }
 
-/* Fails unless the human monitor refuses LINE, which names WHY. */
-static bool refuse_line(struct godwit_vm *vm, const char *line, const char *why, GError **error)
+/* Fails unless the human monitor prints an error for LINE. */
+static bool refuse_line(struct godwit_vm *vm, const char *line, GError **error)
 {
     g_autofree char *printed = godwit_vm_monitor(vm, line, error);
-    return printed && (strstr(printed, why) ||
+    return printed && (strstr(printed, "Error") ||
                        godwit_fail(error, GODWIT_ERROR_MIGRATION, "the %s prints after \"%s\": %s",
                                    vm->name, line, printed));
 }
@@ -212,9 +212,8 @@ static bool run_ring(struct godwit_testbed *testbed, const struct godwit_scenari
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
-    return refuse_line(vm, "calc_dirty_rate -r 1", "Error", error) &&
-           refuse_line(vm, "calc_dirty_rate -b 1 512", "Error", error) &&
-           expect_unmeasured(vm, error) && finish(vm, false, error);
+    return refuse_line(vm, "calc_dirty_rate -r 1", error) && expect_unmeasured(vm, error) &&
+           finish(vm, false, error);
 }
 
 /* Without a dirty ring the CPUs' dirty rate cannot be limited. */
@@ -229,18 +228,16 @@ static bool run_limit(struct godwit_testbed *testbed, const struct godwit_scenar
     if (!refuse(vm, "set-vcpu-dirty-limit", "{\"dirty-rate\": 10}", error) ||
         !refuse(vm, "set-vcpu-dirty-limit", "{\"cpu-index\": 0, \"dirty-rate\": 10}", error) ||
         !refuse(vm, "set-vcpu-dirty-limit", "{\"cpu-index\": 99, \"dirty-rate\": -1}", error) ||
-        !refuse_line(vm, "set_vcpu_dirty_limit 10", "Error", error) ||
-        !refuse_line(vm, "set_vcpu_dirty_limit -1", "Error", error))
+        !refuse_line(vm, "set_vcpu_dirty_limit 10", error) ||
+        !refuse_line(vm, "set_vcpu_dirty_limit -1", error))
         return false;
     /* To cancel a limit that does not exist is no error: it has the effect that was asked for. */
     g_autoptr(json_t) limits = godwit_vm_execute(vm, "query-vcpu-dirty-limit", NULL, error);
-    g_autofree char *shown = limits && godwit_vm_command(vm, "cancel-vcpu-dirty-limit", NULL, error)
-                                 ? godwit_vm_monitor(vm, "cancel_vcpu_dirty_limit", error)
-                                 : NULL;
-    if (!shown)
+    if (!limits || !godwit_vm_command(vm, "cancel-vcpu-dirty-limit", NULL, error))
         return false;
-    g_free(shown);
-    shown = godwit_vm_monitor(vm, "info vcpu_dirty_limit", error);
+    g_autofree char *cancelled = godwit_vm_monitor(vm, "cancel_vcpu_dirty_limit", error);
+    g_autofree char *shown =
+        cancelled ? godwit_vm_monitor(vm, "info vcpu_dirty_limit", error) : NULL;
     if (!shown)
         return false;
     if (json_array_size(limits) || !g_str_has_prefix(shown, "Dirty page limit not enabled"))

@@ -165,7 +165,7 @@ static bool judge_link(struct godwit_vm *source, struct godwit_vm *destination, 
         godwit_migration_of(source->testbed)->figures[GODWIT_FIGURE_NORMAL_BYTES];
     godwit_testbed_measure(source->testbed, "link",
                            json_pack("{s:I, s:I, s:I, s:I}", "bytes", bytes, "packets", packets,
-                                     "lost", godwit_json_integer(discipline, "drops", 0), "cut off",
+                                     "lost", godwit_json_integer(discipline, "drops", 0), "cut_off",
                                      lost));
     return (pages > 0 && bytes + lost >= pages) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
