@@ -66,6 +66,19 @@ bool godwit_course_settle(struct godwit_vm *source, GError **error)
                                  source->name, state));
 }
 
+bool godwit_course_take_back(struct godwit_vm *source, bool stopped, GError **error)
+{
+    if (!godwit_testbed_wait(source->testbed, godwit_migrate_is_over, source,
+                             "the source's migration to end", error))
+        return false;
+    const bool completed = !strcmp(godwit_migrate_reported_state(source), "completed");
+    return (completed ? godwit_course_settle(source, error)
+                      : godwit_course_unwind(source, error)) &&
+           ((!completed && !stopped) || godwit_vm_run(source, error)) &&
+           godwit_course_expect_status(source, "running", "after the migration", error) &&
+           godwit_course_see_it_run(source, error);
+}
+
 /* How much longer a time of QEMU's may be than ours because both are rounded, in milliseconds. */
 #define CLOCK_SLACK 10
 

@@ -29,6 +29,18 @@ const char *godwit_migrate_reported_state(const struct godwit_vm *vm)
     return "none";
 }
 
+bool godwit_migrate_is_over(gpointer vm)
+{
+    const char *state = godwit_migrate_reported_state(vm);
+    return !strcmp(state, "completed") || !strcmp(state, "failed") || !strcmp(state, "cancelled");
+}
+
+bool godwit_migrate_is_loaded(gpointer destination)
+{
+    const struct godwit_vm *vm = destination;
+    return vm->exited || !strcmp(godwit_migrate_reported_state(vm), "completed");
+}
+
 bool godwit_migrate_set_capabilities(struct godwit_vm *vm,
                                      const struct godwit_capability *capabilities, GError **error)
 {

@@ -77,6 +77,12 @@ char *godwit_migrate_state(struct godwit_vm *vm, GError **error);
  * there was no event. Borrowed from the events. */
 const char *godwit_migrate_reported_state(const struct godwit_vm *vm);
 
+/* Condition: the VM's migration is over, one way or the other, as far as it has reported. */
+bool godwit_migrate_is_over(gpointer vm);
+
+/* Condition: the destination has ended, or has loaded the stream. */
+bool godwit_migrate_is_loaded(gpointer destination);
+
 /*
  * Sets CAPABILITIES on a VM, and `events`, which Godwit always needs. CAPABILITIES may be NULL.
  * Fails with SKIP, naming the capability, if this QEMU does not have one of them.

@@ -296,13 +296,6 @@ static bool record(struct godwit_vm *source, GError **error)
     return godwit_file_write(to, state->stream->data, state->stream->len, error);
 }
 
-/* Condition: the destination has ended, or has taken the stream. */
-static bool is_over(gpointer data)
-{
-    const struct godwit_vm *destination = data;
-    return destination->exited || !strcmp(godwit_migrate_reported_state(destination), "completed");
-}
-
 /* Judges a destination that has read the damaged stream, and ends it. */
 static bool judge(struct godwit_vm *source, struct godwit_vm *destination,
                   const struct damage *damage, GError **error)
@@ -355,7 +348,8 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
     destination->may_exit = true;
     if (!godwit_migrate_incoming(destination, "exec:cat " DAMAGED, false, error) ||
-        !godwit_testbed_wait(testbed, is_over, destination, "the destination to end", error) ||
+        !godwit_testbed_wait(testbed, godwit_migrate_is_loaded, destination,
+                             "the destination to end", error) ||
         !judge(source, destination, damage, error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_SURVIVE);

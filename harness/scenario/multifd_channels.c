@@ -59,13 +59,6 @@ static bool configure(struct godwit_vm *source, struct godwit_vm *destination,
            set_channels(destination, numbers->destination, error);
 }
 
-/* Condition: the source's migration is over. */
-static bool is_over(gpointer data)
-{
-    const char *state = godwit_migrate_reported_state(data);
-    return !strcmp(state, "completed") || !strcmp(state, "failed") || !strcmp(state, "cancelled");
-}
-
 /* Condition: the VM's process has ended. */
 static bool has_exited(gpointer data)
 {
@@ -94,14 +87,14 @@ static bool end_source(struct godwit_vm *source, GError **error)
 {
     const char *what = "the source's migration to end";
     bool waits;
-    if (!ask_waits(source, is_over, what, "source-waits", &waits, error))
+    if (!ask_waits(source, godwit_migrate_is_over, what, "source-waits", &waits, error))
         return false;
     if (!waits)
         return true;
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_STRIKE);
     return godwit_vm_command_oob(
                source, "yank", json_pack("{s:[{s:s}]}", "instances", "type", "migration"), error) &&
-           godwit_testbed_wait(source->testbed, is_over, source, what, error);
+           godwit_testbed_wait(source->testbed, godwit_migrate_is_over, source, what, error);
 }
 
 /* Judges the destination of a failed migration: it ends with an error, or waits for the channels

@@ -110,19 +110,11 @@ static bool stop_in_pass(struct godwit_vm *source, GError **error)
     }
 }
 
-/* Condition: the source's migration is over, one way or the other. */
-static bool source_ended(gpointer data)
-{
-    const struct attempt *attempt = data;
-    const char *state = godwit_migrate_reported_state(attempt->source);
-    return !strcmp(state, "completed") || !strcmp(state, "failed") || !strcmp(state, "cancelled");
-}
-
 static bool both_ended(gpointer data)
 {
     const struct attempt *attempt = data;
     return attempt->destination->exited ||
-           (source_ended(data) &&
+           (godwit_migrate_is_over(attempt->source) &&
             !strcmp(godwit_migrate_reported_state(attempt->destination), "completed"));
 }
 
@@ -219,29 +211,14 @@ static bool give_up(struct attempt *attempt, GError **error)
         return false;
     if (stalled)
         godwit_wire_hang_up(attempt->testbed->wire);
-    if (!wait_for(attempt, source_ended, "the source to give up", error))
+    if (!godwit_testbed_wait(attempt->testbed, godwit_migrate_is_over, attempt->source,
+                             "the source to give up", error))
         return false;
     if (attempt->destination->exited && !stalled)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the destination ended although its connection only hung");
     godwit_wire_hang_up(attempt->testbed->wire);
     return true;
-}
-
-/* Runs the source's guest after a migration that failed, or whose copy is not needed. */
-static bool run_source(struct attempt *attempt, GError **error)
-{
-    struct godwit_vm *source = attempt->source;
-    if (!wait_for(attempt, source_ended, "the source's migration to end", error))
-        return false;
-    /* A source that has sent everything does not know that the migration failed, and its guest
-     * stays stopped. So does a guest that was stopped before the migration. */
-    const bool completed = !strcmp(godwit_migrate_reported_state(source), "completed");
-    if (!(completed ? godwit_course_settle(source, error) : godwit_course_unwind(source, error)) ||
-        ((completed || !godwit_fault_is_live(attempt->kind)) && !godwit_vm_run(source, error)))
-        return false;
-    return godwit_course_expect_status(source, "running", "after the migration", error) &&
-           godwit_course_see_it_run(source, error);
 }
 
 /* Checks that the source survives: its guest runs on with its memory in order, and can be migrated
@@ -251,7 +228,7 @@ static bool survive(struct attempt *attempt, GError **error)
     static const struct godwit_spec plain = {.transport = GODWIT_TRANSPORT_UNIX,
                                              .move = GODWIT_MOVE_STOPPED};
     godwit_testbed_phase(attempt->testbed, GODWIT_PHASE_SURVIVE);
-    if (!run_source(attempt, error))
+    if (!godwit_course_take_back(attempt->source, !godwit_fault_is_live(attempt->kind), error))
         return false;
     if (!attempt->second)
         attempt->second = godwit_course_ahead(attempt->testbed, "second", true, error);
@@ -333,7 +310,7 @@ static bool run_sections(struct godwit_testbed *testbed, const struct godwit_sce
             return godwit_vm_quit(attempt->destination, error) && survive(attempt, error);
         check_cut(attempt);
         if ((!attempt->destination->exited && !godwit_vm_quit(attempt->destination, error)) ||
-            !run_source(attempt, error))
+            !godwit_course_take_back(attempt->source, !godwit_fault_is_live(attempt->kind), error))
             return false;
     }
     return false;
