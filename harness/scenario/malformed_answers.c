@@ -9,7 +9,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "guest/image.h"
+#include "base/bytes.h"
 #include "memory/memory.h"
 #include "migrate/peer.h"
 #include "scenario/conformance.h"
@@ -142,18 +142,12 @@ static GByteArray *message_of(const struct answer *answer, const char *block)
 {
     GByteArray *message = g_byte_array_new();
     const bool named = answer->rest == REST_BLOCK;
-    const guint8 length = named ? (guint8)strlen(block) : 0;
-    const uint16_t header[] = {
-        g_htons(answer->type),
-        g_htons(named ? (uint16_t)(answer->size + 1 + length) : answer->length),
-    };
-    g_byte_array_append(message, (const guint8 *)header, (guint)sizeof header);
+    godwit_bytes_append(message, 2, answer->type);
+    godwit_bytes_append(message, 2, named ? answer->size + 1 + strlen(block) : answer->length);
     for (size_t i = 0; i < answer->size; i++)
         g_byte_array_append(message, (const guint8 *)(answer->data ? answer->data + i : ""), 1);
-    if (named) {
-        g_byte_array_append(message, &length, 1);
-        g_byte_array_append(message, (const guint8 *)block, length);
-    }
+    if (named)
+        godwit_bytes_append_name(message, block);
     return message;
 }
 

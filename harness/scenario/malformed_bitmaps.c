@@ -11,6 +11,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "base/bytes.h"
 #include "base/file.h"
 #include "bugs/bugs.h"
 #include "course/storage.h"
@@ -147,42 +148,34 @@ static void take_chunk(struct rest *rest, struct chunk *chunk)
     rest->length -= chunk->length;
 }
 
-static void put_number(GByteArray *to, uint64_t value, unsigned width)
-{
-    for (unsigned i = width; i-- > 0;) {
-        const uint8_t byte = (uint8_t)(value >> 8 * i);
-        g_byte_array_append(to, &byte, 1);
-    }
-}
-
 static void put_string(GByteArray *to, const char *text, size_t length)
 {
-    put_number(to, length, 1);
+    godwit_bytes_append(to, 1, length);
     g_byte_array_append(to, (const guint8 *)text, (guint)strlen(text));
 }
 
 static void put_chunk(GByteArray *to, const struct chunk *chunk)
 {
     if (chunk->width > 1)
-        put_number(to, MORE, 1);
+        godwit_bytes_append(to, 1, MORE);
     if (chunk->width > 2)
-        put_number(to, MORE << 8, 2);
-    put_number(to, chunk->flags, 1);
+        godwit_bytes_append(to, 2, MORE << 8);
+    godwit_bytes_append(to, 1, chunk->flags);
     if (chunk->flags & NODE)
         put_string(to, chunk->node, chunk->node_length);
     if (chunk->flags & NAME)
         put_string(to, chunk->name, chunk->name_length);
     if (chunk->flags & START) {
-        put_number(to, chunk->granularity, 4);
-        put_number(to, chunk->start_flags, 1);
+        godwit_bytes_append(to, 4, chunk->granularity);
+        godwit_bytes_append(to, 1, chunk->start_flags);
     }
     if (!(chunk->flags & BITS))
         return;
-    put_number(to, chunk->sector, 8);
-    put_number(to, chunk->sectors, 4);
+    godwit_bytes_append(to, 8, chunk->sector);
+    godwit_bytes_append(to, 4, chunk->sectors);
     if (chunk->flags & ZEROES)
         return;
-    put_number(to, chunk->size, 8);
+    godwit_bytes_append(to, 8, chunk->size);
     g_byte_array_append(to, chunk->bits, (guint)chunk->length);
 }
 

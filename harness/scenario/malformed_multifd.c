@@ -8,6 +8,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "base/bytes.h"
 #include "bugs/bugs.h"
 #include "scenario/yank.h"
 
@@ -113,12 +114,6 @@ static void clear_state(struct godwit_scenario_state *state)
     g_clear_pointer(&state->done, g_free);
 }
 
-static void put(uint8_t *bytes, size_t width, uint64_t value)
-{
-    for (size_t i = 0; i < width; i++)
-        bytes[i] = (uint8_t)(value >> 8 * (width - 1 - i));
-}
-
 static void note_done(struct channel *channel, const struct godwit_stream_item *item)
 {
     const struct damage *damage = channel->state->damage;
@@ -144,7 +139,7 @@ static void strike(struct channel *channel, const struct godwit_stream_item *ite
     note_done(channel, item);
     switch (damage->way) {
     case WAY_SET:
-        put(at, width, damage->value);
+        godwit_bytes_set(at, width, damage->value);
         break;
     case WAY_FLIP:
         for (size_t i = 0; i < width; i++)
@@ -171,7 +166,7 @@ static void replace(struct channel *channel, const struct godwit_stream_item *it
     else
         for (uint32_t i = 0; i < channel->pages; i++)
             g_byte_array_append(data, empty_frame, sizeof(empty_frame));
-    put(channel->kept->data + PACKET_DATA, 4, data->len);
+    godwit_bytes_set(channel->kept->data + PACKET_DATA, 4, data->len);
     godwit_flow_send(channel->flow, channel->kept->data, channel->kept->len);
     godwit_flow_send(channel->flow, data->data, data->len);
 }

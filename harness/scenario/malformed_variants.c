@@ -6,6 +6,7 @@
  */
 #include "scenario/malformed_parts.h"
 
+#include "base/bytes.h"
 #include "stream/file.h"
 #include <string.h>
 #include <unistd.h>
@@ -120,33 +121,18 @@ static bool take(const struct godwit_stream_item *item, gpointer data, GError **
     return true;
 }
 
-static void append_number(GByteArray *bytes, uint64_t number)
-{
-    const uint64_t big = GUINT64_TO_BE(number);
-    g_byte_array_append(bytes, (const guint8 *)&big, sizeof(big));
-}
-
-static void append_name(GByteArray *bytes, const char *name)
-{
-    const guint8 length = (guint8)strlen(name);
-    g_byte_array_append(bytes, &length, 1);
-    g_byte_array_append(bytes, (const guint8 *)name, length);
-}
-
 static void append_word(GByteArray *bytes, const struct map *map, const char *word)
 {
     if (!strcmp(word, "+length")) {
-        const guint16 big = GUINT16_TO_BE((guint16)(1 + strlen(map->block)));
-        g_byte_array_append(bytes, (const guint8 *)&big, sizeof(big));
+        godwit_bytes_append(bytes, 2, 1 + strlen(map->block));
     } else if (!strcmp(word, "+discard")) {
-        const guint16 big = GUINT16_TO_BE((guint16)(3 + strlen(map->block) + 16));
-        g_byte_array_append(bytes, (const guint8 *)&big, sizeof(big));
+        godwit_bytes_append(bytes, 2, 3 + strlen(map->block) + 16);
     } else if (!strcmp(word, "+pages")) {
-        append_number(bytes, (uint64_t)sysconf(_SC_PAGESIZE));
+        godwit_bytes_append(bytes, 8, (uint64_t)sysconf(_SC_PAGESIZE));
     } else if (!strcmp(word, "+page")) {
-        append_number(bytes, map->page_size);
+        godwit_bytes_append(bytes, 8, map->page_size);
     } else if (*word == '=') {
-        append_name(bytes, strcmp(word, "=@") != 0 ? word + 1 : map->block);
+        godwit_bytes_append_name(bytes, strcmp(word, "=@") != 0 ? word + 1 : map->block);
     } else if (*word == '*') {
         const guint length = (guint)g_ascii_strtoull(word + 1, NULL, 10), before = bytes->len;
         g_byte_array_set_size(bytes, before + length);
