@@ -184,23 +184,37 @@ static json_t *features_of(const json_t *schema, const json_t *capabilities)
     return features;
 }
 
+/* Gives VM a command that it may refuse: sets *REFUSAL to why, or to NULL. The caller frees it. */
+static bool try_command(struct godwit_vm *vm, const char *command, json_t *arguments,
+                        char **refusal, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    *refusal = NULL;
+    if (godwit_vm_command(vm, command, arguments, &cause))
+        return true;
+    if (cause->code != GODWIT_ERROR_QMP) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return false;
+    }
+    *refusal = g_strdup(cause->message);
+    return true;
+}
+
 /*
  * Adds the feature "pages large" if the target's pages are larger than the host's. No query has the
  * size of a page, but no XBZRLE cache may be smaller than one.
  */
 static bool ask_pages(struct godwit_vm *vm, json_t *features, GError **error)
 {
-    g_autoptr(GError) refusal = NULL;
-    if (!json_object_get(features, "parameter:xbzrle-cache-size") ||
-        godwit_vm_command(
-            vm, "migrate-set-parameters",
-            json_pack("{s:I}", "xbzrle-cache-size", (json_int_t)sysconf(_SC_PAGESIZE)), &refusal))
+    g_autofree char *refusal = NULL;
+    if (!json_object_get(features, "parameter:xbzrle-cache-size"))
         return true;
-    if (refusal->code != GODWIT_ERROR_QMP) {
-        g_propagate_error(error, g_steal_pointer(&refusal));
+    if (!try_command(vm, "migrate-set-parameters",
+                     json_pack("{s:I}", "xbzrle-cache-size", (json_int_t)sysconf(_SC_PAGESIZE)),
+                     &refusal, error))
         return false;
-    }
-    add_feature(features, "pages", "large");
+    if (refusal)
+        add_feature(features, "pages", "large");
     return true;
 }
 
@@ -208,20 +222,16 @@ static bool ask_pages(struct godwit_vm *vm, json_t *features, GError **error)
  * object nevertheless. At this address no object can be made. */
 static bool ask_dbus(struct godwit_vm *vm, json_t *features, GError **error)
 {
-    static const char type[] = "dbus-vmstate";
-    g_autofree char *key = g_strconcat("object:", type, NULL);
-    g_autoptr(GError) refusal = NULL;
-    if (!json_object_get(features, key) ||
-        godwit_vm_command(vm, "object-add",
-                          json_pack("{s:s, s:s, s:s}", "qom-type", type, "id", "probe", "addr",
-                                    "unix:path=/nonexistent"),
-                          &refusal))
+    static const char key[] = "object:dbus-vmstate";
+    g_autofree char *refusal = NULL;
+    if (!json_object_get(features, key))
         return true;
-    if (refusal->code != GODWIT_ERROR_QMP) {
-        g_propagate_error(error, g_steal_pointer(&refusal));
+    if (!try_command(vm, "object-add",
+                     json_pack("{s:s, s:s, s:s}", "qom-type", "dbus-vmstate", "id", "probe", "addr",
+                               "unix:path=/nonexistent"),
+                     &refusal, error))
         return false;
-    }
-    if (strstr(refusal->message, "invalid object type"))
+    if (refusal && strstr(refusal, "invalid object type"))
         json_object_del(features, key);
     return true;
 }
