@@ -146,6 +146,16 @@ class Qemu:
                     return
             self.events.append(self.read())
 
+    def ends(self, seconds):
+        """The exit status, if the QEMU ends within so many SECONDS; prints what it does."""
+        try:
+            status = self.process.wait(seconds)
+            print(f"the destination has ended with status {status}")
+            return status
+        except subprocess.TimeoutExpired:
+            print("the destination lives")
+            return None
+
     def end(self):
         self.process.kill()
         self.process.communicate()

@@ -10,8 +10,7 @@
 
 #include <string.h>
 
-/* A migration stream begins with two big-endian words, magic and version. */
-#define STREAM_HEADER  8
+/* The version in a stream's header. */
 #define STREAM_VERSION 3
 /* The byte that ends the sections, and the one that begins the description after them. */
 #define SECTION_END         0x00
@@ -30,12 +29,12 @@ static bool make_foreign(struct godwit_trials *trials, GError **error)
     changed[0] ^= 1;
     godwit_trials_add(trials, "stream with another magic: refused", changed, trials->length);
     changed[0] ^= 1;
-    changed[STREAM_HEADER - 1] = STREAM_VERSION - 1;
+    changed[GODWIT_TRIALS_HEADER - 1] = STREAM_VERSION - 1;
     godwit_trials_add(trials, "stream of an older version: refused", changed, trials->length);
-    changed[STREAM_HEADER - 1] = STREAM_VERSION + 1;
+    changed[GODWIT_TRIALS_HEADER - 1] = STREAM_VERSION + 1;
     godwit_trials_add(trials, "stream of a newer version: refused", changed, trials->length);
-    changed[STREAM_HEADER - 1] = STREAM_VERSION;
-    changed[STREAM_HEADER] = 0xee;
+    changed[GODWIT_TRIALS_HEADER - 1] = STREAM_VERSION;
+    changed[GODWIT_TRIALS_HEADER] = 0xee;
     godwit_trials_add(trials, "stream with a section of an unknown type: refused", changed,
                       trials->length);
     return true;
@@ -45,7 +44,7 @@ static bool make_foreign(struct godwit_trials *trials, GError **error)
  * nothing of the guest. */
 static size_t find_description(const unsigned char *stream, size_t length)
 {
-    for (size_t at = length - 5; at > STREAM_HEADER; at--)
+    for (size_t at = length - 5; at > GODWIT_TRIALS_HEADER; at--)
         if (stream[at - 1] == SECTION_END && stream[at] == SECTION_DESCRIPTION &&
             godwit_guest_get32(stream + at + 1, true) == length - at - 5)
             return at;
@@ -56,7 +55,7 @@ static size_t find_description(const unsigned char *stream, size_t length)
 static size_t find_page(const struct godwit_testbed *testbed, const unsigned char *stream,
                         size_t length)
 {
-    for (size_t at = STREAM_HEADER; at + 4 <= length; at++)
+    for (size_t at = GODWIT_TRIALS_HEADER; at + 4 <= length; at++)
         if (godwit_guest_get32(stream + at, testbed->setup->machine->big_endian) ==
             GODWIT_MAILBOX_MAGIC)
             return at;
@@ -84,9 +83,9 @@ static bool make_cut(struct godwit_trials *trials, GError **error)
         {"inside the magic", 3},
         {"after the magic", 4},
         {"inside the version", 7},
-        {"after the header", STREAM_HEADER},
-        {"inside the configuration", STREAM_HEADER + 3},
-        {"inside the machine's name", STREAM_HEADER + 8},
+        {"after the header", GODWIT_TRIALS_HEADER},
+        {"inside the configuration", GODWIT_TRIALS_HEADER + 3},
+        {"inside the machine's name", GODWIT_TRIALS_HEADER + 8},
         {"after 64 bytes", 64},
         {"after 1000 bytes", 1000},
         {"inside a RAM page", page + 2},

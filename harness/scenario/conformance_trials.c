@@ -15,9 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A migration stream begins with this, and has a version after it. */
 #define STREAM_MAGIC "QEVM"
-enum { STREAM_HEADER = 8 };
 /* More than the length of any stream here, in bytes. */
 #define STREAM_MAX ((size_t)1 << 30)
 
@@ -248,7 +246,7 @@ static bool record(struct godwit_trials *trials, GError **error)
         (unsigned char *)godwit_file_read(trials->path, STREAM_MAX, &trials->length, error);
     if (!trials->stream)
         return false;
-    if (trials->length > STREAM_HEADER &&
+    if (trials->length > GODWIT_TRIALS_HEADER &&
         !memcmp(trials->stream, STREAM_MAGIC, strlen(STREAM_MAGIC)))
         return true;
     return godwit_fail(error, GODWIT_ERROR_MIGRATION,

@@ -11,6 +11,9 @@
 
 #include "scenario/scenario.h"
 
+/* A stream begins with two big-endian words, magic and version: so many bytes. */
+#define GODWIT_TRIALS_HEADER 8
+
 /* The required end of a destination. */
 enum godwit_trial_end {
     GODWIT_TRIAL_REFUSES, /* it refuses the stream */
