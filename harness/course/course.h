@@ -156,9 +156,9 @@ void godwit_course_refuses(const struct godwit_vm *vm, const char *what, GError 
  * "needs a WHAT that migrates". */
 bool godwit_course_migrates(struct godwit_vm *vm, const char *what, GError **error);
 
-/* Waits until the source's migration is over, and runs its guest if it was STOPPED before, or if the
- * source has sent everything: then it does not know that the migration failed. The guest must be
- * seen to run. */
+/* Waits until the source's migration is over, and sees its guest run. Starts the guest if it was
+ * STOPPED before the migration, or if the source has sent everything: such a source does not know
+ * that the migration failed. Fails with MIGRATION if the guest does not run. */
 bool godwit_course_take_back(struct godwit_vm *source, bool stopped, GError **error);
 
 /* Waits until the source's run state is no longer "finish-migrate". */

@@ -283,7 +283,7 @@ static void test_send(void **state)
     g_free(wire_end(state, &wire));
 }
 
-/* The reply to a command that was given up may come after the next command, once, and replaces none. */
+/* The reply to a command that was given up may come once, after the next one, and is dropped. */
 static void test_given_up(void **state)
 {
     for (int times = 1; times <= 2; times++) {
