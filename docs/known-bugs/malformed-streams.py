@@ -33,12 +33,16 @@ def command(kind, data=b""):
 
 
 ADVISE = command(3, number(PAGE, 8) + number(PAGE, 8))
-LISTEN = command(4)
+LISTEN, RUN = command(4), command(5)
 RAM = string(b"pc.ram")
 
 
 def discard(start):
     return command(6, b"\0" + RAM + b"\0" + number(start, 8) + number(PAGE, 8))
+
+
+def packaged(data):
+    return command(7, number(len(data), 4)) + data
 
 
 def record(binary, *capabilities):
@@ -99,6 +103,10 @@ def main():
             ("RAM_DISCARD beyond its RAM block", inserted(ADVISE + discard(1 << 44)), "postcopy-ram"),
             ("RAM_DISCARD without LISTEN", inserted(ADVISE + discard(0)), "postcopy-ram"),
             ("LISTEN outside of a package", inserted(ADVISE + LISTEN), "postcopy-ram"),
+            ("ADVISE and LISTEN without postcopy-ram", inserted(command(3) + LISTEN)),
+            ("LISTEN twice", inserted(ADVISE + packaged(LISTEN + LISTEN)), "postcopy-ram"),
+            ("RUN, and then an unknown section", inserted(ADVISE + packaged(LISTEN + RUN + b"\xee")),
+             "postcopy-ram"),
             ("ENABLE_COLO without x-colo", inserted(command(8))),
         ]
         probe = Qemu(binary, *MACHINE)
@@ -111,6 +119,9 @@ def main():
             streams += [(f"mapped-ram with pages of {size:#x} bytes",
                          mapped[:at] + number(size, 8) + mapped[at + 8:], "mapped-ram")
                         for size in (0, 2 * PAGE, 1 << 40)]
+            streams += [(f"mapped-ram with a block of {size:#x} bytes",
+                         mapped[:at - 12] + number(size, 8) + mapped[at - 4:], "mapped-ram")
+                        for size in (1 << 41, 1 << 60)]
         for name, stream, *capabilities in streams:
             result = outcome(binary, stream, *capabilities)
             accepted += result != "exits with status 1"

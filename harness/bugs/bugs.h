@@ -134,6 +134,7 @@ struct godwit_bug {
     const char *arch;                /* only on this architecture; NULL: on any */
     const char *accel;               /* only under this accelerator; NULL: under any */
     enum godwit_bug_effect effect;
+    bool all_guests;        /* no guest at all gets from one of these versions to the other */
     unsigned strikes, runs; /* as measured: in RUNS runs the bug struck STRIKES times; if both are
                                equal, it strikes whenever its conditions hold */
     unsigned percent;       /* upper bound of its rate, on the worst of hosts */

@@ -219,13 +219,27 @@ static bool is_bitmap_granularity(const struct godwit_symptom *symptom, char **s
                         seen);
 }
 
-/* A length is taken as a negative number, and so much memory cannot be allocated. */
-static bool is_stream_length(const struct godwit_symptom *symptom, char **seen)
+/* Memory of a size that a stream gives cannot be allocated. */
+static bool cannot_allocate(const struct godwit_symptom *symptom, char **seen)
 {
     if (!godwit_bug_was_killed(symptom->vm, SIGTRAP))
         return false;
     *seen = find_line(symptom->vm, "GLib: \\S+gmem\\.c:[0-9]+: failed to allocate [0-9]+ bytes");
     return *seen != NULL;
+}
+
+/* A length is taken as a negative number. */
+static bool is_stream_length(const struct godwit_symptom *symptom, char **seen)
+{
+    return (g_str_has_prefix(symptom->text, "a machine's name of ") ||
+            !strcmp(symptom->text, "4 Gi of capabilities")) &&
+           cannot_allocate(symptom, seen);
+}
+
+/* A bitmap for the length of a RAM block is allocated before the length is checked. */
+static bool is_mapped_length(const struct godwit_symptom *symptom, char **seen)
+{
+    return !strcmp(symptom->text, "a RAM block of 1 EiB") && cannot_allocate(symptom, seen);
 }
 
 /* The bitmap of received pages is changed before the range is checked. */
@@ -297,6 +311,7 @@ const struct godwit_bug godwit_bugs_loading[] = {
         .arch = "aarch64",
         .accel = "tcg",
         .effect = GODWIT_BUG_LOST,
+        .all_guests = true,
         .strikes = 1,
         .runs = 1,
         .matches = is_aarch64,
@@ -313,6 +328,7 @@ const struct godwit_bug godwit_bugs_loading[] = {
         .arch = "ppc64",
         .accel = "tcg",
         .effect = GODWIT_BUG_LOST,
+        .all_guests = true,
         .strikes = 1,
         .runs = 1,
         .matches = is_ppc64,
@@ -431,6 +447,17 @@ const struct godwit_bug godwit_bugs_loading[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_mapped_page_size,
+    },
+    {
+        .id = "mapped-ram-length-abort",
+        .summary = "the length of a RAM block in a mapped-ram file aborts QEMU",
+        .reference = "measured in QEMU 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_STREAM,
+        .role = GODWIT_BUG_DESTINATION,
+        .since = {9, 0},
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_mapped_length,
     },
     {
         .id = "colo-unasked",

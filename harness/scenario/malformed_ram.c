@@ -85,6 +85,8 @@ static const struct godwit_malformed mapped[] = {
     {"a record of xbzrle", "0000000000000040 =@ 01 0004 00010155", RECORDS},
     {"a multifd flush", "0000000000000200", RECORDS},
     {"a RAM block that is unknown", "=none 0000000000001000", .place = GODWIT_PLACE_BLOCK},
+    {"a RAM block of 2 TiB", "0000020000000000", .place = GODWIT_PLACE_BLOCK_LENGTH, .remove = 8},
+    {"a RAM block of 1 EiB", "1000000000000000", .place = GODWIT_PLACE_BLOCK_LENGTH, .remove = 8},
 };
 
 static const struct godwit_capability mapped_ram[] = {{"mapped-ram", true}, {NULL, false}};
