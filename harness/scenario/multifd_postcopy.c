@@ -47,13 +47,15 @@ static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
 
 static const struct godwit_capability postcopy_off[] = {{"postcopy-ram", false}, {NULL, false}};
 
-/* Returns whether the known bug of the combination keeps each such migration from its end. */
-static bool is_broken(const struct godwit_vm *source, const struct godwit_vm *destination)
+/* Returns whether a destination with this QEMU never ends such a migration, because of the known
+ * bug of the combination. A source with it does not end one in its own order either: it opens the
+ * channels for postcopy at once, and does not recover. */
+static bool is_broken(const struct godwit_vm *vm)
 {
     const struct godwit_bug *bug;
     for (size_t i = 0; (bug = godwit_bug_at(i)); i++)
         if (!strcmp(bug->id, "multifd-postcopy") &&
-            godwit_bug_strikes(bug, source->testbed->setup, source->qemu, destination->qemu))
+            godwit_bug_strikes(bug, vm->testbed->setup, vm->qemu, vm->qemu))
             return true;
     return false;
 }
@@ -74,26 +76,15 @@ static bool accept(struct godwit_vm *vm, GError **error)
 bool godwit_multifd_accept_postcopy(struct godwit_vm *source, struct godwit_vm *destination,
                                     GError **error)
 {
-    return accept(source, error) && accept(destination, error) &&
-           (!is_broken(source, destination) ||
-            godwit_fail(error, GODWIT_ERROR_SKIP,
-                        "needs multifd with postcopy that comes to an end: QEMU %s has the known "
-                        "bug multifd-postcopy",
-                        destination->qemu->version));
-}
-
-/* Migrates as the scenario's spec describes. */
-static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
-                GError **error)
-{
-    const bool paused = scenario->spec.move == GODWIT_MOVE_POSTCOPY_PAUSED;
-    struct godwit_vm *source, *destination;
-    testbed->oob = true;
-    testbed->state->channels = *(const unsigned *)scenario->data;
-    return godwit_course_both(testbed, "destination", paused, &source, &destination, error) &&
-           (paused ? accept(source, error) && accept(destination, error)
-                   : godwit_multifd_accept_postcopy(source, destination, error)) &&
-           godwit_multifd_move_postcopy(testbed, &scenario->spec, source, destination, error);
+    if (!accept(source, error) || !accept(destination, error))
+        return false;
+    const struct godwit_vm *broken = is_broken(source)        ? source
+                                     : is_broken(destination) ? destination
+                                                              : NULL;
+    return !broken || godwit_fail(error, GODWIT_ERROR_SKIP,
+                                  "needs multifd with postcopy that comes to an end: QEMU %s has "
+                                  "the known bug multifd-postcopy",
+                                  broken->qemu->version);
 }
 
 /* Fails unless pages were sent over the channels. */
@@ -127,6 +118,22 @@ static bool judge_compressed(struct godwit_vm *source, struct godwit_vm *destina
                        " bytes were sent over the multifd channels for pages of some "
                        "%" JSON_INTEGER_FORMAT " bytes, expected less than a quarter",
                        sent, size);
+}
+
+/* Migrates as the scenario's spec describes. */
+static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                GError **error)
+{
+    const bool paused = scenario->spec.move == GODWIT_MOVE_POSTCOPY_PAUSED;
+    /* A QEMU with the bug also counts pages that it compresses as if they were whole. */
+    const bool shows_bug = paused && scenario->spec.judge != judge_compressed;
+    struct godwit_vm *source, *destination;
+    testbed->oob = true;
+    testbed->state->channels = *(const unsigned *)scenario->data;
+    return godwit_course_both(testbed, "destination", paused, &source, &destination, error) &&
+           (shows_bug ? accept(source, error) && accept(destination, error)
+                      : godwit_multifd_accept_postcopy(source, destination, error)) &&
+           godwit_multifd_move_postcopy(testbed, &scenario->spec, source, destination, error);
 }
 
 /* Waits until the destination has all connections: the main one, the channels, and OTHERS. */

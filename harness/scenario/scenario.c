@@ -271,6 +271,21 @@ static bool uses_postcopy(const struct godwit_scenario *scenario)
            g_strv_contains((const char *const *)needs, "capability:postcopy-ram");
 }
 
+/* Returns what a postcopy lacks if the destination refuses every guest of the source, or NULL.
+ * Which of them notices first then, and how it ends, is chance; a precopy shows the bug for
+ * sure. */
+static struct godwit_lack *lacks_acceptance(const struct godwit_setup *setup)
+{
+    const struct godwit_bug *bug;
+    for (size_t i = 0; (bug = godwit_bug_at(i)); i++)
+        if (bug->all_guests && godwit_bug_strikes(bug, setup, setup->source, setup->destination))
+            return godwit_lack_new(g_strdup("a destination that accepts the source's guest"),
+                                   g_strdup_printf("QEMU %s and %s have the known bug %s",
+                                                   setup->source->version,
+                                                   setup->destination->version, bug->id));
+    return NULL;
+}
+
 struct godwit_lack *godwit_scenario_lacks_userfaultfd(const struct godwit_setup *setup)
 {
     const char *lacks = godwit_host_lacks_userfaultfd();
@@ -342,9 +357,11 @@ struct godwit_lack *godwit_scenario_lacks(const struct godwit_scenario *scenario
         if (lacks)
             return lacks;
     }
-    struct godwit_lack *host_lacks =
+    struct godwit_lack *lacks =
         uses_postcopy(scenario) ? godwit_scenario_lacks_userfaultfd(setup) : NULL;
-    return host_lacks ? host_lacks : scenario->lacks ? scenario->lacks(setup) : NULL;
+    if (!lacks && uses_postcopy(scenario))
+        lacks = lacks_acceptance(setup);
+    return lacks ? lacks : scenario->lacks ? scenario->lacks(setup) : NULL;
 }
 
 char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
