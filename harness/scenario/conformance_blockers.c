@@ -109,6 +109,22 @@ static bool run_blocked(struct godwit_testbed *testbed, const struct godwit_scen
            godwit_conformance_move_on(testbed, &scenario->spec, source, error);
 }
 
+/* A device whose other side would not come along: memory that it shares with other guests. */
+static const char *const ivshmem[] = {"-object", "memory-backend-ram,id=shared,size=1M,share=on",
+                                      "-device", "ivshmem-plain,memdev=shared", NULL};
+
+static bool run_device(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                       GError **error)
+{
+    (void)scenario;
+    GODWIT_CONFORMANCE vm = {0};
+    struct godwit_vm *source = godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, ivshmem, error);
+    return source && godwit_course_try_start(source, "with ivshmem-plain", error) &&
+           godwit_vm_run(source, error) && godwit_course_see_first_pass(source, error) &&
+           godwit_conformance_begin(&vm, source, error) && check_reason(&vm, error) &&
+           godwit_course_see_it_run(source, error);
+}
+
 GODWIT_SCENARIOS(conformance_blockers) = {
     {
         .name = "conformance/refusals/blocked",
@@ -118,6 +134,14 @@ GODWIT_SCENARIOS(conformance_blockers) = {
         .prepare = godwit_conformance_prepare,
         .order = true,
         .spec = GODWIT_CONFORMANCE_SPEC,
+    },
+    {
+        .name = "conformance/refusals/blocked/device",
+        .summary = "a device that cannot be migrated",
+        .slow = true,
+        .run = run_device,
+        .prepare = godwit_conformance_prepare,
+        .order = true,
     },
 };
 GODWIT_SCENARIOS_END(conformance_blockers);

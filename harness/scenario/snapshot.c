@@ -237,6 +237,31 @@ static bool expect_snapshots(struct godwit_vm *vm, const char *name, const char 
                                       state ? "" : "out", wanted));
 }
 
+/* Saves a snapshot to which nobody gives a name, and loads it by the name that QEMU gave it. */
+static bool run_unnamed(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                        GError **error)
+{
+    const struct plan *plan = scenario->data;
+    struct godwit_moment *moment = testbed->state->moment;
+    struct godwit_vm *source = start_source(testbed, &plan->disks, NULL, error);
+    if (!source || !save(source, plan, "", 1, moment, error) ||
+        !expect_snapshots(source, plan->disks.name[0], NULL, true, 1, error))
+        return false;
+    g_autofree char *list = godwit_vm_monitor(source, "info snapshots", error);
+    g_autoptr(GRegex) name = g_regex_new("\\bvm-[0-9]{14}\\b", 0, 0, NULL);
+    g_autoptr(GMatchInfo) found = NULL;
+    if (!list)
+        return false;
+    if (!g_regex_match(name, list, 0, &found))
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "\"info snapshots\" has no snapshot that is named after the time: %s",
+                           g_strdelimit(list, "\r\n", ' '));
+    g_free(moment->tag);
+    moment->tag = g_match_info_fetch(found, 0);
+    return godwit_course_stop(source, error) && load(source, plan, moment, error) &&
+           godwit_course_end(source, NULL, error);
+}
+
 /* Saves to two disks, the second of which gets the state, and loads elsewhere. */
 static bool run_second(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                        GError **error)
@@ -490,6 +515,15 @@ GODWIT_SCENARIOS(snapshot) = {
         .name = "snapshot/monitor/several",
         .summary = "three snapshots by savevm, one replaced and one deleted by delvm; each loaded",
         .run = run_several,
+        .slow = true,
+        .lacks = lacks_rom,
+        .data = PLAN(MONITOR, MONITOR, SAME, false, ONE_DISK),
+    },
+    {
+        SNAPSHOT,
+        .name = "snapshot/monitor/unnamed",
+        .summary = "savevm without a name, loadvm of the name that QEMU gave",
+        .run = run_unnamed,
         .slow = true,
         .lacks = lacks_rom,
         .data = PLAN(MONITOR, MONITOR, SAME, false, ONE_DISK),
