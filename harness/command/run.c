@@ -197,8 +197,9 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
         context,
         "Runs the scenarios whose names match a GLOB, or all scenarios without a GLOB. "
         "device/NAME,\n"
-        "hotplug/NAME, prelaunch/NAME, roundtrip/NAME, poke/NAME, machine/NAME, cpu/NAME and\n"
-        "prelaunch-cpu/NAME, scenarios for each device, machine type and CPU model that a QEMU\n"
+        "hotplug/NAME, unplug/NAME, prelaunch/NAME, roundtrip/NAME, poke/NAME, machine/NAME,\n"
+        "cpu/NAME and prelaunch-cpu/NAME, scenarios for each device, machine type and CPU model "
+        "that a QEMU\n"
         "has, run only with a GLOB, such as 'device/*'.\n"
         "Exit status: 0 if nothing failed, 1 if a scenario failed, 2 after a usage or environment\n"
         "error or if nothing ran. Skips are not failures. A known bug of QEMU is a failure only "

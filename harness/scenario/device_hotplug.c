@@ -1,6 +1,8 @@
 /*
- * A device that is plugged into the source while its guest runs, and that the destination has on
- * its command line. Everything else is as in device.c.
+ * A device that is plugged into the source while its guest runs. In hotplug/NAME the destination
+ * has it on its command line. In unplug/NAME the source loses it again before the migration, and
+ * the destination never had it: a source that still sends anything of the device is refused.
+ * Everything else is as in device.c.
  *
  * Many machines cannot plug anything into the bus that they have from the start (pcie.0 of a q35).
  * A device that is refused there is tried in a PCI Express port.
@@ -67,10 +69,24 @@ bool godwit_device_plug_running(struct godwit_vm *source, struct godwit_vm *dest
                                  reason);
 }
 
+/* Plugs the device in, sees the guest go on with it, and takes it out. */
+static bool plug_and_unplug(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    bool removed = false;
+    g_autofree char *reason = NULL;
+    if (!godwit_device_plug_running(source, destination, error) ||
+        !godwit_plug_remove(source, source->testbed->state->device, &removed, &reason, error))
+        return false;
+    return removed ? godwit_course_see_it_run(source, error)
+                   : godwit_fail(error, GODWIT_ERROR_SKIP,
+                                 "needs a device that can be unplugged: %s", reason);
+}
+
 static bool migrate(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                     const struct godwit_plug *plug, GError **error)
 {
     struct godwit_spec spec = scenario->spec;
+    const bool stays = spec.configure == godwit_device_plug_running;
     if (plug->source->board || plug->destination->board)
         return godwit_fail(
             error, GODWIT_ERROR_SKIP, "needs a guest for the machine %s, which has the bus of %s",
@@ -78,7 +94,7 @@ static bool migrate(struct godwit_testbed *testbed, const struct godwit_scenario
     if (!find_place(testbed, plug, error))
         return false;
     g_auto(GStrv) here = godwit_plug_arguments(plug->source, false);
-    g_auto(GStrv) there = godwit_plug_arguments(plug->destination, true);
+    g_auto(GStrv) there = godwit_plug_arguments(plug->destination, stays);
     testbed->state->device = g_strdup(plug->source->device);
     if (!godwit_plug_try(testbed, GODWIT_VM_DESTINATION_PAUSED, there, plug->name, error))
         return false;
@@ -106,6 +122,14 @@ GODWIT_SCENARIOS(device_hotplug) = {
         .names = godwit_device_names,
         .run = run,
         GODWIT_DEVICE_ROW(godwit_device_plug_running),
+    },
+    {
+        .name = "unplug/NAME",
+        .summary = "a device of the binary, plugged and unplugged while the guest runs: nothing "
+                   "of it is left",
+        .names = godwit_device_names,
+        .run = run,
+        GODWIT_DEVICE_ROW(plug_and_unplug),
     },
 };
 GODWIT_SCENARIOS_END(device_hotplug);

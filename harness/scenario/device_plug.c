@@ -293,17 +293,43 @@ static bool has_device(struct godwit_vm *vm, const char *id, bool *has, GError *
     return devices != NULL;
 }
 
+/* Returns the id in DEVICE, a value of -device. The caller frees it. */
+static char *id_of(const char *device)
+{
+    const char *id = strstr(device, ",id=") + strlen(",id=");
+    return g_strndup(id, strcspn(id, ","));
+}
+
 bool godwit_plug_add(struct godwit_vm *vm, const char *device, bool *plugged, char **reason,
                      GError **error)
 {
     /* The monitor's command takes what -device takes. QMP's wants a type for each value. */
     g_autofree char *command = g_strconcat("device_add ", device, NULL);
-    const char *id = strstr(device, ",id=") + strlen(",id=");
-    g_autofree char *name = g_strndup(id, strcspn(id, ","));
+    g_autofree char *name = id_of(device);
     g_autofree char *answer = godwit_vm_monitor(vm, command, error);
     if (!answer || !has_device(vm, name, plugged, error))
         return false;
     if (!*plugged)
         *reason = godwit_text_line(g_strstrip(g_strdelimit(answer, "\r\n", ' ')));
     return true;
+}
+
+bool godwit_plug_remove(struct godwit_vm *vm, const char *device, bool *removed, char **reason,
+                        GError **error)
+{
+    g_autofree char *name = id_of(device);
+    g_autofree char *arguments = g_strdup_printf("{\"id\":\"%s\"}", name);
+    const guint first = vm->qmp->events->len;
+    g_autoptr(json_t) reply = godwit_vm_ask(vm, "device_del", arguments, error);
+    bool has = true;
+    if (!reply || !has_device(vm, name, &has, error))
+        return false;
+    *removed = !has;
+    if (has)
+        *reason = g_strdup(godwit_json_string(json_object_get(reply, "error"), "desc",
+                                              "its guest has to give the device back"));
+    /* Before QEMU 11.1 the event may come only when the guest's CPUs stop (docs/known-bugs.md). */
+    return has || (godwit_course_stop(vm, error) &&
+                   godwit_vm_wait_event(vm, first, "DEVICE_DELETED", NULL, error) &&
+                   godwit_vm_run(vm, error));
 }
