@@ -93,6 +93,44 @@ static bool is_namespace(const struct godwit_symptom *symptom, char **seen)
     return !strcmp(symptom->text, "nvme-ns") && was_killed(symptom->source, SIGSEGV, NULL, seen);
 }
 
+/* References to the device remain, so that nothing of it is freed. */
+static bool is_unfreed(const struct godwit_symptom *symptom, char **seen)
+{
+    static const char *const names[] = {"bochs-display",  "ich9-intel-hda", "intel-hda",
+                                        "cxl-downstream", "cxl-upstream",   NULL};
+    (void)seen;
+    return g_strv_contains(names, symptom->text);
+}
+
+static bool is_unfreed_bridge(const struct godwit_symptom *symptom, char **seen)
+{
+    (void)seen;
+    return !strcmp(symptom->text, "i82801b11-bridge");
+}
+
+static bool is_unfreed_xhci(const struct godwit_symptom *symptom, char **seen)
+{
+    (void)seen;
+    return !strcmp(symptom->text, "qemu-xhci") || !strcmp(symptom->text, "nec-usb-xhci");
+}
+
+/* The device is gone, and QEMU still sends a part of it. */
+static bool is_left_over(const struct godwit_symptom *symptom, char **seen)
+{
+    const char *pattern = NULL;
+    if (!strcmp(symptom->text, "dc390"))
+        pattern = "(?:load of migration failed: [^:]+: )?Unknown (?:savevm )?section or instance "
+                  "'\\S+/eeprom' 0\\..*";
+    else if (!strcmp(symptom->text, "ivshmem-plain"))
+        pattern = "Unknown ramblock \"\\S+/mem\", cannot accept migration";
+    *seen = pattern ? godwit_bug_find_line(symptom->destination, pattern) : NULL;
+    return *seen != NULL;
+}
+
+#define UNFREED                                                                                    \
+    .id = "unplug-unfreed", .summary = "some devices are never freed once they are unplugged",     \
+    .kind = GODWIT_SYMPTOM_UNFREED, .role = GODWIT_BUG_EITHER, .strikes = 1, .runs = 1
+
 /* A QEMU of either side dies whenever it plugs the device. */
 #define PLUGGED(NAME, SUMMARY, REFERENCE, MATCHES)                                                 \
     {                                                                                              \
@@ -168,6 +206,21 @@ const struct godwit_bug godwit_bugs_devices[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_namespace,
+    },
+    {UNFREED, .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1", .fixed = {11, 1},
+     .matches = is_unfreed},
+    {UNFREED, .reference = "measured in QEMU 7.2, 10.0 and 11.1", .matches = is_unfreed_bridge},
+    {UNFREED, .reference = "measured in QEMU 7.2, and not in 10.0", .fixed = {10, 0},
+     .matches = is_unfreed_xhci},
+    {
+        .id = "unplug-left-over",
+        .summary = "a part of a device that was unplugged is still sent, and refused",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_left_over,
     },
     PLUGGED("device-hv-syndbg",
             "plugging hv-syndbg beside a vmbus-bridge without SynIC crashes QEMU",

@@ -903,6 +903,30 @@ static void test_plugging(void **state)
     assert_int_equal(g_unlink(path), 0);
 }
 
+/* Devices that are never freed, and parts of others that are still sent. */
+static void test_unplugging(void **state)
+{
+    static const struct {
+        const char *version, *device, *id;
+    } unfreed[] = {
+        {"10.0.13", "bochs-display", "unplug-unfreed"},
+        {"7.2.22", "intel-hda", "unplug-unfreed"},
+        {"11.1.3", "bochs-display", NULL},
+        {"11.1.3", "i82801b11-bridge", "unplug-unfreed"},
+        {"7.2.22", "qemu-xhci", "unplug-unfreed"},
+        {"10.0.13", "qemu-xhci", NULL},
+        {"10.0.13", "e1000", NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(unfreed); i++) {
+        struct fake_pair *pair = pair_new(state, unfreed[i].version, unfreed[i].version);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_UNFREED, .vm = pair->source->vm,
+                                     .text = unfreed[i].device));
+        if (g_strcmp0(id, unfreed[i].id) != 0)
+            fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        fake_pair_free(pair);
+    }
+}
+
 /* A destination of that VM's, which has ended with WAIT_STATUS and said TEXT last. */
 static struct godwit_vm ended(void **state, const struct fake_pair *pair, int wait_status,
                               const char *text)
@@ -1196,6 +1220,39 @@ static void test_cold_serial(void **state)
     fake_pair_free(pair);
 }
 
+/* A part of a device that is gone. The device and QEMU's line are both needed. */
+static void test_left_over(void **state)
+{
+    static const char eeprom[] = "qemu-system-aarch64: Unknown savevm section or instance "
+                                 "'0000:00:01.0:00.0/eeprom' 0. Make sure that they match\n";
+    static const char new_eeprom[] = "qemu-system-aarch64: load of migration failed: Invalid "
+                                     "argument: Unknown section or instance "
+                                     "'0000:00:01.0:00.0/eeprom' 0. Make sure that they match\n";
+    static const char memory[] = "qemu-system-aarch64: Unknown ramblock \"0000:00:01.0:00.0/mem\", "
+                                 "cannot accept migration\n";
+    static const struct {
+        const char *device, *printed, *id;
+    } rows[] = {
+        {"dc390", eeprom, "unplug-left-over"},
+        {"dc390", new_eeprom, "unplug-left-over"},
+        {"dc390", memory, NULL},
+        {"dc390", "", NULL},
+        {"ivshmem-plain", memory, "unplug-left-over"},
+        {"ivshmem-plain", eeprom, NULL},
+        {"e1000", eeprom, NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, "10.0.13", "10.0.13");
+        struct godwit_vm vm = ended(state, pair, STATUS_1, rows[i].printed);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_DEVICE, .source = pair->source->vm,
+                                     .destination = &vm, .text = rows[i].device));
+        if (g_strcmp0(id, rows[i].id) != 0)
+            fail_msg("row %zu is taken for %s", i, id ? id : "nothing");
+        end_stderr(state, &vm);
+        fake_pair_free(pair);
+    }
+}
+
 /* Whatever the destination has said, only a failed load is explained by it. */
 static void test_failures(void **state)
 {
@@ -1430,6 +1487,8 @@ static void test_all_rows(void **state)
                                          "mapped-ram-page-size",
                                          "mapped-ram-length-abort",
                                          "colo-unasked",
+                                         "unplug-unfreed",
+                                         "unplug-left-over",
                                          NULL};
     const struct godwit_bug *bug;
     size_t rows = 0;
@@ -1442,7 +1501,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 93);
+    assert_int_equal(rows, 97);
 }
 
 /* The set of accepted bugs, and back. */
@@ -2420,6 +2479,8 @@ int main(void)
         cmocka_unit_test(test_interlock),
         cmocka_unit_test(test_spi_board),
         cmocka_unit_test(test_plugging),
+        cmocka_unit_test(test_unplugging),
+        cmocka_unit_test(test_left_over),
         cmocka_unit_test(test_machines),
         cmocka_unit_test(test_loads),
         cmocka_unit_test(test_cold_serial),
