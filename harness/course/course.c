@@ -190,7 +190,8 @@ bool godwit_course_leg(struct godwit_testbed *testbed, const struct godwit_spec 
     godwit_blackout_end(testbed);
     if (good)
         return true;
-    if (spec->outcome != GODWIT_OUTCOME_FAILS && !spec->fault)
+    /* A migration that must fail explains the end of its destination, not that of its source. */
+    if ((spec->outcome != GODWIT_OUTCOME_FAILS || source->exited) && !spec->fault)
         godwit_bug_explain_failure(source, destination, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
