@@ -374,10 +374,10 @@ const struct godwit_bug godwit_bugs_loading[] = {
     {
         .id = "preempt-late-channel",
         .summary = "a source may abort if its migration with postcopy-preempt fails at once",
-        .reference = "measured in QEMU 7.2, and not in 10.0 and 11.1",
+        .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1",
         .kind = GODWIT_SYMPTOM_SOURCE_DIED,
         .role = GODWIT_BUG_SOURCE,
-        .fixed = {10, 0},
+        .fixed = {11, 1},
         .effect = GODWIT_BUG_LOST,
         .strikes = 1,
         .runs = 30,

@@ -1375,7 +1375,8 @@ static void test_late_channel(void **state)
         const char *capability, *text, *id;
     } rows[] = {
         {"7.2.22", SIGNAL_6, "postcopy-preempt", LATE, "preempt-late-channel"},
-        {"10.0.13", SIGNAL_6, "postcopy-preempt", LATE, NULL},
+        {"10.0.13", SIGNAL_6, "postcopy-preempt", LATE, "preempt-late-channel"},
+        {"11.1.3", SIGNAL_6, "postcopy-preempt", LATE, NULL},
         {"7.2.22", SIGNAL_11, "postcopy-preempt", LATE, NULL},
         {"7.2.22", SIGNAL_6, "postcopy-ram", LATE, NULL},
         {"7.2.22", SIGNAL_6, "postcopy-preempt", "yank_register_function\n", NULL},
