@@ -94,6 +94,12 @@ my @common = @{$results->{'devices/common'}{measurements}{devices} || []};
 cmp_ok(@common, '>=', 12, 'common devices');
 ok(scalar(grep { /^virtio-net-pci,/ } @common), 'common devices: a network');
 
+# A device that comes and goes, one that only its guest could give back, and QEMU's own network.
+($run, $results) = results_of('unplug/usb-tablet', 'unplug/e1000', 'netdev/user/removed');
+is_deeply([map { "$_ $results->{$_}{status}" } sort keys %$results],
+    ['netdev/user/removed pass', 'unplug/e1000 skip', 'unplug/usb-tablet pass'], 'nothing is left of them');
+like($results->{'unplug/e1000'}{message}, qr/^needs a device that can be unplugged: /, 'what is still there');
+
 # A CPU for the running guest, and a destination that has another device in its place.
 ($run, $results) = results_of('smp/hotplug');
 is($results->{'smp/hotplug'}{status}, 'pass', 'a CPU that is plugged survives');
