@@ -93,10 +93,8 @@ static bool is_cpr(const struct godwit_symptom *symptom, char **seen)
 /* Returns true if SIGSEGV killed the VM after its migration was in STATE. */
 static bool died_after(const struct godwit_vm *vm, const char *state, char **seen)
 {
-    bool reported = false;
-    for (guint i = vm->migration_first; i < vm->qmp->events->len && !reported; i++)
-        reported = godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION", state);
-    if (!reported || !godwit_bug_was_killed(vm, SIGSEGV))
+    if (!godwit_qmp_find_event(vm->qmp, vm->migration_first, "MIGRATION", state) ||
+        !godwit_bug_was_killed(vm, SIGSEGV))
         return false;
     g_autofree char *end = godwit_vm_end(vm);
     *seen = g_strdup_printf("the %s's QEMU %s while it recovered", vm->name, end);
@@ -263,11 +261,8 @@ static bool is_mapped_page_size(const struct godwit_symptom *symptom, char **see
 static bool is_colo_unasked(const struct godwit_symptom *symptom, char **seen)
 {
     (void)seen;
-    bool colo = false;
-    for (guint i = 0; i < symptom->vm->qmp->events->len && !colo; i++)
-        colo = godwit_qmp_event_is(g_ptr_array_index(symptom->vm->qmp->events, i), "MIGRATION",
-                                   "colo");
-    return colo && !strcmp(symptom->text, "ENABLE_COLO without x-colo");
+    return !strcmp(symptom->text, "ENABLE_COLO without x-colo") &&
+           godwit_qmp_find_event(symptom->vm->qmp, 0, "MIGRATION", "colo");
 }
 
 const struct godwit_bug godwit_bugs_loading[] = {

@@ -64,13 +64,7 @@ static bool is_standing(const struct godwit_symptom *symptom, char **seen)
 static bool is_protected(const struct godwit_symptom *symptom, char **seen)
 {
     const struct godwit_vm *source = symptom->source;
-    bool cancelled = false;
-    if (!source)
-        return false;
-    for (guint i = 0; i < source->qmp->events->len && !cancelled; i++)
-        cancelled = godwit_qmp_event_is(g_ptr_array_index(source->qmp->events, i), "MIGRATION",
-                                        "cancelled");
-    if (!cancelled)
+    if (!source || !godwit_qmp_find_event(source->qmp, 0, "MIGRATION", "cancelled"))
         return false;
     *seen =
         godwit_bug_find_line(source, "^\\S+: uffd_change_protection\\(\\) failed: addr=0x[0-9a-f]+ "

@@ -184,10 +184,9 @@ static bool has_changed(const struct godwit_vm *vm, guint first)
 {
     static const char *const ends[] = {"RESET",        "SHUTDOWN", "POWERDOWN",      "SUSPEND",
                                        "SUSPEND_DISK", "WAKEUP",   "GUEST_PANICKED", "RESUME"};
-    for (guint i = first; i < vm->qmp->events->len; i++)
-        for (size_t end = 0; end < G_N_ELEMENTS(ends); end++)
-            if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), ends[end], NULL))
-                return true;
+    for (size_t end = 0; end < G_N_ELEMENTS(ends); end++)
+        if (godwit_qmp_find_event(vm->qmp, first, ends[end], NULL))
+            return true;
     return false;
 }
 

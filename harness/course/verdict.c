@@ -149,11 +149,10 @@ bool godwit_course_refuse(struct godwit_vm *vm, const char *command, json_t *arg
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the %s's migration is \"%s\" after it refused %s with %s", vm->name,
                            state, command, given);
-    for (guint i = first; i < vm->qmp->events->len; i++)
-        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "MIGRATION", NULL))
-            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                               "the %s reported a migration although it refused %s with %s",
-                               vm->name, command, given);
+    if (godwit_qmp_find_event(vm->qmp, first, "MIGRATION", NULL))
+        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                           "the %s reported a migration although it refused %s with %s", vm->name,
+                           command, given);
     return godwit_course_expect_status(vm, status, "after the refusal", error);
 }
 

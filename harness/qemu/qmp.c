@@ -343,3 +343,14 @@ bool godwit_qmp_event_is(const json_t *event, const char *name, const char *stat
            (!status ||
             !g_strcmp0(godwit_json_string(json_object_get(event, "data"), "status", NULL), status));
 }
+
+const json_t *godwit_qmp_find_event(const struct godwit_qmp *qmp, guint first, const char *name,
+                                    const char *status)
+{
+    for (guint i = first; i < qmp->events->len; i++) {
+        const json_t *event = g_ptr_array_index(qmp->events, i);
+        if (godwit_qmp_event_is(event, name, status))
+            return event;
+    }
+    return NULL;
+}

@@ -96,4 +96,8 @@ json_t *godwit_qmp_parse(const char *text);
 /* Returns whether the event is NAME and, unless STATUS is NULL, has STATUS as its data.status. */
 bool godwit_qmp_event_is(const json_t *event, const char *name, const char *status);
 
+/* Returns the first such event from index FIRST on, borrowed, or NULL if there is none yet. */
+const json_t *godwit_qmp_find_event(const struct godwit_qmp *qmp, guint first, const char *name,
+                                    const char *status);
+
 #endif

@@ -80,10 +80,7 @@ static char *pass(struct godwit_vm *vm, const void *bytes, size_t length, GError
 
 static bool has_event(const struct godwit_vm *vm, const char *name, const char *state)
 {
-    for (guint i = vm->migration_first; i < vm->qmp->events->len; i++)
-        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), name, state))
-            return true;
-    return false;
+    return godwit_qmp_find_event(vm->qmp, vm->migration_first, name, state) != NULL;
 }
 
 /* A destination that may load the stream is paused: then it has no event RESUME. */

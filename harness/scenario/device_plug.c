@@ -320,26 +320,20 @@ bool godwit_plug_add(struct godwit_vm *vm, const char *device, bool *plugged, ch
  * before QEMU 11.1 a CPU under TCG may keep that command from its end (docs/known-bugs.md). */
 #define FREED_BY_NOW 4
 
-/* Returns whether QEMU has reported, after event FIRST, that a device is gone for good. */
-static bool is_reported(const struct godwit_vm *vm, guint first)
-{
-    for (guint i = first; i < vm->qmp->events->len; i++)
-        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "DEVICE_DELETED", NULL))
-            return true;
-    return false;
-}
-
 /* Fails unless QEMU frees DEVICE, a value of -device, which was taken out of VM after event
  * FIRST. */
 static bool see_freed(struct godwit_vm *vm, const char *device, guint first, GError **error)
 {
-    for (int i = 0; i < FREED_BY_NOW && !is_reported(vm, first); i++) {
+    const struct godwit_qmp *qmp = vm->qmp;
+    bool freed = godwit_qmp_find_event(qmp, first, "DEVICE_DELETED", NULL);
+    for (int i = 0; i < FREED_BY_NOW && !freed; i++) {
         g_autoptr(json_t) reply =
             godwit_vm_ask(vm, "device_add", "{\"driver\":\"no-such-device\"}", error);
         if (!reply)
             return false;
+        freed = godwit_qmp_find_event(qmp, first, "DEVICE_DELETED", NULL);
     }
-    if (is_reported(vm, first))
+    if (freed)
         return true;
     godwit_fail(error, GODWIT_ERROR_QMP,
                 "the %s's QEMU has taken the device out and never frees it: there is no event "

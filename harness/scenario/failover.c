@@ -89,10 +89,7 @@ static bool await(struct godwit_vm *vm, const char *name, const char *field, con
 /* Returns whether VM has reported an event NAME, with that STATUS unless it is NULL. */
 static bool has_event(const struct godwit_vm *vm, const char *name, const char *status)
 {
-    for (guint i = 0; i < vm->qmp->events->len; i++)
-        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), name, status))
-            return true;
-    return false;
+    return godwit_qmp_find_event(vm->qmp, 0, name, status) != NULL;
 }
 
 /* Fails with MIGRATION if VM has reported an event NAME, with that STATUS unless it is NULL. */

@@ -385,10 +385,9 @@ static bool suspend(struct godwit_testbed *testbed, const struct godwit_scenario
     if (!godwit_vm_command(vm, "system_wakeup", NULL, error) ||
         !observe(vm, 2, vm->console->passes + 3, &footprint, &awake, error))
         return false;
-    for (guint i = events; i < vm->qmp->events->len; i++)
-        if (godwit_qmp_event_is(g_ptr_array_index(vm->qmp->events, i), "SUSPEND", NULL))
-            return godwit_fail(error, GODWIT_ERROR_ORACLE,
-                               "%s: the guest suspended itself a second time", vm->name);
+    if (godwit_qmp_find_event(vm->qmp, events, "SUSPEND", NULL))
+        return godwit_fail(error, GODWIT_ERROR_ORACLE,
+                           "%s: the guest suspended itself a second time", vm->name);
     if (awake.mailbox->state != GODWIT_STATE_RUNNING || awake.mailbox->passes <= asleep.passes)
         return godwit_fail(
             error, GODWIT_ERROR_ORACLE,

@@ -289,7 +289,7 @@ bool godwit_vm_wait_console(struct godwit_vm *vm, unsigned ready, guint64 passes
 }
 
 struct event_goal {
-    const GPtrArray *events;
+    const struct godwit_qmp *qmp;
     guint next;
     const char *name;
     const char *status;
@@ -299,18 +299,15 @@ struct event_goal {
 static bool event_came(gpointer data)
 {
     struct event_goal *goal = data;
-    for (; !goal->found && goal->next < goal->events->len; goal->next++) {
-        const json_t *event = g_ptr_array_index(goal->events, goal->next);
-        if (godwit_qmp_event_is(event, goal->name, goal->status))
-            goal->found = event;
-    }
+    goal->found = godwit_qmp_find_event(goal->qmp, goal->next, goal->name, goal->status);
+    goal->next = goal->qmp->events->len;
     return goal->found != NULL;
 }
 
 const json_t *godwit_vm_wait_event(struct godwit_vm *vm, guint first, const char *name,
                                    const char *status, GError **error)
 {
-    struct event_goal goal = {vm->qmp->events, first, name, status, NULL};
+    struct event_goal goal = {vm->qmp, first, name, status, NULL};
     g_autofree char *what = g_strdup_printf("the %s's event %s%s%s", vm->name, name,
                                             status ? " " : "", status ? status : "");
     return godwit_testbed_wait(vm->testbed, event_came, &goal, what, error) ? goal.found : NULL;

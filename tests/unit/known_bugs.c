@@ -903,7 +903,7 @@ static void test_plugging(void **state)
     assert_int_equal(g_unlink(path), 0);
 }
 
-/* Devices that are never freed, and parts of others that are still sent. */
+/* Devices that are never freed. Each version has its own. */
 static void test_unplugging(void **state)
 {
     static const struct {
