@@ -130,7 +130,8 @@ static bool start(struct subject *subject, struct godwit_still *still, GError **
         !godwit_hardware_assign(still->source, error))
         return false;
     still->source->alarms_judged = true;
-    still->source->console->theirs = true; /* a poke may make the serial port send a byte */
+    /* A poke may make the serial port send a byte, before the migration or after it. */
+    still->source->console->theirs = still->destination->console->theirs = true;
     if (subject->pokes)
         return true;
     subject->places = godwit_hardware_places(still->source, error);
