@@ -44,6 +44,10 @@ static void identity_text(GString *text, uint64_t selector, uint64_t before, uin
 }
 
 static const char *const types[] = {"q35", "pc", NULL};
+
+/* A q35 asks its guest by ACPI, unless it leaves that to the slots of PCI Express. */
+static const char *const unplug_arguments[] = {
+    "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off", NULL};
 static const struct godwit_image *const images[] = {&rom, &bootsect, NULL};
 
 GODWIT_MACHINE(x86_64) = {
@@ -51,6 +55,7 @@ GODWIT_MACHINE(x86_64) = {
     .package = "qemu-system-x86",
     .types = types,
     .images = images,
+    .unplug_arguments = unplug_arguments,
     .memory_mib = 150,
     .memory_least_mib = 8,
     .reach = 1ull << 31, /* with more RAM than that, some of it is above 4 GiB */
@@ -68,6 +73,7 @@ GODWIT_MACHINE(i386) = {
     .package = "qemu-system-x86",
     .types = types,
     .images = images,
+    .unplug_arguments = unplug_arguments,
     .memory_mib = 150,
     .memory_least_mib = 8,
     .reach = 1ull << 31,         /* with more RAM than that, some of it is above 4 GiB */

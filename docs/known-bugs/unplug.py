@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Devices that are plugged into a paused aarch64 machine and unplugged again. QEMU should free each, and
-report it (DEVICE_DELETED), and a machine without the device should be able to take over. No Godwit in
-here: QEMUs and QMP.
+"""Devices that are plugged into a paused machine and unplugged again. QEMU should free each, and report it
+(DEVICE_DELETED), and a machine without the device should be able to take over. No Godwit in here: QEMUs
+and QMP.
 
     unplug.py [QEMU [DEVICE...]]      default: qemu-system-aarch64, and the devices below
 
@@ -13,16 +13,20 @@ import time
 
 from qemu import Qemu, folder, version
 
-MACHINE = ("-machine", "virt,accel=tcg", "-m", "64", "-S", "-device", "pcie-root-port,id=socket",
+MACHINE = ("-m", "64", "-S", "-device", "pcie-root-port,id=socket",
            "-object", "memory-backend-ram,id=shared,size=1M,share=on")
+# A q35 asks its guest by ACPI, unless it leaves that to the slots of PCI Express.
+Q35 = ("-machine", "q35,accel=tcg", "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
+VIRT = ("-machine", "virt,accel=tcg")
 DEVICES = ("e1000", "dc390", "ivshmem-plain,memdev=shared,master=on", "bochs-display", "intel-hda",
            "qemu-xhci", "i82801b11-bridge", "cxl-upstream")
 
 
 def try_device(binary, device, address):
     """What is left of the DEVICE; nothing if all is well."""
-    source = Qemu(binary, *MACHINE)
-    destination = Qemu(binary, *MACHINE, "-incoming", "defer")
+    machine = (Q35 if binary.endswith("x86_64") else VIRT) + MACHINE
+    source = Qemu(binary, *machine)
+    destination = Qemu(binary, *machine, "-incoming", "defer")
     left = []
     try:
         # So the source hears what the destination says of its stream.

@@ -102,10 +102,10 @@ static bool is_unfreed(const struct godwit_symptom *symptom, char **seen)
     return g_strv_contains(names, symptom->text);
 }
 
-static bool is_unfreed_bridge(const struct godwit_symptom *symptom, char **seen)
+static bool is_unfreed_always(const struct godwit_symptom *symptom, char **seen)
 {
     (void)seen;
-    return !strcmp(symptom->text, "i82801b11-bridge");
+    return !strcmp(symptom->text, "i82801b11-bridge") || !strcmp(symptom->text, "qxl");
 }
 
 static bool is_unfreed_xhci(const struct godwit_symptom *symptom, char **seen)
@@ -209,7 +209,7 @@ const struct godwit_bug godwit_bugs_devices[] = {
     },
     {UNFREED, .reference = "measured in QEMU 7.2 and 10.0, and not in 11.1", .fixed = {11, 1},
      .matches = is_unfreed},
-    {UNFREED, .reference = "measured in QEMU 7.2, 10.0 and 11.1", .matches = is_unfreed_bridge},
+    {UNFREED, .reference = "measured in QEMU 7.2, 10.0 and 11.1", .matches = is_unfreed_always},
     {UNFREED, .reference = "measured in QEMU 7.2, and not in 10.0", .fixed = {10, 0},
      .matches = is_unfreed_xhci},
     {

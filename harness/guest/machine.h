@@ -63,6 +63,8 @@ struct godwit_machine {
     const char *machine_options_tcg;          /* more options for -machine under TCG only, or
                                                  NULL */
     const char *const *arguments;             /* further arguments, NULL-terminated, or NULL */
+    const char *const *unplug_arguments;      /* with these, QEMU takes a PCI Express device out
+                                                 without its guest; NULL-terminated, or NULL */
     unsigned memory_mib;                      /* -m for the default window ... */
     unsigned memory_least_mib; /* ... and the least that the machine starts with, for a small
                                   window */

@@ -332,17 +332,22 @@ struct godwit_recipe *godwit_recipe_join(const GPtrArray *recipes)
     return joined;
 }
 
+void godwit_recipe_add_arguments(struct godwit_recipe *recipe, const char *const *arguments)
+{
+    const guint count = g_strv_length(recipe->machine);
+    const guint more = g_strv_length((char **)arguments);
+    recipe->machine = g_renew(char *, recipe->machine, count + more + 1);
+    for (guint i = 0; i <= more; i++)
+        recipe->machine[count + i] = g_strdup(arguments[i]);
+}
+
 bool godwit_recipe_use_port(struct godwit_recipe *recipe)
 {
-    static const char *const port[] = {"-device", "pcie-root-port,id=socket,chassis=7"};
+    static const char *const port[] = {"-device", "pcie-root-port,id=socket,chassis=7", NULL};
     if (!recipe->pci)
         return false;
     recipe->pci = false;
-    const guint count = g_strv_length(recipe->machine);
-    recipe->machine = g_renew(char *, recipe->machine, count + G_N_ELEMENTS(port) + 1);
-    for (size_t i = 0; i < G_N_ELEMENTS(port); i++)
-        recipe->machine[count + i] = g_strdup(port[i]);
-    recipe->machine[count + G_N_ELEMENTS(port)] = NULL;
+    godwit_recipe_add_arguments(recipe, port);
     char *device = g_strconcat(recipe->device, ",bus=socket", NULL);
     g_free(recipe->device);
     recipe->device = device;

@@ -45,6 +45,9 @@ void godwit_recipe_add_option(GPtrArray *arguments, const char *option, const ch
  * What several need is there once. The caller frees it. */
 struct godwit_recipe *godwit_recipe_join(const GPtrArray *recipes);
 
+/* Adds ARGUMENTS, NULL-terminated, to those of the machine. */
+void godwit_recipe_add_arguments(struct godwit_recipe *recipe, const char *const *arguments);
+
 /* Adds a PCI Express port to the machine and plugs the device into it, as a machine needs that
  * cannot plug anything into its root bus while it runs. Returns false if the device is not for PCI,
  * or needs another place. */

@@ -4,12 +4,18 @@
  * the destination never had it: a source that still sends anything of the device is refused.
  * Everything else is as in device.c.
  *
+ * QEMU asks the guest before it takes a PCI device out, unless the guest has switched its slot off,
+ * as Godwit's has: it never switches one on. A machine that asks in another way (a q35, by ACPI) is
+ * told not to.
+ *
  * Many machines cannot plug anything into the bus that they have from the start (pcie.0 of a q35).
  * A device that is refused there is tried in a PCI Express port.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "scenario/device_parts.h"
+
+#include "guest/machine.h"
 
 /* Tries to plug the source's device into a machine that exists. Sets *REASON to why QEMU does not
  * do it, which the caller frees, or to NULL. */
@@ -82,6 +88,16 @@ static bool plug_and_unplug(struct godwit_vm *source, struct godwit_vm *destinat
                                  "needs a device that can be unplugged: %s", reason);
 }
 
+/* Makes both machines let a device go without their guest, as far as they can. */
+static void allow_unplug(const struct godwit_machine *machine, const struct godwit_plug *plug)
+{
+    if (!machine->unplug_arguments)
+        return;
+    godwit_recipe_add_arguments(plug->source, machine->unplug_arguments);
+    if (plug->destination != plug->source)
+        godwit_recipe_add_arguments(plug->destination, machine->unplug_arguments);
+}
+
 static bool migrate(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                     const struct godwit_plug *plug, GError **error)
 {
@@ -91,6 +107,8 @@ static bool migrate(struct godwit_testbed *testbed, const struct godwit_scenario
         return godwit_fail(
             error, GODWIT_ERROR_SKIP, "needs a guest for the machine %s, which has the bus of %s",
             plug->source->board ? plug->source->board : plug->destination->board, plug->name);
+    if (!stays)
+        allow_unplug(testbed->setup->machine, plug);
     if (!find_place(testbed, plug, error))
         return false;
     g_auto(GStrv) here = godwit_plug_arguments(plug->source, false);

@@ -913,6 +913,7 @@ static void test_unplugging(void **state)
         {"7.2.22", "intel-hda", "unplug-unfreed"},
         {"11.1.3", "bochs-display", NULL},
         {"11.1.3", "i82801b11-bridge", "unplug-unfreed"},
+        {"11.1.3", "qxl", "unplug-unfreed"},
         {"7.2.22", "qemu-xhci", "unplug-unfreed"},
         {"10.0.13", "qemu-xhci", NULL},
         {"10.0.13", "e1000", NULL},
