@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "scenario/conformance_parts.h"
+#include "scenario/monitor.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -79,6 +80,26 @@ static bool check_reason(struct godwit_conformance *vm, GError **error)
     return true;
 }
 
+/* Checks that the human monitor shows each of the reasons. */
+static bool check_shown(struct godwit_conformance *vm, GError **error)
+{
+    g_autoptr(json_t) info = godwit_vm_execute(vm->vm, "query-migrate", NULL, error);
+    g_autofree char *shown = info ? godwit_monitor_show(vm->vm, error) : NULL;
+    g_autofree char *problem = NULL;
+    size_t i;
+    json_t *reason;
+    if (!shown)
+        return false;
+    json_array_foreach(json_object_get(info, "blocked-reasons"), i, reason)
+    {
+        if (!problem && !strstr(shown, json_string_value(reason)))
+            problem = g_strdup_printf("it does not show \"%s\"", json_string_value(reason));
+    }
+    godwit_conformance_note(vm->vm->testbed, "info migrate with a blocker: shows each reason", NULL,
+                            problem);
+    return true;
+}
+
 static bool run_blocked(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                         GError **error)
 {
@@ -102,7 +123,7 @@ static bool run_blocked(struct godwit_testbed *testbed, const struct godwit_scen
                     godwit_json_string(json_object_get(added, "error"), "desc", ""));
         return false;
     }
-    return check_reason(&vm, error) && REQUESTS(&vm, blocked, error) &&
+    return check_reason(&vm, error) && check_shown(&vm, error) && REQUESTS(&vm, blocked, error) &&
            check_only_migratable(testbed, error) &&
            godwit_vm_command(source, "blockdev-del", json_pack("{s:s}", "node-name", "folder"),
                              error) &&
@@ -122,7 +143,7 @@ static bool run_device(struct godwit_testbed *testbed, const struct godwit_scena
     return source && godwit_course_try_start(source, "with ivshmem-plain", error) &&
            godwit_vm_run(source, error) && godwit_course_see_first_pass(source, error) &&
            godwit_conformance_begin(&vm, source, error) && check_reason(&vm, error) &&
-           godwit_course_see_it_run(source, error);
+           check_shown(&vm, error) && godwit_course_see_it_run(source, error);
 }
 
 GODWIT_SCENARIOS(conformance_blockers) = {

@@ -9,6 +9,7 @@
 
 #include "bugs/bugs.h"
 #include "scenario/conformance.h"
+#include "scenario/monitor.h"
 #include "scenario/recovery.h"
 
 #include <string.h>
@@ -27,43 +28,33 @@ static const struct godwit_parameter cache_before[] = {{"xbzrle-cache-size", CAC
 static const struct godwit_parameter cache_later[] = {{"xbzrle-cache-size", CACHE_LATER, NULL},
                                                       {NULL, 0, NULL}};
 
-static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
-                GError **error)
+/* Checks that `info migrate` shows where the destination listens, if query-migrate does. */
+static bool see_address(struct godwit_vm *destination, GError **error)
 {
-    testbed->by_monitor = true;
-    return godwit_course_run(testbed, &scenario->spec, error);
-}
-
-/* Fails unless the VM's `info migrate` has text that matches PATTERN. Since QEMU 10.1 it shows all
- * only if it is asked to. */
-static bool expect_shown(struct godwit_vm *vm, const char *pattern, GError **error)
-{
-    g_autofree char *help = godwit_vm_monitor(vm, "help info migrate", error);
-    if (!help)
+    g_autoptr(json_t) info = godwit_vm_execute(destination, "query-migrate", NULL, error);
+    if (!info)
         return false;
-    g_autofree char *shown =
-        godwit_vm_monitor(vm, strstr(help, "[-a]") ? "info migrate -a" : "info migrate", error);
-    if (!shown)
-        return false;
-    if (g_regex_match_simple(pattern, shown, 0, 0))
+    const json_t *address = json_array_get(json_object_get(info, "socket-address"), 0);
+    const char *path = godwit_json_string(address, "path", NULL);
+    if (!path)
         return true;
-    g_strdelimit(shown, "\r\n\t", ' ');
-    return godwit_fail(error, GODWIT_ERROR_QMP,
-                       "the %s's \"info migrate\" does not match \"%s\": %s", vm->name, pattern,
-                       shown);
+    g_autofree char *name = g_regex_escape_string(path, -1);
+    g_autofree char *pattern = g_strdup_printf("\\sunix:%s\\b", name);
+    return godwit_monitor_expect(destination, pattern, error);
 }
 
 static bool see_active(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    return expect_shown(source, "(?i)status:\\s+active\\b", error) &&
-           expect_shown(destination, "(?i)status:\\s+active\\b", error);
+    return godwit_monitor_expect(source, "(?i)status:\\s+active\\b", error) &&
+           godwit_monitor_expect(destination, "(?i)status:\\s+active\\b", error) &&
+           see_address(destination, error);
 }
 
 static bool continue_paused(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;
     return godwit_migrate_wait(source, "pre-switchover", error) &&
-           expect_shown(source, "(?i)status:\\s+pre-switchover\\b", error) &&
+           godwit_monitor_expect(source, "(?i)status:\\s+pre-switchover\\b", error) &&
            godwit_migrate_continue(source, error);
 }
 
@@ -71,40 +62,16 @@ static bool continue_paused(struct godwit_vm *source, struct godwit_vm *destinat
 static bool shrink_cache(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;
-    return expect_shown(source, "size[=:] *" G_STRINGIFY(CACHE_BEFORE) "\\b", error) &&
+    return godwit_monitor_expect(source, "size[=:] *" G_STRINGIFY(CACHE_BEFORE) "\\b", error) &&
            godwit_migrate_set_parameters(source, cache_later, error) &&
-           expect_shown(source, "size[=:] *" G_STRINGIFY(CACHE_LATER) "\\b", error);
+           godwit_monitor_expect(source, "size[=:] *" G_STRINGIFY(CACHE_LATER) "\\b", error);
 }
 
-/* A figure of query-migrate that is exact, and how `info migrate` names it: before QEMU 10.1, and
- * since. */
-static const struct figure {
-    const char *object, *name;
-    const char *label;
-} figures[] = {
-    {NULL, "total-time", "total time: |total="},
-    {NULL, "downtime", "downtime: |down="},
-    {"ram", "normal", "normal: |normal="},
-    {"ram", "duplicate", "duplicate: |zero="},
-    {"ram", "dirty-sync-count", "dirty sync count: |dirty_syncs="},
-};
-
-/* Checks that `info migrate` shows the figures of a migration that is over. */
 static bool judge_figures(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    (void)destination;
-    g_autoptr(json_t) info = godwit_vm_execute(source, "query-migrate", NULL, error);
-    if (!info || !expect_shown(source, "(?i)status:\\s+completed\\b", error))
-        return false;
-    for (size_t i = 0; i < G_N_ELEMENTS(figures); i++) {
-        const json_t *of = figures[i].object ? json_object_get(info, figures[i].object) : info;
-        g_autofree char *pattern =
-            g_strdup_printf("(?:%s)%" JSON_INTEGER_FORMAT "\\b", figures[i].label,
-                            godwit_json_integer(of, figures[i].name, -1));
-        if (!expect_shown(source, pattern, error))
-            return false;
-    }
-    return true;
+    return godwit_monitor_expect(source, "(?i)status:\\s+completed\\b", error) &&
+           godwit_monitor_judge_figures(source, error) &&
+           godwit_monitor_judge_figures(destination, error);
 }
 
 /* Cancels a migration, then migrates to another destination. */
@@ -121,7 +88,7 @@ static bool run_cancel(struct godwit_testbed *testbed, const struct godwit_scena
     godwit_testbed_phase(testbed, GODWIT_PHASE_CANCEL);
     if (!godwit_vm_command(source, "migrate_cancel", NULL, error) ||
         !godwit_migrate_wait(source, "cancelled", error) ||
-        !expect_shown(source, "(?i)status:\\s+cancelled\\b", error) ||
+        !godwit_monitor_expect(source, "(?i)status:\\s+cancelled\\b", error) ||
         !godwit_course_see_it_run(source, error))
         return false;
     return godwit_vm_handshake(last, error) &&
@@ -361,7 +328,7 @@ GODWIT_SCENARIOS(monitor) = {
     {
         .name = "monitor/precopy",
         .summary = "by the human monitor: paused in pre-switchover, then continued",
-        .run = run,
+        .run = godwit_monitor_run,
         .spec = {.capabilities = paused,
                  .live = see_active,
                  .released = continue_paused,
@@ -372,7 +339,7 @@ GODWIT_SCENARIOS(monitor) = {
         .content = GODWIT_FLAG_ZERO, /* the cache must forget pages that turn zero */
         .summary = "by the human monitor: the xbzrle cache becomes smaller in the middle",
         .slow = true,
-        .run = run,
+        .run = godwit_monitor_run,
         .spec = {.move = GODWIT_MOVE_ITERATE,
                  .capabilities = xbzrle,
                  .parameters = cache_before,
@@ -383,7 +350,7 @@ GODWIT_SCENARIOS(monitor) = {
         .name = "monitor/postcopy",
         .summary = "by the human monitor: postcopy that is paused, and recovers",
         .slow = true,
-        .run = run,
+        .run = godwit_monitor_run,
         .spec = {.move = GODWIT_MOVE_POSTCOPY,
                  .parameters = throttled,
                  .released = godwit_recovery_fail_and_recover},
