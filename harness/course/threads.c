@@ -5,8 +5,10 @@
  */
 #include "course/threads.h"
 
+#include "base/error.h"
 #include "base/text.h"
 #include <string.h>
+#include <sys/syscall.h>
 
 struct thread {
     char *name;
@@ -105,6 +107,29 @@ void godwit_threads_free(struct godwit_threads *threads)
 bool godwit_threads_has(const struct godwit_threads *threads, guint64 thread)
 {
     return g_hash_table_contains(threads->known, &thread);
+}
+
+bool godwit_threads_sleeper(const struct godwit_threads *threads, bool *sleeps, GError **error)
+{
+    g_autoptr(GDir) folder = g_dir_open(threads->tasks, 0, NULL);
+    const char *number;
+    *sleeps = false;
+    while (folder && !*sleeps && (number = g_dir_read_name(folder))) {
+        g_autofree char *path = g_build_filename(threads->tasks, number, "syscall", NULL);
+        g_autofree char *text = NULL;
+        g_autoptr(GError) cause = NULL;
+        if (godwit_threads_has(threads, g_ascii_strtoull(number, NULL, 10)))
+            continue;
+        if (g_file_get_contents(path, &text, NULL, &cause)) {
+            const gint64 call = g_ascii_isdigit(*text) ? g_ascii_strtoll(text, NULL, 10) : -1;
+            *sleeps = call == SYS_nanosleep || call == SYS_clock_nanosleep;
+        } else if (g_error_matches(cause, G_FILE_ERROR, G_FILE_ERROR_ACCES) ||
+                   g_error_matches(cause, G_FILE_ERROR, G_FILE_ERROR_PERM))
+            return godwit_fail(error, GODWIT_ERROR_SKIP,
+                               "needs a kernel that tells what QEMU's threads wait for: %s",
+                               cause->message);
+    }
+    return true;
 }
 
 json_t *godwit_threads_used(const struct godwit_threads *threads, double *sum)

@@ -26,6 +26,10 @@ void godwit_threads_look(struct godwit_threads *threads);
 /* Returns whether THREAD was ever seen in the process. */
 bool godwit_threads_has(const struct godwit_threads *threads, guint64 thread);
 
+/* Sets *SLEEPS to whether a thread that was never seen in the process sleeps for some time, by
+ * nanosleep. Fails with SKIP if the kernel does not tell. */
+bool godwit_threads_sleeper(const struct godwit_threads *threads, bool *sleeps, GError **error);
+
 /* Returns the milliseconds that the threads of each name have used since the beginning, as an
  * object that the caller unreferences, and adds all of them to *SUM. */
 json_t *godwit_threads_used(const struct godwit_threads *threads, double *sum);

@@ -8,9 +8,10 @@
  *
  *   - What was written from before the command until after the result was seen is all that QEMU can
  *     have found, in the time that it was asked to measure for, or longer.
- *   - QEMU began at the command (A) or later, and was done when its result was seen (B) or earlier.
- *     It measures for the time T, so it began before B - T and was done after A + T. What was
- *     written between these two it must have found, in B - A or less.
+ *   - QEMU looks at memory, sleeps, and looks again. It was told to at A, and looks again no sooner
+ *     than the time T later. So what was written after a moment at which its thread slept, and
+ *     before A + T, it must have found, in the time until its result was seen, or less. On a busy
+ *     host the first look may take half of T.
  *
  * Page sampling takes pages of all RAM at random. The number of dirty ones among them is binomial,
  * and may be off by DEVIATIONS of its standard deviation. The other modes count all pages.
@@ -20,6 +21,7 @@
 #include "scenario/dirty_rate.h"
 
 #include "bugs/bugs.h"
+#include "course/threads.h"
 #include "memory/memory.h"
 
 #include <inttypes.h>
@@ -38,9 +40,6 @@
 #define LEAST_BLOCK ((uint64_t)128 << 10)
 /* Pages beside the window that the guest or QEMU writes: the mailbox, the image, a stack. */
 #define BESIDE 32u
-/* QEMU begins its time before it has read the first sample. It may need so long to read them all,
- * in milliseconds; what the guest writes meanwhile may have gone unnoticed. */
-#define SAMPLE_MS 100
 /* How often to repeat a calculation that took so long that its lower bound says little. */
 #define TURNS_MOST 5
 
@@ -53,9 +52,25 @@ struct sample {
 /* What was seen of a calculation. */
 struct seen {
     gint64 began, ended; /* before the command, and after the result */
-    GArray *samples;     /* of struct sample, the first one before the command; owned */
-    json_int_t rate;     /* the result, in MiB a second */
+    gint64 slept;        /* QEMU's thread was seen asleep then, for the first time; 0: never */
+    struct godwit_threads *before; /* those of QEMU before the command; owned */
+    GArray *samples;               /* of struct sample, the first one before the command; owned */
+    json_int_t rate;               /* the result, in MiB a second */
 };
+
+static void seen_clear(struct seen *seen)
+{
+    g_clear_pointer(&seen->samples, g_array_unref);
+    g_clear_pointer(&seen->before, godwit_threads_free);
+}
+
+/* Begins anew, for the process whose FOLDER is "/proc/PID". */
+static void seen_begin(struct seen *seen, const char *folder)
+{
+    seen_clear(seen);
+    *seen = (struct seen){.samples = g_array_new(FALSE, TRUE, sizeof(struct sample)),
+                          .before = godwit_threads_new(folder)};
+}
 
 /* The RAM, as QEMU sees it. */
 struct ram {
@@ -113,7 +128,7 @@ static uint64_t least_written(const struct godwit_workload *workload, const stru
     const struct sample *early = NULL, *late = NULL;
     for (guint i = 0; i < seen->samples->len; i++) {
         const struct sample *sample = &g_array_index(seen->samples, struct sample, i);
-        if (!early && sample->before >= seen->ended - ((gint64)ms - SAMPLE_MS) * 1000)
+        if (!early && seen->slept && sample->before >= seen->slept)
             early = sample;
         if (sample->after <= seen->began + (gint64)ms * 1000)
             late = sample;
@@ -174,15 +189,27 @@ bool godwit_dirty_rate_ask(struct godwit_vm *vm, json_int_t *rate, GError **erro
                        vm->name, *rate, godwit_json_string(info, "status", ""));
 }
 
-/* Waits for the result. There is no event for it. */
-static bool wait_for(struct godwit_vm *vm, json_int_t *rate, GArray *samples, GError **error)
+/* Looks whether QEMU's thread has had its first look at memory, and takes a sample. */
+static bool look(struct godwit_vm *vm, struct seen *seen, GError **error)
+{
+    bool sleeps = false;
+    if (!seen->slept && !godwit_threads_sleeper(seen->before, &sleeps, error))
+        return false;
+    if (sleeps)
+        seen->slept = g_get_monotonic_time();
+    return take_sample(vm, seen->samples, error);
+}
+
+/* Waits for the result, for which there is no event. Takes samples meanwhile unless SEEN is
+ * NULL. */
+static bool wait_for(struct godwit_vm *vm, json_int_t *rate, struct seen *seen, GError **error)
 {
     for (;;) {
         if (!godwit_dirty_rate_ask(vm, rate, error))
             return false;
         if (*rate >= 0)
             return true;
-        if ((samples && !take_sample(vm, samples, error)) ||
+        if ((seen && !look(vm, seen, error)) ||
             !godwit_testbed_rest(vm->testbed, GODWIT_REST_MS, "the dirty rate", error))
             return false;
     }
@@ -217,16 +244,17 @@ static bool expect_asked(struct godwit_vm *vm, const struct godwit_calculation *
 static bool calculate(struct godwit_vm *vm, const struct godwit_calculation *calculation,
                       struct seen *seen, GError **error)
 {
-    GArray *samples = calculation->stopped ? NULL : seen->samples;
-    g_array_set_size(seen->samples, 0);
-    if (samples && !take_sample(vm, samples, error))
+    const bool runs = !calculation->stopped;
+    g_autofree char *folder = g_strdup_printf("/proc/%d", (int)godwit_vm_pid(vm));
+    seen_begin(seen, folder);
+    if (runs && !take_sample(vm, seen->samples, error))
         return false;
     seen->began = g_get_monotonic_time();
     if (!godwit_dirty_rate_begin(vm, calculation, error) ||
-        !wait_for(vm, &seen->rate, samples, error))
+        !wait_for(vm, &seen->rate, runs ? seen : NULL, error))
         return false;
     seen->ended = g_get_monotonic_time();
-    return (!samples || take_sample(vm, samples, error)) &&
+    return (!runs || take_sample(vm, seen->samples, error)) &&
            expect_asked(vm, calculation, seen, error);
 }
 
@@ -306,8 +334,7 @@ static bool judge(struct godwit_vm *vm, const struct godwit_calculation *calcula
 bool godwit_dirty_rate_judge(struct godwit_vm *vm, const struct godwit_calculation *calculation,
                              GError **error)
 {
-    struct seen seen = {.samples = g_array_new(FALSE, TRUE, sizeof(struct sample))};
-    g_autoptr(GArray) samples = seen.samples;
+    __attribute__((cleanup(seen_clear))) struct seen seen = {0};
     for (unsigned turn = 0; turn < TURNS_MOST; turn++) {
         bool tight = false;
         if (!calculate(vm, calculation, &seen, error) ||

@@ -27,6 +27,14 @@
 #define TABLE       "-acpitable", "sig=GDWT,data=table"
 #define TABLES_MORE TABLE, TABLE, TABLE
 
+/* The port at which firmware chooses the file of fw_cfg that it reads next, and the numbers that files
+ * have, from QEMU's specification of that device. QEMU makes the tables anew when one of theirs is
+ * chosen for the first time. */
+#define FW_CFG           "fwcfg"
+#define FW_CFG_SELECT    0x510
+#define FW_CFG_FILE      0x20u
+#define FW_CFG_FILES_END 0x60u
+
 struct godwit_scenario_state {
     uint64_t length; /* of the source's tables */
 };
@@ -204,6 +212,70 @@ static bool run_smaller(struct godwit_testbed *testbed, const struct godwit_scen
     return run_tables(testbed, scenario, false, error);
 }
 
+/* Returns the source's tables, or NULL with ERROR set. Fails with SKIP where they cannot be read:
+ * before QEMU 8.2, only what the guest sees can be. The caller frees them. */
+static GBytes *read_tables(struct godwit_vm *source, GError **error)
+{
+    uint64_t length;
+    if (!ask_tables(source, &length, error))
+        return NULL;
+    const struct godwit_block *block = godwit_memory_block(source, TABLES);
+    if (!godwit_memory_readable(source, block, 0, length)) {
+        godwit_fail(
+            error, GODWIT_ERROR_SKIP,
+            "needs RAM blocks that can be read although the guest does not see them: not in "
+            "QEMU %s",
+            source->qemu->version);
+        return NULL;
+    }
+    g_autofree unsigned char *bytes = g_malloc(length);
+    return godwit_memory_read_block(source, block, 0, bytes, length, error)
+               ? g_bytes_new_take(g_steal_pointer(&bytes), length)
+               : NULL;
+}
+
+/* Fails with SKIP unless the machine has fw_cfg at a port. */
+static bool find_fw_cfg(struct godwit_vm *vm, GError **error)
+{
+    struct godwit_mtree *mtree = godwit_vm_mtree(vm, error);
+    if (!mtree)
+        return false;
+    const struct godwit_view *ports = godwit_mtree_view(mtree, "I/O");
+    const struct godwit_range *range = ports ? godwit_view_find(ports, FW_CFG) : NULL;
+    const bool found = range && range->start == FW_CFG_SELECT;
+    godwit_mtree_free(mtree);
+    return found || godwit_fail(error, GODWIT_ERROR_SKIP, "needs a machine with fw_cfg at a port");
+}
+
+/* Does to the source what firmware does, while the migration is live: gives the PCI devices their
+ * addresses, and reads the tables. A spec's hook `live`. */
+static bool read_as_firmware(struct godwit_vm *source, struct godwit_vm *destination,
+                             GError **error)
+{
+    g_autoptr(GBytes) before = NULL;
+    g_autoptr(GBytes) after = NULL;
+    (void)destination;
+    if (!godwit_course_stop(source, error) || !(before = read_tables(source, error)) ||
+        !find_fw_cfg(source, error) || !godwit_hardware_assign(source, error))
+        return false;
+    for (unsigned file = FW_CFG_FILE; file < FW_CFG_FILES_END; file++)
+        if (!godwit_qtest_out(source->qtest, 2, FW_CFG_SELECT, file, error))
+            return false;
+    if (!(after = read_tables(source, error)) || !godwit_vm_run(source, error))
+        return false;
+    return !g_bytes_equal(before, after) ||
+           godwit_fail(error, GODWIT_ERROR_SKIP,
+                       "needs tables that depend on what firmware has set up");
+}
+
+static bool run_read(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                     GError **error)
+{
+    const char *const none[] = {NULL};
+    testbed->hand = true;
+    return take_course(testbed, &scenario->spec, "ACPI tables", none, none, error);
+}
+
 #define ROW(name_, text, run_, spec_, ...)                                                         \
     {                                                                                              \
         .name = "memory/rom/" name_, .summary = text, .run = run_,                                 \
@@ -223,6 +295,11 @@ static bool run_smaller(struct godwit_testbed *testbed, const struct godwit_scen
         .move = move_, .configure = see_tables, .judge = judge_tables                              \
     }
 
+#define READ                                                                                       \
+    {                                                                                              \
+        .live = read_as_firmware                                                                   \
+    }
+
 GODWIT_SCENARIOS(rom) = {
     ROW("option", "a destination with another option ROM: the source's arrives", run_option, OPTION,
         .data = ROM_OF("there.rom") "65536"),
@@ -234,5 +311,7 @@ GODWIT_SCENARIOS(rom) = {
         RESIZED(GODWIT_MOVE_LIVE), .slow = true),
     ROW("tables/postcopy", "ACPI tables that need more memory, postcopy", run_larger,
         RESIZED(GODWIT_MOVE_POSTCOPY_PAUSED), .slow = true),
+    ROW("tables/read", "ACPI tables that QEMU changes when firmware reads them, during migration",
+        run_read, READ, .slow = true),
 };
 GODWIT_SCENARIOS_END(rom);
