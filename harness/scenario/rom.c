@@ -27,9 +27,9 @@
 #define TABLE       "-acpitable", "sig=GDWT,data=table"
 #define TABLES_MORE TABLE, TABLE, TABLE
 
-/* The port at which firmware chooses the file of fw_cfg that it reads next, and the numbers that files
- * have, from QEMU's specification of that device. QEMU makes the tables anew when one of theirs is
- * chosen for the first time. */
+/* The port at which firmware chooses the file of fw_cfg that it reads next, and the numbers that
+ * files have, from QEMU's specification of that device. QEMU makes the tables anew when one of
+ * theirs is chosen for the first time. */
 #define FW_CFG           "fwcfg"
 #define FW_CFG_SELECT    0x510
 #define FW_CFG_FILE      0x20u

@@ -95,10 +95,10 @@ cmp_ok(@common, '>=', 12, 'common devices');
 ok(scalar(grep { /^virtio-net-pci,/ } @common), 'common devices: a network');
 
 # A device that comes and goes, one that only its guest could give back, and QEMU's own network.
-($run, $results) = results_of('unplug/usb-tablet', 'unplug/e1000', 'netdev/user/removed');
+($run, $results) = results_of('unplug/usb-tablet', 'unplug/e1000', 'unplug/pc-dimm', 'netdev/user/removed');
 is_deeply([map { "$_ $results->{$_}{status}" } sort keys %$results],
-    ['netdev/user/removed pass', 'unplug/e1000 skip', 'unplug/usb-tablet pass'], 'nothing is left of them');
-like($results->{'unplug/e1000'}{message}, qr/^needs a device that can be unplugged: /, 'what is still there');
+    ['netdev/user/removed pass', 'unplug/e1000 pass', 'unplug/pc-dimm skip', 'unplug/usb-tablet pass'], 'nothing is left of them');
+like($results->{'unplug/pc-dimm'}{message}, qr/^needs a device that can be unplugged: /, 'what is still there');
 
 # A CPU for the running guest, and a destination that has another device in its place.
 ($run, $results) = results_of('smp/hotplug');
