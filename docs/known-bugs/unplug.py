@@ -13,18 +13,24 @@ import time
 
 from qemu import Qemu, folder, version
 
-MACHINE = ("-m", "64", "-S", "-device", "pcie-root-port,id=socket",
-           "-object", "memory-backend-ram,id=shared,size=1M,share=on")
-# A q35 asks its guest by ACPI, unless it leaves that to the slots of PCI Express.
-Q35 = ("-machine", "q35,accel=tcg", "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
-VIRT = ("-machine", "virt,accel=tcg")
+SHARED = ("-m", "256", "-S", "-object", "memory-backend-ram,id=shared,size=1M,share=on")
+PORT = ("-device", "pcie-root-port,id=socket")
+# By the end of QEMU's name: a machine, and the bus where it lets a device go without its guest. A q35
+# asks the guest by ACPI, unless it leaves that to the slots of PCI Express.
+MACHINES = {
+    "aarch64": (("-machine", "virt,accel=tcg", *PORT), "socket"),
+    "ppc64": (("-machine", "pseries,accel=tcg"), "pci.0"),
+    "x86_64": (("-machine", "q35,accel=tcg", "-global",
+                "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off", *PORT), "socket"),
+}
 DEVICES = ("e1000", "dc390", "ivshmem-plain,memdev=shared,master=on", "bochs-display", "intel-hda",
            "qemu-xhci", "i82801b11-bridge", "cxl-upstream")
 
 
 def try_device(binary, device, address):
     """What is left of the DEVICE; nothing if all is well."""
-    machine = (Q35 if binary.endswith("x86_64") else VIRT) + MACHINE
+    machine, bus = MACHINES[binary.rpartition("-")[2]]
+    machine += SHARED
     source = Qemu(binary, *machine)
     destination = Qemu(binary, *machine, "-incoming", "defer")
     left = []
@@ -35,7 +41,7 @@ def try_device(binary, device, address):
         destination.tell("migrate-incoming", uri=address)
         # The human monitor takes numbers without their types.
         refusal = source.tell("human-monitor-command",
-                              **{"command-line": f"device_add {device},bus=socket,id=subject"})
+                              **{"command-line": f"device_add {device},bus={bus},id=subject"})
         if refusal.strip():
             print(f"{device}: {refusal.strip()}", file=sys.stderr)
             sys.exit(2)

@@ -97,21 +97,52 @@ static bool is_namespace(const struct godwit_symptom *symptom, char **seen)
 static bool is_unfreed(const struct godwit_symptom *symptom, char **seen)
 {
     static const char *const names[] = {"bochs-display",  "ich9-intel-hda", "intel-hda",
-                                        "cxl-downstream", "cxl-upstream",   NULL};
+                                        "cxl-downstream", "cxl-upstream",   "macio-oldworld",
+                                        "macio-newworld", "sungem",         NULL};
     (void)seen;
-    return g_strv_contains(names, symptom->text);
+    return !symptom->vm->exited && g_strv_contains(names, symptom->text);
 }
 
 static bool is_unfreed_always(const struct godwit_symptom *symptom, char **seen)
 {
     (void)seen;
-    return !strcmp(symptom->text, "i82801b11-bridge") || !strcmp(symptom->text, "qxl");
+    return !symptom->vm->exited &&
+           (!strcmp(symptom->text, "i82801b11-bridge") || !strcmp(symptom->text, "qxl"));
+}
+
+/* Several address spaces of a pseries share the memory that the device is in. The harness has asked
+ * for it, to give the device its addresses. */
+static bool is_leaked_view(const struct godwit_symptom *symptom, char **seen)
+{
+    (void)seen;
+    return !symptom->vm->exited && !strcmp(symptom->text, "tpci200");
+}
+
+static bool is_unplug_abort(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!godwit_bug_was_killed(symptom->vm, SIGABRT) || strcmp(symptom->text, "macio-newworld"))
+        return false;
+    *seen = godwit_vm_end(symptom->vm);
+    return true;
+}
+
+/* The bridge is gone, and the ports of the ISA devices behind it are not. */
+static bool are_left_ports(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->text, "i82378") || !symptom->lost_count)
+        return false;
+    for (size_t i = 0; i < symptom->lost_count; i++)
+        if (!strstr(symptom->lost[i].text, "only the source has it there"))
+            return false;
+    *seen = g_strdup(symptom->lost[0].text);
+    return true;
 }
 
 static bool is_unfreed_xhci(const struct godwit_symptom *symptom, char **seen)
 {
     (void)seen;
-    return !strcmp(symptom->text, "qemu-xhci") || !strcmp(symptom->text, "nec-usb-xhci");
+    return !symptom->vm->exited &&
+           (!strcmp(symptom->text, "qemu-xhci") || !strcmp(symptom->text, "nec-usb-xhci"));
 }
 
 /* The device is gone, and QEMU still sends a part of it. */
@@ -212,6 +243,38 @@ const struct godwit_bug godwit_bugs_devices[] = {
     {UNFREED, .reference = "measured in QEMU 7.2, 10.0 and 11.1", .matches = is_unfreed_always},
     {UNFREED, .reference = "measured in QEMU 7.2, and not in 10.0", .fixed = {10, 0},
      .matches = is_unfreed_xhci},
+    {
+        .id = "mtree-leak",
+        .summary = "info mtree -f keeps what several address spaces share, with its devices",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_UNFREED,
+        .role = GODWIT_BUG_EITHER,
+        .arch = "ppc64",
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_leaked_view,
+    },
+    {
+        .id = "unplug-abort",
+        .summary = "unplugging a macio-newworld aborts QEMU",
+        .reference = "measured in QEMU 11.1; 7.2 and 10.0 never free it",
+        .kind = GODWIT_SYMPTOM_UNFREED,
+        .role = GODWIT_BUG_EITHER,
+        .since = {11, 1},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_unplug_abort,
+    },
+    {
+        .id = "unplug-left-ports",
+        .summary = "the ports of ISA devices stay when the bridge to them is unplugged",
+        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
+        .kind = GODWIT_SYMPTOM_DEVICE,
+        .strikes = 1,
+        .runs = 1,
+        .matches = are_left_ports,
+    },
     {
         .id = "unplug-left-over",
         .summary = "a part of a device that was unplugged is still sent, and refused",

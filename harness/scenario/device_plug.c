@@ -320,31 +320,33 @@ bool godwit_plug_add(struct godwit_vm *vm, const char *device, bool *plugged, ch
  * before QEMU 11.1 a CPU under TCG may keep that command from its end (docs/known-bugs.md). */
 #define FREED_BY_NOW 4
 
-/* Fails unless QEMU frees DEVICE, a value of -device, which was taken out of VM after event
- * FIRST. */
-static bool see_freed(struct godwit_vm *vm, const char *device, guint first, GError **error)
+/* Sets *FREED to whether QEMU has freed what was taken out of VM after event FIRST. */
+static bool ask_freed(struct godwit_vm *vm, guint first, bool *freed, GError **error)
 {
     const struct godwit_qmp *qmp = vm->qmp;
-    bool freed = godwit_qmp_find_event(qmp, first, "DEVICE_DELETED", NULL);
-    for (int i = 0; i < FREED_BY_NOW && !freed; i++) {
+    *freed = godwit_qmp_find_event(qmp, first, "DEVICE_DELETED", NULL);
+    for (int i = 0; i < FREED_BY_NOW && !*freed; i++) {
         g_autoptr(json_t) reply =
             godwit_vm_ask(vm, "device_add", "{\"driver\":\"no-such-device\"}", error);
         if (!reply)
             return false;
-        freed = godwit_qmp_find_event(qmp, first, "DEVICE_DELETED", NULL);
+        *freed = godwit_qmp_find_event(qmp, first, "DEVICE_DELETED", NULL);
     }
-    if (freed)
-        return true;
-    godwit_fail(error, GODWIT_ERROR_QMP,
-                "the %s's QEMU has taken the device out and never frees it: there is no event "
-                "DEVICE_DELETED",
-                vm->name);
-    g_autofree char *type = g_strndup(device, strcspn(device, ","));
-    const struct godwit_bug *bug = godwit_bug_explain(
-        &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_UNFREED, .vm = vm, .text = type});
-    if (bug && error)
-        godwit_bug_mark(error, bug);
-    return false;
+    return true;
+}
+
+/* Stops the guest, fails unless QEMU frees what was taken out of VM after event FIRST, and lets the
+ * guest run on. */
+static bool see_freed(struct godwit_vm *vm, guint first, GError **error)
+{
+    bool freed = false;
+    if (!godwit_course_stop(vm, error) || !ask_freed(vm, first, &freed, error))
+        return false;
+    return freed ? godwit_vm_run(vm, error)
+                 : godwit_fail(error, GODWIT_ERROR_QMP,
+                               "the %s's QEMU has taken the device out and never frees it: there "
+                               "is no event DEVICE_DELETED",
+                               vm->name);
 }
 
 bool godwit_plug_remove(struct godwit_vm *vm, const char *device, bool *removed, char **reason,
@@ -361,6 +363,12 @@ bool godwit_plug_remove(struct godwit_vm *vm, const char *device, bool *removed,
     if (has)
         *reason = g_strdup(godwit_json_string(json_object_get(reply, "error"), "desc",
                                               "its guest has to give the device back"));
-    return has || (godwit_course_stop(vm, error) && see_freed(vm, device, first, error) &&
-                   godwit_vm_run(vm, error));
+    if (has || see_freed(vm, first, error))
+        return true;
+    g_autofree char *type = g_strndup(device, strcspn(device, ","));
+    const struct godwit_bug *bug = godwit_bug_explain(
+        &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_UNFREED, .vm = vm, .text = type});
+    if (bug && error)
+        godwit_bug_mark(error, bug);
+    return false;
 }
