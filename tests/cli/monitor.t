@@ -17,8 +17,13 @@ plan skip_all => 'no qemu-system-x86_64' unless $newest;
 
 my @rows = (
     ['precopy', 's/info migrate( -a)?"/info status"/', qr/"info migrate" does not match "\S*status:\\s\+active/],
-    ['precopy', 's/(normal[:=] *)(?=[0-9])/${1}9/', qr/does not match "\(\?:normal: \|normal=\)\d+/],
-    ['precopy', 's/(downtime: |down=)(?=[0-9])/${1}9/', qr/does not match "\(\?:downtime: \|down=\)\d+/],
+    ['precopy', 's/(normal[:=] *)(?=[0-9])/${1}9/', qr/has ram\.normal: (\d+), but its "info migrate" shows 9\1:/],
+    ['precopy', 's/(downtime: |down=)(?=[0-9])/${1}9/', qr/has downtime: (\d+), but its "info migrate" shows 9\1:/],
+    ['multifd', 's/(transferred ram: |transferred=)([0-9.]+)/$1 . $2 * 2/e',
+        qr/the source's query-migrate has ram\.transferred: \d+, but its "info migrate" shows [\d.]+ (kbytes|MiB):/],
+    ['multifd', 's/, multifd=[^,]*|multifd bytes:/x/', qr/has ram\.multifd-bytes: \d+, but .* shows no such figure:/],
+    ['throttle', 's/(?i)(cpu throttle[^:]*: +)25/${1}26/', qr/does not match "\(\?i\)cpu throttle/],
+    ['failed', 's/failed \(Failed to/failed (No reason to/', qr/does not match "\(\?i\)status:\\s\+failed /],
     ['precopy', 's/migrate_incoming/help/', qr/did not obey "migrate_incoming/],
     ['xbzrle', 's/xbzrle-cache-size 524288/xbzrle-cache-size 262144/', qr/does not match "size\S* \*524288/],
     ['postcopy', 's/migrate_pause/no_such_command/', qr/did not obey "migrate_pause", printing "unknown command/],
