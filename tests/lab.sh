@@ -24,7 +24,7 @@ try() {
     if [ "$status" = 0 ] && python3 -m json.tool "$folder/report.json" >/dev/null &&
         [ "$(grep -o '<svg ' "$folder/page.html" | wc -l)" -ge "$pictures" ]; then
         good=$((good + 1))
-    elif [ "$status" = 2 ] && grep -qE ' has no | does not take |no cell can run: |no scenario can run' "$folder/err"; then
+    elif [ "$status" = 2 ] && grep -qE ' has no | does not take |no cell can run: |no scenario can run| is left out: ' "$folder/err"; then
         lacking=$((lacking + 1))
         echo "lacks $arch $qemu: $1 $2 $3: $(tail -n 1 "$folder/err")"
     else

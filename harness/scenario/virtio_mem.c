@@ -221,7 +221,9 @@ static bool spoil(struct godwit_vm *source, struct godwit_vm *destination, GErro
 /* Brings the source's device to work, plugs some blocks, writes to them, and unplugs one. */
 static bool drive(struct godwit_vm *source, GError **error)
 {
-    static const unsigned blocks[] = {0, 1, 3, 4, 6};
+    /* The last two are in a huge page of their own: the kernel may fill one of which QEMU writes a
+     * part. */
+    static const unsigned blocks[] = {0, 1, 3, 4, 5};
     struct godwit_scenario_state *state = source->testbed->state;
     const struct godwit_workload *workload = &source->testbed->setup->workload;
     uint64_t features = UINT64_MAX;
