@@ -22,8 +22,8 @@
 /* The channel whose first packet is changed. */
 #define VICTIM 1
 
-/* A destination that has not ended after so many seconds is asked why, and may be in a known bug:
- * the thread that loads waits for a channel that has failed. */
+/* A destination that has not ended so many seconds after the change is asked why, and may be in a
+ * known bug: the thread that loads waits for a channel that has failed. */
 #define END_SECONDS 3
 
 /* What is changed. */
@@ -297,12 +297,21 @@ static bool start(struct godwit_testbed *testbed, const struct row *row, GError 
     return godwit_migrate_start(source, godwit_relay_uri(relay), false, error);
 }
 
+/* Condition: the relay has changed something, or nothing more will come. */
+static bool is_struck(gpointer data)
+{
+    const struct godwit_scenario_state *state = data;
+    return state->done || godwit_migrate_is_loaded(state->destination);
+}
+
 /* Fails unless the destination ends in time, with an error and a reason. */
 static bool judge_refusal(struct godwit_testbed *testbed, GError **error)
 {
     struct godwit_scenario_state *state = testbed->state;
     struct godwit_vm *destination = state->destination;
     g_autoptr(GError) late = NULL;
+    if (!godwit_testbed_wait(testbed, is_struck, state, "the relay to change something", error))
+        return false;
     const gint64 deadline = godwit_testbed_limit(testbed, END_SECONDS);
     const bool ended = godwit_testbed_wait(testbed, godwit_migrate_is_loaded, destination,
                                            "the destination to end", &late);
