@@ -30,7 +30,7 @@ try() {
     else
         bad=$((bad + 1))
         echo "BAD   $arch $qemu: $*: exit status $status"
-        tail -n 5 "$folder/out" "$folder/err"
+        head -n 30 "$folder/err" | cut -c 1-300
     fi
 }
 
