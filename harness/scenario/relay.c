@@ -434,6 +434,7 @@ GODWIT_SCENARIOS(relay) = {
         .prepare = prepare,
         STATE,
         .slow = true,
+        .deadlines = 4, /* a destination for each section */
         .data = &(const struct trial){"truncate-section", VERDICT_REFUSED, 0, NULL},
     },
 };
