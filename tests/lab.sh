@@ -43,7 +43,7 @@ for arch in $(mk/arches.sh); do
         command -v "$qemu" >/dev/null || continue
         try 4 compare --a "$qemu" --runs 6 --scenarios precopy/tcp/plain
         for preset in $presets; do
-            try 3 sweep --preset "$preset" --qemu "$qemu" --runs 1 --give-up 8s
+            try 3 sweep --preset "$preset" --qemu "$qemu" --runs 1 --give-up 15s
         done
     done
 done
