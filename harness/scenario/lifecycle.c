@@ -190,15 +190,18 @@ static bool change_bandwidth(struct godwit_vm *source, struct godwit_vm *destina
     if (!set || !ask_progress(source, &from, error))
         return false;
     const double raised = (double)(from.sent - begin.sent) / (double)(from.time - begin.time);
+    const json_int_t bandwidth = godwit_json_integer(set, "max-bandwidth", -1);
+    double seconds, allowed;
+    /* The limit holds at any time, so that the first excess ends it. */
     do {
         if (!godwit_vm_wait_console(source, 0, source->console->passes + 1, error) ||
             !ask_progress(source, &to, error))
             return false;
-    } while ((double)(to.time - from.time) < OBSERVED_SECONDS * G_USEC_PER_SEC ||
-             raised * (double)(to.time - from.time) < OBSERVED_WINDOWS * (double)window);
-    const double seconds = (double)(to.time - from.time) / G_USEC_PER_SEC;
-    const json_int_t bandwidth = godwit_json_integer(set, "max-bandwidth", -1);
-    const double allowed = (double)bandwidth * seconds * EXCESS + (double)window * EXCESS_WINDOW;
+        seconds = (double)(to.time - from.time) / G_USEC_PER_SEC;
+        allowed = (double)bandwidth * seconds * EXCESS + (double)window * EXCESS_WINDOW;
+    } while ((double)(to.sent - from.sent) <= allowed &&
+             (seconds < OBSERVED_SECONDS ||
+              raised * (double)(to.time - from.time) < OBSERVED_WINDOWS * (double)window));
     godwit_testbed_measure(source->testbed, "lowered",
                            json_pack("{s:I, s:I, s:f}", "bandwidth", bandwidth, "sent",
                                      to.sent - from.sent, "seconds", seconds));

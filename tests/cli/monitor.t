@@ -17,8 +17,8 @@ plan skip_all => 'no qemu-system-x86_64' unless $newest;
 
 my @rows = (
     ['precopy', 's/info migrate( -a)?"/info status"/', qr/"info migrate" does not match "\S*status:\\s\+active/],
-    ['precopy', 's/(normal[:=] *)(?=[0-9])/${1}9/', qr/has ram\.normal: (\d+), but its "info migrate" shows 9\1:/],
-    ['precopy', 's/(downtime: |down=)(?=[0-9])/${1}9/', qr/has downtime: (\d+), but its "info migrate" shows 9\1:/],
+    ['precopy', 's/(normal[:=] *)(?=[0-9])/${1}9/', qr/has ram\.normal: (\d+), but its "info migrate" shows 9\1\b/],
+    ['precopy', 's/(downtime: |down=)(?=[0-9])/${1}9/', qr/has downtime: (\d+), but its "info migrate" shows 9\1\b/],
     ['multifd', 's/(transferred ram: |transferred=)([0-9.]+)/$1 . $2 * 2/e',
         qr/the source's query-migrate has ram\.transferred: \d+, but its "info migrate" shows [\d.]+ (kbytes|MiB):/],
     ['multifd', 's/, multifd=[^,]*|multifd bytes:/x/', qr/has ram\.multifd-bytes: \d+, but .* shows no such figure:/],
