@@ -5,6 +5,8 @@
  */
 #include "course/pokes.h"
 
+#include "qemu/pci.h"
+
 #include <string.h>
 
 /* Most registers of a device are in the first bytes of a range: half of all pokes go there. */
@@ -17,10 +19,8 @@
 #define CONFIG_BARS    0x10
 #define CONFIG_LINE    0x3c
 
-/* The host bridge of a q35, and where it has the place of ECAM: all that is read there. */
-#define Q35_BRIDGE   "mch"
-#define Q35_ECAM     0x60
-#define Q35_ECAM_END 0x68
+/* The host bridge of a q35, which has the place of ECAM: all configuration space is read there. */
+#define Q35_BRIDGE "mch"
 
 /* Where a legacy virtio device has the address of a queue, from the virtio specification, 4.1.4.8.
  * A destination checks the rings there, computes their places anew, and need not keep garbage. */
@@ -35,7 +35,8 @@ static bool is_left_alone(const struct godwit_hardware_place *place, uint64_t of
     return place->space == GODWIT_SPACE_CONFIG &&
            (offset / 4 * 4 == CONFIG_COMMAND || (offset >= CONFIG_BARS && offset < CONFIG_LINE) ||
             (place->bridge && offset < CONFIG_HEADER) ||
-            (!g_strcmp0(place->device, Q35_BRIDGE) && offset >= Q35_ECAM && offset < Q35_ECAM_END));
+            (!g_strcmp0(place->device, Q35_BRIDGE) && offset >= GODWIT_Q35_ECAM_LOW &&
+             offset < GODWIT_Q35_ECAM_HIGH + 4));
 }
 
 /* All zeros, all ones, a single bit, any bits, or a few, for a register of SIZE bytes. Many a wide

@@ -32,6 +32,11 @@ struct godwit_pci_access {
     uint32_t value;  /* what was read is all ones if there is no such function or register */
 };
 
+/* The registers of a q35's host bridge, 00:00.0, that have the place of ECAM, 4 bytes each. Bit 0
+ * of the first one enables it. */
+#define GODWIT_Q35_ECAM_LOW  0x60
+#define GODWIT_Q35_ECAM_HIGH 0x64
+
 /*
  * Finds out how to reach the configuration space of the machine whose views are MTREE, which is not
  * kept. QTEST is borrowed. Changes nothing. The caller frees the result. Fails with SKIP if there

@@ -43,10 +43,8 @@ enum {
 #define WINDOW_CLOSED 0x0000fff0u /* base above limit */
 #define IO_CLOSED     0x00f0u
 
-/* The host bridge of q35, and its register for the place of ECAM: bit 0 enables it. */
+/* The host bridge of q35. */
 #define Q35_HOST_BRIDGE 0x29c08086u
-#define Q35_ECAM_LOW    0x60
-#define Q35_ECAM_HIGH   0x64
 
 static bool set(struct godwit_pci *pci, unsigned bus, unsigned place, unsigned offset,
                 unsigned size, uint32_t value, GError **error)
@@ -162,8 +160,8 @@ static bool enable_ecam(struct godwit_pci *pci, GError **error)
         return false;
     if (id.value != Q35_HOST_BRIDGE)
         return true;
-    if (!set(pci, 0, 0, Q35_ECAM_HIGH, 4, GODWIT_Q35_ECAM >> 32, error) ||
-        !set(pci, 0, 0, Q35_ECAM_LOW, 4, (uint32_t)GODWIT_Q35_ECAM | 1, error))
+    if (!set(pci, 0, 0, GODWIT_Q35_ECAM_HIGH, 4, GODWIT_Q35_ECAM >> 32, error) ||
+        !set(pci, 0, 0, GODWIT_Q35_ECAM_LOW, 4, (uint32_t)GODWIT_Q35_ECAM | 1, error))
         return false;
     pci->way = GODWIT_PCI_ECAM;
     pci->ecam = GODWIT_Q35_ECAM;
