@@ -55,6 +55,7 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_DEVICE,       /* a migration with device TEXT failed: source, destination */
     GODWIT_SYMPTOM_PLUG,         /* a QEMU died when it plugged device TEXT: vm */
     GODWIT_SYMPTOM_UNFREED,      /* device TEXT was unplugged, and is never freed: vm */
+    GODWIT_SYMPTOM_UNPLUG_DIED,  /* a QEMU died after it unplugged device TEXT: vm */
     GODWIT_SYMPTOM_MACHINE,  /* a migration of machine TEXT failed: source, destination, FAILURE */
     GODWIT_SYMPTOM_CPU,      /* QEMU died when it was asked for the registers of CPU TEXT: vm */
     GODWIT_SYMPTOM_DOWNTIME, /* a source reports a downtime of MS, at NOW: source */

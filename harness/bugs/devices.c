@@ -100,14 +100,13 @@ static bool is_unfreed(const struct godwit_symptom *symptom, char **seen)
                                         "cxl-downstream", "cxl-upstream",   "macio-oldworld",
                                         "macio-newworld", "sungem",         NULL};
     (void)seen;
-    return !symptom->vm->exited && g_strv_contains(names, symptom->text);
+    return g_strv_contains(names, symptom->text);
 }
 
 static bool is_unfreed_always(const struct godwit_symptom *symptom, char **seen)
 {
     (void)seen;
-    return !symptom->vm->exited &&
-           (!strcmp(symptom->text, "i82801b11-bridge") || !strcmp(symptom->text, "qxl"));
+    return !strcmp(symptom->text, "i82801b11-bridge") || !strcmp(symptom->text, "qxl");
 }
 
 /* Several address spaces of a pseries share the memory that the device is in. The harness has asked
@@ -115,34 +114,18 @@ static bool is_unfreed_always(const struct godwit_symptom *symptom, char **seen)
 static bool is_leaked_view(const struct godwit_symptom *symptom, char **seen)
 {
     (void)seen;
-    return !symptom->vm->exited && !strcmp(symptom->text, "tpci200");
+    return !strcmp(symptom->text, "tpci200");
 }
 
 static bool is_unplug_abort(const struct godwit_symptom *symptom, char **seen)
 {
-    if (!godwit_bug_was_killed(symptom->vm, SIGABRT) || strcmp(symptom->text, "macio-newworld"))
-        return false;
-    *seen = godwit_vm_end(symptom->vm);
-    return true;
-}
-
-/* The bridge is gone, and the ports of the ISA devices behind it are not. */
-static bool are_left_ports(const struct godwit_symptom *symptom, char **seen)
-{
-    if (strcmp(symptom->text, "i82378") || !symptom->lost_count)
-        return false;
-    for (size_t i = 0; i < symptom->lost_count; i++)
-        if (!strstr(symptom->lost[i].text, "only the source has it there"))
-            return false;
-    *seen = g_strdup(symptom->lost[0].text);
-    return true;
+    return !strcmp(symptom->text, "macio-newworld") && was_killed(symptom->vm, SIGABRT, NULL, seen);
 }
 
 static bool is_unfreed_xhci(const struct godwit_symptom *symptom, char **seen)
 {
     (void)seen;
-    return !symptom->vm->exited &&
-           (!strcmp(symptom->text, "qemu-xhci") || !strcmp(symptom->text, "nec-usb-xhci"));
+    return !strcmp(symptom->text, "qemu-xhci") || !strcmp(symptom->text, "nec-usb-xhci");
 }
 
 /* The device is gone, and QEMU still sends a part of it. */
@@ -258,22 +241,13 @@ const struct godwit_bug godwit_bugs_devices[] = {
         .id = "unplug-abort",
         .summary = "unplugging a macio-newworld aborts QEMU",
         .reference = "measured in QEMU 11.1; 7.2 and 10.0 never free it",
-        .kind = GODWIT_SYMPTOM_UNFREED,
+        .kind = GODWIT_SYMPTOM_UNPLUG_DIED,
         .role = GODWIT_BUG_EITHER,
         .since = {11, 1},
         .effect = GODWIT_BUG_LOST,
         .strikes = 1,
         .runs = 1,
         .matches = is_unplug_abort,
-    },
-    {
-        .id = "unplug-left-ports",
-        .summary = "the ports of ISA devices stay when the bridge to them is unplugged",
-        .reference = "measured in QEMU 7.2, 10.0 and 11.1",
-        .kind = GODWIT_SYMPTOM_DEVICE,
-        .strikes = 1,
-        .runs = 1,
-        .matches = are_left_ports,
     },
     {
         .id = "unplug-left-over",

@@ -341,6 +341,21 @@ static bool is_interlock(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* A register that went with its device on the destination, and not on the source. */
+static bool is_left(const struct godwit_symptom_register *lost)
+{
+    return is_lost(lost, ": only the source has it there");
+}
+
+/* The bridge is gone, and the ports of the ISA devices behind it are not. */
+static bool are_left_ports(const struct godwit_symptom *symptom, char **seen)
+{
+    if (strcmp(symptom->text, "i82378") || !are_own(symptom, is_left))
+        return false;
+    *seen = g_strdup(symptom->lost[0].text);
+    return true;
+}
+
 #define REGISTERS(NAME, SUMMARY, MATCHES, EFFECT)                                                  \
     {                                                                                              \
         .id = NAME, .summary = SUMMARY, .reference = "not known to be fixed in any release",       \
@@ -379,6 +394,9 @@ const struct godwit_bug godwit_bugs_registers[] = {
               is_hda, GODWIT_BUG_SURVIVED),
     REGISTERS("device-interlock", "a PCI Express slot whose interlock was closed cannot be loaded",
               is_interlock, GODWIT_BUG_LOST),
+    REGISTERS("unplug-left-ports",
+              "the ports of ISA devices stay when the bridge to them is unplugged", are_left_ports,
+              GODWIT_BUG_SURVIVED),
     REGISTERS("device-openpic-mode",
               "the interrupts of an openpic lose their mode bit, which no guest can write or miss",
               is_openpic, GODWIT_BUG_SURVIVED),

@@ -1245,11 +1245,12 @@ static void test_unplug_remains(void **state)
     vm->exited = true;
     vm->wait_status = SIGABRT;
     assert_string_equal(
-        id_of(KNOWN(.kind = GODWIT_SYMPTOM_UNFREED, .vm = vm, .text = "macio-newworld")),
+        id_of(KNOWN(.kind = GODWIT_SYMPTOM_UNPLUG_DIED, .vm = vm, .text = "macio-newworld")),
         "unplug-abort");
-    assert_null(id_of(KNOWN(.kind = GODWIT_SYMPTOM_UNFREED, .vm = vm, .text = "qxl")));
+    assert_null(id_of(KNOWN(.kind = GODWIT_SYMPTOM_UNPLUG_DIED, .vm = vm, .text = "qxl")));
     vm->wait_status = SIGSEGV;
-    assert_null(id_of(KNOWN(.kind = GODWIT_SYMPTOM_UNFREED, .vm = vm, .text = "macio-newworld")));
+    assert_null(
+        id_of(KNOWN(.kind = GODWIT_SYMPTOM_UNPLUG_DIED, .vm = vm, .text = "macio-newworld")));
     vm->exited = false;
     fake_pair_free(pair);
 }
