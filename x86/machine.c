@@ -45,9 +45,10 @@ static void identity_text(GString *text, uint64_t selector, uint64_t before, uin
 
 static const char *const types[] = {"q35", "pc", NULL};
 
-/* A q35 asks its guest by ACPI, unless it leaves that to the slots of PCI Express. */
+/* A q35 and a pc ask their guest by ACPI, unless they leave that to the slots of PCI Express. */
 static const char *const unplug_arguments[] = {
-    "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off", NULL};
+    "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off", "-global",
+    "PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off", NULL};
 static const struct godwit_image *const images[] = {&rom, &bootsect, NULL};
 
 GODWIT_MACHINE(x86_64) = {

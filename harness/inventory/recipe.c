@@ -335,10 +335,11 @@ struct godwit_recipe *godwit_recipe_join(const GPtrArray *recipes)
 void godwit_recipe_add_arguments(struct godwit_recipe *recipe, const char *const *arguments)
 {
     const guint count = g_strv_length(recipe->machine);
-    const guint more = g_strv_length((char **)arguments);
+    const guint more = arguments ? g_strv_length((char **)arguments) : 0;
     recipe->machine = g_renew(char *, recipe->machine, count + more + 1);
-    for (guint i = 0; i <= more; i++)
+    for (guint i = 0; i < more; i++)
         recipe->machine[count + i] = g_strdup(arguments[i]);
+    recipe->machine[count + more] = NULL;
 }
 
 bool godwit_recipe_use_port(struct godwit_recipe *recipe)

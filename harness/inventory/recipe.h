@@ -45,7 +45,7 @@ void godwit_recipe_add_option(GPtrArray *arguments, const char *option, const ch
  * What several need is there once. The caller frees it. */
 struct godwit_recipe *godwit_recipe_join(const GPtrArray *recipes);
 
-/* Adds ARGUMENTS, NULL-terminated, to those of the machine. */
+/* Adds ARGUMENTS, NULL-terminated, to those of the machine. NULL: none. */
 void godwit_recipe_add_arguments(struct godwit_recipe *recipe, const char *const *arguments);
 
 /* Adds a PCI Express port to the machine and plugs the device into it, as a machine needs that

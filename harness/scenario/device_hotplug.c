@@ -78,24 +78,9 @@ bool godwit_device_plug_running(struct godwit_vm *source, struct godwit_vm *dest
 /* Plugs the device in, sees the guest go on with it, and takes it out. */
 static bool plug_and_unplug(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    bool removed = false;
-    g_autofree char *reason = NULL;
-    if (!godwit_device_plug_running(source, destination, error) ||
-        !godwit_plug_remove(source, source->testbed->state->device, &removed, &reason, error))
-        return false;
-    return removed ? godwit_course_see_it_run(source, error)
-                   : godwit_fail(error, GODWIT_ERROR_SKIP,
-                                 "needs a device that can be unplugged: %s", reason);
-}
-
-/* Makes both machines let a device go without their guest, as far as they can. */
-static void allow_unplug(const struct godwit_machine *machine, const struct godwit_plug *plug)
-{
-    if (!machine->unplug_arguments)
-        return;
-    godwit_recipe_add_arguments(plug->source, machine->unplug_arguments);
-    if (plug->destination != plug->source)
-        godwit_recipe_add_arguments(plug->destination, machine->unplug_arguments);
+    return godwit_device_plug_running(source, destination, error) &&
+           godwit_plug_remove(source, source->testbed->state->device, error) &&
+           godwit_course_see_it_run(source, error);
 }
 
 static bool migrate(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
@@ -103,12 +88,15 @@ static bool migrate(struct godwit_testbed *testbed, const struct godwit_scenario
 {
     struct godwit_spec spec = scenario->spec;
     const bool stays = spec.configure == godwit_device_plug_running;
+    const char *const *unplug = testbed->setup->machine->unplug_arguments;
     if (plug->source->board || plug->destination->board)
         return godwit_fail(
             error, GODWIT_ERROR_SKIP, "needs a guest for the machine %s, which has the bus of %s",
             plug->source->board ? plug->source->board : plug->destination->board, plug->name);
     if (!stays)
-        allow_unplug(testbed->setup->machine, plug);
+        godwit_recipe_add_arguments(plug->source, unplug);
+    if (!stays && plug->destination != plug->source)
+        godwit_recipe_add_arguments(plug->destination, unplug);
     if (!find_place(testbed, plug, error))
         return false;
     g_auto(GStrv) here = godwit_plug_arguments(plug->source, false);

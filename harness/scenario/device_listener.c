@@ -7,62 +7,60 @@
 #include "scenario/device_parts.h"
 
 #include "guest/machine.h"
-#include <string.h>
 
-#define PORT "socket"
-
-/* A device, as -device takes it, and the arguments that it needs; NULL-terminated. */
+/* A device for PCI, as -device takes it, and the arguments that it needs; NULL: none. */
 struct listener {
     const char *device;
     const char *const *needs;
 };
 
-static const char *const nothing[] = {NULL};
 static const char *const thread[] = {"-object", "iothread,id=thread", NULL};
 
-static const struct listener standby = {
-    "virtio-net-pci,id=" GODWIT_RECIPE_ID ",failover=on,bus=" PORT, nothing};
-static const struct listener balloon = {"virtio-balloon-pci,id=" GODWIT_RECIPE_ID
-                                        ",free-page-hint=on,iothread=thread,bus=" PORT,
-                                        thread};
-
-static void add_arguments(GPtrArray *arguments, const char *const *more)
-{
-    for (; more && *more; more++)
-        g_ptr_array_add(arguments, (gpointer)*more);
-}
+static const struct listener standby = {"virtio-net-pci,id=" GODWIT_RECIPE_ID ",failover=on", NULL};
+static const struct listener balloon = {
+    "virtio-balloon-pci,id=" GODWIT_RECIPE_ID ",free-page-hint=on,iothread=thread", thread};
 
 /* Plugs the device into the source and unplugs it. A spec's hook `configure`. */
 static bool plug_and_unplug(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     const char *device = source->testbed->state->device;
-    bool plugged = false, removed = false;
+    bool plugged = false;
     g_autofree char *reason = NULL;
     (void)destination;
-    if (!godwit_plug_add(source, device, &plugged, &reason, error) ||
-        (plugged && (!godwit_course_see_it_run(source, error) ||
-                     !godwit_plug_remove(source, device, &removed, &reason, error))))
+    if (!godwit_plug_add(source, device, &plugged, &reason, error))
         return false;
-    return removed ? godwit_course_see_it_run(source, error)
-                   : godwit_fail(error, GODWIT_ERROR_SKIP, "needs a device that can be %s: %s",
-                                 plugged ? "unplugged" : "plugged", reason);
+    if (!plugged)
+        return godwit_fail(error, GODWIT_ERROR_SKIP, "needs a device that can be plugged: %s",
+                           reason);
+    return godwit_course_see_it_run(source, error) && godwit_plug_remove(source, device, error) &&
+           godwit_course_see_it_run(source, error);
+}
+
+/* Returns how a machine plugs the device into a port of PCI Express. The caller frees it. */
+static struct godwit_recipe *make_recipe(const struct godwit_machine *machine,
+                                         const struct listener *listener)
+{
+    struct godwit_recipe *recipe = g_new0(struct godwit_recipe, 1);
+    *recipe = (struct godwit_recipe){
+        .machine = g_new0(char *, 1), .device = g_strdup(listener->device), .pci = true};
+    godwit_recipe_add_arguments(recipe, machine->unplug_arguments);
+    godwit_recipe_add_arguments(recipe, listener->needs);
+    godwit_recipe_use_port(recipe);
+    return recipe;
 }
 
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {
-    static const char *const port[] = {"-device", "pcie-root-port,id=" PORT ",chassis=7", NULL};
-    const struct listener *listener = scenario->data;
-    g_autoptr(GPtrArray) arguments = g_ptr_array_new();
+    struct godwit_recipe *recipe = make_recipe(testbed->setup->machine, scenario->data);
+    g_auto(GStrv) words = godwit_plug_arguments(recipe, false);
+    const char *const *arguments = (const char *const *)words;
     struct godwit_vm *source, *destination;
-    add_arguments(arguments, testbed->setup->machine->unplug_arguments);
-    add_arguments(arguments, port);
-    add_arguments(arguments, listener->needs);
-    g_ptr_array_add(arguments, NULL);
-    const char *const *words = (const char *const *)arguments->pdata;
-    testbed->state->device = g_strdup(listener->device);
-    return godwit_course_try_both(testbed, "a machine with a PCI Express port", words, words,
-                                  GODWIT_VM_DESTINATION_PAUSED, &source, &destination, error) &&
+    testbed->state->device = g_strdup(recipe->device);
+    godwit_recipe_free(recipe);
+    return godwit_course_try_both(testbed, "a machine with a PCI Express port", arguments,
+                                  arguments, GODWIT_VM_DESTINATION_PAUSED, &source, &destination,
+                                  error) &&
            godwit_course_move(testbed, &scenario->spec, source, destination, error);
 }
 

@@ -349,8 +349,7 @@ static bool see_freed(struct godwit_vm *vm, guint first, GError **error)
                                vm->name);
 }
 
-bool godwit_plug_remove(struct godwit_vm *vm, const char *device, bool *removed, char **reason,
-                        GError **error)
+bool godwit_plug_remove(struct godwit_vm *vm, const char *device, GError **error)
 {
     g_autofree char *name = id_of(device);
     g_autofree char *arguments = g_strdup_printf("{\"id\":\"%s\"}", name);
@@ -359,15 +358,17 @@ bool godwit_plug_remove(struct godwit_vm *vm, const char *device, bool *removed,
     bool has = true;
     if (!reply || !has_device(vm, name, &has, error))
         return false;
-    *removed = !has;
     if (has)
-        *reason = g_strdup(godwit_json_string(json_object_get(reply, "error"), "desc",
+        return godwit_fail(error, GODWIT_ERROR_SKIP, "needs a device that can be unplugged: %s",
+                           godwit_json_string(json_object_get(reply, "error"), "desc",
                                               "its guest has to give the device back"));
-    if (has || see_freed(vm, first, error))
+    if (see_freed(vm, first, error))
         return true;
     g_autofree char *type = g_strndup(device, strcspn(device, ","));
-    const struct godwit_bug *bug = godwit_bug_explain(
-        &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_UNFREED, .vm = vm, .text = type});
+    const struct godwit_bug *bug = godwit_bug_explain(&(const struct godwit_symptom){
+        .kind = vm->exited ? GODWIT_SYMPTOM_UNPLUG_DIED : GODWIT_SYMPTOM_UNFREED,
+        .vm = vm,
+        .text = type});
     if (bug && error)
         godwit_bug_mark(error, bug);
     return false;

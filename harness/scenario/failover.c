@@ -14,6 +14,8 @@
 #include "course/virtio.h"
 #include "scenario/scenario.h"
 
+#include "guest/machine.h"
+
 #include "base/json.h"
 #include "qemu/pci.h"
 #include <string.h>
@@ -38,10 +40,6 @@
 
 /* Both have no option ROM: their RAM blocks would come and go. */
 static const char *const arguments[] = {
-    "-global",
-    "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
-    "-global",
-    "PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off",
     "-netdev",
     "hubport,hubid=0,id=net0",
     "-netdev",
@@ -86,16 +84,10 @@ static bool await(struct godwit_vm *vm, const char *name, const char *field, con
                        vm->name, name, is, id);
 }
 
-/* Returns whether VM has reported an event NAME, with that STATUS unless it is NULL. */
-static bool has_event(const struct godwit_vm *vm, const char *name, const char *status)
-{
-    return godwit_qmp_find_event(vm->qmp, 0, name, status) != NULL;
-}
-
 /* Fails with MIGRATION if VM has reported an event NAME, with that STATUS unless it is NULL. */
 static bool expect_none(struct godwit_vm *vm, const char *name, const char *status, GError **error)
 {
-    return !has_event(vm, name, status) ||
+    return !godwit_qmp_find_event(vm->qmp, 0, name, status) ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "%s: reported %s%s%s, although nothing must be unplugged", vm->name, name,
                        status ? " " : "", status ? status : "");
@@ -234,9 +226,16 @@ static bool judge(struct godwit_vm *source, struct godwit_vm *destination, GErro
 static bool start(struct godwit_testbed *testbed, struct godwit_vm **source,
                   struct godwit_vm **destination, GError **error)
 {
+    const char *const *unplug = testbed->setup->machine->unplug_arguments;
+    g_autoptr(GStrvBuilder) words = g_strv_builder_new();
+    if (unplug)
+        g_strv_builder_addv(words, (const char **)unplug);
+    g_strv_builder_addv(words, (const char **)arguments);
+    g_auto(GStrv) all = g_strv_builder_end(words);
     testbed->hand = true;
-    return godwit_course_try_both(testbed, "a machine with failover", arguments, arguments,
-                                  GODWIT_VM_DESTINATION_PAUSED, source, destination, error) &&
+    return godwit_course_try_both(testbed, "a machine with failover", (const char *const *)all,
+                                  (const char *const *)all, GODWIT_VM_DESTINATION_PAUSED, source,
+                                  destination, error) &&
            godwit_course_migrates(*source, "machine", error);
 }
 
