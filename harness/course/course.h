@@ -15,6 +15,7 @@
 /* A postcopy bandwidth in bytes a second. At this rate the pages that are left after the switch to
  * postcopy take hours, whether the guest requests them or not. */
 #define GODWIT_POSTCOPY_THROTTLED 4096
+extern const struct godwit_parameter godwit_postcopy_throttled[]; /* nothing but that */
 
 /* A scenario's own step in the common course. If it returns false with ERROR set, the scenario
  * fails. */

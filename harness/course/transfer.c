@@ -250,6 +250,9 @@ static char *relay_to(const struct godwit_spec *spec, struct godwit_vm *source, 
     return g_strdup(godwit_relay_uri(relay));
 }
 
+const struct godwit_parameter godwit_postcopy_throttled[] = {
+    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
+
 bool godwit_course_unthrottle_postcopy(struct godwit_vm *source, GError **error)
 {
     static const struct godwit_parameter unthrottled[] = {{"max-postcopy-bandwidth", 0, NULL},

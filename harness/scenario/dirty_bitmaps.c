@@ -355,8 +355,6 @@ static bool run_failing(struct godwit_testbed *testbed, const struct godwit_scen
 }
 
 static const struct godwit_capability bitmaps_on[] = {{"dirty-bitmaps", true}, {NULL, false}};
-static const struct godwit_parameter throttled[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 
 #define BITMAPS_OF(...)                                                                            \
     .state = sizeof(struct godwit_scenario_state), .clear = clear, .random = true,                 \
@@ -385,7 +383,7 @@ GODWIT_SCENARIOS(dirty_bitmaps) = {
         .run = run,
         .needs = NEEDS,
         .spec = {LIVE, .move = GODWIT_MOVE_POSTCOPY, .capabilities = bitmaps_on,
-                 .parameters = throttled, .released = write_on_destination},
+                 .parameters = godwit_postcopy_throttled, .released = write_on_destination},
     },
     {
         BITMAPS_OF(.driver = "raw", .mapped = true),

@@ -154,9 +154,6 @@ static const struct godwit_capability late_on[] = {{"late-block-activate", true}
 static const struct godwit_capability pause_on[] = {{"pause-before-switchover", true},
                                                     {NULL, false}};
 
-static const struct godwit_parameter throttled[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
-
 #define DISK(DRIVER)                                                                               \
     .state = sizeof(struct godwit_scenario_state), .clear = clear, .random = true,                 \
     .needs = "command:blockdev-create command:query-named-block-nodes",                            \
@@ -190,7 +187,7 @@ GODWIT_SCENARIOS(disk) = {
         .summary = "postcopy, with a raw disk, written on the destination while pages are missing",
         .slow = true,
         .run = run,
-        .spec = {LIVE, .move = GODWIT_MOVE_POSTCOPY, .parameters = throttled,
+        .spec = {LIVE, .move = GODWIT_MOVE_POSTCOPY, .parameters = godwit_postcopy_throttled,
                  .released = write_on_destination, .judge = judge_handed_over},
     },
     {
@@ -200,7 +197,7 @@ GODWIT_SCENARIOS(disk) = {
             "postcopy, with a qcow2 disk, written on the destination while pages are missing",
         .slow = true,
         .run = run,
-        .spec = {LIVE, .move = GODWIT_MOVE_POSTCOPY, .parameters = throttled,
+        .spec = {LIVE, .move = GODWIT_MOVE_POSTCOPY, .parameters = godwit_postcopy_throttled,
                  .released = write_on_destination, .judge = judge_handed_over},
     },
     {

@@ -99,15 +99,14 @@ static const struct godwit_capability *capabilities_of(const struct godwit_held 
 /* Sets capabilities and parameters, and throttles the migration. */
 static bool configure(struct godwit_held *held, GError **error)
 {
-    static const struct godwit_parameter throttled[] = {
-        {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
     struct godwit_vm *const both[] = {held->destination, held->source};
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++)
         if ((uses_postcopy(held) && !godwit_course_enable_postcopy(both[i], error)) ||
             !godwit_migrate_set_capabilities(both[i], capabilities_of(held), error))
             return false;
     return godwit_migrate_throttle(held->source, error) &&
-           (!uses_postcopy(held) || godwit_migrate_set_parameters(held->source, throttled, error));
+           (!uses_postcopy(held) ||
+            godwit_migrate_set_parameters(held->source, godwit_postcopy_throttled, error));
 }
 
 static bool start_both(struct godwit_held *held, GError **error)

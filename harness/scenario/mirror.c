@@ -247,9 +247,6 @@ static bool run_failing(struct godwit_testbed *testbed, const struct godwit_scen
 static const struct godwit_capability pause_on[] = {{"pause-before-switchover", true},
                                                     {NULL, false}};
 
-static const struct godwit_parameter throttled[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
-
 static const struct godwit_tls certified = {.kind = GODWIT_TLS_X509};
 
 #define MIRROR(...)                                                                                \
@@ -312,7 +309,7 @@ GODWIT_SCENARIOS(mirror) = {
         .summary = "postcopy: the mirror is completed before the destination's guest runs",
         .slow = true,
         .run = run,
-        .spec = {SPEC, .move = GODWIT_MOVE_POSTCOPY, .parameters = throttled,
+        .spec = {SPEC, .move = GODWIT_MOVE_POSTCOPY, .parameters = godwit_postcopy_throttled,
                  .released = hand_over_early, .judge = judge},
     },
     {

@@ -16,8 +16,6 @@
 
 static const struct godwit_capability paused[] = {{"pause-before-switchover", true}, {NULL, false}};
 static const struct godwit_capability xbzrle[] = {{"xbzrle", true}, {NULL, false}};
-static const struct godwit_parameter throttled[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 
 /* The cache of xbzrle before and in the middle of the migration, in bytes. It holds a part of any
  * window: with all of it, a throttled migration would converge. */
@@ -352,7 +350,7 @@ GODWIT_SCENARIOS(monitor) = {
         .slow = true,
         .run = godwit_monitor_run,
         .spec = {.move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .released = godwit_recovery_fail_and_recover},
     },
     {

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GODWIT_SCENARIO_MONITOR_H
-#define GODWIT_SCENARIO_MONITOR_H
+#ifndef GODWIT_HARNESS_SCENARIO_MONITOR_H
+#define GODWIT_HARNESS_SCENARIO_MONITOR_H
 
 #include "scenario/scenario.h"
 

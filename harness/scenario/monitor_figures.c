@@ -248,8 +248,6 @@ static bool see_throttle(struct godwit_vm *source, struct godwit_vm *destination
 static const struct godwit_capability blocktime[] = {{"postcopy-blocktime", true}, {NULL, false}};
 static const struct godwit_capability none[] = {{NULL, false}};
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
-static const struct godwit_parameter throttled[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 
 static bool unthrottle(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
@@ -291,7 +289,7 @@ GODWIT_SCENARIOS(monitor_figures) = {
         .summary = "by the human monitor: postcopy; info migrate has each figure of both sides",
         .run = godwit_monitor_run,
         .spec = {.move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .capabilities = blocktime,
                  .released = unthrottle,
                  .judge = judge_postcopy},

@@ -267,8 +267,6 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
 
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
 static const struct godwit_parameter channels[] = {{"multifd-channels", 4, NULL}, {NULL, 0, NULL}};
-static const struct godwit_parameter throttled[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 
 GODWIT_SCENARIOS(netns) = {
     {
@@ -300,7 +298,7 @@ GODWIT_SCENARIOS(netns) = {
         .state = sizeof(struct godwit_scenario_state),
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .released = cut_and_recover,
                  .judge = judge_link},
     },

@@ -62,8 +62,6 @@ static bool judge_blocktime(struct godwit_vm *source, struct godwit_vm *destinat
     return false;
 }
 
-static const struct godwit_parameter throttled[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
 /* With machine types before 7.2 the source closes the preempt channel at the end, and the
@@ -179,7 +177,7 @@ GODWIT_SCENARIOS(postcopy) = {
         .summary = "postcopy to a paused destination: all of RAM is compared",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY_PAUSED,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .released = read_first,
                  .judge = judge_reads},
         .state = sizeof(struct godwit_scenario_state),
@@ -206,7 +204,7 @@ GODWIT_SCENARIOS(postcopy) = {
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY_PAUSED,
                  .capabilities = preempt,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .released = read_first,
                  .judge = judge_reads},
         .state = sizeof(struct godwit_scenario_state),

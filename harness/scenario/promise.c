@@ -164,8 +164,6 @@ static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
 static const struct godwit_parameter two_channels[] = {{"multifd-channels", 2, NULL},
                                                        {NULL, 0, NULL}};
-static const struct godwit_parameter throttled[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 
 #define COMMON .run = run, .state = sizeof(struct godwit_scenario_state)
 
@@ -207,7 +205,7 @@ GODWIT_SCENARIOS(promise) = {
         .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY_PAUSED,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .watch = watch,
                  .released = compare_postcopy},
         .data = &postcopy,

@@ -14,8 +14,6 @@
 /* Where a destination that has lost its source listens. */
 #define RECOVER_URI "unix:recover.sock"
 
-static const struct godwit_parameter throttled[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 static const struct godwit_tls psk = {.kind = GODWIT_TLS_PSK};
 static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
@@ -255,7 +253,7 @@ GODWIT_SCENARIOS(recovery) = {
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .capabilities = preempt,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .released = see_channels},
     },
     {
@@ -266,7 +264,7 @@ GODWIT_SCENARIOS(recovery) = {
         .qemu_name = "/migration/postcopy/recovery/plain",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .released = godwit_recovery_fail_and_recover},
     },
     {
@@ -278,7 +276,7 @@ GODWIT_SCENARIOS(recovery) = {
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .capabilities = preempt,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .released = godwit_recovery_fail_and_recover},
     },
     {
@@ -290,7 +288,7 @@ GODWIT_SCENARIOS(recovery) = {
         .spec = {.transport = GODWIT_TRANSPORT_TCP,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .capabilities = preempt,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .tls = &psk,
                  .released = see_channels},
     },
@@ -302,7 +300,7 @@ GODWIT_SCENARIOS(recovery) = {
         .qemu_name = "/migration/postcopy/recovery/tls/psk",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .tls = &psk,
                  .released = godwit_recovery_fail_and_recover},
     },
@@ -315,7 +313,7 @@ GODWIT_SCENARIOS(recovery) = {
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .capabilities = preempt,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .tls = &psk,
                  .released = godwit_recovery_fail_and_recover},
     },
@@ -326,7 +324,7 @@ GODWIT_SCENARIOS(recovery) = {
         .qemu_name = "/migration/postcopy/recovery/double-failures/reconnect",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .released = fail_reconnect},
         .needs = "state:postcopy-recover-setup",
     },
@@ -337,7 +335,7 @@ GODWIT_SCENARIOS(recovery) = {
         .qemu_name = "/migration/postcopy/recovery/double-failures/handshake",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .released = fail_handshake},
     },
     {

@@ -314,8 +314,6 @@ static bool run_switchover(struct godwit_testbed *testbed, const struct godwit_s
            godwit_course_run(testbed, &spec, error);
 }
 
-static const struct godwit_parameter throttled[] = {
-    {"max-postcopy-bandwidth", GODWIT_POSTCOPY_THROTTLED, NULL}, {NULL, 0, NULL}};
 static const struct godwit_capability switchover_ack[] = {
     {"return-path", true}, {"switchover-ack", true}, {NULL, false}};
 
@@ -328,7 +326,7 @@ GODWIT_SCENARIOS(return_path) = {
         .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .watch = watch,
                  .released = unthrottle_on_request,
                  .judge = judge_postcopy},
@@ -340,7 +338,7 @@ GODWIT_SCENARIOS(return_path) = {
         .slow = true,
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
-                 .parameters = throttled,
+                 .parameters = godwit_postcopy_throttled,
                  .watch = watch,
                  .released = godwit_recovery_fail_and_recover,
                  .judge = judge_recovery},
