@@ -65,6 +65,9 @@ struct godwit_vm *godwit_plug_start(struct godwit_testbed *testbed, enum godwit_
 bool godwit_plug_try(struct godwit_testbed *testbed, enum godwit_vm_role role, char **arguments,
                      const char *name, GError **error);
 
+/* Sets *HAS to whether VM has a device with that id, which -device named. */
+bool godwit_plug_has(struct godwit_vm *vm, const char *id, bool *has, GError **error);
+
 /* Plugs the recipe's device into VM, which has a machine already. Sets *PLUGGED to whether it is
  * there afterwards, and *REASON, which the caller frees, to what QEMU says if it is not. Fails if
  * QEMU does. */

@@ -278,8 +278,7 @@ bool godwit_plug_try(struct godwit_testbed *testbed, enum godwit_vm_role role, c
     return vm && godwit_course_migrates(vm, "device", error) && godwit_vm_quit(vm, error);
 }
 
-/* Returns whether the machine has a device with that id, which -device named. */
-static bool has_device(struct godwit_vm *vm, const char *id, bool *has, GError **error)
+bool godwit_plug_has(struct godwit_vm *vm, const char *id, bool *has, GError **error)
 {
     g_autoptr(json_t) devices =
         godwit_vm_execute(vm, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"), error);
@@ -307,7 +306,7 @@ bool godwit_plug_add(struct godwit_vm *vm, const char *device, bool *plugged, ch
     g_autofree char *command = g_strconcat("device_add ", device, NULL);
     g_autofree char *name = id_of(device);
     g_autofree char *answer = godwit_vm_monitor(vm, command, error);
-    if (!answer || !has_device(vm, name, plugged, error))
+    if (!answer || !godwit_plug_has(vm, name, plugged, error))
         return false;
     if (!*plugged)
         *reason = godwit_text_line(g_strstrip(g_strdelimit(answer, "\r\n", ' ')));
@@ -356,7 +355,7 @@ bool godwit_plug_remove(struct godwit_vm *vm, const char *device, GError **error
     const guint first = vm->qmp->events->len;
     g_autoptr(json_t) reply = godwit_vm_ask(vm, "device_del", arguments, error);
     bool has = true;
-    if (!reply || !has_device(vm, name, &has, error))
+    if (!reply || !godwit_plug_has(vm, name, &has, error))
         return false;
     if (has)
         return godwit_fail(error, GODWIT_ERROR_SKIP, "needs a device that can be unplugged: %s",

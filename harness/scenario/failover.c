@@ -12,7 +12,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "course/virtio.h"
-#include "scenario/scenario.h"
+#include "scenario/device_parts.h"
 
 #include "guest/machine.h"
 
@@ -57,16 +57,8 @@ static const char *const arguments[] = {
  * sentence. */
 static bool expect_primary(struct godwit_vm *vm, bool wanted, const char *when, GError **error)
 {
-    g_autoptr(json_t) devices =
-        godwit_vm_execute(vm, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"), error);
-    size_t i;
-    const json_t *device;
-    bool has = false;
-    json_array_foreach(devices, i, device)
-    {
-        has = has || !strcmp(godwit_json_string(device, "name", ""), PRIMARY);
-    }
-    return devices &&
+    bool has;
+    return godwit_plug_has(vm, PRIMARY, &has, error) &&
            (has == wanted || godwit_fail(error, GODWIT_ERROR_MIGRATION, "%s: the primary is %s %s",
                                          vm->name, has ? "there" : "not there", when));
 }

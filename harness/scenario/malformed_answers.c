@@ -89,6 +89,7 @@ struct peer {
     size_t received; /* bytes */
     const struct answer *answer; /* NULL: it was given */
     GByteArray *message;         /* owned */
+    GError *error;               /* why the source's connection was not accepted; owned */
 };
 
 static void speak(struct peer *peer, int fd)
@@ -122,7 +123,7 @@ static gboolean greet(gint fd, GIOCondition condition, gpointer data)
     struct peer *peer = data;
     (void)fd;
     (void)condition;
-    peer->watch = godwit_peer_accept(&peer->ends, NULL)
+    peer->watch = godwit_peer_accept(&peer->ends, &peer->error)
                       ? g_unix_fd_add(peer->ends.fds[1], G_IO_IN | G_IO_HUP | G_IO_ERR, drain, peer)
                       : 0;
     return G_SOURCE_REMOVE;
@@ -134,6 +135,7 @@ static void peer_clear(struct peer *peer)
         g_source_remove(peer->watch);
     godwit_peer_close(&peer->ends);
     g_byte_array_unref(peer->message);
+    g_clear_error(&peer->error);
 }
 
 /* Returns the message. BLOCK is the name of the guest's RAM block, for requests without one. The
@@ -166,6 +168,10 @@ static bool answer_one(struct godwit_conformance *source, const struct answer *a
     if (!godwit_conformance_request(source, GODWIT_FAILS, answer->name, "migrate",
                                     "{\"uri\":\"unix:" SOCKET "\"}", NULL, error))
         return false;
+    if (peer.error) {
+        g_propagate_error(error, g_steal_pointer(&peer.error));
+        return false;
+    }
     return !peer.answer ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "%s: the migration was over after %zu bytes, before this was answered",
