@@ -21,6 +21,7 @@
  * Console  PL011 at 0x09000000: the first -serial.
  * Timer    the virtual counter, made into nanoseconds: QEMU's counts at 62.5 MHz or at 1 GHz,
  *          depending on CPU model and machine version; a real CPU's at any rate.
+ * Numbers  system registers: Arm ARM (DDI 0487). PSCI: DEN 0022. PL011: DDI 0183.
  *
  * SPDX-License-Identifier: MIT
  */

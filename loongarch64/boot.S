@@ -17,6 +17,8 @@
  *          QEMU puts the device tree, which is not read here, at the start of the window.
  * Console  16550 at 0x1fe001e0: the first -serial.
  * Timer    the stable counter, 100 MHz.
+ * Numbers  CSRs: LoongArch Reference Manual, volume 1. IOCSRs of interprocessor interrupts: Loongson
+ *          3A5000 manual. 16550: the PC16550D's data sheet.
  *
  * SPDX-License-Identifier: MIT
  */

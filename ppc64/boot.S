@@ -19,6 +19,7 @@
  * Console  hypercall H_PUT_TERM_CHAR. Terminal 0 is the lowest virtual terminal there is, be it
  *          made by -serial or by -device spapr-vty.
  * Timer    the time base, 512 MHz.
+ * Numbers  hypercalls: LoPAR. MSR, decrementer: Power ISA 3.0. The token of start-cpu is QEMU's.
  *
  * Hypercalls may change r0, r3 to r12, CTR, XER and cr0, cr1, cr5 to cr7: what is to stay is kept
  * elsewhere.
@@ -271,6 +272,7 @@ check_byte:
         std     POSITION, GODWIT_MAILBOX_OFF_FAULT_ADDRESS(MAILBOX)
         std     %r4, GODWIT_MAILBOX_OFF_FAULT_EXPECTED(MAILBOX)
         std     %r3, GODWIT_MAILBOX_OFF_FAULT_FOUND(MAILBOX)
+        lwsync
         li      %r3, GODWIT_STATE_FAULT
         stw     %r3, GODWIT_MAILBOX_OFF_STATE(MAILBOX)
         li      %r3, GODWIT_CONSOLE_FAULT

@@ -16,6 +16,7 @@
  *          1 GiB of RAM, or of all RAM if that is less.
  * Console  16550 at 0x10000000: the first -serial.
  * Timer    the `time` register, 10 MHz.
+ * Numbers  CSRs: RISC-V Privileged Architecture. CLINT: SiFive's. 16550: the PC16550D's data sheet.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -8,7 +8,8 @@
  *          interrupts off and prefix 0.
  * CPUs     All but the first are stopped until the first one lets them go, by SIGP, one after the
  *          other. All have prefix 0, and share what is there; so only the first takes interrupts.
- * Memory   0x000120  restart old PSW
+ * Memory   0x0000c8  facility list, only with IDENTIFY
+ *          0x000120  restart old PSW
  *          0x000130  external old PSW
  *          0x0001a0  restart new PSW
  *          0x0001b0  external new PSW
@@ -16,13 +17,16 @@
  *          0x030000  stacks, only with `stamp` or IDENTIFY
  *          0x040000  identity table, only with IDENTIFY
  *          0x100000  window, by default up to 0x6400000
- *          base      this image, whose data are written to. The base is 2 MiB below the end of RAM
- *                    or 2 GiB, whichever is lower: always within reach of SCLP.
+ *          base      this image, whose data are written to. The base is 3 MiB (before QEMU 10.0:
+ *                    2 MiB) below the end of RAM or 2 GiB, whichever is lower: always within reach
+ *                    of SCLP.
  * Console  SCLP: Write Event Data with an ASCII console event. Each call is followed by a service
  *          signal, which is let in at once and dropped. That a call is over is told by the response
  *          code instead: where a pending service signal gets lost on the way to another QEMU, a
  *          guest that slept until it came would sleep for ever.
  * Timer    the TOD clock, 4096 ticks a microsecond.
+ * Numbers  z/Architecture Principles of Operation (SA22-7832). IBM has not published SCLP; Linux
+ *          describes its commands and events in drivers/s390/char/sclp.h.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -28,6 +28,9 @@
 ;   0xfee00000          the local APICs, as always
 ;   0xffe00000          the ROM, as always
 ; All pages are of 2 MiB, and marked as accessed and written to: the CPU never writes to the tables.
+;
+; Numbers: Intel SDM, volume 3 (modes, paging, local APIC); ACPI (power management); the data sheet of
+; the PC16550D (COM1).
 
 %include "guest_abi.inc"
 

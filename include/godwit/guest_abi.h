@@ -214,7 +214,7 @@
 
 #define GODWIT_STATE_RUNNING   1 /* set just before READY */
 #define GODWIT_STATE_SUSPENDED 2 /* from just before the suspend request until the wake-up */
-#define GODWIT_STATE_FAULT     3 /* the fault record is complete; the guest has halted */
+#define GODWIT_STATE_FAULT     3 /* the fault record is complete; the guest halts */
 
 /* Used by `stamp` only. Like FAULT, but the fault record does not describe memory. */
 #define GODWIT_STATE_FAULT_REGISTER 4 /* fault_address: register number; docs/guest-abi.md */
