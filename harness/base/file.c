@@ -32,19 +32,32 @@ int godwit_file_create(const char *path, GError **error)
     return fd;
 }
 
-/* Writes all bytes. Returns 0 or an errno. */
-static int write_all(int fd, const char *bytes, size_t length)
+int godwit_file_write_all(int fd, const void *bytes, size_t length)
 {
+    const char *next = bytes;
     while (length > 0) {
-        const ssize_t n = write(fd, bytes, length);
+        const ssize_t n = write(fd, next, length);
         if (n < 0 && errno != EINTR)
             return errno;
         if (n > 0) {
-            bytes += n;
+            next += n;
             length -= (size_t)n;
         }
     }
     return 0;
+}
+
+int godwit_file_finish(FILE *out)
+{
+    const bool failed = ferror(out);
+    int cause = fflush(out) ? errno : 0;
+    /* stdio does not keep the reason of an earlier failure. The next write most likely meets it,
+     * too, and cannot spoil what is incomplete. */
+    if (failed && !cause && (fputc('\n', out) == EOF || fflush(out)))
+        cause = errno;
+    if (out != stdout && fclose(out) && !cause)
+        cause = errno;
+    return cause ? cause : failed ? EIO : 0;
 }
 
 bool godwit_file_write(const char *path, const void *bytes, size_t length, GError **error)
@@ -52,7 +65,7 @@ bool godwit_file_write(const char *path, const void *bytes, size_t length, GErro
     const int fd = godwit_file_create(path, error);
     if (fd < 0)
         return false;
-    int cause = write_all(fd, bytes, length);
+    int cause = godwit_file_write_all(fd, bytes, length);
     if (close(fd) && !cause)
         cause = errno;
     return !cause || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,

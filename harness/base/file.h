@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include <stddef.h>
+#include <stdio.h>
 
 /* Creates the file PATH (0600) and replaces whatever has that name, unless it is a device. Returns
  * a descriptor for writing, which the caller closes, or -1 with an ENVIRONMENT error. */
@@ -18,6 +19,13 @@ int godwit_file_create(const char *path, GError **error);
 
 /* Creates the file PATH with LENGTH bytes, as godwit_file_create() does. Fails with ENVIRONMENT. */
 bool godwit_file_write(const char *path, const void *bytes, size_t length, GError **error);
+
+/* Writes LENGTH bytes to a descriptor that blocks. Returns 0 or an errno. */
+int godwit_file_write_all(int fd, const void *bytes, size_t length);
+
+/* Writes what OUT still holds, and closes it unless it is stdout. Returns 0, or an errno if
+ * something could not be written, now or before. */
+int godwit_file_finish(FILE *out);
 
 /* Opens the regular file PATH for reading. Returns a descriptor, which the caller closes, or -1
  * with an ENVIRONMENT error, also if PATH is not a regular file. Never blocks. */

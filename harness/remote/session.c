@@ -10,6 +10,7 @@
 #include "remote/session.h"
 
 #include "base/contain.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/version.h"
 #include "remote/reader.h"
@@ -134,12 +135,11 @@ static bool write_file(const struct session *session, const char *name, int flag
     const int fd = g_mkdir_with_parents(above, 0700)
                        ? -1
                        : open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-    const bool done = fd >= 0 && write(fd, bytes, size) == (ssize_t)size;
-    const int why = errno;
+    const int cause = fd < 0 ? errno : godwit_file_write_all(fd, bytes, size);
     if (fd >= 0)
         close(fd);
-    return done || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
-                               g_strerror(why));
+    return !cause || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s", path,
+                                 g_strerror(cause));
 }
 
 /* Counts SIZE bytes of files. */

@@ -6,6 +6,7 @@
  */
 #include "report/compat.h"
 
+#include "base/file.h"
 #include "base/text.h"
 #include "report/page.h"
 #include <errno.h>
@@ -317,10 +318,7 @@ bool godwit_compat_write(const char *format, const struct godwit_compat_table *t
         write_html(out, table, causes, judged);
     else
         write_text(out, table, causes, judged);
-    const bool written = !fflush(out) && !ferror(out);
-    const int cause = errno;
-    const bool closed = out == stdout || !fclose(out);
-    return (written && closed) ||
-           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write the report %s: %s", format,
-                       g_strerror(written ? errno : cause));
+    const int cause = godwit_file_finish(out);
+    return !cause || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write the report %s: %s",
+                                 format, g_strerror(cause));
 }

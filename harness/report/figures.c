@@ -5,6 +5,7 @@
  */
 #include "report/figures.h"
 
+#include "base/file.h"
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -72,10 +73,7 @@ bool godwit_figures_write(const char *format,
         return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write to %s: %s", path,
                            g_strerror(errno));
     write((enum godwit_figures_format)find(parts[0]), out, data);
-    const bool written = !fflush(out) && !ferror(out);
-    const int cause = errno;
-    const bool closed = out == stdout || !fclose(out);
-    return (written && closed) ||
-           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write the report %s: %s", format,
-                       g_strerror(written ? errno : cause));
+    const int cause = godwit_file_finish(out);
+    return !cause || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot write the report %s: %s",
+                                 format, g_strerror(cause));
 }

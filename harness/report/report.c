@@ -8,6 +8,7 @@
  */
 #include "report/report.h"
 
+#include "base/file.h"
 #include "base/shell.h"
 #include "base/text.h"
 #include <errno.h>
@@ -102,20 +103,17 @@ struct godwit_reporter *godwit_reporter_new(const char *format, GError **error)
 
 bool godwit_reporter_close(struct godwit_reporter *reporter, GError **error)
 {
-    const bool failed = fflush(reporter->out) != 0 || ferror(reporter->out);
-    const int reason = errno;
-    if (failed)
+    const int cause = godwit_file_finish(reporter->out);
+    if (cause)
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot write %s: %s",
-                    reporter->path ? reporter->path : "to standard output", g_strerror(reason));
-    if (reporter->path)
-        fclose(reporter->out);
+                    reporter->path ? reporter->path : "to standard output", g_strerror(cause));
     json_decref(reporter->results);
     json_decref(reporter->about);
     json_decref(reporter->selection);
     json_decref(reporter->totals);
     g_free(reporter->path);
     g_free(reporter);
-    return !failed;
+    return !cause;
 }
 
 void godwit_reporter_discard(struct godwit_reporter *reporter)
