@@ -103,12 +103,25 @@ struct godwit_remote *godwit_remote_new(gint64 deadline, int *fd)
     return remote;
 }
 
+void godwit_remote_set_deadline(struct godwit_remote *remote, gint64 deadline)
+{
+    g_mutex_lock(&remote->lock);
+    remote->deadline = deadline;
+    g_cond_broadcast(&remote->changed);
+    g_mutex_unlock(&remote->lock);
+}
+
 void godwit_remote_free(struct godwit_remote *remote)
 {
     if (!remote)
         return;
     shutdown(remote->fd, SHUT_RDWR);
     g_thread_join(remote->thread);
+    /* That thread has ended all calls, but one may not have woken up yet. */
+    g_mutex_lock(&remote->lock);
+    while (remote->calls->len)
+        g_cond_wait(&remote->changed, &remote->lock);
+    g_mutex_unlock(&remote->lock);
     godwit_frames_free(remote->frames);
     g_ptr_array_unref(remote->calls);
     g_mutex_clear(&remote->lock);
@@ -143,12 +156,13 @@ static ssize_t ask(struct godwit_remote *remote, struct call *call, enum godwit_
     g_ptr_array_add(remote->calls, call);
     if (!send_all(remote))
         remote->ended = true;
-    bool late = false;
-    while (!call->done && !remote->ended && !late)
-        late = !g_cond_wait_until(&remote->changed, &remote->lock, remote->deadline);
+    while (!call->done && !remote->ended && g_get_monotonic_time() < remote->deadline)
+        g_cond_wait_until(&remote->changed, &remote->lock, remote->deadline);
+    const bool ended = remote->ended;
     g_ptr_array_remove_fast(remote->calls, call);
+    g_cond_broadcast(&remote->changed);
     g_mutex_unlock(&remote->lock);
-    errno = call->done ? call->failure : late ? ETIMEDOUT : EPIPE;
+    errno = call->done ? call->failure : ended ? EPIPE : ETIMEDOUT;
     return errno ? -1 : (ssize_t)call->length;
 }
 

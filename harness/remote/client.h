@@ -20,8 +20,11 @@ struct godwit_remote;
  * the client. Returns NULL, with errno set, if there is no descriptor. */
 struct godwit_remote *godwit_remote_new(gint64 deadline, int *fd);
 
-/* Ends all calls that wait: they fail with EPIPE. Frees the client, which no other thread may
- * use. */
+/* Replaces the deadline, for calls that wait already as well. */
+void godwit_remote_set_deadline(struct godwit_remote *remote, gint64 deadline);
+
+/* Ends all calls that wait: they fail with EPIPE. Waits until they have returned, and frees the
+ * client. No call may begin meanwhile. */
 void godwit_remote_free(struct godwit_remote *remote);
 
 /* Reads up to LENGTH bytes of memory at ADDRESS into BUFFER, as process_vm_readv(2) does: returns

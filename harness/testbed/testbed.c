@@ -273,6 +273,11 @@ bool godwit_testbed_take_turn(struct godwit_testbed *testbed, GError **error)
     testbed->waited = g_get_monotonic_time() - began;
     testbed->deadline = deadline + testbed->waited;
     testbed->phase_began += testbed->waited;
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
+        if (vm->remote)
+            godwit_remote_set_deadline(vm->remote, testbed->deadline);
+    }
     return well;
 }
 
