@@ -136,6 +136,8 @@ static unsigned each_process(unsigned (*visit)(pid_t pid, gconstpointer data), g
 /* The longest duration of a sweep, in microseconds. Processes that multiply faster than the sweep
  * can kill them are left to the control group, and otherwise to the janitor. */
 #define SWEEP_US (10 * G_USEC_PER_SEC)
+/* Between two looks for children that have died. A child of a child has no event. */
+#define SWEEP_REST_US 2000
 
 /* The children that a sweep lets live. */
 struct known {
@@ -171,14 +173,10 @@ static unsigned kill_child(pid_t pid, gconstpointer data)
     return kill(pid, SIGKILL) == 0;
 }
 
-/* Kills a child again and reaps it. */
+/* Kills a child again and reaps it, if it has died. One that waits for a disk may not die. */
 static unsigned reap_child(pid_t pid, gconstpointer data)
 {
-    if (!kill_child(pid, data))
-        return 0;
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    return 1;
+    return kill_child(pid, data) && waitpid(pid, NULL, WNOHANG) == pid;
 }
 
 void godwit_contain_sweep(const pid_t *pids, size_t count)
@@ -187,7 +185,8 @@ void godwit_contain_sweep(const pid_t *pids, size_t count)
     const gint64 deadline = g_get_monotonic_time() + SWEEP_US;
     /* Kill all of them before waiting for the first, so that they have little time to multiply. */
     while (each_process(kill_child, &known) && g_get_monotonic_time() < deadline)
-        each_process(reap_child, &known);
+        if (!each_process(reap_child, &known))
+            g_usleep(SWEEP_REST_US);
 }
 
 /* Kills a process with the mark in its environment. A zombie has no environment. */

@@ -16,16 +16,13 @@
 #include "base/contain.h"
 #include "base/file.h"
 #include "base/files.h"
+#include "run/evidence.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-/* A worker reports its own timeout. After this much longer the run gives it up as lost. In
- * seconds. */
-#define GRACE_SECONDS 20
 
 static void take_line(struct worker *worker, const char *line)
 {
@@ -214,7 +211,8 @@ void godwit_worker_give_turn(struct worker *worker)
     const struct godwit_job *job = worker->job;
     const double seconds =
         godwit_scenario_seconds(job->scenario, &job->setup) * job->setup.timeout_scale;
-    worker->timer = g_timeout_add((guint)((seconds + GRACE_SECONDS) * 1000), too_late, worker);
+    const double grace = GODWIT_END_SECONDS * job->setup.timeout_scale + GODWIT_GRACE_SECONDS;
+    worker->timer = g_timeout_add_seconds((guint)MIN(seconds + grace, G_MAXINT), too_late, worker);
     close(worker->turn);
     worker->turn = -1;
 }

@@ -45,7 +45,7 @@ static void append_specifier(GString *regex, const struct godwit_core *core, cha
     if (text) {
         g_autofree char *quoted = g_regex_escape_string(text, -1);
         g_string_append(regex, quoted);
-    } else if (strchr("PiIdtc", c)) {
+    } else if (strchr("PiIdtcC", c)) {
         g_string_append(regex, "[0-9]+"); /* a pid of another namespace, a thread id, a time, ... */
     } else if (strchr("efE", c)) {
         g_string_append(regex, ".*"); /* a thread may have its own name */

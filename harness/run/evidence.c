@@ -19,9 +19,12 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* The longest that gdb may run, in seconds, and the most of its output that is quoted, in bytes. */
-#define GDB_SECONDS   "60"
-#define BACKTRACE_MAX 16384
+/* The longest and the shortest that gdb may run, in seconds; what it leaves of the time until the
+ * run gives this worker up; and the most of its output that is quoted, in bytes. */
+#define GDB_SECONDS       60
+#define GDB_SECONDS_LEAST 5
+#define GDB_SECONDS_LEFT  5
+#define BACKTRACE_MAX     16384
 
 static json_t *mailbox_of(const struct godwit_mailbox *mailbox)
 {
@@ -57,13 +60,23 @@ static json_t *mailboxes_of(struct godwit_vm *vm)
     return list;
 }
 
+/* Returns how long gdb may run from now on, in seconds. */
+static gint64 gdb_seconds(const struct godwit_testbed *testbed)
+{
+    const double scale = testbed->setup->timeout_scale;
+    const gint64 rest = (testbed->deadline - g_get_monotonic_time()) / G_USEC_PER_SEC +
+                        (gint64)(GODWIT_END_SECONDS * scale) + GODWIT_GRACE_SECONDS;
+    return CLAMP(rest - GDB_SECONDS_LEFT, GDB_SECONDS_LEAST, GDB_SECONDS);
+}
+
 /* Returns the backtrace that gdb prints for a core, or one line that says why there is none. The
  * caller frees it. */
 static char *run_gdb(const struct godwit_vm *vm, const char *core)
 {
     const char *exe = vm->exe ? vm->exe : vm->qemu->path;
+    g_autofree char *limit = g_strdup_printf("%" G_GINT64_FORMAT, gdb_seconds(vm->testbed));
     const char *const argv[] = {"timeout",
-                                GDB_SECONDS,
+                                limit,
                                 "gdb",
                                 "-nx",
                                 "-batch",

@@ -150,8 +150,9 @@ struct godwit_janitor *godwit_janitor_new(godwit_janitor_lost lost, void *data, 
         const int null = open("/dev/null", O_RDWR);
         for (int fd = 0; fd <= 2; fd++)
             dup2(null, fd);
+        close(ends[1]);
         dup2(ends[0], 3);
-        close_range(4, ~0U, 0);
+        closefrom(4);
         live(3);
     }
     close(ends[0]);

@@ -131,10 +131,13 @@ void godwit_summary_add(struct godwit_summary *summary, const json_t *result)
     summary->not_run += !strcmp(godwit_json_string(result, "kind", ""), "not-run");
 }
 
-/* Reports a result of the kind "not-run" for a job that did not run, or not to its end. */
+/* Reports a result of the kind "not-run" for a job that did not run, or not to its end. An endless
+ * run does so in its first round only. */
 static void give_not_run(struct godwit_run *run, const struct godwit_job *job, const char *reason,
                          struct godwit_summary *summary)
 {
+    if (run->endless && job->repetition > 1)
+        return;
     g_autoptr(json_t) result =
         json_pack("{s:s, s:s, s:s, s:[], s:[], s:{}, s:[]}", "status", "error", "message", reason,
                   "kind", "not-run", "phases", "oracles", "measurements", "vms");
@@ -165,9 +168,7 @@ static void worker_end(struct worker *worker, const GPtrArray *workers,
         give_not_run(run, worker->job,
                      worker->turn < 0 ? "not run to its end: interrupted" : INTERRUPTED, summary);
     } else if (worker->dropped) {
-        /* An endless run does not report the repetitions that it had started ahead. */
-        if (!run->endless || worker->job->repetition == 1)
-            give_not_run(run, worker->job, ENDED_EARLY, summary);
+        give_not_run(run, worker->job, ENDED_EARLY, summary);
     } else {
         g_autoptr(json_t) result = godwit_confirm_take(confirm, worker->job, finish_result(worker));
         if (result) {

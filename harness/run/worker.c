@@ -58,6 +58,13 @@ static void over(gpointer data)
     report(object);
 }
 
+/* Returns the code of ERROR. An error of GLib's, which a scenario has passed on, is the host's. */
+static enum godwit_error code_of(const GError *error)
+{
+    return error->domain == GODWIT_ERROR || godwit_bug_of(error) ? (enum godwit_error)error->code
+                                                                 : GODWIT_ERROR_ENVIRONMENT;
+}
+
 /* Returns the status of a testbed whose scenario ended with ERROR. *BUG is the known bug, if any,
  * that turns the result into a failure because it is not accepted. */
 static const char *status_of(const struct godwit_testbed *testbed, const GError *error,
@@ -68,7 +75,7 @@ static const char *status_of(const struct godwit_testbed *testbed, const GError 
         *bug = godwit_bug_unaccepted(testbed);
         return *bug ? "fail" : godwit_bug_any_met(testbed) ? "known" : "pass";
     }
-    switch ((enum godwit_error)error->code) {
+    switch (code_of(error)) {
     case GODWIT_ERROR_SKIP:
         return "skip";
     case GODWIT_ERROR_USAGE:
@@ -111,7 +118,7 @@ static void explain_fault(struct godwit_testbed *testbed, GError **error)
 /* Returns the kind of failure, as a word for the result. */
 static const char *kind_of(const GError *error)
 {
-    switch ((enum godwit_error)error->code) {
+    switch (code_of(error)) {
     case GODWIT_ERROR_USAGE:
     case GODWIT_ERROR_ENVIRONMENT:
         return "environment";
