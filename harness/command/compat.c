@@ -95,15 +95,19 @@ static bool write_formats(const struct godwit_compat_run *compat, const GPtrArra
     return true;
 }
 
-/* Returns whether something cannot go to the target's destination. */
-static bool has_findings(const struct godwit_compat_run *compat, unsigned destination)
+/* Returns whether something was tried, and all of it can go to DESTINATION. */
+static bool all_can_go(const struct godwit_compat_run *compat, unsigned destination)
 {
+    bool tried = false;
     for (guint i = 0; i < compat->table->cells->len; i++) {
         const struct godwit_compat_cell *cell = g_ptr_array_index(compat->table->cells, i);
-        if (cell->destination == destination && godwit_compat_is_finding(cell))
-            return true;
+        if (cell->destination != destination)
+            continue;
+        if (godwit_compat_is_finding(cell))
+            return false;
+        tried = tried || cell->compat != GODWIT_COMPAT_UNTRIED;
     }
-    return false;
+    return tried;
 }
 
 /* Prints the newest QEMU to which everything can go. Returns the exit status. */
@@ -115,7 +119,7 @@ static int print_newest(struct godwit_compat_run *compat)
         const struct godwit_target *target = g_ptr_array_index(compat->targets, t);
         first = first ? first : target->source->path;
         if (!strcmp(target->source->path, first) &&
-            !has_findings(compat, godwit_compat_number(compat, target->destination)) &&
+            all_can_go(compat, godwit_compat_number(compat, target->destination)) &&
             (!newest || godwit_qemu_compare(target->destination, newest) > 0))
             newest = target->destination;
     }
@@ -126,17 +130,23 @@ static int print_newest(struct godwit_compat_run *compat)
     return newest ? 0 : 1;
 }
 
-/* Fails if some machine was not tried because the host or Godwit failed. */
+/* Fails if some machine was not tried because the host or Godwit failed, or if none was tried. */
 static bool all_tried(const struct godwit_compat_run *compat, GError **error)
 {
+    bool tried = false;
     for (guint i = 0; i < compat->table->cells->len; i++) {
         const struct godwit_compat_cell *cell = g_ptr_array_index(compat->table->cells, i);
         if (cell->compat == GODWIT_COMPAT_ERROR)
             return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s with %s could not be tried: %s",
                                cell->machine, *cell->subject ? cell->subject : "nothing plugged",
                                cell->reason);
+        tried = tried || cell->compat != GODWIT_COMPAT_UNTRIED;
     }
-    return true;
+    if (tried || !compat->table->cells->len)
+        return true;
+    const struct godwit_compat_cell *first = g_ptr_array_index(compat->table->cells, 0);
+    return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "nothing could be tried: %s: %s",
+                       first->machine, first->reason);
 }
 
 /* Judges and reports. BASELINE is the text of --baseline, or NULL. */

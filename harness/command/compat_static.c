@@ -7,33 +7,95 @@
  */
 #include "command/compat_parts.h"
 
+#include "base/contain.h"
 #include "inventory/vmstate.h"
 #include <gio/gio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Descriptions by binary and machine type, "PATH\nTYPE". */
 typedef GHashTable descriptions;
 
-/* Waits for the end of a process that writes a file and ends by itself. It is contained like every
- * process of a run, so nothing outlives an interruption. */
-static bool describe(const char *binary, const char *type, const char *path, GError **error)
+/* How long a binary may take to describe a machine, in seconds. It takes less than one. */
+#define DESCRIBE_SECONDS 60
+
+/* What a process says, and how the wait for its end has ended. */
+struct saying {
+    char *text;    /* owned */
+    GError *error; /* owned */
+    bool over, late;
+};
+
+static void said_all(GObject *process, GAsyncResult *result, gpointer data)
 {
+    struct saying *saying = data;
+    g_subprocess_communicate_utf8_finish(G_SUBPROCESS(process), result, NULL, &saying->text,
+                                         &saying->error);
+    saying->over = true;
+}
+
+static gboolean too_late(gpointer data)
+{
+    ((struct saying *)data)->late = true;
+    return G_SOURCE_CONTINUE;
+}
+
+static void in_child(gpointer data)
+{
+    godwit_contain_child(*(const pid_t *)data);
+}
+
+/* Waits until a process has ended and its stderr is known. Kills it if it takes too long, or if the
+ * command is interrupted. */
+static void listen_to(GSubprocess *process, const bool *interrupted, struct saying *saying)
+{
+    const guint timer = g_timeout_add_seconds(DESCRIBE_SECONDS, too_late, saying);
+    g_subprocess_communicate_utf8_async(process, NULL, NULL, said_all, saying);
+    while (!saying->over) {
+        if (saying->late || *interrupted)
+            g_subprocess_force_exit(process);
+        g_main_context_iteration(NULL, TRUE);
+    }
+    g_source_remove(timer);
+}
+
+/* Has BINARY describe the machine TYPE in the file PATH. */
+static bool describe(const struct godwit_process *process, const char *binary, const char *type,
+                     const char *path, GError **error)
+{
+    pid_t parent = getpid();
+    struct saying saying = {0};
     g_autoptr(GError) cause = NULL;
-    g_autofree char *said = NULL;
-    g_autoptr(GSubprocess) process =
-        g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &cause,
-                         binary, "-display", "none", "-machine", type, "-dump-vmstate", path, NULL);
-    if (process && g_subprocess_communicate_utf8(process, NULL, NULL, NULL, &said, &cause) &&
-        g_subprocess_get_successful(process))
+    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(
+        G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+    g_subprocess_launcher_set_child_setup(launcher, in_child, &parent, NULL);
+    g_autoptr(GSubprocess) qemu =
+        g_subprocess_launcher_spawn(launcher, &cause, binary, "-display", "none", "-machine", type,
+                                    "-dump-vmstate", path, NULL);
+    if (qemu)
+        listen_to(qemu, &process->interrupted, &saying);
+    g_autofree char *said = saying.text;
+    g_autoptr(GError) failure = saying.error;
+    if (process->interrupted)
+        return godwit_fail(error, GODWIT_ERROR_INTERRUPTED, "interrupted");
+    if (saying.late)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                           "%s does not describe the machine %s within %d seconds", binary, type,
+                           DESCRIBE_SECONDS);
+    if (qemu && !failure && g_subprocess_get_successful(qemu))
         return true;
-    g_autofree char *line = g_strdup(said ? said : cause ? cause->message : "it says nothing");
+    g_autofree char *line = g_strdup(said      ? said
+                                     : failure ? failure->message
+                                     : cause   ? cause->message
+                                               : "it says nothing");
     line[strcspn(line, "\n")] = '\0';
     return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "%s does not describe the machine %s: %s",
                        binary, type, line);
 }
 
 /* Returns the description of a binary's machine type, borrowed. Asks for it once. */
-static const struct godwit_vmstate_document *describe_once(descriptions *known, const char *folder,
+static const struct godwit_vmstate_document *describe_once(descriptions *known,
+                                                           const struct godwit_process *process,
                                                            const char *binary, const char *type,
                                                            GError **error)
 {
@@ -41,8 +103,9 @@ static const struct godwit_vmstate_document *describe_once(descriptions *known, 
     struct godwit_vmstate_document *document = g_hash_table_lookup(known, key);
     if (document)
         return document;
-    g_autofree char *path = g_build_filename(folder, "vmstate.json", NULL);
-    document = describe(binary, type, path, error) ? godwit_vmstate_read(path, error) : NULL;
+    g_autofree char *path = g_build_filename(process->folder, "vmstate.json", NULL);
+    document =
+        describe(process, binary, type, path, error) ? godwit_vmstate_read(path, error) : NULL;
     if (document)
         g_hash_table_insert(known, g_steal_pointer(&key), document);
     return document;
@@ -78,12 +141,11 @@ bool godwit_compat_descriptions(const struct godwit_process *process, const GPtr
         if (*cell->subject)
             continue; /* the machine alone stands for all of its cells */
         const struct godwit_vmstate_document *source = describe_once(
-            known, process->folder, g_ptr_array_index(paths, cell->source), cell->machine, error);
+            known, process, g_ptr_array_index(paths, cell->source), cell->machine, error);
         const struct godwit_vmstate_document *destination =
-            source
-                ? describe_once(known, process->folder, g_ptr_array_index(paths, cell->destination),
-                                cell->machine, error)
-                : NULL;
+            source ? describe_once(known, process, g_ptr_array_index(paths, cell->destination),
+                                   cell->machine, error)
+                   : NULL;
         if (!destination)
             return false;
         struct godwit_vmstate_comparison *comparison = godwit_vmstate_compare(source, destination);
