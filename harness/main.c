@@ -55,7 +55,8 @@ static void help(void)
         "--accept-known and --strict.\n\n"
         "First steps:\n"
         "  godwit doctor                         what this host and its QEMUs can run\n"
-        "  godwit run --quick                    a first answer, some ten seconds an architecture\n"
+        "  godwit run --quick                    a first answer, about ten seconds per "
+        "architecture\n"
         "  godwit run 'precopy/*' --arch x86_64  one family of scenarios, on one architecture\n\n"
         "Documents: man godwit; README.md, which packages install into /usr/share/doc/godwit\n");
 }
@@ -66,7 +67,7 @@ static int dispatch(struct godwit_process *process, int argc, char **argv, GErro
         g_set_error(
             error, GODWIT_ERROR, GODWIT_ERROR_USAGE,
             "no command given; try `godwit doctor` (what can run here), `godwit run --quick` (a "
-            "first answer in about ten seconds an architecture) or `godwit --help`");
+            "first answer in about ten seconds per architecture) or `godwit --help`");
         return 2;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {

@@ -182,7 +182,7 @@ static bool examine(struct godwit_process *process, const struct godwit_options 
     }
     describe_reasons(&doctor);
     if (found)
-        row("next", "godwit run --quick: a first answer, some ten seconds an architecture");
+        row("next", "godwit run --quick: a first answer, about ten seconds per architecture");
     *status = found ? 0 : 2;
     return true;
 }

@@ -125,8 +125,9 @@ bool godwit_command_report(struct godwit_process *process, int argc, char **argv
         "of\n"
         "all shards of one run together; `diff` lists what became worse or better, came or went;\n"
         "`convert` writes the results in another format.\n"
-        "Exit status: 0, or of diff 1 if anything is worse, or 2 after a usage or environment "
-        "error,\nand if a shard is missing, doubled or of another run.");
+        "Exit status: 0 if nothing is wrong; 1 if diff finds anything worse, or with --gate if a\n"
+        "scenario failed; 2 after a usage or environment error, or if a shard is missing, doubled "
+        "or\nof another run.");
     g_option_context_add_main_entries(context, entries, NULL);
     const bool good = godwit_options_parse(context, NULL, &argc, &argv, &helped, error) &&
                       (helped || report(&options, status, error));

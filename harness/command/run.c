@@ -70,7 +70,8 @@ static const struct preset presets[] = {
                "multifd/tcp/zlib",
                "multifd/tcp/zstd",
                "multifd/tcp/postcopy",
-               "multifd/tcp/zero-page/*",
+               "multifd/tcp/zero-page/legacy",
+               "multifd/tcp/zero-page/none",
                "postcopy/plain",
                "postcopy/preempt/plain",
                "postcopy/recovery/plain",
@@ -195,8 +196,8 @@ static bool parse(struct run_options *options, int *argc, char ***argv, bool *he
     g_autoptr(GOptionContext) context = g_option_context_new("[GLOB...] [-- QEMU-ARGS]");
     g_option_context_set_summary(
         context,
-        "Runs the scenarios whose names match a GLOB, or all scenarios without a GLOB. "
-        "device/NAME,\n"
+        "Runs the scenarios whose names match a GLOB, or all scenarios without a GLOB. Slow\n"
+        "scenarios run only with --slow, or if their full name is given. device/NAME,\n"
         "hotplug/NAME, unplug/NAME, prelaunch/NAME, roundtrip/NAME, poke/NAME, machine/NAME,\n"
         "cpu/NAME and prelaunch-cpu/NAME, scenarios for each device, machine type and CPU model "
         "that a QEMU\n"

@@ -17,13 +17,16 @@
  * host's hiccups; a larger one would take the guest long to write. */
 #define WINDOW ((uint64_t)16 << 20)
 
+/* More than any time in seconds, or percentage, that makes sense: about thirty years. */
+#define QUANTITY_MAX 1e9
+
 bool godwit_speed_quantity(const char *option, const char *text, const struct godwit_suffix *units,
                            const char *example, double *value, GError **error)
 {
     char *end = NULL;
     const double number = g_ascii_strtod(text, &end);
     for (; end != text && units->name; units++)
-        if (!strcmp(end, units->name) && isfinite(number) && number > 0) {
+        if (!strcmp(end, units->name) && number > 0 && number * units->factor < QUANTITY_MAX) {
             *value = number * units->factor;
             return true;
         }

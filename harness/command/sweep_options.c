@@ -194,7 +194,8 @@ bool godwit_sweep_options_parse(struct godwit_sweep_options *options, int *argc,
     const GOptionEntry entries[] = {
         {"over", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)take_axis,
          "Vary this: a migration parameter or capability as with --set, or dirty-rate, window (a "
-         "size, such as 16M), cpus or workload; repeatable, for a grid",
+         "size, such as 16M), cpus, workload, pause-iteration or postcopy-iteration; repeatable, "
+         "for a grid",
          "NAME=VALUE,..."},
         {"scenarios", 0, 0, G_OPTION_ARG_STRING_ARRAY, &scenarios,
          "Scenarios to measure, as a glob (default: precopy/tcp/plain); repeatable, and more globs "

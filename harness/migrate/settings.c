@@ -17,9 +17,8 @@ static const char *const throttling[] = {"max-bandwidth", "downtime-limit",
 /* Returns the value that TEXT stands for. The caller releases it. */
 static json_t *value_of(const char *text)
 {
-    char *end = NULL;
-    const gint64 number = g_ascii_strtoll(text, &end, 10);
-    if (end != text && !*end)
+    gint64 number;
+    if (g_ascii_string_to_signed(text, 10, G_MININT64, G_MAXINT64, &number, NULL))
         return json_integer(number);
     if (!strcmp(text, "on") || !strcmp(text, "true"))
         return json_true();

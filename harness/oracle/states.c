@@ -183,13 +183,15 @@ bool godwit_states_judge(struct godwit_testbed *testbed, GError **error)
 {
     unsigned transitions = 0;
     bool postcopy[2] = {false, false};
-    for (guint i = 0; i < testbed->vms->len; i++)
-        if (!judge(g_ptr_array_index(testbed->vms, i), &transitions, &postcopy[i > 0], error))
+    for (guint i = 0; i < testbed->vms->len; i++) {
+        const struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
+        if (vm->qmp && !judge(vm, &transitions, &postcopy[i > 0], error))
             return false;
+    }
     for (guint i = 0; testbed->vms->len == 2 && i < 2; i++) {
         const struct godwit_vm *vm = g_ptr_array_index(testbed->vms, i);
         const struct godwit_vm *peer = g_ptr_array_index(testbed->vms, 1 - i);
-        if (postcopy[i] && !postcopy[1 - i] && peer->capabilities &&
+        if (postcopy[i] && !postcopy[1 - i] && peer->qmp && peer->capabilities &&
             !strcmp(godwit_migrate_reported_state(peer), "completed"))
             return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                                "states: the %s reported a postcopy, but the %s did not", vm->name,

@@ -115,8 +115,7 @@ bool godwit_argument_at(char *const *words, guint at, struct godwit_argument *ar
     return true;
 }
 
-/* Splits VALUE at its single commas. A doubled one stands for itself. The caller frees them. */
-static char **split(const char *value)
+char **godwit_argument_split(const char *value)
 {
     GPtrArray *parts = g_ptr_array_new();
     GString *part = g_string_new(NULL);
@@ -146,7 +145,7 @@ char *godwit_argument_get(const char *value, const char *key)
                : member               ? json_dumps(member, JSON_COMPACT | JSON_ENCODE_ANY)
                                       : NULL;
     }
-    g_auto(GStrv) parts = split(value);
+    g_auto(GStrv) parts = godwit_argument_split(value);
     g_autofree char *prefix = g_strconcat(key, "=", NULL);
     char *found = NULL;
     for (guint i = 0; parts[i]; i++)
@@ -161,7 +160,7 @@ char *godwit_argument_first(const char *value)
 {
     if (!value || *value == '{')
         return NULL;
-    g_auto(GStrv) parts = split(value);
+    g_auto(GStrv) parts = godwit_argument_split(value);
     return strchr(parts[0], '=') ? NULL : g_strdup(parts[0]);
 }
 

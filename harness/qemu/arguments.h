@@ -21,6 +21,9 @@ struct godwit_argument {
  * the end. The next option begins at word first + words. */
 bool godwit_argument_at(char *const *words, guint at, struct godwit_argument *argument);
 
+/* Splits VALUE at its single commas. A doubled one stands for itself. The caller frees them. */
+char **godwit_argument_split(const char *value);
+
 /* Returns the value of KEY in VALUE, which is of the form "first,key=value" or a JSON object, or
  * NULL if it has none. A JSON value that is no string becomes its text. The caller frees it. */
 char *godwit_argument_get(const char *value, const char *key);

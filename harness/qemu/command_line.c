@@ -115,6 +115,14 @@ static void add(struct reading *reading, const char *name, char *value)
         g_ptr_array_add(reading->words, value);
 }
 
+/* Appends a comma, unless ALL is empty, and PREFIX and TEXT, whose commas are doubled. */
+static void append_part(GString *all, const char *prefix, const char *text)
+{
+    g_auto(GStrv) pieces = g_strsplit(text, ",", -1);
+    g_autofree char *doubled = g_strjoinv(",,", pieces);
+    g_string_append_printf(all, "%s%s%s", all->len ? "," : "", prefix, doubled);
+}
+
 /* Returns VALUE with KEY set to TEXT, or without KEY if TEXT is NULL. The caller frees it. */
 static char *with(const char *value, const char *key, const char *text)
 {
@@ -128,17 +136,14 @@ static char *with(const char *value, const char *key, const char *text)
             json_object_del(object, key);
         return json_dumps(object, JSON_COMPACT);
     }
-    g_auto(GStrv) parts = g_strsplit(value, ",", -1);
+    g_auto(GStrv) parts = godwit_argument_split(value);
     g_autofree char *prefix = g_strconcat(key, "=", NULL);
     GString *all = g_string_new(NULL);
     for (guint i = 0; parts[i]; i++)
         if (!g_str_has_prefix(parts[i], prefix))
-            g_string_append_printf(all, "%s%s", all->len ? "," : "", parts[i]);
-    if (text) {
-        g_auto(GStrv) pieces = g_strsplit(text, ",", -1);
-        g_autofree char *doubled = g_strjoinv(",,", pieces);
-        g_string_append_printf(all, "%s%s=%s", all->len ? "," : "", key, doubled);
-    }
+            append_part(all, "", parts[i]);
+    if (text)
+        append_part(all, prefix, text);
     return g_string_free(all, FALSE);
 }
 

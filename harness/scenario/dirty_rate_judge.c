@@ -88,12 +88,16 @@ static bool read_account(struct godwit_vm *vm, unsigned cpu, uint64_t *pages, GE
     const struct godwit_workload stripe =
         godwit_workload_stripe(&vm->testbed->setup->workload, cpu);
     struct godwit_mailbox mailbox, again;
-    do {
+    for (;;) {
         if (!godwit_memory_mailbox(vm, cpu, &mailbox, error) ||
             !godwit_memory_mailbox(vm, cpu, &again, error) ||
             !godwit_testbed_healthy(vm->testbed, error))
             return false;
-    } while (mailbox.position >= stripe.window_end || mailbox.passes != again.passes);
+        if (mailbox.position < stripe.window_end && mailbox.passes == again.passes)
+            break;
+        if (!godwit_testbed_rest(vm->testbed, 1, "the guest to begin its next pass", error))
+            return false;
+    }
     *pages = mailbox.passes * godwit_workload_pages(&stripe) +
              (mailbox.position - stripe.window_start) / stripe.page_size;
     return true;

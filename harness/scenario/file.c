@@ -45,12 +45,22 @@ static bool put_mark(struct godwit_vm *source, struct godwit_vm *destination, GE
     return godwit_file_write(path, mark, sizeof(mark), error);
 }
 
+/* Maps the file that QEMU has written. The caller unreferences it. */
+static GMappedFile *map_file(const char *path, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    GMappedFile *file = g_mapped_file_new(path, FALSE, &cause);
+    if (!file)
+        godwit_fail(error, GODWIT_ERROR_MIGRATION, "the file of the migration: %s", cause->message);
+    return file;
+}
+
 /* Checks that the mark is unchanged and that the stream begins where the mark ends. */
 static bool judge_mark(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     static const char magic[] = {'Q', 'E', 'V', 'M'};
     g_autofree char *path = path_of(source->testbed);
-    g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, error);
+    g_autoptr(GMappedFile) file = map_file(path, error);
     (void)destination;
     if (!file)
         return false;
@@ -274,7 +284,7 @@ static bool judge_mapped(struct godwit_vm *source, struct godwit_vm *destination
     if (!block || !godwit_memory_read_block(source, block, offset, window, length, error))
         return false;
     g_autofree char *path = path_of(source->testbed);
-    g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, error);
+    g_autoptr(GMappedFile) file = map_file(path, error);
     if (!file || !find_block(file, block, &mapped, error) ||
         !judge_pages(file, &mapped, offset, window, length, &there, error))
         return false;

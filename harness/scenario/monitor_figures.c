@@ -188,6 +188,11 @@ bool godwit_monitor_judge_figures(struct godwit_vm *vm, GError **error)
             return false;
         compared++;
     }
+    /* A destination may have none. */
+    if (!compared && !godwit_vm_has_argument(vm, "-incoming"))
+        return godwit_fail(
+            error, GODWIT_ERROR_QMP,
+            "the %s's query-migrate has none of the figures that \"info migrate\" shows", vm->name);
     godwit_testbed_measure_member(vm->testbed, "figures", vm->name, json_integer(compared));
     return true;
 }

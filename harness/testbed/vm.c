@@ -452,7 +452,7 @@ void godwit_vm_signal(struct godwit_vm *vm, int number)
         return;
     if (vm->qmp)
         godwit_qmp_note(vm->qmp, name);
-    kill(pid, number);
+    g_subprocess_send_signal(vm->process, number);
 }
 
 void godwit_vm_free(struct godwit_vm *vm)
