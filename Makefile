@@ -8,7 +8,10 @@ MAKEFLAGS += --no-builtin-rules
 V ?= 0
 short = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' '$(1)' '$@';)
 
-CC ?= gcc
+# make itself sets CC to cc.
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 NASM ?= nasm
 
 .PHONY: help run setup
@@ -18,7 +21,7 @@ run:
 	@$(MAKE) --no-print-directory build
 	@$(O)/godwit run precopy/unix/plain postcopy/plain
 
-## setup: install every Debian package that anything here needs
+## setup: install the Debian packages that build, run, bootsect and check need
 setup:
 	@mk/setup.sh build run guests test
 

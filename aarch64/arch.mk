@@ -35,4 +35,4 @@ $(GUEST)/aarch64_kernel.bin: $(GUEST)/aarch64_kernel.elf
 	$(call short,COPY)$(AARCH64_OBJCOPY) -O binary $< $@
 
 $(GUEST)/aarch64_kernel.sym: $(GUEST)/aarch64_kernel.elf
-	$(call short,NM)$(AARCH64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
+	$(call short,NM)$(AARCH64_NM) --extern-only $< > $@.all && $(WITHOUT_WORKLOAD) $@.all > $@

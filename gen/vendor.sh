@@ -45,7 +45,10 @@ done
 [ -n "$dest" ] || die "no DEST=DIRECTORY given"
 { mkdir -p "$dest" && [ -w "$dest" ]; } 2>/dev/null || die "cannot write to DEST=$dest"
 
-version=$(git describe --always --dirty 2>/dev/null || echo unknown)
+# A release archive has no history, though the folder around it may.
+version=
+[ ! -e .git ] || version=$(git describe --always --dirty 2>/dev/null) || version=
+[ -n "$version" ] || version=$(sed -n 's/^#define GODWIT_VERSION "\(.*\)"/\1/p' harness/base/version.h)
 abi=$(sed -n 's/^#define GODWIT_ABI_VERSION //p' include/godwit/guest_abi.h)
 
 # The value of macro GODWIT_<IMAGE>_$2 in gen/$1.h, or in the ABI header.

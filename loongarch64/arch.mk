@@ -52,4 +52,4 @@ $(GUEST)/loongarch64_bios.bin: $(GUEST)/loongarch64_bios.elf
 	$(call short,COPY)$(LOONGARCH64_OBJCOPY) -O binary $< $@
 
 $(GUEST)/loongarch64_bios.sym: $(GUEST)/loongarch64_bios.elf
-	$(call short,NM)$(LOONGARCH64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
+	$(call short,NM)$(LOONGARCH64_NM) --extern-only $< > $@.all && $(WITHOUT_WORKLOAD) $@.all > $@

@@ -81,7 +81,7 @@ for my $version (by_number(keys %seen_version)) {
         my $can = ($total{$version}{$_} || 0) - ($count->{no} || 0) - ($count->{host} || 0);
         $can > 0 ? sprintf '%d %%', 100 * (($count->{same} || 0) + ($count->{known} || 0)) / $can : '-'
     } @arches;
-    $tables .= '| migrated, of those that can be, without the host | ' . join(' | ', @of) . " |\n\n";
+    $tables .= '| migrated, of those that neither refuse to migrate nor need the host | ' . join(' | ', @of) . " |\n\n";
 }
 for my $row (@KINDS) {
     my ($kind, $text) = @$row;

@@ -76,8 +76,8 @@ $(GUEST):
 # The ABI's plain numbers as nasm %defines. -dM lists macros, the character and string ones that
 # only C wants are not among them.
 $(GUEST)/guest_abi.inc: $(GUEST_ABI) mk/guest.mk | $(GUEST)
-	$(call short,GEN)$(CC) -E -dM -undef -DGODWIT_ABI_MACROS_ONLY -x c $< \
-		| LC_ALL=C sort | sed -n 's/^#define \(GODWIT_[A-Z0-9_]*\) \([0-9(].*\)$$/%define \1 \2/p' > $@.tmp
+	$(call short,GEN)$(CC) -E -dM -undef -DGODWIT_ABI_MACROS_ONLY -x c $< > $@.macros
+	@LC_ALL=C sort $@.macros | sed -n 's/^#define \(GODWIT_[A-Z0-9_]*\) \([0-9(].*\)$$/%define \1 \2/p' > $@.tmp
 	@mv $@.tmp $@
 
 # The host program that makes headers. Only what is asked for by name needs it: an ordinary build

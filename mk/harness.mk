@@ -25,7 +25,12 @@ OBJECT_LIST := $(O)/harness/objects
 ## build: build/godwit, from the committed guest headers (no cross toolchain needed)
 build: $(O)/godwit
 
-$(O)/%.o: %.c
+# Other flags make every object anew.
+$(O)/harness/flags: force
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CFLAGS) $(HARNESS_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(HARNESS_CFLAGS)' >$@
+
+$(O)/%.o: %.c $(O)/harness/flags
 	@mkdir -p $(@D)
 	$(call short,CC)$(CC) $(CFLAGS) $(HARNESS_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -35,7 +40,7 @@ $(O)/harness/%.inc: harness/%.sh
 	$(call short,GEN)sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $< >$@
 
 $(O)/harness/report/replay.o: $(O)/harness/report/replay_head.inc
-$(O)/harness/report/replay.o: HARNESS_CPPFLAGS += -I$(O)/harness/report
+$(O)/harness/report/replay.o: private HARNESS_CPPFLAGS += -I$(O)/harness/report
 
 .PHONY: force
 $(OBJECT_LIST): force

@@ -37,7 +37,7 @@ remove_folders() {
 file() {
     case $action in
     install)
-        mkdir -p "$root/${3%/*}"
+        install -d -m 755 "$root/${3%/*}"
         install -m "$1" "$2" "$root/$3"
         ;;
     uninstall)
@@ -50,10 +50,10 @@ file() {
 
 # filled SOURCE NAME: a file with the version, the ABI version and the prefix filled in.
 filled() {
-    mkdir -p "$build/install"
-    sed "s|@VERSION@|$version|g; s|@ABI@|$abi|g; s|@PREFIX@|$prefix|g" "$1" \
-        >"$build/install/${2##*/}"
-    file 644 "$build/install/${2##*/}" "$2"
+    new=$(mktemp)
+    sed "s|@VERSION@|$version|g; s|@ABI@|$abi|g; s|@PREFIX@|$prefix|g" "$1" >"$new"
+    file 644 "$new" "$2"
+    rm -f "$new"
 }
 
 part_command() {
@@ -71,7 +71,7 @@ part_command() {
         file 644 "$page" "share/doc/godwit/$page"
     done
     # Reproductions without Godwit, which docs/known-bugs.md names.
-    for script in docs/known-bugs/*; do
+    for script in docs/known-bugs/*.py docs/known-bugs/*.sh; do
         file 644 "$script" "share/doc/godwit/$script"
     done
 }

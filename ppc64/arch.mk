@@ -36,4 +36,4 @@ $(GUEST)/ppc64_bios.bin: $(GUEST)/ppc64_bios.elf
 	$(call short,COPY)$(PPC64_OBJCOPY) -O binary $< $@
 
 $(GUEST)/ppc64_bios.sym: $(GUEST)/ppc64_bios.elf
-	$(call short,NM)$(PPC64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
+	$(call short,NM)$(PPC64_NM) --extern-only $< > $@.all && $(WITHOUT_WORKLOAD) $@.all > $@

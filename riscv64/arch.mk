@@ -41,4 +41,4 @@ $(GUEST)/riscv64_bios.bin: $(GUEST)/riscv64_bios.elf
 	$(call short,COPY)$(RISCV64_OBJCOPY) -O binary $< $@
 
 $(GUEST)/riscv64_bios.sym: $(GUEST)/riscv64_bios.elf
-	$(call short,NM)$(RISCV64_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
+	$(call short,NM)$(RISCV64_NM) --extern-only $< > $@.all && $(WITHOUT_WORKLOAD) $@.all > $@

@@ -35,4 +35,4 @@ $(GUEST)/s390x_bios.bin: $(GUEST)/s390x_bios.elf
 	$(call short,STRIP)$(S390X_STRIP) --strip-all -o $@ $<
 
 $(GUEST)/s390x_bios.sym: $(GUEST)/s390x_bios.elf
-	$(call short,NM)$(S390X_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
+	$(call short,NM)$(S390X_NM) --extern-only $< > $@.all && $(WITHOUT_WORKLOAD) $@.all > $@

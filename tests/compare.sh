@@ -12,7 +12,7 @@
 #
 # SPDX-License-Identifier: MIT
 set -eu
-slow=$(realpath "$1") # QEMU has another working folder
+slow=$(realpath -e "$1") # QEMU has another working folder
 qemu=$2
 equals=${3:-20}
 budget=${4:-60s}
@@ -83,7 +83,7 @@ while read -r part rounds; do
 done <<END
 5 100
 10 40
-20 16
+20 24
 END
 all=$found
 while read -r us rounds; do

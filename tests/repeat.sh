@@ -12,16 +12,17 @@ shift
 godwit=${GODWIT:-build/godwit}
 
 busy=
-trap 'kill $busy 2>/dev/null || true' EXIT INT TERM
+trap 'kill $busy 2>/dev/null || true' EXIT
+trap 'exit 1' INT TERM HUP
 
 echo "== $count times each"
-"$godwit" run --accel tcg --accept-known multifd-postcopy --repeat "$count" "$@"
+"$godwit" run --accel tcg --accept-known "@${0%/*}/accepted-bugs" --repeat "$count" "$@"
 
 processors=$(nproc)
 echo "== $count times each with $processors busy loops"
 while [ "$processors" -gt 0 ]; do
-    (while :; do :; done) &
+    setpriv --pdeathsig KILL sh -c 'while :; do :; done' &
     busy="$busy $!"
     processors=$((processors - 1))
 done
-"$godwit" run --accel tcg --accept-known multifd-postcopy --repeat "$count" "$@"
+"$godwit" run --accel tcg --accept-known "@${0%/*}/accepted-bugs" --repeat "$count" "$@"

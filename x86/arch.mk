@@ -18,7 +18,7 @@ X86_CFLAGS := -m32 -march=i686 -mno-sse -mno-mmx -mno-80387 -mregparm=3 -fomit-f
 	-mpreferred-stack-boundary=2 -fcf-protection=none -fno-align-functions -fno-align-jumps \
 	-fno-align-labels -fno-align-loops
 
-$(GUEST)/x86_bootsect.bin $(GUEST)/x86_bootsect.sym: x86/bootsect.asm x86/order.inc x86/arch.mk \
+$(GUEST)/x86_bootsect.bin $(GUEST)/x86_bootsect.sym &: x86/bootsect.asm x86/order.inc x86/arch.mk \
 		$(GUEST)/guest_abi.inc | $(GUEST)
 	$(call short,NASM)$(NASM) -f bin $(X86_NASMFLAGS) --before '[map symbols]' -o $(GUEST)/x86_bootsect.bin $< \
 		> $(GUEST)/x86_bootsect.map
@@ -46,4 +46,4 @@ $(GUEST)/x86_rom.bin: $(GUEST)/x86_rom.elf
 	$(call short,COPY)$(X86_OBJCOPY) -O binary $< $@
 
 $(GUEST)/x86_rom.sym: $(GUEST)/x86_rom.elf
-	$(call short,NM)$(X86_NM) --extern-only $< | $(WITHOUT_WORKLOAD) > $@
+	$(call short,NM)$(X86_NM) --extern-only $< > $@.all && $(WITHOUT_WORKLOAD) $@.all > $@

@@ -72,6 +72,7 @@ archive() {
 }
 
 if [ ! -e "$folder/initrd" ]; then
+    rm -rf "$folder/apt" "$folder/root" # of a run that was interrupted
     mkdir -p "$folder/apt/state/lists/partial" "$folder/apt/cache/archives/partial" "$folder/root"
     : >"$folder/apt/status"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" \
@@ -90,7 +91,8 @@ while :; do
 done
 END
     cp "$folder"/root/boot/vmlinuz-* "$folder/kernel"
-    archive "$folder/root/bin/busybox" "$folder/init" >"$folder/initrd"
+    archive "$folder/root/bin/busybox" "$folder/init" >"$folder/initrd.new"
+    mv "$folder/initrd.new" "$folder/initrd"
 fi
 
 cat >"$folder/command" <<END

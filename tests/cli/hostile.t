@@ -15,6 +15,11 @@ for my $part (qw(storm qemu exhaustion)) {
     open my $output, '-|', 'sh', '-c', 'exec "$0" "$1" 2>&1', $^X, "$parts/$part.t" or die "sh: $!";
     my @lines = readline $output;
     close $output;
-    is($?, 0, $part) or diag grep { !/^ok / } @lines;
+    my $status = $?;
+    my ($why) = map { /^1\.\.0 # SKIP (.*)/ ? $1 : () } @lines;
+    SKIP: {
+        skip "$part: $why", 1 if defined $why;
+        is($status, 0, $part) or diag grep { !/^ok / } @lines;
+    }
 }
 done_testing();

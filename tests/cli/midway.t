@@ -122,18 +122,22 @@ my @runs = run_all(2, map {
         qemu_edited("our \$moved; $edit", $newest, ++$number . '/qemu-system-x86_64' =~ s{/}{-}r),
         $message =~ /timed out/ ? ('--timeout-scale', '0.25', '--hops', 2) : ()]]
 } @rows);
+my $judged = 0;
 for my $row (@rows) {
     my ($scenario, $edit, $message) = @$row;
     my $run = shift @runs;
     if ($run->{out} =~ /^skip .*needs (.*)/m) {
-        note("$scenario needs $1");
+        SKIP: { skip "$scenario needs $1", 2 }
         next;
     }
+    $judged++;
     is($run->{status}, 1, "$scenario fails");
     like($run->{out}, qr/^ +what +.*$message/m, "$scenario: $message")
         or diag($edit);
     note($run->{out} =~ /^ +what +(.*)/m);
 }
+
+cmp_ok($judged, '>=', @rows / 2, 'most rows ran');
 
 # With an editor that changes nothing, they pass.
 my $sound = run(['run', 'lifecycle/active/stop-arrives', 'lifecycle/postcopy-active/reset', '--arch',

@@ -110,7 +110,7 @@ for my $failing (@failing) {
     my ($mode, $moment) = @{shift @failures};
     my $name = "$mode at $moment";
     is($failing->{status}, 1, "$name: exit status") or diag($failing->{out}, $failing->{err});
-    like($failing->{out}, $mode eq 'silent' ? qr/timed out|did not answer/ : qr/connection to the other host was lost|the destination/,
+    like($failing->{out}, $mode eq 'silent' ? qr/timed out|did not answer/ : qr/^ +what +.*(?:connection to the other host was lost|the destination)/m,
         "$name: the message");
     ok(eventually(sub { !processes($failing) }), "$name: no process is left");
     is(join("\n", grep { m{/tmp/} } @{$failing->{left}}), '', "$name: no file is left");

@@ -297,4 +297,5 @@ for my $i (1 .. scaled(25)) {
 
 attack(@cases);
 diag "$missed runs were over before they were struck" if $missed;
+cmp_ok($missed, '<', @cases / 2, 'most runs were struck');
 done_testing();

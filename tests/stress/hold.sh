@@ -22,7 +22,7 @@ trap 'kill $busy 2>/dev/null || true; rm -rf "$folder"' EXIT
 trap 'exit 1' INT TERM HUP
 
 while [ "$loops" -gt 0 ]; do
-    (while :; do :; done) &
+    setpriv --pdeathsig KILL sh -c 'while :; do :; done' &
     busy="$busy $!"
     loops=$((loops - 1))
 done

@@ -85,25 +85,24 @@ static void finish(struct run *run)
 /* The folders of two runs may have the same name, in two folders for temporary files. */
 static void test_same_name(void **state)
 {
-    (void)state;
-    char top[] = "/tmp/godwit-unit-contain-XXXXXX";
-    assert_non_null(g_mkdtemp(top));
-    g_autofree char *first = g_build_filename(top, "first", "godwit-SAME00", NULL);
-    g_autofree char *second = g_build_filename(top, "second", "godwit-SAME00", NULL);
+    const char *top = *state;
+    g_autofree char *above_first = g_build_filename(top, "first", NULL);
+    g_autofree char *above_second = g_build_filename(top, "second", NULL);
+    g_autofree char *first = g_build_filename(above_first, "godwit-SAME00", NULL);
+    g_autofree char *second = g_build_filename(above_second, "godwit-SAME00", NULL);
     struct run runs[] = {start(first), start(second)};
     finish(&runs[0]);
     assert_true(answers(&runs[1]));
     finish(&runs[1]);
-    godwit_files_remove(top);
+    godwit_files_remove(above_first);
+    godwit_files_remove(above_second);
 }
 
 /* The folder of a run may get the inode of that of an earlier run, whose janitor has removed it and
  * looks once more for what is left. */
 static void test_same_inode(void **state)
 {
-    (void)state;
-    char top[] = "/tmp/godwit-unit-contain-XXXXXX";
-    assert_non_null(g_mkdtemp(top));
+    const char *top = *state;
     g_autofree char *first = g_build_filename(top, "godwit-FIRST0", NULL);
     g_autofree char *second = g_build_filename(top, "godwit-SECOND", NULL);
     struct run runs[] = {start(first), {0}};
@@ -112,12 +111,12 @@ static void test_same_inode(void **state)
     finish(&runs[0]);
     assert_true(answers(&runs[1]));
     finish(&runs[1]);
-    godwit_files_remove(top);
+    godwit_files_remove(second);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_name),
                                        cmocka_unit_test(test_same_inode)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, unit_folder, unit_folder_end);
 }

@@ -91,7 +91,8 @@ my $own = "$dir/third_party/godwit";
 works 'make vendor', "make -s vendor DEST=$own";
 my @images = map { s/.*\/(.*)\.h/$1/r } glob 'gen/*.h';
 compiles($own, "$_.h") for @images;
-compiles($own, map { "$_.h" } @images, 'guest_abi', 'page_order');
+compiles($own, 'stamp.h');
+compiles($own, map { "$_.h" } @images, 'guest_abi', 'page_order', 'stamp');
 works 'the stamp is right', "cd $own && sha256sum -c VENDORED";
 is scalar(grep { !/^#/ } split /\n/, slurp("$own/VENDORED")), glob_count("$own/*") - 1,
     'the stamp has every file';
