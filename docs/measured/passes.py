@@ -44,9 +44,9 @@ def main():
     with folder() as console:
         for binary in sys.argv[2:]:
             rounds = [migrate(binary, capabilities, console) for _ in range(ROUNDS)]
-            passes = sorted(info["ram"]["dirty-sync-count"] for info in rounds)
+            iterations = sorted(info["ram"]["dirty-sync-count"] for info in rounds)
             sent = statistics.median(info["ram"]["transferred"] for info in rounds) / 2**20
-            print(f"{version(binary).split()[3]}: {sent:.1f} MiB in the median, passes {passes}", flush=True)
+            print(f"{version(binary).split()[3]}: {sent:.1f} MiB in the median, iterations {iterations}", flush=True)
 
 
 main()
