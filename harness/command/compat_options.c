@@ -133,7 +133,7 @@ bool godwit_compat_options_parse(struct godwit_compat_options *options, int *arg
         "in the newest version of the machine that both have, in both directions. OLD and NEW are\n"
         "binaries, or folders that have them.\n"
         "Exit status: 0 if everything can go, or nothing is worse than the baseline; 1 otherwise;\n"
-        "2 after a usage or environment error.");
+        "2 after a usage or environment error, or if nothing could be tried.");
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, godwit_options_group(&options->target));
     return godwit_options_parse(context, &options->target, argc, argv, helped, error) &&
