@@ -45,9 +45,9 @@ print $out <<'END';
 # The matrix
 
 What came of the scenarios on every QEMU, alone and from one version to another: those that a run
-without `--slow` has, so that a family whose scenarios are all slow is missing. Written by `make check-matrix`; "known" is a pass with a [known
-bug](known-bugs.md) of QEMU. "Failed" is a guest that did not survive such a bug; a failure for another
-reason would be named below.
+without `--slow` has, so that a family whose scenarios are all slow is missing. Written by
+`make check-matrix`; "known" is a pass with a [known bug](known-bugs.md) of QEMU. "Failed" is a guest
+that did not survive such a bug; a failure for another reason would be named below.
 
 END
 my $choice = $ENV{MATRIX_ARGS} ? "With `$ENV{MATRIX_ARGS}`.\n\n" : '';
