@@ -34,6 +34,11 @@ bool godwit_settings_add(json_t *settings, const char *text, GError **error)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "a setting is NAME=VALUE, for example multifd-channels=4, not \"%s\"",
                            text);
+    g_autoptr(GError) cause = NULL;
+    if (!g_ascii_string_to_signed(equals + 1, 10, G_MININT64, G_MAXINT64, NULL, &cause) &&
+        g_error_matches(cause, G_NUMBER_PARSER_ERROR, G_NUMBER_PARSER_ERROR_OUT_OF_BOUNDS))
+        return godwit_fail(error, GODWIT_ERROR_USAGE,
+                           "the number in \"%s\" does not fit into 64 bits", text);
     g_autofree char *name = g_strndup(text, (gsize)(equals - text));
     json_object_set_new(settings, name, value_of(equals + 1));
     return true;

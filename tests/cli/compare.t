@@ -44,6 +44,7 @@ for my $case (
     [['--a', $qemu, '--tolerance-downtime', '2'], qr/--tolerance-downtime needs a time, for example 2ms, not "2"$/],
     [['--a', $qemu, '--runs', '0'],               qr/--runs needs a number of 1 or more/],
     [['--a', $qemu, '--set-b', 'multifd'],        qr/a setting is NAME=VALUE/],
+    [['--a', $qemu, '--set-b', 'max-bandwidth=9223372036854775808'], qr/does not fit into 64 bits/],
     [['--a', $qemu, '--set-b', 'no-such=1'],      qr/^godwit: \S+ \(QEMU \S+\) has no migration parameter or capability "no-such"$/],
     [['--a', $qemu, '--set-a', 'no-such=1'],      qr/"no-such"$/],
     [['--a', $qemu, '--set', 'no-such=1'],        qr/"no-such"$/],

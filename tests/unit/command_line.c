@@ -66,6 +66,7 @@ static void test_words(void **state)
     expect(Q "-drive if=pflash,file=nonexistent", false, "");
     expect(Q "-drive format=raw,file=dev/null", false, "-drive format=raw,file=/dev/null");
     expect(Q "-drive file=nbd:localhost:1", false, "-drive file=nbd:localhost:1");
+    expect(Q "-drive file=dev/null,serial=a,,b", false, "-drive serial=a,,b,file=/dev/null");
     expect(Q "-blockdev driver=qcow2,node-name=a,file=b", false,
            "-blockdev driver=qcow2,node-name=a,file=b");
     expect(Q "-chardev pty,id=a -device isa-serial,chardev=a -device isa-serial,chardev=b", false,
