@@ -17,27 +17,30 @@
  * host's hiccups; a larger one would take the guest long to write. */
 #define WINDOW ((uint64_t)16 << 20)
 
-/* More than any time in seconds, or percentage, that makes sense: about thirty years. */
-#define QUANTITY_MAX 1e9
-
 bool godwit_speed_quantity(const char *option, const char *text, const struct godwit_suffix *units,
                            const char *example, double *value, GError **error)
 {
     char *end = NULL;
     const double number = g_ascii_strtod(text, &end);
     for (; end != text && units->name; units++)
-        if (!strcmp(end, units->name) && number > 0 && number * units->factor < QUANTITY_MAX) {
+        if (!strcmp(end, units->name) && number > 0 && isfinite(number * units->factor)) {
             *value = number * units->factor;
             return true;
         }
     return godwit_fail(error, GODWIT_ERROR_USAGE, "%s needs %s, not \"%s\"", option, example, text);
 }
 
+/* More seconds than make sense: about thirty years. */
+#define TIME_MAX 1e9
+
 bool godwit_speed_time(const char *option, const char *text, double *seconds, GError **error)
 {
     static const struct godwit_suffix units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {NULL, 0}};
-    return godwit_speed_quantity(option, text, units, "a time, for example 90s, 5m or 1h", seconds,
-                                 error);
+    static const char example[] = "a time, for example 90s, 5m or 1h";
+    if (!godwit_speed_quantity(option, text, units, example, seconds, error))
+        return false;
+    return *seconds < TIME_MAX ||
+           godwit_fail(error, GODWIT_ERROR_USAGE, "%s needs %s, not \"%s\"", option, example, text);
 }
 
 void godwit_speed_complete(struct godwit_options *options)

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
-/* A destination refuses a source that may have sent everything by then: into buffers, if the guest is
- * small and the host busy. The source learns of the refusal by the return path only. */
+/* A destination refuses a source that may have sent everything by then: into buffers, if the guest
+ * is small and the host busy. The source learns of the refusal by the return path only. */
 static const struct godwit_capability return_path[] = {{"return-path", true}, {NULL, false}};
 static const struct godwit_capability multifd_return_path[] = {
     {"multifd", true}, {"return-path", true}, {NULL, false}};
