@@ -120,6 +120,11 @@ void godwit_contain_child(pid_t parent)
         _exit(127);
 }
 
+void godwit_contain_child_setup(void *parent)
+{
+    godwit_contain_child(GPOINTER_TO_INT(parent));
+}
+
 /* Calls VISIT for each process of the system. Returns the sum of what it returns. */
 static unsigned each_process(unsigned (*visit)(pid_t pid, gconstpointer data), gconstpointer data)
 {
@@ -136,7 +141,7 @@ static unsigned each_process(unsigned (*visit)(pid_t pid, gconstpointer data), g
 /* The longest duration of a sweep, in microseconds. Processes that multiply faster than the sweep
  * can kill them are left to the control group, and otherwise to the janitor. */
 #define SWEEP_US (10 * G_USEC_PER_SEC)
-/* Between two looks for children that have died. A child of a child has no event. */
+/* The pause between two looks for children that have died, in microseconds. */
 #define SWEEP_REST_US 2000
 
 /* The children that a sweep lets live. */

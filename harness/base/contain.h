@@ -33,6 +33,10 @@ void godwit_contain_adopt(void);
  * Ends it at once if PARENT has ended already. Async-signal-safe. */
 void godwit_contain_child(pid_t parent);
 
+/* godwit_contain_child() as a child setup of GLib's. PARENT is GINT_TO_POINTER() of the parent's
+ * pid. */
+void godwit_contain_child_setup(void *parent);
+
 /* Kills and reaps every child of this process that is not among the COUNT pids of KNOWN, and
  * repeats until there are none: a process that loses its parent that way becomes a child as well.
  * Gives up after ten seconds. */

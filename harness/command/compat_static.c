@@ -19,40 +19,35 @@ typedef GHashTable descriptions;
 /* How long a binary may take to describe a machine, in seconds. It takes less than one. */
 #define DESCRIBE_SECONDS 60
 
-/* What a process says, and how the wait for its end has ended. */
-struct saying {
-    char *text;    /* owned */
+/* The end of a process. */
+struct end {
+    char *said;    /* its stderr; owned */
     GError *error; /* owned */
-    bool over, late;
+    bool has_come, late;
 };
 
-static void said_all(GObject *process, GAsyncResult *result, gpointer data)
+static void ended(GObject *process, GAsyncResult *result, gpointer data)
 {
-    struct saying *saying = data;
-    g_subprocess_communicate_utf8_finish(G_SUBPROCESS(process), result, NULL, &saying->text,
-                                         &saying->error);
-    saying->over = true;
+    struct end *end = data;
+    g_subprocess_communicate_utf8_finish(G_SUBPROCESS(process), result, NULL, &end->said,
+                                         &end->error);
+    end->has_come = true;
 }
 
 static gboolean too_late(gpointer data)
 {
-    ((struct saying *)data)->late = true;
+    ((struct end *)data)->late = true;
     return G_SOURCE_CONTINUE;
-}
-
-static void in_child(gpointer data)
-{
-    godwit_contain_child(*(const pid_t *)data);
 }
 
 /* Waits until a process has ended and its stderr is known. Kills it if it takes too long, or if the
  * command is interrupted. */
-static void listen_to(GSubprocess *process, const bool *interrupted, struct saying *saying)
+static void await_end(GSubprocess *process, const bool *interrupted, struct end *end)
 {
-    const guint timer = g_timeout_add_seconds(DESCRIBE_SECONDS, too_late, saying);
-    g_subprocess_communicate_utf8_async(process, NULL, NULL, said_all, saying);
-    while (!saying->over) {
-        if (saying->late || *interrupted)
+    const guint timer = g_timeout_add_seconds(DESCRIBE_SECONDS, too_late, end);
+    g_subprocess_communicate_utf8_async(process, NULL, NULL, ended, end);
+    while (!end->has_come) {
+        if (end->late || *interrupted)
             g_subprocess_force_exit(process);
         g_main_context_iteration(NULL, TRUE);
     }
@@ -63,22 +58,22 @@ static void listen_to(GSubprocess *process, const bool *interrupted, struct sayi
 static bool describe(const struct godwit_process *process, const char *binary, const char *type,
                      const char *path, GError **error)
 {
-    pid_t parent = getpid();
-    struct saying saying = {0};
+    struct end end = {0};
     g_autoptr(GError) cause = NULL;
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(
         G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
-    g_subprocess_launcher_set_child_setup(launcher, in_child, &parent, NULL);
+    g_subprocess_launcher_set_child_setup(launcher, godwit_contain_child_setup,
+                                          GINT_TO_POINTER(getpid()), NULL);
     g_autoptr(GSubprocess) qemu =
         g_subprocess_launcher_spawn(launcher, &cause, binary, "-display", "none", "-machine", type,
                                     "-dump-vmstate", path, NULL);
     if (qemu)
-        listen_to(qemu, &process->interrupted, &saying);
-    g_autofree char *said = saying.text;
-    g_autoptr(GError) failure = saying.error;
+        await_end(qemu, &process->interrupted, &end);
+    g_autofree char *said = end.said;
+    g_autoptr(GError) failure = end.error;
     if (process->interrupted)
         return godwit_fail(error, GODWIT_ERROR_INTERRUPTED, "interrupted");
-    if (saying.late)
+    if (end.late)
         return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
                            "%s does not describe the machine %s within %d seconds", binary, type,
                            DESCRIBE_SECONDS);

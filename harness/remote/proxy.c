@@ -272,11 +272,6 @@ static bool carry(struct proxy *proxy, GError **error)
     return proxy->ended || lost(proxy, error);
 }
 
-static void in_child(gpointer parent)
-{
-    godwit_contain_child(GPOINTER_TO_INT(parent));
-}
-
 /* Starts the transport. */
 static bool connect_by(struct proxy *proxy, const char *command, GError **error)
 {
@@ -293,8 +288,9 @@ static bool connect_by(struct proxy *proxy, const char *command, GError **error)
     proxy->errors = errors[0];
     g_autoptr(GError) cause = NULL;
     const bool started = g_spawn_async_with_pipes_and_fds(
-        NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, in_child, GINT_TO_POINTER(getpid()), pair[1],
-        pair[1], errors[1], NULL, NULL, 0, &proxy->transport, NULL, NULL, NULL, &cause);
+        NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, godwit_contain_child_setup,
+        GINT_TO_POINTER(getpid()), pair[1], pair[1], errors[1], NULL, NULL, 0, &proxy->transport,
+        NULL, NULL, NULL, &cause);
     close(pair[1]);
     close(errors[1]);
     return started || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot start \"%s\": %s",

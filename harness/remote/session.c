@@ -181,11 +181,6 @@ static bool take_file(struct session *session, const unsigned char *content, siz
            write_file(session, name, O_APPEND, content + 1, size - 1, error);
 }
 
-static void in_child(gpointer parent)
-{
-    godwit_contain_child(GPOINTER_TO_INT(parent));
-}
-
 /* The child's ends of what it gets. */
 struct ends {
     int input, output, errors;
@@ -255,8 +250,9 @@ static bool start(struct session *session, GError **error)
         (g_spawn_async_with_pipes_and_fds(
              session->folder, (const char *const *)(void *)words->pdata,
              (const char *const *)environment, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
-             in_child, GINT_TO_POINTER(getpid()), ends.input, ends.output, ends.errors, ends.fds,
-             ends.numbers, (gsize)ends.count, &session->pid, NULL, NULL, NULL, &cause) ||
+             godwit_contain_child_setup, GINT_TO_POINTER(getpid()), ends.input, ends.output,
+             ends.errors, ends.fds, ends.numbers, (gsize)ends.count, &session->pid, NULL, NULL,
+             NULL, &cause) ||
          godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot start %s: %s",
                      (const char *)words->pdata[0], cause->message));
     close_ends(&ends);

@@ -15,13 +15,6 @@
 /* The descriptor of the connection in swtpm. */
 enum { SWTPM_FD = 3 };
 
-/* Runs in the child between fork and exec. It ends with the process that started it. */
-static void in_child(gpointer data)
-{
-    const pid_t *parent = data;
-    godwit_contain_child(*parent);
-}
-
 bool godwit_vm_add_tpm(struct godwit_vm *vm, GSubprocessLauncher *launcher, GError **error)
 {
     if (!godwit_vm_has_argument(vm, GODWIT_SWTPM_CHARDEV))
@@ -45,8 +38,8 @@ bool godwit_vm_add_tpm(struct godwit_vm *vm, GSubprocessLauncher *launcher, GErr
     g_subprocess_launcher_set_stdin_file_path(companion, "/dev/null");
     g_subprocess_launcher_set_stdout_file_path(companion, log);
     g_subprocess_launcher_set_stderr_file_path(companion, log);
-    pid_t parent = getpid();
-    g_subprocess_launcher_set_child_setup(companion, in_child, &parent, NULL);
+    g_subprocess_launcher_set_child_setup(companion, godwit_contain_child_setup,
+                                          GINT_TO_POINTER(getpid()), NULL);
     g_autofree char *control = g_strdup_printf("type=unixio,clientfd=%d", SWTPM_FD);
     g_autofree char *state = g_strdup_printf("dir=%s", folder);
     g_autoptr(GError) cause = NULL;
