@@ -14,12 +14,16 @@ static const char *const throttling[] = {"max-bandwidth", "downtime-limit",
                                          "avail-switchover-bandwidth", "max-postcopy-bandwidth",
                                          NULL};
 
-/* Returns the value that TEXT stands for. The caller releases it. */
+/* Returns the value that TEXT stands for, which the caller releases, or NULL if it is a number that
+ * does not fit into 64 bits. */
 static json_t *value_of(const char *text)
 {
     gint64 number;
-    if (g_ascii_string_to_signed(text, 10, G_MININT64, G_MAXINT64, &number, NULL))
+    g_autoptr(GError) cause = NULL;
+    if (g_ascii_string_to_signed(text, 10, G_MININT64, G_MAXINT64, &number, &cause))
         return json_integer(number);
+    if (g_error_matches(cause, G_NUMBER_PARSER_ERROR, G_NUMBER_PARSER_ERROR_OUT_OF_BOUNDS))
+        return NULL;
     if (!strcmp(text, "on") || !strcmp(text, "true"))
         return json_true();
     if (!strcmp(text, "off") || !strcmp(text, "false"))
@@ -34,13 +38,12 @@ bool godwit_settings_add(json_t *settings, const char *text, GError **error)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "a setting is NAME=VALUE, for example multifd-channels=4, not \"%s\"",
                            text);
-    g_autoptr(GError) cause = NULL;
-    if (!g_ascii_string_to_signed(equals + 1, 10, G_MININT64, G_MAXINT64, NULL, &cause) &&
-        g_error_matches(cause, G_NUMBER_PARSER_ERROR, G_NUMBER_PARSER_ERROR_OUT_OF_BOUNDS))
+    json_t *value = value_of(equals + 1);
+    if (!value)
         return godwit_fail(error, GODWIT_ERROR_USAGE,
                            "the number in \"%s\" does not fit into 64 bits", text);
     g_autofree char *name = g_strndup(text, (gsize)(equals - text));
-    json_object_set_new(settings, name, value_of(equals + 1));
+    json_object_set_new(settings, name, value);
     return true;
 }
 

@@ -211,7 +211,7 @@ void godwit_worker_give_turn(struct worker *worker)
     const struct godwit_job *job = worker->job;
     const double seconds =
         godwit_scenario_seconds(job->scenario, &job->setup) * job->setup.timeout_scale;
-    const double grace = GODWIT_END_SECONDS * job->setup.timeout_scale + GODWIT_GRACE_SECONDS;
+    const double grace = godwit_evidence_grace(job->setup.timeout_scale);
     worker->timer = g_timeout_add_seconds((guint)MIN(seconds + grace, G_MAXINT), too_late, worker);
     close(worker->turn);
     worker->turn = -1;

@@ -19,6 +19,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+/* How long a worker may take after its deadline and the wait for dying QEMUs, in seconds. */
+#define GRACE_SECONDS 20
 /* The longest and the shortest that gdb may run, in seconds; what it leaves of the time until the
  * run gives this worker up; and the most of its output that is quoted, in bytes. */
 #define GDB_SECONDS       60
@@ -60,12 +62,16 @@ static json_t *mailboxes_of(struct godwit_vm *vm)
     return list;
 }
 
+double godwit_evidence_grace(double timeout_scale)
+{
+    return GODWIT_END_SECONDS * timeout_scale + GRACE_SECONDS;
+}
+
 /* Returns how long gdb may run from now on, in seconds. */
 static gint64 gdb_seconds(const struct godwit_testbed *testbed)
 {
-    const double scale = testbed->setup->timeout_scale;
     const gint64 rest = (testbed->deadline - g_get_monotonic_time()) / G_USEC_PER_SEC +
-                        (gint64)(GODWIT_END_SECONDS * scale) + GODWIT_GRACE_SECONDS;
+                        (gint64)godwit_evidence_grace(testbed->setup->timeout_scale);
     return CLAMP(rest - GDB_SECONDS_LEFT, GDB_SECONDS_LEAST, GDB_SECONDS);
 }
 

@@ -9,9 +9,10 @@
 #include "base/json.h"
 #include "testbed/testbed.h"
 
-/* A worker reports its own timeout, and may first wait for GODWIT_END_SECONDS until dying QEMUs are
- * gone. This much later the run gives it up as lost. In seconds. */
-#define GODWIT_GRACE_SECONDS 20
+/* Returns how long after the deadline of a job with that TIMEOUT_SCALE the run gives its worker up,
+ * in seconds. The worker itself reports the timeout, after it has waited for dying QEMUs and
+ * collected the evidence. */
+double godwit_evidence_grace(double timeout_scale);
 
 /*
  * Adds "vms", "timeline" and "guest" to a result, as job.h describes them. It takes at most a few

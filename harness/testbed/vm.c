@@ -446,9 +446,8 @@ pid_t godwit_vm_pid(const struct godwit_vm *vm)
 
 void godwit_vm_signal(struct godwit_vm *vm, int number)
 {
-    const pid_t pid = godwit_vm_pid(vm);
     g_autofree char *name = g_strconcat("SIG", sigabbrev_np(number), NULL);
-    if (pid <= 0)
+    if (!godwit_vm_pid(vm))
         return;
     if (vm->qmp)
         godwit_qmp_note(vm->qmp, name);
