@@ -25,10 +25,12 @@ OBJECT_LIST := $(O)/harness/objects
 ## build: build/godwit, from the committed guest headers (no cross toolchain needed)
 build: $(O)/godwit
 
+# Writes the words into the target, unless they are in it already.
+record_words = @mkdir -p $(@D); words='$(1)'; echo "$$words" | cmp -s - $@ || echo "$$words" >$@
+
 # Other flags make every object anew.
 $(O)/harness/flags: force
-	@mkdir -p $(@D)
-	@echo '$(CC) $(CFLAGS) $(HARNESS_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(HARNESS_CFLAGS)' >$@
+	$(call record_words,$(CC) $(CFLAGS) $(HARNESS_CFLAGS))
 
 $(O)/%.o: %.c $(O)/harness/flags
 	@mkdir -p $(@D)
@@ -44,8 +46,7 @@ $(O)/harness/report/replay.o: private HARNESS_CPPFLAGS += -I$(O)/harness/report
 
 .PHONY: force
 $(OBJECT_LIST): force
-	@mkdir -p $(@D)
-	@echo $(HARNESS_SOURCES) | cmp -s - $@ || echo $(HARNESS_SOURCES) > $@
+	$(call record_words,$(HARNESS_SOURCES))
 
 $(O)/godwit: $(O)/harness/main.o $(HARNESS_OBJECTS) $(OBJECT_LIST)
 	$(call short,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HARNESS_LIBS)

@@ -1,4 +1,6 @@
 /*
+ * SPDX-License-Identifier: MIT
+ *
  * The guest of s390x: entry, console and the `order` workload for QEMU's s390-ccw-virtio machine.
  * `stamp` is in workload/, its registers are in registers.S.
  *
@@ -27,8 +29,6 @@
  * Timer    the TOD clock, 4096 ticks a microsecond.
  * Numbers  z/Architecture Principles of Operation (SA22-7832). IBM has not published SCLP; Linux
  *          describes its commands and events in drivers/s390/char/sclp.h.
- *
- * SPDX-License-Identifier: MIT
  */
 #include "godwit/guest_abi.h"
 
