@@ -11,8 +11,8 @@ PROVE = GODWIT=$(abspath $(O)/godwit) FAKE_QEMU=$(abspath $(FAKE_QEMU)) HOSTILE_
 ## check: set up, build, and all quick tests: units, headers, lint, bad input, scenarios
 check:
 	@mk/setup.sh build run guests test
-	$(MAKE) build bootsect $(MKHEADER) $(UNIT_TESTS) $(FAKE_QEMU) $(HOSTILE_QEMU) $(MITM)
-	$(PROVE) $(UNIT_TESTS) tests/check/*.t tests/vendor/*.t $(filter-out $(ATTACKS),$(wildcard tests/cli/*.t))
+	@$(MAKE) --no-print-directory build bootsect $(MKHEADER) $(UNIT_TESTS) $(FAKE_QEMU) $(HOSTILE_QEMU) $(MITM)
+	$(call short,TEST)$(PROVE) $(UNIT_TESTS) tests/check/*.t tests/vendor/*.t $(filter-out $(ATTACKS),$(wildcard tests/cli/*.t))
 
 .PHONY: man
 ## man: fill the man pages with the texts of --help and of the results' schema

@@ -44,8 +44,8 @@ $(FAKE_QEMU): tests/fake-qemu.c
 .PHONY: check-unit check-cli
 ## check-unit: test the harness's parts
 check-unit: $(UNIT_TESTS)
-	CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $^
+	$(call short,TEST)CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) $^
 
 ## check-cli: test the command line, with QEMUs that misbehave and with those that are installed
 check-cli: $(O)/godwit $(FAKE_QEMU) $(HOSTILE_QEMU)
-	$(PROVE) $(filter-out $(ATTACKS),$(wildcard tests/cli/*.t))
+	$(call short,TEST)$(PROVE) $(filter-out $(ATTACKS),$(wildcard tests/cli/*.t))
