@@ -9,6 +9,7 @@
  */
 #include "base/contain.h"
 
+#include "base/error.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -123,6 +125,44 @@ void godwit_contain_child(pid_t parent)
 void godwit_contain_child_setup(void *parent)
 {
     godwit_contain_child(GPOINTER_TO_INT(parent));
+}
+
+/* What the child needs between fork and exec, and its answer. */
+struct child {
+    pid_t parent;
+    void (*setup)(gpointer data);
+    gpointer data;
+    pid_t *pid; /* shared with the parent */
+};
+
+static void in_child(gpointer data)
+{
+    const struct child *child = data;
+    *child->pid = getpid();
+    if (child->setup)
+        child->setup(child->data);
+    godwit_contain_child(child->parent);
+}
+
+GSubprocess *godwit_contain_spawn(GSubprocessLauncher *launcher, const char *const *arguments,
+                                  void (*setup)(gpointer data), gpointer data, pid_t *pid,
+                                  GError **error)
+{
+    pid_t *shared =
+        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
+        godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "no memory to start %s: %s", arguments[0],
+                    g_strerror(errno));
+        return NULL;
+    }
+    struct child child = {getpid(), setup, data, shared};
+    g_subprocess_launcher_set_child_setup(launcher, in_child, &child, NULL);
+    GSubprocess *process = g_subprocess_launcher_spawnv(launcher, arguments, error);
+    g_subprocess_launcher_set_child_setup(launcher, NULL, NULL, NULL);
+    if (pid)
+        *pid = *shared;
+    munmap(shared, sizeof(*shared));
+    return process;
 }
 
 /* Calls VISIT for each process of the system. Returns the sum of what it returns. */

@@ -17,6 +17,7 @@
 #ifndef GODWIT_HARNESS_BASE_CONTAIN_H
 #define GODWIT_HARNESS_BASE_CONTAIN_H
 
+#include <gio/gio.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -36,6 +37,17 @@ void godwit_contain_child(pid_t parent);
 /* godwit_contain_child() as a child setup of GLib's. PARENT is GINT_TO_POINTER() of the parent's
  * pid. */
 void godwit_contain_child_setup(void *parent);
+
+/*
+ * Starts ARGUMENTS with LAUNCHER as a child that ends with this process, as godwit_contain_child()
+ * says. In the child, before it executes anything, SETUP is called with DATA, unless it is NULL; it
+ * must be async-signal-safe. Sets *PID, unless PID is NULL: a GSubprocess forgets the pid of a
+ * process that has ended, and the child may have ended already. Returns NULL with ERROR set if the
+ * child cannot be started.
+ */
+GSubprocess *godwit_contain_spawn(GSubprocessLauncher *launcher, const char *const *arguments,
+                                  void (*setup)(gpointer data), gpointer data, pid_t *pid,
+                                  GError **error);
 
 /* Kills and reaps every child of this process that is not among the COUNT pids of KNOWN, and
  * repeats until there are none: a process that loses its parent that way becomes a child as well.

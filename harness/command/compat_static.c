@@ -62,11 +62,10 @@ static bool describe(const struct godwit_process *process, const char *binary, c
     g_autoptr(GError) cause = NULL;
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(
         G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
-    g_subprocess_launcher_set_child_setup(launcher, godwit_contain_child_setup,
-                                          GINT_TO_POINTER(getpid()), NULL);
+    const char *const arguments[] = {binary, "-display",      "none", "-machine",
+                                     type,   "-dump-vmstate", path,   NULL};
     g_autoptr(GSubprocess) qemu =
-        g_subprocess_launcher_spawn(launcher, &cause, binary, "-display", "none", "-machine", type,
-                                    "-dump-vmstate", path, NULL);
+        godwit_contain_spawn(launcher, arguments, NULL, NULL, NULL, &cause);
     if (qemu)
         await_end(qemu, &process->interrupted, &end);
     g_autofree char *said = end.said;

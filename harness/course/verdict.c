@@ -213,12 +213,6 @@ bool godwit_course_reset(struct godwit_vm *vm, GError **error)
            godwit_course_expect_status(vm, "running", "after system_reset", error);
 }
 
-static bool is_gone(gpointer data)
-{
-    const struct godwit_vm *vm = data;
-    return vm->exited;
-}
-
 /* How long a destination whose migration has failed may take to answer or to end before a known bug
  * is considered, in seconds. */
 #define ANSWER_SECONDS 10
@@ -244,11 +238,11 @@ static bool await_end(struct godwit_vm *destination, bool *stuck, GError **error
 {
     struct godwit_testbed *testbed = destination->testbed;
     g_autofree char *what = g_strdup_printf("the %s's QEMU to end", destination->name);
-    if (godwit_testbed_wait_until(testbed, godwit_testbed_seconds(testbed, ANSWER_SECONDS), is_gone,
-                                  destination, what, NULL))
+    if (godwit_testbed_wait_until(testbed, godwit_testbed_seconds(testbed, ANSWER_SECONDS),
+                                  godwit_vm_has_ended, destination, what, NULL))
         return true;
     g_autoptr(json_t) info = ask_refused(destination, stuck);
-    return *stuck || godwit_testbed_wait(testbed, is_gone, destination, what, error);
+    return *stuck || godwit_testbed_wait(testbed, godwit_vm_has_ended, destination, what, error);
 }
 
 bool godwit_course_refused(struct godwit_vm *destination, GError **error)

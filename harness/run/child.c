@@ -21,7 +21,6 @@
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 static void take_line(struct worker *worker, const char *line)
@@ -88,39 +87,12 @@ static gboolean too_late(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-/* What the child needs between fork and exec, and its answer. */
-struct child {
-    pid_t parent;
-    pid_t *pid; /* shared memory: GSubprocess forgets the pid of a process that has ended, and a
-                   worker may have ended before the parent asks */
-};
-
-/* Runs in the child between fork and exec. The child gets a process group of its own, so that a
- * single kill() reaches all of it and the terminal's Ctrl-C reaches only the harness. It must not
- * outlive the parent. */
+/* The child gets a process group of its own, so that a single kill() reaches all of it and the
+ * terminal's Ctrl-C reaches only the harness. */
 static void in_child(gpointer data)
 {
-    const struct child *child = data;
-    *child->pid = getpid();
+    (void)data;
     setpgid(0, 0);
-    godwit_contain_child(child->parent);
-}
-
-/* Starts the process and records its pid. */
-static bool spawn(struct worker *worker, GSubprocessLauncher *launcher,
-                  const char *const *arguments, GError **error)
-{
-    pid_t *pid =
-        mmap(NULL, sizeof(*pid), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (pid == MAP_FAILED)
-        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "no memory to start a worker: %s",
-                           g_strerror(errno));
-    struct child child = {getpid(), pid};
-    g_subprocess_launcher_set_child_setup(launcher, in_child, &child, NULL);
-    worker->process = g_subprocess_launcher_spawnv(launcher, arguments, error);
-    worker->pid = *pid;
-    munmap(pid, sizeof(*pid));
-    return worker->process != NULL;
 }
 
 void godwit_worker_free(struct worker *worker)
@@ -196,7 +168,9 @@ struct worker *godwit_worker_start(struct godwit_run *run, struct godwit_job *jo
     g_autofree char *path = g_file_read_link(itself, NULL);
     const char *const arguments[] = {path && g_file_test(path, G_FILE_TEST_EXISTS) ? path : itself,
                                      "worker", worker->folder, NULL};
-    if (!spawn(worker, launcher, arguments, error)) {
+    worker->process =
+        godwit_contain_spawn(launcher, arguments, in_child, NULL, &worker->pid, error);
+    if (!worker->process) {
         godwit_worker_free(worker);
         return NULL;
     }

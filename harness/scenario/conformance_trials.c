@@ -147,18 +147,6 @@ static bool compare(struct godwit_vm *source, struct godwit_vm *vm, char **probl
     return true;
 }
 
-/* Returns why QEMU refused the stream: the first line of SAID that is not a warning, without the
- * program's name. It is in SAID. Returns NULL if there is none. */
-static const char *find_reason(char **said)
-{
-    for (guint i = 0; said[i]; i++) {
-        const char *colon = strstr(said[i], ": ");
-        if (*said[i] && !strstr(said[i], "warning:"))
-            return colon ? colon + 2 : said[i];
-    }
-    return NULL;
-}
-
 static bool judge_trial(const struct godwit_trials *trials, struct godwit_trial *trial,
                         GError **error)
 {
@@ -168,8 +156,8 @@ static bool judge_trial(const struct godwit_trials *trials, struct godwit_trial 
     if (!godwit_testbed_wait(vm->testbed, has_ended, vm, what, error))
         return false;
     g_autofree char *all = godwit_vm_stderr(vm, 20), *problem = NULL;
-    g_auto(GStrv) lines = g_strsplit(all, "\n", -1);
-    const char *reason = find_reason(lines);
+    g_autofree char *refusal = godwit_vm_load_reason(vm);
+    const char *reason = refusal;
     if (trial->end == GODWIT_TRIAL_REFUSES || (trial->end == GODWIT_TRIAL_EITHER && vm->exited)) {
         problem = judge(vm, all);
         if (!problem && !reason)

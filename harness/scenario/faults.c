@@ -43,17 +43,12 @@ static bool is_stop(const struct trial *trial)
     return trial->blow == BLOW_STOP_DESTINATION || trial->blow == BLOW_STOP_SOURCE;
 }
 
-static bool is_gone(gpointer data)
-{
-    return ((const struct godwit_vm *)data)->exited;
-}
-
 static bool end_now(struct godwit_vm *vm, GError **error)
 {
     g_autofree char *what = g_strdup_printf("the %s's QEMU to be killed", vm->name);
     vm->may_exit = true;
     godwit_vm_signal(vm, SIGKILL);
-    return godwit_testbed_wait(vm->testbed, is_gone, vm, what, error);
+    return godwit_testbed_wait(vm->testbed, godwit_vm_has_ended, vm, what, error);
 }
 
 /* Stops the VM's QEMU for a while. There is no event to wait for: only time must pass. */

@@ -59,13 +59,6 @@ static bool configure(struct godwit_vm *source, struct godwit_vm *destination,
            set_channels(destination, numbers->destination, error);
 }
 
-/* Condition: the VM's process has ended. */
-static bool has_exited(gpointer data)
-{
-    const struct godwit_vm *vm = data;
-    return vm->exited;
-}
-
 /* Sets *WAITS to whether CONDITION(VM) does not hold in time, and records it as NAME. */
 static bool ask_waits(struct godwit_vm *vm, godwit_condition condition, const char *what,
                       const char *name, bool *waits, GError **error)
@@ -102,8 +95,8 @@ static bool end_source(struct godwit_vm *source, GError **error)
 static bool end_destination(struct godwit_vm *destination, GError **error)
 {
     bool waits;
-    if (!ask_waits(destination, has_exited, "the destination to end", "destination-waits", &waits,
-                   error))
+    if (!ask_waits(destination, godwit_vm_has_ended, "the destination to end", "destination-waits",
+                   &waits, error))
         return false;
     return waits ? godwit_course_expect_status(destination, "inmigrate",
                                                "after the failed migration", error) &&

@@ -59,20 +59,6 @@ static void see(struct attempt *attempt, enum oracle oracle, const char *text)
     godwit_trial_record(attempt);
 }
 
-/* Returns the reason that the destination gave as it ended: the first line of its stderr that is
- * not a warning, or NULL. The caller frees it. */
-static char *reason_of(const struct godwit_vm *destination)
-{
-    g_autofree char *all = godwit_vm_stderr(destination, 20);
-    g_auto(GStrv) lines = g_strsplit(all, "\n", -1);
-    for (guint i = 0; lines[i]; i++) {
-        const char *colon = strstr(lines[i], ": ");
-        if (*lines[i] && !strstr(lines[i], "warning:"))
-            return g_strdup(colon ? colon + 2 : lines[i]);
-    }
-    return NULL;
-}
-
 bool godwit_trial_judge_refusal(struct attempt *attempt, GError **error)
 {
     struct godwit_vm *destination = attempt->destination;
@@ -86,7 +72,7 @@ bool godwit_trial_judge_refusal(struct attempt *attempt, GError **error)
     }
     if (!godwit_course_refused(destination, error))
         return false;
-    reason = reason_of(destination);
+    reason = godwit_vm_load_reason(destination);
     if (!reason)
         return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                            "the destination ended without a message");

@@ -119,6 +119,9 @@ bool godwit_yank_judge_failed(struct godwit_held *held, const struct godwit_spec
     bool stuck;
     if (!godwit_held_await_failure(held, error) || !godwit_yank_await_over(source, &stuck, error))
         return false;
+    /* A source that does not end keeps its other connections, and the destination waits on them. */
+    if (stuck && held->relay)
+        godwit_held_hang_up(held);
     godwit_testbed_phase(held->testbed, GODWIT_PHASE_SURVIVE);
     if (!godwit_course_refused(held->destination, error))
         return false;

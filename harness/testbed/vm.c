@@ -73,18 +73,9 @@ static struct godwit_vm *vm_new(struct godwit_testbed *testbed, const char *name
     return vm;
 }
 
-/* What the child needs between fork and exec. */
-struct child {
-    pid_t parent; /* to notice that it is already gone */
-    bool apart;   /* the child gets an empty network namespace */
-};
-
-/* Runs in the child between fork and exec. A QEMU must not outlive the process that started it,
- * however that process ends. */
-static void in_child(gpointer data)
+/* Runs in the child between fork and exec. APART: the child gets an empty network namespace. */
+static void in_child(gpointer apart)
 {
-    const struct child *child = data;
-    godwit_contain_child(child->parent);
     /* main() ignores this signal, and an ignored signal stays ignored across exec. */
     signal(SIGXFSZ, SIG_DFL);
     /* If the host allows it, a QEMU that crashes leaves a core in its working directory. */
@@ -93,7 +84,7 @@ static void in_child(gpointer data)
         core.rlim_cur = core.rlim_max;
         setrlimit(RLIMIT_CORE, &core);
     }
-    if (child->apart && unshare(CLONE_NEWNET))
+    if (GPOINTER_TO_INT(apart) && unshare(CLONE_NEWNET))
         _exit(127);
 }
 
@@ -113,6 +104,11 @@ static void process_ended(GObject *object, GAsyncResult *result, gpointer data)
     if (vm->pagemap >= 0)
         close(vm->pagemap);
     vm->pagemap = -1;
+}
+
+bool godwit_vm_has_ended(gpointer vm)
+{
+    return ((const struct godwit_vm *)vm)->exited;
 }
 
 void godwit_vm_watch(struct godwit_vm *vm)
@@ -211,8 +207,6 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
     g_subprocess_launcher_take_fd(launcher, qmp[1], QMP_FD);
     if (console)
         g_subprocess_launcher_take_fd(launcher, serial[1], CONSOLE_FD);
-    struct child child = {getpid(), vm->testbed->apart};
-    g_subprocess_launcher_set_child_setup(launcher, in_child, &child, NULL);
 
     g_autofree char *transcript = godwit_vm_file(vm, ".qmp");
     vm->qmp = godwit_qmp_new(qmp[0], transcript, error);
@@ -237,14 +231,14 @@ static bool spawn(struct godwit_vm *vm, bool console, unsigned ready_allowed, GE
 
     g_ptr_array_add(vm->arguments, NULL);
     g_autoptr(GError) cause = NULL;
-    vm->process = g_subprocess_launcher_spawnv(
-        launcher, (const char *const *)(void *)vm->arguments->pdata, &cause);
+    vm->process =
+        godwit_contain_spawn(launcher, (const char *const *)(void *)vm->arguments->pdata, in_child,
+                             GINT_TO_POINTER(vm->testbed->apart), &vm->pid, &cause);
     if (!vm->process) {
         g_set_error(error, GODWIT_ERROR, GODWIT_ERROR_ENVIRONMENT, "cannot start %s: %s",
                     vm->qemu->path, cause->message);
         return false;
     }
-    vm->pid = godwit_vm_pid(vm);
     godwit_vm_watch(vm);
     return true;
 }

@@ -227,6 +227,9 @@ bool godwit_vm_dying(const struct godwit_vm *vm);
  * console and QMP transcript. The caller frees it. */
 json_t *godwit_vm_describe(const struct godwit_vm *vm);
 
+/* Condition: the VM's process has ended. */
+bool godwit_vm_has_ended(gpointer vm);
+
 /* Returns how its process ended: "exited with status 1", "was killed by signal 9 (Killed)". The
  * caller frees it. */
 char *godwit_vm_end(const struct godwit_vm *vm);
@@ -238,6 +241,10 @@ char *godwit_vm_stderr(const struct godwit_vm *vm, unsigned lines);
 /* Returns the line of its standard error that best explains a failure, chosen by
  * godwit_text_reason(), or "" if it wrote nothing. The caller frees it. */
 char *godwit_vm_reason(const struct godwit_vm *vm);
+
+/* Returns why its QEMU refused a stream: that line without the program's name, or NULL if there are
+ * only warnings. The caller frees it. */
+char *godwit_vm_load_reason(const struct godwit_vm *vm);
 
 /* Returns the pid of the process, or 0 if it is not running. */
 pid_t godwit_vm_pid(const struct godwit_vm *vm);

@@ -5,19 +5,13 @@
  */
 #include "testbed/vm_parts.h"
 
-static bool has_ended(gpointer data)
-{
-    const struct godwit_vm *vm = data;
-    return vm->exited;
-}
-
 /* Returns how the process of the VM ended. A QEMU that exits in peace closes its qtest socket some
  * time before it is gone, and nothing else shows yet that it will be. */
 static char *end_of(gpointer data)
 {
     struct godwit_vm *vm = data;
     const gint64 deadline = godwit_testbed_seconds(vm->testbed, GODWIT_END_SECONDS);
-    godwit_testbed_wait_until(vm->testbed, deadline, has_ended, vm, "its end", NULL);
+    godwit_testbed_wait_until(vm->testbed, deadline, godwit_vm_has_ended, vm, "its end", NULL);
     if (!vm->exited)
         return NULL;
     g_autofree char *end = godwit_vm_end(vm);

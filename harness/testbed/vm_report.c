@@ -64,6 +64,13 @@ char *godwit_vm_reason(const struct godwit_vm *vm)
     return reason ? reason : g_strdup("");
 }
 
+char *godwit_vm_load_reason(const struct godwit_vm *vm)
+{
+    g_autofree char *reason = godwit_vm_reason(vm);
+    const char *colon = strstr(reason, ": ");
+    return !*reason || strstr(reason, "warning:") ? NULL : g_strdup(colon ? colon + 2 : reason);
+}
+
 /* Returns whether the process was killed for exceeding the limit on file size. */
 static bool met_limit(const struct godwit_vm *vm)
 {

@@ -240,12 +240,6 @@ char *godwit_vm_status(struct godwit_vm *vm, GError **error)
     return value ? g_strdup(godwit_json_string(value, "status", "unknown")) : NULL;
 }
 
-static bool has_quit(gpointer data)
-{
-    const struct godwit_vm *vm = data;
-    return vm->exited;
-}
-
 bool godwit_vm_quit(struct godwit_vm *vm, GError **error)
 {
     g_autofree char *what = g_strdup_printf("the %s's QEMU to quit", vm->name);
@@ -256,7 +250,7 @@ bool godwit_vm_quit(struct godwit_vm *vm, GError **error)
         g_propagate_error(error, g_steal_pointer(&unsent));
         return false;
     }
-    if (!godwit_testbed_wait(vm->testbed, has_quit, vm, what, error))
+    if (!godwit_testbed_wait(vm->testbed, godwit_vm_has_ended, vm, what, error))
         return false;
     if (!WIFEXITED(vm->wait_status) || WEXITSTATUS(vm->wait_status) != 0) {
         g_autofree char *end = godwit_vm_end(vm);
@@ -283,9 +277,19 @@ static bool console_reached(gpointer data)
 bool godwit_vm_wait_console(struct godwit_vm *vm, unsigned ready, guint64 passes, GError **error)
 {
     struct console_goal goal = {vm->console, ready, passes};
-    g_autofree char *what = g_strdup_printf("'%s' on the %s's console (so far: \"%s\")",
-                                            passes ? "B" : "A", vm->name, vm->console->tail->str);
-    return godwit_testbed_wait(vm->testbed, console_reached, &goal, what, error);
+    const gint64 began = g_get_monotonic_time();
+    g_autoptr(GError) cause = NULL;
+    g_autofree char *what =
+        g_strdup_printf("'%s' on the %s's console", passes ? "B" : "A", vm->name);
+    if (godwit_testbed_wait(vm->testbed, console_reached, &goal, what, &cause))
+        return true;
+    if (cause->code != GODWIT_ERROR_TIMEOUT) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return false;
+    }
+    g_autofree char *late = g_strdup_printf("%s (so far: \"%s\")", what, vm->console->tail->str);
+    godwit_testbed_timed_out(vm->testbed, g_get_monotonic_time() - began, late, error);
+    return false;
 }
 
 struct event_goal {

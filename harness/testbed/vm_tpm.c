@@ -38,13 +38,12 @@ bool godwit_vm_add_tpm(struct godwit_vm *vm, GSubprocessLauncher *launcher, GErr
     g_subprocess_launcher_set_stdin_file_path(companion, "/dev/null");
     g_subprocess_launcher_set_stdout_file_path(companion, log);
     g_subprocess_launcher_set_stderr_file_path(companion, log);
-    g_subprocess_launcher_set_child_setup(companion, godwit_contain_child_setup,
-                                          GINT_TO_POINTER(getpid()), NULL);
     g_autofree char *control = g_strdup_printf("type=unixio,clientfd=%d", SWTPM_FD);
     g_autofree char *state = g_strdup_printf("dir=%s", folder);
     g_autoptr(GError) cause = NULL;
-    vm->tpm = g_subprocess_launcher_spawn(companion, &cause, program, "socket", "--tpm2", "--ctrl",
-                                          control, "--tpmstate", state, "--terminate", NULL);
+    const char *const arguments[] = {program,      "socket", "--tpm2",      "--ctrl", control,
+                                     "--tpmstate", state,    "--terminate", NULL};
+    vm->tpm = godwit_contain_spawn(companion, arguments, NULL, NULL, NULL, &cause);
     return vm->tpm || godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot start %s: %s", program,
                                   cause->message);
 }

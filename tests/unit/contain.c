@@ -114,9 +114,46 @@ static void test_same_inode(void **state)
     godwit_files_remove(second);
 }
 
+static void change_folder(gpointer folder)
+{
+    if (chdir(folder))
+        _exit(1);
+}
+
+/* The pid of a child that has ended already is known, and the child was set up. */
+static void test_spawn(void **state)
+{
+    const char *const arguments[] = {"sh", "-c", "echo $$ >pid", NULL};
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_SILENCE);
+    g_autoptr(GError) error = NULL;
+    pid_t pid = 0;
+    g_autoptr(GSubprocess) child =
+        godwit_contain_spawn(launcher, arguments, change_folder, *state, &pid, &error);
+    assert_null(error);
+    assert_true(g_subprocess_wait_check(child, NULL, NULL));
+    assert_null(g_subprocess_get_identifier(child));
+    g_autofree char *path = g_build_filename(*state, "pid", NULL);
+    g_autofree char *text = NULL;
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    assert_int_equal(pid, g_ascii_strtoll(text, NULL, 10));
+    assert_int_equal(g_unlink(path), 0);
+}
+
+static void test_spawn_nothing(void **state)
+{
+    (void)state;
+    const char *const arguments[] = {"/nonexistent", NULL};
+    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
+    g_autoptr(GError) error = NULL;
+    assert_null(godwit_contain_spawn(launcher, arguments, NULL, NULL, NULL, &error));
+    assert_non_null(error);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_name),
-                                       cmocka_unit_test(test_same_inode)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_name), cmocka_unit_test(test_same_inode),
+        cmocka_unit_test(test_spawn), cmocka_unit_test(test_spawn_nothing)};
     return cmocka_run_group_tests(tests, unit_folder, unit_folder_end);
 }
