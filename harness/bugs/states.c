@@ -385,10 +385,10 @@ const struct godwit_bug godwit_bugs_states[] = {
     {
         .id = "colo-abort",
         .summary = "a COLO secondary aborts at its first checkpoint, with some sizes of RAM",
-        .reference = "measured in QEMU 11.1, on aarch64 and riscv64",
+        .reference = "measured in QEMU 10.0 and 11.1, on aarch64 and riscv64",
         .kind = GODWIT_SYMPTOM_COLO,
         .role = GODWIT_BUG_DESTINATION,
-        .since = {11, 1},
+        .since = {10, 0},
         .accel = "tcg",
         .effect = GODWIT_BUG_LOST,
         .strikes = 1,

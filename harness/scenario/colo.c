@@ -293,11 +293,11 @@ static bool pair_up(struct godwit_vm *const vm[2], const struct godwit_spec *spe
            godwit_vm_wait_event(vm[0], vm[0]->migration_first, "RESUME", NULL, error);
 }
 
-/* Marks *FAILURE, with which the pair was not made, if a known bug explains it. */
-static void explain(struct godwit_vm *const vm[2], GError **failure)
+/* Marks *FAILURE, a symptom of KIND with which the pair was not made, if a known bug explains it. */
+static void explain(struct godwit_vm *const vm[2], enum godwit_symptom_kind kind, GError **failure)
 {
     const struct godwit_bug *bug = godwit_bug_explain(&(const struct godwit_symptom){
-        .kind = GODWIT_SYMPTOM_COLO, .source = vm[0], .destination = vm[1], .failure = *failure});
+        .kind = kind, .source = vm[0], .destination = vm[1], .failure = *failure});
     if (bug)
         godwit_bug_mark(failure, bug);
 }
@@ -312,7 +312,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (!godwit_course_both(testbed, "destination", false, &vm[0], &vm[1], error))
         return false;
     if (!pair_up(vm, &scenario->spec, &cause)) {
-        explain(vm, &cause);
+        explain(vm, GODWIT_SYMPTOM_COLO, &cause);
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
@@ -320,6 +320,24 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
         return false;
     return (!plan->middle || begin_checkpoint(vm, plan->secondary, error)) &&
            fail_over(vm, plan, reading[plan->secondary].mailbox, error);
+}
+
+/* Brings both to "colo", and asks both for their state during the first checkpoints. */
+static bool answer_throughout(struct godwit_vm *const vm[2], GError **error)
+{
+    struct godwit_testbed *testbed = vm[0]->testbed;
+    g_autofree char *address =
+        godwit_migrate_listen(vm[0], vm[1], GODWIT_TRANSPORT_UNIX, false, error);
+    if (!address || !godwit_migrate_start(vm[0], address, false, error) ||
+        !godwit_migrate_wait(vm[0], "colo", error) || !godwit_migrate_wait(vm[1], "colo", error))
+        return false;
+    /* The monitor may fall silent in any of the first checkpoints. The testbed ends the pair. */
+    godwit_testbed_limit(testbed, ANSWER_SECONDS);
+    bool good = true;
+    for (unsigned i = 0; good && i < 20; i++)
+        good = judge_both(vm, NULL, error) &&
+               godwit_testbed_rest(testbed, 100, "the first checkpoints", error);
+    return good;
 }
 
 /* Without the capability return-path, COLO must be refused, or work. */
@@ -348,25 +366,11 @@ static bool run_without(struct godwit_testbed *testbed, const struct godwit_scen
         !godwit_migrate_unlimit(vm[0], error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
-    g_autofree char *address =
-        godwit_migrate_listen(vm[0], vm[1], GODWIT_TRANSPORT_UNIX, false, error);
-    if (!address || !godwit_migrate_start(vm[0], address, false, error) ||
-        !godwit_migrate_wait(vm[0], "colo", error) || !godwit_migrate_wait(vm[1], "colo", error))
-        return false;
-    /* The monitor may fall silent in any of the first checkpoints. The testbed ends the pair. */
-    godwit_testbed_limit(testbed, ANSWER_SECONDS);
-    bool good = true;
-    for (unsigned i = 0; good && i < 20; i++)
-        good = judge_both(vm, NULL, &cause) &&
-               godwit_testbed_rest(testbed, 100, "the first checkpoints", &cause);
-    if (good)
+    if (answer_throughout(vm, &cause))
         return true;
-    const struct godwit_bug *bug = cause->code == GODWIT_ERROR_TIMEOUT
-                                       ? godwit_bug_explain(&(const struct godwit_symptom){
-                                             .kind = GODWIT_SYMPTOM_NO_ANSWER, .source = vm[0]})
-                                       : NULL;
-    if (bug)
-        godwit_bug_mark(&cause, bug);
+    explain(vm,
+            cause->code == GODWIT_ERROR_TIMEOUT ? GODWIT_SYMPTOM_NO_ANSWER : GODWIT_SYMPTOM_COLO,
+            &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }

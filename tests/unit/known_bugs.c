@@ -2462,7 +2462,8 @@ static void test_colo_abort(void **state)
         bool known;
     } rows[] = {
         {"11.1.3", SIGABRT, "x-colo", COLO_LINE(COLO_RANGE), true},
-        {"10.0.13", SIGABRT, "x-colo", COLO_LINE(COLO_RANGE), false},
+        {"10.0.13", SIGABRT, "x-colo", COLO_LINE(COLO_RANGE), true},
+        {"7.2.22", SIGABRT, "x-colo", COLO_LINE(COLO_RANGE), false},
         {"11.1.3", SIGSEGV, "x-colo", COLO_LINE(COLO_RANGE), false},
         {"11.1.3", SIGABRT, "return-path", COLO_LINE(COLO_RANGE), false},
         {"11.1.3", SIGABRT, "x-colo", COLO_LINE("other: Assertion `x' failed."), false},
