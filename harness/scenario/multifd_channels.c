@@ -11,6 +11,7 @@
 
 #include "migrate/throttle.h"
 #include "oracle/oracle.h"
+#include "scenario/yank.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,13 +113,16 @@ static bool judge_failed(struct godwit_vm *source, struct godwit_vm *destination
     const struct godwit_spec elsewhere = {.transport = GODWIT_TRANSPORT_UNIX,
                                           .capabilities = postcopy ? alone : on,
                                           .parameters = many};
-    if (!godwit_migrate_note_failure(source, error))
+    bool stuck;
+    if (!godwit_migrate_note_failure(source, error) ||
+        !godwit_yank_await_over(source, &stuck, error))
         return false;
     godwit_testbed_phase(source->testbed, GODWIT_PHASE_ELSEWHERE);
     return end_destination(destination, error) &&
            godwit_course_expect_status(source, "running", "after the failed migration", error) &&
-           godwit_course_see_it_run(source, error) && godwit_vm_handshake(second, error) &&
-           godwit_course_move(source->testbed, &elsewhere, source, second, error);
+           godwit_course_see_it_run(source, error) &&
+           (stuck || (godwit_vm_handshake(second, error) &&
+                      godwit_course_move(source->testbed, &elsewhere, source, second, error)));
 }
 
 /* Judges a migration that has completed all the same. */
@@ -156,7 +160,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
 #define ROW(NAME, SUMMARY, SOURCE, DESTINATION, POSTCOPY, NEEDS, LACKS)                            \
     {                                                                                              \
         .name = NAME, .summary = SUMMARY, .run = run, .wide = true, .slow = true,                  \
-        .needs = "command:yank capability:multifd" NEEDS,                                          \
+        .needs = "command:yank command:query-yank capability:multifd" NEEDS,                       \
         .data = &(const struct numbers){SOURCE, DESTINATION, POSTCOPY}, .lacks = LACKS,            \
         .spec = {.capabilities = on},                                                              \
     }
