@@ -21,8 +21,22 @@ if [ -z "$site" ]; then
     echo 'oci: apt knows no Debian mirror here: name one in $DEBIAN_MIRROR' >&2
     exit 2
 fi
-packages=libglib2.0-0,libjansson4,libgnutls30,zlib1g,libgsl27,libxxhash0,ca-certificates
-packages=$packages,qemu-system-x86,qemu-system-arm,qemu-system-ppc,qemu-system-misc
+
+# Prints the packages of the libraries that Godwit is linked with. Their names are not the same in each
+# release. A package lists a library where /lib was, if it has not moved yet.
+libraries() {
+    ldd "$build/godwit" | sed -n 's|.* => \(/[^ ]*\) .*|\1|p' | while read -r library; do
+        library=$(realpath "$library")
+        dpkg-query -S "$library" 2>/dev/null || dpkg-query -S "${library#/usr}"
+    done | cut -d : -f 1 | sort -u
+}
+
+packages=$(libraries | paste -s -d ,)
+if [ -z "$packages" ]; then
+    echo "oci: no package has the libraries of $build/godwit" >&2
+    exit 2
+fi
+packages=$packages,ca-certificates,qemu-system-x86,qemu-system-arm,qemu-system-ppc,qemu-system-misc
 
 rm -rf "$folder"
 mkdir -p "$folder/blobs/sha256"

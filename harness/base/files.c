@@ -21,6 +21,21 @@ struct round {
     bool lifted;   /* a folder was lifted: another round is necessary */
 };
 
+/* Moves a folder, unless there is something at TO. Returns 0, or -1 with errno set. Some file
+ * systems (NFS, 9p) cannot do that in one step. Nothing else uses these names. */
+static int move_to_free_name(int folder, const char *name, int top, const char *to)
+{
+    if (!renameat2(folder, name, top, to, RENAME_NOREPLACE))
+        return 0;
+    if (errno != EINVAL)
+        return -1;
+    if (!faccessat(top, to, F_OK, AT_SYMLINK_NOFOLLOW)) {
+        errno = EEXIST;
+        return -1;
+    }
+    return renameat(folder, name, top, to);
+}
+
 /* If NAME of FOLDER is a folder, gives it the permissions that changing it requires. Returns
  * whether that succeeded. */
 static bool allow(int folder, const char *name)
@@ -38,7 +53,7 @@ static void remove_or_lift(struct round *round, int folder, const char *name)
     while (allow(folder, name)) {
         char above[32];
         snprintf(above, sizeof(above), "godwit-lifted-%u", round->next++);
-        if (!renameat2(folder, name, round->top, above, RENAME_NOREPLACE)) {
+        if (!move_to_free_name(folder, name, round->top, above)) {
             round->lifted = true;
             return;
         }

@@ -14,6 +14,7 @@
 struct godwit_process {
     bool interrupted; /* a signal has asked the process to end, or the janitor has died */
     int signal;       /* that signal; 0: none */
+    int wake_up;      /* becomes readable when that signal comes; valid while source is not 0 */
     guint source;     /* id of the GSource that wakes up the main loop when a signal comes */
     char *folder;     /* temporary folder of the run, which the janitor removes; NULL before
                          godwit_process_begin() */

@@ -34,7 +34,6 @@ static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
 /* The data of the signal handlers. */
 static struct godwit_process *signalled;
-static int wake_up = -1;
 static struct timespec first;
 
 static sigset_t ending_signals(void)
@@ -57,7 +56,7 @@ static void caught(int number)
         signalled->signal = number;
         __atomic_store_n(&signalled->interrupted, true, __ATOMIC_RELEASE);
         /* The counter cannot be full, because nothing else writes to it. */
-        eventfd_write(wake_up, 1);
+        eventfd_write(signalled->wake_up, 1);
         alarm(LAST_RESORT);
     } else if (now.tv_sec - first.tv_sec > SAME_REQUEST) {
         signal(number, SIG_DFL);
@@ -87,12 +86,12 @@ static gboolean woken(gint fd, GIOCondition condition, gpointer data)
  * example, may want some to be ignored. */
 static bool handle_signals(struct godwit_process *process, GError **error)
 {
-    wake_up = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (wake_up < 0)
+    process->wake_up = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (process->wake_up < 0)
         return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT, "cannot make an eventfd: %s",
                            g_strerror(errno));
     signalled = process;
-    process->source = g_unix_fd_add(wake_up, G_IO_IN, woken, NULL);
+    process->source = g_unix_fd_add(process->wake_up, G_IO_IN, woken, NULL);
     const struct sigaction action = {
         .sa_handler = caught, .sa_flags = SA_RESTART, .sa_mask = ending_signals()};
     const struct sigaction last = {.sa_handler = overdue};

@@ -56,7 +56,7 @@ bool godwit_command_serve(struct godwit_process *process, int argc, char **argv,
     if (!godwit_process_begin(process, error))
         return false;
     return godwit_remote_serve(dup(STDIN_FILENO), dup(STDOUT_FILENO), process->folder,
-                               &process->interrupted, error);
+                               &process->interrupted, process->wake_up, error);
 }
 
 int godwit_remote_main(char **words)

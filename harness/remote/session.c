@@ -37,6 +37,7 @@ struct session {
     struct godwit_streams *streams;
     const char *folder;
     const bool *interrupted;
+    int wake_up;     /* readable once that may be set */
     json_t *hello;   /* the client's; NULL until it came */
     size_t received; /* bytes of files */
     pid_t pid;       /* of the QEMU; 0: not started */
@@ -334,6 +335,7 @@ static bool step(struct session *session)
     g_autoptr(GArray) polls = g_array_new(FALSE, TRUE, sizeof(struct pollfd));
     const struct pollfd own[] = {
         {.fd = session->ended ? -1 : session->pidfd, .events = POLLIN},
+        {.fd = session->wake_up, .events = POLLIN},
         {.fd = session->reader ? godwit_reader_fd(session->reader) : -1, .events = POLLIN},
     };
     g_array_append_vals(polls, own, G_N_ELEMENTS(own));
@@ -377,10 +379,11 @@ static void refuse(struct session *session, const GError *error)
     }
 }
 
-bool godwit_remote_serve(int in, int out, const char *folder, const bool *interrupted,
+bool godwit_remote_serve(int in, int out, const char *folder, const bool *interrupted, int wake_up,
                          GError **error)
 {
-    struct session session = {.folder = folder, .interrupted = interrupted, .pidfd = -1};
+    struct session session = {
+        .folder = folder, .interrupted = interrupted, .wake_up = wake_up, .pidfd = -1};
     session.frames = godwit_frames_new(in, out);
     session.streams = godwit_streams_new(session.frames);
     g_autoptr(GError) cause = NULL;

@@ -293,7 +293,8 @@ static bool pair_up(struct godwit_vm *const vm[2], const struct godwit_spec *spe
            godwit_vm_wait_event(vm[0], vm[0]->migration_first, "RESUME", NULL, error);
 }
 
-/* Marks *FAILURE, a symptom of KIND with which the pair was not made, if a known bug explains it. */
+/* Marks *FAILURE, a symptom of KIND with which the pair was not made, if a known bug explains
+ * it. */
 static void explain(struct godwit_vm *const vm[2], enum godwit_symptom_kind kind, GError **failure)
 {
     const struct godwit_bug *bug = godwit_bug_explain(&(const struct godwit_symptom){

@@ -370,11 +370,17 @@ char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
     return godwit_lack_reason(godwit_scenario_lacks(scenario, setup));
 }
 
+/* A host that is short of memory gives a guest its RAM no faster than this; a run has both sides'
+ * RAM. */
+#define RAM_MIB_PER_SECOND 50
+
 double godwit_scenario_seconds(const struct godwit_scenario *scenario,
                                const struct godwit_setup *setup)
 {
     const unsigned times = scenario && scenario->deadlines ? scenario->deadlines : 1;
-    return (double)GODWIT_DEADLINE_SECONDS * times * (scenario && scenario->hops ? setup->hops : 1);
+    const double for_ram = (double)setup->memory_mib / RAM_MIB_PER_SECOND;
+    return ((double)GODWIT_DEADLINE_SECONDS + for_ram) * times *
+           (scenario && scenario->hops ? setup->hops : 1);
 }
 
 /* A scenario's state, and what frees its members. */

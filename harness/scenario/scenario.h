@@ -137,7 +137,8 @@ struct godwit_lack *godwit_scenario_lacks(const struct godwit_scenario *scenario
 char *godwit_scenario_skip_reason(const struct godwit_scenario *scenario,
                                   const struct godwit_setup *setup);
 
-/* Returns the scenario's deadline in seconds, before scaling. SCENARIO may be NULL. */
+/* Returns the scenario's deadline in seconds, before scaling. It grows with the guest's RAM, which
+ * a host that is short of memory gives slowly. SCENARIO may be NULL. */
 double godwit_scenario_seconds(const struct godwit_scenario *scenario,
                                const struct godwit_setup *setup);
 

@@ -131,7 +131,7 @@ static void attack_server(const GByteArray *bytes)
     struct peer peer = {pair[1], bytes};
     GThread *thread = g_thread_new("peer", act, &peer);
     g_autoptr(GError) error = NULL;
-    const bool good = godwit_remote_serve(pair[0], dup(pair[0]), inside, &interrupted, &error);
+    const bool good = godwit_remote_serve(pair[0], dup(pair[0]), inside, &interrupted, -1, &error);
     demand(good == !error, "an error exactly if it failed");
     g_thread_join(thread);
     demand(waitpid(-1, NULL, WNOHANG) < 0, "no child is left");

@@ -61,7 +61,7 @@ for my $case (@states) {
         $go_on->();
         finish($run);
         is($run->{status}, 1, "$state, $what: exit status") or diag($run->{out}, $run->{err});
-        like($run->{out}, qr/connection to the other host was lost: .*not responding|No route to host|Broken pipe/,
+        like($run->{out}, qr/connection to the other host was lost: .*(?:not responding|No route to host|Broken pipe)/,
             "$state, $what: the message says why");
         like($run->{out}, qr/^ +destination QEMU .*\n(?: +.*\n)* +events /m, "$state, $what: what is known of the destination");
         ok_clean($run, "$state, $what: nothing is left on the first host");

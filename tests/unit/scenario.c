@@ -175,13 +175,33 @@ static void test_memory_behind_gap(void **state)
     }
 }
 
+/* Returns the deadline in whole seconds. */
+static int seconds(const struct godwit_scenario *scenario, const struct godwit_setup *setup)
+{
+    return (int)godwit_scenario_seconds(scenario, setup);
+}
+
+/* A larger guest has more time, and so has a scenario with more than one deadline. */
+static void test_seconds(void **state)
+{
+    (void)state;
+    const struct godwit_scenario twice = {.deadlines = 2};
+    const struct godwit_scenario hops = {.hops = true};
+    struct godwit_setup setup = {.memory_mib = 50, .hops = 10};
+    const int once = GODWIT_DEADLINE_SECONDS + 1;
+    assert_int_equal(seconds(NULL, &setup), once);
+    assert_int_equal(seconds(&twice, &setup), 2 * once);
+    assert_int_equal(seconds(&hops, &setup), 10 * once);
+    setup.memory_mib = 5000;
+    assert_int_equal(seconds(NULL, &setup), GODWIT_DEADLINE_SECONDS + 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all),
-        cmocka_unit_test(test_problems),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_memory_behind_gap),
+        cmocka_unit_test(test_all),     cmocka_unit_test(test_problems),
+        cmocka_unit_test(test_memory),  cmocka_unit_test(test_memory_behind_gap),
+        cmocka_unit_test(test_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
