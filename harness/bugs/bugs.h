@@ -78,8 +78,10 @@ enum godwit_symptom_kind {
                                    bytes, and sends FIRST bytes: source */
     GODWIT_SYMPTOM_DIRTY_RATE,      /* the dirty rate in mode TEXT is MS MiB/s, too little: vm */
     GODWIT_SYMPTOM_DIRTY_RATE_TIME, /* it is accepted to be measured for MS seconds: vm */
-    GODWIT_SYMPTOM_COLO_MAILBOX,    /* a COLO secondary has a mailbox with too few passes, after a
-                                   checkpoint: source, destination */
+    GODWIT_SYMPTOM_COLO_STALE,      /* a COLO secondary has TEXT out of date after a checkpoint:
+                                   source, destination */
+    GODWIT_SYMPTOM_COLO_LOST,       /* a COLO secondary lacks the last writes to TEXT: source,
+                                   destination */
     GODWIT_SYMPTOM_COLO,   /* a COLO pair was not made, with FAILURE: source, destination */
     GODWIT_SYMPTOM_STREAM, /* a destination did not refuse a stream, in which TEXT is wrong: vm */
     GODWIT_SYMPTOM_DIRTY_RATE_DIED, /* a QEMU died when it was asked for it in mode TEXT: vm */

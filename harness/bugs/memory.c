@@ -21,6 +21,9 @@
  * tcg-hot-start: QEMU 11.1 takes the dirty bitmap a second time as soon as a migration begins. From
  * then on, pages that the guest writes all the time may not be marked.
  *
+ * colo-lost-page: likewise in COLO, of a page that the guest is in. The secondary's guest goes on
+ * without these writes.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "bugs/bugs.h"
@@ -170,7 +173,16 @@ static bool is_hot_checkpoint(const struct godwit_symptom *symptom, char **seen)
 {
     if (!godwit_json_true(symptom->source->capabilities, "x-colo"))
         return false;
-    *seen = g_strdup("the secondary has a mailbox that is out of date after a checkpoint");
+    *seen = g_strdup_printf("the secondary has %s out of date after a checkpoint", symptom->text);
+    return true;
+}
+
+/* The guest itself finds that, and cannot go on. */
+static bool is_lost_page(const struct godwit_symptom *symptom, char **seen)
+{
+    if (!godwit_json_true(symptom->source->capabilities, "x-colo"))
+        return false;
+    *seen = g_strdup_printf("the secondary lacks the last writes to %s", symptom->text);
     return true;
 }
 
@@ -348,7 +360,7 @@ const struct godwit_bug godwit_bugs_memory[] = {
         .id = "tcg-hot-start",
         .summary = "COLO under TCG may leave behind writes to pages that stay in the TLB",
         .reference = "measured in QEMU 11.1, which is the first with a COLO that works",
-        .kind = GODWIT_SYMPTOM_COLO_MAILBOX,
+        .kind = GODWIT_SYMPTOM_COLO_STALE,
         .role = GODWIT_BUG_SOURCE,
         .since = {11, 1},
         .accel = "tcg",
@@ -356,6 +368,20 @@ const struct godwit_bug godwit_bugs_memory[] = {
         .runs = 24,
         .percent = 25,
         .matches = is_hot_checkpoint,
+    },
+    {
+        .id = "colo-lost-page",
+        .summary = "a COLO secondary under TCG runs on without the last writes to a page",
+        .reference = "measured in QEMU 11.1, which is the first with a COLO that works",
+        .kind = GODWIT_SYMPTOM_COLO_LOST,
+        .role = GODWIT_BUG_SOURCE,
+        .since = {11, 1},
+        .accel = "tcg",
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 7,
+        .runs = 90,
+        .percent = 25,
+        .matches = is_lost_page,
     },
     {
         .id = "tcg-dirty-race",

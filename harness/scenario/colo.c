@@ -303,6 +303,20 @@ static void explain(struct godwit_vm *const vm[2], enum godwit_symptom_kind kind
         godwit_bug_mark(failure, bug);
 }
 
+/* Marks *FAILURE, of an oracle, if a known bug explains what the secondary's memory lacks. */
+static void explain_lost(struct godwit_vm *const vm[2], GError **failure)
+{
+    g_autofree char *text = godwit_colo_lost_page(vm[0], vm[1]);
+    const struct godwit_bug *bug =
+        text ? godwit_bug_explain(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_COLO_LOST,
+                                                                 .source = vm[0],
+                                                                 .destination = vm[1],
+                                                                 .text = text})
+             : NULL;
+    if (bug)
+        godwit_bug_mark(failure, bug);
+}
+
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
                 GError **error)
 {
@@ -317,10 +331,14 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
-    if (!judge_both(vm, "running", error) || !make_checkpoints(vm, reading, error))
-        return false;
-    return (!plan->middle || begin_checkpoint(vm, plan->secondary, error)) &&
-           fail_over(vm, plan, reading[plan->secondary].mailbox, error);
+    if (judge_both(vm, "running", &cause) && make_checkpoints(vm, reading, &cause) &&
+        (!plan->middle || begin_checkpoint(vm, plan->secondary, &cause)) &&
+        fail_over(vm, plan, reading[plan->secondary].mailbox, &cause))
+        return true;
+    if (cause->code == GODWIT_ERROR_ORACLE)
+        explain_lost(vm, &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
 }
 
 /* Brings both to "colo", and asks both for their state during the first checkpoints. */

@@ -18,4 +18,9 @@
 bool godwit_colo_compare(struct godwit_vm *primary, struct godwit_vm *secondary,
                          struct godwit_reading reading[2], bool *compared, GError **error);
 
+/* Returns "page N of its window" if all that is wrong with the window of a secondary with `stamp`
+ * is one page for each CPU that lacks the last writes to it; otherwise NULL. The caller frees
+ * it. */
+char *godwit_colo_lost_page(struct godwit_vm *primary, struct godwit_vm *secondary);
+
 #endif

@@ -169,21 +169,99 @@ static bool locate(struct comparison *comparison, GError **error)
                                 GODWIT_STACK_SIZE, &comparison->stacks, error);
 }
 
-/* Returns how many pages CPU has written on the secondary, which is less than half a pass from the
- * primary. With `order`, its bytes show where in a pass it is; ORDER has them. With `stamp`, its
- * mailbox must. */
-static uint64_t count_pages(const struct comparison *comparison, unsigned cpu,
-                            const struct godwit_mailbox *primary,
-                            const struct godwit_mailbox *secondary,
-                            const struct godwit_page_order_result *order)
+/* Sets *IS to whether the page of the `stamp` workload that CPU writes as number COUNT since its
+ * start is as that leaves it, on the secondary. */
+static bool is_stamped(const struct comparison *comparison, unsigned cpu, uint64_t count, bool *is,
+                       GError **error)
+{
+    const struct godwit_workload *workload = comparison->workload;
+    const struct godwit_stamp *stamp = &comparison->stamp;
+    const bool big = comparison->vm[1]->testbed->setup->machine->big_endian;
+    const uint32_t each = stamp->pages / stamp->cpus;
+    const uint32_t page = godwit_stamp_page_at(stamp, each, cpu, (uint32_t)(count % each));
+    g_autofree unsigned char *bytes = g_malloc(workload->page_size);
+    if (!godwit_memory_read(comparison->vm[1],
+                            workload->window_start + (uint64_t)page * workload->page_size, bytes,
+                            workload->page_size, error))
+        return false;
+    *is = godwit_stamp_mismatch(stamp, page, count / each + 1, 0, bytes, big) ==
+          godwit_stamp_words(stamp);
+    return true;
+}
+
+/* Returns in *COUNT how many pages CPU has written on the secondary since its start, by how far the
+ * pages of the `stamp` workload are as their turn leaves them. LEAST is how many its mailbox has,
+ * which may be out of date by some passes; MOST is a limit. One page may be out of date as well. */
+static bool count_stamped(const struct comparison *comparison, unsigned cpu, uint64_t least,
+                          uint64_t most, uint64_t *count, GError **error)
+{
+    const uint64_t each = comparison->stamp.pages / comparison->stamp.cpus;
+    bool is = false, skipped = false;
+    uint64_t next = least;
+    for (; next < most; next += each) {
+        if (!is_stamped(comparison, cpu, next, &is, error))
+            return false;
+        if (is)
+            break;
+    }
+    if (!is)
+        next = least;
+    *count = next;
+    while (next < most) {
+        if (!is_stamped(comparison, cpu, next++, &is, error))
+            return false;
+        if (is)
+            *count = next;
+        else if (skipped)
+            break;
+        else
+            skipped = true;
+    }
+    return true;
+}
+
+/* Returns in *COUNT how many pages CPU has written on the secondary, by its memory. With `order`,
+ * ORDER has what the bytes show, which is the place in a pass; the pass is the one that is less
+ * than half a pass from the primary's place. */
+static bool count_pages(const struct comparison *comparison, unsigned cpu,
+                        const struct godwit_mailbox *primary,
+                        const struct godwit_mailbox *secondary,
+                        const struct godwit_page_order_result *order, uint64_t *count,
+                        GError **error)
 {
     const struct godwit_workload stripe = godwit_workload_stripe(comparison->workload, cpu);
     const uint64_t each = comparison->stamp.pages / comparison->stamp.cpus;
     const uint64_t here = written_by(comparison, cpu, primary, false);
-    uint64_t turn = written_by(comparison, cpu, secondary, false) - secondary->passes * each;
-    if (!(comparison->workload->flags & GODWIT_FLAG_STAMP))
-        turn = order->has_edge ? (order->edge_address - stripe.window_start) / stripe.page_size : 0;
-    return (here + each / 2 > turn ? (here + each / 2 - turn) / each : 0) * each + turn;
+    if (comparison->workload->flags & GODWIT_FLAG_STAMP)
+        return count_stamped(comparison, cpu, written_by(comparison, cpu, secondary, false),
+                             here + each, count, error);
+    const uint64_t turn =
+        order->has_edge ? (order->edge_address - stripe.window_start) / stripe.page_size : 0;
+    *count = (here + each / 2 > turn ? (here + each / 2 - turn) / each : 0) * each + turn;
+    return true;
+}
+
+/* Returns the address of the page that CPU writes when it has written COUNT. */
+static uint64_t place_of(const struct comparison *comparison, unsigned cpu, uint64_t count)
+{
+    const struct godwit_workload *workload = comparison->workload;
+    const struct godwit_workload stripe = godwit_workload_stripe(workload, cpu);
+    const uint32_t each = comparison->stamp.pages / comparison->stamp.cpus;
+    const uint32_t turn = (uint32_t)(count % each);
+    if (!(workload->flags & GODWIT_FLAG_STAMP))
+        return stripe.window_start + (uint64_t)turn * stripe.page_size;
+    return workload->window_start +
+           (uint64_t)godwit_stamp_page_at(&comparison->stamp, each, cpu, turn) *
+               workload->page_size;
+}
+
+/* Returns whether the known bug explains what the secondary has that is out of date: TEXT. */
+static bool is_known(const struct comparison *comparison, const char *text)
+{
+    return godwit_bug_explain(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_COLO_STALE,
+                                                             .source = comparison->vm[0],
+                                                             .destination = comparison->vm[1],
+                                                             .text = text}) != NULL;
 }
 
 /* Puts into the secondary's mailboxes that a known bug has left out of date what must be in them.
@@ -200,15 +278,13 @@ static bool mend(const struct comparison *comparison, const struct godwit_page_o
         if (!godwit_memory_mailbox(primary, cpu, &here, error) ||
             !godwit_memory_mailbox(secondary, cpu, &there, error))
             return false;
-        const uint64_t pages = count_pages(comparison, cpu, &here, &there, &order[cpu]);
+        uint64_t pages;
+        if (!count_pages(comparison, cpu, &here, &there, &order[cpu], &pages, error))
+            return false;
         if (written_by(comparison, cpu, &there, false) >= pages ||
-            !godwit_bug_explain(&(const struct godwit_symptom){
-                .kind = GODWIT_SYMPTOM_COLO_MAILBOX, .source = primary, .destination = secondary}))
+            !is_known(comparison, "a mailbox that is"))
             continue;
-        const struct godwit_workload stripe = godwit_workload_stripe(comparison->workload, cpu);
-        const uint64_t position = comparison->workload->flags & GODWIT_FLAG_STAMP
-                                      ? there.position
-                                      : stripe.window_start + pages % each * stripe.page_size;
+        const uint64_t position = place_of(comparison, cpu, pages);
         const uint64_t raw[] = {big ? GUINT64_TO_BE(pages / each) : GUINT64_TO_LE(pages / each),
                                 big ? GUINT64_TO_BE(position) : GUINT64_TO_LE(position)};
         if (!godwit_memory_write(secondary,
@@ -221,8 +297,8 @@ static bool mend(const struct comparison *comparison, const struct godwit_page_o
     return true;
 }
 
-/* Judges the secondary's window. If its memory does not fit its mailboxes, and a known bug may have
- * left them out of date, it must fit what the primary's require. */
+/* Judges the secondary's window. Mailboxes that a known bug may have left out of date must be as
+ * the memory requires; then the rest is judged. */
 static bool look_at_secondary(const struct comparison *comparison, struct godwit_reading *reading,
                               GError **error)
 {
@@ -264,4 +340,62 @@ bool godwit_colo_compare(struct godwit_vm *primary, struct godwit_vm *secondary,
                            error))
             return false;
     return true;
+}
+
+/* Returns how many pages of CPU are not as its mailbox requires, and in *LAST the last of them.
+ * Sets *BEHIND to false if one of them is something else than a page that lacks all or some of the
+ * last writes to it. */
+static unsigned count_wrong(const struct comparison *comparison, unsigned cpu,
+                            const unsigned char *window, uint32_t *last, bool *behind)
+{
+    const struct godwit_workload *workload = comparison->workload;
+    const struct godwit_setup *setup = comparison->vm[1]->testbed->setup;
+    const struct godwit_stamp *stamp = &comparison->stamp;
+    const bool big = setup->machine->big_endian;
+    const bool halves = setup->image->stamp_store < sizeof(uint64_t);
+    struct godwit_mailbox mailbox;
+    struct godwit_stamp_account account;
+    unsigned wrong = 0;
+    if (!godwit_memory_mailbox(comparison->vm[1], cpu, &mailbox, NULL) ||
+        !godwit_stamp_account(stamp, cpu, workload->window_start, mailbox.passes, mailbox.position,
+                              &account)) {
+        *behind = false;
+        return 0;
+    }
+    for (uint32_t page = cpu; page < stamp->pages; page += stamp->cpus) {
+        const unsigned char *bytes = window + (uint64_t)page * workload->page_size;
+        struct godwit_stamp_finding finding;
+        if (godwit_stamp_check_page(stamp, page, bytes, big, halves, &account, &finding))
+            continue;
+        /* At its turn, a page may be as it was before, or half written. */
+        const struct godwit_stamp_account then = {finding.generation - 1,
+                                                  godwit_stamp_turn_of(stamp, page)};
+        *behind &= finding.generation > 0 &&
+                   godwit_stamp_check_page(stamp, page, bytes, big, halves, &then, &finding);
+        *last = page;
+        wrong++;
+    }
+    return wrong;
+}
+
+char *godwit_colo_lost_page(struct godwit_vm *primary, struct godwit_vm *secondary)
+{
+    const struct godwit_workload *workload = &primary->testbed->setup->workload;
+    const struct comparison comparison = {
+        .vm = {primary, secondary}, .workload = workload, .stamp = godwit_stamp_of(workload)};
+    const uint64_t length = workload->window_end - workload->window_start;
+    g_autofree unsigned char *window = g_malloc(length);
+    uint32_t page = 0;
+    unsigned total = 0;
+    bool behind = true;
+    if (!(workload->flags & GODWIT_FLAG_STAMP) || secondary->exited ||
+        !godwit_memory_read(secondary, workload->window_start, window, length, NULL))
+        return NULL;
+    for (unsigned cpu = 0; cpu < workload->cpus; cpu++) {
+        const unsigned wrong = count_wrong(&comparison, cpu, window, &page, &behind);
+        if (wrong > 1)
+            return NULL;
+        total += wrong;
+    }
+    return total && behind ? g_strdup_printf("page %u of its window", page) : NULL;
 }

@@ -221,26 +221,42 @@ static bool ask_to_unplug(struct godwit_vm *vm, GError **error)
                        refusal->message);
 }
 
-/* Sets *PORT, where the registers are, or 0 if the machine has none. Does not ask for the flat
- * view, since QEMU then keeps what is in it for good. */
-static bool find_registers(struct godwit_vm *vm, uint16_t *port, GError **error)
+/* Where the registers are. */
+struct registers {
+    uint64_t address; /* 0: the machine has none */
+    bool ports;       /* of x86; otherwise they are in memory */
+};
+
+/* Finds the registers. Does not ask for the flat view, since QEMU then keeps what is in it for
+ * good. */
+static bool find_registers(struct godwit_vm *vm, struct registers *registers, GError **error)
 {
+    static const char space[] = "address-space: ";
     g_autofree char *tree = godwit_vm_monitor(vm, "info mtree", error);
     if (!tree)
         return false;
     const char *name = strstr(tree, "): " REGISTERS);
     const char *line = name ? g_strrstr_len(tree, name - tree, "\n") : NULL;
-    *port = line ? (uint16_t)g_ascii_strtoull(line, NULL, 16) : 0;
+    const char *in = name ? g_strrstr_len(tree, name - tree, space) : NULL;
+    registers->address = line ? g_ascii_strtoull(line, NULL, 16) : 0;
+    registers->ports = in && g_str_has_prefix(in + strlen(space), "I/O");
     return true;
 }
 
-/* Ejects the DIMM, as the guest would that was asked to, and checks that it is gone. PORT is where
- * the registers are. */
-static bool eject(struct godwit_vm *vm, uint16_t port, GError **error)
+static bool put(struct godwit_vm *vm, const struct registers *registers, unsigned size,
+                uint64_t offset, uint32_t value, GError **error)
+{
+    const uint64_t address = registers->address + offset;
+    return registers->ports ? godwit_qtest_out(vm->qtest, size, (uint16_t)address, value, error)
+                            : godwit_qtest_write(vm->qtest, size, address, value, error);
+}
+
+/* Ejects the DIMM, as the guest would that was asked to, and checks that it is gone. */
+static bool eject(struct godwit_vm *vm, const struct registers *registers, GError **error)
 {
     const guint first = vm->qmp->events->len;
-    if (!godwit_qtest_out(vm->qtest, 4, port + SELECT, 0, error) ||
-        !godwit_qtest_out(vm->qtest, 1, port + CONTROL, CONTROL_EJECT, error) ||
+    if (!put(vm, registers, 4, SELECT, 0, error) ||
+        !put(vm, registers, 1, CONTROL, CONTROL_EJECT, error) ||
         !godwit_vm_wait_event(vm, first, "DEVICE_DELETED", NULL, error))
         return false;
     godwit_memory_forget(vm);
@@ -262,9 +278,10 @@ static bool fill_and_ask(struct godwit_vm *source, struct godwit_vm *destination
  * DIMM, if this machine does so by registers. A spec's hook `judge`. */
 static bool judge_pending(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    uint16_t port;
+    struct registers registers;
     return judge(source, destination, error) && ask_to_unplug(destination, error) &&
-           find_registers(destination, &port, error) && (!port || eject(destination, port, error));
+           find_registers(destination, &registers, error) &&
+           (!registers.address || eject(destination, &registers, error));
 }
 
 /* Sets *LINES, the number of lines in the list of RAM blocks. */
@@ -375,17 +392,17 @@ static bool run_unplugged(struct godwit_testbed *testbed, const struct godwit_sc
     const char *const here[] = {"-m",      room,   "-object", ram,     "-machine", RAM_FIRST,
                                 "-object", object, "-device", PLUGGED, NULL};
     const char *const there[] = {"-m", room, "-object", ram, "-machine", RAM_FIRST, NULL};
-    uint16_t port;
+    struct registers registers;
     testbed->hand = true;
     godwit_testbed_phase(testbed, GODWIT_PHASE_START);
     struct godwit_vm *source = godwit_vm_start(testbed, "source", GODWIT_VM_SOURCE, here, error);
     if (!source || !godwit_course_try_start(source, "with a DIMM", error) ||
-        !find_registers(source, &port, error))
+        !find_registers(source, &registers, error))
         return false;
-    if (!port)
-        return godwit_fail(error, GODWIT_ERROR_SKIP, "needs a machine with ports " REGISTERS);
+    if (!registers.address)
+        return godwit_fail(error, GODWIT_ERROR_SKIP, "needs a machine with registers " REGISTERS);
     if (!ask_address(source, error) || !ask_to_unplug(source, error) ||
-        !eject(source, port, error) || !remove_memory(source, error))
+        !eject(source, &registers, error) || !remove_memory(source, error))
         return false;
     struct godwit_vm *destination =
         godwit_vm_start(testbed, "destination", GODWIT_VM_DESTINATION_PAUSED, there, error);

@@ -51,7 +51,7 @@ my @rows = (
     ['dimm/unplug-pending', answer('source', 'device_del', '"error": {"class": "GenericError", "desc": "not here"}'),
         qr/needs a machine whose DIMMs are unplugged: .*not here/, 'skip'],
     ['dimm/unplugged', answer('source', 'info mtree', '"return": "nothing"'),
-        qr/needs a machine with ports acpi-mem-hotplug/, 'skip'],
+        qr/needs a machine with registers acpi-mem-hotplug/, 'skip'],
     ['dimm/unplugged', edited(q{s/"object-del"/"query-name"/, s/,"arguments":\{"id":"dimm-memory"\}// if /"object-del"/}),
         qr/timed out after .* waiting for the source/, '--timeout-scale', '0.2'],
 );
