@@ -29,6 +29,8 @@ my @rows = (
     ['channel/reversed', q{s/"multifd-channels":4/"multifd-channels":3/}, qr/timed out after .* proven live/],
     ['channel/slow', $FEWER, qr/multifd channel 1 was not recognized by what it sends/],
     ['preempt/late', q{s/(postcopy-preempt"[^\}]*)true/${1}false/}, qr/run state without the preempt channel is|was not recognized as the preempt channel/],
+    ['preempt/page', q{s/(postcopy-preempt"[^\}]*)true/${1}false/}, qr/timed out after .* to pass over the preempt channel/],
+    ['preempt/header', q{$name eq 'destination' && s/"status": "postcopy-paused"/"status": "active"/}, qr/timed out after .* postcopy-paused/],
     ['channel/silent/yank', $FEWER, qr/multifd channel 1 was not recognized by what it sends/],
 );
 
