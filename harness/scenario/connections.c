@@ -1,5 +1,6 @@
 /*
- * One connection of several is late, falls silent, or is cut, as a network or a proxy may do to it.
+ * One connection of several is late or slow, falls silent, or is cut, as a network or a proxy may
+ * do to it.
  * A silent connection is neither closed nor reset: nobody is informed.
  *
  * SPDX-License-Identifier: MIT
@@ -8,11 +9,14 @@
 #include "scenario/yank.h"
 
 #include "stream/roles.h"
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define CHANNELS 4
 /* The channel that something happens to. */
 #define VICTIM 1
+/* How fast a slow connection is, in bytes a second: a packet of multifd takes 0.25 s. */
+#define SLOW_RATE (2u << 20)
 
 #define LISTEN_URI "unix:destination.migrate.sock"
 
@@ -66,11 +70,62 @@ static bool judge_last(struct godwit_vm *source, struct godwit_vm *destination, 
                        CHANNELS);
 }
 
+/* Makes the relay connect the channels in reverse order. */
+static void watch_order(struct godwit_testbed *testbed, struct godwit_relay *relay)
+{
+    testbed->state->roles = godwit_roles_new(relay);
+    godwit_roles_reverse(testbed->state->roles, CHANNELS);
+}
+
+/* Fails unless the channels were connected in reverse order, after the main connection. */
+static bool judge_reversed(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    for (unsigned id = 0; id < CHANNELS; id++) {
+        const int place =
+            godwit_roles_place(source->testbed->state->roles, GODWIT_ROLE_CHANNEL, id);
+        if (place != (int)(CHANNELS - id))
+            return godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                               "multifd channel %u was connected after %d connections, expected %u",
+                               id, place, CHANNELS - id);
+    }
+    return true;
+}
+
+static void watch_roles(struct godwit_testbed *testbed, struct godwit_relay *relay)
+{
+    testbed->state->roles = godwit_roles_new(relay);
+}
+
 /* Fails because the relay has not seen the connection that something must happen to. */
 static bool unseen(GError **error)
 {
     return godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "multifd channel %d was not recognized by what it sends", VICTIM);
+}
+
+/* Makes one channel slow while the migration is live: the others must wait for it whenever they are
+ * synchronized, and its pages must not be lost, nor overtake later ones. */
+static bool slow_channel(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    return godwit_roles_slow(source->testbed->state->roles, GODWIT_ROLE_CHANNEL, VICTIM,
+                             SLOW_RATE) ||
+           unseen(error);
+}
+
+/* Fails unless the slow channel carried pages: more than a packet without any. */
+static bool judge_slow(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const uint64_t sent =
+        godwit_roles_slowed(source->testbed->state->roles, GODWIT_ROLE_CHANNEL, VICTIM);
+    const uint64_t page = source->testbed->setup->workload.page_size;
+    (void)destination;
+    godwit_testbed_measure(source->testbed, "slow_bytes", json_integer((json_int_t)sent));
+    return sent > page || godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                                      "%" PRIu64 " bytes were sent over the slow channel, expected "
+                                      "more than a page",
+                                      sent);
 }
 
 /* Condition: the channel is silent, and the source has sent over it. */
@@ -147,8 +202,8 @@ static bool run_channel(struct godwit_testbed *testbed, const struct godwit_scen
     return accident == ACCIDENT_CANCEL ? cancel(held, spec, error) : yank(held, spec, error);
 }
 
-/* Brings a postcopy to where its guest waits for memory, its connections known by their roles. */
-static bool reach_postcopy(struct godwit_testbed *testbed,
+/* Starts both sides of a postcopy, whose connections are known by their roles. */
+static bool start_postcopy(struct godwit_testbed *testbed,
                            const struct godwit_capability *capabilities, GError **error)
 {
     struct godwit_scenario_state *state = testbed->state;
@@ -166,14 +221,23 @@ static bool reach_postcopy(struct godwit_testbed *testbed,
     if (!held->relay)
         return false;
     state->roles = godwit_roles_new(held->relay);
-    return godwit_held_reach(held, error);
+    return true;
 }
 
-/* Recovers a postcopy that is paused, and judges what came of it. */
-static bool recover(struct godwit_held *held, GError **error)
+/* Brings a postcopy to where its guest waits for memory. */
+static bool reach_postcopy(struct godwit_testbed *testbed,
+                           const struct godwit_capability *capabilities, GError **error)
+{
+    return start_postcopy(testbed, capabilities, error) &&
+           godwit_held_reach(&testbed->state->held, error);
+}
+
+/* Lets a postcopy complete, which is paused and recovers if it is BROKEN, and judges what came of
+ * it. */
+static bool complete(struct godwit_held *held, bool broken, GError **error)
 {
     struct godwit_reading before = {0};
-    return godwit_held_complete(held, true, &before, error) &&
+    return godwit_held_complete(held, broken, &before, error) &&
            godwit_held_judge_running(held->destination, &before, error) &&
            godwit_course_end(held->destination, held->source, error);
 }
@@ -191,7 +255,16 @@ static bool run_silent(struct godwit_testbed *testbed, const struct godwit_scena
     return godwit_held_expect(held, "although the network is silent", error) &&
            godwit_vm_command_oob(held->source, "migrate-pause", NULL, error) &&
            godwit_vm_command_oob(held->destination, "migrate-pause", NULL, error) &&
-           recover(held, error);
+           complete(held, true, error);
+}
+
+/* Fails unless the second connection is the preempt channel. */
+static bool is_preempt_second(const struct godwit_roles *roles, GError **error)
+{
+    return godwit_roles_place(roles, GODWIT_ROLE_OTHER, 0) == 1 ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "the second connection of a postcopy with postcopy-preempt was not "
+                       "recognized as the preempt channel");
 }
 
 /*
@@ -207,10 +280,8 @@ static bool run_preempt(struct godwit_testbed *testbed, const struct godwit_scen
     if (!reach_postcopy(testbed, preempt, error))
         return false;
     struct godwit_roles *roles = testbed->state->roles;
-    if (godwit_roles_place(roles, GODWIT_ROLE_OTHER, 0) != 1)
-        return godwit_fail(error, GODWIT_ERROR_MIGRATION,
-                           "the second connection of a postcopy with postcopy-preempt was not "
-                           "recognized as the preempt channel");
+    if (!is_preempt_second(roles, error))
+        return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_FAIL);
     if (accident == ACCIDENT_CUT) {
         godwit_roles_cut(roles, GODWIT_ROLE_OTHER, 0);
@@ -220,7 +291,45 @@ static bool run_preempt(struct godwit_testbed *testbed, const struct godwit_scen
             !godwit_vm_command_oob(held->source, "migrate-pause", NULL, error))
             return false;
     }
-    return recover(held, error);
+    return complete(held, true, error);
+}
+
+/* Before QEMU 8.0 the source opens the preempt channel with the main one, and the destination loads
+ * nothing before it has both. */
+static struct godwit_lack *lacks_switch(const struct godwit_setup *setup)
+{
+    return godwit_lack_before(setup->source, 8,
+                              "a source that opens the preempt channel at the switch to postcopy",
+                              "opens it at once");
+}
+
+/* Keeps the preempt channel from the destination when the source has switched to postcopy. The
+ * destination must not run the guest without it, and must do so with it. */
+static bool run_late(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
+                     GError **error)
+{
+    struct godwit_held *held = &testbed->state->held;
+    (void)scenario;
+    if (!start_postcopy(testbed, preempt, error))
+        return false;
+    struct godwit_vm *source = held->source, *destination = held->destination;
+    const char *switched = godwit_qemu_has(source->qemu, "state", "postcopy-device")
+                               ? "postcopy-device"
+                               : "postcopy-active";
+    godwit_relay_limit(held->relay, 1);
+    held->state = GODWIT_HELD_ACTIVE;
+    if (!godwit_held_reach(held, error))
+        return false;
+    held->state = GODWIT_HELD_POSTCOPY_ACTIVE;
+    godwit_wire_ungate(testbed->wire);
+    if (!godwit_vm_command(source, "migrate-start-postcopy", NULL, error) ||
+        !godwit_migrate_wait(source, switched, error) ||
+        !godwit_course_expect_status(destination, "inmigrate", "without the preempt channel",
+                                     error))
+        return false;
+    godwit_relay_limit(held->relay, 0);
+    return godwit_recovery_await_guest(source, destination, &held->account, error) &&
+           is_preempt_second(testbed->state->roles, error) && complete(held, false, error);
 }
 
 #define STATE .state = sizeof(struct godwit_scenario_state), .clear = clear_state
@@ -257,6 +366,30 @@ GODWIT_SCENARIOS(connections) = {
         .lacks = lacks_recognition,
         STATE,
     },
+    {
+        .name = "connections/channel/reversed",
+        .summary = "the multifd channels reach the destination in reverse order",
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
+                 .capabilities = multifd,
+                 .parameters = four,
+                 .watch = watch_order,
+                 .judge = judge_reversed},
+        .slow = true,
+        STATE,
+    },
+    {
+        .name = "connections/channel/slow",
+        .summary = "one multifd channel is slow: the migration completes, and nothing is lost",
+        .spec = {.transport = GODWIT_TRANSPORT_TCP,
+                 .move = GODWIT_MOVE_ITERATE,
+                 .capabilities = multifd,
+                 .parameters = four,
+                 .watch = watch_roles,
+                 .live = slow_channel,
+                 .judge = judge_slow},
+        .slow = true,
+        STATE,
+    },
     CHANNEL("cut", "one multifd channel is cut: both sides end, and the guest runs on", CUT),
     CHANNEL("silent/cancel", "one multifd channel is silent, and the migration is cancelled",
             CANCEL),
@@ -273,6 +406,16 @@ GODWIT_SCENARIOS(connections) = {
     PREEMPT("silent",
             "the preempt channel is silent in postcopy: the source is paused, and both recover",
             SILENT),
+    {
+        .name = "connections/preempt/late",
+        .summary = "the preempt channel comes late: the guest does not run before it",
+        .run = run_late,
+        .wide = true,
+        .slow = true,
+        .needs = "capability:postcopy-preempt",
+        .lacks = lacks_switch,
+        STATE,
+    },
     PREEMPT("cut", "the preempt channel is cut in postcopy: both pause, and recover", CUT),
 };
 GODWIT_SCENARIOS_END(connections);

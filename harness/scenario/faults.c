@@ -4,10 +4,12 @@
  * source that still has its guest must be able to migrate it elsewhere.
  *
  * A trial is a state and a blow. run() brings the migration into the state, strikes, and judges.
+ * The migrations of faults/multifd/ have multifd and postcopy on, in every state.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "scenario/held.h"
+#include "scenario/multifd.h"
 
 #include <signal.h>
 
@@ -27,6 +29,7 @@ enum blow {
 struct trial {
     enum godwit_held_state state;
     enum blow blow;
+    bool multifd; /* multifd and postcopy are on */
 };
 
 struct godwit_scenario_state {
@@ -37,6 +40,8 @@ static void clear_state(struct godwit_scenario_state *state)
 {
     godwit_held_clear(&state->held);
 }
+
+static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
 
 static bool is_stop(const struct trial *trial)
 {
@@ -90,15 +95,53 @@ static bool strike(struct godwit_held *held, enum blow blow, GError **error)
     return false;
 }
 
-/* Judges a precopy that failed: before the switchover the guest belongs to the source. */
-static bool survive_precopy(struct godwit_held *held, enum blow blow, GError **error)
+/* Starts both sides, and turns multifd and postcopy on if the trial has them. In setup the other
+ * side is the one that the guest is migrated to afterwards. */
+static bool start(struct godwit_held *held, const struct trial *trial, GError **error)
 {
+    if (!godwit_held_start(held, error))
+        return false;
+    if (!trial->multifd)
+        return true;
+    struct godwit_vm *last = held->destination ? held->destination : held->second;
+    return (last->answers || godwit_vm_handshake(last, error)) &&
+           godwit_multifd_accept_postcopy(held->source, last, error) &&
+           (held->destination ? godwit_held_connect(held, multifd, error)
+                              : godwit_migrate_set_capabilities(held->source, multifd, error));
+}
+
+/* Checks that the source's guest runs on, and that it can be migrated over multifd as well. */
+static bool go_elsewhere(struct godwit_held *held, const struct trial *trial, GError **error)
+{
+    static const struct godwit_capability capabilities[] = {{"multifd", true},
+                                                            {"pause-before-switchover", false},
+                                                            {"return-path", false},
+                                                            {NULL, false}};
+    static const struct godwit_spec spec = {.transport = GODWIT_TRANSPORT_UNIX,
+                                            .move = GODWIT_MOVE_POSTCOPY_PAUSED,
+                                            .capabilities = capabilities};
+    struct godwit_vm *source = held->source, *second = held->second;
+    if (!trial->multifd)
+        return godwit_held_elsewhere(held, error);
+    /* A gate would keep from the other side that connections are closed. */
+    godwit_wire_ungate(held->testbed->wire);
+    godwit_testbed_phase(held->testbed, GODWIT_PHASE_ELSEWHERE);
+    return godwit_course_expect_status(source, "running", "after the failed migration", error) &&
+           godwit_course_see_it_run(source, error) &&
+           (second->answers || godwit_vm_handshake(second, error)) &&
+           godwit_multifd_move_postcopy(held->testbed, &spec, source, second, error);
+}
+
+/* Judges a precopy that failed: before the switchover the guest belongs to the source. */
+static bool survive_precopy(struct godwit_held *held, const struct trial *trial, GError **error)
+{
+    const enum blow blow = trial->blow;
     if (blow == BLOW_KILL_SOURCE)
         return godwit_course_refused(held->destination, error);
     return godwit_held_await_failure(held, error) &&
            (blow != BLOW_CUT || !held->destination ||
             godwit_course_refused(held->destination, error)) &&
-           godwit_held_elsewhere(held, error);
+           go_elsewhere(held, trial, error);
 }
 
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
@@ -115,11 +158,14 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     held->survives = stops;
     held->elsewhere = trial->state == GODWIT_HELD_SETUP ||
                       (!postcopy && !stops && trial->blow != BLOW_KILL_SOURCE);
-    if (!godwit_held_start(held, error) || !godwit_held_reach(held, error) ||
+    testbed->oob = trial->multifd;
+    if (!start(held, trial, error) || !godwit_held_reach(held, error) ||
         !strike(held, trial->blow, error))
         return false;
+    if (trial->multifd)
+        godwit_wire_ungate(testbed->wire);
     if (trial->state == GODWIT_HELD_SETUP || (!postcopy && !stops))
-        return survive_precopy(held, trial->blow, error);
+        return survive_precopy(held, trial, error);
     if (trial->blow == BLOW_KILL_DESTINATION)
         return godwit_held_alone(held, held->source, error);
     if (trial->blow == BLOW_KILL_SOURCE)
@@ -138,7 +184,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     ((state) > GODWIT_HELD_POSTCOPY_ACTIVE ||                                                      \
      (((blow) == BLOW_STOP_DESTINATION || (blow) == BLOW_STOP_SOURCE) &&                           \
       (state) != GODWIT_HELD_ACTIVE))
-#define ROW(STATE, name_, BLOW, what, text, needs_)                                                \
+#define PLAIN(STATE, name_, BLOW, what, text, needs_)                                              \
     {                                                                                              \
         .name = "faults/" name_ "/" what, .summary = text, .run = run, .needs = needs_,            \
         .wide = GODWIT_HELD_##STATE >= GODWIT_HELD_POSTCOPY_ACTIVE,                                \
@@ -146,30 +192,56 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
         .state = sizeof(struct godwit_scenario_state), .clear = clear_state,                       \
         .data = &(const struct trial)                                                              \
         {                                                                                          \
-            GODWIT_HELD_##STATE, BLOW_##BLOW                                                       \
+            GODWIT_HELD_##STATE, BLOW_##BLOW, false                                                \
         }                                                                                          \
     }
-#define KILLS(STATE, name_, needs_)                                                                \
+#define MULTIFD(STATE, name_, BLOW, what, text, needs_)                                            \
+    {                                                                                              \
+        .name = "faults/multifd/" name_ "/" what, .summary = "multifd with postcopy: " text,       \
+        .run = run, .needs = "capability:multifd capability:postcopy-ram " needs_, .wide = true,   \
+        .slow = true, .state = sizeof(struct godwit_scenario_state), .clear = clear_state,         \
+        .data = &(const struct trial)                                                              \
+        {                                                                                          \
+            GODWIT_HELD_##STATE, BLOW_##BLOW, true                                                 \
+        }                                                                                          \
+    }
+#define KILL(ROW, STATE, name_, needs_)                                                            \
     ROW(STATE, name_, KILL_DESTINATION, "kill-destination", "the destination is killed", needs_),  \
-        ROW(STATE, name_, KILL_SOURCE, "kill-source", "the source is killed", needs_),             \
-        ROW(STATE, name_, STOP_DESTINATION, "stop-destination",                                    \
-            "the destination stands still for a while", needs_),                                   \
+        ROW(STATE, name_, KILL_SOURCE, "kill-source", "the source is killed", needs_)
+#define STOP(ROW, STATE, name_, needs_)                                                            \
+    ROW(STATE, name_, STOP_DESTINATION, "stop-destination",                                        \
+        "the destination stands still for a while", needs_),                                       \
         ROW(STATE, name_, STOP_SOURCE, "stop-source", "the source stands still for a while",       \
             needs_)
-#define ALL(STATE, name_, needs_)                                                                  \
-    ROW(STATE, name_, CUT, "cut", "the connection is cut", needs_), KILLS(STATE, name_, needs_)
+#define CUT(ROW, STATE, name_, needs_)                                                             \
+    ROW(STATE, name_, CUT, "cut", "the connection is cut", needs_)
+#define ALL(ROW, STATE, name_, needs_)                                                             \
+    CUT(ROW, STATE, name_, needs_), KILL(ROW, STATE, name_, needs_), STOP(ROW, STATE, name_, needs_)
+#define SETUP(ROW)                                                                                 \
+    ROW(SETUP, "setup", CUT, "cut", "the connection is refused", ""),                              \
+        ROW(SETUP, "setup", STOP_SOURCE, "stop-source",                                            \
+            "the source stands still for a while, then the connection is refused", "")
 
+#define PAUSES   "capability:pause-before-switchover"
 #define POSTCOPY "capability:postcopy-ram"
 
 GODWIT_SCENARIOS(faults) = {
-    ROW(SETUP, "setup", CUT, "cut", "the connection is refused", NULL),
-    ROW(SETUP, "setup", STOP_SOURCE, "stop-source",
-        "the source stands still for a while, then the connection is refused", NULL),
-    ALL(ACTIVE, "active", NULL),
-    ALL(PRE_SWITCHOVER, "pre-switchover", "capability:pause-before-switchover"),
-    ALL(POSTCOPY_ACTIVE, "postcopy-active", POSTCOPY),
-    KILLS(POSTCOPY_PAUSED, "postcopy-paused", POSTCOPY),
+    SETUP(PLAIN),
+    ALL(PLAIN, ACTIVE, "active", ""),
+    ALL(PLAIN, PRE_SWITCHOVER, "pre-switchover", PAUSES),
+    ALL(PLAIN, POSTCOPY_ACTIVE, "postcopy-active", POSTCOPY),
+    KILL(PLAIN, POSTCOPY_PAUSED, "postcopy-paused", POSTCOPY),
+    STOP(PLAIN, POSTCOPY_PAUSED, "postcopy-paused", POSTCOPY),
     /* Older QEMUs do not leave this state when the network fails again. */
-    ALL(POSTCOPY_RECOVER, "postcopy-recover", POSTCOPY " state:postcopy-recover-setup"),
+    ALL(PLAIN, POSTCOPY_RECOVER, "postcopy-recover", POSTCOPY " state:postcopy-recover-setup"),
+    SETUP(MULTIFD),
+    ALL(MULTIFD, ACTIVE, "active", ""),
+    ALL(MULTIFD, PRE_SWITCHOVER, "pre-switchover", PAUSES),
+    /* The relay keeps the rest of the stream for good: neither side can stand still and go on. */
+    CUT(MULTIFD, DEVICE, "device", PAUSES " capability:return-path"),
+    KILL(MULTIFD, DEVICE, "device", PAUSES " capability:return-path"),
+    ALL(MULTIFD, POSTCOPY_ACTIVE, "postcopy-active", ""),
+    KILL(MULTIFD, POSTCOPY_PAUSED, "postcopy-paused", ""),
+    STOP(MULTIFD, POSTCOPY_PAUSED, "postcopy-paused", ""),
 };
 GODWIT_SCENARIOS_END(faults);

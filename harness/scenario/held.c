@@ -286,12 +286,30 @@ bool godwit_held_go_on(struct godwit_held *held, GError **error)
            godwit_migrate_continue(held->source, error);
 }
 
+/* Continues a source in pre-switchover whose connection is lost. One with a return path may have
+ * noticed that already, and refuses to continue while it fails. */
+static bool go_on_unless_failing(struct godwit_held *held, GError **error)
+{
+    g_autoptr(GError) refusal = NULL;
+    if (godwit_held_go_on(held, &refusal))
+        return true;
+    if (refusal->code == GODWIT_ERROR_QMP) {
+        g_autofree char *state = godwit_migrate_state(held->source, error);
+        if (!state)
+            return false;
+        if (!strcmp(state, "failing") || !strcmp(state, "failed"))
+            return true;
+    }
+    g_propagate_error(error, g_steal_pointer(&refusal));
+    return false;
+}
+
 bool godwit_held_await_failure(struct godwit_held *held, GError **error)
 {
     struct godwit_vm *source = held->source;
     const bool stopped = held->state >= GODWIT_HELD_PRE_SWITCHOVER;
     godwit_held_end_peers(held);
-    return godwit_held_go_on(held, error) && godwit_migrate_wait(source, "failed", error) &&
+    return go_on_unless_failing(held, error) && godwit_migrate_wait(source, "failed", error) &&
            godwit_migrate_note_failure(source, error) &&
            (!stopped ||
             godwit_vm_wait_event(source, source->migration_first, "RESUME", NULL, error));

@@ -9,8 +9,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "scenario/lifecycle.h"
 #include "bugs/bugs.h"
-#include "scenario/held.h"
 
 #include <string.h>
 
@@ -27,8 +27,8 @@ static void clear_state(struct godwit_scenario_state *state)
     godwit_held_clear(&state->held);
 }
 
-/* Sends COMMAND, and waits for the EVENT that it causes. */
-static bool request(struct godwit_vm *vm, const char *command, const char *event, GError **error)
+bool godwit_lifecycle_request(struct godwit_vm *vm, const char *command, const char *event,
+                              GError **error)
 {
     const guint first = vm->qmp->events->len;
     return godwit_vm_command(vm, command, NULL, error) &&
@@ -39,7 +39,7 @@ static bool request(struct godwit_vm *vm, const char *command, const char *event
 static bool stop_and_look(struct godwit_vm *vm, GError **error)
 {
     struct godwit_reading reading;
-    return request(vm, "stop", "STOP", error) &&
+    return godwit_lifecycle_request(vm, "stop", "STOP", error) &&
            godwit_course_expect_status(vm, "paused", "after stop", error) &&
            godwit_oracle_look(vm, &reading, error);
 }
@@ -47,7 +47,7 @@ static bool stop_and_look(struct godwit_vm *vm, GError **error)
 /* Continues a guest that stands, and checks that it runs. */
 static bool continue_and_see(struct godwit_vm *vm, GError **error)
 {
-    return request(vm, "cont", "RESUME", error) &&
+    return godwit_lifecycle_request(vm, "cont", "RESUME", error) &&
            godwit_course_expect_status(vm, "running", "after cont", error) &&
            godwit_course_see_it_run(vm, error);
 }
@@ -71,21 +71,20 @@ static bool reset_destination(struct godwit_vm *source, struct godwit_vm *destin
                               GError **error)
 {
     (void)source;
-    return request(destination, "system_reset", "RESET", error) &&
+    return godwit_lifecycle_request(destination, "system_reset", "RESET", error) &&
            godwit_course_expect_status(destination, "inmigrate", "after system_reset", error);
 }
 
 /* Presses the power button of both sides. Godwit's guests do not listen to it. */
 static bool power_down(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    return request(source, "system_powerdown", "POWERDOWN", error) &&
-           request(destination, "system_powerdown", "POWERDOWN", error) &&
+    return godwit_lifecycle_request(source, "system_powerdown", "POWERDOWN", error) &&
+           godwit_lifecycle_request(destination, "system_powerdown", "POWERDOWN", error) &&
            godwit_course_see_it_run(source, error);
 }
 
-/* Fails unless VM refuses COMMAND with ARGUMENTS (taken), for a REASON with that text in it. */
-static bool refuses(struct godwit_vm *vm, const char *command, json_t *arguments,
-                    const char *reason, GError **error)
+bool godwit_lifecycle_refuses(struct godwit_vm *vm, const char *command, json_t *arguments,
+                              const char *reason, GError **error)
 {
     g_autoptr(GError) refusal = NULL;
     if (godwit_vm_command(vm, command, arguments, &refusal))
@@ -105,7 +104,8 @@ static bool refuses(struct godwit_vm *vm, const char *command, json_t *arguments
 static bool migrate_again(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
     (void)destination;
-    return refuses(source, "migrate", json_pack("{s:s}", "uri", NOBODY_URI), "in progress", error);
+    return godwit_lifecycle_refuses(source, "migrate", json_pack("{s:s}", "uri", NOBODY_URI),
+                                    "in progress", error);
 }
 
 /* Parameters that may be set at any time, with values other than their defaults. The throttle uses
@@ -141,7 +141,8 @@ static bool set_each(struct godwit_vm *vm, GError **error)
     return true;
 }
 
-static bool set_parameters(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+bool godwit_lifecycle_set_parameters(struct godwit_vm *source, struct godwit_vm *destination,
+                                     GError **error)
 {
     return set_each(source, error) && set_each(destination, error);
 }
@@ -246,15 +247,17 @@ static bool pause_continue(struct godwit_vm *source, struct godwit_vm *destinati
 {
     (void)destination;
     return await_pause(source, error) &&
-           refuses(source, "cont", NULL, "Migration is not finalized yet", error) &&
+           godwit_lifecycle_refuses(source, "cont", NULL, "Migration is not finalized yet",
+                                    error) &&
            still_stands(source, "after cont", error) && godwit_migrate_continue(source, error);
 }
 
 static bool pause_power_down(struct godwit_vm *source, struct godwit_vm *destination,
                              GError **error)
 {
-    return await_pause(source, error) && request(source, "system_powerdown", "POWERDOWN", error) &&
-           request(destination, "system_powerdown", "POWERDOWN", error) &&
+    return await_pause(source, error) &&
+           godwit_lifecycle_request(source, "system_powerdown", "POWERDOWN", error) &&
+           godwit_lifecycle_request(destination, "system_powerdown", "POWERDOWN", error) &&
            still_stands(source, "after system_powerdown", error) &&
            godwit_migrate_continue(source, error);
 }
@@ -315,9 +318,7 @@ static bool run_pause_stop(struct godwit_testbed *testbed, const struct godwit_s
            godwit_held_judge_loaded(held, error) && quit_both(held, error);
 }
 
-/* Waits until the guest of a destination, which was reset before it ran here, has started anew, and
- * judges its memory. */
-static bool judge_restart(struct godwit_vm *destination, GError **error)
+bool godwit_lifecycle_judge_restart(struct godwit_vm *destination, GError **error)
 {
     struct godwit_reading after = {0};
     return godwit_course_see_restart(destination, error) &&
@@ -331,7 +332,7 @@ static bool run_pause_reset(struct godwit_testbed *testbed, const struct godwit_
 {
     struct godwit_reading before = {0};
     struct godwit_held *held = reach(testbed, scenario, true, error);
-    if (!held || !request(held->source, "system_reset", "RESET", error) ||
+    if (!held || !godwit_lifecycle_request(held->source, "system_reset", "RESET", error) ||
         !is_paused(held->source, "after system_reset", error))
         return false;
     held->source->was_reset = held->destination->was_reset = true;
@@ -340,8 +341,9 @@ static bool run_pause_reset(struct godwit_testbed *testbed, const struct godwit_
         return false;
     held->destination->was_reset = false;
     held->destination->console->ready_allowed++;
-    return testbed->lost || (godwit_vm_run(held->destination, error) &&
-                             judge_restart(held->destination, error) && quit_both(held, error));
+    return testbed->lost ||
+           (godwit_vm_run(held->destination, error) &&
+            godwit_lifecycle_judge_restart(held->destination, error) && quit_both(held, error));
 }
 
 /* A guest that waits for memory takes no request, and a destination that waits for that guest takes
@@ -367,7 +369,7 @@ static bool run_postcopy_stop(struct godwit_testbed *testbed,
            godwit_held_complete(held, false, &before, error) &&
            godwit_course_expect_status(held->destination, "paused", "after stop in postcopy",
                                        error) &&
-           request(held->destination, "cont", "RESUME", error) &&
+           godwit_lifecycle_request(held->destination, "cont", "RESUME", error) &&
            godwit_held_judge_running(held->destination, &before, error) && quit_both(held, error);
 }
 
@@ -381,7 +383,7 @@ static bool run_postcopy_reset(struct godwit_testbed *testbed,
     held->destination->console->ready_allowed++;
     return request_and_feed(held, "system_reset", "RESET", error) &&
            godwit_held_complete(held, false, &before, error) &&
-           judge_restart(held->destination, error) && quit_both(held, error);
+           godwit_lifecycle_judge_restart(held->destination, error) && quit_both(held, error);
 }
 
 static bool run_postcopy_power_down(struct godwit_testbed *testbed,
@@ -389,8 +391,9 @@ static bool run_postcopy_power_down(struct godwit_testbed *testbed,
 {
     struct godwit_reading before = {0};
     struct godwit_held *held = reach(testbed, scenario, false, error);
-    return held && request(held->destination, "system_powerdown", "POWERDOWN", error) &&
-           request(held->source, "system_powerdown", "POWERDOWN", error) &&
+    return held &&
+           godwit_lifecycle_request(held->destination, "system_powerdown", "POWERDOWN", error) &&
+           godwit_lifecycle_request(held->source, "system_powerdown", "POWERDOWN", error) &&
            godwit_held_complete(held, false, &before, error) &&
            godwit_held_judge_running(held->destination, &before, error) && quit_both(held, error);
 }
@@ -415,7 +418,8 @@ static bool run_stop_fail(struct godwit_testbed *testbed, const struct godwit_sc
            godwit_course_expect_status(held->source, "paused",
                                        "after the failed migration of a stopped guest", error) &&
            godwit_oracle_look(held->source, &reading, error) &&
-           request(held->source, "cont", "RESUME", error) && godwit_held_elsewhere(held, error);
+           godwit_lifecycle_request(held->source, "cont", "RESUME", error) &&
+           godwit_held_elsewhere(held, error);
 }
 
 static bool run_setup_reset(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
@@ -491,7 +495,7 @@ GODWIT_SCENARIOS(lifecycle) = {
               .live = reset_destination),
     SLOW_HOOK("active/powerdown", "the power button of both sides is pressed", .live = power_down),
     SLOW_HOOK("active/parameters", "parameters are set on both sides during the migration",
-              .live = set_parameters),
+              .live = godwit_lifecycle_set_parameters),
     {
         .name = "lifecycle/active/bandwidth",
         .summary = "the bandwidth is raised and lowered during the migration",

@@ -484,7 +484,8 @@ static struct godwit_lack *lacks_rom(const struct godwit_setup *setup)
 /* A row that saves and loads by the human monitor, or by jobs. */
 #define SNAPSHOT .state = sizeof(struct godwit_scenario_state), .clear = clear, .cold = true
 
-/* A row that saves with a capability on. */
+/* A row that saves with a capability on, and behind it those that it needs: they are turned off in
+ * this order. */
 #define WITH(NAME, ...)                                                                            \
     SNAPSHOT,                                                                                      \
         .name = "snapshot/with/" NAME,                                                             \
@@ -641,6 +642,11 @@ GODWIT_SCENARIOS(snapshot) = {
     {WITH("release-ram", {"release-ram", true}), .slow = true},
     {WITH("return-path", {"return-path", true}), .slow = true},
     {WITH("validate-uuid", {"validate-uuid", true}), .slow = true},
+    {WITH("postcopy-preempt", {"postcopy-preempt", true}, {"postcopy-ram", true}), .slow = true,
+     .lacks = godwit_scenario_lacks_userfaultfd},
+    {WITH("postcopy-blocktime", {"postcopy-blocktime", true}), .slow = true,
+     .lacks = godwit_scenario_lacks_userfaultfd},
+    {WITH("switchover-ack", {"switchover-ack", true}, {"return-path", true}), .slow = true},
     {WITH("x-ignore-shared", {"x-ignore-shared", true}), .slow = true},
     {WITH("xbzrle", {"xbzrle", true}), .slow = true},
     {WITH("zero-blocks", {"zero-blocks", true}), .slow = true},

@@ -53,6 +53,7 @@ struct godwit_relay {
     GArray *greeters; /* of struct greeter */
     godwit_relay_sorter sorter; /* decides when a connection is made; NULL: at once */
     gpointer sorter_data;
+    unsigned most;          /* connections that are made at most; 0: no limit */
     GArray *put_off;        /* sockets of the callers that the sorter lets wait */
     GPtrArray *connections; /* of struct godwit_connection */
 };
@@ -125,11 +126,13 @@ static int take_due(struct godwit_relay *relay)
     return -1;
 }
 
-/* Waits for the next caller, unless one that was put off is due. */
+/* Waits for the next caller, unless one that was put off is due or no more may come. */
 static void await_caller(struct godwit_relay *relay)
 {
     relay->near = relay->far = -1;
     drop_sources(relay);
+    if (relay->most && relay->connections->len >= relay->most)
+        return;
     const int due = take_due(relay);
     if (due >= 0)
         take_caller(relay, due);
@@ -400,6 +403,13 @@ void godwit_relay_sort(struct godwit_relay *relay, godwit_relay_sorter sorter, g
 {
     relay->sorter = sorter;
     relay->sorter_data = data;
+}
+
+void godwit_relay_limit(struct godwit_relay *relay, unsigned most)
+{
+    relay->most = most;
+    if (relay->near < 0)
+        await_caller(relay);
 }
 
 void godwit_relay_cut(struct godwit_relay *relay, unsigned index)

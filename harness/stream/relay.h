@@ -60,6 +60,11 @@ void godwit_relay_patience(struct godwit_relay *relay, unsigned ms);
  */
 void godwit_relay_narrow(struct godwit_relay *relay);
 
+/* Makes MOST connections at most, counted from the relay's first one, until this is called again; 0
+ * is no limit. Callers that come meanwhile wait in the listener's queue: to them, their connections
+ * are made. */
+void godwit_relay_limit(struct godwit_relay *relay, unsigned most);
+
 /* Returns whether a connection that begins with these LENGTH bytes is to be made now. */
 typedef bool (*godwit_relay_sorter)(const unsigned char *bytes, size_t length, gpointer data);
 

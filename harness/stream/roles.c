@@ -1,5 +1,5 @@
 /*
- * Recognizes the connections of a migration, and applies a rule to one of them.
+ * Recognizes the connections of a migration, and applies rules to them.
  *
  * Silence is a stall of both flows. A filter begins it when bytes come, so a flow on which nothing
  * comes is silent as it is; the end of a connection would pass, but a filter sees that as well.
@@ -20,13 +20,17 @@ struct entry {
     unsigned char first[GODWIT_ROLE_BYTES];
     size_t length; /* of "first" */
     bool silent;
-    bool blocks; /* it is silent, and bytes from the source did not pass */
+    bool blocks;              /* it is silent, and bytes from the source did not pass */
+    struct godwit_flow *sent; /* borrowed */
+    bool slow;
+    uint64_t slowed; /* bytes that have come since it is slow */
 };
 
 struct godwit_roles {
     struct godwit_relay *relay; /* borrowed */
     GPtrArray *entries;         /* of struct entry, in the order of the relay's connections */
     unsigned others;            /* connections that must be made before the main one */
+    unsigned channels;          /* of which the last is connected first */
 };
 
 enum godwit_role godwit_role_of(const unsigned char *bytes, size_t length, unsigned *id)
@@ -54,6 +58,13 @@ static void note_blocked(gpointer data, const unsigned char *bytes, size_t lengt
     entry->blocks |= entry->silent && length > 0;
 }
 
+static void note_slowed(gpointer data, const unsigned char *bytes, size_t length)
+{
+    struct entry *entry = data;
+    (void)bytes;
+    entry->slowed += entry->slow ? length : 0;
+}
+
 static void filter(struct godwit_flow *flow, gpointer data, const unsigned char *bytes,
                    size_t length)
 {
@@ -70,9 +81,11 @@ static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsign
     struct godwit_roles *roles = data;
     struct entry *entry = g_new0(struct entry, 1);
     (void)index;
+    entry->sent = sent;
     g_ptr_array_add(roles->entries, entry);
     godwit_flow_watch(sent, note_first, entry);
     godwit_flow_watch(sent, note_blocked, entry);
+    godwit_flow_watch(sent, note_slowed, entry);
     godwit_flow_filter_by(sent, filter, entry);
     godwit_flow_filter_by(answered, filter, entry);
 }
@@ -109,6 +122,21 @@ void godwit_roles_main_last(struct godwit_roles *roles, unsigned others)
     godwit_relay_sort(roles->relay, is_due, roles);
 }
 
+/* Sorter of the relay: each channel waits for those with higher numbers. */
+static bool is_next(const unsigned char *bytes, size_t length, gpointer data)
+{
+    const struct godwit_roles *roles = data;
+    unsigned id;
+    return godwit_role_of(bytes, length, &id) != GODWIT_ROLE_CHANNEL ||
+           roles->entries->len + id == roles->channels;
+}
+
+void godwit_roles_reverse(struct godwit_roles *roles, unsigned channels)
+{
+    roles->channels = channels;
+    godwit_relay_sort(roles->relay, is_next, roles);
+}
+
 int godwit_roles_place(const struct godwit_roles *roles, enum godwit_role role, unsigned id)
 {
     for (guint i = 0; i < roles->entries->len; i++) {
@@ -121,20 +149,41 @@ int godwit_roles_place(const struct godwit_roles *roles, enum godwit_role role, 
     return -1;
 }
 
-bool godwit_roles_silence(struct godwit_roles *roles, enum godwit_role role, unsigned id)
+/* Returns the entry of a connection, or NULL. */
+static struct entry *find(const struct godwit_roles *roles, enum godwit_role role, unsigned id)
 {
     const int place = godwit_roles_place(roles, role, id);
-    if (place < 0)
+    return place < 0 ? NULL : g_ptr_array_index(roles->entries, (guint)place);
+}
+
+bool godwit_roles_slow(struct godwit_roles *roles, enum godwit_role role, unsigned id, size_t rate)
+{
+    struct entry *entry = find(roles, role, id);
+    if (!entry)
         return false;
-    ((struct entry *)g_ptr_array_index(roles->entries, (guint)place))->silent = true;
+    entry->slow = true;
+    godwit_flow_slow(entry->sent, 0, rate);
     return true;
+}
+
+uint64_t godwit_roles_slowed(const struct godwit_roles *roles, enum godwit_role role, unsigned id)
+{
+    const struct entry *entry = find(roles, role, id);
+    return entry ? entry->slowed : 0;
+}
+
+bool godwit_roles_silence(struct godwit_roles *roles, enum godwit_role role, unsigned id)
+{
+    struct entry *entry = find(roles, role, id);
+    if (entry)
+        entry->silent = true;
+    return entry != NULL;
 }
 
 bool godwit_roles_blocks(const struct godwit_roles *roles, enum godwit_role role, unsigned id)
 {
-    const int place = godwit_roles_place(roles, role, id);
-    return place >= 0 &&
-           ((const struct entry *)g_ptr_array_index(roles->entries, (guint)place))->blocks;
+    const struct entry *entry = find(roles, role, id);
+    return entry && entry->blocks;
 }
 
 void godwit_roles_silence_all(struct godwit_roles *roles)

@@ -1,7 +1,7 @@
 /*
- * The connections of one migration through a relay, and rules for one of them: which is connected
- * last, falls silent, or is cut. A connection is recognized by the first bytes that the source
- * sends over it, which must not be encrypted.
+ * The connections of one migration through a relay, and rules for them: in which order they are
+ * made, and which of them is slow, falls silent, or is cut. A connection is recognized by the first
+ * bytes that the source sends over it, which must not be encrypted.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -37,9 +37,20 @@ void godwit_roles_free(struct godwit_roles *roles);
  * connection must begin to send before it gets an answer. */
 void godwit_roles_main_last(struct godwit_roles *roles, unsigned others);
 
+/* Makes the relay connect the multifd channels in descending order of their numbers, from CHANNELS
+ * - 1 on, after the main connection. */
+void godwit_roles_reverse(struct godwit_roles *roles, unsigned channels);
+
 /* Returns the place, counted from 0, of a connection among those that were made to the destination;
  * -1 if there is none. ID counts only for channels. */
 int godwit_roles_place(const struct godwit_roles *roles, enum godwit_role role, unsigned id);
+
+/* From now on, passes on at most RATE bytes a second of what the source sends over a connection.
+ * Returns false if there is no such connection. */
+bool godwit_roles_slow(struct godwit_roles *roles, enum godwit_role role, unsigned id, size_t rate);
+
+/* Returns how many bytes the source has sent over a connection since it became slow. */
+uint64_t godwit_roles_slowed(const struct godwit_roles *roles, enum godwit_role role, unsigned id);
 
 /* Makes a connection silent for good: nothing passes in either direction, and nobody is informed.
  * Returns false if there is no such connection. */

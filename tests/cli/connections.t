@@ -25,6 +25,12 @@ my @rows = (
     ['channel/cut', $PAUSED, qr/run state after the failed migration is "paused"/],
     ['preempt/silent', q{s/(postcopy-preempt"[^\}]*)true/${1}false/}, qr/was not recognized as the preempt channel/],
     ['preempt/cut', q{$name eq 'destination' && s/"status": "postcopy-paused"/"status": "active"/}, qr/timed out after .* postcopy-paused/],
+    # The relay waits for channel 3 before it lets the others through.
+    ['channel/reversed', q{s/"multifd-channels":4/"multifd-channels":3/}, qr/timed out after .* proven live/],
+    ['channel/slow', $FEWER, qr/multifd channel 1 was not recognized by what it sends/],
+    ['preempt/late', q{s/(postcopy-preempt"[^\}]*)true/${1}false/}, qr/run state without the preempt channel is|was not recognized as the preempt channel/],
+    ['preempt/page', q{s/(postcopy-preempt"[^\}]*)true/${1}false/}, qr/timed out after .* to pass over the preempt channel/],
+    ['preempt/header', q{$name eq 'destination' && s/"status": "postcopy-paused"/"status": "active"/}, qr/timed out after .* postcopy-paused/],
     ['channel/silent/yank', $FEWER, qr/multifd channel 1 was not recognized by what it sends/],
 );
 
