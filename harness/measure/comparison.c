@@ -80,16 +80,15 @@ static double tolerance_of(const struct godwit_row *row, const struct godwit_rul
     return kinds[row->metric].scale == GODWIT_SCALE_RATIO ? rules->part : rules->ms;
 }
 
-/* Returns what B is compared with, the means of A and A', which the caller frees: a pair then
- * scatters less than with A alone. */
-static double *mean_of_equals(enum godwit_scale scale, const struct values *values)
+/* Returns the pairs of ARM with its equals: of B with A and A', of A' with A. */
+static struct godwit_pairs pairs_of(const struct values *values, enum godwit_arm arm)
 {
-    double *mean = g_new(double, values->count + 1);
-    for (size_t i = 0; i < values->count; i++) {
-        const double a = values->arm[GODWIT_ARM_A][i], control = values->arm[GODWIT_ARM_CONTROL][i];
-        mean[i] = scale == GODWIT_SCALE_RATIO ? sqrt(a * control) : (a + control) / 2;
-    }
-    return mean;
+    return (struct godwit_pairs){
+        .a = values->arm[GODWIT_ARM_A],
+        .b = values->arm[arm],
+        .again = arm == GODWIT_ARM_B ? values->arm[GODWIT_ARM_CONTROL] : NULL,
+        .pairs = values->count,
+    };
 }
 
 /* Returns the row of one metric of one scenario, without its verdict. */
@@ -100,13 +99,11 @@ static struct godwit_row row_of(const GArray *rounds, unsigned scenario, enum go
     struct values values = values_of(rounds, metric);
     for (int arm = 0; arm < GODWIT_ARMS; arm++)
         row.median[arm] = godwit_median(values.arm[arm], values.count);
-    double *const *arm = values.arm;
     const enum godwit_scale scale = kinds[metric].scale;
-    g_autofree double *equals = mean_of_equals(scale, &values);
-    row.known = godwit_estimate(scale, equals, arm[GODWIT_ARM_B], values.count, level, random,
-                                &row.effect) &&
-                godwit_estimate(scale, arm[GODWIT_ARM_A], arm[GODWIT_ARM_CONTROL], values.count,
-                                level, random, &row.control);
+    const struct godwit_pairs b = pairs_of(&values, GODWIT_ARM_B);
+    const struct godwit_pairs control = pairs_of(&values, GODWIT_ARM_CONTROL);
+    row.known = godwit_estimate(scale, &b, level, random, &row.effect) &&
+                godwit_estimate(scale, &control, level, random, &row.control);
     row.effect.pairs = row.control.pairs = values.count;
     if (row.known)
         row.p = row.adjusted =
@@ -123,13 +120,7 @@ static bool estimate_mean(GArray *const *rounds, unsigned count, enum godwit_arm
     g_autofree struct godwit_pairs *pairs = g_new(struct godwit_pairs, count);
     for (unsigned s = 0; s < count; s++) {
         values[s] = values_of(rounds[s], GODWIT_METRIC_TOTAL);
-        if (arm == GODWIT_ARM_B) {
-            double *equals = mean_of_equals(GODWIT_SCALE_RATIO, &values[s]);
-            g_free(values[s].arm[GODWIT_ARM_A]);
-            values[s].arm[GODWIT_ARM_A] = equals;
-        }
-        pairs[s] =
-            (struct godwit_pairs){values[s].arm[GODWIT_ARM_A], values[s].arm[arm], values[s].count};
+        pairs[s] = pairs_of(&values[s], arm);
     }
     const bool known = godwit_estimate_mean(pairs, count, level, random, estimate);
     for (unsigned s = 0; s < count; s++)

@@ -72,7 +72,7 @@ struct godwit_row {
     enum godwit_metric metric;
     double median[GODWIT_ARMS];
     bool known;                     /* there is an estimate of both: */
-    struct godwit_estimate effect;  /* B in comparison with the means of A and A' */
+    struct godwit_estimate effect;  /* B in comparison with A and with A' */
     struct godwit_estimate control; /* A' in comparison with A */
     enum godwit_verdict verdict;    /* of B */
     bool control_differs;           /* A' is not A: the verdict is then that nothing can be told */

@@ -48,20 +48,22 @@ double godwit_quantile(const double *values, size_t count, double fraction);
 /* Sets ORDER to the numbers below COUNT in an order that depends on SEED and ROUND. */
 void godwit_shuffle(unsigned *order, size_t count, uint64_t seed, unsigned round);
 
-/*
- * Estimates B in comparison with A from PAIRS pairs, with an interval of LEVEL, 0.95 for example.
- * The estimate is the trimmed mean of the paired differences, or for a ratio of those of the
- * logarithms; the interval is a bootstrap interval. Returns false if a ratio has a value that is
- * not positive, or if there is no pair.
- */
-bool godwit_estimate(enum godwit_scale scale, const double *a, const double *b, size_t pairs,
-                     double level, gsl_rng *random, struct godwit_estimate *estimate);
-
-/* The pairs of one of several ratios. */
+/* The values of PAIRS rounds. */
 struct godwit_pairs {
     const double *a, *b;
+    const double *again; /* A once more, in the same rounds; NULL: it did not run twice */
     size_t pairs;
 };
+
+/*
+ * Estimates B in comparison with A, with an interval of LEVEL, 0.95 for example. The estimate is
+ * the trimmed mean of the paired differences, or for a ratio of those of the logarithms; if A ran
+ * twice in each round, the mean of the two trimmed means. Its expectation is 0, or the ratio 1, if
+ * all are equal, however skewed their noise is. The interval is a bootstrap interval over the
+ * rounds. Returns false if a ratio has a value that is not positive, or if there is no pair.
+ */
+bool godwit_estimate(enum godwit_scale scale, const struct godwit_pairs *pairs, double level,
+                     gsl_rng *random, struct godwit_estimate *estimate);
 
 /* Estimates the geometric mean of COUNT ratios, likewise. Its `pairs` is the least number of them.
  */

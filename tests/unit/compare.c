@@ -40,6 +40,14 @@ static void make_pairs(gsl_rng *random, bool busy, double ratio, size_t pairs, d
     }
 }
 
+/* Estimates B in comparison with A, which ran once in each round. */
+static bool estimate_pairs(enum godwit_scale scale, const double *a, const double *b, size_t pairs,
+                           gsl_rng *random, struct godwit_estimate *estimate)
+{
+    const struct godwit_pairs of = {.a = a, .b = b, .pairs = pairs};
+    return godwit_estimate(scale, &of, 0.95, random, estimate);
+}
+
 static void intervals_contain_the_truth(void **state)
 {
     static const size_t sizes[] = {6, 8, 12, 24};
@@ -53,15 +61,14 @@ static void intervals_contain_the_truth(void **state)
         for (int t = 0; t < TRIALS; t++) {
             struct godwit_estimate estimate;
             make_pairs(random, s % 2, 1.1, pairs, a, b);
-            assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, pairs, 0.95, random, &estimate));
+            assert_true(estimate_pairs(GODWIT_SCALE_RATIO, a, b, pairs, random, &estimate));
             assert_int_equal(estimate.pairs, pairs);
             ratios += estimate.low <= 1.1 && 1.1 <= estimate.high;
             for (size_t i = 0; i < pairs; i++) {
                 a[i] = 10 + noise(random, s % 2);
                 b[i] = 13 + noise(random, s % 2);
             }
-            assert_true(
-                godwit_estimate(GODWIT_SCALE_DIFFERENCE, a, b, pairs, 0.95, random, &estimate));
+            assert_true(estimate_pairs(GODWIT_SCALE_DIFFERENCE, a, b, pairs, random, &estimate));
             differences += estimate.low <= 3 && 3 <= estimate.high;
         }
         print_message("%zu pairs, %s host: %d and %d of %d intervals contain the truth\n", pairs,
@@ -83,9 +90,9 @@ static void estimates_mirror(void **state)
     (void)state;
     make_pairs(random, true, 1.3, G_N_ELEMENTS(a), a, b);
     gsl_rng_set(random, 3);
-    assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, 12, 0.95, random, &there));
+    assert_true(estimate_pairs(GODWIT_SCALE_RATIO, a, b, 12, random, &there));
     gsl_rng_set(random, 3);
-    assert_true(godwit_estimate(GODWIT_SCALE_RATIO, b, a, 12, 0.95, random, &back));
+    assert_true(estimate_pairs(GODWIT_SCALE_RATIO, b, a, 12, random, &back));
     assert_true(fabs(there.value * back.value - 1) < 1e-9);
     assert_true(fabs(there.low * back.high - 1) < 0.05);
     gsl_rng_free(random);
@@ -97,15 +104,15 @@ static void few_pairs_give_no_interval(void **state)
     struct godwit_estimate estimate;
     gsl_rng *random = random_new(4);
     (void)state;
-    assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, 5, 0.95, random, &estimate));
+    assert_true(estimate_pairs(GODWIT_SCALE_RATIO, a, b, 5, random, &estimate));
     assert_true(fabs(estimate.value - 2) < 1e-9);
     assert_true(isnan(estimate.low) && isnan(estimate.high));
     assert_int_equal(godwit_judge(GODWIT_SCALE_RATIO, &estimate, 0.05, 0),
                      GODWIT_VERDICT_CANNOT_TELL);
     assert_true(isnan(godwit_smallest_change(GODWIT_SCALE_RATIO, &estimate, 0.05)));
-    assert_false(godwit_estimate(GODWIT_SCALE_RATIO, a, zero, 5, 0.95, random, &estimate));
-    assert_true(godwit_estimate(GODWIT_SCALE_DIFFERENCE, a, zero, 5, 0.95, random, &estimate));
-    assert_false(godwit_estimate(GODWIT_SCALE_RATIO, a, b, 0, 0.95, random, &estimate));
+    assert_false(estimate_pairs(GODWIT_SCALE_RATIO, a, zero, 5, random, &estimate));
+    assert_true(estimate_pairs(GODWIT_SCALE_DIFFERENCE, a, zero, 5, random, &estimate));
+    assert_false(estimate_pairs(GODWIT_SCALE_RATIO, a, b, 0, random, &estimate));
     gsl_rng_free(random);
 }
 
@@ -227,12 +234,12 @@ static void smallest_change_is_found(void **state)
     for (int t = 0; t < TRIALS; t++) {
         struct godwit_estimate estimate;
         make_pairs(random, false, 1, PAIRS, a, b);
-        assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, PAIRS, 0.95, random, &estimate));
+        assert_true(estimate_pairs(GODWIT_SCALE_RATIO, a, b, PAIRS, random, &estimate));
         const double change = godwit_smallest_change(GODWIT_SCALE_RATIO, &estimate, 0.01);
         assert_true(change > 0.01);
         for (int i = 1; i <= 2; i++) {
             make_pairs(random, false, 1 + change / i, PAIRS, a, b);
-            assert_true(godwit_estimate(GODWIT_SCALE_RATIO, a, b, PAIRS, 0.95, random, &estimate));
+            assert_true(estimate_pairs(GODWIT_SCALE_RATIO, a, b, PAIRS, random, &estimate));
             *(i == 1 ? &found : &half) +=
                 godwit_judge(GODWIT_SCALE_RATIO, &estimate, 0.01, 0.01) == GODWIT_VERDICT_MORE;
         }
@@ -334,6 +341,76 @@ static const struct godwit_row *find(const GArray *rows, bool mean, enum godwit_
             return row;
     }
     return NULL;
+}
+
+/* A skewed time, as a host makes them that is slower now and then: never far below the usual, and a
+ * few times far above. */
+static double skewed(gsl_rng *random)
+{
+    return 10 + gsl_ran_lognormal(random, 0, 1.2);
+}
+
+/* How far estimates that should be TRUTH were from it. */
+struct bias {
+    double sum, squares, error;
+    unsigned count, covered;
+};
+
+static void bias_add(struct bias *bias, double off, double error, bool covered)
+{
+    bias->sum += off;
+    bias->squares += off * off;
+    bias->error += error;
+    bias->covered += covered;
+    bias->count++;
+}
+
+/* The bias must be small in comparison with the standard error of one comparison, and the 95 %
+ * intervals must contain the truth. */
+static void bias_check(const struct bias *bias, const char *what, unsigned rounds)
+{
+    assert_int_equal(bias->count, 200);
+    const double count = bias->count, mean = bias->sum / count, error = bias->error / count;
+    const double noise = sqrt(bias->squares / count / count);
+    print_message("%s, %u rounds: bias %+.4f (+-%.4f), standard error %.4f, coverage %.3f\n", what,
+                  rounds, mean, noise, error, bias->covered / count);
+    assert_true(fabs(mean) < 4 * noise);
+    assert_true(fabs(mean) < 0.15 * error);
+    /* 190 of 200 are expected; four standard deviations are 12. */
+    assert_in_range(bias->covered, 178, 200);
+}
+
+/* B equals A under noise that is skewed: estimates are as often too large as too small. The
+ * trimmed mean of B less the mean of A and A' would be half a standard error below 0 in 24 rounds.
+ */
+static void equals_have_no_bias(void **state)
+{
+    static const unsigned sizes[] = {8, 24};
+    enum { TRIALS = 200 };
+    gsl_rng *random = random_new(13);
+    (void)state;
+    for (size_t s = 0; s < G_N_ELEMENTS(sizes); s++) {
+        struct bias ratios = {0}, differences = {0};
+        for (int t = 0; t < TRIALS; t++) {
+            g_autoptr(GArray) rounds = rounds_new();
+            for (unsigned r = 0; r < sizes[s]; r++) {
+                struct godwit_round round = godwit_round_empty();
+                for (int arm = 0; arm < GODWIT_ARMS; arm++) {
+                    round.value[arm][GODWIT_METRIC_TOTAL] = skewed(random);
+                    round.value[arm][GODWIT_METRIC_BLACKOUT] = skewed(random);
+                }
+                g_array_append_val(rounds, round);
+            }
+            g_autoptr(GArray) rows = godwit_compare(&rounds, 1, &rules, GODWIT_CONFIDENCE);
+            const struct godwit_estimate total = find(rows, false, GODWIT_METRIC_TOTAL)->effect;
+            const struct godwit_estimate gap = find(rows, false, GODWIT_METRIC_BLACKOUT)->effect;
+            bias_add(&ratios, log(total.value), total.error, total.low <= 1 && 1 <= total.high);
+            bias_add(&differences, gap.value, gap.error, gap.low <= 0 && 0 <= gap.high);
+        }
+        bias_check(&ratios, "ratios", sizes[s]);
+        bias_check(&differences, "differences", sizes[s]);
+    }
+    gsl_rng_free(random);
 }
 
 /* Runs a whole comparison, with its looks. Returns its rows. */
@@ -464,6 +541,7 @@ int main(void)
         cmocka_unit_test(quantiles_by_hand),
         cmocka_unit_test(orders_change),
         cmocka_unit_test(looks_are_few),
+        cmocka_unit_test(equals_have_no_bias),
         cmocka_unit_test(equals_are_not_slower),
         cmocka_unit_test(differences_are_found),
         cmocka_unit_test(a_control_that_differs),
