@@ -163,9 +163,16 @@ static bool run_round(struct comparison *comparison, unsigned round)
     return any;
 }
 
-/* Returns the rounds of the scenarios that were run, and sets *NUMBERS to the place of each in the
- * report. The caller frees both. */
-static GArray **rounds_of(const struct comparison *comparison, unsigned **numbers, unsigned *count)
+static bool was_run(const struct godwit_compare_scenario *scenario)
+{
+    return !scenario->skipped;
+}
+
+/* Returns the rounds of the scenarios of which WANTED is true, and sets *NUMBERS to the place of
+ * each in the report. The caller frees both. */
+static GArray **rounds_of(const struct comparison *comparison,
+                          bool (*wanted)(const struct godwit_compare_scenario *scenario),
+                          unsigned **numbers, unsigned *count)
 {
     const GPtrArray *scenarios = comparison->report.scenarios;
     GArray **rounds = g_new0(GArray *, scenarios->len + 1);
@@ -173,7 +180,7 @@ static GArray **rounds_of(const struct comparison *comparison, unsigned **number
     *count = 0;
     for (guint s = 0; s < scenarios->len; s++) {
         const struct godwit_compare_scenario *scenario = g_ptr_array_index(scenarios, s);
-        if (scenario->skipped)
+        if (!wanted(scenario))
             continue;
         (*numbers)[*count] = s;
         rounds[(*count)++] = scenario->rounds;
@@ -181,12 +188,13 @@ static GArray **rounds_of(const struct comparison *comparison, unsigned **number
     return rounds;
 }
 
+/* Returns whether nothing remains to be decided of the scenarios that are not given up. */
 static bool is_settled(const struct comparison *comparison)
 {
     g_autofree unsigned *numbers = NULL;
     unsigned count;
-    g_autofree GArray **rounds = rounds_of(comparison, &numbers, &count);
-    return godwit_compare_settled(rounds, count, &comparison->report.rules);
+    g_autofree GArray **rounds = rounds_of(comparison, is_running, &numbers, &count);
+    return count && godwit_compare_settled(rounds, count, &comparison->report.rules);
 }
 
 static double elapsed(const struct comparison *comparison)
@@ -227,9 +235,9 @@ static void make_rows(struct comparison *comparison)
 {
     g_autofree unsigned *numbers = NULL;
     unsigned count;
-    g_autofree GArray **rounds = rounds_of(comparison, &numbers, &count);
+    g_autofree GArray **rounds = rounds_of(comparison, was_run, &numbers, &count);
     comparison->report.rows =
-        godwit_compare(rounds, count, &comparison->report.rules, GODWIT_CONFIDENCE);
+        godwit_compare(rounds, count, &comparison->report.rules, comparison->report.confidence);
     for (guint i = 0; i < comparison->report.rows->len; i++) {
         struct godwit_row *row = &g_array_index(comparison->report.rows, struct godwit_row, i);
         row->scenario = numbers[row->scenario];
@@ -300,6 +308,9 @@ static bool compare(struct godwit_process *process, const struct godwit_compare_
     report->workload = godwit_workload_name(&target->setup.workload);
     report->rules =
         (struct godwit_rules){options->tolerance, options->tolerance_downtime, target->setup.seed};
+    /* What is looked at again and again is held to the same confidence each time, the last one
+     * included. */
+    report->confidence = options->runs ? GODWIT_CONFIDENCE : GODWIT_CONFIDENCE_LOOKS;
     report->budget = options->budget;
     bool good = take_settings(&comparison, error);
     if (good) {

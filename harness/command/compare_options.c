@@ -135,9 +135,12 @@ bool godwit_compare_options_parse(struct godwit_compare_options *options, int *a
         "Compares the speed of migrations with QEMU B, or with other settings, to that with QEMU "
         "A.\n"
         "Runs A, B and A once more, the control, in turn, until it is sure or the time is spent.\n"
-        "Each row has medians, the change with its 95 % interval, that of the control, a p, the\n"
-        "smallest change that would have shown, and a verdict: faster, same, slower or cannot "
-        "tell.\n"
+        "Each row has medians, the change with its interval, that of the control, a p, the "
+        "smallest\n"
+        "change that would have shown, and a verdict: faster, same, slower or cannot tell. The\n"
+        "confidence is 99 %, because the comparison may end at each of several looks, or 95 % "
+        "with\n"
+        "--runs.\n"
         "Exit status: 0 if nothing is slower, 1 if something is, 2 after a usage or environment\n"
         "error, or if no run of a scenario succeeded.");
     /* The callbacks need the options; a group of its own gives them those. */

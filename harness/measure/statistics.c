@@ -16,8 +16,8 @@
  * cuts off more of it. So B is compared with each run of A in its round, and the estimate is the
  * mean of the two trimmed means. Of equals each is as likely above 0 as below.
  *
- * The interval comes from the bootstrap: resample the rounds, compute the estimate of each
- * resample, and take quantiles. Plain quantiles are too narrow for few pairs. They are therefore taken
+ * The interval comes from the bootstrap: resample the rounds, compute the estimate of each one,
+ * and take quantiles. Plain quantiles are too narrow for few pairs. They are therefore taken
  * further out, by as much as Student's quantile with a correction for the variance exceeds the
  * normal one.
  *
@@ -37,8 +37,8 @@
 #define TRIMMED 0.2
 /* How many times the pairs are resampled. */
 #define RESAMPLES 2000
-/* How often the smallest change would be noticed if its scatter were known. It is estimated, so it
- * is noticed a little less often: tests/unit/compare.c measures that. */
+/* How often the smallest change would be found if its scatter were known. It is estimated, so it is
+ * found a little less often: tests/unit/compare.c measures that. */
 #define POWER 0.8
 
 double godwit_median(const double *values, size_t count)
@@ -270,7 +270,7 @@ void godwit_holm(double *p, size_t count)
 }
 
 enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_estimate *estimate,
-                                 double tolerance, double p)
+                                 double tolerance, double p, double significance)
 {
     const bool ratio = scale == GODWIT_SCALE_RATIO;
     const double most = ratio ? 1 + tolerance : tolerance;
@@ -279,25 +279,65 @@ enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_es
         return GODWIT_VERDICT_CANNOT_TELL;
     if (estimate->low >= least && estimate->high <= most)
         return GODWIT_VERDICT_SAME;
-    if (!isnan(p) && p >= GODWIT_SIGNIFICANCE)
-        return GODWIT_VERDICT_CANNOT_TELL;
-    /* With a test, the interval need not be beyond the tolerance: it shows that they differ, and
-     * is not within the tolerance, or they would be the same. */
+    if (isnan(p))
+        return estimate->low > most     ? GODWIT_VERDICT_MORE
+               : estimate->high < least ? GODWIT_VERDICT_LESS
+                                        : GODWIT_VERDICT_CANNOT_TELL;
     const double equal = ratio ? 1 : 0;
-    return estimate->low > (isnan(p) ? most : equal)     ? GODWIT_VERDICT_MORE
-           : estimate->high < (isnan(p) ? least : equal) ? GODWIT_VERDICT_LESS
-                                                         : GODWIT_VERDICT_CANNOT_TELL;
+    if (p >= significance)
+        return GODWIT_VERDICT_CANNOT_TELL;
+    return estimate->low > equal && estimate->value > most     ? GODWIT_VERDICT_MORE
+           : estimate->high < equal && estimate->value < least ? GODWIT_VERDICT_LESS
+                                                               : GODWIT_VERDICT_CANNOT_TELL;
+}
+
+/* Returns the p that the arm would have if its values were shifted by SHIFT; those of a ratio by
+ * their logarithms. */
+static double shifted_p(const struct godwit_test *test, double shift)
+{
+    double *arms[GODWIT_TEST_ARMS];
+    g_autofree double *moved = g_new(double, test->rounds);
+    for (size_t r = 0; r < test->rounds; r++) {
+        const double value = test->arms[test->which][r];
+        moved[r] = test->scale == GODWIT_SCALE_RATIO ? value * exp(shift) : value + shift;
+    }
+    for (size_t i = 0; i < test->count; i++)
+        arms[i] = i == test->which ? moved : test->arms[i];
+    return godwit_aligned_ranks(test->scale, arms, test->count, test->rounds, test->which);
+}
+
+/* Returns the smallest increase that TEST would find, if the scatter were what it is: inverts the
+ * test about VALUE, the shift that is there. Returns infinity if it finds none, however large. */
+static double least_found(const struct godwit_test *test, double value, double error)
+{
+    enum { STEPS = 30 };
+    double low = 0, high = MAX(error, 1e-6);
+    for (int i = 0; shifted_p(test, high - value) >= test->significance; i++) {
+        if (i == STEPS / 3)
+            return (double)INFINITY;
+        low = high;
+        high *= 2;
+    }
+    for (int i = 0; i < STEPS; i++) {
+        const double middle = (low + high) / 2;
+        *(shifted_p(test, middle - value) >= test->significance ? &low : &high) = middle;
+    }
+    return high;
 }
 
 double godwit_smallest_change(enum godwit_scale scale, const struct godwit_estimate *estimate,
-                              double tolerance)
+                              double tolerance, const struct godwit_test *test)
 {
+    const bool ratio = scale == GODWIT_SCALE_RATIO;
     if (estimate->pairs < GODWIT_PAIRS_LEAST)
         return NAN;
-    const double freedom = (double)estimate->pairs - 1;
-    const double margin = (gsl_cdf_tdist_Qinv(GODWIT_SIGNIFICANCE / 2, freedom) +
-                           gsl_cdf_tdist_Pinv(POWER, freedom)) *
-                          estimate->error;
-    /* What is smaller than the tolerance is the same. */
-    return MAX(tolerance, scale == GODWIT_SCALE_RATIO ? exp(margin) - 1 : margin);
+    const double value = ratio ? log(estimate->value) : estimate->value;
+    const double half = value - (ratio ? log(estimate->low) : estimate->low);
+    const double bound = ratio ? log1p(tolerance) : tolerance;
+    /* An estimate that is just large enough is exceeded by half of all comparisons. */
+    const double enough =
+        test ? MAX(MAX(bound, half), least_found(test, value, estimate->error)) : bound + half;
+    const double change =
+        enough + gsl_cdf_tdist_Pinv(POWER, (double)estimate->pairs - 1) * estimate->error;
+    return !isfinite(change) ? NAN : ratio ? expm1(change) : change;
 }

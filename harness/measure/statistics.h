@@ -35,10 +35,6 @@ struct godwit_estimate {
 
 /* Fewer pairs give no interval that could be trusted. */
 #define GODWIT_PAIRS_LEAST 6
-/* The significance that a verdict needs, and the confidence of the intervals that are reported. */
-#define GODWIT_SIGNIFICANCE 0.05
-#define GODWIT_CONFIDENCE   (1 - GODWIT_SIGNIFICANCE)
-
 /* Returns the median of COUNT values; NaN of none. */
 double godwit_median(const double *values, size_t count);
 
@@ -85,18 +81,31 @@ double godwit_aligned_ranks(enum godwit_scale scale, double *const *arms, size_t
 void godwit_holm(double *p, size_t count);
 
 /*
- * Judges an estimate. It is SAME if the whole interval is within TOLERANCE. Otherwise it is MORE or
- * LESS if the interval excludes that they are equal, and P is below GODWIT_SIGNIFICANCE; or, if P
- * is NaN, if the whole interval is beyond TOLERANCE. TOLERANCE is a part for a ratio, 0.05 for
- * example: 1.05 and 1 / 1.05 are within it.
+ * Judges an estimate. It is SAME if the whole interval is within TOLERANCE. It is MORE or LESS if P
+ * is below SIGNIFICANCE, the interval excludes that they are equal, and the value is beyond
+ * TOLERANCE: so they differ, and by more than matters rather than by less. A difference that may
+ * well be within TOLERANCE is none of these. If P is NaN, MORE and LESS need an interval that is
+ * wholly beyond TOLERANCE. TOLERANCE is a part for a ratio, 0.05 for example: 1.05 and 1 / 1.05 are
+ * within it.
  */
 enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_estimate *estimate,
-                                 double tolerance, double p);
+                                 double tolerance, double p, double significance);
 
-/* Returns the smallest increase that as many pairs with the same scatter would have shown to be
- * beyond TOLERANCE in about three of four comparisons: a part for a ratio. NaN if the pairs are too
- * few. */
+/* The most arms of a test. */
+#define GODWIT_TEST_ARMS 3
+
+/* A test by aligned ranks, with the values as godwit_aligned_ranks() takes them. */
+struct godwit_test {
+    enum godwit_scale scale;
+    double *const *arms;
+    size_t count, rounds, which;
+    double significance; /* that p must be below, with what a correction makes of it */
+};
+
+/* Returns the smallest increase that as many rounds with the same scatter would have called MORE in
+ * about three of four comparisons: a part for a ratio. TEST is that of the estimate; NULL: it has
+ * no p. Returns NaN if so few rounds call nothing MORE. */
 double godwit_smallest_change(enum godwit_scale scale, const struct godwit_estimate *estimate,
-                              double tolerance);
+                              double tolerance, const struct godwit_test *test);
 
 #endif

@@ -56,6 +56,7 @@ struct godwit_compare_report {
     char *workload;
     GPtrArray *scenarios; /* of struct godwit_compare_scenario */
     struct godwit_rules rules;
+    double confidence; /* of its intervals and verdicts: 0.95 for example */
     enum godwit_compare_end end;
     double budget, elapsed; /* in seconds; budget 0: none */
     GArray *rows;           /* of struct godwit_row, by the number of the scenario */

@@ -64,6 +64,11 @@ char *godwit_row_estimate_text(const struct godwit_row *row, const struct godwit
     return g_string_free(text, FALSE);
 }
 
+char *godwit_compare_column(const char *name, const struct godwit_compare_report *report)
+{
+    return g_strdup_printf("%s [%g %%]", name, report->confidence * 100);
+}
+
 char *godwit_row_smallest_text(const struct godwit_row *row)
 {
     if (isnan(row->smallest))
@@ -102,6 +107,17 @@ static void write_side(FILE *out, const char *name, const struct godwit_compare_
     fprintf(out, "%s: QEMU %s, %s%s%s\n", name, version, path, *tame ? ", " : "", tame);
 }
 
+/* Returns whether a blackout could not be measured. */
+static bool lacks_blackout(const struct godwit_compare_report *report)
+{
+    bool lacks = false;
+    for (guint i = 0; i < report->rows->len; i++) {
+        const struct godwit_row *row = &g_array_index(report->rows, struct godwit_row, i);
+        lacks = lacks || (row->metric == GODWIT_METRIC_BLACKOUT && godwit_row_is_unmeasured(row));
+    }
+    return lacks;
+}
+
 void godwit_compare_write_head(FILE *out, const struct godwit_compare_report *report)
 {
     static const char *const why[] = {
@@ -120,7 +136,10 @@ void godwit_compare_write_head(FILE *out, const struct godwit_compare_report *re
             report->accel, report->workload, report->rules.seed);
     fprintf(out, "tolerance: %g %% of total time, %g ms of blackout; A' is A once more\n",
             report->rules.part * 100, report->rules.ms);
-    fprintf(out, "ended after %.0f s: %s\n", report->elapsed, why[report->end]);
+    fprintf(out, "ended after %.0f s: %s%s\n", report->elapsed, why[report->end],
+            report->end == GODWIT_COMPARE_SETTLED && lacks_blackout(report)
+                ? ", where they were measured"
+                : "");
 }
 
 void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenario *scenario)
@@ -148,6 +167,14 @@ void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenar
     }
 }
 
+static void write_columns(FILE *out, const struct godwit_compare_report *report)
+{
+    g_autofree char *effect = godwit_compare_column("B to A", report);
+    g_autofree char *control = godwit_compare_column("A' to A", report);
+    fprintf(out, "  %-15s %10s %10s  %-29s %-29s %8s %10s  %s\n", "", "A", "B", effect, control,
+            "p (Holm)", "shows", "B is");
+}
+
 static void write_text(FILE *out, const struct godwit_compare_report *report)
 {
     godwit_compare_write_head(out, report);
@@ -156,8 +183,7 @@ static void write_text(FILE *out, const struct godwit_compare_report *report)
         godwit_compare_write_scenario(out, scenario);
         if (scenario->skipped)
             continue;
-        fprintf(out, "  %-15s %10s %10s  %-29s %-29s %8s %10s  %s\n", "", "A", "B", "B to A [95 %]",
-                "A' to A [95 %]", "p (Holm)", "shows", "B is");
+        write_columns(out, report);
         for (guint i = 0; i < report->rows->len; i++) {
             const struct godwit_row *row = &g_array_index(report->rows, struct godwit_row, i);
             if (!row->mean && row->scenario == s)
@@ -260,7 +286,7 @@ static void write_json(FILE *out, const struct godwit_compare_report *report)
         side_json(&report->sides[0]), "b", side_json(&report->sides[1]), "alike", report->alike,
         "arch", report->arch, "machine", report->machine, "accel", report->accel, "workload",
         report->workload, "seed", (json_int_t)report->rules.seed, "tolerance", report->rules.part,
-        "tolerance_ms", report->rules.ms, "confidence", GODWIT_CONFIDENCE, "budget_s",
+        "tolerance_ms", report->rules.ms, "confidence", report->confidence, "budget_s",
         report->budget, "elapsed_s", report->elapsed, "ended", ends[report->end], "scenarios",
         scenarios, "rows", rows);
     json_object_update(json, report->about);
