@@ -272,16 +272,18 @@ static bool conclude(struct comparison *comparison, const GPtrArray *targets, in
     static char *const text[] = {(char *)(uintptr_t) "text", NULL};
     struct godwit_compare_report *report = &comparison->report;
     char *const *formats = comparison->options->formats ? comparison->options->formats : text;
-    bool slower = false;
+    bool worse = false;
     make_rows(comparison);
     report->about = godwit_about(targets);
     for (guint i = 0; formats[i]; i++)
         if (!godwit_compare_write(formats[i], report, error))
             return false;
     for (guint i = 0; i < report->rows->len; i++)
-        slower = slower || godwit_row_is_slower(&g_array_index(report->rows, struct godwit_row, i));
-    *status = slower;
-    return slower || comparison->process->interrupted || all_measured(report, error);
+        worse = worse || godwit_row_is_slower(&g_array_index(report->rows, struct godwit_row, i));
+    for (guint s = 0; s < report->scenarios->len; s++)
+        worse = worse || godwit_compare_fails(g_ptr_array_index(report->scenarios, s));
+    *status = worse;
+    return worse || comparison->process->interrupted || all_measured(report, error);
 }
 
 static bool compare(struct godwit_process *process, const struct godwit_compare_options *options,

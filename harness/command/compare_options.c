@@ -141,8 +141,8 @@ bool godwit_compare_options_parse(struct godwit_compare_options *options, int *a
         "confidence is 99 %, because the comparison may end at each of several looks, or 95 % "
         "with\n"
         "--runs.\n"
-        "Exit status: 0 if nothing is slower, 1 if something is, 2 after a usage or environment\n"
-        "error, or if no run of a scenario succeeded.");
+        "Exit status: 0 if nothing is slower, 1 if something is, or if B fails and A does not, 2\n"
+        "after a usage or environment error, or if no run of a scenario succeeded.");
     /* The callbacks need the options; a group of its own gives them those. */
     GOptionGroup *main_group = g_option_group_new("compare", "Comparison:", "", options, NULL);
     g_option_group_add_entries(main_group, entries);

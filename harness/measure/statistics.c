@@ -269,6 +269,12 @@ void godwit_holm(double *p, size_t count)
     }
 }
 
+double godwit_fails_more_p(unsigned failed, unsigned runs, unsigned others, unsigned other_runs)
+{
+    const unsigned failures = failed + others, all = runs + other_runs;
+    return failed ? gsl_cdf_hypergeometric_Q(failed - 1, failures, all - failures, runs) : 1;
+}
+
 enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_estimate *estimate,
                                  double tolerance, double p, double significance)
 {

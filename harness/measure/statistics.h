@@ -80,6 +80,10 @@ double godwit_aligned_ranks(enum godwit_scale scale, double *const *arms, size_t
  * do not count. */
 void godwit_holm(double *p, size_t count);
 
+/* Returns the one-sided p that FAILED of RUNS are no more than OTHERS of OTHER_RUNS: Fisher's exact
+ * test. */
+double godwit_fails_more_p(unsigned failed, unsigned runs, unsigned others, unsigned other_runs);
+
 /*
  * Judges an estimate. It is SAME if the whole interval is within TOLERANCE. It is MORE or LESS if P
  * is below SIGNIFICANCE, the interval excludes that they are equal, and the value is beyond

@@ -142,6 +142,24 @@ void godwit_compare_write_head(FILE *out, const struct godwit_compare_report *re
                 : "");
 }
 
+static bool any_failed(const struct godwit_compare_scenario *scenario)
+{
+    return scenario->failed[GODWIT_ARM_A] || scenario->failed[GODWIT_ARM_B] ||
+           scenario->failed[GODWIT_ARM_CONTROL];
+}
+
+/* Returns which rounds are no pairs. The caller frees it. */
+static char *dropped_text(const struct godwit_compare_scenario *scenario)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < scenario->rounds->len; i++)
+        if (godwit_compare_dropped(&g_array_index(scenario->rounds, struct godwit_round, i)))
+            g_string_append_printf(text, "%s%u", text->len ? ", " : "left out: rounds ", i + 1);
+    if (!text->len)
+        g_string_append(text, "no round is left out");
+    return g_string_free(text, FALSE);
+}
+
 void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenario *scenario)
 {
     if (scenario->skipped) {
@@ -152,6 +170,11 @@ void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenar
     fprintf(out, "\n%s: %u rounds, window %" G_GUINT64_FORMAT " MiB, RAM %u MiB\n", scenario->name,
             scenario->rounds->len, (scenario->window_end - scenario->window_start) >> 20,
             scenario->memory_mib);
+    if (any_failed(scenario)) {
+        g_autofree char *dropped = dropped_text(scenario);
+        fprintf(out, "  failures: B is %s; %s\n",
+                godwit_compare_fault_text(godwit_compare_faults(scenario)), dropped);
+    }
     for (int arm = 0; arm < GODWIT_ARMS; arm++) {
         if (!scenario->failed[arm])
             continue;
@@ -242,9 +265,13 @@ static json_t *round_json(const struct godwit_round *round)
 static json_t *scenario_json(const struct godwit_compare_scenario *scenario)
 {
     json_t *rounds = json_array(), *failures = json_array(), *runs = json_object();
-    for (guint i = 0; i < scenario->rounds->len; i++)
-        json_array_append_new(rounds,
-                              round_json(&g_array_index(scenario->rounds, struct godwit_round, i)));
+    json_t *dropped = json_array();
+    for (guint i = 0; i < scenario->rounds->len; i++) {
+        const struct godwit_round *round = &g_array_index(scenario->rounds, struct godwit_round, i);
+        json_array_append_new(rounds, round_json(round));
+        if (godwit_compare_dropped(round))
+            json_array_append_new(dropped, json_integer(i + 1));
+    }
     for (guint i = 0; i < scenario->failures->len; i++) {
         const struct godwit_compare_failure *failure = g_ptr_array_index(scenario->failures, i);
         json_array_append_new(failures,
@@ -257,11 +284,12 @@ static json_t *scenario_json(const struct godwit_compare_scenario *scenario)
                             json_pack("{s:i, s:i, s:s*, s:O}", "passed", (int)scenario->passed[arm],
                                       "failed", (int)scenario->failed[arm], "again",
                                       scenario->again[arm], "measured", scenario->measured[arm]));
-    return json_pack("{s:s, s:s*, s:i, s:I, s:I, s:o, s:o, s:o}", "name", scenario->name, "skipped",
-                     scenario->skipped, "memory_mib", (int)scenario->memory_mib, "window_start",
-                     (json_int_t)scenario->window_start, "window_end",
+    return json_pack("{s:s, s:s*, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "name", scenario->name,
+                     "skipped", scenario->skipped, "memory_mib", (int)scenario->memory_mib,
+                     "window_start", (json_int_t)scenario->window_start, "window_end",
                      (json_int_t)scenario->window_end, "runs", runs, "failures", failures, "rounds",
-                     rounds);
+                     rounds, "dropped_rounds", dropped, "failure_verdict",
+                     godwit_compare_fault_text(godwit_compare_faults(scenario)));
 }
 
 static json_t *side_json(const struct godwit_compare_side *side)
@@ -296,32 +324,44 @@ static void write_json(FILE *out, const struct godwit_compare_report *report)
 
 /* CSV. */
 
+static void write_csv_row(FILE *out, const struct godwit_compare_report *report,
+                          const struct godwit_row *row)
+{
+    const struct godwit_metric_kind *kind = godwit_metric_kind(row->metric);
+    /* No name of a scenario or a metric has a comma or a quote. */
+    fprintf(out, "%s,%s,%s,%s,%zu",
+            row->mean ? "geometric mean" : scenario_at(report, row->scenario)->name, kind->name,
+            kind->unit, is_ratio(row) ? "ratio" : "difference", row->effect.pairs);
+    const struct godwit_estimate *e = &row->effect, *c = &row->control;
+    const double unknown[] = {NAN, NAN, NAN};
+    const double effect[] = {e->value, e->low, e->high};
+    const double control[] = {c->value, c->low, c->high};
+    for (int arm = 0; arm < GODWIT_ARMS; arm++)
+        godwit_figure_csv(out, row->median[arm]);
+    for (size_t v = 0; v < G_N_ELEMENTS(effect); v++)
+        godwit_figure_csv(out, row->known ? effect[v] : unknown[v]);
+    for (size_t v = 0; v < G_N_ELEMENTS(control); v++)
+        godwit_figure_csv(out, row->known ? control[v] : unknown[v]);
+    godwit_figure_csv(out, row->p);
+    godwit_figure_csv(out, row->adjusted);
+    godwit_figure_csv(out, row->smallest);
+    fprintf(out, ",%s\n", godwit_row_verdict(row));
+}
+
 static void write_csv(FILE *out, const struct godwit_compare_report *report)
 {
     fputs("scenario,metric,unit,scale,pairs,a,b,control,effect,low,high,control_effect,control_low,"
           "control_high,p,p_holm,smallest,verdict\n",
           out);
-    for (guint i = 0; i < report->rows->len; i++) {
-        const struct godwit_row *row = &g_array_index(report->rows, struct godwit_row, i);
-        const struct godwit_metric_kind *kind = godwit_metric_kind(row->metric);
-        /* No name of a scenario or a metric has a comma or a quote. */
-        fprintf(out, "%s,%s,%s,%s,%zu",
-                row->mean ? "geometric mean" : scenario_at(report, row->scenario)->name, kind->name,
-                kind->unit, is_ratio(row) ? "ratio" : "difference", row->effect.pairs);
-        const struct godwit_estimate *e = &row->effect, *c = &row->control;
-        const double unknown[] = {NAN, NAN, NAN};
-        const double effect[] = {e->value, e->low, e->high};
-        const double control[] = {c->value, c->low, c->high};
-        for (int arm = 0; arm < GODWIT_ARMS; arm++)
-            godwit_figure_csv(out, row->median[arm]);
-        for (size_t v = 0; v < G_N_ELEMENTS(effect); v++)
-            godwit_figure_csv(out, row->known ? effect[v] : unknown[v]);
-        for (size_t v = 0; v < G_N_ELEMENTS(control); v++)
-            godwit_figure_csv(out, row->known ? control[v] : unknown[v]);
-        godwit_figure_csv(out, row->p);
-        godwit_figure_csv(out, row->adjusted);
-        godwit_figure_csv(out, row->smallest);
-        fprintf(out, ",%s\n", godwit_row_verdict(row));
+    for (guint i = 0; i < report->rows->len; i++)
+        write_csv_row(out, report, &g_array_index(report->rows, struct godwit_row, i));
+    for (guint s = 0; s < report->scenarios->len; s++) {
+        const struct godwit_compare_scenario *scenario = scenario_at(report, s);
+        if (any_failed(scenario))
+            fprintf(out, "%s,failures,runs,,%u,%u,%u,%u,,,,,,,,,,%s\n", scenario->name,
+                    scenario->rounds->len, scenario->failed[GODWIT_ARM_A],
+                    scenario->failed[GODWIT_ARM_B], scenario->failed[GODWIT_ARM_CONTROL],
+                    godwit_compare_fault_text(godwit_compare_faults(scenario)));
     }
 }
 

@@ -180,6 +180,15 @@ static void holm_by_hand(void **state)
     assert_true(large[0] <= 1 && large[0] >= 1 && large[1] >= 1);
 }
 
+/* 4 of 4 runs failed, and none of 8 others: one of 495 ways to place 4 failures. */
+static void failures_by_hand(void **state)
+{
+    (void)state;
+    assert_true(fabs(godwit_fails_more_p(4, 4, 0, 8) - 1.0 / 495) < 1e-9);
+    assert_true(godwit_fails_more_p(0, 4, 3, 8) >= 1);
+    assert_true(godwit_fails_more_p(1, 4, 2, 8) > 0.5);
+}
+
 static void verdicts_at_their_bounds(void **state)
 {
     static const struct {
@@ -300,11 +309,17 @@ static void settings_are_parsed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(intervals_contain_the_truth), cmocka_unit_test(estimates_mirror),
-        cmocka_unit_test(few_pairs_give_no_interval),  cmocka_unit_test(aligned_ranks_by_hand),
-        cmocka_unit_test(aligned_ranks_are_fair),      cmocka_unit_test(holm_by_hand),
-        cmocka_unit_test(verdicts_at_their_bounds),    cmocka_unit_test(arms_take_turns),
-        cmocka_unit_test(quantiles_by_hand),           cmocka_unit_test(orders_change),
+        cmocka_unit_test(intervals_contain_the_truth),
+        cmocka_unit_test(estimates_mirror),
+        cmocka_unit_test(few_pairs_give_no_interval),
+        cmocka_unit_test(aligned_ranks_by_hand),
+        cmocka_unit_test(aligned_ranks_are_fair),
+        cmocka_unit_test(holm_by_hand),
+        cmocka_unit_test(failures_by_hand),
+        cmocka_unit_test(verdicts_at_their_bounds),
+        cmocka_unit_test(arms_take_turns),
+        cmocka_unit_test(quantiles_by_hand),
+        cmocka_unit_test(orders_change),
         cmocka_unit_test(settings_are_parsed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
