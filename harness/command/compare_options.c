@@ -81,6 +81,7 @@ static void complete(struct godwit_compare_options *options)
     target->qemu_dst = g_new0(char *, 2);
     target->qemu_src[0] = g_strdup(options->a);
     target->qemu_dst[0] = g_strdup(options->b);
+    options->waterfall = !target->no_waterfall;
     godwit_speed_complete(target);
     if (options->runs == GODWIT_NOT_GIVEN) {
         options->runs = 0;
@@ -110,6 +111,9 @@ bool godwit_compare_options_parse(struct godwit_compare_options *options, int *a
          "Like --set, but only for A; repeatable", "NAME=VALUE"},
         {"set-b", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)take_setting,
          "Like --set, but only for B; repeatable", "NAME=VALUE"},
+        {"waterfall-b", 0, 0, G_OPTION_ARG_NONE, &options->waterfall_b,
+         "Trace where the downtime goes in each run of B: with A as B, shows what that costs",
+         NULL},
         {"budget", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)take_budget,
          "Time to spend at most, for example 90s, 5m or 1h (default: 5m, or no limit with --runs)",
          "TIME"},

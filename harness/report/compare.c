@@ -33,6 +33,8 @@ static void scenario_free(gpointer data)
         g_free(scenario->again[arm]);
         json_decref(scenario->measured[arm]);
     }
+    for (size_t side = 0; side < G_N_ELEMENTS(scenario->traced); side++)
+        json_decref(scenario->traced[side]);
     g_free(scenario);
 }
 
@@ -98,17 +100,35 @@ static void add_failure(struct godwit_compare_scenario *scenario, enum godwit_ar
     g_ptr_array_add(scenario->failures, failure);
 }
 
+/* Counts a failure. */
+static void fail(struct godwit_compare_scenario *scenario, enum godwit_arm arm,
+                 const json_t *result)
+{
+    scenario->failed[arm]++;
+    if (!strcmp(godwit_json_string(result, "status", "fail"), "fail"))
+        scenario->faults[godwit_result_unconverged(result) ? GODWIT_FAULT_UNCONVERGED
+                                                           : GODWIT_FAULT_FAILED][arm]++;
+    add_failure(scenario, arm, result);
+}
+
+void godwit_compare_take_traced(struct godwit_compare_scenario *scenario, unsigned side,
+                                const json_t *result)
+{
+    if (!godwit_result_passed(result)) {
+        fail(scenario, side ? GODWIT_ARM_B : GODWIT_ARM_A, result);
+        return;
+    }
+    json_decref(scenario->traced[side]);
+    scenario->traced[side] = json_deep_copy(json_object_get(result, "measurements"));
+}
+
 void godwit_compare_take(struct godwit_compare_scenario *scenario, struct godwit_round *round,
                          enum godwit_arm arm, const json_t *result)
 {
     if (!scenario->again[arm])
         scenario->again[arm] = g_strdup(godwit_json_string(result, "again", ""));
     if (!godwit_result_passed(result)) {
-        scenario->failed[arm]++;
-        if (!strcmp(godwit_json_string(result, "status", "fail"), "fail"))
-            scenario->faults[godwit_result_unconverged(result) ? GODWIT_FAULT_UNCONVERGED
-                                                               : GODWIT_FAULT_FAILED][arm]++;
-        add_failure(scenario, arm, result);
+        fail(scenario, arm, result);
         return;
     }
     scenario->passed[arm]++;

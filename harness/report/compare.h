@@ -55,6 +55,7 @@ struct godwit_compare_scenario {
     char *skipped;                               /* why it could not run at all; NULL: it ran */
     char *again[GODWIT_ARMS];      /* the command line that repeats the first run; NULL: none */
     json_t *measured[GODWIT_ARMS]; /* a list: the measurements of each run that passed */
+    json_t *traced[2];             /* of A and B: those of one more run, with a waterfall; NULL */
     uint64_t window_start, window_end;
     unsigned memory_mib;
 };
@@ -63,6 +64,7 @@ struct godwit_compare_scenario {
 struct godwit_compare_side {
     const char *path, *version, *package;
     const json_t *settings; /* NULL: none */
+    bool traced;            /* each of its runs has a waterfall */
 };
 
 /* All of a comparison. */
@@ -86,6 +88,11 @@ void godwit_compare_report_clear(struct godwit_compare_report *report);
 /* Takes the RESULT of a run of ARM into SCENARIO and, if it passed, its values into ROUND. */
 void godwit_compare_take(struct godwit_compare_scenario *scenario, struct godwit_round *round,
                          enum godwit_arm arm, const json_t *result);
+
+/* Takes the RESULT of one more run of SIDE, 0 for A or 1 for B, into SCENARIO. It is no part of a
+ * round, but its failure is one of that arm. */
+void godwit_compare_take_traced(struct godwit_compare_scenario *scenario, unsigned side,
+                                const json_t *result);
 
 /* Returns what METRIC was in the run of RESULT; NaN if it was not measured. */
 double godwit_compare_value(const json_t *result, enum godwit_metric metric);

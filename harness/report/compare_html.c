@@ -257,16 +257,30 @@ static const json_t *typical(const struct godwit_compare_scenario *scenario, enu
     return nearest;
 }
 
+/* Writes the waterfall of the run that was made for it. */
+static void traced_run(GString *page, const struct godwit_compare_scenario *scenario,
+                       enum godwit_arm arm, const char *name)
+{
+    const json_t *run = arm <= GODWIT_ARM_B ? scenario->traced[arm] : NULL;
+    if (!run)
+        return;
+    godwit_page_text(page, "<h3>", name, ": the downtime of one more run</h3>\n");
+    g_string_append(page, "<p>This run was traced, which makes its downtime longer. It is no part "
+                          "of the comparison.</p>\n");
+    godwit_measured_write_waterfall(page, run, name);
+}
+
 static void typical_runs(GString *page, const struct godwit_compare_scenario *scenario)
 {
     for (int arm = GODWIT_ARM_A; arm <= GODWIT_ARM_B; arm++) {
         const json_t *run = typical(scenario, (enum godwit_arm)arm);
         g_autofree char *name =
             g_strdup_printf("%s, %s", scenario->name, godwit_arm_name((enum godwit_arm)arm));
-        if (!godwit_measured_has(run))
-            continue;
-        godwit_page_text(page, "<h3>", name, ": the run with the median total time</h3>\n");
-        godwit_measured_write(page, run, name);
+        if (godwit_measured_has(run)) {
+            godwit_page_text(page, "<h3>", name, ": the run with the median total time</h3>\n");
+            godwit_measured_write(page, run, name);
+        }
+        traced_run(page, scenario, (enum godwit_arm)arm, name);
     }
 }
 

@@ -104,7 +104,8 @@ static void write_side(FILE *out, const char *name, const struct godwit_compare_
     g_autofree char *version = godwit_text_line(side->version);
     g_autofree char *settings = godwit_settings_text(side->settings);
     g_autofree char *tame = godwit_text_line(settings);
-    fprintf(out, "%s: QEMU %s, %s%s%s\n", name, version, path, *tame ? ", " : "", tame);
+    fprintf(out, "%s: QEMU %s, %s%s%s%s\n", name, version, path, *tame ? ", " : "", tame,
+            side->traced ? "; each run is traced" : "");
 }
 
 /* Returns whether a blackout could not be measured. */
@@ -281,9 +282,11 @@ static json_t *scenario_json(const struct godwit_compare_scenario *scenario)
     }
     for (int arm = 0; arm < GODWIT_ARMS; arm++)
         json_object_set_new(runs, godwit_arm_name((enum godwit_arm)arm),
-                            json_pack("{s:i, s:i, s:s*, s:O}", "passed", (int)scenario->passed[arm],
-                                      "failed", (int)scenario->failed[arm], "again",
-                                      scenario->again[arm], "measured", scenario->measured[arm]));
+                            json_pack("{s:i, s:i, s:s*, s:O, s:O*}", "passed",
+                                      (int)scenario->passed[arm], "failed",
+                                      (int)scenario->failed[arm], "again", scenario->again[arm],
+                                      "measured", scenario->measured[arm], "traced",
+                                      arm <= GODWIT_ARM_B ? scenario->traced[arm] : NULL));
     return json_pack("{s:s, s:s*, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "name", scenario->name,
                      "skipped", scenario->skipped, "memory_mib", (int)scenario->memory_mib,
                      "window_start", (json_int_t)scenario->window_start, "window_end",
@@ -296,6 +299,7 @@ static json_t *side_json(const struct godwit_compare_side *side)
 {
     json_t *json = json_pack("{s:s, s:s, s:s}", "path", side->path, "version", side->version,
                              "package", side->package);
+    json_object_set_new(json, "traced", json_boolean(side->traced));
     json_object_set_new(json, "settings",
                         side->settings ? json_deep_copy(side->settings) : json_object());
     return json;
