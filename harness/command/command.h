@@ -64,7 +64,7 @@ struct godwit_options {
     gboolean strict;
     char *src_args, *dst_args; /* arguments of QEMU for one side, as one text */
     json_t *settings;          /* --set, see migrate/settings.h; NULL: none */
-    gboolean unthrottled;
+    gboolean unthrottled, no_waterfall;
     double give_up; /* in seconds; 0: not given */
     int pause_iteration, postcopy_iteration;
     /* What comes of them and of the words behind "--", see godwit_options_further(). */

@@ -55,10 +55,12 @@ static bool take_settings(struct comparison *comparison, GError **error)
         const struct godwit_qemu *qemu = binary_of(comparison, side);
         if (!godwit_settings_check(comparison->settings[side], qemu, error))
             return false;
-        comparison->report.sides[side] = (struct godwit_compare_side){
-            qemu->path, qemu->version, qemu->package, comparison->settings[side]};
+        comparison->report.sides[side] =
+            (struct godwit_compare_side){qemu->path, qemu->version, qemu->package,
+                                         comparison->settings[side], side && options->waterfall_b};
     }
     comparison->report.alike =
+        !options->waterfall_b &&
         !strcmp(comparison->target->source->path, comparison->target->destination->path) &&
         json_equal(comparison->settings[0], comparison->settings[1]);
     return true;
@@ -70,6 +72,7 @@ static struct godwit_setup setup_of(const struct comparison *comparison, unsigne
     struct godwit_setup setup = comparison->target->setup;
     setup.source = setup.destination = binary_of(comparison, side);
     setup.settings = comparison->settings[side];
+    setup.untraced = !comparison->report.sides[side].traced;
     return setup;
 }
 
@@ -101,7 +104,7 @@ static void add_scenario(struct comparison *comparison, const struct godwit_scen
 }
 
 static struct godwit_job *make_job(const struct comparison *comparison, guint number,
-                                   enum godwit_arm arm, unsigned round)
+                                   enum godwit_arm arm, unsigned round, bool traced)
 {
     const struct godwit_compare_scenario *of =
         g_ptr_array_index(comparison->report.scenarios, number);
@@ -110,6 +113,7 @@ static struct godwit_job *make_job(const struct comparison *comparison, guint nu
     const struct godwit_setup setup = setup_of(comparison, side_of(arm));
     job->setup.source = setup.source;
     job->setup.destination = setup.destination;
+    job->setup.untraced = setup.untraced && !traced;
     job->setup.workload.window_start = of->window_start;
     job->setup.workload.window_end = of->window_end;
     job->setup.memory_mib = of->memory_mib;
@@ -124,17 +128,22 @@ static struct godwit_job *make_job(const struct comparison *comparison, guint nu
     return job;
 }
 
-/* Runs one arm of a scenario. */
+/* Runs one arm of a scenario. VALUES is NULL for a run that is traced, and no part of a round. */
 static void run_arm(struct comparison *comparison, guint number, enum godwit_arm arm,
                     unsigned round, struct godwit_round *values)
 {
+    struct godwit_compare_scenario *scenario =
+        g_ptr_array_index(comparison->report.scenarios, number);
     struct godwit_summary summary;
     g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)godwit_job_free);
-    g_ptr_array_add(jobs, make_job(comparison, number, arm, round));
+    g_ptr_array_add(jobs, make_job(comparison, number, arm, round, !values));
     g_autoptr(json_t) results = godwit_collect_jobs(comparison->process, jobs, 1, &summary);
-    if (!comparison->process->interrupted && json_array_size(results))
-        godwit_compare_take(g_ptr_array_index(comparison->report.scenarios, number), values, arm,
-                            json_array_get(results, 0));
+    if (comparison->process->interrupted || !json_array_size(results))
+        return;
+    if (values)
+        godwit_compare_take(scenario, values, arm, json_array_get(results, 0));
+    else
+        godwit_compare_take_traced(scenario, side_of(arm), json_array_get(results, 0));
 }
 
 static bool is_running(const struct godwit_compare_scenario *scenario)
@@ -163,9 +172,26 @@ static bool run_round(struct comparison *comparison, unsigned round)
     return any;
 }
 
-/* Returns the rounds of the scenarios that were run, and sets *NUMBERS to the place of each in the
- * report. The caller frees both. */
-static GArray **rounds_of(const struct comparison *comparison, unsigned **numbers, unsigned *count)
+/* Runs A and B of each scenario once more, for their waterfalls. */
+static void run_traced(struct comparison *comparison)
+{
+    const GPtrArray *scenarios = comparison->report.scenarios;
+    for (guint s = 0; s < scenarios->len; s++)
+        for (int arm = GODWIT_ARM_A; arm <= GODWIT_ARM_B; arm++)
+            if (is_running(g_ptr_array_index(scenarios, s)) && !comparison->process->interrupted)
+                run_arm(comparison, s, (enum godwit_arm)arm, 0, NULL);
+}
+
+static bool was_run(const struct godwit_compare_scenario *scenario)
+{
+    return !scenario->skipped;
+}
+
+/* Returns the rounds of the scenarios of which WANTED is true, and sets *NUMBERS to the place of
+ * each in the report. The caller frees both. */
+static GArray **rounds_of(const struct comparison *comparison,
+                          bool (*wanted)(const struct godwit_compare_scenario *scenario),
+                          unsigned **numbers, unsigned *count)
 {
     const GPtrArray *scenarios = comparison->report.scenarios;
     GArray **rounds = g_new0(GArray *, scenarios->len + 1);
@@ -173,7 +199,7 @@ static GArray **rounds_of(const struct comparison *comparison, unsigned **number
     *count = 0;
     for (guint s = 0; s < scenarios->len; s++) {
         const struct godwit_compare_scenario *scenario = g_ptr_array_index(scenarios, s);
-        if (scenario->skipped)
+        if (!wanted(scenario))
             continue;
         (*numbers)[*count] = s;
         rounds[(*count)++] = scenario->rounds;
@@ -181,12 +207,13 @@ static GArray **rounds_of(const struct comparison *comparison, unsigned **number
     return rounds;
 }
 
+/* Returns whether nothing remains to be decided of the scenarios that are not given up. */
 static bool is_settled(const struct comparison *comparison)
 {
     g_autofree unsigned *numbers = NULL;
     unsigned count;
-    g_autofree GArray **rounds = rounds_of(comparison, &numbers, &count);
-    return godwit_compare_settled(rounds, count, &comparison->report.rules);
+    g_autofree GArray **rounds = rounds_of(comparison, is_running, &numbers, &count);
+    return count && godwit_compare_settled(rounds, count, &comparison->report.rules);
 }
 
 static double elapsed(const struct comparison *comparison)
@@ -205,12 +232,14 @@ static void show(const struct comparison *comparison, unsigned rounds)
 static enum godwit_compare_end run_rounds(struct comparison *comparison)
 {
     const struct godwit_compare_options *options = comparison->options;
+    /* The budget includes the two traced runs of each scenario. */
+    const double parts = options->waterfall ? 1 + 2.0 / GODWIT_ARMS : 1;
     double longest = 0;
     for (unsigned round = 0;; round++) {
         const double before = elapsed(comparison);
         if (options->runs && round == (unsigned)options->runs)
             return GODWIT_COMPARE_RUNS;
-        if (round && options->budget > 0 && before + longest > options->budget)
+        if (round && options->budget > 0 && before + longest * parts > options->budget)
             return GODWIT_COMPARE_BUDGET;
         if (!options->runs && godwit_compare_looks(round) && is_settled(comparison))
             return GODWIT_COMPARE_SETTLED;
@@ -227,9 +256,9 @@ static void make_rows(struct comparison *comparison)
 {
     g_autofree unsigned *numbers = NULL;
     unsigned count;
-    g_autofree GArray **rounds = rounds_of(comparison, &numbers, &count);
+    g_autofree GArray **rounds = rounds_of(comparison, was_run, &numbers, &count);
     comparison->report.rows =
-        godwit_compare(rounds, count, &comparison->report.rules, GODWIT_CONFIDENCE);
+        godwit_compare(rounds, count, &comparison->report.rules, comparison->report.confidence);
     for (guint i = 0; i < comparison->report.rows->len; i++) {
         struct godwit_row *row = &g_array_index(comparison->report.rows, struct godwit_row, i);
         row->scenario = numbers[row->scenario];
@@ -264,16 +293,18 @@ static bool conclude(struct comparison *comparison, const GPtrArray *targets, in
     static char *const text[] = {(char *)(uintptr_t) "text", NULL};
     struct godwit_compare_report *report = &comparison->report;
     char *const *formats = comparison->options->formats ? comparison->options->formats : text;
-    bool slower = false;
+    bool worse = false;
     make_rows(comparison);
     report->about = godwit_about(targets);
     for (guint i = 0; formats[i]; i++)
         if (!godwit_compare_write(formats[i], report, error))
             return false;
     for (guint i = 0; i < report->rows->len; i++)
-        slower = slower || godwit_row_is_slower(&g_array_index(report->rows, struct godwit_row, i));
-    *status = slower;
-    return slower || comparison->process->interrupted || all_measured(report, error);
+        worse = worse || godwit_row_is_slower(&g_array_index(report->rows, struct godwit_row, i));
+    for (guint s = 0; s < report->scenarios->len; s++)
+        worse = worse || godwit_compare_fails(g_ptr_array_index(report->scenarios, s));
+    *status = worse;
+    return worse || comparison->process->interrupted || all_measured(report, error);
 }
 
 static bool compare(struct godwit_process *process, const struct godwit_compare_options *options,
@@ -300,6 +331,9 @@ static bool compare(struct godwit_process *process, const struct godwit_compare_
     report->workload = godwit_workload_name(&target->setup.workload);
     report->rules =
         (struct godwit_rules){options->tolerance, options->tolerance_downtime, target->setup.seed};
+    /* What is looked at again and again is held to the same confidence each time, the last one
+     * included. */
+    report->confidence = options->runs ? GODWIT_CONFIDENCE : GODWIT_CONFIDENCE_LOOKS;
     report->budget = options->budget;
     bool good = take_settings(&comparison, error);
     if (good) {
@@ -310,6 +344,8 @@ static bool compare(struct godwit_process *process, const struct godwit_compare_
                                  "A/A test, in which nothing should be slower");
         comparison.began = g_get_monotonic_time();
         report->end = run_rounds(&comparison);
+        if (options->waterfall)
+            run_traced(&comparison);
         report->elapsed = elapsed(&comparison);
         if (isatty(STDERR_FILENO))
             fputc('\n', stderr);

@@ -81,6 +81,7 @@ static void complete(struct godwit_compare_options *options)
     target->qemu_dst = g_new0(char *, 2);
     target->qemu_src[0] = g_strdup(options->a);
     target->qemu_dst[0] = g_strdup(options->b);
+    options->waterfall = !target->no_waterfall;
     godwit_speed_complete(target);
     if (options->runs == GODWIT_NOT_GIVEN) {
         options->runs = 0;
@@ -110,6 +111,9 @@ bool godwit_compare_options_parse(struct godwit_compare_options *options, int *a
          "Like --set, but only for A; repeatable", "NAME=VALUE"},
         {"set-b", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)take_setting,
          "Like --set, but only for B; repeatable", "NAME=VALUE"},
+        {"waterfall-b", 0, 0, G_OPTION_ARG_NONE, &options->waterfall_b,
+         "Trace where the downtime goes in each run of B: with A as B, shows what that costs",
+         NULL},
         {"budget", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)take_budget,
          "Time to spend at most, for example 90s, 5m or 1h (default: 5m, or no limit with --runs)",
          "TIME"},
@@ -135,11 +139,14 @@ bool godwit_compare_options_parse(struct godwit_compare_options *options, int *a
         "Compares the speed of migrations with QEMU B, or with other settings, to that with QEMU "
         "A.\n"
         "Runs A, B and A once more, the control, in turn, until it is sure or the time is spent.\n"
-        "Each row has medians, the change with its 95 % interval, that of the control, a p, the\n"
-        "smallest change that would have shown, and a verdict: faster, same, slower or cannot "
-        "tell.\n"
-        "Exit status: 0 if nothing is slower, 1 if something is, 2 after a usage or environment\n"
-        "error, or if no run of a scenario succeeded.");
+        "Each row has medians, the change with its interval, that of the control, a p, the "
+        "smallest\n"
+        "change that would have shown, and a verdict: faster, same, slower or cannot tell. The\n"
+        "confidence is 99 %, because the comparison may end at each of several looks, or 95 % "
+        "with\n"
+        "--runs.\n"
+        "Exit status: 0 if nothing is slower, 1 if something is, or if B fails and A does not, 2\n"
+        "after a usage or environment error, or if no run of a scenario succeeded.");
     /* The callbacks need the options; a group of its own gives them those. */
     GOptionGroup *main_group = g_option_group_new("compare", "Comparison:", "", options, NULL);
     g_option_group_add_entries(main_group, entries);

@@ -19,6 +19,8 @@ struct godwit_compare_options {
     double budget;             /* in seconds; 0: none */
     double tolerance;          /* a part: 0.05 */
     double tolerance_downtime; /* in milliseconds */
+    bool waterfall;            /* trace one more run of A and of B */
+    gboolean waterfall_b;      /* trace each run of B */
     int runs;                  /* 0: as many as it takes */
     char **formats;
 };

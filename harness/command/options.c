@@ -166,6 +166,10 @@ GOptionGroup *godwit_options_group(struct godwit_options *o)
          "Migrate as fast as QEMU can, without the proof that the migration is live, and measure "
          "it; as compare and sweep do",
          NULL},
+        {"no-waterfall", 0, 0, G_OPTION_ARG_NONE, &o->no_waterfall,
+         "With --unthrottled: do not trace which device takes which part of the downtime, because "
+         "that makes it longer; as sweep does, and compare but in an extra run",
+         NULL},
         {"give-up", 0, 0, G_OPTION_ARG_CALLBACK, (gpointer)(uintptr_t)take_give_up,
          "With --unthrottled: a migration that takes longer has not converged, for example 10s "
          "(default: its deadline; 10s for sweep)",

@@ -46,6 +46,8 @@ bool godwit_speed_time(const char *option, const char *text, double *seconds, GE
 void godwit_speed_complete(struct godwit_options *options)
 {
     options->unthrottled = TRUE;
+    /* Not every QEMU has these events, so their cost would be that of some. */
+    options->no_waterfall = TRUE;
     if (options->dirty_rate == GODWIT_NOT_GIVEN && options->page_ticks == GODWIT_NOT_GIVEN &&
         godwit_host_timer_hz())
         options->dirty_rate = DIRTY_RATE;

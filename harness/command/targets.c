@@ -75,6 +75,7 @@ static bool complete(struct godwit_process *process, const struct godwit_options
     setup->peer = options->peer;
     setup->peer_address = options->peer_address;
     setup->unthrottled = options->unthrottled;
+    setup->untraced = options->no_waterfall;
     setup->give_up = options->give_up;
     if (!godwit_settings_check(setup->settings, target->source, error) ||
         !godwit_settings_check(setup->settings, target->destination, error))

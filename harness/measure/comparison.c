@@ -7,9 +7,6 @@
 
 #include <math.h>
 
-/* The confidence that ends a comparison early. */
-#define SETTLING_CONFIDENCE 0.99
-
 static const struct godwit_metric_kind kinds[GODWIT_METRICS] = {
     [GODWIT_METRIC_TOTAL] = {"total", "ms", GODWIT_SCALE_RATIO, true, true},
     [GODWIT_METRIC_BLACKOUT] = {"blackout", "ms", GODWIT_SCALE_DIFFERENCE, true, true},
@@ -80,33 +77,31 @@ static double tolerance_of(const struct godwit_row *row, const struct godwit_rul
     return kinds[row->metric].scale == GODWIT_SCALE_RATIO ? rules->part : rules->ms;
 }
 
-/* Returns what B is compared with, the means of A and A', which the caller frees: a pair then
- * scatters less than with A alone. */
-static double *mean_of_equals(enum godwit_scale scale, const struct values *values)
+/* Returns the pairs of ARM with its equals: of B with A and A', of A' with A. */
+static struct godwit_pairs pairs_of(const struct values *values, enum godwit_arm arm)
 {
-    double *mean = g_new(double, values->count + 1);
-    for (size_t i = 0; i < values->count; i++) {
-        const double a = values->arm[GODWIT_ARM_A][i], control = values->arm[GODWIT_ARM_CONTROL][i];
-        mean[i] = scale == GODWIT_SCALE_RATIO ? sqrt(a * control) : (a + control) / 2;
-    }
-    return mean;
+    return (struct godwit_pairs){
+        .a = values->arm[GODWIT_ARM_A],
+        .b = values->arm[arm],
+        .again = arm == GODWIT_ARM_B ? values->arm[GODWIT_ARM_CONTROL] : NULL,
+        .pairs = values->count,
+    };
 }
 
 /* Returns the row of one metric of one scenario, without its verdict. */
 static struct godwit_row row_of(const GArray *rounds, unsigned scenario, enum godwit_metric metric,
                                 double level, gsl_rng *random)
 {
-    struct godwit_row row = {.scenario = scenario, .metric = metric, .p = NAN, .adjusted = NAN};
+    struct godwit_row row = {
+        .scenario = scenario, .metric = metric, .p = NAN, .adjusted = NAN, .smallest = NAN};
     struct values values = values_of(rounds, metric);
     for (int arm = 0; arm < GODWIT_ARMS; arm++)
         row.median[arm] = godwit_median(values.arm[arm], values.count);
-    double *const *arm = values.arm;
     const enum godwit_scale scale = kinds[metric].scale;
-    g_autofree double *equals = mean_of_equals(scale, &values);
-    row.known = godwit_estimate(scale, equals, arm[GODWIT_ARM_B], values.count, level, random,
-                                &row.effect) &&
-                godwit_estimate(scale, arm[GODWIT_ARM_A], arm[GODWIT_ARM_CONTROL], values.count,
-                                level, random, &row.control);
+    const struct godwit_pairs b = pairs_of(&values, GODWIT_ARM_B);
+    const struct godwit_pairs control = pairs_of(&values, GODWIT_ARM_CONTROL);
+    row.known = godwit_estimate(scale, &b, level, random, &row.effect) &&
+                godwit_estimate(scale, &control, level, random, &row.control);
     row.effect.pairs = row.control.pairs = values.count;
     if (row.known)
         row.p = row.adjusted =
@@ -123,13 +118,7 @@ static bool estimate_mean(GArray *const *rounds, unsigned count, enum godwit_arm
     g_autofree struct godwit_pairs *pairs = g_new(struct godwit_pairs, count);
     for (unsigned s = 0; s < count; s++) {
         values[s] = values_of(rounds[s], GODWIT_METRIC_TOTAL);
-        if (arm == GODWIT_ARM_B) {
-            double *equals = mean_of_equals(GODWIT_SCALE_RATIO, &values[s]);
-            g_free(values[s].arm[GODWIT_ARM_A]);
-            values[s].arm[GODWIT_ARM_A] = equals;
-        }
-        pairs[s] =
-            (struct godwit_pairs){values[s].arm[GODWIT_ARM_A], values[s].arm[arm], values[s].count};
+        pairs[s] = pairs_of(&values[s], arm);
     }
     const bool known = godwit_estimate_mean(pairs, count, level, random, estimate);
     for (unsigned s = 0; s < count; s++)
@@ -144,39 +133,84 @@ static struct godwit_row mean_of(GArray *const *rounds, unsigned count, double l
                              .metric = GODWIT_METRIC_TOTAL,
                              .median = {NAN, NAN, NAN},
                              .p = NAN,
-                             .adjusted = NAN};
+                             .adjusted = NAN,
+                             .smallest = NAN};
     row.known = estimate_mean(rounds, count, GODWIT_ARM_B, level, random, &row.effect) &&
                 estimate_mean(rounds, count, GODWIT_ARM_CONTROL, level, random, &row.control);
     return row;
 }
 
-static void judge(struct godwit_row *row, const struct godwit_rules *rules)
+enum { FAMILIES = 2 };
+
+/* The rows whose p are corrected together. The first family has those that decide, which are the
+ * question; the second one has the others, whose number must not make the answer harder to find.
+ */
+struct family {
+    bool decides;
+    unsigned tests; /* how many p it has */
+};
+
+static bool is_in(const struct godwit_row *row, const struct family *family)
+{
+    return !isnan(row->p) && kinds[row->metric].decides == family->decides;
+}
+
+/* Replaces the p of a family's rows by Holm's. */
+static void adjust(GArray *rows, struct family *family)
+{
+    g_autofree double *p = g_new(double, rows->len);
+    family->tests = 0;
+    for (guint i = 0; i < rows->len; i++) {
+        const struct godwit_row *row = &g_array_index(rows, struct godwit_row, i);
+        p[i] = is_in(row, family) ? row->p : NAN;
+        family->tests += is_in(row, family);
+    }
+    godwit_holm(p, rows->len);
+    for (guint i = 0; i < rows->len; i++) {
+        struct godwit_row *row = &g_array_index(rows, struct godwit_row, i);
+        if (is_in(row, family))
+            row->adjusted = p[i];
+    }
+}
+
+/* Returns the smallest change that would have been found even if Holm's correction were at its
+ * strictest: that of the least p of the family. */
+static double smallest_of(const struct godwit_row *row, const GArray *rounds, double tolerance,
+                          const struct family *family, double significance)
+{
+    const enum godwit_scale scale = kinds[row->metric].scale;
+    if (row->mean)
+        return godwit_smallest_change(scale, &row->effect, tolerance, NULL);
+    struct values values = values_of(rounds, row->metric);
+    const struct godwit_test test = {
+        .scale = scale,
+        .arms = values.arm,
+        .count = GODWIT_ARMS,
+        .rounds = values.count,
+        .which = GODWIT_ARM_B,
+        .significance = significance / family->tests,
+    };
+    const double smallest = godwit_smallest_change(scale, &row->effect, tolerance, &test);
+    values_clear(&values);
+    return smallest;
+}
+
+static void judge(struct godwit_row *row, const struct godwit_rules *rules, double significance)
 {
     const enum godwit_scale scale = kinds[row->metric].scale;
     const double tolerance = tolerance_of(row, rules);
-    row->smallest = NAN;
     if (!row->known)
         return;
-    const enum godwit_verdict control = godwit_judge(scale, &row->control, tolerance, NAN);
+    const enum godwit_verdict control =
+        godwit_judge(scale, &row->control, tolerance, NAN, significance);
     row->control_differs = control == GODWIT_VERDICT_LESS || control == GODWIT_VERDICT_MORE;
-    row->smallest = godwit_smallest_change(scale, &row->effect, tolerance);
     if (!row->control_differs)
-        row->verdict = godwit_judge(scale, &row->effect, tolerance, row->adjusted);
+        row->verdict = godwit_judge(scale, &row->effect, tolerance, row->adjusted, significance);
 }
 
-/* Replaces the p of all rows by Holm's. */
-static void adjust(GArray *rows)
-{
-    g_autofree double *p = g_new(double, rows->len);
-    for (guint i = 0; i < rows->len; i++)
-        p[i] = g_array_index(rows, struct godwit_row, i).p;
-    godwit_holm(p, rows->len);
-    for (guint i = 0; i < rows->len; i++)
-        g_array_index(rows, struct godwit_row, i).adjusted = p[i];
-}
-
-GArray *godwit_compare(GArray *const *rounds, unsigned count, const struct godwit_rules *rules,
-                       double level)
+/* Returns the rows without their smallest changes, and sets the families of their p. */
+static GArray *judged(GArray *const *rounds, unsigned count, const struct godwit_rules *rules,
+                      double level, struct family *families)
 {
     GArray *rows = g_array_new(FALSE, FALSE, sizeof(struct godwit_row));
     gsl_rng *random = gsl_rng_alloc(gsl_rng_mt19937);
@@ -192,9 +226,25 @@ GArray *godwit_compare(GArray *const *rounds, unsigned count, const struct godwi
     const struct godwit_row mean = mean_of(rounds, count, level, random);
     g_array_append_val(rows, mean);
     gsl_rng_free(random);
-    adjust(rows);
+    for (size_t f = 0; f < FAMILIES; f++)
+        adjust(rows, &families[f]);
     for (guint i = 0; i < rows->len; i++)
-        judge(&g_array_index(rows, struct godwit_row, i), rules);
+        judge(&g_array_index(rows, struct godwit_row, i), rules, 1 - level);
+    return rows;
+}
+
+GArray *godwit_compare(GArray *const *rounds, unsigned count, const struct godwit_rules *rules,
+                       double level)
+{
+    struct family families[FAMILIES] = {{.decides = true}, {.decides = false}};
+    GArray *rows = judged(rounds, count, rules, level, families);
+    for (guint i = 0; i < rows->len; i++) {
+        struct godwit_row *row = &g_array_index(rows, struct godwit_row, i);
+        const struct family *family = &families[!kinds[row->metric].decides];
+        if (row->known)
+            row->smallest = smallest_of(row, rounds[row->scenario], tolerance_of(row, rules),
+                                        family, 1 - level);
+    }
     return rows;
 }
 
@@ -208,13 +258,23 @@ bool godwit_compare_looks(unsigned rounds)
 
 bool godwit_compare_settled(GArray *const *rounds, unsigned count, const struct godwit_rules *rules)
 {
-    g_autoptr(GArray) rows = godwit_compare(rounds, count, rules, SETTLING_CONFIDENCE);
+    struct family families[FAMILIES] = {{.decides = true}, {.decides = false}};
+    g_autoptr(GArray) rows = judged(rounds, count, rules, GODWIT_CONFIDENCE_LOOKS, families);
     for (guint i = 0; i < rows->len; i++) {
         const struct godwit_row *row = &g_array_index(rows, struct godwit_row, i);
-        if (kinds[row->metric].decides && row->known && row->verdict == GODWIT_VERDICT_CANNOT_TELL)
+        /* What no round could measure remains unknown in further ones, too. The total time is
+         * measured in every run that passes. */
+        const bool hopeless = godwit_row_is_unmeasured(row) && row->metric != GODWIT_METRIC_TOTAL;
+        if (kinds[row->metric].decides && !row->mean && !hopeless &&
+            row->verdict == GODWIT_VERDICT_CANNOT_TELL)
             return false;
     }
     return true;
+}
+
+bool godwit_row_is_unmeasured(const struct godwit_row *row)
+{
+    return !row->mean && !row->effect.pairs;
 }
 
 const char *godwit_row_verdict(const struct godwit_row *row)
@@ -230,7 +290,7 @@ const char *godwit_row_verdict(const struct godwit_row *row)
     case GODWIT_VERDICT_CANNOT_TELL:
         break;
     }
-    return "cannot tell";
+    return godwit_row_is_unmeasured(row) ? "not measured" : "cannot tell";
 }
 
 bool godwit_row_is_slower(const struct godwit_row *row)

@@ -58,6 +58,13 @@ struct godwit_round {
 /* Returns a round without a value. */
 struct godwit_round godwit_round_empty(void);
 
+/* The confidence of a comparison whose number of rounds was chosen beforehand, and that of one that
+ * may end at each of several looks. P must be below 1 less that. Each look is a chance to be wrong:
+ * with 99 % each, eight looks at equals find a difference in 5 % of all comparisons, as Pocock's
+ * boundary does. Later looks add little, because the estimate must be beyond the tolerance, too. */
+#define GODWIT_CONFIDENCE       0.95
+#define GODWIT_CONFIDENCE_LOOKS 0.99
+
 /* The rules of a comparison. */
 struct godwit_rules {
     double part; /* tolerance of ratios, 0.05 for 5 % */
@@ -72,18 +79,19 @@ struct godwit_row {
     enum godwit_metric metric;
     double median[GODWIT_ARMS];
     bool known;                     /* there is an estimate of both: */
-    struct godwit_estimate effect;  /* B in comparison with the means of A and A' */
+    struct godwit_estimate effect;  /* B in comparison with A and with A' */
     struct godwit_estimate control; /* A' in comparison with A */
     enum godwit_verdict verdict;    /* of B */
     bool control_differs;           /* A' is not A: the verdict is then that nothing can be told */
-    double p, adjusted;             /* godwit_aligned_ranks() of B, and after Holm; NaN for the
-                                       mean */
+    double p, adjusted;             /* godwit_aligned_ranks() of B, and after Holm among the rows
+                                       that decide, or among the others; NaN for the mean */
     double smallest;                /* godwit_smallest_change() */
 };
 
 /* Returns the rows (an array of struct godwit_row) of COUNT scenarios, which the caller
  * unreferences: each metric that was measured, then the geometric mean of the total times. ROUNDS
- * are arrays of struct godwit_round. A metric counts only the rounds in which all arms have it. */
+ * are arrays of struct godwit_round. A metric counts only the rounds in which all arms have it.
+ * Intervals have the confidence LEVEL, and a verdict needs a p below 1 - LEVEL. */
 GArray *godwit_compare(GArray *const *rounds, unsigned count, const struct godwit_rules *rules,
                        double level);
 
@@ -91,13 +99,17 @@ GArray *godwit_compare(GArray *const *rounds, unsigned count, const struct godwi
  * wrong, so there are few. */
 bool godwit_compare_looks(unsigned rounds);
 
-/* Returns whether nothing remains to be decided: every row of a metric that decides has a verdict,
- * by intervals that are wider than those of the report, because this is asked repeatedly. */
+/* Returns whether nothing remains to be decided: every row of a metric that decides has a verdict
+ * with the confidence GODWIT_CONFIDENCE_LOOKS, as godwit_compare() gives it, or was not measured
+ * although the total time was. The geometric mean does not count. */
 bool godwit_compare_settled(GArray *const *rounds, unsigned count,
                             const struct godwit_rules *rules);
 
-/* Returns the word for a row's verdict: "faster", "same", "slower", "cannot tell", or "less" and
- * "more" for a cost. Static. */
+/* Returns whether nothing is known of a row because no round has it. */
+bool godwit_row_is_unmeasured(const struct godwit_row *row);
+
+/* Returns the word for a row's verdict: "faster", "same", "slower", "cannot tell" or "not
+ * measured"; "less" and "more" for a cost. Static. */
 const char *godwit_row_verdict(const struct godwit_row *row);
 
 /* Returns whether a row says that B is slower. */

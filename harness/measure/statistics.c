@@ -10,7 +10,13 @@
  * wastes a third of the information when there are none. The mean that is trimmed by a fifth at
  * both ends is a compromise.
  *
- * The interval comes from the bootstrap: resample the pairs, compute the estimate of each resample,
+ * Trimming is fair only to values that scatter symmetrically. The difference of two runs of equals
+ * does, whatever the noise of the host, because either may be the slower one. The difference of B
+ * and the mean of two runs of A does not: an outlier of B is twice one of the mean, and trimming
+ * cuts off more of it. So B is compared with each run of A in its round, and the estimate is the
+ * mean of the two trimmed means. Of equals each is as likely above 0 as below.
+ *
+ * The interval comes from the bootstrap: resample the rounds, compute the estimate of each one,
  * and take quantiles. Plain quantiles are too narrow for few pairs. They are therefore taken
  * further out, by as much as Student's quantile with a correction for the variance exceeds the
  * normal one.
@@ -31,8 +37,8 @@
 #define TRIMMED 0.2
 /* How many times the pairs are resampled. */
 #define RESAMPLES 2000
-/* How often the smallest change would be noticed if its scatter were known. It is estimated, so it
- * is noticed a little less often: tests/unit/compare.c measures that. */
+/* How often the smallest change would be found if its scatter were known. It is estimated, so it is
+ * found a little less often: tests/unit/compare.c measures that. */
 #define POWER 0.8
 
 double godwit_median(const double *values, size_t count)
@@ -69,17 +75,61 @@ static double centre(double *values, size_t count)
     return gsl_stats_trmean_from_sorted_data(TRIMMED, values, 1, count);
 }
 
-/* Returns the paired differences, which the caller frees; NULL if a ratio has none. */
-static double *differences(enum godwit_scale scale, const struct godwit_pairs *of)
+/* The paired differences of some rounds: those of B from A, and from A once more. */
+struct sample {
+    double *from[2]; /* owned */
+    size_t columns;  /* how many of them there are */
+    size_t rounds;
+};
+
+static void sample_free(gpointer data)
 {
-    g_autofree double *found = g_new(double, of->pairs);
-    for (size_t i = 0; i < of->pairs; i++) {
-        if (scale == GODWIT_SCALE_RATIO && !(of->a[i] > 0 && of->b[i] > 0))
+    struct sample *sample = data;
+    for (size_t c = 0; c < G_N_ELEMENTS(sample->from); c++)
+        g_free(sample->from[c]);
+    g_free(sample);
+}
+
+/* Returns the differences of B and A, which the caller frees; NULL if a ratio has none. */
+static double *differences(enum godwit_scale scale, const double *a, const double *b, size_t count)
+{
+    g_autofree double *found = g_new(double, count);
+    for (size_t i = 0; i < count; i++) {
+        if (scale == GODWIT_SCALE_RATIO && !(a[i] > 0 && b[i] > 0))
             return NULL;
-        found[i] =
-            scale == GODWIT_SCALE_RATIO ? log(of->b[i]) - log(of->a[i]) : of->b[i] - of->a[i];
+        found[i] = scale == GODWIT_SCALE_RATIO ? log(b[i]) - log(a[i]) : b[i] - a[i];
     }
     return g_steal_pointer(&found);
+}
+
+/* Returns the sample of some pairs; NULL if there is no pair, or a ratio has no logarithm. */
+static struct sample *sample_new(enum godwit_scale scale, const struct godwit_pairs *of)
+{
+    const double *const equals[] = {of->a, of->again};
+    struct sample *sample = g_new0(struct sample, 1);
+    sample->rounds = of->pairs;
+    sample->columns = of->again ? 2 : 1;
+    for (size_t c = 0; c < sample->columns; c++) {
+        sample->from[c] = of->pairs ? differences(scale, equals[c], of->b, of->pairs) : NULL;
+        if (!sample->from[c]) {
+            sample_free(sample);
+            return NULL;
+        }
+    }
+    return sample;
+}
+
+/* Returns the estimate from the rounds CHOSEN, as many as SAMPLE has; NULL: from all. ROOM has room
+ * for that many values. */
+static double estimate_of(const struct sample *sample, const size_t *chosen, double *room)
+{
+    double sum = 0;
+    for (size_t c = 0; c < sample->columns; c++) {
+        for (size_t i = 0; i < sample->rounds; i++)
+            room[i] = sample->from[c][chosen ? chosen[i] : i];
+        sum += centre(room, sample->rounds);
+    }
+    return sum / (double)sample->columns;
 }
 
 /* Returns the part of the resamples to leave out at each end for an interval of LEVEL. */
@@ -99,24 +149,30 @@ static void set_interval(struct godwit_estimate *estimate, double *resampled, do
     estimate->error = gsl_stats_sd(resampled, 1, RESAMPLES) * sqrt(n / (n - 1));
 }
 
-/* Estimates the mean of the centres of several samples of paired differences. */
-static void estimate_centres(double *const *samples, const struct godwit_pairs *of, size_t count,
-                             double level, gsl_rng *random, struct godwit_estimate *estimate)
+/* Estimates the mean of what several samples estimate. */
+static void estimate_samples(const GPtrArray *samples, double level, gsl_rng *random,
+                             struct godwit_estimate *estimate)
 {
+    const double count = samples->len;
     size_t most = 0;
     *estimate = (struct godwit_estimate){.low = NAN, .high = NAN, .error = NAN, .pairs = G_MAXSIZE};
-    for (size_t s = 0; s < count; s++) {
-        most = MAX(most, of[s].pairs);
-        estimate->pairs = MIN(estimate->pairs, of[s].pairs);
-        estimate->value += centre(samples[s], of[s].pairs) / (double)count;
+    for (guint s = 0; s < samples->len; s++) {
+        const size_t rounds = ((const struct sample *)g_ptr_array_index(samples, s))->rounds;
+        most = MAX(most, rounds);
+        estimate->pairs = MIN(estimate->pairs, rounds);
     }
+    g_autofree double *room = g_new(double, most), *resampled = g_new0(double, RESAMPLES);
+    g_autofree size_t *chosen = g_new(size_t, most);
+    for (guint s = 0; s < samples->len; s++)
+        estimate->value += estimate_of(g_ptr_array_index(samples, s), NULL, room) / count;
     if (estimate->pairs < GODWIT_PAIRS_LEAST)
         return;
-    g_autofree double *drawn = g_new(double, most), *resampled = g_new0(double, RESAMPLES);
     for (size_t r = 0; r < RESAMPLES; r++)
-        for (size_t s = 0; s < count; s++) {
-            gsl_ran_sample(random, drawn, of[s].pairs, samples[s], of[s].pairs, sizeof(double));
-            resampled[r] += centre(drawn, of[s].pairs) / (double)count;
+        for (guint s = 0; s < samples->len; s++) {
+            const struct sample *sample = g_ptr_array_index(samples, s);
+            for (size_t i = 0; i < sample->rounds; i++)
+                chosen[i] = gsl_rng_uniform_int(random, sample->rounds);
+            resampled[r] += estimate_of(sample, chosen, room) / count;
         }
     set_interval(estimate, resampled, level);
 }
@@ -124,16 +180,16 @@ static void estimate_centres(double *const *samples, const struct godwit_pairs *
 static bool estimate_all(enum godwit_scale scale, const struct godwit_pairs *of, size_t count,
                          double level, gsl_rng *random, struct godwit_estimate *estimate)
 {
-    g_autoptr(GPtrArray) samples = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) samples = g_ptr_array_new_with_free_func(sample_free);
     for (size_t s = 0; s < count; s++) {
-        double *sample = of[s].pairs ? differences(scale, &of[s]) : NULL;
+        struct sample *sample = sample_new(scale, &of[s]);
         if (!sample)
             return false;
         g_ptr_array_add(samples, sample);
     }
     if (!count)
         return false;
-    estimate_centres((double *const *)samples->pdata, of, count, level, random, estimate);
+    estimate_samples(samples, level, random, estimate);
     if (scale == GODWIT_SCALE_RATIO) {
         estimate->value = exp(estimate->value);
         estimate->low = exp(estimate->low);
@@ -142,11 +198,10 @@ static bool estimate_all(enum godwit_scale scale, const struct godwit_pairs *of,
     return true;
 }
 
-bool godwit_estimate(enum godwit_scale scale, const double *a, const double *b, size_t pairs,
-                     double level, gsl_rng *random, struct godwit_estimate *estimate)
+bool godwit_estimate(enum godwit_scale scale, const struct godwit_pairs *pairs, double level,
+                     gsl_rng *random, struct godwit_estimate *estimate)
 {
-    const struct godwit_pairs one = {a, b, pairs};
-    return estimate_all(scale, &one, 1, level, random, estimate);
+    return estimate_all(scale, pairs, 1, level, random, estimate);
 }
 
 bool godwit_estimate_mean(const struct godwit_pairs *ratios, size_t count, double level,
@@ -214,8 +269,14 @@ void godwit_holm(double *p, size_t count)
     }
 }
 
+double godwit_fails_more_p(unsigned failed, unsigned runs, unsigned others, unsigned other_runs)
+{
+    const unsigned failures = failed + others, all = runs + other_runs;
+    return failed ? gsl_cdf_hypergeometric_Q(failed - 1, failures, all - failures, runs) : 1;
+}
+
 enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_estimate *estimate,
-                                 double tolerance, double p)
+                                 double tolerance, double p, double significance)
 {
     const bool ratio = scale == GODWIT_SCALE_RATIO;
     const double most = ratio ? 1 + tolerance : tolerance;
@@ -224,25 +285,65 @@ enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_es
         return GODWIT_VERDICT_CANNOT_TELL;
     if (estimate->low >= least && estimate->high <= most)
         return GODWIT_VERDICT_SAME;
-    if (!isnan(p) && p >= GODWIT_SIGNIFICANCE)
-        return GODWIT_VERDICT_CANNOT_TELL;
-    /* With a test, the interval need not be beyond the tolerance: it shows that they differ, and
-     * is not within the tolerance, or they would be the same. */
+    if (isnan(p))
+        return estimate->low > most     ? GODWIT_VERDICT_MORE
+               : estimate->high < least ? GODWIT_VERDICT_LESS
+                                        : GODWIT_VERDICT_CANNOT_TELL;
     const double equal = ratio ? 1 : 0;
-    return estimate->low > (isnan(p) ? most : equal)     ? GODWIT_VERDICT_MORE
-           : estimate->high < (isnan(p) ? least : equal) ? GODWIT_VERDICT_LESS
-                                                         : GODWIT_VERDICT_CANNOT_TELL;
+    if (p >= significance)
+        return GODWIT_VERDICT_CANNOT_TELL;
+    return estimate->low > equal && estimate->value > most     ? GODWIT_VERDICT_MORE
+           : estimate->high < equal && estimate->value < least ? GODWIT_VERDICT_LESS
+                                                               : GODWIT_VERDICT_CANNOT_TELL;
+}
+
+/* Returns the p that the arm would have if its values were shifted by SHIFT; those of a ratio by
+ * their logarithms. */
+static double shifted_p(const struct godwit_test *test, double shift)
+{
+    double *arms[GODWIT_TEST_ARMS];
+    g_autofree double *moved = g_new(double, test->rounds);
+    for (size_t r = 0; r < test->rounds; r++) {
+        const double value = test->arms[test->which][r];
+        moved[r] = test->scale == GODWIT_SCALE_RATIO ? value * exp(shift) : value + shift;
+    }
+    for (size_t i = 0; i < test->count; i++)
+        arms[i] = i == test->which ? moved : test->arms[i];
+    return godwit_aligned_ranks(test->scale, arms, test->count, test->rounds, test->which);
+}
+
+/* Returns the smallest increase that TEST would find, if the scatter were what it is: inverts the
+ * test about VALUE, the shift that is there. Returns infinity if it finds none, however large. */
+static double least_found(const struct godwit_test *test, double value, double error)
+{
+    enum { STEPS = 30 };
+    double low = 0, high = MAX(error, 1e-6);
+    for (int i = 0; shifted_p(test, high - value) >= test->significance; i++) {
+        if (i == STEPS / 3)
+            return (double)INFINITY;
+        low = high;
+        high *= 2;
+    }
+    for (int i = 0; i < STEPS; i++) {
+        const double middle = (low + high) / 2;
+        *(shifted_p(test, middle - value) >= test->significance ? &low : &high) = middle;
+    }
+    return high;
 }
 
 double godwit_smallest_change(enum godwit_scale scale, const struct godwit_estimate *estimate,
-                              double tolerance)
+                              double tolerance, const struct godwit_test *test)
 {
+    const bool ratio = scale == GODWIT_SCALE_RATIO;
     if (estimate->pairs < GODWIT_PAIRS_LEAST)
         return NAN;
-    const double freedom = (double)estimate->pairs - 1;
-    const double margin = (gsl_cdf_tdist_Qinv(GODWIT_SIGNIFICANCE / 2, freedom) +
-                           gsl_cdf_tdist_Pinv(POWER, freedom)) *
-                          estimate->error;
-    /* What is smaller than the tolerance is the same. */
-    return MAX(tolerance, scale == GODWIT_SCALE_RATIO ? exp(margin) - 1 : margin);
+    const double value = ratio ? log(estimate->value) : estimate->value;
+    const double half = value - (ratio ? log(estimate->low) : estimate->low);
+    const double bound = ratio ? log1p(tolerance) : tolerance;
+    /* An estimate that is just large enough is exceeded by half of all comparisons. */
+    const double enough =
+        test ? MAX(MAX(bound, half), least_found(test, value, estimate->error)) : bound + half;
+    const double change =
+        enough + gsl_cdf_tdist_Pinv(POWER, (double)estimate->pairs - 1) * estimate->error;
+    return !isfinite(change) ? NAN : ratio ? expm1(change) : change;
 }

@@ -35,10 +35,6 @@ struct godwit_estimate {
 
 /* Fewer pairs give no interval that could be trusted. */
 #define GODWIT_PAIRS_LEAST 6
-/* The significance that a verdict needs, and the confidence of the intervals that are reported. */
-#define GODWIT_SIGNIFICANCE 0.05
-#define GODWIT_CONFIDENCE   (1 - GODWIT_SIGNIFICANCE)
-
 /* Returns the median of COUNT values; NaN of none. */
 double godwit_median(const double *values, size_t count);
 
@@ -48,20 +44,22 @@ double godwit_quantile(const double *values, size_t count, double fraction);
 /* Sets ORDER to the numbers below COUNT in an order that depends on SEED and ROUND. */
 void godwit_shuffle(unsigned *order, size_t count, uint64_t seed, unsigned round);
 
-/*
- * Estimates B in comparison with A from PAIRS pairs, with an interval of LEVEL, 0.95 for example.
- * The estimate is the trimmed mean of the paired differences, or for a ratio of those of the
- * logarithms; the interval is a bootstrap interval. Returns false if a ratio has a value that is
- * not positive, or if there is no pair.
- */
-bool godwit_estimate(enum godwit_scale scale, const double *a, const double *b, size_t pairs,
-                     double level, gsl_rng *random, struct godwit_estimate *estimate);
-
-/* The pairs of one of several ratios. */
+/* The values of PAIRS rounds. */
 struct godwit_pairs {
     const double *a, *b;
+    const double *again; /* A once more, in the same rounds; NULL: it did not run twice */
     size_t pairs;
 };
+
+/*
+ * Estimates B in comparison with A, with an interval of LEVEL, 0.95 for example. The estimate is
+ * the trimmed mean of the paired differences, or for a ratio of those of the logarithms; if A ran
+ * twice in each round, the mean of the two trimmed means. Its expectation is 0, or the ratio 1, if
+ * all are equal, however skewed their noise is. The interval is a bootstrap interval over the
+ * rounds. Returns false if a ratio has a value that is not positive, or if there is no pair.
+ */
+bool godwit_estimate(enum godwit_scale scale, const struct godwit_pairs *pairs, double level,
+                     gsl_rng *random, struct godwit_estimate *estimate);
 
 /* Estimates the geometric mean of COUNT ratios, likewise. Its `pairs` is the least number of them.
  */
@@ -82,19 +80,36 @@ double godwit_aligned_ranks(enum godwit_scale scale, double *const *arms, size_t
  * do not count. */
 void godwit_holm(double *p, size_t count);
 
+/* Returns the one-sided p that FAILED of RUNS are no more than OTHERS of OTHER_RUNS: Fisher's exact
+ * test. */
+double godwit_fails_more_p(unsigned failed, unsigned runs, unsigned others, unsigned other_runs);
+
 /*
- * Judges an estimate. It is SAME if the whole interval is within TOLERANCE. Otherwise it is MORE or
- * LESS if the interval excludes that they are equal, and P is below GODWIT_SIGNIFICANCE; or, if P
- * is NaN, if the whole interval is beyond TOLERANCE. TOLERANCE is a part for a ratio, 0.05 for
- * example: 1.05 and 1 / 1.05 are within it.
+ * Judges an estimate. It is SAME if the whole interval is within TOLERANCE. It is MORE or LESS if P
+ * is below SIGNIFICANCE, the interval excludes that they are equal, and the value is beyond
+ * TOLERANCE: so they differ, and by more than matters rather than by less. A difference that may
+ * well be within TOLERANCE is none of these. If P is NaN, MORE and LESS need an interval that is
+ * wholly beyond TOLERANCE. TOLERANCE is a part for a ratio, 0.05 for example: 1.05 and 1 / 1.05 are
+ * within it.
  */
 enum godwit_verdict godwit_judge(enum godwit_scale scale, const struct godwit_estimate *estimate,
-                                 double tolerance, double p);
+                                 double tolerance, double p, double significance);
 
-/* Returns the smallest increase that as many pairs with the same scatter would have shown to be
- * beyond TOLERANCE in about three of four comparisons: a part for a ratio. NaN if the pairs are too
- * few. */
+/* The most arms of a test. */
+#define GODWIT_TEST_ARMS 3
+
+/* A test by aligned ranks, with the values as godwit_aligned_ranks() takes them. */
+struct godwit_test {
+    enum godwit_scale scale;
+    double *const *arms;
+    size_t count, rounds, which;
+    double significance; /* that p must be below, with what a correction makes of it */
+};
+
+/* Returns the smallest increase that as many rounds with the same scatter would have called MORE in
+ * about three of four comparisons: a part for a ratio. TEST is that of the estimate; NULL: it has
+ * no p. Returns NaN if so few rounds call nothing MORE. */
 double godwit_smallest_change(enum godwit_scale scale, const struct godwit_estimate *estimate,
-                              double tolerance);
+                              double tolerance, const struct godwit_test *test);
 
 #endif

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+/* The p below which B fails more often than A. */
+#define SIGNIFICANT 0.05
 /* After so many failures of an arm without one success, its scenario is given up. */
 #define HOPELESS 3
 
@@ -31,6 +33,8 @@ static void scenario_free(gpointer data)
         g_free(scenario->again[arm]);
         json_decref(scenario->measured[arm]);
     }
+    for (size_t side = 0; side < G_N_ELEMENTS(scenario->traced); side++)
+        json_decref(scenario->traced[side]);
     g_free(scenario);
 }
 
@@ -96,14 +100,35 @@ static void add_failure(struct godwit_compare_scenario *scenario, enum godwit_ar
     g_ptr_array_add(scenario->failures, failure);
 }
 
+/* Counts a failure. */
+static void fail(struct godwit_compare_scenario *scenario, enum godwit_arm arm,
+                 const json_t *result)
+{
+    scenario->failed[arm]++;
+    if (!strcmp(godwit_json_string(result, "status", "fail"), "fail"))
+        scenario->faults[godwit_result_unconverged(result) ? GODWIT_FAULT_UNCONVERGED
+                                                           : GODWIT_FAULT_FAILED][arm]++;
+    add_failure(scenario, arm, result);
+}
+
+void godwit_compare_take_traced(struct godwit_compare_scenario *scenario, unsigned side,
+                                const json_t *result)
+{
+    if (!godwit_result_passed(result)) {
+        fail(scenario, side ? GODWIT_ARM_B : GODWIT_ARM_A, result);
+        return;
+    }
+    json_decref(scenario->traced[side]);
+    scenario->traced[side] = json_deep_copy(json_object_get(result, "measurements"));
+}
+
 void godwit_compare_take(struct godwit_compare_scenario *scenario, struct godwit_round *round,
                          enum godwit_arm arm, const json_t *result)
 {
     if (!scenario->again[arm])
         scenario->again[arm] = g_strdup(godwit_json_string(result, "again", ""));
     if (!godwit_result_passed(result)) {
-        scenario->failed[arm]++;
-        add_failure(scenario, arm, result);
+        fail(scenario, arm, result);
         return;
     }
     scenario->passed[arm]++;
@@ -116,6 +141,57 @@ bool godwit_compare_is_hopeless(const struct godwit_compare_scenario *scenario)
 {
     for (int arm = 0; arm < GODWIT_ARMS; arm++)
         if (scenario->failed[arm] >= HOPELESS && !scenario->passed[arm])
+            return true;
+    return false;
+}
+
+/* Returns how many runs of an arm have passed or failed, errors of the host not counted. */
+static unsigned runs_of(const struct godwit_compare_scenario *scenario, enum godwit_arm arm)
+{
+    unsigned runs = scenario->passed[arm];
+    for (int fault = 0; fault < GODWIT_FAULTS; fault++)
+        runs += scenario->faults[fault][arm];
+    return runs;
+}
+
+enum godwit_fault_verdict godwit_compare_faults(const struct godwit_compare_scenario *scenario)
+{
+    const unsigned equals = runs_of(scenario, GODWIT_ARM_A) + runs_of(scenario, GODWIT_ARM_CONTROL);
+    enum godwit_fault_verdict verdict = GODWIT_FAULTS_NONE;
+    for (int fault = 0; fault < GODWIT_FAULTS; fault++) {
+        const unsigned *const of = scenario->faults[fault];
+        const unsigned others = of[GODWIT_ARM_A] + of[GODWIT_ARM_CONTROL];
+        const double p =
+            godwit_fails_more_p(of[GODWIT_ARM_B], runs_of(scenario, GODWIT_ARM_B), others, equals);
+        const enum godwit_fault_verdict found = !of[GODWIT_ARM_B]   ? GODWIT_FAULTS_NONE
+                                                : !others && equals ? GODWIT_FAULTS_ONLY
+                                                : p < SIGNIFICANT   ? GODWIT_FAULTS_OFTEN
+                                                                    : GODWIT_FAULTS_LIKE;
+        verdict = MAX(verdict, found);
+    }
+    return verdict == GODWIT_FAULTS_NONE && scenario->failed[GODWIT_ARM_B] ? GODWIT_FAULTS_HOST
+                                                                           : verdict;
+}
+
+bool godwit_compare_fails(const struct godwit_compare_scenario *scenario)
+{
+    return godwit_compare_faults(scenario) >= GODWIT_FAULTS_OFTEN;
+}
+
+const char *godwit_compare_fault_text(enum godwit_fault_verdict verdict)
+{
+    static const char *const texts[] = {
+        [GODWIT_FAULTS_NONE] = "not failing",    [GODWIT_FAULTS_HOST] = "kept from running",
+        [GODWIT_FAULTS_LIKE] = "failing like A", [GODWIT_FAULTS_OFTEN] = "failing more often",
+        [GODWIT_FAULTS_ONLY] = "failing",
+    };
+    return texts[verdict];
+}
+
+bool godwit_compare_dropped(const struct godwit_round *round)
+{
+    for (int arm = 0; arm < GODWIT_ARMS; arm++)
+        if (isnan(round->value[arm][GODWIT_METRIC_TOTAL]))
             return true;
     return false;
 }

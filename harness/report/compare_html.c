@@ -36,8 +36,10 @@ static bool is_of(const struct godwit_row *row, unsigned scenario, bool mean)
 static void table(GString *page, const struct godwit_compare_report *report, unsigned scenario,
                   bool mean, const char *name)
 {
-    static const char *const heads[] = {
-        "metric", "A", "B", "B to A [95 %]", "A' to A [95 %]", "p (Holm)", "shows", "B is", NULL};
+    g_autofree char *b_to_a = godwit_compare_column("B to A", report);
+    g_autofree char *again_to_a = godwit_compare_column("A' to A", report);
+    const char *const heads[] = {"metric",   "A",     "B",    b_to_a, again_to_a,
+                                 "p (Holm)", "shows", "B is", NULL};
     godwit_page_table(page, false, name, heads);
     for (guint i = 0; i < report->rows->len; i++) {
         const struct godwit_row *row = &g_array_index(report->rows, struct godwit_row, i);
@@ -107,7 +109,7 @@ static void forest(GString *page, const struct godwit_compare_report *report, un
         g_strdup_printf("%s: %s of B and A", name, ratio ? "ratios" : "differences");
     const struct godwit_axes axes = {
         .title = title,
-        .description = "A mark is an estimate, its line the 95 % interval. The band is the "
+        .description = "A mark is an estimate, its line the interval. The band is the "
                        "tolerance. The numbers are in the table above.",
         .x_label = ratio ? "B / A, logarithmic; below 1 is faster or less"
                          : "B - A in ms; below 0 is faster",
@@ -255,16 +257,30 @@ static const json_t *typical(const struct godwit_compare_scenario *scenario, enu
     return nearest;
 }
 
+/* Writes the waterfall of the run that was made for it. */
+static void traced_run(GString *page, const struct godwit_compare_scenario *scenario,
+                       enum godwit_arm arm, const char *name)
+{
+    const json_t *run = arm <= GODWIT_ARM_B ? scenario->traced[arm] : NULL;
+    if (!run)
+        return;
+    godwit_page_text(page, "<h3>", name, ": the downtime of one more run</h3>\n");
+    g_string_append(page, "<p>This run was traced, which makes its downtime longer. It is no part "
+                          "of the comparison.</p>\n");
+    godwit_measured_write_waterfall(page, run, name);
+}
+
 static void typical_runs(GString *page, const struct godwit_compare_scenario *scenario)
 {
     for (int arm = GODWIT_ARM_A; arm <= GODWIT_ARM_B; arm++) {
         const json_t *run = typical(scenario, (enum godwit_arm)arm);
         g_autofree char *name =
             g_strdup_printf("%s, %s", scenario->name, godwit_arm_name((enum godwit_arm)arm));
-        if (!godwit_measured_has(run))
-            continue;
-        godwit_page_text(page, "<h3>", name, ": the run with the median total time</h3>\n");
-        godwit_measured_write(page, run, name);
+        if (godwit_measured_has(run)) {
+            godwit_page_text(page, "<h3>", name, ": the run with the median total time</h3>\n");
+            godwit_measured_write(page, run, name);
+        }
+        traced_run(page, scenario, (enum godwit_arm)arm, name);
     }
 }
 

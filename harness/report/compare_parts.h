@@ -17,6 +17,9 @@ char *godwit_row_estimate_text(const struct godwit_row *row,
 char *godwit_row_smallest_text(const struct godwit_row *row);
 char *godwit_row_p_text(const struct godwit_row *row);
 
+/* Returns the head of the column NAME, with the confidence of its intervals. */
+char *godwit_compare_column(const char *name, const struct godwit_compare_report *report);
+
 /* Write the lines about the comparison, and about the runs of a scenario. */
 void godwit_compare_write_head(FILE *out, const struct godwit_compare_report *report);
 void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenario *scenario);

@@ -64,6 +64,11 @@ char *godwit_row_estimate_text(const struct godwit_row *row, const struct godwit
     return g_string_free(text, FALSE);
 }
 
+char *godwit_compare_column(const char *name, const struct godwit_compare_report *report)
+{
+    return g_strdup_printf("%s [%g %%]", name, report->confidence * 100);
+}
+
 char *godwit_row_smallest_text(const struct godwit_row *row)
 {
     if (isnan(row->smallest))
@@ -99,7 +104,19 @@ static void write_side(FILE *out, const char *name, const struct godwit_compare_
     g_autofree char *version = godwit_text_line(side->version);
     g_autofree char *settings = godwit_settings_text(side->settings);
     g_autofree char *tame = godwit_text_line(settings);
-    fprintf(out, "%s: QEMU %s, %s%s%s\n", name, version, path, *tame ? ", " : "", tame);
+    fprintf(out, "%s: QEMU %s, %s%s%s%s\n", name, version, path, *tame ? ", " : "", tame,
+            side->traced ? "; each run is traced" : "");
+}
+
+/* Returns whether a blackout could not be measured. */
+static bool lacks_blackout(const struct godwit_compare_report *report)
+{
+    bool lacks = false;
+    for (guint i = 0; i < report->rows->len; i++) {
+        const struct godwit_row *row = &g_array_index(report->rows, struct godwit_row, i);
+        lacks = lacks || (row->metric == GODWIT_METRIC_BLACKOUT && godwit_row_is_unmeasured(row));
+    }
+    return lacks;
 }
 
 void godwit_compare_write_head(FILE *out, const struct godwit_compare_report *report)
@@ -120,7 +137,28 @@ void godwit_compare_write_head(FILE *out, const struct godwit_compare_report *re
             report->accel, report->workload, report->rules.seed);
     fprintf(out, "tolerance: %g %% of total time, %g ms of blackout; A' is A once more\n",
             report->rules.part * 100, report->rules.ms);
-    fprintf(out, "ended after %.0f s: %s\n", report->elapsed, why[report->end]);
+    fprintf(out, "ended after %.0f s: %s%s\n", report->elapsed, why[report->end],
+            report->end == GODWIT_COMPARE_SETTLED && lacks_blackout(report)
+                ? ", where they were measured"
+                : "");
+}
+
+static bool any_failed(const struct godwit_compare_scenario *scenario)
+{
+    return scenario->failed[GODWIT_ARM_A] || scenario->failed[GODWIT_ARM_B] ||
+           scenario->failed[GODWIT_ARM_CONTROL];
+}
+
+/* Returns which rounds are no pairs. The caller frees it. */
+static char *dropped_text(const struct godwit_compare_scenario *scenario)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < scenario->rounds->len; i++)
+        if (godwit_compare_dropped(&g_array_index(scenario->rounds, struct godwit_round, i)))
+            g_string_append_printf(text, "%s%u", text->len ? ", " : "left out: rounds ", i + 1);
+    if (!text->len)
+        g_string_append(text, "no round is left out");
+    return g_string_free(text, FALSE);
 }
 
 void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenario *scenario)
@@ -133,6 +171,11 @@ void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenar
     fprintf(out, "\n%s: %u rounds, window %" G_GUINT64_FORMAT " MiB, RAM %u MiB\n", scenario->name,
             scenario->rounds->len, (scenario->window_end - scenario->window_start) >> 20,
             scenario->memory_mib);
+    if (any_failed(scenario)) {
+        g_autofree char *dropped = dropped_text(scenario);
+        fprintf(out, "  failures: B is %s; %s\n",
+                godwit_compare_fault_text(godwit_compare_faults(scenario)), dropped);
+    }
     for (int arm = 0; arm < GODWIT_ARMS; arm++) {
         if (!scenario->failed[arm])
             continue;
@@ -148,6 +191,14 @@ void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenar
     }
 }
 
+static void write_columns(FILE *out, const struct godwit_compare_report *report)
+{
+    g_autofree char *effect = godwit_compare_column("B to A", report);
+    g_autofree char *control = godwit_compare_column("A' to A", report);
+    fprintf(out, "  %-15s %10s %10s  %-29s %-29s %8s %10s  %s\n", "", "A", "B", effect, control,
+            "p (Holm)", "shows", "B is");
+}
+
 static void write_text(FILE *out, const struct godwit_compare_report *report)
 {
     godwit_compare_write_head(out, report);
@@ -156,8 +207,7 @@ static void write_text(FILE *out, const struct godwit_compare_report *report)
         godwit_compare_write_scenario(out, scenario);
         if (scenario->skipped)
             continue;
-        fprintf(out, "  %-15s %10s %10s  %-29s %-29s %8s %10s  %s\n", "", "A", "B", "B to A [95 %]",
-                "A' to A [95 %]", "p (Holm)", "shows", "B is");
+        write_columns(out, report);
         for (guint i = 0; i < report->rows->len; i++) {
             const struct godwit_row *row = &g_array_index(report->rows, struct godwit_row, i);
             if (!row->mean && row->scenario == s)
@@ -216,9 +266,13 @@ static json_t *round_json(const struct godwit_round *round)
 static json_t *scenario_json(const struct godwit_compare_scenario *scenario)
 {
     json_t *rounds = json_array(), *failures = json_array(), *runs = json_object();
-    for (guint i = 0; i < scenario->rounds->len; i++)
-        json_array_append_new(rounds,
-                              round_json(&g_array_index(scenario->rounds, struct godwit_round, i)));
+    json_t *dropped = json_array();
+    for (guint i = 0; i < scenario->rounds->len; i++) {
+        const struct godwit_round *round = &g_array_index(scenario->rounds, struct godwit_round, i);
+        json_array_append_new(rounds, round_json(round));
+        if (godwit_compare_dropped(round))
+            json_array_append_new(dropped, json_integer(i + 1));
+    }
     for (guint i = 0; i < scenario->failures->len; i++) {
         const struct godwit_compare_failure *failure = g_ptr_array_index(scenario->failures, i);
         json_array_append_new(failures,
@@ -228,20 +282,24 @@ static json_t *scenario_json(const struct godwit_compare_scenario *scenario)
     }
     for (int arm = 0; arm < GODWIT_ARMS; arm++)
         json_object_set_new(runs, godwit_arm_name((enum godwit_arm)arm),
-                            json_pack("{s:i, s:i, s:s*, s:O}", "passed", (int)scenario->passed[arm],
-                                      "failed", (int)scenario->failed[arm], "again",
-                                      scenario->again[arm], "measured", scenario->measured[arm]));
-    return json_pack("{s:s, s:s*, s:i, s:I, s:I, s:o, s:o, s:o}", "name", scenario->name, "skipped",
-                     scenario->skipped, "memory_mib", (int)scenario->memory_mib, "window_start",
-                     (json_int_t)scenario->window_start, "window_end",
+                            json_pack("{s:i, s:i, s:s*, s:O, s:O*}", "passed",
+                                      (int)scenario->passed[arm], "failed",
+                                      (int)scenario->failed[arm], "again", scenario->again[arm],
+                                      "measured", scenario->measured[arm], "traced",
+                                      arm <= GODWIT_ARM_B ? scenario->traced[arm] : NULL));
+    return json_pack("{s:s, s:s*, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "name", scenario->name,
+                     "skipped", scenario->skipped, "memory_mib", (int)scenario->memory_mib,
+                     "window_start", (json_int_t)scenario->window_start, "window_end",
                      (json_int_t)scenario->window_end, "runs", runs, "failures", failures, "rounds",
-                     rounds);
+                     rounds, "dropped_rounds", dropped, "failure_verdict",
+                     godwit_compare_fault_text(godwit_compare_faults(scenario)));
 }
 
 static json_t *side_json(const struct godwit_compare_side *side)
 {
     json_t *json = json_pack("{s:s, s:s, s:s}", "path", side->path, "version", side->version,
                              "package", side->package);
+    json_object_set_new(json, "traced", json_boolean(side->traced));
     json_object_set_new(json, "settings",
                         side->settings ? json_deep_copy(side->settings) : json_object());
     return json;
@@ -260,7 +318,7 @@ static void write_json(FILE *out, const struct godwit_compare_report *report)
         side_json(&report->sides[0]), "b", side_json(&report->sides[1]), "alike", report->alike,
         "arch", report->arch, "machine", report->machine, "accel", report->accel, "workload",
         report->workload, "seed", (json_int_t)report->rules.seed, "tolerance", report->rules.part,
-        "tolerance_ms", report->rules.ms, "confidence", GODWIT_CONFIDENCE, "budget_s",
+        "tolerance_ms", report->rules.ms, "confidence", report->confidence, "budget_s",
         report->budget, "elapsed_s", report->elapsed, "ended", ends[report->end], "scenarios",
         scenarios, "rows", rows);
     json_object_update(json, report->about);
@@ -270,32 +328,44 @@ static void write_json(FILE *out, const struct godwit_compare_report *report)
 
 /* CSV. */
 
+static void write_csv_row(FILE *out, const struct godwit_compare_report *report,
+                          const struct godwit_row *row)
+{
+    const struct godwit_metric_kind *kind = godwit_metric_kind(row->metric);
+    /* No name of a scenario or a metric has a comma or a quote. */
+    fprintf(out, "%s,%s,%s,%s,%zu",
+            row->mean ? "geometric mean" : scenario_at(report, row->scenario)->name, kind->name,
+            kind->unit, is_ratio(row) ? "ratio" : "difference", row->effect.pairs);
+    const struct godwit_estimate *e = &row->effect, *c = &row->control;
+    const double unknown[] = {NAN, NAN, NAN};
+    const double effect[] = {e->value, e->low, e->high};
+    const double control[] = {c->value, c->low, c->high};
+    for (int arm = 0; arm < GODWIT_ARMS; arm++)
+        godwit_figure_csv(out, row->median[arm]);
+    for (size_t v = 0; v < G_N_ELEMENTS(effect); v++)
+        godwit_figure_csv(out, row->known ? effect[v] : unknown[v]);
+    for (size_t v = 0; v < G_N_ELEMENTS(control); v++)
+        godwit_figure_csv(out, row->known ? control[v] : unknown[v]);
+    godwit_figure_csv(out, row->p);
+    godwit_figure_csv(out, row->adjusted);
+    godwit_figure_csv(out, row->smallest);
+    fprintf(out, ",%s\n", godwit_row_verdict(row));
+}
+
 static void write_csv(FILE *out, const struct godwit_compare_report *report)
 {
     fputs("scenario,metric,unit,scale,pairs,a,b,control,effect,low,high,control_effect,control_low,"
           "control_high,p,p_holm,smallest,verdict\n",
           out);
-    for (guint i = 0; i < report->rows->len; i++) {
-        const struct godwit_row *row = &g_array_index(report->rows, struct godwit_row, i);
-        const struct godwit_metric_kind *kind = godwit_metric_kind(row->metric);
-        /* No name of a scenario or a metric has a comma or a quote. */
-        fprintf(out, "%s,%s,%s,%s,%zu",
-                row->mean ? "geometric mean" : scenario_at(report, row->scenario)->name, kind->name,
-                kind->unit, is_ratio(row) ? "ratio" : "difference", row->effect.pairs);
-        const struct godwit_estimate *e = &row->effect, *c = &row->control;
-        const double unknown[] = {NAN, NAN, NAN};
-        const double effect[] = {e->value, e->low, e->high};
-        const double control[] = {c->value, c->low, c->high};
-        for (int arm = 0; arm < GODWIT_ARMS; arm++)
-            godwit_figure_csv(out, row->median[arm]);
-        for (size_t v = 0; v < G_N_ELEMENTS(effect); v++)
-            godwit_figure_csv(out, row->known ? effect[v] : unknown[v]);
-        for (size_t v = 0; v < G_N_ELEMENTS(control); v++)
-            godwit_figure_csv(out, row->known ? control[v] : unknown[v]);
-        godwit_figure_csv(out, row->p);
-        godwit_figure_csv(out, row->adjusted);
-        godwit_figure_csv(out, row->smallest);
-        fprintf(out, ",%s\n", godwit_row_verdict(row));
+    for (guint i = 0; i < report->rows->len; i++)
+        write_csv_row(out, report, &g_array_index(report->rows, struct godwit_row, i));
+    for (guint s = 0; s < report->scenarios->len; s++) {
+        const struct godwit_compare_scenario *scenario = scenario_at(report, s);
+        if (any_failed(scenario))
+            fprintf(out, "%s,failures,runs,,%u,%u,%u,%u,,,,,,,,,,%s\n", scenario->name,
+                    scenario->rounds->len, scenario->failed[GODWIT_ARM_A],
+                    scenario->failed[GODWIT_ARM_B], scenario->failed[GODWIT_ARM_CONTROL],
+                    godwit_compare_fault_text(godwit_compare_faults(scenario)));
     }
 }
 

@@ -314,7 +314,7 @@ static void draw_steps(GString *page, const GPtrArray *steps, const char *name)
     godwit_plot_end(plot);
 }
 
-static void waterfall_of(GString *page, const json_t *measurements, const char *name)
+void godwit_measured_write_waterfall(GString *page, const json_t *measurements, const char *name)
 {
     static const char *const sides[GODWIT_SERIES_ALL] = {"source", "destination", NULL};
     static const char *const heads[] = {"device", "side", "instance", "type", "at ms", "ms", NULL};
@@ -450,7 +450,7 @@ void godwit_measured_write(GString *page, const json_t *measurements, const char
     speeds(page, measurements, name, low, high);
     rate(page, measurements, name, low, high);
     states_of(page, measurements, name, low, high);
-    waterfall_of(page, measurements, name);
+    godwit_measured_write_waterfall(page, measurements, name);
     iterations_of(page, measurements, name);
     threads_of(page, measurements, name);
 }

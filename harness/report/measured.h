@@ -16,4 +16,7 @@ bool godwit_measured_has(const json_t *measurements);
 /* Appends them to PAGE. NAME is what the run is called in titles. */
 void godwit_measured_write(GString *page, const json_t *measurements, const char *name);
 
+/* Appends only the waterfall. */
+void godwit_measured_write_waterfall(GString *page, const json_t *measurements, const char *name);
+
 #endif

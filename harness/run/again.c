@@ -40,6 +40,8 @@ static void append_settings(GString *line, const struct godwit_setup *setup)
     json_t *value;
     if (setup->unthrottled)
         g_string_append(line, " --unthrottled");
+    if (setup->untraced)
+        g_string_append(line, " --no-waterfall");
     if (setup->give_up > 0)
         g_string_append_printf(line, " --give-up %gs", setup->give_up);
     if (setup->pause_iteration)

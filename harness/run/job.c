@@ -190,6 +190,7 @@ json_t *godwit_job_to_json(const struct godwit_job *job)
     json_object_set_new(json, "machine_cpus", json_integer(setup->machine_cpus));
     json_object_set_new(json, "theirs", json_boolean(setup->theirs));
     json_object_set_new(json, "unthrottled", json_boolean(setup->unthrottled));
+    json_object_set_new(json, "untraced", json_boolean(setup->untraced));
     json_object_set_new(json, "give_up", json_real(setup->give_up));
     json_object_set_new(json, "pause_iteration", json_integer(setup->pause_iteration));
     json_object_set_new(json, "postcopy_iteration", json_integer(setup->postcopy_iteration));
@@ -298,6 +299,7 @@ struct godwit_job *godwit_job_from_json(const json_t *json, GError **error)
     setup->machine_cpus = (unsigned)godwit_json_integer(json, "machine_cpus", 0);
     setup->theirs = godwit_json_true(json, "theirs");
     setup->unthrottled = godwit_json_true(json, "unthrottled");
+    setup->untraced = godwit_json_true(json, "untraced");
     setup->give_up = json_number_value(json_object_get(json, "give_up"));
     setup->pause_iteration = (int)godwit_json_integer(json, "pause_iteration", 0);
     setup->postcopy_iteration = (int)godwit_json_integer(json, "postcopy_iteration", 0);

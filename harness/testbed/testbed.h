@@ -60,6 +60,7 @@ struct godwit_setup {
     const json_t *settings; /* the user's migration capabilities and parameters, see
                                migrate/settings.h; NULL: none */
     bool unthrottled;       /* do not prove that the migration is live: measure its speed */
+    bool untraced;          /* such a migration has no "waterfall": its events cost downtime */
     double give_up;         /* after so many seconds such a migration has not converged; 0: at the
                                deadline */
     int pause_iteration;    /* such a precopy's guest is stopped in this iteration; 0: never */

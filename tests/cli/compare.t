@@ -120,6 +120,8 @@ is(scalar(grep { !/_\Q$units{$_}\E$/ } keys %units), 0, 'OpenMetrics: each name 
 
 ok_page("$dir/equal.html", 'A/A, HTML', 'ratios of B and A', 'differences of B and A', 'distribution of the blackout',
     'total times in the order of the runs', "A: the guest's speed and its dirty rate", 'B: rate of the transfer', 'B: states of both sides');
+ok(exists $report->{scenarios}[0]{runs}{$_}{traced}{waterfall}, "A/A: one more run of $_ is traced") for 'A', 'B';
+is(scalar(grep { exists $_->{waterfall} } map { @{$_->{measured}} } values %{$report->{scenarios}[0]{runs}}), 0, 'A/A: no run of a round is traced');
 is_deeply([map { scalar @{$_->{measured}} } @{$report->{scenarios}[0]{runs}}{'A', 'B', "A'"}], [2, 2, 2], 'A/A: what each run measured');
 ok_clean($equal, 'nothing is left behind');
 
@@ -142,7 +144,7 @@ cmp_ok($total->{p_holm}, '<', 0.05, 'and p says so, too');
 ok(!$report->{alike}, 'they are not alike');
 is_deeply([$report->{a}{settings}, $report->{b}{settings}], [{'downtime-limit' => 300}, {'downtime-limit' => 300, 'max-bandwidth' => 6000000}], 'the settings');
 my $again = $report->{scenarios}[0]{runs}{B}{again};
-like($again, qr/^godwit run precopy\/fd\/file .* --unthrottled --set downtime-limit=300 --set max-bandwidth=6000000$/, 'again, of B');
+like($again, qr/^godwit run precopy\/fd\/file .* --unthrottled --no-waterfall --set downtime-limit=300 --set max-bandwidth=6000000$/, 'again, of B');
 unlike($report->{scenarios}[0]{runs}{A}{again}, qr/--set max/, 'again, of A');
 
 # That line runs, and its result has the settings.
@@ -178,12 +180,26 @@ my $dies = qemu_but('*-incoming*', 'exit 3', 'dies');
 my $fails = run(['compare', @on, '--a', $qemu, '--b', $dies, '-f', "json:$dir/fails", '-f', 'text']);
 is($fails->{status}, 2, 'B fails: exit status');
 like($fails->{err}, qr/^godwit: no run of precopy\/unix\/plain succeeded with B, so it cannot be compared$/m, 'B fails: the reason');
+like($fails->{out}, qr/^  failures: B is kept from running; left out: rounds 1, 2, 3$/m, 'B fails: a line of its own');
 like($fails->{out}, qr/^  3 of 3 runs of B failed:\n    3 times: \S/m, 'B fails: counted and named');
 $report = report_of('fails');
 is($report->{ended}, 'failed', 'B fails: given up');
 is($report->{scenarios}[0]{runs}{B}{failed}, 3, 'B fails: in JSON');
+is_deeply([@{$report->{scenarios}[0]}{'failure_verdict', 'dropped_rounds'}], ['kept from running', [1, 2, 3]], 'B fails: the verdict in JSON');
 like($report->{scenarios}[0]{failures}[0]{again}, qr/--qemu \S*dies/, 'B fails: what runs it again');
-is(join(' ', grep { $_->{verdict} ne 'cannot tell' } @{$report->{rows}}), '', 'B fails: no verdict');
+is(join(' ', grep { $_ !~ /^(?:cannot tell|not measured)$/ } map { $_->{verdict} } @{$report->{rows}}), '', 'B fails: no verdict');
 ok_clean($fails, 'B fails: nothing is left behind');
+
+# A migration that does not converge with B, but with A, is worse.
+my $stuck = run(['compare', @on, '--a', $qemu, '--set-b', 'max-bandwidth=200000', '--give-up', '5s', '--no-waterfall', '-n', 1, '-f', 'text', '-f', "csv:$dir/stuck.csv"]);
+is($stuck->{status}, 1, 'B does not converge: exit status') or diag $stuck->{err};
+like($stuck->{out}, qr/^  failures: B is failing; left out: rounds 1$/m, 'B does not converge: a line of its own');
+like(slurp("$dir/stuck.csv"), qr/^precopy\/unix\/plain,failures,runs,,1,0,1,0,,.*,failing$/m, 'B does not converge: in CSV');
+
+# A that always fails leaves nothing to compare with.
+$fails = run(['compare', @on, '--a', $dies, '--b', $qemu, '-f', 'text']);
+is($fails->{status}, 2, 'A fails: exit status');
+like($fails->{err}, qr/^godwit: no run of precopy\/unix\/plain succeeded with A, so it cannot be compared$/m, 'A fails: the reason');
+like($fails->{out}, qr/^  failures: B is not failing; left out: rounds /m, 'A fails: B does not');
 
 done_testing;

@@ -128,7 +128,7 @@ like($cells[0]{failures}[0]{message}, qr/^the migration did not converge within 
 ok(!$cells[0]{failures}[0]{converged}, 'its failure is one of convergence');
 is_deeply([sort @{$report->{order}[0]}], [0 .. 3], 'a round has each cell once');
 is_deeply([@{$report}{qw(seed runs rounds ended give_up_s)}], [7, 1, 1, 'runs', 3], 'what was asked for');
-like($cells[0]{again}, qr/ --unthrottled --give-up 3s --set max-bandwidth=20000$/, 'what runs a cell again');
+like($cells[0]{again}, qr/ --unthrottled --no-waterfall --give-up 3s --set max-bandwidth=20000$/, 'what runs a cell again');
 like($grid->{out}, qr/^ +20000 +20000 +1( +-){5}  1 did not converge$/m, 'text: a cell that does not converge');
 like($grid->{out}, qr/^ +20000 +900000000 +1( +[\d.]+ \[[\d.]+, [\d.]+\]){5}  -$/m, 'text: a cell that does');
 like($grid->{out}, qr/^convergence of .*\n +dirty-rate +20000 +900000000\n +20000 +- +[\d.]+\n +40000 +- +[\d.]+$/m,

@@ -80,6 +80,7 @@ static struct godwit_job *job_new(const char *scenario)
     godwit_job_set_settings(job, settings);
     setup->unthrottled = true;
     setup->give_up = 2.5;
+    setup->untraced = true;
     job->progress = true;
     job->keep = true;
     return job;
@@ -118,6 +119,7 @@ static void expect_same(const struct godwit_job *one, const struct godwit_job *o
     assert_true(json_equal(one->settings, other->settings));
     assert_ptr_equal(other->setup.settings, other->settings);
     assert_int_equal(one->setup.unthrottled, other->setup.unthrottled);
+    assert_int_equal(one->setup.untraced, other->setup.untraced);
     assert_true(one->setup.give_up >= other->setup.give_up &&
                 one->setup.give_up <= other->setup.give_up);
     assert_int_equal(one->capabilities->len, other->capabilities->len);
@@ -415,6 +417,7 @@ static void test_again(void **state)
     g_autoptr(json_t) settings = json_incref(job->settings);
     setup->settings = NULL;
     setup->unthrottled = false;
+    setup->untraced = false;
     setup->give_up = 0;
     setup->memory_given = false;
     setup->pmemsave = false;
@@ -466,10 +469,12 @@ static void test_again(void **state)
     setup->unthrottled = true;
     setup->settings = settings;
     expect_again(job, USUAL " --unthrottled --set multifd=on --set multifd-channels=4");
+    setup->untraced = true;
     setup->give_up = 2.5;
-    expect_again(job,
-                 USUAL " --unthrottled --give-up 2.5s --set multifd=on --set multifd-channels=4");
+    expect_again(job, USUAL " --unthrottled --no-waterfall --give-up 2.5s --set multifd=on"
+                            " --set multifd-channels=4");
     setup->give_up = 0;
+    setup->untraced = false;
     setup->unthrottled = false;
     setup->settings = NULL;
 #undef USUAL
@@ -547,6 +552,7 @@ static void test_again_migrate(void **state)
         "--timeout-scale",
         "0.1",
         "--unthrottled",
+        "--no-waterfall",
         "--give-up",
         "2.5s",
         "--set",
