@@ -38,6 +38,7 @@ struct godwit_compare_scenario {
     char *skipped;                 /* why it could not run at all; NULL: it ran */
     char *again[GODWIT_ARMS];      /* the command line that repeats the first run; NULL: none */
     json_t *measured[GODWIT_ARMS]; /* a list: the measurements of each run that passed */
+    json_t *raw;                   /* a list of godwit_raw_run(), with the "arm" of each */
     uint64_t window_start, window_end;
     unsigned memory_mib;
 };

@@ -1,7 +1,8 @@
 /*
  * The formats of `godwit compare`. Text is for people: a table for each scenario. JSON has
- * everything, each run's values included. CSV has a line for each row of the table. HTML, with
- * pictures, is in compare_html.c, BMF and OpenMetrics are in compare_readings.c.
+ * everything, each run's values included. CSV has a line for each row of the table, runs-csv one
+ * for each run. HTML, with pictures, is in compare_html.c, BMF and OpenMetrics are in
+ * compare_readings.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,6 +11,7 @@
 #include "base/text.h"
 #include "migrate/settings.h"
 #include "report/figures.h"
+#include "report/raw_runs.h"
 #include <math.h>
 #include <string.h>
 
@@ -299,6 +301,21 @@ static void write_csv(FILE *out, const struct godwit_compare_report *report)
     }
 }
 
+static void write_runs_csv(FILE *out, const struct godwit_compare_report *report)
+{
+    fputs("scenario,arm", out);
+    godwit_raw_runs_heads(out);
+    for (guint s = 0; s < report->scenarios->len; s++) {
+        size_t i;
+        json_t *run;
+        json_array_foreach(scenario_at(report, s)->raw, i, run)
+        {
+            fprintf(out, "%s,%s", scenario_at(report, s)->name, godwit_json_string(run, "arm", ""));
+            godwit_raw_runs_cells(out, run, report->about);
+        }
+    }
+}
+
 static void write_one(enum godwit_figures_format format, FILE *out, gconstpointer report)
 {
     static void (*const writers[])(FILE * out, const struct godwit_compare_report *report) = {
@@ -308,6 +325,7 @@ static void write_one(enum godwit_figures_format format, FILE *out, gconstpointe
         [GODWIT_FORMAT_HTML] = godwit_compare_write_html,
         [GODWIT_FORMAT_BMF] = godwit_compare_write_bmf,
         [GODWIT_FORMAT_OPENMETRICS] = godwit_compare_write_openmetrics,
+        [GODWIT_FORMAT_RUNS_CSV] = write_runs_csv,
     };
     writers[format](out, report);
 }
