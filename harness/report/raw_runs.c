@@ -58,22 +58,28 @@ void godwit_raw_runs_heads(FILE *out)
     fputs(",cpus,memory_mib,message\n", out);
 }
 
+/* Writes a cell with a number. Unlike a report for people, raw data keep all of its digits. */
+static void figure(FILE *out, double value)
+{
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+    fprintf(out, ",%s", isfinite(value) ? g_ascii_formatd(text, sizeof(text), "%.15g", value) : "");
+}
+
 void godwit_raw_runs_cells(FILE *out, const json_t *run, const json_t *about)
 {
     const json_t *host = json_object_get(about, "host_facts");
     fprintf(out, ",%" JSON_INTEGER_FORMAT, godwit_json_integer(run, "round", 0));
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         godwit_csv_cell(out, ",", godwit_json_string(run, texts[i], ""));
-    godwit_figure_csv(out, godwit_json_number(run, "load"));
-    godwit_figure_csv(out, godwit_json_number(run, "wall_ms"));
-    godwit_figure_csv(out, godwit_json_number(run, "blackout_resolution_ms"));
+    figure(out, godwit_json_number(run, "load"));
+    figure(out, godwit_json_number(run, "wall_ms"));
+    figure(out, godwit_json_number(run, "blackout_resolution_ms"));
     for (int metric = 0; metric < GODWIT_METRICS; metric++)
-        godwit_figure_csv(
-            out, godwit_json_number(run, godwit_metric_kind((enum godwit_metric)metric)->name));
+        figure(out, godwit_json_number(run, godwit_metric_kind((enum godwit_metric)metric)->name));
     for (size_t i = 0; i < G_N_ELEMENTS(facts); i++)
         godwit_csv_cell(out, ",", godwit_json_string(host, facts[i], ""));
-    godwit_figure_csv(out, godwit_json_number(host, "cpus"));
-    godwit_figure_csv(out, godwit_json_number(host, "memory_mib"));
+    figure(out, godwit_json_number(host, "cpus"));
+    figure(out, godwit_json_number(host, "memory_mib"));
     godwit_csv_cell(out, ",", godwit_json_string(run, "message", ""));
     fputc('\n', out);
 }
