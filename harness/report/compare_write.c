@@ -125,6 +125,31 @@ void godwit_compare_write_head(FILE *out, const struct godwit_compare_report *re
     fprintf(out, "ended after %.0f s: %s\n", report->elapsed, why[report->end]);
 }
 
+/* Writes how exact the blackouts are: a difference below that says nothing. */
+static void write_resolution(FILE *out, const struct godwit_compare_scenario *scenario)
+{
+    bool any = false;
+    for (int arm = 0; arm < GODWIT_ARMS; arm++) {
+        g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(double));
+        size_t i;
+        json_t *run;
+        json_array_foreach(scenario->measured[arm], i, run)
+        {
+            const double one = godwit_json_number(run, "blackout_resolution_ms");
+            if (isfinite(one))
+                g_array_append_val(all, one);
+        }
+        if (!all->len)
+            continue;
+        fprintf(out, "%s %s %.2f ms", any ? "," : "  a blackout is at most so much too long:",
+                godwit_arm_name((enum godwit_arm)arm),
+                godwit_median((const double *)(void *)all->data, all->len));
+        any = true;
+    }
+    if (any)
+        fputs(" (medians)\n", out);
+}
+
 void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenario *scenario)
 {
     if (scenario->skipped) {
@@ -135,6 +160,7 @@ void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenar
     fprintf(out, "\n%s: %u rounds, window %" G_GUINT64_FORMAT " MiB, RAM %u MiB\n", scenario->name,
             scenario->rounds->len, (scenario->window_end - scenario->window_start) >> 20,
             scenario->memory_mib);
+    write_resolution(out, scenario);
     for (int arm = 0; arm < GODWIT_ARMS; arm++) {
         if (!scenario->failed[arm])
             continue;

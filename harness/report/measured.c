@@ -193,6 +193,7 @@ static void figures_of(GString *page, const json_t *measurements, const char *na
     } rows[] = {
         {"pace", "total_ms", "total, ms", 1},
         {NULL, "blackout_ms", "blackout, ms", 1},
+        {NULL, "blackout_resolution_ms", "blackout, at most too long by, ms", 1},
         {"migration", "downtime", "QEMU's downtime, ms", 1},
         {"brownout", "before_pages_per_s", "guest before, pages/s", 1},
         {"brownout", "during_pages_per_s", "guest during, pages/s", 1},

@@ -128,6 +128,9 @@ is(scalar(grep { !/^(?:# (?:TYPE|UNIT|HELP) godwit_[a-z_]+ |# EOF$|godwit_[a-z_]
 my %units = map { /^# UNIT (\S+) (\S+)$/ ? ($1 => $2) : () } @metrics;
 is(scalar(grep { !/_\Q$units{$_}\E$/ } keys %units), 0, 'OpenMetrics: each name ends with its unit');
 
+my $doubt = qr/^  a blackout is at most so much too long: A [\d.]+ ms, B [\d.]+ ms, A' [\d.]+ ms \(medians\)$/m;
+like($equal->{out}, $doubt, 'text: the resolution of the blackout');
+like(slurp("$dir/equal.html"), qr/a blackout is at most so much too long: A /, 'HTML: the resolution of the blackout');
 ok_page("$dir/equal.html", 'A/A, HTML', 'ratios of B and A', 'differences of B and A', 'distribution of the blackout',
     'total times in the order of the runs', "A: the guest's speed and its dirty rate", 'B: rate of the transfer', 'B: states of both sides');
 is_deeply([map { scalar @{$_->{measured}} } @{$report->{scenarios}[0]{runs}}{'A', 'B', "A'"}], [2, 2, 2], 'A/A: what each run measured');
