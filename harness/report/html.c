@@ -84,11 +84,28 @@ static void square(GString *out, size_t place, size_t kind)
     g_string_append_printf(out,
                            "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"%s\"/>", x,
                            y, SQUARE - 1, SQUARE - 1, kinds[kind].colour);
-    if (kinds[kind].ink)
-        g_string_append_printf(out, "<text class=\"sign %s\" x=\"%.1f\" y=\"%zu\">%c</text>",
-                               kinds[kind].ink, (double)x + 4.5, y + 7, kinds[kind].kind);
-    if (place % COLUMNS == COLUMNS - 1)
-        g_string_append_c(out, '\n');
+    g_string_append_printf(out, "<text class=\"sign %s\" x=\"%.1f\" y=\"%zu\">%c</text>\n",
+                           kinds[kind].ink, (double)x + 4.5, y + 7, kinds[kind].kind);
+}
+
+/* Draws LENGTH right squares: nearly all are, and thousands of pictures can be on a page, so that
+ * they are not drawn one by one but as areas with a grid of lines. */
+static void right_squares(GString *out, size_t length)
+{
+    const size_t whole = length / COLUMNS, rest = length % COLUMNS;
+    if (whole)
+        g_string_append_printf(out, "<rect width=\"%d\" height=\"%zu\" fill=\"%s\"/>",
+                               COLUMNS * SQUARE, whole * SQUARE, kinds[0].colour);
+    if (rest)
+        g_string_append_printf(out, "<rect y=\"%zu\" width=\"%zu\" height=\"%d\" fill=\"%s\"/>",
+                               whole * SQUARE, rest * SQUARE, SQUARE, kinds[0].colour);
+    g_string_append(out, "<path stroke=\"#fff\" d=\"");
+    for (size_t column = 1; column <= COLUMNS; column++)
+        g_string_append_printf(out, "M%zu.5 0v%zu", column * SQUARE - 1,
+                               (whole + (rest > 0)) * SQUARE);
+    for (size_t row_ = 1; row_ <= whole + (rest > 0); row_++)
+        g_string_append_printf(out, "M0 %zu.5h%d", row_ * SQUARE - 1, COLUMNS * SQUARE);
+    g_string_append(out, "\"/>\n");
 }
 
 /* Draws a square for each character of the picture. Its title counts them. */
@@ -118,8 +135,10 @@ static void map(GString *out, const json_t *map_)
         if (counts[i])
             g_string_append_printf(out, "%s %zu %s", named++ ? "," : "", counts[i], kinds[i].name);
     g_string_append(out, "</title>\n");
+    right_squares(out, length);
     for (size_t i = 0; i < length; i++)
-        square(out, i, kind_of(picture[i]));
+        if (kind_of(picture[i]))
+            square(out, i, kind_of(picture[i]));
     g_string_append(out, "</svg>\n");
 }
 
