@@ -104,7 +104,11 @@ measured: build
 check-hosts: build
 	QEMUS='$(QEMUS)' $(PROVE) tests/hosts/*.t
 
-.PHONY: check-pages
+.PHONY: check-pages check-pages-load
+## check-pages-load: whether a page of 10,000 results opens in two seconds, on a quiet host [QEMU=qemu-system-x86_64]
+check-pages-load: build
+	GODWIT=$(abspath $(O)/godwit) tests/pages-load.sh $(abspath $(O))/pages $(or $(QEMU),qemu-system-x86_64)
+
 ## check-pages: whether the pages that Godwit writes can be read by all, in Chromium [QEMU=qemu-system-x86_64]
 check-pages: build
 	GODWIT=$(abspath $(O)/godwit) tests/pages.sh $(abspath $(O))/pages $(or $(QEMU),qemu-system-x86_64)

@@ -186,6 +186,7 @@ sub member_lines {
         my ($reference) = ($member->{'$ref'} // '') =~ m{/(\w+)$};
         my $described = $reference ? $schema->{definitions}{$reference} : $member;
         my $type = $described->{type} // ($described->{enum} ? 'string' : 'integer');
+        $type = join ' or ', @$type if ref $type;
         push @lines, ".It Va $name Pq $type", prose($member->{description} // '');
         push @lines, map { member_lines($_) } grep {$_} $member, $member->{items}, values %{ $member->{patternProperties} // {} },
             grep { ref eq 'HASH' } $member->{additionalProperties};

@@ -17,6 +17,7 @@ use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use JSON::PP;
 use List::Util qw(uniq);
+use POSIX qw(strftime);
 
 # The bugs that a guest does not survive, too, are to be seen in the table, and fail nothing.
 my $accepted = '@tests/accepted-bugs';
@@ -50,6 +51,9 @@ without `--slow` has, so that a family whose scenarios are all slow is missing. 
 that did not survive such a bug; a failure for another reason would be named below.
 
 END
+# The versions of the QEMUs are in the headings.
+my ($commit) = (`git rev-parse --short=12 HEAD 2>/dev/null` || 'unknown') =~ /(\S+)/;
+print $out 'Made on ', strftime('%Y-%m-%d', gmtime), " at commit $commit.\n\n";
 my $choice = $ENV{MATRIX_ARGS} ? "With `$ENV{MATRIX_ARGS}`.\n\n" : '';
 print $out "## Each QEMU alone\n\n", $choice, report($alone);
 print $out "## From one version to another\n\n",

@@ -36,7 +36,21 @@ picture() {
         die "the page has no picture \"$title\"\n"' "$2" "$3" "$1"
 }
 
-: >"$folder/tables"
+# Figures without their conditions cannot be compared with later ones.
+commit=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+[ -z "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] || commit="$commit with changes"
+{
+    printf '\nMade on %s at commit %s by Godwit %s' "$(date -u +%Y-%m-%d)" "$commit" \
+        "$("$godwit" --version | sed 's/.* //')"
+    separator=', with'
+    for qemu; do
+        path=$qemu
+        [ ! -d "$qemu" ] || path=$qemu/bin/qemu-system-x86_64
+        printf '%s QEMU %s (%s)' "$separator" "$("$path" --version | sed -n '1s/.*version \([^ ]*\).*/\1/p')" "$qemu"
+        separator=,
+    done
+    echo .
+} >"$folder/tables"
 number=0
 while [ $# -gt 1 ]; do
     number=$((number + 1))

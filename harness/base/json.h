@@ -8,6 +8,7 @@
 
 #include <glib.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdbool.h>
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_t, json_decref)
@@ -51,6 +52,13 @@ static inline json_int_t godwit_json_integer(const json_t *object, const char *k
 {
     const json_t *value = json_object_get(object, key);
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+/* Returns the number at KEY of OBJECT, or NaN if it is missing or not a number. */
+static inline double godwit_json_number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
 /* Returns the array at KEY of OBJECT, after adding an empty one if KEY is missing. Owned by

@@ -9,6 +9,7 @@
 #include "base/shell.h"
 #include "base/version.h"
 #include "guest/machine.h"
+#include "report/host_facts.h"
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -74,6 +75,7 @@ json_t *godwit_about(const GPtrArray *targets)
                             target->setup.image->name, "source", target->source->path,
                             "destination", target->destination->path));
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:O, s:O}", "kit", GODWIT_VERSION, "date", date, "host",
-                     where, "command", command, "qemus", binaries, "targets", list);
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:O, s:O}", "kit", GODWIT_VERSION, "date", date,
+                     "host", where, "host_facts", godwit_host_facts("/"), "command", command,
+                     "qemus", binaries, "targets", list);
 }

@@ -287,15 +287,13 @@ static bool all_measured(const struct godwit_compare_report *report, GError **er
     return true;
 }
 
-static bool conclude(struct comparison *comparison, const GPtrArray *targets, int *status,
-                     GError **error)
+static bool conclude(struct comparison *comparison, int *status, GError **error)
 {
     static char *const text[] = {(char *)(uintptr_t) "text", NULL};
     struct godwit_compare_report *report = &comparison->report;
     char *const *formats = comparison->options->formats ? comparison->options->formats : text;
     bool worse = false;
     make_rows(comparison);
-    report->about = godwit_about(targets);
     for (guint i = 0; formats[i]; i++)
         if (!godwit_compare_write(formats[i], report, error))
             return false;
@@ -342,6 +340,8 @@ static bool compare(struct godwit_process *process, const struct godwit_compare_
         if (report->alike)
             godwit_text_complain("A and B are the same QEMU with the same settings: this is an "
                                  "A/A test, in which nothing should be slower");
+        /* Before the runs, so that the load of the host is not theirs. */
+        report->about = godwit_about(targets);
         comparison.began = g_get_monotonic_time();
         report->end = run_rounds(&comparison);
         if (options->waterfall)
@@ -349,7 +349,7 @@ static bool compare(struct godwit_process *process, const struct godwit_compare_
         report->elapsed = elapsed(&comparison);
         if (isatty(STDERR_FILENO))
             fputc('\n', stderr);
-        good = conclude(&comparison, targets, status, error);
+        good = conclude(&comparison, status, error);
     }
     json_decref(comparison.settings[0]);
     json_decref(comparison.settings[1]);

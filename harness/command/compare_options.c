@@ -127,8 +127,8 @@ bool godwit_compare_options_parse(struct godwit_compare_options *options, int *a
          "are decided)",
          "N"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
-         "Report as text (default), json, csv, html, bmf (for Bencher) or openmetrics, to standard "
-         "output or to FILE; repeatable",
+         "Report as text (default), json, csv, html, bmf (for Bencher), openmetrics or runs-csv (a "
+         "line for each run), to standard output or to FILE; repeatable",
          "NAME[:FILE]"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &further, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},

@@ -159,11 +159,10 @@ static bool judge(const struct sweep *sweep, int *status, GError **error)
                        failed);
 }
 
-static bool conclude(struct sweep *sweep, const GPtrArray *targets, int *status, GError **error)
+static bool conclude(struct sweep *sweep, int *status, GError **error)
 {
     static char *const text[] = {(char *)(uintptr_t) "text", NULL};
     char *const *formats = sweep->options->formats ? sweep->options->formats : text;
-    sweep->report.about = godwit_about(targets);
     for (guint i = 0; formats[i]; i++)
         if (!godwit_sweep_write(formats[i], &sweep->report, error))
             return false;
@@ -224,12 +223,14 @@ static bool sweep_all(struct godwit_process *process, const struct godwit_sweep_
     bool good =
         godwit_sweep_grid(process, options, target, scenarios, sweep.report.cells, plans, error);
     if (good) {
+        /* Before the runs, so that the load of the host is not theirs. */
+        sweep.report.about = godwit_about(targets);
         sweep.began = g_get_monotonic_time();
         sweep.report.end = run_rounds(&sweep);
         sweep.report.elapsed = elapsed(&sweep);
         if (isatty(STDERR_FILENO))
             fputc('\n', stderr);
-        good = conclude(&sweep, targets, status, error);
+        good = conclude(&sweep, status, error);
     } else {
         explain(options, error);
     }

@@ -212,8 +212,8 @@ bool godwit_sweep_options_parse(struct godwit_sweep_options *options, int *argc,
         {"runs", 'n', 0, G_OPTION_ARG_INT, &options->runs, "Run each cell N times (default: 5)",
          "N"},
         {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
-         "Report as text (default), json, csv, html, bmf (for Bencher) or openmetrics, to standard "
-         "output or to FILE; repeatable",
+         "Report as text (default), json, csv, html, bmf (for Bencher), openmetrics or runs-csv (a "
+         "line for each run), to standard output or to FILE; repeatable",
          "NAME[:FILE]"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &further, NULL, NULL},
         {NULL, 0, 0, 0, NULL, NULL, NULL},

@@ -1,5 +1,5 @@
 /*
- * Bytes and dirty pages of each iteration.
+ * Bytes and dirty pages of each iteration, and samples of query-migrate.
  *
  * Two sources are joined. query-migrate has the bytes, but not at the very moments at which
  * iterations begin: the line between two answers that are close together gives them. QEMU's dirty
@@ -23,7 +23,7 @@
 /* A sample of query-migrate. */
 struct sample {
     gint64 at;
-    json_int_t iteration, transferred, remaining;
+    json_int_t iteration, transferred, remaining, throttle;
 };
 
 /* A look of QEMU for dirty pages. */
@@ -78,7 +78,9 @@ void godwit_iterations_take(struct godwit_iterations *iterations, gint64 at, con
         return;
     const struct sample sample = {at, godwit_json_integer(ram, "dirty-sync-count", 0),
                                   godwit_json_integer(ram, "transferred", 0),
-                                  godwit_json_integer(ram, "remaining", 0)};
+                                  godwit_json_integer(ram, "remaining", 0),
+                                  /* QEMU leaves it out while it does not throttle the CPUs. */
+                                  godwit_json_integer(info, "cpu-throttle-percentage", 0)};
     g_array_append_val(iterations->samples, sample);
     iterations->ratio = ratio_of(info, ram);
 }
@@ -180,10 +182,11 @@ static json_t *samples_json(const struct godwit_iterations *iterations, gint64 s
     json_t *list = json_array();
     for (guint i = 0; i < iterations->samples->len; i++) {
         const struct sample *sample = &g_array_index(iterations->samples, struct sample, i);
-        json_array_append_new(list, json_pack("{s:f, s:I, s:I, s:I}", "at_ms",
+        json_array_append_new(list, json_pack("{s:f, s:I, s:I, s:I, s:I}", "at_ms",
                                               (double)(sample->at - setup) / 1000, "iteration",
                                               sample->iteration, "transferred", sample->transferred,
-                                              "remaining", sample->remaining));
+                                              "remaining", sample->remaining, "throttle_percent",
+                                              sample->throttle));
     }
     return list;
 }

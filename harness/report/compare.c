@@ -6,6 +6,7 @@
 #include "report/compare.h"
 
 #include "base/text.h"
+#include "report/raw_runs.h"
 #include "run/result.h"
 #include <math.h>
 #include <string.h>
@@ -29,6 +30,7 @@ static void scenario_free(gpointer data)
     g_array_unref(scenario->rounds);
     g_ptr_array_unref(scenario->failures);
     g_free(scenario->skipped);
+    json_decref(scenario->raw);
     for (int arm = 0; arm < GODWIT_ARMS; arm++) {
         g_free(scenario->again[arm]);
         json_decref(scenario->measured[arm]);
@@ -44,6 +46,7 @@ struct godwit_compare_scenario *godwit_compare_scenario_new(const char *name)
     scenario->name = name;
     scenario->rounds = g_array_new(FALSE, FALSE, sizeof(struct godwit_round));
     scenario->failures = g_ptr_array_new_with_free_func(failure_free);
+    scenario->raw = json_array();
     for (int arm = 0; arm < GODWIT_ARMS; arm++)
         scenario->measured[arm] = json_array();
     return scenario;
@@ -127,6 +130,10 @@ void godwit_compare_take(struct godwit_compare_scenario *scenario, struct godwit
 {
     if (!scenario->again[arm])
         scenario->again[arm] = g_strdup(godwit_json_string(result, "again", ""));
+    /* The round is added to the others when all its arms have run. */
+    json_t *raw = godwit_raw_run(result, scenario->rounds->len + 1);
+    json_object_set_new(raw, "arm", json_string(godwit_arm_name(arm)));
+    json_array_append_new(scenario->raw, raw);
     if (!godwit_result_passed(result)) {
         fail(scenario, arm, result);
         return;

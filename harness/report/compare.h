@@ -56,6 +56,7 @@ struct godwit_compare_scenario {
     char *again[GODWIT_ARMS];      /* the command line that repeats the first run; NULL: none */
     json_t *measured[GODWIT_ARMS]; /* a list: the measurements of each run that passed */
     json_t *traced[2];             /* of A and B: those of one more run, with a waterfall; NULL */
+    json_t *raw;                   /* a list of godwit_raw_run(), with the "arm" of each */
     uint64_t window_start, window_end;
     unsigned memory_mib;
 };

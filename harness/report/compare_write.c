@@ -1,7 +1,8 @@
 /*
  * The formats of `godwit compare`. Text is for people: a table for each scenario. JSON has
- * everything, each run's values included. CSV has a line for each row of the table. HTML, with
- * pictures, is in compare_html.c, BMF and OpenMetrics are in compare_readings.c.
+ * everything, each run's values included. CSV has a line for each row of the table, runs-csv one
+ * for each run. HTML, with pictures, is in compare_html.c, BMF and OpenMetrics are in
+ * compare_readings.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,6 +11,7 @@
 #include "base/text.h"
 #include "migrate/settings.h"
 #include "report/figures.h"
+#include "report/raw_runs.h"
 #include <math.h>
 #include <string.h>
 
@@ -161,6 +163,31 @@ static char *dropped_text(const struct godwit_compare_scenario *scenario)
     return g_string_free(text, FALSE);
 }
 
+/* Writes how exact the blackouts are: a difference below that says nothing. */
+static void write_resolution(FILE *out, const struct godwit_compare_scenario *scenario)
+{
+    bool any = false;
+    for (int arm = 0; arm < GODWIT_ARMS; arm++) {
+        g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(double));
+        size_t i;
+        json_t *run;
+        json_array_foreach(scenario->measured[arm], i, run)
+        {
+            const double one = godwit_json_number(run, "blackout_resolution_ms");
+            if (isfinite(one))
+                g_array_append_val(all, one);
+        }
+        if (!all->len)
+            continue;
+        fprintf(out, "%s %s %.2f ms", any ? "," : "  a blackout is at most so much too long:",
+                godwit_arm_name((enum godwit_arm)arm),
+                godwit_median((const double *)(void *)all->data, all->len));
+        any = true;
+    }
+    if (any)
+        fputs(" (medians)\n", out);
+}
+
 void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenario *scenario)
 {
     if (scenario->skipped) {
@@ -171,6 +198,7 @@ void godwit_compare_write_scenario(FILE *out, const struct godwit_compare_scenar
     fprintf(out, "\n%s: %u rounds, window %" G_GUINT64_FORMAT " MiB, RAM %u MiB\n", scenario->name,
             scenario->rounds->len, (scenario->window_end - scenario->window_start) >> 20,
             scenario->memory_mib);
+    write_resolution(out, scenario);
     if (any_failed(scenario)) {
         g_autofree char *dropped = dropped_text(scenario);
         fprintf(out, "  failures: B is %s; %s\n",
@@ -369,6 +397,21 @@ static void write_csv(FILE *out, const struct godwit_compare_report *report)
     }
 }
 
+static void write_runs_csv(FILE *out, const struct godwit_compare_report *report)
+{
+    fputs("scenario,arm", out);
+    godwit_raw_runs_heads(out);
+    for (guint s = 0; s < report->scenarios->len; s++) {
+        size_t i;
+        json_t *run;
+        json_array_foreach(scenario_at(report, s)->raw, i, run)
+        {
+            fprintf(out, "%s,%s", scenario_at(report, s)->name, godwit_json_string(run, "arm", ""));
+            godwit_raw_runs_cells(out, run, report->about);
+        }
+    }
+}
+
 static void write_one(enum godwit_figures_format format, FILE *out, gconstpointer report)
 {
     static void (*const writers[])(FILE * out, const struct godwit_compare_report *report) = {
@@ -378,6 +421,7 @@ static void write_one(enum godwit_figures_format format, FILE *out, gconstpointe
         [GODWIT_FORMAT_HTML] = godwit_compare_write_html,
         [GODWIT_FORMAT_BMF] = godwit_compare_write_bmf,
         [GODWIT_FORMAT_OPENMETRICS] = godwit_compare_write_openmetrics,
+        [GODWIT_FORMAT_RUNS_CSV] = write_runs_csv,
     };
     writers[format](out, report);
 }

@@ -6,17 +6,7 @@
  */
 #include "report/report.h"
 
-#include "base/text.h"
-#include <string.h>
-
-/* Writes a cell with text. */
-static void cell(FILE *out, const char *before, const char *text)
-{
-    g_autofree char *line = godwit_text_line(text);
-    g_auto(GStrv) parts = g_strsplit(line, "\"", -1);
-    g_autofree char *doubled = g_strjoinv("\"\"", parts);
-    fprintf(out, "%s\"%s%s\"", before, *line && strchr("=+-@|%", *line) ? "'" : "", doubled);
-}
+#include "report/figures.h"
 
 /* Writes a cell with a number, which is empty if there is none. */
 static void figure(FILE *out, const json_t *value)
@@ -47,15 +37,15 @@ static void result(struct godwit_reporter *reporter, const json_t *result_)
     {
         g_string_append_printf(bugs, "%s%s", i ? " " : "", godwit_json_string(bug, "id", ""));
     }
-    cell(out, "", godwit_report_target(result_));
-    cell(out, ",", godwit_json_string(result_, "scenario", ""));
+    godwit_csv_cell(out, "", godwit_report_target(result_));
+    godwit_csv_cell(out, ",", godwit_json_string(result_, "scenario", ""));
     fprintf(out, ",%" JSON_INTEGER_FORMAT, godwit_json_integer(result_, "repetition", 1));
     for (i = 0; i < G_N_ELEMENTS(texts); i++)
-        cell(out, ",", godwit_json_string(result_, texts[i], ""));
+        godwit_csv_cell(out, ",", godwit_json_string(result_, texts[i], ""));
     figure(out, json_object_get(result_, "ms"));
     figure(out, json_object_get(json_object_get(result_, "measurements"), "blackout_ms"));
-    cell(out, ",", bugs->str);
-    cell(out, ",", godwit_json_string(result_, "message", ""));
+    godwit_csv_cell(out, ",", bugs->str);
+    godwit_csv_cell(out, ",", godwit_json_string(result_, "message", ""));
     fputc('\n', out);
     fflush(out);
 }

@@ -29,9 +29,9 @@ struct member {
 };
 
 static const struct member about_members[] = {
-    {"kit", NAME, true, 0},     {"date", NAME, true, 0},    {"host", TEXT, true, 0},
-    {"command", TEXT, true, 0}, {"qemus", OBJECT, true, 0}, {"targets", ARRAY, true, 0},
-    {"parts", ARRAY, false, 0},
+    {"kit", NAME, true, 0},     {"date", NAME, true, 0},          {"host", TEXT, true, 0},
+    {"command", TEXT, true, 0}, {"qemus", OBJECT, true, 0},       {"targets", ARRAY, true, 0},
+    {"parts", ARRAY, false, 0}, {"host_facts", OBJECT, false, 0},
 };
 static const struct member selection_members[] = {
     {"shard", WHOLE, true, 1},       {"shards", WHOLE, true, 1},     {"scenarios", WHOLE, true, 0},

@@ -6,14 +6,16 @@
 #include "report/figures.h"
 
 #include "base/file.h"
+#include "base/text.h"
 #include <errno.h>
 #include <math.h>
 #include <string.h>
 
 static const char *const names[] = {
-    [GODWIT_FORMAT_TEXT] = "text", [GODWIT_FORMAT_JSON] = "json",
-    [GODWIT_FORMAT_CSV] = "csv",   [GODWIT_FORMAT_HTML] = "html",
-    [GODWIT_FORMAT_BMF] = "bmf",   [GODWIT_FORMAT_OPENMETRICS] = "openmetrics",
+    [GODWIT_FORMAT_TEXT] = "text",         [GODWIT_FORMAT_JSON] = "json",
+    [GODWIT_FORMAT_CSV] = "csv",           [GODWIT_FORMAT_HTML] = "html",
+    [GODWIT_FORMAT_BMF] = "bmf",           [GODWIT_FORMAT_OPENMETRICS] = "openmetrics",
+    [GODWIT_FORMAT_RUNS_CSV] = "runs-csv",
 };
 
 char *godwit_figure_text(double value)
@@ -38,6 +40,14 @@ void godwit_figure_csv(FILE *out, double value)
         fputc(',', out);
 }
 
+void godwit_csv_cell(FILE *out, const char *before, const char *text)
+{
+    g_autofree char *line = godwit_text_line(text);
+    g_auto(GStrv) parts = g_strsplit(line, "\"", -1);
+    g_autofree char *doubled = g_strjoinv("\"\"", parts);
+    fprintf(out, "%s\"%s%s\"", before, *line && strchr("=+-@|%", *line) ? "'" : "", doubled);
+}
+
 /* Returns the number of the format NAME; G_N_ELEMENTS(names) if there is none. */
 static size_t find(const char *name)
 {
@@ -54,8 +64,8 @@ bool godwit_figures_check(char *const *formats, GError **error)
         if (!parts[0] || find(parts[0]) == G_N_ELEMENTS(names) || (parts[1] && !*parts[1]))
             return godwit_fail(
                 error, GODWIT_ERROR_USAGE,
-                "unknown format \"%s\" (expected text, json, csv, html, bmf or openmetrics, with "
-                ":FILE for a file)",
+                "unknown format \"%s\" (expected text, json, csv, html, bmf, openmetrics or "
+                "runs-csv, with :FILE for a file)",
                 formats[i]);
     }
     return true;

@@ -17,6 +17,7 @@ enum godwit_figures_format {
     GODWIT_FORMAT_HTML,
     GODWIT_FORMAT_BMF, /* readings.h has these two */
     GODWIT_FORMAT_OPENMETRICS,
+    GODWIT_FORMAT_RUNS_CSV, /* raw_runs.h has this one */
 };
 
 /* Returns VALUE with four significant digits, or "-" if it is not a number. The caller frees it. */
@@ -28,8 +29,12 @@ json_t *godwit_figure_json(double value);
 /* Writes a comma and VALUE, which is left out if it is not a number. */
 void godwit_figure_csv(FILE *out, double value);
 
+/* Writes BEFORE and a cell with TEXT, in quotes. An apostrophe comes before what a spreadsheet
+ * would calculate. */
+void godwit_csv_cell(FILE *out, const char *before, const char *text);
+
 /* Fails with USAGE unless each of FORMATS, which may be NULL, is "text", "json", "csv", "html",
- * "bmf" or "openmetrics", with ":FILE" to write to a file. */
+ * "bmf", "openmetrics" or "runs-csv", with ":FILE" to write to a file. */
 bool godwit_figures_check(char *const *formats, GError **error);
 
 /* Calls WRITE with the stream that FORMAT names, and DATA. Fails with ENVIRONMENT if it cannot be

@@ -52,47 +52,134 @@ static void row(GString *out, const struct godwit_html_matrix *matrix, const jso
     put(out, "<td>", proof, "</td></tr>\n");
 }
 
-/* What a page's square stands for. */
+/* What a page's square stands for. Its letter is drawn in INK, so that kinds can be told apart
+ * without colours; the right ones have none. */
 static const struct {
     char kind;
-    const char *colour, *name;
+    const char *colour, *ink, *name;
 } kinds[] = {
-    {'.', "#d8e8d8", "right"},     {'s', "#e08020", "stale"}, {'0', "#404040", "zero"},
-    {'m', "#8040c0", "misplaced"}, {'t', "#c02060", "torn"},  {'f', "#d02020", "foreign"},
+    {'.', "#d8e8d8", NULL, "right"},
+    {'s', "#e08020", "light", "stale"},
+    {'0', "#404040", "dark", "zero"},
+    {'m', "#8040c0", "dark", "misplaced"},
+    {'t', "#c02060", "dark", "torn"},
+    {'f', "#d02020", "dark", "foreign"},
+    {'*', "#000000", "dark", "of several kinds"},
 };
 
-static const char *colour_of(char kind)
+/* Returns the number of a kind. The characters of a picture come from a fixed set, but are not
+ * trusted: any other one counts as several kinds. */
+static size_t kind_of(char kind)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
-        if (kinds[i].kind == kind)
-            return kinds[i].colour;
-    return "#000000"; /* of several kinds */
+    size_t i = 0;
+    while (i + 1 < G_N_ELEMENTS(kinds) && kinds[i].kind != kind)
+        i++;
+    return i;
 }
 
-/* Draws a square for each character of the picture. The characters come from a fixed set, but are
- * not trusted: any other one becomes a black square. */
+/* Draws the square number PLACE of a picture. */
+static void square(GString *out, size_t place, size_t kind)
+{
+    const size_t x = place % COLUMNS * SQUARE, y = place / COLUMNS * SQUARE;
+    g_string_append_printf(out,
+                           "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"%s\"/>", x,
+                           y, SQUARE - 1, SQUARE - 1, kinds[kind].colour);
+    g_string_append_printf(out, "<text class=\"sign %s\" x=\"%.1f\" y=\"%zu\">%c</text>\n",
+                           kinds[kind].ink, (double)x + 4.5, y + 7, kinds[kind].kind);
+}
+
+/* Draws LENGTH right squares: nearly all are, and thousands of pictures can be on a page, so that
+ * they are not drawn one by one but as areas with a grid of lines. */
+static void right_squares(GString *out, size_t length)
+{
+    const size_t whole = length / COLUMNS, rest = length % COLUMNS;
+    if (whole)
+        g_string_append_printf(out, "<rect width=\"%d\" height=\"%zu\" fill=\"%s\"/>",
+                               COLUMNS * SQUARE, whole * SQUARE, kinds[0].colour);
+    if (rest)
+        g_string_append_printf(out, "<rect y=\"%zu\" width=\"%zu\" height=\"%d\" fill=\"%s\"/>",
+                               whole * SQUARE, rest * SQUARE, SQUARE, kinds[0].colour);
+    g_string_append(out, "<path stroke=\"#fff\" d=\"");
+    for (size_t column = 1; column <= COLUMNS; column++)
+        g_string_append_printf(out, "M%zu.5 0v%zu", column * SQUARE - 1,
+                               (whole + (rest > 0)) * SQUARE);
+    for (size_t row_ = 1; row_ <= whole + (rest > 0); row_++)
+        g_string_append_printf(out, "M0 %zu.5h%d", row_ * SQUARE - 1, COLUMNS * SQUARE);
+    g_string_append(out, "\"/>\n");
+}
+
+/* Draws a square for each character of the picture. Its title counts them. */
 static void map(GString *out, const json_t *map_)
 {
     const char *picture = godwit_json_string(map_, "picture", "");
+    const char *vm = godwit_json_string(map_, "vm", "");
+    const json_int_t step = godwit_json_integer(map_, "step", 1);
     const size_t length = strlen(picture), rows = (length + COLUMNS - 1) / COLUMNS;
-    put(out, "<p>Pages of the ", godwit_json_string(map_, "vm", ""), "");
-    g_string_append_printf(
-        out, ", %" JSON_INTEGER_FORMAT " to a square:", godwit_json_integer(map_, "step", 1));
-    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
-        g_string_append_printf(out, " <span class=\"swatch\" style=\"background:%s\"></span> %s,",
-                               kinds[i].colour, kinds[i].name);
-    g_string_append(out, " or of several kinds (black).</p>\n");
-    g_string_append_printf(
-        out,
-        "<svg width=\"%d\" height=\"%zu\" role=\"img\" style=\"background:#fff\">"
-        "<title>Pages</title>\n",
-        COLUMNS * SQUARE, rows * SQUARE);
+    size_t counts[G_N_ELEMENTS(kinds)] = {0};
     for (size_t i = 0; i < length; i++)
+        counts[kind_of(picture[i])]++;
+    put(out, "<p>Pages of the ", vm, "");
+    g_string_append_printf(out, ", %" JSON_INTEGER_FORMAT " to a square:", step);
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
         g_string_append_printf(
-            out, "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"%s\"/>%s",
-            i % COLUMNS * SQUARE, i / COLUMNS * SQUARE, SQUARE - 1, SQUARE - 1,
-            colour_of(picture[i]), i % COLUMNS == COLUMNS - 1 ? "\n" : "");
+            out, "%s <span class=\"swatch\" style=\"background:%s\"></span> %s%c%s%s", i ? "," : "",
+            kinds[i].colour, kinds[i].ink ? "" : "no letter", kinds[i].ink ? kinds[i].kind : ' ',
+            kinds[i].ink ? ": " : "is ", kinds[i].name);
+    g_string_append_printf(out,
+                           ".</p>\n<svg width=\"%d\" height=\"%zu\" role=\"img\" "
+                           "style=\"background:#fff\"><title>",
+                           COLUMNS * SQUARE, rows * SQUARE);
+    put(out, "Pages of the ", vm, "");
+    g_string_append_printf(out, " in %zu squares of %" JSON_INTEGER_FORMAT ":", length, step);
+    for (size_t i = 0, named = 0; i < G_N_ELEMENTS(kinds); i++)
+        if (counts[i])
+            g_string_append_printf(out, "%s %zu %s", named++ ? "," : "", counts[i], kinds[i].name);
+    g_string_append(out, "</title>\n");
+    right_squares(out, length);
+    for (size_t i = 0; i < length; i++)
+        if (kind_of(picture[i]))
+            square(out, i, kind_of(picture[i]));
     g_string_append(out, "</svg>\n");
+}
+
+/* Returns the link from a page in the folder HERE to the folder THERE, both absolute: relative if
+ * they have more in common than the root, so that both can be moved together. It cannot be the name
+ * of a scheme. The caller frees it. */
+static char *link_to(const char *here, const char *there)
+{
+    g_auto(GStrv) from = g_strsplit(here, "/", -1), to = g_strsplit(there, "/", -1);
+    g_autoptr(GString) path = g_string_new(NULL);
+    guint common = 0;
+    while (from[common] && to[common] && !strcmp(from[common], to[common]))
+        common++;
+    if (common < 2) {
+        g_autofree char *whole = g_uri_escape_string(there, "/", FALSE);
+        return g_strconcat("file://", whole, NULL);
+    }
+    for (guint i = common; from[i]; i++)
+        g_string_append(path, "../");
+    if (!path->len)
+        g_string_append(path, "./");
+    for (guint i = common; to[i]; i++) {
+        g_autofree char *part = g_uri_escape_string(to[i], NULL, FALSE);
+        g_string_append_printf(path, "%s/", part);
+    }
+    return g_string_free(g_steal_pointer(&path), FALSE);
+}
+
+/* Links to the folder of a result that has kept its files. */
+static void files(GString *out, const struct godwit_reporter *reporter, const json_t *result_)
+{
+    const char *folder = godwit_json_string(result_, "folder", NULL);
+    if (!folder || !*folder)
+        return;
+    /* A page on standard output is most often redirected to a file in the current folder. */
+    g_autofree char *page = g_canonicalize_filename(reporter->path ? reporter->path : "-", NULL);
+    g_autofree char *here = g_path_get_dirname(page);
+    g_autofree char *there = g_canonicalize_filename(folder, NULL);
+    g_autofree char *link = link_to(here, there);
+    put(out, "<p>Its files: <a href=\"", link, "\">");
+    put(out, "", folder, "</a></p>\n");
 }
 
 static void timeline(GString *out, const json_t *list)
@@ -112,7 +199,8 @@ static void timeline(GString *out, const json_t *list)
     g_string_append(out, "</table>\n");
 }
 
-static void section(GString *out, const json_t *result_, size_t index)
+static void section(GString *out, const struct godwit_reporter *reporter, const json_t *result_,
+                    size_t index)
 {
     size_t i;
     json_t *map_;
@@ -122,6 +210,7 @@ static void section(GString *out, const json_t *result_, size_t index)
     put(out, "", godwit_report_target(result_), " ");
     put(out, "", godwit_json_string(result_, "scenario", ""), "</h2>\n");
     put(out, "<p>", godwit_json_string(result_, "message", ""), "</p>\n");
+    files(out, reporter, result_);
     const json_t *measurements = json_object_get(result_, "measurements");
     if (godwit_measured_has(measurements))
         godwit_measured_write(out, measurements, godwit_json_string(result_, "scenario", ""));
@@ -154,14 +243,14 @@ static void rows(GString *out, const struct godwit_html_matrix *matrix, const js
 }
 
 /* Writes the sections of all results with that word. */
-static void sections(GString *out, const json_t *results, const char *word)
+static void sections(GString *out, const struct godwit_reporter *reporter, const char *word)
 {
     size_t i;
     json_t *result_;
-    json_array_foreach(results, i, result_)
+    json_array_foreach(reporter->results, i, result_)
     {
         if (!strcmp(godwit_report_word(result_), word) && has_section(result_))
-            section(out, result_, i);
+            section(out, reporter, result_, i);
     }
 }
 
@@ -219,9 +308,10 @@ static void end(struct godwit_reporter *reporter, const struct godwit_summary *s
         g_string_append(out, "</table>\n</details>\n");
     }
     g_string_append(out, "</div>\n");
+    godwit_html_matrix_script(out, matrix);
     godwit_html_matrix_free(matrix);
     for (size_t i = 0; i < G_N_ELEMENTS(order); i++)
-        sections(out, results, order[i]);
+        sections(out, reporter, order[i]);
     godwit_page_end(out);
     fputs(out->str, reporter->out);
     g_string_free(out, TRUE);

@@ -161,6 +161,12 @@ static void write_box(GString *boxes, GString *style, const char *name, const ch
     g_string_append_printf(style, "#b-%s:not(:checked)~.results .r-%s{display:none}\n", name, name);
 }
 
+/* Returns whether there is something to be found. */
+static bool has_find(const struct godwit_html_matrix *matrix)
+{
+    return json_array_size(matrix->results) > 1;
+}
+
 void godwit_html_matrix_filters(GString *page, const struct godwit_html_matrix *matrix)
 {
     g_autoptr(GString) boxes = g_string_new(NULL), style = g_string_new(NULL);
@@ -180,9 +186,43 @@ void godwit_html_matrix_filters(GString *page, const struct godwit_html_matrix *
         g_autofree char *name = g_strdup_printf("t%u", t);
         write_box(boxes, style, name, g_ptr_array_index(matrix->targets, t));
     }
+    if (has_find(matrix))
+        g_string_append(page, "<p id=\"find\" hidden=\"hidden\"><label>scenario: <input "
+                              "type=\"search\" placeholder=\"part of a name\"/></label> <span "
+                              "role=\"status\"></span></p>\n");
     if (boxes->len)
         g_string_append_printf(page, "<style>%s</style>\n<p class=\"boxes\">show:</p>\n%s",
                                style->str, boxes->str);
+}
+
+/* CSS cannot look into text, so this is the only script of a page. It has nothing that comes from a
+ * result, and neither "<" nor "&", so that the page stays well-formed. */
+static const char script[] =
+    "<script>\n"
+    "const find = document.getElementById('find');\n"
+    "const box = find.querySelector('input'), status = find.querySelector('[role=status]');\n"
+    "const rows = Array.from(document.querySelectorAll('.results tr')).map(function (row) {\n"
+    "  return {row: row, name: row.cells[2].textContent.toLowerCase()};\n"
+    "});\n"
+    "const look = function () {\n"
+    "  const wanted = box.value.toLowerCase();\n"
+    "  let found = 0;\n"
+    "  for (const one of rows) {\n"
+    "    const has = one.name.includes(wanted);\n"
+    "    one.row.classList.toggle('unmatched', !has);\n"
+    "    found += has ? 1 : 0;\n"
+    "  }\n"
+    "  status.textContent = wanted ? found + ' of ' + rows.length : '';\n"
+    "};\n"
+    "find.hidden = false;\n"
+    "box.addEventListener('input', look);\n"
+    "look();\n"
+    "</script>\n";
+
+void godwit_html_matrix_script(GString *page, const struct godwit_html_matrix *matrix)
+{
+    if (has_find(matrix))
+        g_string_append(page, script);
 }
 
 char *godwit_html_matrix_row(const struct godwit_html_matrix *matrix, size_t index)

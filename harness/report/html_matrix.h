@@ -23,8 +23,12 @@ void godwit_html_matrix_free(struct godwit_html_matrix *matrix);
  * there is only one result. */
 void godwit_html_matrix_write(GString *page, const struct godwit_html_matrix *matrix);
 
-/* Appends the boxes. The rows must come next, in one element of the class "results". */
+/* Appends the boxes, and a text box for the names of scenarios, which is hidden. The rows must come
+ * next, in one element of the class "results". */
 void godwit_html_matrix_filters(GString *page, const struct godwit_html_matrix *matrix);
+
+/* Appends the script that shows the text box. The page is whole without it. */
+void godwit_html_matrix_script(GString *page, const struct godwit_html_matrix *matrix);
 
 /* Returns the attributes of the row of result INDEX: what the boxes know it by, and its id. The
  * caller frees them. */

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "report/measured.h"
+#include "report/measured_parts.h"
 
 #include "report/figures.h"
 #include "report/page.h"
@@ -12,235 +12,20 @@
 #include <math.h>
 #include <string.h>
 
-/* How much of the time after the migration the timeline shows, in milliseconds. */
-#define AFTER_MS 150
 /* The most devices in the picture of a waterfall: the longest. The table has all. */
 #define LONGEST 24
 
-static const char time_label[] = "ms after the source reported that the migration is set up";
-
-/* Returns MEMBER of OBJECT; NaN if it is not a number. */
-static double number(const json_t *object, const char *member)
-{
-    const json_t *value = json_object_get(object, member);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
-}
-
-/* Two columns of a line. */
-struct points {
-    GArray *x, *y; /* of double */
-};
-
-static struct points points_new(void)
-{
-    return (struct points){g_array_new(FALSE, FALSE, sizeof(double)),
-                           g_array_new(FALSE, FALSE, sizeof(double))};
-}
-
-static void points_clear(struct points *points)
-{
-    g_array_unref(points->x);
-    g_array_unref(points->y);
-}
-
-/* Adds a level from FROM to TO. One that is not known leaves a gap. */
-static void add_level(struct points *points, double from, double to, double level)
-{
-    g_array_append_val(points->x, from);
-    g_array_append_val(points->y, level);
-    g_array_append_val(points->x, to);
-    g_array_append_val(points->y, level);
-}
-
-static double highest(const struct points *points, double from)
-{
-    for (guint i = 0; i < points->y->len; i++) {
-        const double y = g_array_index(points->y, double, i);
-        from = isfinite(y) ? MAX(from, y) : from;
-    }
-    return from;
-}
-
-static void draw(struct godwit_plot *plot, enum godwit_series series, const struct points *points)
-{
-    godwit_plot_line(plot, series, (const double *)(void *)points->x->data,
-                     (const double *)(void *)points->y->data, points->x->len);
-}
-
-/* Returns the last millisecond that the timeline shows. */
-static double end_of(const json_t *measurements)
-{
-    const json_t *states = json_object_get(json_object_get(measurements, "transfer"), "states");
-    const double during = number(json_object_get(measurements, "brownout"), "during_ms");
-    double end = isfinite(during) ? during : 0;
-    size_t i;
-    json_t *state;
-    json_array_foreach(states, i, state)
-    {
-        const double at = number(state, "at_ms");
-        end = isfinite(at) ? MAX(end, at) : end;
-    }
-    return end + AFTER_MS;
-}
-
-static void speeds(GString *page, const json_t *measurements, const char *name, double low,
-                   double high)
-{
-    static const char *const names[GODWIT_SERIES_ALL] = {
-        "pages that the guest wrote, in buckets of 10 ms", "pages dirtied, by iteration", NULL};
-    const json_t *brownout = json_object_get(measurements, "brownout");
-    struct points speed = points_new(), dirty = points_new();
-    const double width = number(brownout, "bucket_ms"), first = number(brownout, "first_ms");
-    size_t i;
-    json_t *item;
-    json_array_foreach(json_object_get(brownout, "pages_per_s"), i, item)
-    {
-        const double from = first + (double)i * width;
-        if (from + width <= high)
-            add_level(&speed, from, from + width,
-                      json_is_number(item) ? json_number_value(item) : (double)NAN);
-    }
-    json_array_foreach(json_object_get(json_object_get(measurements, "transfer"), "iterations"), i,
-                       item)
-    {
-        const double from = number(item, "at_ms");
-        add_level(&dirty, from, from + number(item, "ms"), number(item, "dirty_pages_per_s"));
-    }
-    g_autofree char *title = g_strdup_printf("%s: the guest's speed and its dirty rate", name);
-    g_autofree char *text = g_strdup_printf("Pages per second over time. Before the migration "
-                                            "%.0f, during it %.0f, after it %.0f; nan: "
-                                            "not measured. A gap in a line is not measured.",
-                                            number(brownout, "before_pages_per_s"),
-                                            number(brownout, "during_pages_per_s"),
-                                            number(brownout, "after_pages_per_s"));
-    const struct godwit_axes axes = {
-        .title = title,
-        .description = text,
-        .x_label = time_label,
-        .y_label = "pages/s",
-        .x_low = low,
-        .x_high = high,
-        .y_high = highest(&dirty, highest(&speed, 1)) * 1.05,
-    };
-    struct godwit_plot *plot = godwit_plot_begin(page, &axes);
-    const double during = number(brownout, "during_ms");
-    if (isfinite(during))
-        godwit_plot_band(plot, 0, during);
-    draw(plot, GODWIT_SERIES_A, &speed);
-    draw(plot, GODWIT_SERIES_B, &dirty);
-    godwit_plot_end(plot);
-    godwit_plot_legend(page, names);
-    points_clear(&speed);
-    points_clear(&dirty);
-}
-
-static void rate(GString *page, const json_t *measurements, const char *name, double low,
-                 double high)
-{
-    const json_t *transfer = json_object_get(measurements, "transfer");
-    struct points sent = points_new();
-    double at = 0, bytes = 0;
-    size_t i;
-    json_t *sample;
-    json_array_foreach(json_object_get(transfer, "samples"), i, sample)
-    {
-        const double now = number(sample, "at_ms"), all = number(sample, "transferred");
-        if (now > at)
-            add_level(&sent, at, now, (all - bytes) / 1048576 / (now - at) * 1000);
-        at = now;
-        bytes = all;
-    }
-    g_autofree char *title = g_strdup_printf("%s: rate of the transfer", name);
-    const struct godwit_axes axes = {
-        .title = title,
-        .description = "MiB per second over time, between two answers of query-migrate.",
-        .x_label = time_label,
-        .y_label = "MiB/s",
-        .x_low = low,
-        .x_high = high,
-        .y_high = highest(&sent, 1) * 1.05,
-        .height = 130,
-    };
-    struct godwit_plot *plot = godwit_plot_begin(page, &axes);
-    json_array_foreach(json_object_get(transfer, "iterations"), i, sample)
-    {
-        if (isfinite(number(sample, "at_ms")))
-            godwit_plot_rule(plot, number(sample, "at_ms"));
-    }
-    draw(plot, GODWIT_SERIES_A, &sent);
-    godwit_plot_end(plot);
-    g_string_append(page, "<p>A dotted line is the beginning of an iteration.</p>\n");
-    points_clear(&sent);
-}
-
-/* Returns when the next state of the same side begins, or END. A stop or resume of the guest is no
- * state of the migration. */
-static double next_state(const json_t *states, size_t from, double end)
-{
-    const json_t *state = json_array_get(states, from);
-    for (size_t i = from + 1; i < json_array_size(states); i++) {
-        const json_t *next = json_array_get(states, i);
-        const char *name = godwit_json_string(next, "state", "");
-        if (!strcmp(godwit_json_string(next, "side", ""), godwit_json_string(state, "side", "")) &&
-            strcmp(name, "STOP") != 0 && strcmp(name, "RESUME") != 0)
-            return number(next, "at_ms");
-    }
-    return end;
-}
-
-static void states_of(GString *page, const json_t *measurements, const char *name, double low,
-                      double high)
-{
-    const json_t *states = json_object_get(json_object_get(measurements, "transfer"), "states");
-    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(g_free);
-    size_t i;
-    json_t *state;
-    json_array_foreach(states, i, state)
-    {
-        g_ptr_array_add(rows, g_strdup_printf("%s: %s", godwit_json_string(state, "side", ""),
-                                              godwit_json_string(state, "state", "")));
-    }
-    if (!rows->len)
-        return;
-    g_ptr_array_add(rows, NULL);
-    g_autofree char *title = g_strdup_printf("%s: states of both sides", name);
-    const struct godwit_axes axes = {
-        .title = title,
-        .description = "Each state of the migration is a bar, from its event to the next of that "
-                       "side. A mark is the moment at which a guest stopped or resumed.",
-        .x_label = time_label,
-        .y_label = "state",
-        .x_low = low,
-        .x_high = high,
-        .rows = (char *const *)rows->pdata,
-    };
-    struct godwit_plot *plot = godwit_plot_begin(page, &axes);
-    json_array_foreach(states, i, state)
-    {
-        const char *text = g_ptr_array_index(rows, i);
-        const double at = number(state, "at_ms");
-        const enum godwit_series series = strcmp(godwit_json_string(state, "side", ""), "source")
-                                              ? GODWIT_SERIES_B
-                                              : GODWIT_SERIES_A;
-        if (strstr(text, ": STOP") || strstr(text, ": RESUME"))
-            godwit_plot_mark(plot, series, at, (double)i, text);
-        else
-            godwit_plot_bar(plot, series, at, next_state(states, i, high), (double)i - 0.3,
-                            (double)i + 0.3, text);
-    }
-    godwit_plot_end(plot);
-}
-
 static int compare_length(gconstpointer a, gconstpointer b)
 {
-    const double one = number(*(json_t *const *)a, "ms"), other = number(*(json_t *const *)b, "ms");
+    const double one = godwit_json_number(*(json_t *const *)a, "ms"),
+                 other = godwit_json_number(*(json_t *const *)b, "ms");
     return (one < other) - (one > other);
 }
 
 static int compare_start(gconstpointer a, gconstpointer b)
 {
-    const double one = number(*(json_t *const *)a, "at_ms");
-    const double other = number(*(json_t *const *)b, "at_ms");
+    const double one = godwit_json_number(*(json_t *const *)a, "at_ms");
+    const double other = godwit_json_number(*(json_t *const *)b, "at_ms");
     return (one > other) - (one < other);
 }
 
@@ -272,7 +57,7 @@ static void draw_steps(GString *page, const GPtrArray *steps, const char *name)
     double low = (double)INFINITY, high = (double)-INFINITY;
     for (guint i = 0; i < steps->len; i++) {
         const json_t *step = g_ptr_array_index(steps, i);
-        const double at = number(step, "at_ms"), ms = number(step, "ms");
+        const double at = godwit_json_number(step, "at_ms"), ms = godwit_json_number(step, "ms");
         g_autofree char *device =
             g_strndup(godwit_json_string(step, "device", godwit_json_string(step, "name", "")), 30);
         low = MIN(low, at);
@@ -291,7 +76,7 @@ static void draw_steps(GString *page, const GPtrArray *steps, const char *name)
         .title = title,
         .description = "A bar is the time in which a device's state was saved on the source or "
                        "loaded on the destination. A mark is a step that QEMU names.",
-        .x_label = time_label,
+        .x_label = godwit_time_label,
         .y_label = "device or step",
         .x_low = low - (high - low) * 0.02,
         .x_high = high + (high - low) * 0.02,
@@ -300,7 +85,7 @@ static void draw_steps(GString *page, const GPtrArray *steps, const char *name)
     struct godwit_plot *plot = godwit_plot_begin(page, &axes);
     for (guint i = 0; i < steps->len; i++) {
         const json_t *step = g_ptr_array_index(steps, i);
-        const double at = number(step, "at_ms"), ms = number(step, "ms");
+        const double at = godwit_json_number(step, "at_ms"), ms = godwit_json_number(step, "ms");
         const enum godwit_series series = strcmp(godwit_json_string(step, "side", ""), "source")
                                               ? GODWIT_SERIES_B
                                               : GODWIT_SERIES_A;
@@ -339,8 +124,8 @@ void godwit_measured_write_waterfall(GString *page, const json_t *measurements, 
     json_t *device;
     json_array_foreach(json_object_get(waterfall, "devices"), i, device)
     {
-        g_autofree char *at = g_strdup_printf("%.3f", number(device, "at_ms"));
-        g_autofree char *ms = g_strdup_printf("%.3f", number(device, "ms"));
+        g_autofree char *at = g_strdup_printf("%.3f", godwit_json_number(device, "at_ms"));
+        g_autofree char *ms = g_strdup_printf("%.3f", godwit_json_number(device, "ms"));
         g_autofree char *instance =
             g_strdup_printf("%" JSON_INTEGER_FORMAT, godwit_json_integer(device, "instance", 0));
         godwit_page_row(
@@ -366,7 +151,7 @@ static void iterations_of(GString *page, const json_t *measurements, const char 
     {
         char *cells[G_N_ELEMENTS(members) + 2] = {g_strdup_printf("%zu", i + 1)};
         for (size_t c = 0; c < G_N_ELEMENTS(members); c++)
-            cells[c + 1] = godwit_figure_text(number(iteration, members[c]));
+            cells[c + 1] = godwit_figure_text(godwit_json_number(iteration, members[c]));
         godwit_page_row(page, (const char *const *)cells);
         for (size_t c = 0; cells[c]; c++)
             g_free(cells[c]);
@@ -384,7 +169,7 @@ static void threads_of(GString *page, const json_t *measurements, const char *na
     for (size_t s = 0; s < G_N_ELEMENTS(sides); s++) {
         g_autofree char *member = g_strdup_printf("%s_threads_ms", sides[s]);
         g_autofree char *rest = g_strdup_printf("%s_ended_ms", sides[s]);
-        g_autofree char *ended = godwit_figure_text(number(pace, rest));
+        g_autofree char *ended = godwit_figure_text(godwit_json_number(pace, rest));
         const char *thread;
         json_t *ms;
         json_object_foreach(json_object_get(pace, member), thread, ms)
@@ -408,6 +193,7 @@ static void figures_of(GString *page, const json_t *measurements, const char *na
     } rows[] = {
         {"pace", "total_ms", "total, ms", 1},
         {NULL, "blackout_ms", "blackout, ms", 1},
+        {NULL, "blackout_resolution_ms", "blackout, at most too long by, ms", 1},
         {"migration", "downtime", "QEMU's downtime, ms", 1},
         {"brownout", "before_pages_per_s", "guest before, pages/s", 1},
         {"brownout", "during_pages_per_s", "guest during, pages/s", 1},
@@ -426,7 +212,7 @@ static void figures_of(GString *page, const json_t *measurements, const char *na
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const json_t *object =
             rows[i].object ? json_object_get(measurements, rows[i].object) : measurements;
-        const double value = number(object, rows[i].member) / rows[i].unit;
+        const double value = godwit_json_number(object, rows[i].member) / rows[i].unit;
         /* Not -0.00. */
         g_autofree char *text = godwit_figure_text(fabs(value) < 0.005 ? 0 : value);
         godwit_page_row(page, (const char *const[]){rows[i].what, text, NULL});
@@ -442,14 +228,10 @@ bool godwit_measured_has(const json_t *measurements)
 void godwit_measured_write(GString *page, const json_t *measurements, const char *name)
 {
     const char *why = godwit_json_string(measurements, "brownout_unknown", NULL);
-    const double first = number(json_object_get(measurements, "brownout"), "first_ms");
-    const double low = isfinite(first) ? MIN(first, 0) : 0, high = end_of(measurements);
     if (why)
         godwit_page_text(page, "<p>The guest's speed is unknown: ", why, ".</p>\n");
     figures_of(page, measurements, name);
-    speeds(page, measurements, name, low, high);
-    rate(page, measurements, name, low, high);
-    states_of(page, measurements, name, low, high);
+    godwit_timeline_write(page, measurements, name);
     godwit_measured_write_waterfall(page, measurements, name);
     iterations_of(page, measurements, name);
     threads_of(page, measurements, name);

@@ -161,12 +161,14 @@ static void add_about(json_t *about, GString *hosts, const json_t *document)
         g_string_append_printf(hosts, "%s%s", hosts->len ? "; " : "", host);
     json_object_update(json_object_get(about, "qemus"), json_object_get(part, "qemus"));
     add_new(json_object_get(about, "targets"), json_object_get(part, "targets"));
-    json_array_append_new(godwit_json_list(about, "parts"),
-                          json_pack("{s:i, s:s, s:s, s:s, s:f}", "shard",
-                                    (int)godwit_json_integer(selection_of(document), "shard", 1),
-                                    "date", date, "host", host, "command",
-                                    godwit_json_string(part, "command", ""), "seconds",
-                                    godwit_document_summary(document).seconds));
+    json_t *facts = json_object_get(part, "host_facts");
+    json_t *one = json_pack("{s:i, s:s, s:s, s:s, s:f}", "shard",
+                            (int)godwit_json_integer(selection_of(document), "shard", 1), "date",
+                            date, "host", host, "command", godwit_json_string(part, "command", ""),
+                            "seconds", godwit_document_summary(document).seconds);
+    if (facts)
+        json_object_set(one, "host_facts", facts);
+    json_array_append_new(godwit_json_list(about, "parts"), one);
 }
 
 json_t *godwit_document_merge(const GPtrArray *documents, char *const *paths, const char *command,
@@ -183,6 +185,8 @@ json_t *godwit_document_merge(const GPtrArray *documents, char *const *paths, co
     g_autoptr(json_t) selection = json_copy((json_t *)(uintptr_t)selection_of(first));
     g_autoptr(json_t) results = json_array();
     json_object_del(about, "parts");
+    /* Each part has its own. */
+    json_object_del(about, "host_facts");
     double seconds = 0;
     bool interrupted = false;
     for (guint i = 0; i < documents->len; i++) {

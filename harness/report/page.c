@@ -46,10 +46,13 @@ static const char style[] =
     ".line.b { stroke-dasharray: 7 3; } .line.c { stroke-dasharray: 2 2; }\n"
     ".mark.a, .bar.a { fill: var(--a); } .mark.b, .bar.b { fill: var(--b); }"
     " .mark.c, .bar.c { fill: var(--c); }\n"
+    "svg text.sign { font-size: 8px; text-anchor: middle; } svg text.sign.light { fill: #000; }"
+    " svg text.sign.dark { fill: #fff; } .results .unmatched { display: none; }\n"
     "svg text.inside { paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }\n"
     ".legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0 2em; }\n"
     "@media print { body { max-width: none; margin: 0; } nav, .boxes, .boxes ~ input, .boxes ~ "
-    "label { display: none; } }\n";
+    "label, #find { display: none; }"
+    " details::details-content { content-visibility: visible; height: auto; } }\n";
 
 void godwit_page_text(GString *page, const char *before, const char *text, const char *after)
 {

@@ -170,8 +170,8 @@ static void labels(struct godwit_plot *plot)
             TOP + plot->height + 15);
     else
         put(plot->page,
-            "</text>\n<text class=\"x label\" transform=\"translate(@ @) rotate(-90)\">", 14.0,
-            TOP + plot->height / 2);
+            "</text>\n<text class=\"x label\" transform=\"translate(@ @) rotate(-90)\">",
+            plot->left - 56, TOP + plot->height / 2);
     put_text(plot->page, plot->axes->y_label);
     put(plot->page, "</text>\n<rect class=\"area\" x=\"@\" y=\"@\" width=\"@\" height=\"@\"/>\n",
         plot->left, (double)TOP, plot->width, plot->height);
@@ -189,7 +189,7 @@ struct godwit_plot *godwit_plot_begin(GString *page, const struct godwit_axes *a
     plot->page = page;
     plot->axes = axes;
     plot->rows = axes->rows ? g_strv_length((char **)(uintptr_t)axes->rows) : 0;
-    plot->left = axes->rows ? LEFT_ROWS : LEFT;
+    plot->left = axes->left ? axes->left : axes->rows ? LEFT_ROWS : LEFT;
     plot->width = WIDTH - plot->left - RIGHT;
     plot->height = axes->rows ? plot->rows * ROW_HEIGHT : axes->height ? axes->height : HEIGHT;
     plot->x_low = axes->x_low;

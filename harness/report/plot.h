@@ -35,6 +35,7 @@ struct godwit_axes {
     char *const *rows;    /* names of rows, from above, NULL-terminated; NULL: y is a number */
     char *const *columns; /* names of the whole numbers of x from 1 on; NULL: x is a number */
     unsigned height;      /* of the area in pixels; 0: the usual one, or as ROWS need */
+    unsigned left;        /* where the area begins; 0: the usual place, or as ROWS need */
 };
 
 struct godwit_plot;

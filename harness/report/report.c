@@ -343,6 +343,9 @@ char *godwit_report_proof(const json_t *result)
     const json_t *blackout = json_object_get(measurements, "blackout_ms");
     if (blackout)
         g_string_append_printf(text, ", blackout %.0f ms", json_number_value(blackout));
+    const double doubt = godwit_json_number(measurements, "blackout_resolution_ms");
+    if (blackout && isfinite(doubt) && json_object_get(measurements, "transfer"))
+        g_string_append_printf(text, " (at most %.0f ms too long)", doubt);
     if (json_object_get(measurements, "plain_link"))
         g_string_append(text, ", a link without delay and loss");
     g_autofree char *fault = godwit_report_fault(result);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "measure/statistics.h"
 #include "report/compare.h"
+#include "report/raw_runs.h"
 #include "run/result.h"
 #include <math.h>
 #include <string.h>
@@ -44,6 +45,7 @@ struct godwit_cell *godwit_cell_new(const char *scenario, unsigned axes)
         cell->values[figure] = g_array_new(FALSE, FALSE, sizeof(double));
     cell->numbers = g_array_new(FALSE, FALSE, sizeof(unsigned));
     cell->failures = g_ptr_array_new_with_free_func(failure_free);
+    cell->raw = json_array();
     return cell;
 }
 
@@ -54,6 +56,7 @@ void godwit_cell_free(gpointer data)
         g_array_unref(cell->values[figure]);
     g_array_unref(cell->numbers);
     g_ptr_array_unref(cell->failures);
+    json_decref(cell->raw);
     g_free(cell->choice);
     g_free(cell->skipped);
     g_free(cell->again);
@@ -87,6 +90,8 @@ void godwit_cell_take(struct godwit_cell *cell, unsigned number, const json_t *r
 {
     if (!cell->again)
         cell->again = g_strdup(godwit_json_string(result, "again", ""));
+    /* Each round runs each cell once. */
+    json_array_append_new(cell->raw, godwit_raw_run(result, godwit_cell_runs(cell) + 1));
     if (!godwit_result_passed(result)) {
         *(godwit_result_unconverged(result) ? &cell->unconverged : &cell->failed) += 1;
         add_failure(cell, result);

@@ -49,6 +49,7 @@ struct godwit_cell {
     unsigned unconverged; /* runs that did not converge ... */
     unsigned failed;      /* ... and those that failed for another reason */
     GPtrArray *failures;  /* of struct godwit_sweep_failure */
+    json_t *raw;          /* a list of godwit_raw_run() */
     char *skipped;        /* why it could not run at all; NULL: it ran */
     char *again;          /* the command line that repeats its first run; NULL: none */
 };

@@ -117,8 +117,9 @@ static void map(GString *page, const struct godwit_sweep_report *report, guint f
         g_strdup_printf("%s: what converges", cell_at(report, first)->scenario);
     const struct godwit_axes axes = {
         .title = title,
-        .description = "Each cell has the median total time in ms; - did not converge. Its bar is "
-                       "as long as the part of the runs that converged.",
+        .description = "Each cell has the medians of total time and downtime in ms; - did not "
+                       "converge. Its bar is as long as the part of the runs that converged. In a "
+                       "cell in which none did, two thin lines take the place of the bar.",
         .x_label = "max-bandwidth in bytes/s",
         .y_label = "dirty-rate",
         .x_low = 0.5,
@@ -134,12 +135,23 @@ static void map(GString *page, const struct godwit_sweep_report *report, guint f
             const unsigned runs = godwit_cell_runs(cell);
             const double part = runs ? (double)cell->passed / runs : 0;
             g_autofree char *text = godwit_cell_map_text(cell);
+            g_autofree char *down =
+                godwit_figure_text(godwit_cell_quantile(cell, GODWIT_CELL_DOWNTIME, 0.5));
+            g_autofree char *both = part > 0 ? g_strdup_printf("%s / %s", text, down) : NULL;
+            if (part <= 0 && cell->unconverged) {
+                godwit_plot_range(plot, GODWIT_SERIES_B, c + 0.6, c + 1.4, r + 0.28);
+                godwit_plot_range(plot, GODWIT_SERIES_B, c + 0.6, c + 1.4, r + 0.42);
+            }
             if (part > 0)
                 godwit_plot_bar(plot, GODWIT_SERIES_A, c + 0.6, c + 0.6 + 0.8 * part, r + 0.25,
                                 r + 0.45, text);
-            godwit_plot_text(plot, c + 1, r - 0.05, text);
+            godwit_plot_text(plot, c + 1, r - 0.05, both ? both : text);
         }
     godwit_plot_end(plot);
+    godwit_page_text(page, "<p>",
+                     "Total time / downtime in ms, medians. Bar: the part of the runs "
+                     "that converged. Two thin lines: none converged.",
+                     "</p>\n");
 }
 
 /* Draws the total time of each run, by that of its cell, in the order of the runs. */

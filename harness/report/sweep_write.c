@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "migrate/settings.h"
 #include "report/figures.h"
+#include "report/raw_runs.h"
 #include <math.h>
 #include <string.h>
 
@@ -343,6 +344,26 @@ static void write_csv(FILE *out, const struct godwit_sweep_report *report)
     }
 }
 
+static void write_runs_csv(FILE *out, const struct godwit_sweep_report *report)
+{
+    fputs("scenario", out);
+    for (guint a = 0; a < report->axes->len; a++)
+        fprintf(out, ",%s", axis_at(report, a)->name);
+    godwit_raw_runs_heads(out);
+    for (guint c = 0; c < report->cells->len; c++) {
+        const struct godwit_cell *cell = cell_at(report, c);
+        size_t i;
+        json_t *run;
+        json_array_foreach(cell->raw, i, run)
+        {
+            fputs(cell->scenario, out);
+            for (guint a = 0; a < report->axes->len; a++)
+                fprintf(out, ",%s", axis_at(report, a)->values[cell->choice[a]]);
+            godwit_raw_runs_cells(out, run, report->about);
+        }
+    }
+}
+
 static void write_one(enum godwit_figures_format format, FILE *out, gconstpointer report)
 {
     static void (*const writers[])(FILE * out, const struct godwit_sweep_report *report) = {
@@ -352,6 +373,7 @@ static void write_one(enum godwit_figures_format format, FILE *out, gconstpointe
         [GODWIT_FORMAT_HTML] = godwit_sweep_write_html,
         [GODWIT_FORMAT_BMF] = godwit_sweep_write_bmf,
         [GODWIT_FORMAT_OPENMETRICS] = godwit_sweep_write_openmetrics,
+        [GODWIT_FORMAT_RUNS_CSV] = write_runs_csv,
     };
     writers[format](out, report);
 }

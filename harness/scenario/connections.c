@@ -189,8 +189,8 @@ static bool run_channel(struct godwit_testbed *testbed, const struct godwit_scen
               ? godwit_roles_cut(state->roles, GODWIT_ROLE_CHANNEL, VICTIM)
               : godwit_roles_silence(state->roles, GODWIT_ROLE_CHANNEL, VICTIM)))
         return unseen(error);
-    /* The gate would keep from the other side that connections are closed, and a source that waits at
-     * it sends over no channel. A silent channel keeps the migration from its end as well. */
+    /* The gate would keep from the other side that connections are closed, and a source that waits
+     * at it sends over no channel. A silent channel keeps the migration from its end as well. */
     godwit_wire_ungate(testbed->wire);
     if (accident != ACCIDENT_CUT &&
         (!godwit_migrate_wait_throttled(held->source, blocks, state->roles,

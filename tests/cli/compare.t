@@ -50,7 +50,7 @@ for my $case (
     [['--a', $qemu, '--set', 'no-such=1'],        qr/"no-such"$/],
     [['--a', $qemu, '--set', 'multifd=4'],        qr/"multifd" is a migration capability, which is on or off$/],
     [['--a', $qemu, '--qemu', $qemu],             qr/leave out --qemu/],
-    [['--a', $qemu, '-f', 'tap'],                 qr/unknown format "tap" \(expected text, json, csv, html, bmf or openmetrics/],
+    [['--a', $qemu, '-f', 'tap'],                 qr/unknown format "tap" \(expected text, json, csv, html, bmf, openmetrics or runs-csv/],
     [['--a', $qemu, '-w', 'order,stamp'],         qr/one workload at a time/],
     [['--a', $qemu, 'no/such'],                   qr/no scenario matches "no\/such"/],
     [['--a', $qemu, '--', '-m', '1G', 'x'],       qr/^godwit: /],
@@ -76,6 +76,7 @@ cmp_ok($multifd->{'multifd/tcp/uri/plain'}{measurements}{pace}{total_ms} // 0, '
 
 # A against A, with two runs each: nothing can be told, and that is not "same".
 my $equal = run(['compare', @on, '--a', $qemu, '--b', $qemu, '-n', 2, '--seed', 7, '-f', 'text', '-f', "json:$dir/equal",
+    '-f', "runs-csv:$dir/equal.runs",
     '-f', "csv:$dir/equal.csv", '-f', "html:$dir/equal.html", '-f', "bmf:$dir/equal.bmf", '-f', "openmetrics:$dir/equal.om"]);
 is($equal->{status}, 0, 'A/A: exit status') or diag $equal->{err};
 like($equal->{err}, qr/^godwit: A and B are the same QEMU with the same settings: this is an A\/A test/m, 'A/A: said so');
@@ -101,6 +102,15 @@ my @csv = split /\n/, slurp("$dir/equal.csv");
 is(scalar @csv, 1 + @{$report->{rows}}, 'CSV: a line a row');
 is(scalar(grep { tr/,// != $csv[0] =~ tr/,// } @csv), 0, 'CSV: as many columns in each');
 
+# The raw runs, with facts about the host.
+my ($heads, @raw) = split /\n/, slurp("$dir/equal.runs");
+like($heads, qr/^scenario,arm,round,ended,status,source_version,.*,load,wall_ms,blackout_resolution_ms,total_ms,blackout_ms,.*,bytes,source_CPU_ms,.*,kernel,cpu,governor,hugepages,cpus,memory_mib,message$/,
+    'runs-csv: its columns');
+is(scalar @raw, 6, 'runs-csv: a line a run');
+is_deeply([map { /^precopy\/unix\/plain,([^,]+),(\d+),"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z","pass",/ ? "$1 $2" : $_ } @raw],
+    ['A 1', 'B 1', "A' 1", "A' 2", 'B 2', 'A 2'], 'runs-csv: in the order of the runs');
+is($report->{host_facts}{cpus}, (split /,/, $raw[0])[-3], 'runs-csv: the host is that of the JSON');
+
 # What services read that follow figures over time, in seconds and bytes.
 sub quartiles { my @sorted = sort { $a <=> $b } @_; return ($sorted[0] + $sorted[1]) / 2; }
 my $median = quartiles(map { $_->{B}{total} / 1000 } @{$report->{scenarios}[0]{rounds}});
@@ -118,6 +128,9 @@ is(scalar(grep { !/^(?:# (?:TYPE|UNIT|HELP) godwit_[a-z_]+ |# EOF$|godwit_[a-z_]
 my %units = map { /^# UNIT (\S+) (\S+)$/ ? ($1 => $2) : () } @metrics;
 is(scalar(grep { !/_\Q$units{$_}\E$/ } keys %units), 0, 'OpenMetrics: each name ends with its unit');
 
+my $doubt = qr/^  a blackout is at most so much too long: A [\d.]+ ms, B [\d.]+ ms, A' [\d.]+ ms \(medians\)$/m;
+like($equal->{out}, $doubt, 'text: the resolution of the blackout');
+like(slurp("$dir/equal.html"), qr/a blackout is at most so much too long: A /, 'HTML: the resolution of the blackout');
 ok_page("$dir/equal.html", 'A/A, HTML', 'ratios of B and A', 'differences of B and A', 'distribution of the blackout',
     'total times in the order of the runs', "A: the guest's speed and its dirty rate", 'B: rate of the transfer', 'B: states of both sides');
 ok(exists $report->{scenarios}[0]{runs}{$_}{traced}{waterfall}, "A/A: one more run of $_ is traced") for 'A', 'B';

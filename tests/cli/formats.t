@@ -114,7 +114,11 @@ like($html, qr/<a href="#(r\d+)">precopy\/unix\/plain<\/a>.*<h2 id="\1" class="F
     'HTML: what failed');
 like($html, qr/fake-qemu: this will hurt/, 'HTML: the failure\'s report');
 like($html, qr/<th>command<\/th><td>\Q$godwit\E run .*sha256 [0-9a-f]{64}</s, 'HTML: what is tested');
-unlike($html, qr/(?:src|href)\s*=\s*"(?!#)|url\(|<script/, 'HTML: nothing comes from elsewhere');
+unlike($html, qr/(?:src|href)\s*=\s*"(?!#|\.)|url\(|<script [^>]|http/, 'HTML: nothing comes from elsewhere');
+is(scalar(() = $html =~ /<script>/g), 1, 'HTML: one script');
+my ($folder) = $html =~ /Its files: <a href="([^"]+)">/;
+ok(-e "$cwd/$folder/report.txt", 'HTML: a link to the files of what failed') if defined $folder;
+ok(defined $folder, 'HTML: a link to the files');
 
 # Text.
 my $text = slurp("$cwd/report.text");

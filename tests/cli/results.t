@@ -100,6 +100,9 @@ SKIP: {
         conformance/refusals/addresses relay/stale-page), @real, '--set', 'xbzrle-cache-size=1048576');
     my %status = map { $_->{scenario} => $_->{status} } @{$document->{results}};
     like(join(' ', map { $status{$_} // '' } qw(precopy/unix/plain relay/stale-page)), qr/\A(?:pass|known) (?:pass|known|skip)\z/, 'a pass');
+    (undef, $document) = written('a measured run', qw(migrate --unthrottled -w order --window 0x100000:0x300000
+        --dirty-rate 10000), @real);
+    ok(exists $document->{results}[0]{measurements}{transfer}{samples}[0]{throttle_percent}, 'a measured run: samples');
     (undef, $document) = written('a fault that is found', 'migrate', @real, '--fault', 'flip-bit');
     is($document->{results}[0]{kind}, 'oracle', 'a fault that is found: kind');
     is_deeply([@{$document->{selection}}{qw(shard shards scenarios repetitions)}], [1, 1, 1, 1], 'migrate: the selection');

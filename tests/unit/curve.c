@@ -282,7 +282,9 @@ static void answer(struct godwit_iterations *iterations, gint64 at, int iteratio
 {
     g_autoptr(json_t) info = json_pack(
         "{s:{s:i, s:i, s:i, s:i, s:i, s:i}}", "ram", "dirty-sync-count", iteration, "transferred",
-        transferred, "remaining", 0, "normal", 10, "duplicate", 10, "page-size", 4096);
+        transferred, "remaining", 100, "normal", 10, "duplicate", 10, "page-size", 4096);
+    if (iteration == 2)
+        json_object_set_new(info, "cpu-throttle-percentage", json_integer(20));
     godwit_iterations_take(iterations, at, info);
 }
 
@@ -299,6 +301,11 @@ static void iterations_join_bytes_and_dirty_pages(void **state)
     answer(iterations, 55000, 2, 6000);
     answer(iterations, 1400000, 5, 40960);
     g_autoptr(json_t) result = godwit_iterations_result(iterations, 0, 1350000);
+    const json_t *samples = json_object_get(result, "samples");
+    assert_near(number(json_array_get(samples, 0), "remaining"), 100);
+    /* QEMU reports the throttle only while it throttles. */
+    assert_near(number(json_array_get(samples, 0), "throttle_percent"), 0);
+    assert_near(number(json_array_get(samples, 1), "throttle_percent"), 20);
     assert_near(number(result, "bytes_per_dirty_byte"), 0.5);
     const json_t *list = json_object_get(result, "iterations");
     assert_int_equal(json_array_size(list), 5);

@@ -106,7 +106,8 @@ static void any_measurement_makes_a_page(void **state)
     static const char made_up[] =
         "{\"transfer\": {\"states\": [{\"side\": \"source\", \"state\": \"setup\", \"at_ms\": 0}],"
         " \"iterations\": [{\"at_ms\": 1, \"ms\": null, \"bytes\": null}],"
-        " \"samples\": [{\"at_ms\": 4, \"transferred\": 5}]},"
+        " \"samples\": [{\"at_ms\": 4, \"transferred\": 5}, {\"at_ms\": 14, \"remaining\": 5},"
+        " {\"at_ms\": 24, \"throttle_percent\": 20}, {\"at_ms\": 34, \"throttle_percent\": 30}]},"
         " \"brownout\": {\"bucket_ms\": 10, \"first_ms\": -20, \"pages_per_s\": [5, null, 7],"
         " \"during_ms\": null},"
         " \"waterfall\": {\"devices\": [{\"side\": \"source\", \"at_ms\": 1, \"ms\": 2}],"
@@ -122,6 +123,8 @@ static void any_measurement_makes_a_page(void **state)
     godwit_measured_write(page, run, "run");
     g_autofree char *text = end_page(page);
     assert_contains(text, "run: where the downtime goes");
+    assert_contains(text, "run: what remains to be sent");
+    assert_contains(text, "run: throttle of the guest&apos;s CPUs");
     assert_contains(text, "part of the downtime by device is unknown");
     assert_contains(text, "<td>-</td>");
 }
