@@ -315,6 +315,14 @@ void godwit_bug_explain_snapshot(struct godwit_vm *source, struct godwit_vm *des
         godwit_bug_mark(failure, bug);
 }
 
+void godwit_bug_explain_saver(const struct godwit_vm *vm, GError **failure)
+{
+    const struct godwit_bug *bug = godwit_bug_explain(
+        &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_SNAPSHOT, .vm = vm});
+    if (bug)
+        godwit_bug_mark(failure, bug);
+}
+
 bool godwit_bug_was_killed(const struct godwit_vm *vm, int number)
 {
     return vm && vm->exited && WIFSIGNALED(vm->wait_status) && WTERMSIG(vm->wait_status) == number;

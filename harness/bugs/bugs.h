@@ -59,7 +59,7 @@ enum godwit_symptom_kind {
     GODWIT_SYMPTOM_MACHINE,  /* a migration of machine TEXT failed: source, destination, FAILURE */
     GODWIT_SYMPTOM_CPU,      /* QEMU died when it was asked for the registers of CPU TEXT: vm */
     GODWIT_SYMPTOM_DOWNTIME, /* a source reports a downtime of MS, at NOW: source */
-    GODWIT_SYMPTOM_SNAPSHOT, /* a QEMU died when it saved a snapshot: vm */
+    GODWIT_SYMPTOM_SNAPSHOT, /* a QEMU died when it saved or loaded one: vm */
     GODWIT_SYMPTOM_UNPAUSED, /* a paused guest is in run state STATE after a background snapshot:
                                 source */
     GODWIT_SYMPTOM_STANDS,   /* a guest does not run on after a background snapshot was cancelled,
@@ -198,6 +198,10 @@ void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *dest
  * godwit_bug_explain_failure() does. DESTINATION has ended, or printed its reason and lives. */
 void godwit_bug_explain_snapshot(struct godwit_vm *source, struct godwit_vm *destination,
                                  GError **failure);
+
+/* Marks *FAILURE if a known bug explains that VM died when it saved a snapshot or loaded one of its
+ * own. */
+void godwit_bug_explain_saver(const struct godwit_vm *vm, GError **failure);
 
 /* Returns whether VM, which may be NULL, was killed by the signal NUMBER. */
 bool godwit_bug_was_killed(const struct godwit_vm *vm, int number);

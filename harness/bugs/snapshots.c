@@ -37,6 +37,16 @@ static bool is_background(const struct godwit_symptom *symptom, char **seen)
     return true;
 }
 
+/* Whatever is loaded while x-colo is on goes into a cache that only a COLO secondary has. */
+static bool is_colo(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *vm = symptom->vm;
+    if (!godwit_bug_was_killed(vm, SIGABRT) || !godwit_json_true(vm->capabilities, "x-colo"))
+        return false;
+    *seen = godwit_bug_find_line(vm, "memory_global_dirty_log_do_stop: Assertion .+ failed\\.$");
+    return *seen != NULL;
+}
+
 /* QEMU runs a guest that was stopped before its background snapshot. */
 static bool is_unpaused(const struct godwit_symptom *symptom, char **seen)
 {
@@ -157,6 +167,17 @@ const struct godwit_bug godwit_bugs_snapshots[] = {
         .strikes = 1,
         .runs = 1,
         .matches = is_background,
+    },
+    {
+        .id = "snapshot-colo",
+        .summary = "loading a snapshot with x-colo on aborts QEMU",
+        .reference = "measured in QEMU 11.1, and not in 7.2 and 10.0",
+        .kind = GODWIT_SYMPTOM_SNAPSHOT,
+        .since = {11, 1},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_colo,
     },
     {
         .id = "riscv-loadvm-time",

@@ -439,10 +439,7 @@ static bool run_with(struct godwit_testbed *testbed, const struct godwit_scenari
     const guint first = source->qmp->events->len;
     if (!godwit_snapshot_do(source, plan->save, GODWIT_SNAPSHOT_SAVE, "one", &plan->disks, &refusal,
                             &cause)) {
-        const struct godwit_bug *bug = godwit_bug_explain(
-            &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_SNAPSHOT, .vm = source});
-        if (bug)
-            godwit_bug_mark(&cause, bug);
+        godwit_bug_explain_saver(source, &cause);
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
@@ -456,10 +453,15 @@ static bool run_with(struct godwit_testbed *testbed, const struct godwit_scenari
                                   error))
             return false;
     }
-    return godwit_moment_end(source, moment, first, error) && godwit_vm_run(source, error) &&
-           godwit_disk_write(source, plan->disks.name[0], 101, state->disk, error) &&
-           godwit_course_see_it_run(source, error) && godwit_course_stop(source, error) &&
-           load(source, plan, moment, error) && godwit_course_end(source, NULL, error);
+    if (!godwit_moment_end(source, moment, first, error) || !godwit_vm_run(source, error) ||
+        !godwit_disk_write(source, plan->disks.name[0], 101, state->disk, error) ||
+        !godwit_course_see_it_run(source, error) || !godwit_course_stop(source, error))
+        return false;
+    if (load(source, plan, moment, &cause) && godwit_course_end(source, NULL, &cause))
+        return true;
+    godwit_bug_explain_saver(source, &cause);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return false;
 }
 
 /* The human monitor saves all disks that can be written to. */
@@ -647,6 +649,7 @@ GODWIT_SCENARIOS(snapshot) = {
     {WITH("postcopy-blocktime", {"postcopy-blocktime", true}), .slow = true,
      .lacks = godwit_scenario_lacks_userfaultfd},
     {WITH("switchover-ack", {"switchover-ack", true}, {"return-path", true}), .slow = true},
+    {WITH("x-colo", {"x-colo", true}, {"return-path", true}), .slow = true},
     {WITH("x-ignore-shared", {"x-ignore-shared", true}), .slow = true},
     {WITH("xbzrle", {"xbzrle", true}), .slow = true},
     {WITH("zero-blocks", {"zero-blocks", true}), .slow = true},

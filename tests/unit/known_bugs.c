@@ -1512,6 +1512,7 @@ static void test_all_rows(void **state)
                                          "snapshot-zero-pages",
                                          "riscv-loadvm-time",
                                          "snapshot-background",
+                                         "snapshot-colo",
                                          "background-snapshot-resumes",
                                          "background-snapshot-cancel",
                                          "machine-ppc-embedded",
@@ -1541,7 +1542,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 101);
+    assert_int_equal(rows, 102);
 }
 
 /* The set of accepted bugs, and back. */
@@ -2173,6 +2174,38 @@ static void test_snapshot_multifd(void **state)
     }
 }
 
+/* One assertion, with x-colo. */
+static void test_snapshot_colo(void **state)
+{
+#define DIRTY_LOG                                                                                  \
+    "qemu-x: system/memory.c:2912: memory_global_dirty_log_do_stop: Assertion `(x & y) == y' "     \
+    "failed."
+    static const struct {
+        const char *version, *capability, *said;
+        int signal;
+        bool known;
+    } rows[] = {
+        {"11.1.3", "x-colo", DIRTY_LOG, SIGABRT, true},
+        {"10.0.13", "x-colo", DIRTY_LOG, SIGABRT, false},
+        {"11.1.3", "x-colo", DIRTY_LOG, SIGSEGV, false},
+        {"11.1.3", "return-path", DIRTY_LOG, SIGABRT, false},
+        {"11.1.3", "x-colo", "qemu-x: other: Assertion `x' failed.", SIGABRT, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm vm = killed(state, pair, "source", rows[i].signal, rows[i].said);
+        vm.capabilities = capabilities_of(rows[i].capability);
+        const char *id = id_of(KNOWN(.kind = GODWIT_SYMPTOM_SNAPSHOT, .vm = &vm));
+        if (g_strcmp0(id, rows[i].known ? "snapshot-colo" : NULL) != 0)
+            fail_msg("row %zu: %s", i, id);
+        json_decref(vm.capabilities);
+        godwit_drain_free(vm.errors);
+        fake_pair_free(pair);
+    }
+    g_autofree char *path = g_build_filename(*state, "source.stderr", NULL);
+    assert_int_equal(g_unlink(path), 0);
+}
+
 /* One assertion, of one version and architecture, with that capability. */
 static void test_snapshot_background(void **state)
 {
@@ -2555,6 +2588,7 @@ int main(void)
         cmocka_unit_test(test_dirty_rate_crash),
         cmocka_unit_test(test_snapshot_multifd),
         cmocka_unit_test(test_snapshot_background),
+        cmocka_unit_test(test_snapshot_colo),
         cmocka_unit_test(test_loadvm_time),
         cmocka_unit_test(test_background),
         cmocka_unit_test(test_protected),
