@@ -69,7 +69,9 @@ slower() {
     i=0
     while [ "$i" -lt "$repeats" ]; do
         i=$((i + 1))
-        compare --a "$qemu" --b "$folder/slower" --scenarios precopy/tcp/plain --runs "$3" --seed "$i"
+        # The tolerance is a part of each slowdown, or one that is as large would be found half of the time.
+        compare --a "$qemu" --b "$folder/slower" --scenarios precopy/tcp/plain --runs "$3" --seed "$i" \
+            --tolerance 1% --tolerance-downtime 0.5ms --no-waterfall
         rows "$1" "$2"
         verdict=$(awk -F, -v metric="$1" '$2 == metric && $1 != "geometric mean" { print $18 }' "$folder/report")
         [ "$verdict" != slower ] || found=$((found + 1))
