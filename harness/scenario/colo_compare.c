@@ -5,7 +5,8 @@
  * stopped sides have exactly its RAM. But both guests go on from the same state, and what they do
  * depends on nothing else. One is stopped ahead of the other, and what it has written meanwhile
  * follows from both mailboxes. Only those pages of the window may differ, and what the guest keeps
- * outside of it: its mailboxes, its stacks, and what a machine loads at the end of RAM. A guest
+ * outside of it: its mailboxes, its stacks, the room behind its identity table, and what a machine
+ * loads at the end of RAM. A guest
  * that takes long for a pass leaves most of the window to compare.
  *
  * SPDX-License-Identifier: MIT
@@ -18,6 +19,12 @@
 #include "oracle/stamp.h"
 #include <inttypes.h>
 #include <string.h>
+
+/* The pages of the identity table. The guest uses the rest of its room, at the end of each pass. */
+#define IDENTITY_TABLE                                                                             \
+    ((GODWIT_IDENTITY_OFF_ENTRIES + GODWIT_IDENTITY_MAX * GODWIT_IDENTITY_ENTRY_SIZE +             \
+      GODWIT_PAGE_SIZE - 1) /                                                                      \
+     GODWIT_PAGE_SIZE * GODWIT_PAGE_SIZE)
 
 /* How many pages are read at a time. */
 #define PAGES_AT_ONCE 64u
@@ -34,6 +41,7 @@ struct comparison {
     struct progress progress[GODWIT_MAX_CPUS];
     const struct godwit_block *block;   /* of the primary: it has the window */
     uint64_t window, mailboxes, stacks; /* offsets in it */
+    uint64_t identity;                  /* likewise, of the room behind the table */
     uint64_t excused;                   /* pages of the window */
 };
 
@@ -85,6 +93,7 @@ static bool may_differ(const struct comparison *comparison, const struct godwit_
                           (uint32_t)((offset - comparison->window) / workload->page_size));
     return is_within(offset, comparison->mailboxes, GODWIT_PAGE_SIZE) ||
            is_within(offset, comparison->stacks, (uint64_t)GODWIT_MAX_CPUS * GODWIT_STACK_SIZE) ||
+           is_within(offset, comparison->identity, GODWIT_IDENTITY_ROOM - IDENTITY_TABLE) ||
            block->length - offset <= comparison->vm[0]->testbed->setup->machine->tail;
 }
 
@@ -166,7 +175,10 @@ static bool locate(struct comparison *comparison, GError **error)
            godwit_memory_locate(primary, setup->image->mailbox, GODWIT_MAILBOX_SIZE,
                                 &comparison->mailboxes, error) &&
            godwit_memory_locate(primary, setup->machine->ram_base + GODWIT_STACK_OFFSET,
-                                GODWIT_STACK_SIZE, &comparison->stacks, error);
+                                GODWIT_STACK_SIZE, &comparison->stacks, error) &&
+           godwit_memory_locate(
+               primary, setup->machine->ram_base + GODWIT_IDENTITY_OFFSET + IDENTITY_TABLE,
+               GODWIT_IDENTITY_ROOM - IDENTITY_TABLE, &comparison->identity, error);
 }
 
 /* Sets *IS to whether the page of the `stamp` workload that CPU writes as number COUNT since its
