@@ -226,6 +226,14 @@ void godwit_bug_mark(GError **failure, const struct godwit_bug *bug)
     (*failure)->domain = g_quark_from_string(domain);
 }
 
+bool godwit_bug_excuse(const struct godwit_symptom *symptom, GError **failure)
+{
+    const struct godwit_bug *bug = godwit_bug_explain(symptom);
+    if (bug)
+        godwit_bug_mark(failure, bug);
+    return bug != NULL;
+}
+
 const struct godwit_bug *godwit_bug_of(const GError *failure)
 {
     const char *domain = failure ? g_quark_to_string(failure->domain) : "";
@@ -295,9 +303,7 @@ void godwit_bug_explain_failure(struct godwit_vm *source, struct godwit_vm *dest
     } else if (!is_of_load(source, destination, *failure)) {
         return;
     }
-    const struct godwit_bug *bug = godwit_bug_explain(&symptom);
-    if (bug)
-        godwit_bug_mark(failure, bug);
+    godwit_bug_excuse(&symptom, failure);
 }
 
 void godwit_bug_explain_snapshot(struct godwit_vm *source, struct godwit_vm *destination,
@@ -305,22 +311,17 @@ void godwit_bug_explain_snapshot(struct godwit_vm *source, struct godwit_vm *des
 {
     if ((*failure)->domain != GODWIT_ERROR || (*failure)->code != GODWIT_ERROR_MIGRATION)
         return;
-    const struct godwit_bug *bug = godwit_bug_explain(&(const struct godwit_symptom){
-        .kind = GODWIT_SYMPTOM_LOAD,
-        .source = source,
-        .destination = destination,
-        .failure = *failure,
-    });
-    if (bug)
-        godwit_bug_mark(failure, bug);
+    godwit_bug_excuse(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_LOAD,
+                                                     .source = source,
+                                                     .destination = destination,
+                                                     .failure = *failure},
+                      failure);
 }
 
 void godwit_bug_explain_saver(const struct godwit_vm *vm, GError **failure)
 {
-    const struct godwit_bug *bug = godwit_bug_explain(
-        &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_SNAPSHOT, .vm = vm});
-    if (bug)
-        godwit_bug_mark(failure, bug);
+    godwit_bug_excuse(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_SNAPSHOT, .vm = vm},
+                      failure);
 }
 
 bool godwit_bug_was_killed(const struct godwit_vm *vm, int number)
@@ -353,10 +354,7 @@ void godwit_bug_explain_subject(const struct godwit_testbed *testbed, enum godwi
     struct godwit_symptom symptom = {.kind = kind, .text = name, .failure = *failure};
     if (!godwit_bug_add_sides(testbed, &symptom))
         return;
-    const struct godwit_bug *bug = godwit_bug_explain(&symptom);
-    if (bug)
-        godwit_bug_mark(failure, bug);
-    else
+    if (!godwit_bug_excuse(&symptom, failure))
         godwit_bug_explain_failure(symptom.source, symptom.destination, failure);
 }
 

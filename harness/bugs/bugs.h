@@ -219,6 +219,9 @@ bool godwit_bug_add_sides(const struct godwit_testbed *testbed, struct godwit_sy
 void godwit_bug_explain_subject(const struct godwit_testbed *testbed, enum godwit_symptom_kind kind,
                                 const char *name, GError **failure);
 
+/* Marks *FAILURE if a known bug explains SYMPTOM. Returns whether one does. */
+bool godwit_bug_excuse(const struct godwit_symptom *symptom, GError **failure);
+
 /* Marks *FAILURE as explained by BUG. */
 void godwit_bug_mark(GError **failure, const struct godwit_bug *bug);
 

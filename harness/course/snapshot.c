@@ -192,11 +192,8 @@ static bool judge_ram(struct godwit_vm *vm, const struct godwit_moment *moment,
         return true;
     const struct godwit_symptom symptom = {
         .kind = GODWIT_SYMPTOM_UNCLEARED, .source = moment->ram, .destination = vm};
-    const struct godwit_bug *bug = g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ORACLE)
-                                       ? godwit_bug_explain(&symptom)
-                                       : NULL;
-    if (bug)
-        godwit_bug_mark(&cause, bug);
+    if (g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ORACLE))
+        godwit_bug_excuse(&symptom, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }
@@ -253,15 +250,10 @@ bool godwit_moment_judge(struct godwit_vm *vm, struct godwit_moment *moment,
     const enum godwit_phase phase = vm->testbed->phase;
     const bool ran = phase == GODWIT_PHASE_RESUME || phase == GODWIT_PHASE_VERIFY_AGAIN;
     if (vm->source && ran && g_error_matches(cause, GODWIT_ERROR, GODWIT_ERROR_ORACLE) &&
-        is_back(vm, moment)) {
-        const struct godwit_bug *bug = godwit_bug_explain(
-            &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_BACK, .vm = vm});
-        if (bug) {
-            /* What the guest has found is that bug. */
-            vm->console->fault_provoked = true;
-            godwit_bug_mark(&cause, bug);
-        }
-    }
+        is_back(vm, moment) &&
+        godwit_bug_excuse(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_BACK, .vm = vm},
+                          &cause))
+        vm->console->fault_provoked = true; /* what the guest has found is that bug */
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }

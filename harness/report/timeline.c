@@ -61,10 +61,24 @@ static void draw(struct godwit_plot *plot, enum godwit_series series, const stru
                      (const double *)(void *)points->y->data, points->x->len);
 }
 
+/* Returns a list of the measured transfer: "states", "iterations" or "samples". */
+static const json_t *list_of(const json_t *measurements, const char *name)
+{
+    return json_object_get(json_object_get(measurements, "transfer"), name);
+}
+
+/* Returns whether a state is the moment at which a guest stopped or resumed, and no state of the
+ * migration. */
+static bool is_moment(const json_t *state)
+{
+    const char *name = godwit_json_string(state, "state", "");
+    return !strcmp(name, "STOP") || !strcmp(name, "RESUME");
+}
+
 /* Returns the last millisecond that the timeline shows. */
 static double end_of(const json_t *measurements)
 {
-    const json_t *states = json_object_get(json_object_get(measurements, "transfer"), "states");
+    const json_t *states = list_of(measurements, "states");
     const double during =
         godwit_json_number(json_object_get(measurements, "brownout"), "during_ms");
     double end = isfinite(during) ? during : 0;
@@ -96,8 +110,7 @@ static void speeds(GString *page, const json_t *measurements, const char *name, 
             add_level(&speed, from, from + width,
                       json_is_number(item) ? json_number_value(item) : (double)NAN);
     }
-    json_array_foreach(json_object_get(json_object_get(measurements, "transfer"), "iterations"), i,
-                       item)
+    json_array_foreach(list_of(measurements, "iterations"), i, item)
     {
         const double from = godwit_json_number(item, "at_ms");
         add_level(&dirty, from, from + godwit_json_number(item, "ms"),
@@ -158,8 +171,7 @@ static void draw_panel(GString *page, const json_t *measurements, const char *na
     struct godwit_plot *plot = godwit_plot_begin(page, &axes);
     size_t i;
     json_t *iteration;
-    json_array_foreach(json_object_get(json_object_get(measurements, "transfer"), "iterations"), i,
-                       iteration)
+    json_array_foreach(list_of(measurements, "iterations"), i, iteration)
     {
         const double at = godwit_json_number(iteration, "at_ms");
         if (isfinite(at))
@@ -180,8 +192,7 @@ static void remaining(GString *page, const json_t *measurements, const char *nam
     struct points left = points_new();
     size_t i;
     json_t *sample;
-    json_array_foreach(json_object_get(json_object_get(measurements, "transfer"), "samples"), i,
-                       sample)
+    json_array_foreach(list_of(measurements, "samples"), i, sample)
     {
         const double at = godwit_json_number(sample, "at_ms");
         const double mib = godwit_json_number(sample, "remaining") / 1048576;
@@ -201,8 +212,7 @@ static void rate(GString *page, const json_t *measurements, const char *name, do
     double at = 0, bytes = 0;
     size_t i;
     json_t *sample;
-    json_array_foreach(json_object_get(json_object_get(measurements, "transfer"), "samples"), i,
-                       sample)
+    json_array_foreach(list_of(measurements, "samples"), i, sample)
     {
         const double now = godwit_json_number(sample, "at_ms");
         const double all = godwit_json_number(sample, "transferred");
@@ -230,8 +240,7 @@ static void throttle(GString *page, const json_t *measurements, const char *name
     bool throttled = false, known = false;
     size_t i;
     json_t *sample;
-    json_array_foreach(json_object_get(json_object_get(measurements, "transfer"), "samples"), i,
-                       sample)
+    json_array_foreach(list_of(measurements, "samples"), i, sample)
     {
         const double at = godwit_json_number(sample, "at_ms");
         const double now = godwit_json_number(sample, "throttle_percent");
@@ -250,16 +259,14 @@ static void throttle(GString *page, const json_t *measurements, const char *name
     g_string_append(page, "</p>\n");
 }
 
-/* Returns when the next state of the same side begins, or END. A stop or resume of the guest is no
- * state of the migration. */
+/* Returns when the next state of the same side begins, or END. */
 static double next_state(const json_t *states, size_t from, double end)
 {
     const json_t *state = json_array_get(states, from);
     for (size_t i = from + 1; i < json_array_size(states); i++) {
         const json_t *next = json_array_get(states, i);
-        const char *name = godwit_json_string(next, "state", "");
         if (!strcmp(godwit_json_string(next, "side", ""), godwit_json_string(state, "side", "")) &&
-            strcmp(name, "STOP") != 0 && strcmp(name, "RESUME") != 0)
+            !is_moment(next))
             return godwit_json_number(next, "at_ms");
     }
     return end;
@@ -268,7 +275,7 @@ static double next_state(const json_t *states, size_t from, double end)
 static void states_of(GString *page, const json_t *measurements, const char *name, double low,
                       double high)
 {
-    const json_t *states = json_object_get(json_object_get(measurements, "transfer"), "states");
+    const json_t *states = list_of(measurements, "states");
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(g_free);
     size_t i;
     json_t *state;
@@ -300,7 +307,7 @@ static void states_of(GString *page, const json_t *measurements, const char *nam
         const enum godwit_series series = strcmp(godwit_json_string(state, "side", ""), "source")
                                               ? GODWIT_SERIES_B
                                               : GODWIT_SERIES_A;
-        if (strstr(text, ": STOP") || strstr(text, ": RESUME"))
+        if (is_moment(state))
             godwit_plot_mark(plot, series, at, (double)i, text);
         else
             godwit_plot_bar(plot, series, at, next_state(states, i, high), (double)i - 0.3,

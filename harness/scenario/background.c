@@ -334,10 +334,10 @@ static bool see_it_go_on(struct godwit_vm *source, GError **error)
     testbed->deadline = deadline;
     if (good)
         return true;
-    const struct godwit_bug *bug = godwit_bug_explain(&(const struct godwit_symptom){
-        .kind = GODWIT_SYMPTOM_STANDS, .source = source, .failure = cause});
-    if (bug)
-        godwit_bug_mark(&cause, bug);
+    godwit_bug_excuse(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_STANDS,
+                                                     .source = source,
+                                                     .failure = cause},
+                      &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }

@@ -293,28 +293,14 @@ static bool pair_up(struct godwit_vm *const vm[2], const struct godwit_spec *spe
            godwit_vm_wait_event(vm[0], vm[0]->migration_first, "RESUME", NULL, error);
 }
 
-/* Marks *FAILURE, a symptom of KIND with which the pair was not made, if a known bug explains
- * it. */
-static void explain(struct godwit_vm *const vm[2], enum godwit_symptom_kind kind, GError **failure)
+/* Marks *FAILURE, a symptom of KIND with TEXT, if a known bug explains it. */
+static void explain(struct godwit_vm *const vm[2], enum godwit_symptom_kind kind, const char *text,
+                    GError **failure)
 {
-    const struct godwit_bug *bug = godwit_bug_explain(&(const struct godwit_symptom){
-        .kind = kind, .source = vm[0], .destination = vm[1], .failure = *failure});
-    if (bug)
-        godwit_bug_mark(failure, bug);
-}
-
-/* Marks *FAILURE, of an oracle, if a known bug explains what the secondary's memory lacks. */
-static void explain_lost(struct godwit_vm *const vm[2], GError **failure)
-{
-    g_autofree char *text = godwit_colo_lost_page(vm[0], vm[1]);
-    const struct godwit_bug *bug =
-        text ? godwit_bug_explain(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_COLO_LOST,
-                                                                 .source = vm[0],
-                                                                 .destination = vm[1],
-                                                                 .text = text})
-             : NULL;
-    if (bug)
-        godwit_bug_mark(failure, bug);
+    godwit_bug_excuse(
+        &(const struct godwit_symptom){
+            .kind = kind, .source = vm[0], .destination = vm[1], .text = text, .failure = *failure},
+        failure);
 }
 
 static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *scenario,
@@ -327,7 +313,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (!godwit_course_both(testbed, "destination", false, &vm[0], &vm[1], error))
         return false;
     if (!pair_up(vm, &scenario->spec, &cause)) {
-        explain(vm, GODWIT_SYMPTOM_COLO, &cause);
+        explain(vm, GODWIT_SYMPTOM_COLO, NULL, &cause);
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
     }
@@ -335,8 +321,10 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
         (!plan->middle || begin_checkpoint(vm, plan->secondary, &cause)) &&
         fail_over(vm, plan, reading[plan->secondary].mailbox, &cause))
         return true;
-    if (cause->code == GODWIT_ERROR_ORACLE)
-        explain_lost(vm, &cause);
+    g_autofree char *lost =
+        cause->code == GODWIT_ERROR_ORACLE ? godwit_colo_lost_page(vm[0], vm[1]) : NULL;
+    if (lost)
+        explain(vm, GODWIT_SYMPTOM_COLO_LOST, lost, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }
@@ -389,7 +377,7 @@ static bool run_without(struct godwit_testbed *testbed, const struct godwit_scen
         return true;
     explain(vm,
             cause->code == GODWIT_ERROR_TIMEOUT ? GODWIT_SYMPTOM_NO_ANSWER : GODWIT_SYMPTOM_COLO,
-            &cause);
+            NULL, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }

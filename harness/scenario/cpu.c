@@ -26,12 +26,10 @@ static bool has_registers(struct godwit_vm *vm, const char *model, GError **erro
     const char *label = vm->testbed->setup->machine->position_label;
     g_autoptr(GError) cause = NULL;
     g_autofree char *registers = godwit_vm_monitor(vm, "info registers", &cause);
-    const struct godwit_bug *bug = registers
-                                       ? NULL
-                                       : godwit_bug_explain(&(const struct godwit_symptom){
-                                             .kind = GODWIT_SYMPTOM_CPU, .vm = vm, .text = model});
-    if (bug)
-        godwit_bug_mark(&cause, bug);
+    if (!registers)
+        godwit_bug_excuse(
+            &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_CPU, .vm = vm, .text = model},
+            &cause);
     if (registers && label && !strstr(registers, label))
         return godwit_fail(error, GODWIT_ERROR_SKIP,
                            "needs a CPU that runs Godwit's guest: %s has no register %s", model,

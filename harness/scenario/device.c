@@ -82,10 +82,7 @@ void godwit_device_explain(const struct godwit_testbed *testbed, const char *nam
     if (!describe(testbed, name, registers, &symptom))
         return;
     symptom.failure = *failure;
-    const struct godwit_bug *bug = godwit_bug_explain(&symptom);
-    if (bug)
-        godwit_bug_mark(failure, bug);
-    else
+    if (!godwit_bug_excuse(&symptom, failure))
         godwit_bug_explain_failure(symptom.source, symptom.destination, failure);
 }
 

@@ -58,10 +58,8 @@ bool godwit_plug_crashed(struct godwit_vm *vm, const char *name, GError **error)
     g_clear_error(error);
     godwit_fail(error, GODWIT_ERROR_CRASH, "QEMU %s %s when it plugs %s, saying \"%s\"",
                 vm->qemu->version, end, name, said);
-    const struct godwit_bug *bug = godwit_bug_explain(
-        &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_PLUG, .vm = vm, .text = name});
-    if (bug)
-        godwit_bug_mark(error, bug);
+    godwit_bug_excuse(
+        &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_PLUG, .vm = vm, .text = name}, error);
     return true;
 }
 

@@ -169,12 +169,11 @@ bool godwit_dirty_rate_begin(struct godwit_vm *vm, const struct godwit_calculati
     g_autoptr(GError) cause = NULL;
     if (command(vm, calculation, &cause))
         return true;
-    if (vm->exited && calculation->mode) {
-        const struct godwit_bug *bug = godwit_bug_explain(&(const struct godwit_symptom){
-            .kind = GODWIT_SYMPTOM_DIRTY_RATE_DIED, .vm = vm, .text = calculation->mode});
-        if (bug)
-            godwit_bug_mark(&cause, bug);
-    }
+    if (vm->exited && calculation->mode)
+        godwit_bug_excuse(&(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_DIRTY_RATE_DIED,
+                                                         .vm = vm,
+                                                         .text = calculation->mode},
+                          &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }

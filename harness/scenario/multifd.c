@@ -311,15 +311,13 @@ bool godwit_multifd_move_postcopy(struct godwit_testbed *testbed, const struct g
     g_autoptr(GError) cause = NULL;
     if (godwit_course_move(testbed, spec, source, destination, &cause))
         return true;
-    const struct godwit_bug *bug = cause->code == GODWIT_ERROR_TIMEOUT
-                                       ? godwit_bug_explain(&(const struct godwit_symptom){
-                                             .kind = GODWIT_SYMPTOM_NO_END,
-                                             .source = source,
-                                             .destination = destination,
-                                             .state = godwit_migrate_reported_state(source)})
-                                       : NULL;
-    if (bug)
-        godwit_bug_mark(&cause, bug);
+    if (cause->code == GODWIT_ERROR_TIMEOUT)
+        godwit_bug_excuse(
+            &(const struct godwit_symptom){.kind = GODWIT_SYMPTOM_NO_END,
+                                           .source = source,
+                                           .destination = destination,
+                                           .state = godwit_migrate_reported_state(source)},
+            &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return false;
 }
