@@ -109,6 +109,14 @@ static bool is_target(const struct godwit_injection *injection,
                     item->page_offset > injection->target && !injection->done);
 }
 
+/* Returns whether a guest that reads only the first byte of its pages would not notice if PAGE were
+ * replaced by one that begins with FIRST. Such a page is no target unless `page` asks for it. */
+static bool looks_alike(const struct godwit_injection *injection, const uint8_t *page,
+                        uint8_t first)
+{
+    return page[0] == first && !injection->fault.given[GODWIT_FAULT_PAGE];
+}
+
 /* Keeps a copy of the page and its offset. */
 static void keep(struct godwit_injection *injection, const struct godwit_stream_item *item,
                  const uint8_t *page)
@@ -147,7 +155,7 @@ bool godwit_fault_drop_page(struct godwit_injection *injection,
 {
     g_autofree uint8_t *page =
         !injection->done && is_target(injection, item) ? page_of(item) : NULL;
-    if (!page || is_zero(page, item->page_size))
+    if (!page || is_zero(page, item->page_size) || looks_alike(injection, page, 0))
         return false;
     godwit_fault_done(injection, "dropped the page at 0x%" PRIx64 " of RAM block %s",
                       item->page_offset, item->name);
@@ -159,7 +167,7 @@ bool godwit_fault_page_to_zero(struct godwit_injection *injection,
 {
     g_autofree uint8_t *page =
         !injection->done && is_target(injection, item) ? page_of(item) : NULL;
-    if (!page || is_zero(page, item->page_size))
+    if (!page || is_zero(page, item->page_size) || looks_alike(injection, page, 0))
         return false;
     send_zero(injection, item->name, item->page_offset);
     godwit_fault_done(injection,
@@ -194,7 +202,8 @@ bool godwit_fault_wrong_offset(struct godwit_injection *injection,
         !injection->done && in_window(injection, item) ? page_of(item) : NULL;
     if (!page)
         return false;
-    if (!injection->kept->len || !is_target(injection, item) || is_zero(page, item->page_size)) {
+    if (!injection->kept->len || !is_target(injection, item) || is_zero(page, item->page_size) ||
+        looks_alike(injection, page, injection->kept->data[0])) {
         keep(injection, item, page);
         return false;
     }

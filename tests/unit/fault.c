@@ -275,6 +275,48 @@ static void test_busy(void **state)
     assert_int_equal(lowest, BUSY);
 }
 
+/* Sets the first byte of each page of the window, but for that of KEEP, to zero. */
+static void clear_first_bytes(GByteArray *stream, unsigned keep)
+{
+    for (unsigned page = WINDOW; page < PAGES; page++) {
+        guint8 bytes[PAGE];
+        memset(bytes, byte_of(page, 1), sizeof(bytes));
+        guint8 *at = page == keep ? NULL : memmem(stream->data, stream->len, bytes, sizeof(bytes));
+        if (at)
+            *at = 0;
+    }
+}
+
+/* A guest that reads only the first byte of its pages would not notice if a page that begins with
+ * that of another, or with zero, got lost: chance does not choose it. */
+static void test_alike(void **state)
+{
+    static const struct {
+        const char *fault;
+        unsigned before; /* pages before the one that is seen that may change */
+    } rows[] = {{"drop-page", 0}, {"page-to-zero", 0}, {"wrong-offset", 1}};
+    const unsigned seen = PAGES - 2;
+    g_autoptr(GByteArray) stream = new_stream(1);
+    clear_first_bytes(stream, seen);
+    g_autofree struct memory *whole = load(stream);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        unsigned struck = 0;
+        for (unsigned seed = 0; seed < 10; seed++) {
+            g_autofree char *text = g_strdup_printf("%s:seed=%u", rows[i].fault, seed);
+            g_autofree char *done = NULL;
+            g_autoptr(GByteArray) came = spoil(state, stream, text, &done);
+            g_autofree struct memory *memory = load(came);
+            unsigned lowest = PAGES;
+            if (!differing(whole, memory, &lowest))
+                continue;
+            struck++;
+            if (lowest != seen && lowest + rows[i].before != seen)
+                fail_msg("%s: the relay %s", text, done);
+        }
+        assert_int_not_equal(struck, 0);
+    }
+}
+
 /* A page that comes again as it was is no reason to strike, and none not to have struck. */
 static void test_unchanged(void **state)
 {
@@ -506,11 +548,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages),     cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_unchanged), cmocka_unit_test(test_bits),
-        cmocka_unit_test(test_drop_zero), cmocka_unit_test(test_sections),
-        cmocka_unit_test(test_cuts),      cmocka_unit_test(test_harmless),
-        cmocka_unit_test(test_seeds),     cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_why_not),   cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_unchanged), cmocka_unit_test(test_alike),
+        cmocka_unit_test(test_bits),      cmocka_unit_test(test_drop_zero),
+        cmocka_unit_test(test_sections),  cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_harmless),  cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_lost),      cmocka_unit_test(test_why_not),
+        cmocka_unit_test(test_parse),
     };
     return cmocka_run_group_tests_name("fault", tests, unit_folder, unit_folder_end);
 }
