@@ -7,8 +7,10 @@
 #   matrix.pl GODWIT FILE JOBS QEMU-FOLDER...
 #
 # In the environment: MATRIX_ARGS is more for both runs ("--arch x86_64"), MATRIX_CROSS_ARGS for the
-# second one. MATRIX_RESULTS is a folder that keeps what each run has found; what is there already is
-# taken from there, so that one that was interrupted need not begin anew.
+# second one. MATRIX_SLOW names targets ("x86_64 s390x", or "all") whose slow scenarios are run on each
+# QEMU alone, too: about a quarter of an hour a target. MATRIX_RESULTS is a folder that keeps what each
+# run has found; what is there already is taken from there, so that one that was interrupted need not
+# begin anew.
 # Exit status: 0 nothing failed, 1 something did, 2 it could not be run.
 use strict;
 use warnings;
@@ -32,23 +34,30 @@ my $folder = $ENV{MATRIX_RESULTS} // tempdir(CLEANUP => 1);
 make_path($folder);
 my @common = (
     '--accel', 'tcg', '-j', $jobs,
-    split(' ', $ENV{MATRIX_ARGS} // ''),
-    map { ('--qemu', $_) } @qemus
+    split(' ', $ENV{MATRIX_ARGS} // '')
 );
 
 my $failed = 0;
-my $alone  = results('alone', @common);
+my $alone  = results('alone', @common, on(@qemus));
 my @pairs  = ('--cross', split(' ', $ENV{MATRIX_CROSS_ARGS} // ''), @main);
-my $cross  = @qemus > 1 ? results('cross', @common, @pairs) : [];
+my $cross  = @qemus > 1 ? results('cross', @common, on(@qemus), @pairs) : [];
+my @targets = split ' ', ($ENV{MATRIX_SLOW} // '') eq 'all' ? `mk/arches.sh` : $ENV{MATRIX_SLOW} // '';
+my @slow_names = @targets ? map { /^(\S+).*\(slow\)/ ? $1 : () } `"$godwit" list` : ();
+my (@slow, @slow_dates);
+for my $target (@targets) {
+    my @have = grep { -x "$_/qemu-system-$target" || -x "$_/bin/qemu-system-$target" } @qemus;
+    push @slow, @{ results("slow-$target", @common, on(@have), '--arch', $target, '--slow', @slow_names) };
+    push @slow_dates, "$target on " . read_json("$folder/slow-$target.json")->{about}{date} =~ s/T.*//r;
+}
 
 open my $out, '>', $file or die "$file: $!\n";
 print $out <<'END';
 # The matrix
 
 What came of the scenarios on every QEMU, alone and from one version to another: those that a run
-without `--slow` has, so that a family whose scenarios are all slow is missing. Written by
-`make check-matrix`; "known" is a pass with a [known bug](known-bugs.md) of QEMU. "Failed" is a guest
-that did not survive such a bug; a failure for another reason would be named below.
+without `--slow` has, and then, for each QEMU alone, the slow ones. Written by `make check-matrix`;
+"known" is a pass with a [known bug](known-bugs.md) of QEMU. "Failed" is a guest that did not survive
+such a bug; a failure for another reason would be named below.
 
 END
 # The versions of the QEMUs are in the headings.
@@ -60,8 +69,17 @@ print $out "## From one version to another\n\n",
     "The families `", join('`, `', map {s{/\*}{}r} @main), "`",
     ($ENV{MATRIX_CROSS_ARGS} ? ", with `$ENV{MATRIX_CROSS_ARGS}`" : ''), ".\n\n", report($cross)
     if @$cross;
+print $out "## The slow scenarios, each QEMU alone\n\n",
+    "With `MATRIX_SLOW`: ", join(', ', @slow_dates), ".\n\n", $choice, report(\@slow)
+    if @slow;
 close $out or die "$file: $!\n";
 exit($failed ? 1 : 0);
+
+# The options that name these folders of QEMUs.
+sub on {
+    my (@folders) = @_;
+    return map { ('--qemu', $_) } @folders;
+}
 
 # Runs godwit; its results.
 sub results {

@@ -10,7 +10,8 @@ qemus:
 	mk/qemus.sh $(QEMUS_FOLDER) $(QEMU_VERSIONS)
 
 # An hour and more on two cores: not a part of check-all. MATRIX_RESULTS=DIR keeps what each of its two
-# runs has found, and takes it from there if it is there already.
+# runs has found, and takes it from there if it is there already. MATRIX_SLOW=all runs the slow scenarios,
+# too, which takes two hours more.
 ## check-matrix: all on each QEMU, the main families from each to each other; writes docs/matrix.md
 check-matrix: build qemus
 	mk/matrix.pl $(O)/godwit docs/matrix.md $(shell nproc) /usr/bin \
