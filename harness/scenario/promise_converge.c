@@ -1,13 +1,14 @@
 /*
- * Promises about auto-converge: the percentage that QEMU reports is the part of the time in which
- * it keeps its guest from running, and it grows by the steps that were set.
+ * Promises about the guest's speed. Auto-converge keeps the guest from running for the part of the
+ * time that QEMU reports, which grows by the steps that were set. And in its first second on the
+ * destination the guest is about as fast as it was before the migration slowed it down.
  *
  * The guest's account is read at the beginning of each iteration, and the seconds between two
  * readings count for the percentage that QEMU reports at both. The throttle only ever grows, so it
  * was the same in between. Time in which the guest's CPU waited for a processor of the host does
  * not count: a busy host takes it from a throttled guest and from a free one. What is left is time
  * in which the guest ran, or in which QEMU let it sleep. A guest is compared with itself before
- * the throttle began.
+ * the throttle began, also on the destination.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -23,6 +24,8 @@
 #define SPEED_INITIAL   50
 #define SPEED_INCREMENT 30
 #define SPEED_MAXIMUM   80
+/* No percentage is as large. */
+#define PERCENTAGES 100
 /* Without tailslow the second step would be the last. */
 #define TAIL_INITIAL   20
 #define TAIL_INCREMENT 79
@@ -52,6 +55,15 @@
  */
 #define LESS_PART 3
 
+/*
+ * On the destination the guest must reach this part of the speed that it had while it was migrated
+ * and not throttled. A throttle that is left over from the source would let it have a fifth. A
+ * processor whose other half is busy gives it half of what it had before.
+ */
+#define LEAST_AFTER 0.4
+/* How long it is observed there, in milliseconds. */
+#define AFTER_MS 1000
+
 #define NS_PER_SECOND 1e9
 
 /* The guest at the beginning of an iteration. */
@@ -65,6 +77,10 @@ struct sample {
 /* What the guest did at one percentage. */
 struct speed {
     double pages, ran, seconds;
+};
+
+struct godwit_scenario_state {
+    struct speed free; /* what it did on the source, without a throttle */
 };
 
 static bool take_pages(struct godwit_vm *source, uint64_t *pages, GError **error)
@@ -159,19 +175,17 @@ static bool judge_speed(struct godwit_testbed *testbed, json_int_t percent,
                        percent, ran * 100, least * 100);
 }
 
-/* Watches the guest from before the throttle begins until it was at its maximum for a while. The
- * migration is throttled by bandwidth meanwhile. */
-static bool see_speed(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+/* Watches the guest from before the throttle begins until it has run for SECONDS at PERCENT, while
+ * the migration is throttled by bandwidth. Adds to SPEEDS what the guest did at each percentage. */
+static bool watch(struct godwit_vm *source, json_int_t percent, double seconds,
+                  struct speed *speeds, GError **error)
 {
-    struct godwit_testbed *testbed = source->testbed;
-    struct speed speeds[100] = {{0}};
     struct sample before, now;
     json_int_t thread;
     guint iteration = 1;
-    (void)destination;
     if (!ask_thread(source, &thread, error) || !take(source, thread, &before, error))
         return false;
-    while (speeds[SPEED_MAXIMUM].seconds < LAST_SECONDS) {
+    while (speeds[percent].seconds < seconds) {
         if (!godwit_migrate_next_iteration(source, &iteration, error) ||
             !take(source, thread, &now, error) || !judge_step(before.percent, now.percent, error))
             return false;
@@ -179,17 +193,75 @@ static bool see_speed(struct godwit_vm *source, struct godwit_vm *destination, G
             count(&speeds[now.percent], &before, &now);
         before = now;
     }
-    if (speeds[0].seconds < FREE_SECONDS)
-        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
-                           "the host let the guest run for %.2f s before the CPU throttle began, "
-                           "needs %.2f s to know its speed; run fewer jobs (-j), or use a quieter "
-                           "host",
-                           speeds[0].seconds, FREE_SECONDS);
+    return speeds[0].seconds >= FREE_SECONDS ||
+           godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                       "the host let the guest run for %.2f s before the CPU throttle began, "
+                       "needs %.2f s to know its speed; run fewer jobs (-j), or use a quieter "
+                       "host",
+                       speeds[0].seconds, FREE_SECONDS);
+}
+
+static bool see_speed(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct speed speeds[PERCENTAGES] = {{0}};
+    (void)destination;
+    if (!watch(source, SPEED_MAXIMUM, LAST_SECONDS, speeds, error))
+        return false;
     for (json_int_t percent = 1; percent <= SPEED_MAXIMUM; percent++)
         if (speeds[percent].seconds >= STEP_SECONDS &&
-            !judge_speed(testbed, percent, &speeds[0], &speeds[percent], error))
+            !judge_speed(source->testbed, percent, &speeds[0], &speeds[percent], error))
             return false;
     return true;
+}
+
+/* Keeps the speed of a guest that is not throttled. */
+static bool see_free(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct speed speeds[PERCENTAGES] = {{0}};
+    (void)destination;
+    const bool seen = watch(source, 0, FREE_SECONDS, speeds, error);
+    source->testbed->state->free = speeds[0];
+    return seen;
+}
+
+/* The same, and waits until it is throttled as much as it may be. */
+static bool see_throttled(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    struct speed speeds[PERCENTAGES] = {{0}};
+    (void)destination;
+    const bool seen = watch(source, SPEED_MAXIMUM, STEP_SECONDS, speeds, error);
+    source->testbed->state->free = speeds[0];
+    return seen;
+}
+
+/* Lets the destination's guest run for its first second, judges its speed, and stops it again, as
+ * the course expects it. */
+static bool judge_after(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    const struct speed *free_speed = &source->testbed->state->free;
+    struct speed after = {0};
+    struct sample first, last;
+    json_int_t thread;
+    if (!ask_thread(destination, &thread, error) || !godwit_vm_run(destination, error) ||
+        !take(destination, thread, &first, error) ||
+        !godwit_testbed_rest(destination->testbed, AFTER_MS, "the guest to run", error) ||
+        !take(destination, thread, &last, error) || !godwit_course_stop(destination, error))
+        return false;
+    count(&after, &first, &last);
+    if (after.seconds < FREE_SECONDS)
+        return godwit_fail(error, GODWIT_ERROR_ENVIRONMENT,
+                           "the host let the guest run for %.2f s of its first second on the "
+                           "destination, needs %.2f s to know its speed; run fewer jobs (-j), or "
+                           "use a quieter host",
+                           after.seconds, FREE_SECONDS);
+    const double part = rate(&after) / rate(free_speed);
+    godwit_testbed_measure(destination->testbed, "speed-after", json_real(part));
+    return part >= LEAST_AFTER ||
+           godwit_fail(error, GODWIT_ERROR_MIGRATION,
+                       "in its first second on the destination the guest wrote %.0f pages a "
+                       "second, %.1f %% of the %.0f that it wrote on the source before it was "
+                       "throttled: expected %.0f %% at least",
+                       rate(&after), part * 100, rate(free_speed), LEAST_AFTER * 100);
 }
 
 /* Fails unless PERCENT comes after BEFORE by a step that tailslow allows. */
@@ -269,6 +341,24 @@ GODWIT_SCENARIOS(promise_converge) = {
                  .capabilities = auto_converge,
                  .parameters = speed,
                  .live = see_speed},
+        COMMON,
+    },
+    {
+        .name = "promise/pace/plain",
+        .summary = "in its first second on the destination the guest is as fast as before",
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX, .live = see_free, .judge = judge_after},
+        .state = sizeof(struct godwit_scenario_state),
+        COMMON,
+    },
+    {
+        .name = "promise/pace/auto-converge",
+        .summary = "the same, and the source had slowed it down to a fifth",
+        .spec = {.transport = GODWIT_TRANSPORT_UNIX,
+                 .capabilities = auto_converge,
+                 .parameters = speed,
+                 .live = see_throttled,
+                 .judge = judge_after},
+        .state = sizeof(struct godwit_scenario_state),
         COMMON,
     },
     {
