@@ -125,6 +125,18 @@ static bool is_late_channel(const struct godwit_symptom *symptom, char **seen)
     return *seen != NULL;
 }
 
+/* At the end the source closes what the configuration has opened in its description of the stream,
+ * and there was no configuration. */
+static bool is_unconfigured(const struct godwit_symptom *symptom, char **seen)
+{
+    const struct godwit_vm *vm = symptom->source;
+    if (!godwit_bug_was_killed(vm, SIGABRT) ||
+        !godwit_vm_has_argument(vm, "migration.send-configuration=off"))
+        return false;
+    *seen = find_line(vm, "\\S+/json-writer\\.c:[0-9]+: leave_container: Assertion .+ failed\\.");
+    return *seen != NULL;
+}
+
 /* QEMU does not refuse the combination of multifd and postcopy. The destination's clean-up of the
  * one then fails an assertion in that of the other. */
 static bool is_multifd(const struct godwit_symptom *symptom, char **seen)
@@ -378,6 +390,18 @@ const struct godwit_bug godwit_bugs_loading[] = {
         .runs = 30,
         .percent = 25,
         .matches = is_late_channel,
+    },
+    {
+        .id = "no-configuration",
+        .summary = "a source that sends no configuration aborts at the end of a migration",
+        .reference = "measured in QEMU 10.0 and 11.1, and not in 7.2",
+        .kind = GODWIT_SYMPTOM_SOURCE_DIED,
+        .role = GODWIT_BUG_SOURCE,
+        .since = {10, 0},
+        .effect = GODWIT_BUG_LOST,
+        .strikes = 1,
+        .runs = 1,
+        .matches = is_unconfigured,
     },
     {
         .id = "multifd-channel-number",

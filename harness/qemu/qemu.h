@@ -77,6 +77,7 @@ const char *godwit_qemu_usual_type(const struct godwit_qemu *source,
  *   transport NAME    a transport of a migration address ("file"); every QEMU has the older ones
  *   object NAME       a type of object that `object-add` knows ("tls-creds-psk")
  *   state NAME        a state of the migration ("postcopy-recover-setup")
+ *   global NAME       a property that `-global migration.NAME=VALUE` sets ("store-global-state")
  *   PARAMETER NAME    a value that the parameter can have ("multifd-compression zstd")
  *   pages large       the target's pages are larger than the host's: it migrates no RAM here
  */

@@ -81,8 +81,8 @@ static const char *const parameters[] = {
 
 /* Kinds of features whose names are not listed here; see godwit_qemu_has(). */
 static const char *const other_kinds[] = {
-    "command", "argument", "incoming", "dirty-rate", "transport",
-    "object",  "state",    "channel",  NULL,
+    "command",   "argument", "incoming", "dirty-rate", "global",
+    "transport", "object",   "state",    "channel",    NULL,
 };
 
 /* Returns what is wrong with the feature FEATURE ("KIND:NAME"), or NULL. The caller frees it. */

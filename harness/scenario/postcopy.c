@@ -68,15 +68,6 @@ static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {
  * destination waits for that. QEMU 7.2 has this protocol only with these. */
 static const char *const first_protocol[] = {"-global", "migration.x-preempt-pre-7-2=on", NULL};
 
-static struct godwit_lack *lacks_protocol(const struct godwit_setup *setup)
-{
-    struct godwit_lack *lack =
-        godwit_lack_before(setup->source, 8, "x-preempt-pre-7-2", "has no such property");
-    return lack ? lack
-                : godwit_lack_before(setup->destination, 8, "x-preempt-pre-7-2",
-                                     "has no such property");
-}
-
 static const struct godwit_capability release[] = {{"release-ram", true}, {NULL, false}};
 static const struct godwit_capability preempt_release[] = {
     {"postcopy-preempt", true}, {"release-ram", true}, {NULL, false}};
@@ -214,7 +205,7 @@ GODWIT_SCENARIOS(postcopy) = {
         .name = "postcopy/preempt/first-protocol",
         .summary = "postcopy-preempt as with machine types before 7.2: the source ends the channel",
         .slow = true,
-        .lacks = lacks_protocol,
+        .needs = "global:x-preempt-pre-7-2",
         .spec = {.transport = GODWIT_TRANSPORT_UNIX,
                  .move = GODWIT_MOVE_POSTCOPY,
                  .capabilities = preempt,

@@ -236,6 +236,21 @@ static bool ask_dbus(struct godwit_vm *vm, json_t *features, GError **error)
     return true;
 }
 
+/* Adds the properties of the migration object, which no schema has, as features "global:NAME". */
+static bool ask_globals(struct godwit_vm *vm, json_t *features, GError **error)
+{
+    static const char command[] = "qom-list-properties";
+    if (!json_object_get(features, "command:qom-list-properties"))
+        return true;
+    g_autoptr(json_t) list =
+        godwit_vm_execute(vm, command, json_pack("{s:s}", "typename", "migration"), error);
+    size_t i;
+    json_t *property;
+    json_array_foreach(list, i, property)
+        add_feature(features, "global", godwit_json_string(property, "name", ""));
+    return list != NULL;
+}
+
 static bool ask_all(struct godwit_vm *vm, gpointer data, GError **error)
 {
     struct godwit_qemu *qemu = data;
@@ -258,7 +273,8 @@ static bool ask_all(struct godwit_vm *vm, gpointer data, GError **error)
     qemu->machines = machine_types(machines);
     qemu->usual_type = g_strdup(usual_type(machines));
     qemu->features = features_of(schema, capabilities);
-    return ask_pages(vm, qemu->features, error) && ask_dbus(vm, qemu->features, error);
+    return ask_pages(vm, qemu->features, error) && ask_dbus(vm, qemu->features, error) &&
+           ask_globals(vm, qemu->features, error);
 }
 
 bool godwit_qemu_ask_all(const struct godwit_qemu *qemu,

@@ -1433,6 +1433,41 @@ static void test_late_channel(void **state)
     }
 }
 
+/* One assertion, of a source whose command line turns the configuration off. */
+static void test_no_configuration(void **state)
+{
+#define WRITER                                                                                     \
+    "qemu-system-x: qobject/json-writer.c:74: leave_container: Assertion `depth' failed.\n"
+    static const struct {
+        const char *version;
+        int status;
+        const char *argument, *text, *id;
+    } rows[] = {
+        {"10.0.13", SIGNAL_6, "migration.send-configuration=off", WRITER, "no-configuration"},
+        {"11.1.3", SIGNAL_6, "migration.send-configuration=off", WRITER, "no-configuration"},
+        {"7.2.22", SIGNAL_6, "migration.send-configuration=off", WRITER, NULL},
+        {"10.0.13", SIGNAL_11, "migration.send-configuration=off", WRITER, NULL},
+        {"10.0.13", SIGNAL_6, "migration.send-section-footer=off", WRITER, NULL},
+        {"10.0.13", SIGNAL_6, "migration.send-configuration=off", "leave_container\n", NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
+        struct godwit_vm source = ended(state, pair, rows[i].status, rows[i].text);
+        source.qemu = pair->source->vm->qemu;
+        source.arguments = g_ptr_array_new_with_free_func(g_free);
+        g_ptr_array_add(source.arguments, g_strdup(rows[i].argument));
+        GError *failure = g_error_new(GODWIT_ERROR, GODWIT_ERROR_CRASH, "what was wrong");
+        godwit_bug_explain_failure(&source, pair->destination->vm, &failure);
+        const char *id = id_of(godwit_bug_of(failure));
+        if (g_strcmp0(id, rows[i].id) != 0)
+            fail_msg("row %zu is %s", i, id ? id : "not known");
+        g_error_free(failure);
+        g_ptr_array_unref(source.arguments);
+        end_stderr(state, &source);
+        fake_pair_free(pair);
+    }
+}
+
 static bool is_loaded(const char *id)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(loads); i++)
@@ -1454,6 +1489,7 @@ static void test_all_rows(void **state)
                                          "recover-setup-event",
                                          "recover-source-crash",
                                          "preempt-late-channel",
+                                         "no-configuration",
                                          "cancel-setup-early",
                                          "pre-switchover-stop-lost",
                                          "incoming-no-reason",
@@ -1542,7 +1578,7 @@ static void test_all_rows(void **state)
         assert_true(bug->percent * bug->runs >= 100 * bug->strikes || bug->strikes == bug->runs);
     }
     /* A new row of a bug that has others wants a test of its own. */
-    assert_int_equal(rows, 102);
+    assert_int_equal(rows, 103);
 }
 
 /* The set of accepted bugs, and back. */
@@ -2566,6 +2602,7 @@ int main(void)
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_source_died),
         cmocka_unit_test(test_late_channel),
+        cmocka_unit_test(test_no_configuration),
         cmocka_unit_test(test_refused_snapshot),
         cmocka_unit_test(test_all_rows),
         cmocka_unit_test(test_accepted),
