@@ -10,10 +10,8 @@
  */
 #include "base/bytes.h"
 #include "bugs/bugs.h"
+#include "scenario/channels.h"
 #include "scenario/yank.h"
-
-#include "stream/reader.h"
-#include "stream/roles.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -51,22 +49,6 @@ struct damage {
     uint64_t value;
 };
 
-/* The offsets of the members of a channel's first packet, and of a packet of pages. Numbers are big
- * endian. */
-#define MAGIC          0
-#define VERSION        4
-#define FIRST_UUID     8
-#define FIRST_CHANNEL  24
-#define FIRST_SIZE     64
-#define PACKET_FLAGS   8
-#define PACKET_ROOM    12
-#define PACKET_PAGES   16
-#define PACKET_DATA    20
-#define PACKET_ZEROES  32
-#define PACKET_BLOCK   64
-#define BLOCK_SIZE     256
-#define PACKET_OFFSETS (PACKET_BLOCK + BLOCK_SIZE)
-
 /* The pages that a packet has room for: 512 KiB of them. */
 #define ROOM 128
 
@@ -79,64 +61,50 @@ struct row {
     struct damage damage;
 };
 
-/* A connection of the source. */
-struct channel {
-    struct godwit_scenario_state *state;
-    struct godwit_flow *flow;
-    struct godwit_stream *stream; /* owned; NULL: unchanged bytes pass from now on */
-    unsigned char first[GODWIT_ROLE_BYTES];
-    size_t length;    /* of `first` */
-    unsigned number;  /* of the multifd channel */
-    bool follows;     /* the data of a packet that is damaged comes next */
-    GByteArray *kept; /* that packet, if it must be sent with its data; owned, or NULL */
-    uint32_t pages;   /* of that packet */
+/* What is known of a channel. */
+struct progress {
+    bool follows;   /* the data of a packet that is damaged comes next */
+    uint32_t pages; /* of the packet that is kept, to be sent with its data */
 };
 
 struct godwit_scenario_state {
     const struct damage *damage;
-    GPtrArray *channels; /* of struct channel; owned */
-    char *done;          /* what was changed; NULL: nothing yet */
+    struct godwit_channels *channels; /* owned */
+    char *done;                       /* what was changed; NULL: nothing yet */
     struct godwit_vm *source, *destination;
 };
 
-static void free_channel(gpointer data)
-{
-    struct channel *channel = data;
-    godwit_stream_free(channel->stream);
-    if (channel->kept)
-        g_byte_array_unref(channel->kept);
-    g_free(channel);
-}
-
 static void clear_state(struct godwit_scenario_state *state)
 {
-    g_clear_pointer(&state->channels, g_ptr_array_unref);
+    g_clear_pointer(&state->channels, godwit_channels_free);
     g_clear_pointer(&state->done, g_free);
 }
 
-static void note_done(struct channel *channel, const struct godwit_stream_item *item)
+static void note_done(struct godwit_scenario_state *state, const struct godwit_channel *channel,
+                      const struct godwit_stream_item *item)
 {
-    const struct damage *damage = channel->state->damage;
+    const struct damage *damage = state->damage;
     static const char *const ways[] = {[WAY_SET] = "set",
                                        [WAY_FLIP] = "flipped bits of",
                                        [WAY_FILL] = "filled",
                                        [WAY_CUT] = "cut the connection after",
                                        [WAY_HALVE] = "sent only half of",
                                        [WAY_FRAMES] = "sent empty frames instead of"};
-    channel->state->done =
+    state->done =
         g_strdup_printf("%s bytes %zu to %zu of a %s at 0x%" PRIx64 " on channel %u",
                         ways[damage->way], damage->at, damage->at + damage->width,
                         godwit_stream_kind_name(item->kind), item->offset, channel->number);
 }
 
 /* Changes the bytes of an item, and sends them. */
-static void strike(struct channel *channel, const struct godwit_stream_item *item)
+static void strike(struct godwit_scenario_state *state, struct godwit_channel *channel,
+                   const struct godwit_stream_item *item)
 {
-    const struct damage *damage = channel->state->damage;
+    const struct damage *damage = state->damage;
     g_autofree uint8_t *bytes = g_memdup2(item->bytes, item->length);
     const size_t width = MIN(damage->width, item->length - MIN(damage->at, item->length));
     uint8_t *at = bytes + MIN(damage->at, item->length);
-    note_done(channel, item);
+    note_done(state, channel, item);
     switch (damage->way) {
     case WAY_SET:
         godwit_bytes_set(at, width, damage->value);
@@ -157,17 +125,19 @@ static void strike(struct channel *channel, const struct godwit_stream_item *ite
 }
 
 /* Sends the packet that was kept with other data than it came with. */
-static void replace(struct channel *channel, const struct godwit_stream_item *item)
+static void replace(struct godwit_scenario_state *state, struct godwit_channel *channel,
+                    const struct godwit_stream_item *item)
 {
+    const struct progress *progress = channel->own;
     g_autoptr(GByteArray) data = g_byte_array_new();
-    note_done(channel, item);
-    if (channel->state->damage->way == WAY_HALVE)
+    note_done(state, channel, item);
+    if (state->damage->way == WAY_HALVE)
         g_byte_array_append(data, item->bytes, (guint)item->length / 2);
     else
-        for (uint32_t i = 0; i < channel->pages; i++)
+        for (uint32_t i = 0; i < progress->pages; i++)
             g_byte_array_append(data, empty_frame, sizeof(empty_frame));
-    godwit_bytes_set(channel->kept->data + PACKET_DATA, 4, data->len);
-    godwit_flow_send(channel->flow, channel->kept->data, channel->kept->len);
+    godwit_bytes_set(channel->kept->data + GODWIT_MULTIFD_DATA, 4, data->len);
+    godwit_channel_send_kept(channel);
     godwit_flow_send(channel->flow, data->data, data->len);
 }
 
@@ -178,9 +148,10 @@ static bool replaces(const struct damage *damage)
 }
 
 /* Returns whether the item is the one to change. */
-static bool is_due(struct channel *channel, const struct godwit_stream_item *item)
+static bool is_due(const struct damage *damage, const struct godwit_channel *channel,
+                   const struct godwit_stream_item *item)
 {
-    const struct damage *damage = channel->state->damage;
+    struct progress *progress = channel->own;
     switch (damage->target) {
     case TARGET_FIRST:
         return item->kind == GODWIT_STREAM_MULTIFD_INIT && channel->number == VICTIM;
@@ -192,75 +163,31 @@ static bool is_due(struct channel *channel, const struct godwit_stream_item *ite
         break;
     }
     if (item->kind == GODWIT_STREAM_MULTIFD_PACKET)
-        channel->follows = item->pages > 0;
-    return channel->follows && item->kind != GODWIT_STREAM_MULTIFD_PACKET &&
+        progress->follows = item->pages > 0;
+    return progress->follows && item->kind != GODWIT_STREAM_MULTIFD_PACKET &&
            (item->kind == GODWIT_STREAM_MULTIFD_DATA || item->length > 0);
 }
 
-/* Sink of the reader: sends each item, one of them changed. */
-static bool take(const struct godwit_stream_item *item, gpointer data, GError **error)
+/* Sends each item, one of them changed. */
+static void take(struct godwit_channel *channel, const struct godwit_stream_item *item,
+                 gpointer data)
 {
-    struct channel *channel = data;
-    const struct damage *damage = channel->state->damage;
-    (void)error;
-    if (item->kind == GODWIT_STREAM_MULTIFD_INIT)
-        channel->number = (unsigned)item->value;
-    if (channel->state->done) {
+    struct godwit_scenario_state *state = data;
+    const struct damage *damage = state->damage;
+    struct progress *progress = channel->own;
+    if (state->done) {
+        godwit_channel_send_kept(channel);
         godwit_flow_send(channel->flow, item->bytes, item->length);
     } else if (replaces(damage) && item->kind == GODWIT_STREAM_MULTIFD_PACKET && item->pages) {
-        g_clear_pointer(&channel->kept, g_byte_array_unref);
-        channel->kept = g_byte_array_new();
         g_byte_array_append(channel->kept, item->bytes, (guint)item->length);
-        channel->pages = item->pages;
-    } else if (channel->kept && item->kind == GODWIT_STREAM_MULTIFD_DATA) {
-        replace(channel, item);
-    } else if (!replaces(damage) && is_due(channel, item)) {
-        strike(channel, item);
+        progress->pages = item->pages;
+    } else if (channel->kept->len && item->kind == GODWIT_STREAM_MULTIFD_DATA) {
+        replace(state, channel, item);
+    } else if (!replaces(damage) && is_due(damage, channel, item)) {
+        strike(state, channel, item);
     } else {
         godwit_flow_send(channel->flow, item->bytes, item->length);
     }
-    return true;
-}
-
-/* Sends what the reader has not made an item of, and reads no more. */
-static void give_up_reading(struct channel *channel)
-{
-    size_t length;
-    const uint8_t *rest = godwit_stream_pending(channel->stream, &length);
-    godwit_flow_send(channel->flow, rest, length);
-    g_clear_pointer(&channel->stream, godwit_stream_free);
-}
-
-/* Filter: reads a multifd channel. The main connection passes unchanged. */
-static void filter(struct godwit_flow *flow, gpointer data, const unsigned char *bytes,
-                   size_t length)
-{
-    struct channel *channel = data;
-    const size_t more = MIN(length, sizeof(channel->first) - channel->length);
-    unsigned id;
-    memcpy(channel->first + channel->length, bytes, more);
-    channel->length += more;
-    if (channel->stream && godwit_role_of(channel->first, channel->length, &id) == GODWIT_ROLE_MAIN)
-        give_up_reading(channel);
-    if (!channel->stream)
-        godwit_flow_send(flow, bytes, length);
-    else if (!(length ? godwit_stream_feed(channel->stream, bytes, length, NULL)
-                      : godwit_stream_end(channel->stream, NULL)))
-        give_up_reading(channel);
-}
-
-static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
-                  gpointer data)
-{
-    struct godwit_scenario_state *state = data;
-    struct channel *channel = g_new0(struct channel, 1);
-    (void)answered;
-    (void)index;
-    channel->state = state;
-    channel->flow = sent;
-    channel->stream = godwit_stream_new(0, take, channel);
-    g_ptr_array_add(state->channels, channel);
-    godwit_flow_filter_by(sent, filter, channel);
 }
 
 static const struct godwit_capability on[] = {{"multifd", true}, {NULL, false}};
@@ -291,7 +218,7 @@ static bool start(struct godwit_testbed *testbed, const struct row *row, GError 
     struct godwit_relay *relay = address ? godwit_wire_relay(testbed->wire, address, error) : NULL;
     if (!relay)
         return false;
-    godwit_relay_greet(relay, greet, state);
+    state->channels = godwit_channels_new(relay, take, sizeof(struct progress), state);
     destination->may_exit = true;
     destination->console->fault_provoked = true;
     return godwit_migrate_start(source, godwit_relay_uri(relay), false, error);
@@ -336,7 +263,7 @@ static bool judge_refusal(struct godwit_testbed *testbed, GError **error)
         return godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "the relay %s, and the destination took the stream", state->done);
     const bool numbered =
-        state->damage->target == TARGET_FIRST && state->damage->at == FIRST_CHANNEL;
+        state->damage->target == TARGET_FIRST && state->damage->at == GODWIT_MULTIFD_CHANNEL;
     g_autoptr(GError) wrong = NULL;
     if (!godwit_course_refused(destination, &wrong)) {
         if (godwit_bug_explain(
@@ -366,7 +293,6 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     struct godwit_scenario_state *state = testbed->state;
     state->damage = &row->damage;
     testbed->oob = true;
-    state->channels = g_ptr_array_new_with_free_func(free_channel);
     state->destination = godwit_course_ahead(testbed, "destination", false, error);
     struct godwit_vm *second =
         state->destination ? godwit_course_ahead(testbed, "second", true, error) : NULL;
@@ -410,60 +336,62 @@ static void prepare(const struct godwit_scenario *scenario, struct godwit_worklo
 
 GODWIT_SCENARIOS(malformed_multifd) = {
     PLAIN("first/magic", "a channel's first packet has another magic", TARGET_FIRST, WAY_FLIP,
-          MAGIC, 4, 0x100),
+          GODWIT_MULTIFD_MAGIC, 4, 0x100),
     PLAIN("first/foreign", "a connection that is neither main nor multifd", TARGET_FIRST, WAY_FILL,
-          0, FIRST_SIZE, 'G'),
+          0, GODWIT_MULTIFD_FIRST_SIZE, 'G'),
     PLAIN("first/version", "a channel's first packet has another version", TARGET_FIRST, WAY_SET,
-          VERSION, 4, 2),
+          GODWIT_MULTIFD_VERSION, 4, 2),
     PLAIN("first/uuid", "a channel's first packet has another UUID", TARGET_FIRST, WAY_FLIP,
-          FIRST_UUID, 8, 1),
-    PLAIN("first/number", "a channel's number is 255", TARGET_FIRST, WAY_SET, FIRST_CHANNEL, 1,
-          255),
+          GODWIT_MULTIFD_UUID, 8, 1),
+    PLAIN("first/number", "a channel's number is 255", TARGET_FIRST, WAY_SET,
+          GODWIT_MULTIFD_CHANNEL, 1, 255),
     PLAIN("first/number-next", "a channel's number is one too large", TARGET_FIRST, WAY_SET,
-          FIRST_CHANNEL, 1, CHANNELS),
-    PLAIN("first/twice", "two channels have the same number", TARGET_FIRST, WAY_SET, FIRST_CHANNEL,
-          1, 0),
+          GODWIT_MULTIFD_CHANNEL, 1, CHANNELS),
+    PLAIN("first/twice", "two channels have the same number", TARGET_FIRST, WAY_SET,
+          GODWIT_MULTIFD_CHANNEL, 1, 0),
     PLAIN("first/cut", "a channel ends in its first packet", TARGET_FIRST, WAY_CUT, 20, 0, 0),
-    PLAIN("packet/magic", "a packet has another magic", TARGET_PACKET, WAY_FLIP, MAGIC, 4, 0x100),
-    PLAIN("packet/version", "a packet has another version", TARGET_PACKET, WAY_SET, VERSION, 4, 2),
+    PLAIN("packet/magic", "a packet has another magic", TARGET_PACKET, WAY_FLIP,
+          GODWIT_MULTIFD_MAGIC, 4, 0x100),
+    PLAIN("packet/version", "a packet has another version", TARGET_PACKET, WAY_SET,
+          GODWIT_MULTIFD_VERSION, 4, 2),
     PLAIN("packet/flags", "a packet has the flag of a compressor", TARGET_PACKET, WAY_SET,
-          PACKET_FLAGS, 4, 2),
+          GODWIT_MULTIFD_FLAGS, 4, 2),
     PLAIN("packet/room", "a packet has room for 4294967295 pages", TARGET_PACKET, WAY_SET,
-          PACKET_ROOM, 4, UINT32_MAX),
+          GODWIT_MULTIFD_ROOM, 4, UINT32_MAX),
     PLAIN("packet/page-size", "a packet has room for twice the pages, as if they were smaller",
-          TARGET_PACKET, WAY_SET, PACKET_ROOM, 4, 2 * ROOM),
+          TARGET_PACKET, WAY_SET, GODWIT_MULTIFD_ROOM, 4, 2 * ROOM),
     PLAIN("packet/pages", "a packet has more pages than room for them", TARGET_PACKET, WAY_SET,
-          PACKET_PAGES, 4, 1u << 20),
+          GODWIT_MULTIFD_PAGES, 4, 1u << 20),
     PLAIN("packet/block", "a packet names a RAM block that does not exist", TARGET_PACKET, WAY_SET,
-          PACKET_BLOCK, 8, 0x6e6f626f64790000),
+          GODWIT_MULTIFD_BLOCK, 8, 0x6e6f626f64790000),
     PLAIN("packet/block-end", "the name of a packet's RAM block has no end", TARGET_PACKET,
-          WAY_FILL, PACKET_BLOCK, BLOCK_SIZE, 'x'),
+          WAY_FILL, GODWIT_MULTIFD_BLOCK, GODWIT_MULTIFD_BLOCK_SIZE, 'x'),
     PLAIN("packet/offset", "a packet has a page far beyond the RAM block", TARGET_PACKET, WAY_SET,
-          PACKET_OFFSETS, 8, (uint64_t)1 << 62),
+          GODWIT_MULTIFD_OFFSETS, 8, (uint64_t)1 << 62),
     PLAIN("packet/offset-negative", "a packet has a page at the last offset of 64 bits",
-          TARGET_PACKET, WAY_SET, PACKET_OFFSETS, 8, UINT64_MAX - 4095),
+          TARGET_PACKET, WAY_SET, GODWIT_MULTIFD_OFFSETS, 8, UINT64_MAX - 4095),
     PLAIN("packet/cut", "a channel ends in a packet", TARGET_PACKET, WAY_CUT, 100, 0, 0),
     PLAIN("packet/cut-head", "a channel ends in the first bytes of a packet", TARGET_PACKET,
           WAY_CUT, 7, 0, 0),
     PLAIN("data/cut", "a channel ends in a page", TARGET_DATA, WAY_CUT, 1000, 0, 0),
     PACKED("flags", "a packet has the flag of another compressor", TARGET_PACKET, WAY_FLIP,
-           PACKET_FLAGS, 4, 6),
+           GODWIT_MULTIFD_FLAGS, 4, 6),
     PACKED("length", "a packet has more data than the destination has room for", TARGET_PACKET,
-           WAY_SET, PACKET_DATA, 4, 0x7fffffff),
-    PACKED("length-0", "a packet has pages, but no data", TARGET_PACKET, WAY_SET, PACKET_DATA, 4,
-           0),
+           WAY_SET, GODWIT_MULTIFD_DATA, 4, 0x7fffffff),
+    PACKED("length-0", "a packet has pages, but no data", TARGET_PACKET, WAY_SET,
+           GODWIT_MULTIFD_DATA, 4, 0),
     PACKED("data", "the data of a packet is broken", TARGET_DATA, WAY_FILL, 0, 64, 0xff),
     PACKED("data/half", "a packet has only half of its data", TARGET_DATA, WAY_HALVE, 0, 0, 0),
     PACKED("data/cut", "a channel ends in the data of a packet", TARGET_DATA, WAY_CUT, 10, 0, 0),
     ROW_OF("zstd/data/frames", "zstd: the frames of a packet are empty", "zstd", "", TARGET_DATA,
            WAY_FRAMES, 0, 0, 0),
     ZEROES("zeroes/number", "a packet has more zero pages than room for them", NULL, WAY_SET,
-           PACKET_ZEROES, 4, 1u << 20),
+           GODWIT_MULTIFD_ZEROES, 4, 1u << 20),
     ZEROES("zeroes/offset", "a packet has a zero page far beyond the RAM block", NULL, WAY_SET,
-           PACKET_OFFSETS, 8, (uint64_t)1 << 62),
+           GODWIT_MULTIFD_OFFSETS, 8, (uint64_t)1 << 62),
     ZEROES("zlib/zeroes/length", "zlib: a packet of zero pages has data", "zlib", WAY_SET,
-           PACKET_DATA, 4, 1),
+           GODWIT_MULTIFD_DATA, 4, 1),
     ZEROES("zstd/zeroes/length", "zstd: a packet of zero pages has data", "zstd", WAY_SET,
-           PACKET_DATA, 4, 1),
+           GODWIT_MULTIFD_DATA, 4, 1),
 };
 GODWIT_SCENARIOS_END(malformed_multifd);

@@ -13,20 +13,13 @@
 #include "base/bytes.h"
 #include "memory/memory.h"
 #include "oracle/oracle.h"
+#include "scenario/channels.h"
 #include "scenario/scenario.h"
-#include "stream/reader.h"
-#include "stream/roles.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define CHANNELS 2
-
-/* The offsets in a packet of its members, which are big endian: see malformed_multifd.c. */
-#define PACKET_PAGES   16
-#define PACKET_DATA    20
-#define PACKET_ZEROES  32
-#define PACKET_OFFSETS 320
 
 enum fault { FAULT_NONE, FAULT_FLIP, FAULT_DROP, FAULT_ZERO, FAULT_SWAP, FAULT_OFFSET };
 
@@ -40,52 +33,37 @@ static const char *const deeds[] = {
     [FAULT_OFFSET] = "sent the next one as",
 };
 
-/* A connection of the source. */
-struct channel {
-    struct godwit_scenario_state *state;
-    struct godwit_flow *flow;
-    struct godwit_stream *stream; /* owned; NULL: the bytes pass unread from now on */
-    unsigned char first[GODWIT_ROLE_BYTES];
-    size_t length;            /* of `first` */
-    GByteArray *packet;       /* a packet that waits for its pages; owned, empty: none */
-    GByteArray *pages;        /* those that have come; owned */
-    uint32_t whole, zeroes;   /* pages of that packet that hold something, and that are zero */
-    uint32_t came, page_size; /* how many pages have come, and the size of one */
+/* The packet that a channel keeps, and then its pages as they come. */
+struct packet {
+    size_t length;            /* of the packet itself; 0: none is kept */
+    uint32_t whole, zeroes;   /* its pages that hold something, and that are zero */
+    uint32_t came, page_size; /* how many of them have come, and the size of one */
     bool in_window;           /* they are of the RAM block with the window */
 };
 
 struct godwit_scenario_state {
     enum fault fault;
-    GPtrArray *channels; /* of struct channel; owned */
-    const char *block;   /* the RAM block with the window; static */
-    uint64_t start, end; /* the window in it */
-    uint64_t busy;       /* the page in it that the guest may have checked already */
-    uint64_t guest_page; /* the size of the guest's pages */
-    char *done;          /* what the relay did, after "the relay"; owned, NULL: nothing yet */
+    struct godwit_channels *channels; /* owned */
+    const char *block;                /* the RAM block with the window; static */
+    uint64_t start, end;              /* the window in it */
+    uint64_t busy;                    /* the page in it that the guest may have checked already */
+    uint64_t guest_page;              /* the size of the guest's pages */
+    char *done; /* what the relay did, after "the relay"; owned, NULL: nothing yet */
     struct godwit_vm *source, *destination;
 };
 
-static void free_channel(gpointer data)
-{
-    struct channel *channel = data;
-    godwit_stream_free(channel->stream);
-    g_byte_array_unref(channel->packet);
-    g_byte_array_unref(channel->pages);
-    g_free(channel);
-}
-
 static void clear_state(struct godwit_scenario_state *state)
 {
-    g_clear_pointer(&state->channels, g_ptr_array_unref);
+    g_clear_pointer(&state->channels, godwit_channels_free);
     g_clear_pointer(&state->done, g_free);
 }
 
-static uint8_t *offset_at(const struct channel *channel, uint32_t page)
+static uint8_t *offset_at(const struct godwit_channel *channel, uint32_t page)
 {
-    return channel->packet->data + PACKET_OFFSETS + 8 * (size_t)page;
+    return channel->kept->data + GODWIT_MULTIFD_OFFSETS + 8 * (size_t)page;
 }
 
-static uint64_t offset_of(const struct channel *channel, uint32_t page)
+static uint64_t offset_of(const struct godwit_channel *channel, uint32_t page)
 {
     uint64_t offset = 0;
     for (size_t i = 0; i < 8; i++)
@@ -93,42 +71,54 @@ static uint64_t offset_of(const struct channel *channel, uint32_t page)
     return offset;
 }
 
-static uint8_t *contents_of(const struct channel *channel, uint32_t page)
+/* Returns where the contents of a page are in what is kept. */
+static size_t place_of(const struct godwit_channel *channel, uint32_t page)
 {
-    return channel->pages->data + (size_t)page * channel->page_size;
+    const struct packet *packet = channel->own;
+    return packet->length + (size_t)page * packet->page_size;
+}
+
+static uint8_t *first_byte(const struct godwit_channel *channel, uint32_t page)
+{
+    return channel->kept->data + place_of(channel, page);
 }
 
 /* Returns whether the guest would notice if the page were zero: it will check its first byte. */
-static bool is_target(const struct channel *channel, uint32_t page)
+static bool is_target(const struct godwit_scenario_state *state,
+                      const struct godwit_channel *channel, uint32_t page)
 {
-    const struct godwit_scenario_state *state = channel->state;
+    const struct packet *packet = channel->own;
     const uint64_t offset = offset_of(channel, page);
-    const bool busy = state->busy - offset < channel->page_size;
+    const bool busy = state->busy - offset < packet->page_size;
     return offset >= state->start && offset < state->end && !busy &&
-           (offset - state->start) % state->guest_page == 0 && *contents_of(channel, page) != 0;
+           (offset - state->start) % state->guest_page == 0 && *first_byte(channel, page) != 0;
 }
 
 /* Returns the next target from page FIRST on whose first byte is not BYTE, or the number of pages.
  */
-static uint32_t next_target(const struct channel *channel, uint32_t first, uint8_t byte)
+static uint32_t next_target(const struct godwit_scenario_state *state,
+                            const struct godwit_channel *channel, uint32_t first, uint8_t byte)
 {
-    while (first < channel->whole &&
-           (!is_target(channel, first) || *contents_of(channel, first) == byte))
+    const struct packet *packet = channel->own;
+    while (first < packet->whole &&
+           (!is_target(state, channel, first) || *first_byte(channel, first) == byte))
         first++;
     return first;
 }
 
 /* Takes the contents of a page out of the packet; its offset is left. */
-static void take_out(struct channel *channel, uint32_t page)
+static void take_out(struct godwit_channel *channel, uint32_t page)
 {
-    g_byte_array_remove_range(channel->pages, page * channel->page_size, channel->page_size);
-    channel->whole--;
-    godwit_bytes_set(channel->packet->data + PACKET_PAGES, 4, channel->whole);
-    godwit_bytes_set(channel->packet->data + PACKET_DATA, 4, channel->pages->len);
+    struct packet *packet = channel->own;
+    g_byte_array_remove_range(channel->kept, (guint)place_of(channel, page), packet->page_size);
+    packet->whole--;
+    godwit_bytes_set(channel->kept->data + GODWIT_MULTIFD_PAGES, 4, packet->whole);
+    godwit_bytes_set(channel->kept->data + GODWIT_MULTIFD_DATA, 4,
+                     channel->kept->len - packet->length);
 }
 
 /* Moves the offset of a page behind that of page LAST. */
-static void move_behind(struct channel *channel, uint32_t page, uint32_t last)
+static void move_behind(struct godwit_channel *channel, uint32_t page, uint32_t last)
 {
     const uint64_t offset = offset_of(channel, page);
     memmove(offset_at(channel, page), offset_at(channel, page + 1), 8 * (size_t)(last - page));
@@ -136,35 +126,35 @@ static void move_behind(struct channel *channel, uint32_t page, uint32_t last)
 }
 
 /* Changes the packet that is kept, if it has pages for the fault. */
-static void strike(struct channel *channel)
+static void strike(struct godwit_scenario_state *state, struct godwit_channel *channel)
 {
-    struct godwit_scenario_state *state = channel->state;
+    const struct packet *packet = channel->own;
     const bool two = state->fault == FAULT_SWAP || state->fault == FAULT_OFFSET;
-    const uint32_t page = next_target(channel, 0, 0);
+    const uint32_t page = next_target(state, channel, 0, 0);
     /* A packet that lost its only page would be of another kind. */
-    if (page == channel->whole || channel->whole < 2)
+    if (page == packet->whole || packet->whole < 2)
         return;
-    const uint32_t other = next_target(channel, page + 1, *contents_of(channel, page));
-    if (two && other == channel->whole)
+    const uint32_t other = next_target(state, channel, page + 1, *first_byte(channel, page));
+    if (two && other == packet->whole)
         return;
     const uint64_t offset = offset_of(channel, page);
-    state->done = g_strdup_printf("%s the page at 0x%" PRIx64 " of RAM block %s on a channel of "
+    state->done = g_strdup_printf("%s the page at 0x%" PRIx64 " of RAM block %s on channel %u of "
                                   "multifd",
-                                  deeds[state->fault], offset, state->block);
+                                  deeds[state->fault], offset, state->block, channel->number);
     switch (state->fault) {
     case FAULT_NONE:
         break;
     case FAULT_FLIP:
-        *contents_of(channel, page) ^= 0x10;
+        *first_byte(channel, page) ^= 0x10;
         break;
     case FAULT_DROP:
-        move_behind(channel, page, channel->whole + channel->zeroes - 1);
+        move_behind(channel, page, packet->whole + packet->zeroes - 1);
         take_out(channel, page);
         break;
     case FAULT_ZERO:
-        move_behind(channel, page, channel->whole - 1);
+        move_behind(channel, page, packet->whole - 1);
         take_out(channel, page);
-        godwit_bytes_set(channel->packet->data + PACKET_ZEROES, 4, channel->zeroes + 1);
+        godwit_bytes_set(channel->kept->data + GODWIT_MULTIFD_ZEROES, 4, packet->zeroes + 1);
         break;
     case FAULT_SWAP:
         godwit_bytes_set(offset_at(channel, page), 8, offset_of(channel, other));
@@ -176,84 +166,28 @@ static void strike(struct channel *channel)
     }
 }
 
-/* Sends the packet that is kept, and its pages. */
-static void send_on(struct channel *channel)
-{
-    godwit_flow_send(channel->flow, channel->packet->data, channel->packet->len);
-    godwit_flow_send(channel->flow, channel->pages->data, channel->pages->len);
-    g_byte_array_set_size(channel->packet, 0);
-    g_byte_array_set_size(channel->pages, 0);
-}
-
-/* Sink of the reader: keeps packets until their pages have come, and sends them, one changed. */
-static bool take(const struct godwit_stream_item *item, gpointer data, GError **error)
-{
-    struct channel *channel = data;
-    const struct godwit_scenario_state *state = channel->state;
-    (void)error;
-    if (item->kind == GODWIT_STREAM_MULTIFD_PACKET && item->pages > 0 && !state->done) {
-        g_byte_array_append(channel->packet, item->bytes, (guint)item->length);
-        channel->whole = item->pages;
-        channel->zeroes = item->zero_pages;
-        channel->came = 0;
-        channel->in_window = !strcmp(item->name, state->block);
-    } else if (channel->packet->len && item->kind == GODWIT_STREAM_PAGE) {
-        if (item->length)
-            channel->page_size = (uint32_t)item->length;
-        g_byte_array_append(channel->pages, item->bytes, (guint)item->length);
-        if (++channel->came == channel->whole + channel->zeroes) {
-            if (channel->in_window && !state->done)
-                strike(channel);
-            send_on(channel);
-        }
-    } else {
-        godwit_flow_send(channel->flow, item->bytes, item->length);
-    }
-    return true;
-}
-
-/* Sends all that was kept or is not an item yet, and reads no more. */
-static void give_up_reading(struct channel *channel)
-{
-    size_t length;
-    const uint8_t *rest = godwit_stream_pending(channel->stream, &length);
-    send_on(channel);
-    godwit_flow_send(channel->flow, rest, length);
-    g_clear_pointer(&channel->stream, godwit_stream_free);
-}
-
-/* Filter: reads a multifd channel. The main connection passes unchanged. */
-static void filter(struct godwit_flow *flow, gpointer data, const unsigned char *bytes,
-                   size_t length)
-{
-    struct channel *channel = data;
-    const size_t more = MIN(length, sizeof(channel->first) - channel->length);
-    unsigned id;
-    memcpy(channel->first + channel->length, bytes, more);
-    channel->length += more;
-    if (channel->stream && godwit_role_of(channel->first, channel->length, &id) == GODWIT_ROLE_MAIN)
-        give_up_reading(channel);
-    if (!channel->stream)
-        godwit_flow_send(flow, bytes, length);
-    else if (!(length ? godwit_stream_feed(channel->stream, bytes, length, NULL)
-                      : godwit_stream_end(channel->stream, NULL)))
-        give_up_reading(channel);
-}
-
-static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsigned index,
-                  gpointer data)
+/* Keeps packets until their pages have come, and sends them, one changed. */
+static void take(struct godwit_channel *channel, const struct godwit_stream_item *item,
+                 gpointer data)
 {
     struct godwit_scenario_state *state = data;
-    struct channel *channel = g_new0(struct channel, 1);
-    (void)answered;
-    (void)index;
-    channel->state = state;
-    channel->flow = sent;
-    channel->packet = g_byte_array_new();
-    channel->pages = g_byte_array_new();
-    channel->stream = godwit_stream_new(0, take, channel);
-    g_ptr_array_add(state->channels, channel);
-    godwit_flow_filter_by(sent, filter, channel);
+    struct packet *packet = channel->own;
+    if (item->kind == GODWIT_STREAM_MULTIFD_PACKET && item->pages > 0 && !state->done)
+        *packet = (struct packet){.length = item->length,
+                                  .whole = item->pages,
+                                  .zeroes = item->zero_pages,
+                                  .in_window = !strcmp(item->name, state->block)};
+    g_byte_array_append(channel->kept, item->bytes, (guint)item->length);
+    if (packet->length && item->kind == GODWIT_STREAM_PAGE) {
+        packet->page_size = MAX(packet->page_size, (uint32_t)item->length);
+        packet->came++;
+    }
+    if (packet->came < packet->whole + packet->zeroes)
+        return;
+    if (packet->length && packet->in_window && !state->done)
+        strike(state, channel);
+    *packet = (struct packet){0};
+    godwit_channel_send_kept(channel);
 }
 
 /* Learns where the window is, and where in it the guest has stopped. */
@@ -307,7 +241,7 @@ static bool migrate(struct godwit_testbed *testbed, GError **error)
     struct godwit_relay *relay = address ? godwit_wire_relay(testbed->wire, address, error) : NULL;
     if (!relay)
         return false;
-    godwit_relay_greet(relay, greet, state);
+    state->channels = godwit_channels_new(relay, take, sizeof(struct packet), state);
     testbed->fault_injected = destination->console->fault_provoked = state->fault != FAULT_NONE;
     if (!godwit_migrate_start(source, godwit_relay_uri(relay), false, error) ||
         !godwit_testbed_wait(testbed, has_ended, state, "the migration to end", error))
@@ -365,7 +299,6 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
         .transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_STOPPED, .capabilities = on};
     struct godwit_scenario_state *state = testbed->state;
     state->fault = *(const enum fault *)scenario->data;
-    state->channels = g_ptr_array_new_with_free_func(free_channel);
     state->destination = godwit_course_ahead(testbed, "destination", true, error);
     struct godwit_vm *second =
         state->destination ? godwit_course_ahead(testbed, "second", true, error) : NULL;

@@ -1399,38 +1399,51 @@ static void test_source_died(void **state)
     }
 }
 
+/* A source has ended with STATUS and TEXT on its standard error. CAPABILITY was on, and ARGUMENT is
+ * on its command line, unless NULL. It is known as ID; NULL: not known. */
+struct died {
+    const char *version;
+    int status;
+    const char *capability, *argument, *text, *id;
+};
+
+static void check_died(void **state, const struct died *row)
+{
+    struct fake_pair *pair = pair_new(state, row->version, row->version);
+    struct godwit_vm source = ended(state, pair, row->status, row->text);
+    source.qemu = pair->source->vm->qemu;
+    source.capabilities = row->capability ? json_pack("{s:b}", row->capability, 1) : json_object();
+    source.arguments = g_ptr_array_new_with_free_func(g_free);
+    if (row->argument)
+        g_ptr_array_add(source.arguments, g_strdup(row->argument));
+    GError *failure = g_error_new(GODWIT_ERROR, GODWIT_ERROR_CRASH, "what was wrong");
+    godwit_bug_explain_failure(&source, pair->destination->vm, &failure);
+    const char *id = id_of(godwit_bug_of(failure));
+    if (g_strcmp0(id, row->id) != 0)
+        fail_msg("%s, %s%s: %s is %s", row->version, row->capability ? row->capability : "",
+                 row->argument ? row->argument : "", row->text, id ? id : "not known");
+    g_error_free(failure);
+    json_decref(source.capabilities);
+    g_ptr_array_unref(source.arguments);
+    end_stderr(state, &source);
+    fake_pair_free(pair);
+}
+
 /* A source with postcopy-preempt that aborts, and says where. */
 static void test_late_channel(void **state)
 {
 #define LATE                                                                                       \
     "qemu-system-x: ../../util/yank.c:122: yank_register_function: Assertion `entry' failed.\n"
-    static const struct {
-        const char *version;
-        int status;
-        const char *capability, *text, *id;
-    } rows[] = {
-        {"7.2.22", SIGNAL_6, "postcopy-preempt", LATE, "preempt-late-channel"},
-        {"10.0.13", SIGNAL_6, "postcopy-preempt", LATE, "preempt-late-channel"},
-        {"11.1.3", SIGNAL_6, "postcopy-preempt", LATE, NULL},
-        {"7.2.22", SIGNAL_11, "postcopy-preempt", LATE, NULL},
-        {"7.2.22", SIGNAL_6, "postcopy-ram", LATE, NULL},
-        {"7.2.22", SIGNAL_6, "postcopy-preempt", "yank_register_function\n", NULL},
+    static const struct died rows[] = {
+        {"7.2.22", SIGNAL_6, "postcopy-preempt", NULL, LATE, "preempt-late-channel"},
+        {"10.0.13", SIGNAL_6, "postcopy-preempt", NULL, LATE, "preempt-late-channel"},
+        {"11.1.3", SIGNAL_6, "postcopy-preempt", NULL, LATE, NULL},
+        {"7.2.22", SIGNAL_11, "postcopy-preempt", NULL, LATE, NULL},
+        {"7.2.22", SIGNAL_6, "postcopy-ram", NULL, LATE, NULL},
+        {"7.2.22", SIGNAL_6, "postcopy-preempt", NULL, "yank_register_function\n", NULL},
     };
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
-        struct godwit_vm source = ended(state, pair, rows[i].status, rows[i].text);
-        source.qemu = pair->source->vm->qemu;
-        source.capabilities = json_pack("{s:b}", rows[i].capability, 1);
-        GError *failure = g_error_new(GODWIT_ERROR, GODWIT_ERROR_CRASH, "what was wrong");
-        godwit_bug_explain_failure(&source, pair->destination->vm, &failure);
-        const char *id = id_of(godwit_bug_of(failure));
-        if (g_strcmp0(id, rows[i].id) != 0)
-            fail_msg("row %zu is %s", i, id ? id : "not known");
-        g_error_free(failure);
-        json_decref(source.capabilities);
-        end_stderr(state, &source);
-        fake_pair_free(pair);
-    }
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        check_died(state, &rows[i]);
 }
 
 /* One assertion, of a source whose command line turns the configuration off. */
@@ -1438,34 +1451,17 @@ static void test_no_configuration(void **state)
 {
 #define WRITER                                                                                     \
     "qemu-system-x: qobject/json-writer.c:74: leave_container: Assertion `depth' failed.\n"
-    static const struct {
-        const char *version;
-        int status;
-        const char *argument, *text, *id;
-    } rows[] = {
-        {"10.0.13", SIGNAL_6, "migration.send-configuration=off", WRITER, "no-configuration"},
-        {"11.1.3", SIGNAL_6, "migration.send-configuration=off", WRITER, "no-configuration"},
-        {"7.2.22", SIGNAL_6, "migration.send-configuration=off", WRITER, NULL},
-        {"10.0.13", SIGNAL_11, "migration.send-configuration=off", WRITER, NULL},
-        {"10.0.13", SIGNAL_6, "migration.send-section-footer=off", WRITER, NULL},
-        {"10.0.13", SIGNAL_6, "migration.send-configuration=off", "leave_container\n", NULL},
+    static const char off[] = "migration.send-configuration=off";
+    const struct died rows[] = {
+        {"10.0.13", SIGNAL_6, NULL, off, WRITER, "no-configuration"},
+        {"11.1.3", SIGNAL_6, NULL, off, WRITER, "no-configuration"},
+        {"7.2.22", SIGNAL_6, NULL, off, WRITER, NULL},
+        {"10.0.13", SIGNAL_11, NULL, off, WRITER, NULL},
+        {"10.0.13", SIGNAL_6, NULL, "migration.send-section-footer=off", WRITER, NULL},
+        {"10.0.13", SIGNAL_6, NULL, off, "leave_container\n", NULL},
     };
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        struct fake_pair *pair = pair_new(state, rows[i].version, rows[i].version);
-        struct godwit_vm source = ended(state, pair, rows[i].status, rows[i].text);
-        source.qemu = pair->source->vm->qemu;
-        source.arguments = g_ptr_array_new_with_free_func(g_free);
-        g_ptr_array_add(source.arguments, g_strdup(rows[i].argument));
-        GError *failure = g_error_new(GODWIT_ERROR, GODWIT_ERROR_CRASH, "what was wrong");
-        godwit_bug_explain_failure(&source, pair->destination->vm, &failure);
-        const char *id = id_of(godwit_bug_of(failure));
-        if (g_strcmp0(id, rows[i].id) != 0)
-            fail_msg("row %zu is %s", i, id ? id : "not known");
-        g_error_free(failure);
-        g_ptr_array_unref(source.arguments);
-        end_stderr(state, &source);
-        fake_pair_free(pair);
-    }
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        check_died(state, &rows[i]);
 }
 
 static bool is_loaded(const char *id)
