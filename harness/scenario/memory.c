@@ -279,6 +279,16 @@ static bool run_above(struct godwit_testbed *testbed, const struct godwit_scenar
 #define UNMERGED "memory-backend-ram", ",merge=off,dump=off", false, NULL
 #define HUGE     "memory-backend-memfd", ",hugetlb=on,hugetlbsize=2M", false, "share"
 
+/* Huge pages are sent in parts. The destination of a postcopy places them whole. */
+#define HUGE_BY(kind, text, ...)                                                                   \
+    {                                                                                              \
+        .name = "memory/hugetlb/" kind, .summary = text, .run = run_backed, .slow = true,          \
+        .spec = {__VA_ARGS__}, .data = &(const struct backing)                                     \
+        {                                                                                          \
+            HUGE                                                                                   \
+        }                                                                                          \
+    }
+
 /* Some machines want a CPU in each node. The guest has the first one only, since those of riscv64's
  * second node get their interrupts from elsewhere. */
 #define BLOCKS(kind, slow_, backend, text, ...)                                                    \
@@ -294,6 +304,7 @@ static bool run_above(struct godwit_testbed *testbed, const struct godwit_scenar
  * tree, which the window covers, so these rows do without zero pages (docs/known-bugs.md). */
 static const struct godwit_capability multifd[] = {{"multifd", true}, {NULL, false}};
 static const struct godwit_capability mapped_ram[] = {{"mapped-ram", true}, {NULL, false}};
+static const struct godwit_capability preempt[] = {{"postcopy-preempt", true}, {NULL, false}};
 
 GODWIT_SCENARIOS(memory) = {
     PRECOPY("memfd", true, "guest RAM in a memfd", MEMFD),
@@ -305,6 +316,13 @@ GODWIT_SCENARIOS(memory) = {
     PRECOPY("unmerged", true, "guest RAM that the kernel must not merge", UNMERGED),
     PRECOPY("hugetlb", false, "guest RAM in huge pages of 2 MiB", HUGE),
     POSTCOPY("hugetlb", false, "guest RAM in huge pages of 2 MiB, postcopy", HUGE),
+    HUGE_BY("preempt", "guest RAM in huge pages of 2 MiB, postcopy-preempt",
+            .transport = GODWIT_TRANSPORT_UNIX, .move = GODWIT_MOVE_POSTCOPY,
+            .capabilities = preempt),
+    HUGE_BY("multifd", "guest RAM in huge pages of 2 MiB, multifd",
+            .transport = GODWIT_TRANSPORT_UNIX, .capabilities = multifd),
+    HUGE_BY("mapped-ram", "guest RAM in huge pages of 2 MiB, into a file with mapped-ram",
+            .transport = GODWIT_TRANSPORT_FILE, .capabilities = mapped_ram),
     {
         .name = "memory/nodes",
         .summary = "guest RAM in three blocks; the guest writes all of the second one",
