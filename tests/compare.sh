@@ -44,8 +44,10 @@ compare() {
 # The rows of the scenario's metric: effect, interval, the smallest slowdown that would be found, verdict.
 rows() {
     awk -F, -v metric="$1" -v unit="$2" '$2 == metric && $1 != "geometric mean" {
-        printf "%s %.3f [%.3f, %.3f] shows %s %s\n", $1, $9, $10, $11,
-            unit == "ms" ? sprintf("+%.2f ms", $17) : sprintf("+%.1f %%", 100 * $17), $18 }' "$folder/report"
+        # Too few rounds give no interval, and nothing that they would show.
+        interval = $10 == "" ? "[-]" : sprintf("[%.3f, %.3f]", $10, $11)
+        shows = $17 == "" ? "-" : unit == "ms" ? sprintf("+%.2f ms", $17) : sprintf("+%.1f %%", 100 * $17)
+        printf "%s %.3f %s shows %s %s\n", $1, $9, interval, shows, $18 }' "$folder/report"
 }
 
 echo "$equals comparisons of equals, $budget each"
