@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "guest/machine.h"
 #include "report/host_facts.h"
+#include "report/report.h"
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -78,4 +79,35 @@ json_t *godwit_about(const GPtrArray *targets)
     return json_pack("{s:s, s:s, s:s, s:o, s:s, s:O, s:O}", "kit", GODWIT_VERSION, "date", date,
                      "host", where, "host_facts", godwit_host_facts("/"), "command", command,
                      "qemus", binaries, "targets", list);
+}
+
+GPtrArray *godwit_reporters_open_or_text(char *const *formats, GError **error)
+{
+    char *const text[] = {(char *)(uintptr_t) "text", NULL};
+    return godwit_reporters_open(formats ? formats : text, error);
+}
+
+void godwit_reporters_begin(GPtrArray *reporters, GPtrArray *observers, const GPtrArray *targets,
+                            const GPtrArray *jobs, godwit_selection *selection,
+                            const struct godwit_shard *part, unsigned repetitions)
+{
+    g_autoptr(json_t) about = NULL;
+    g_autoptr(json_t) selected = NULL;
+    bool live = false;
+    for (guint i = 0; i < reporters->len; i++) {
+        struct godwit_reporter *reporter = g_ptr_array_index(reporters, i);
+        g_ptr_array_add(observers, &reporter->observer);
+        live |= reporter->live;
+        if (!reporter->wants_about)
+            continue;
+        /* It takes a while to read the binaries for their checksums. */
+        if (!about) {
+            about = godwit_about(targets);
+            selected = godwit_selection_end(selection, about, part, repetitions);
+        }
+        reporter->about = json_incref(about);
+        reporter->selection = json_incref(selected);
+    }
+    for (guint i = 0; i < jobs->len; i++)
+        ((struct godwit_job *)g_ptr_array_index(jobs, i))->progress = live;
 }

@@ -210,6 +210,17 @@ void godwit_selection_add(godwit_selection *selection, const struct godwit_job *
  * times are not of one run. */
 void godwit_selection_add_deal(godwit_selection *selection, const GArray *owners);
 
+/* Returns a reporter for each of FORMATS, or one that writes text to standard output if that is
+ * NULL. See godwit_reporters_open(). */
+GPtrArray *godwit_reporters_open_or_text(char *const *formats, GError **error);
+
+/* Connects a run with its REPORTERS before it begins: adds each to OBSERVERS, tells those that want
+ * to know what is tested, and lets JOBS report their progress if a report shows it. SELECTION is
+ * that of JOBS on TARGETS, with PART and REPETITIONS as godwit_selection_end() takes them. */
+void godwit_reporters_begin(GPtrArray *reporters, GPtrArray *observers, const GPtrArray *targets,
+                            const GPtrArray *jobs, godwit_selection *selection,
+                            const struct godwit_shard *part, unsigned repetitions);
+
 /* Returns the description of the selection for results: "shard", "shards", "scenarios" (on all
  * targets and shards), "repetitions" (0: endless) and "fingerprint". ABOUT is from godwit_about().
  * Nothing can be added any more. The caller releases the description. */

@@ -23,7 +23,7 @@ struct migrate_options {
     char **capabilities;
     char **parameters;
     char *fault;
-    char *format;
+    char **formats;
     char *oracles;
     unsigned oracles_off;
     gboolean allow_all_skipped;
@@ -40,7 +40,7 @@ static void clear(struct migrate_options *options)
     g_strfreev(options->capabilities);
     g_strfreev(options->parameters);
     g_free(options->fault);
-    g_free(options->format);
+    g_strfreev(options->formats);
     g_free(options->oracles);
     g_free(options->output);
 }
@@ -99,8 +99,9 @@ static bool parse(struct migrate_options *options, int *argc, char ***argv, bool
          "Have a relay inject one fault into the migration; `godwit selftest --list` lists the "
          "faults",
          "NAME[:KEY=NUMBER,...]"},
-        {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format,
-         "Report as text (default), " GODWIT_REPORT_FORMATS ", to standard output or to FILE",
+        {"format", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &options->formats,
+         "Report as text (default), " GODWIT_REPORT_FORMATS
+         ", to standard output or to FILE; repeatable",
          "NAME[:FILE]"},
         {"oracle", 0, 0, G_OPTION_ARG_STRING, &options->oracles, oracles_help, "NAME[,NAME...]"},
         GODWIT_ALLOW_ALL_SKIPPED(&options->allow_all_skipped),
@@ -212,32 +213,25 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
         if (!fill_spec(job, options, error))
             return false;
     }
-    struct godwit_reporter *reporter =
-        godwit_reporter_new(options->format ? options->format : "text", error);
-    if (!reporter)
+    g_autoptr(GPtrArray) reporters = godwit_reporters_open_or_text(options->formats, error);
+    if (!reporters)
         return false;
     /* This comes last, so that a migration that does not begin leaves nothing behind. */
     if (options->keep && !godwit_files_folder(output, error)) {
-        godwit_reporter_discard(reporter);
+        godwit_reporters_discard(reporters);
         return false;
     }
-    if (reporter->wants_about) {
-        const struct godwit_shard whole = {1, 1};
-        g_autoptr(godwit_selection) selection = godwit_selection_new();
-        for (guint i = 0; i < jobs->len; i++)
-            godwit_selection_add(selection, g_ptr_array_index(jobs, i));
-        reporter->about = godwit_about(targets);
-        reporter->selection = godwit_selection_end(selection, reporter->about, &whole, 1);
-    }
+    const struct godwit_shard whole = {1, 1};
+    g_autoptr(godwit_selection) selection = godwit_selection_new();
     for (guint i = 0; i < jobs->len; i++) {
         struct godwit_job *job = g_ptr_array_index(jobs, i);
-        job->progress = reporter->live;
+        godwit_selection_add(selection, job);
         job->keep = options->keep;
         job->setup.oracles_off = options->oracles_off;
     }
     g_autoptr(GPtrArray) observers = g_ptr_array_new();
     g_ptr_array_add(observers, &godwit_kept_writer);
-    g_ptr_array_add(observers, &reporter->observer);
+    godwit_reporters_begin(reporters, observers, targets, jobs, selection, &whole, 1);
     g_autoptr(GPtrArray) none = g_ptr_array_new();
     struct godwit_run todo = {
         .jobs = jobs,
@@ -252,7 +246,7 @@ static bool migrate(struct godwit_process *process, const struct migrate_options
     };
     const struct godwit_summary summary = godwit_run_jobs(&todo);
     *status = godwit_summary_status(&summary);
-    return godwit_reporter_close(reporter, error) &&
+    return godwit_reporters_close(reporters, error) &&
            godwit_summary_check(&summary, options->allow_all_skipped, error);
 }
 

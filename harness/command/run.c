@@ -330,22 +330,6 @@ static GPtrArray *make_jobs(struct godwit_process *process, const struct run_opt
     return g_steal_pointer(&jobs);
 }
 
-/* Gives the reporters that want it the description of what is tested and what was selected. */
-static void add_about(const struct run_options *options, const GPtrArray *targets,
-                      godwit_selection *selection, GPtrArray *reporters)
-{
-    g_autoptr(json_t) about = godwit_about(targets);
-    g_autoptr(json_t) selected = godwit_selection_end(
-        selection, about, &options->part, endless(options) ? 0 : (unsigned)MAX(options->repeat, 1));
-    for (guint i = 0; i < reporters->len; i++) {
-        struct godwit_reporter *reporter = g_ptr_array_index(reporters, i);
-        if (!reporter->wants_about)
-            continue;
-        reporter->about = json_incref(about);
-        reporter->selection = json_incref(selected);
-    }
-}
-
 static bool run(struct godwit_process *process, const struct run_options *options, int *status,
                 GError **error)
 {
@@ -367,29 +351,20 @@ static bool run(struct godwit_process *process, const struct run_options *option
         return false;
 
     /* This comes last, so that a run that does not begin leaves nothing behind. */
-    char *defaults[] = {(char *)(uintptr_t) "text", NULL};
-    g_autoptr(GPtrArray) reporters =
-        godwit_reporters_open(options->formats ? options->formats : defaults, error);
+    g_autoptr(GPtrArray) reporters = godwit_reporters_open_or_text(options->formats, error);
     if (!reporters)
         return false;
     if (options->keep && !godwit_files_folder(output, error)) {
         godwit_reporters_discard(reporters);
         return false;
     }
-    bool live = false, wants_about = false;
     g_autoptr(GPtrArray) observers = g_ptr_array_new();
     g_ptr_array_add(observers, &godwit_kept_writer);
-    for (guint i = 0; i < reporters->len; i++) {
-        struct godwit_reporter *reporter = g_ptr_array_index(reporters, i);
-        g_ptr_array_add(observers, &reporter->observer);
-        live |= reporter->live;
-        wants_about |= reporter->wants_about;
-        reporter->width = godwit_targets_width(targets);
-    }
-    if (wants_about)
-        add_about(options, targets, selection, reporters);
-    for (guint i = 0; i < jobs->len; i++)
-        ((struct godwit_job *)g_ptr_array_index(jobs, i))->progress = live;
+    godwit_reporters_begin(reporters, observers, targets, jobs, selection, &options->part,
+                           endless(options) ? 0 : (unsigned)MAX(options->repeat, 1));
+    for (guint i = 0; i < reporters->len; i++)
+        ((struct godwit_reporter *)g_ptr_array_index(reporters, i))->width =
+            godwit_targets_width(targets);
     struct godwit_run todo = {
         .jobs = jobs,
         .skipped = skipped,

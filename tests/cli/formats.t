@@ -197,4 +197,11 @@ SKIP: {
 like($html, qr/>FAIL<.*>(?:ok|known)<.*<summary>1 skipped<\/summary>.*>skip</s, 'HTML: the order');
 unlike($html, qr/>skip<.*>(?:ok|known|FAIL)<\/td>/s, 'HTML: no skip before the rest');
 
+# `godwit migrate` writes as many.
+my $two = run([qw(migrate --arch x86_64 --accel tcg -w order), map { ('--format', "$_:two.$_") } qw(text json)]);
+is($two->{status}, 0, 'migrate: exit status') or diag $two->{err};
+is_deeply([sort map { s{.*/}{}r } @{$two->{left}}], [qw(two.json two.text)], 'migrate: both reports');
+like(slurp("$two->{dir}/cwd/two.text"), qr/ migrate /, 'migrate: text');
+is(JSON::PP->new->utf8->decode(slurp("$two->{dir}/cwd/two.json"))->{results}[0]{scenario}, 'migrate', 'migrate: JSON');
+
 done_testing();
