@@ -11,6 +11,7 @@
 
 struct godwit_channels {
     GPtrArray *list; /* of struct godwit_channel; owned */
+    struct godwit_relay *relay;
     godwit_channel_take take;
     size_t own;
     gpointer data;
@@ -86,16 +87,29 @@ static void greet(struct godwit_flow *sent, struct godwit_flow *answered, unsign
     godwit_flow_filter_by(sent, filter, channel);
 }
 
-struct godwit_channels *godwit_channels_new(struct godwit_relay *relay, godwit_channel_take take_,
-                                            size_t own, gpointer data)
+struct godwit_channels *godwit_channels_new(struct godwit_vm *source, struct godwit_vm *destination,
+                                            godwit_channel_take take_, size_t own, gpointer data,
+                                            GError **error)
 {
+    g_autofree char *address =
+        godwit_migrate_listen(source, destination, GODWIT_TRANSPORT_UNIX, false, error);
+    struct godwit_relay *relay =
+        address ? godwit_wire_relay(source->testbed->wire, address, error) : NULL;
+    if (!relay)
+        return NULL;
     struct godwit_channels *channels = g_new0(struct godwit_channels, 1);
     channels->list = g_ptr_array_new_with_free_func(free_channel);
+    channels->relay = relay;
     channels->take = take_;
     channels->own = own;
     channels->data = data;
     godwit_relay_greet(relay, greet, channels);
     return channels;
+}
+
+const char *godwit_channels_uri(const struct godwit_channels *channels)
+{
+    return godwit_relay_uri(channels->relay);
 }
 
 void godwit_channels_free(struct godwit_channels *channels)

@@ -1,14 +1,13 @@
 /*
- * Reads what a source sends over multifd channels through a relay, item by item, so that a scenario
- * can change it.
+ * Reads what a source sends over multifd channels, item by item, so that a scenario can change it.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef GODWIT_HARNESS_SCENARIO_CHANNELS_H
 #define GODWIT_HARNESS_SCENARIO_CHANNELS_H
 
+#include "scenario/scenario.h"
 #include "stream/reader.h"
-#include "stream/relay.h"
 #include "stream/roles.h"
 
 /* The offsets of the members of a channel's first packet, and of a packet of pages. Numbers are big
@@ -52,13 +51,17 @@ typedef void (*godwit_channel_take)(struct godwit_channel *channel,
                                     const struct godwit_stream_item *item, gpointer data);
 
 /*
- * Reads the multifd channels among RELAY's connections from now on, and calls TAKE with each item
- * and DATA. Each channel has OWN bytes of the scenario's. The main connection passes unread, and so
- * does the rest of a channel that is no multifd or is cut. Free the result with
- * godwit_channels_free() after the relay.
+ * Lets DESTINATION listen at a unix socket, with a relay before it that reads the multifd channels
+ * among its connections and calls TAKE with each item and DATA. Each channel has OWN bytes of the
+ * scenario's. The main connection passes unread, and so does the rest of a channel that is no
+ * multifd or is cut. Returns what godwit_channels_free() frees.
  */
-struct godwit_channels *godwit_channels_new(struct godwit_relay *relay, godwit_channel_take take,
-                                            size_t own, gpointer data);
+struct godwit_channels *godwit_channels_new(struct godwit_vm *source, struct godwit_vm *destination,
+                                            godwit_channel_take take, size_t own, gpointer data,
+                                            GError **error);
+
+/* Returns the relay's address, to which the source is to migrate. Borrowed. */
+const char *godwit_channels_uri(const struct godwit_channels *channels);
 
 /* Frees CHANNELS, which may be NULL. */
 void godwit_channels_free(struct godwit_channels *channels);

@@ -12,6 +12,7 @@
  */
 #include "base/bytes.h"
 #include "memory/memory.h"
+#include "oracle/ledger.h"
 #include "oracle/oracle.h"
 #include "scenario/channels.h"
 #include "scenario/scenario.h"
@@ -23,14 +24,16 @@
 
 enum fault { FAULT_NONE, FAULT_FLIP, FAULT_DROP, FAULT_ZERO, FAULT_SWAP, FAULT_OFFSET };
 
-/* What follows "the relay" and names the page. */
-static const char *const deeds[] = {
-    [FAULT_NONE] = "passed on unchanged",
-    [FAULT_FLIP] = "flipped a bit of the first byte of",
-    [FAULT_DROP] = "dropped",
-    [FAULT_ZERO] = "sent a zero page instead of",
-    [FAULT_SWAP] = "exchanged with the next one",
-    [FAULT_OFFSET] = "sent the next one as",
+/* What the relay does, in the words around the page. */
+static const struct {
+    const char *before, *after;
+} deeds[] = {
+    [FAULT_NONE] = {"passed", " on unchanged"},
+    [FAULT_FLIP] = {"flipped a bit of the first byte of", ""},
+    [FAULT_DROP] = {"dropped", ""},
+    [FAULT_ZERO] = {"sent a zero page instead of", ""},
+    [FAULT_SWAP] = {"exchanged", " with a later one"},
+    [FAULT_OFFSET] = {"sent a later page as", ""},
 };
 
 /* The packet that a channel keeps, and then its pages as they come. */
@@ -48,7 +51,8 @@ struct godwit_scenario_state {
     uint64_t start, end;              /* the window in it */
     uint64_t busy;                    /* the page in it that the guest may have checked already */
     uint64_t guest_page;              /* the size of the guest's pages */
-    char *done; /* what the relay did, after "the relay"; owned, NULL: nothing yet */
+    char *done;    /* what the relay did, after "the relay"; owned, NULL: nothing yet */
+    char *differs; /* what the twin has found; owned, NULL: nothing */
     struct godwit_vm *source, *destination;
 };
 
@@ -56,6 +60,7 @@ static void clear_state(struct godwit_scenario_state *state)
 {
     g_clear_pointer(&state->channels, godwit_channels_free);
     g_clear_pointer(&state->done, g_free);
+    g_clear_pointer(&state->differs, g_free);
 }
 
 static uint8_t *offset_at(const struct godwit_channel *channel, uint32_t page)
@@ -138,9 +143,9 @@ static void strike(struct godwit_scenario_state *state, struct godwit_channel *c
     if (two && other == packet->whole)
         return;
     const uint64_t offset = offset_of(channel, page);
-    state->done = g_strdup_printf("%s the page at 0x%" PRIx64 " of RAM block %s on channel %u of "
-                                  "multifd",
-                                  deeds[state->fault], offset, state->block, channel->number);
+    state->done = g_strdup_printf("%s the page at 0x%" PRIx64 " of RAM block %s%s, on channel %u",
+                                  deeds[state->fault].before, offset, state->block,
+                                  deeds[state->fault].after, channel->number);
     switch (state->fault) {
     case FAULT_NONE:
         break;
@@ -236,14 +241,12 @@ static bool migrate(struct godwit_testbed *testbed, GError **error)
         !godwit_migrate_unthrottle(source, error))
         return false;
     godwit_testbed_phase(testbed, GODWIT_PHASE_MIGRATE);
-    g_autofree char *address =
-        godwit_migrate_listen(source, destination, GODWIT_TRANSPORT_UNIX, false, error);
-    struct godwit_relay *relay = address ? godwit_wire_relay(testbed->wire, address, error) : NULL;
-    if (!relay)
+    state->channels =
+        godwit_channels_new(source, destination, take, sizeof(struct packet), state, error);
+    if (!state->channels)
         return false;
-    state->channels = godwit_channels_new(relay, take, sizeof(struct packet), state);
     testbed->fault_injected = destination->console->fault_provoked = state->fault != FAULT_NONE;
-    if (!godwit_migrate_start(source, godwit_relay_uri(relay), false, error) ||
+    if (!godwit_migrate_start(source, godwit_channels_uri(state->channels), false, error) ||
         !godwit_testbed_wait(testbed, has_ended, state, "the migration to end", error))
         return false;
     if (!state->done)
@@ -267,10 +270,23 @@ static bool judge_memory(struct godwit_scenario_state *state, GError **error)
         return state->fault == FAULT_NONE ||
                godwit_fail(error, GODWIT_ERROR_ORACLE,
                            "the relay %s, and all bytes of both sides are equal", state->done);
-    if (state->fault != FAULT_NONE && wrong->code == GODWIT_ERROR_ORACLE)
-        return true;
-    g_propagate_error(error, g_steal_pointer(&wrong));
-    return false;
+    if (state->fault == FAULT_NONE || wrong->code != GODWIT_ERROR_ORACLE ||
+        godwit_oracle_accused(state->source->testbed) != GODWIT_ORACLE_TWIN) {
+        g_propagate_error(error, g_steal_pointer(&wrong));
+        return false;
+    }
+    state->differs = g_strdup(wrong->message);
+    return true;
+}
+
+/* Records who has noticed the fault, once everybody has. */
+static void note_outcome(const struct godwit_scenario_state *state)
+{
+    json_t *trial = state->fault == FAULT_NONE
+                        ? json_pack("{s:{}, s:s}", "seen", "why", "nothing was changed")
+                        : json_pack("{s:{s:s, s:s}}", "seen", "twin", state->differs, "guest",
+                                    "the guest reports a fault");
+    godwit_testbed_measure(state->source->testbed, "trial", trial);
 }
 
 static bool has_noticed(gpointer data)
@@ -306,6 +322,7 @@ static bool run(struct godwit_testbed *testbed, const struct godwit_scenario *sc
     if (!state->source || !migrate(testbed, error) || !judge_memory(state, error) ||
         !judge_guest(state, error) || !godwit_vm_quit(state->destination, error))
         return false;
+    note_outcome(state);
     godwit_testbed_phase(testbed, GODWIT_PHASE_SURVIVE);
     return godwit_course_take_back(state->source, true, error) &&
            godwit_vm_handshake(second, error) && configure(second, error) &&
