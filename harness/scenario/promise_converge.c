@@ -214,24 +214,26 @@ static bool see_speed(struct godwit_vm *source, struct godwit_vm *destination, G
     return true;
 }
 
-/* Keeps the speed of a guest that is not throttled. */
-static bool see_free(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+/* Watches the guest likewise, and keeps what it did without a throttle. */
+static bool keep_free(struct godwit_vm *source, json_int_t percent, double seconds, GError **error)
 {
     struct speed speeds[PERCENTAGES] = {{0}};
-    (void)destination;
-    const bool seen = watch(source, 0, FREE_SECONDS, speeds, error);
+    const bool seen = watch(source, percent, seconds, speeds, error);
     source->testbed->state->free = speeds[0];
     return seen;
 }
 
-/* The same, and waits until it is throttled as much as it may be. */
+static bool see_free(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
+{
+    (void)destination;
+    return keep_free(source, 0, FREE_SECONDS, error);
+}
+
+/* Until it is throttled as much as it may be. */
 static bool see_throttled(struct godwit_vm *source, struct godwit_vm *destination, GError **error)
 {
-    struct speed speeds[PERCENTAGES] = {{0}};
     (void)destination;
-    const bool seen = watch(source, SPEED_MAXIMUM, STEP_SECONDS, speeds, error);
-    source->testbed->state->free = speeds[0];
-    return seen;
+    return keep_free(source, SPEED_MAXIMUM, STEP_SECONDS, error);
 }
 
 /* Lets the destination's guest run for its first second, judges its speed, and stops it again, as
@@ -259,8 +261,8 @@ static bool judge_after(struct godwit_vm *source, struct godwit_vm *destination,
     return part >= LEAST_AFTER ||
            godwit_fail(error, GODWIT_ERROR_MIGRATION,
                        "in its first second on the destination the guest wrote %.0f pages a "
-                       "second, %.1f %% of the %.0f that it wrote on the source before it was "
-                       "throttled: expected %.0f %% at least",
+                       "second, %.1f %% of the %.0f that it wrote on the source without a CPU "
+                       "throttle: expected %.0f %% at least",
                        rate(&after), part * 100, rate(free_speed), LEAST_AFTER * 100);
 }
 

@@ -150,12 +150,18 @@ bool godwit_fault_flip_page(struct godwit_injection *injection,
     return true;
 }
 
-bool godwit_fault_drop_page(struct godwit_injection *injection,
-                            const struct godwit_stream_item *item)
+/* Returns whether this is the page to lose: the target, if it is seen to be zero instead. */
+static bool is_loss(const struct godwit_injection *injection, const struct godwit_stream_item *item)
 {
     g_autofree uint8_t *page =
         !injection->done && is_target(injection, item) ? page_of(item) : NULL;
-    if (!page || is_zero(page, item->page_size) || looks_alike(injection, page, 0))
+    return page && !is_zero(page, item->page_size) && !looks_alike(injection, page, 0);
+}
+
+bool godwit_fault_drop_page(struct godwit_injection *injection,
+                            const struct godwit_stream_item *item)
+{
+    if (!is_loss(injection, item))
         return false;
     godwit_fault_done(injection, "dropped the page at 0x%" PRIx64 " of RAM block %s",
                       item->page_offset, item->name);
@@ -165,9 +171,7 @@ bool godwit_fault_drop_page(struct godwit_injection *injection,
 bool godwit_fault_page_to_zero(struct godwit_injection *injection,
                                const struct godwit_stream_item *item)
 {
-    g_autofree uint8_t *page =
-        !injection->done && is_target(injection, item) ? page_of(item) : NULL;
-    if (!page || is_zero(page, item->page_size) || looks_alike(injection, page, 0))
+    if (!is_loss(injection, item))
         return false;
     send_zero(injection, item->name, item->page_offset);
     godwit_fault_done(injection,

@@ -239,11 +239,10 @@ static bool ask_dbus(struct godwit_vm *vm, json_t *features, GError **error)
 /* Adds the properties of the migration object, which no schema has, as features "global:NAME". */
 static bool ask_globals(struct godwit_vm *vm, json_t *features, GError **error)
 {
-    static const char command[] = "qom-list-properties";
     if (!json_object_get(features, "command:qom-list-properties"))
         return true;
-    g_autoptr(json_t) list =
-        godwit_vm_execute(vm, command, json_pack("{s:s}", "typename", "migration"), error);
+    g_autoptr(json_t) list = godwit_vm_execute(vm, "qom-list-properties",
+                                               json_pack("{s:s}", "typename", "migration"), error);
     size_t i;
     json_t *property;
     json_array_foreach(list, i, property)
