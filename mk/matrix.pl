@@ -55,9 +55,10 @@ print $out <<'END';
 # The matrix
 
 What came of the scenarios on every QEMU, alone and from one version to another: those that a run
-without `--slow` has, and then, for each QEMU alone, the slow ones. Written by `make check-matrix`;
-"known" is a pass with a [known bug](known-bugs.md) of QEMU. "Failed" is a guest that did not survive
-such a bug; a failure for another reason would be named below.
+without `--slow` has. With `MATRIX_SLOW`, a last part has the slow ones; without, a family whose
+scenarios are all slow is missing. Written by `make check-matrix`; "known" is a pass with a
+[known bug](known-bugs.md) of QEMU. "Failed" is a guest that did not survive such a bug; a failure for
+another reason would be named below.
 
 END
 # The versions of the QEMUs are in the headings.

@@ -1,8 +1,8 @@
 /*
  * Properties of the migration itself, as `-global migration.NAME=VALUE` sets them. Machine types of
- * older versions set some of them, so that both sides speak as that version did: without the
- * configuration, the footers of sections, the global state. If only one side does, the destination
- * must refuse the stream, or take it if that side is free to choose.
+ * older versions set some of them, so that both sides speak as that version did. Others leave out
+ * the configuration, the footers of sections, or the global state. If only one side leaves out
+ * what the other expects, the destination must refuse the stream.
  *
  * The parameters of the migration are properties as well. Those of the command line must hold from
  * the start, without any migrate-set-parameters.
